@@ -1,0 +1,37 @@
+# The targets, explained: make help
+.DEFAULT_GOAL := help
+.PHONY: help run test bench fuzz lint cover deps
+
+FUZZTIME ?= 30s
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## run the server; with nothing configured it brings its own Redis and prices
+	go run ./cmd/broadcaster
+
+test: deps ## run every test with the race detector; installs what is missing
+	go test -race -timeout 15m ./...
+
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## run each fuzz target for FUZZTIME (30s)
+	@set -e; for pkg in $$(go list ./...); do \
+	  for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; \
+	done
+
+lint: ## gofmt, vet and staticcheck
+	@out=$$(gofmt -l .); test -z "$$out" || { echo "gofmt is needed for:"; echo "$$out"; exit 1; }
+	go vet ./...
+	go tool -modfile=tools.mod staticcheck ./...
+
+cover: deps ## test coverage, in coverage.html
+	go test -timeout 15m -coverpkg ./... -coverprofile cover.out ./...
+	go tool cover -func cover.out | tail -n 1
+	go tool cover -html cover.out -o coverage.html
+
+deps: ## install redis-server and chromium, which some tests need
+	@.ci/deps

@@ -1,0 +1,3 @@
+module github.com/fxcast/fxcast/bench/compare
+
+go 1.26.0

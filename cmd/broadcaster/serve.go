@@ -1,0 +1,302 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/simulator"
+	"github.com/fxcast/fxcast/hub"
+	"github.com/fxcast/fxcast/limiter"
+	"github.com/fxcast/fxcast/session"
+	"github.com/fxcast/fxcast/web"
+)
+
+// serve builds every part, runs them, and takes them down in order when ctx
+// ends. It returns the first error of a part that ended by itself.
+func serve(ctx context.Context, cfg Config, logger *slog.Logger, stdout, stderr io.Writer) error {
+	addr := ""
+	if cfg.Embedded() {
+		logger.Warn("no REDIS_URL or REDIS_HOST: using a Redis inside this process, in memory and for one machine; nothing survives a restart")
+		listening, stop, err := startEmbedded(cfg.Redis.EmbeddedAddr)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		addr = listening
+		logger.Info("embedded redis listens", "addr", addr)
+		admin, publish := cfg.generateTokens()
+		if admin != "" {
+			fmt.Fprintln(stdout, "ADMIN_TOKEN="+admin)
+		}
+		if publish != "" {
+			fmt.Fprintln(stdout, "PUBLISH_TOKEN="+publish)
+		}
+	}
+	for _, w := range cfg.Warnings {
+		logger.Warn(w)
+	}
+	client, err := openRedis(ctx, cfg, openOptions{Addr: addr, Logger: logger})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	logRedis(ctx, client, cfg, logger)
+
+	n, err := newNode(cfg, client, logger)
+	if err != nil {
+		return err
+	}
+	public, err := net.Listen("tcp", cfg.HTTP.Addr)
+	if err != nil {
+		return fmt.Errorf("HTTP_ADDR: %w", err)
+	}
+	defer public.Close()
+	var admin net.Listener
+	if cfg.HTTP.AdminAddr != "" {
+		if admin, err = net.Listen("tcp", cfg.HTTP.AdminAddr); err != nil {
+			return fmt.Errorf("ADMIN_ADDR: %w", err)
+		}
+		defer admin.Close()
+	}
+	return n.run(ctx, public, admin, stdout)
+}
+
+// A node is the parts of one server, built but not running.
+type node struct {
+	cfg       Config
+	log       *slog.Logger
+	registry  *prometheus.Registry
+	health    *redisHealth
+	hub       *hub.Hub
+	board     *feed.Board
+	publisher *feed.Publisher
+	rejected  *feed.RejectedLog
+	inbox     *feed.Inbox
+	receiver  *feed.Receiver
+	sessions  *session.Manager
+	limiter   *limiter.Limiter
+	web       *web.Server
+}
+
+// newNode builds the parts of one node: who needs whom stands here.
+func newNode(cfg Config, client redis.UniversalClient, logger *slog.Logger) (*node, error) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	keys := feed.Keys{Prefix: cfg.Redis.Prefix}
+	name := nodeName()
+	n := &node{cfg: cfg, log: logger, registry: registry}
+	n.health = newRedisHealth(client, logger, registry)
+	n.hub = hub.New(hub.Config{Framing: web.Frames{}, Heartbeat: cfg.WS.Heartbeat, Ping: cfg.WS.Ping,
+		WriteTimeout: cfg.WS.WriteTimeout, Registerer: registry})
+	n.board = feed.NewBoard(feed.BoardConfig{Sink: n.hub, QuoteTTL: cfg.Feed.QuoteTTL, StaleAfter: cfg.Feed.StaleAfter,
+		Registerer: registry, Logger: logger})
+	n.publisher = feed.NewPublisher(feed.PublisherConfig{Redis: client, Keys: keys, QuoteTTL: cfg.Feed.QuoteTTL,
+		HistoryTicks: cfg.Feed.HistoryTicks, Known: n.board.Last, Registerer: registry, Logger: logger})
+	n.rejected = feed.NewRejectedLog(feed.RejectedConfig{Redis: client, Keys: keys, Registerer: registry, Logger: logger})
+	n.inbox = feed.NewInbox(feed.InboxConfig{Redis: client, Keys: keys, Channel: cfg.Feed.Inbox, Base: cfg.Feed.Base, Node: name,
+		Publisher: n.publisher, Rejected: n.rejected, Registerer: registry, Logger: logger})
+	n.receiver = feed.NewReceiver(feed.ReceiverConfig{Redis: client, Keys: keys, Node: name, Channels: cfg.Feed.Channels,
+		Board: n.board, Sink: n.hub, Registerer: registry, Logger: logger})
+	n.sessions = session.New(session.Config{Redis: client, Prefix: cfg.Redis.Prefix, Node: name, TTL: cfg.Session.TTL,
+		AbsoluteTTL: cfg.Session.AbsoluteTTL, AutoExtend: cfg.Session.AutoExtend, Grace: cfg.Session.Grace,
+		Registerer: registry, Logger: logger})
+	n.limiter = limiter.New(limiter.Config{Redis: client, OnRedisDown: limiter.Policy(cfg.Rate.OnRedisDown),
+		Registerer: registry, Logger: logger})
+	tokens := make([]web.PublishToken, 0, len(cfg.HTTP.PublishTokens))
+	for _, t := range cfg.HTTP.PublishTokens {
+		tokens = append(tokens, web.PublishToken{Source: t.Name, Token: t.Token})
+	}
+	var err error
+	n.web, err = web.New(web.Config{
+		Hub: n.hub, Sessions: n.sessions, Limiter: n.limiter, Board: n.board, Publisher: n.publisher, Rejected: n.rejected,
+		Ready:      n.ready,
+		CookieName: cfg.Session.CookieName, GuestSessions: cfg.Session.Guests, SecureCookies: cfg.HTTP.TLSCertFile != "",
+		AllowedOrigins: cfg.HTTP.AllowedOrigins, TrustedProxies: cfg.HTTP.Proxies,
+		AdminTokens: cfg.HTTP.AdminTokens, PublishTokens: tokens, FeedBase: cfg.Feed.Base,
+		PublishTier: limiter.Limit{Name: "publish", Max: int64(cfg.Rate.PublishPerSecond), Window: time.Second},
+		Roles:       cfg.Session.Roles, Channels: cfg.Feed.Channels,
+		CommandsPerSecond: cfg.WS.CommandsPerSecond, Heartbeat: cfg.WS.Heartbeat,
+		Registry: registry, Log: logger,
+	})
+	return n, err
+}
+
+// nodeName tells this process from every other that uses the same Redis.
+func nodeName() string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "node"
+	}
+	return host + "-" + strings.ToLower(rand.Text()[:8])
+}
+
+// readyAge is how old the newest test message through Redis may be.
+const readyAge = 3 * time.Second
+
+// ready is what /readyz looks at: what background probes found.
+func (n *node) ready() []web.Check {
+	quotes := n.receiver.ProbeAge()
+	inbox := n.inbox.State()
+	return []web.Check{
+		{Name: "quotes", OK: quotes <= readyAge, Detail: probeDetail(quotes)},
+		{Name: "inbox", OK: inbox.Holder != "" && inbox.ProbeAge <= readyAge, Detail: inboxDetail(inbox)},
+	}
+}
+
+func probeDetail(age time.Duration) string {
+	if age > time.Hour {
+		return "no test message has come back through Redis"
+	}
+	return "the newest test message that came back through Redis is " + age.Round(time.Millisecond).String() + " old"
+}
+
+func inboxDetail(s feed.InboxState) string {
+	if s.Holder == "" {
+		return "no node takes in messages of the inbox"
+	}
+	return "held by " + s.Holder
+}
+
+// run starts every part and ends them in order.
+//
+//  1. not ready, no new sockets
+//  2. clients are told and closed, spread over the drain
+//  3. the listeners close
+//  4. producers, feed, sessions and limiter stop
+//  5. the hub stops; every goroutine has ended
+func (n *node) run(ctx context.Context, public, admin net.Listener, stdout io.Writer) error {
+	parts := newParts(n.log)
+	fan := newParts(n.log)       // outlives the feed
+	producers := newParts(n.log) // end before what they publish through
+	fan.start("hub", n.hub.Run)
+	parts.start("redis health", n.health.Run)
+	parts.start("board", n.board.Run)
+	parts.start("publisher", n.publisher.Run)
+	parts.start("rejected quotes", n.rejected.Run)
+	parts.start("inbox", n.inbox.Run)
+	parts.start("receiver", n.receiver.Run)
+	parts.start("sessions", n.sessions.Run)
+	parts.start("limiter", n.limiter.Run)
+	if n.cfg.Embedded() {
+		producers.start("simulator", func(ctx context.Context) error {
+			return simulate(ctx, n.publisher, simulator.Config{Seed: uint64(time.Now().UnixNano()), Start: time.Now()}, n.log)
+		})
+	}
+	servers := []*http.Server{web.NewHTTPServer(n.web.Public(), n.log)}
+	scheme := "http"
+	if n.cfg.HTTP.TLSCertFile != "" {
+		scheme = "https"
+		parts.start("public listener", func(context.Context) error {
+			return serving(servers[0].ServeTLS(public, n.cfg.HTTP.TLSCertFile, n.cfg.HTTP.TLSKeyFile))
+		})
+	} else {
+		parts.start("public listener", func(context.Context) error { return serving(servers[0].Serve(public)) })
+	}
+	if admin != nil {
+		s := web.NewHTTPServer(n.web.Admin(), n.log)
+		servers = append(servers, s)
+		parts.start("admin listener", func(context.Context) error { return serving(s.Serve(admin)) })
+		n.log.Info("admin listener", "addr", admin.Addr().String())
+	}
+	fmt.Fprintf(stdout, "fxcast is at %s://%s/\n", scheme, reachable(public.Addr()))
+	n.log.Info("serving", "addr", public.Addr().String())
+
+	var failed error
+	select {
+	case <-ctx.Done():
+	case failed = <-parts.failed:
+	case failed = <-fan.failed:
+	case failed = <-producers.failed:
+	}
+	n.web.StopAccepting()
+	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.cfg.WS.DrainTimeout)
+	defer cancel()
+	n.log.Info("draining", "clients", n.hub.Clients())
+	if err := n.hub.Drain(deadline, n.cfg.WS.DrainTimeout/2); err != nil {
+		n.log.Warn("drain cut short", "clients", n.hub.Clients())
+	}
+	var closing sync.WaitGroup
+	for _, s := range servers {
+		closing.Go(func() {
+			if s.Shutdown(deadline) != nil {
+				_ = s.Close() // requests that did not end in time
+			}
+		})
+	}
+	closing.Wait()
+	if err := n.web.Wait(deadline); err != nil {
+		n.log.Warn("connections did not close in time")
+	}
+	producers.stop()
+	parts.stop()
+	fan.stop()
+	n.log.Info("stopped")
+	return failed
+}
+
+func serving(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// reachable is an address as a browser on this machine takes it.
+func reachable(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if ip := net.ParseIP(host); err == nil && (ip == nil || ip.IsUnspecified()) {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return a.String()
+}
+
+// parts runs functions until they are stopped together.
+type parts struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	log    *slog.Logger
+	failed chan error // the first that ended by itself
+}
+
+func newParts(logger *slog.Logger) *parts {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &parts{ctx: ctx, cancel: cancel, log: logger, failed: make(chan error, 1)}
+}
+
+// start runs f, which should end only when its context does.
+func (p *parts) start(name string, f func(context.Context) error) {
+	p.wg.Go(func() {
+		err := f(p.ctx)
+		if p.ctx.Err() != nil || err == nil {
+			return
+		}
+		select {
+		case p.failed <- fmt.Errorf("%s: %w", name, err):
+		default:
+			p.log.Error("another part failed too", "part", name, "err", err)
+		}
+	})
+}
+
+// stop ends all and waits for them.
+func (p *parts) stop() {
+	p.cancel()
+	p.wg.Wait()
+}

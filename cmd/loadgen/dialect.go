@@ -1,0 +1,45 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/fxcast/fxcast/feed"
+)
+
+// A dialect is how a server is asked for quotes. All of them carry the same
+// quote objects, so the same scanner reads them.
+type dialect struct {
+	// hello is sent after the upgrade.
+	hello func(o options, wanted []feed.Symbol) [][]byte
+	// answer replies to a message of the server's keep-alive, or is nil.
+	answer func(message []byte) []byte
+}
+
+var dialects = map[string]dialect{
+	"fxcast": {
+		hello: func(o options, wanted []feed.Symbol) [][]byte {
+			names := joinSymbols(wanted)
+			if o.wildcard {
+				names = `"*"`
+			}
+			return [][]byte{fmt.Appendf(nil, `{"op":"subscribe","id":1,"symbols":[%s],"max_rate":%g}`, names, o.maxRate)}
+		},
+	},
+	"centrifuge": {
+		hello: func(_ options, wanted []feed.Symbol) [][]byte {
+			messages := [][]byte{[]byte(`{"id":1,"connect":{}}`)}
+			for i, s := range wanted {
+				messages = append(messages, fmt.Appendf(nil, `{"id":%d,"subscribe":{"channel":"%s"}}`, i+2, s))
+			}
+			return messages
+		},
+		answer: func(message []byte) []byte {
+			if bytes.Equal(message, []byte("{}")) {
+				return message
+			}
+			return nil
+		},
+	},
+	"plain": {hello: func(options, []feed.Symbol) [][]byte { return nil }},
+}

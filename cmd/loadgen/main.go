@@ -1,0 +1,222 @@
+// Command loadgen measures a broadcaster from outside: it publishes quotes on a
+// fixed schedule, holds N WebSocket clients, some of them slow or stuck, checks
+// the sequence arithmetic of everything they receive, and prints what a
+// delivered quote cost the server in CPU time, how late it was, and what was
+// lost. It can also speak the protocols of the two programs under bench/, so
+// that they are measured by the same ruler. Linux, ws:// only.
+//
+//	loadgen -url ws://127.0.0.1:8080/ws -admin http://127.0.0.1:9090 -admin-token T \
+//	        -redis redis://127.0.0.1:6379 -pid SERVER -n 1000 -rate 50
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/fxcast/fxcast/feed"
+)
+
+// options are the flags; each is explained where it is declared.
+type options struct {
+	url, dialect       string
+	admin, adminToken  string
+	redis, channel     string
+	pid                int
+	clients            int
+	ramp               int
+	sources            int
+	rate               float64
+	burst              int
+	symbols, wanted    int
+	wildcard           bool
+	maxRate            float64
+	slow, stuck, churn int
+	slowRate           int
+	warm, run, drain   time.Duration
+	idle               time.Duration
+	asJSON             bool
+	label              string
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		if !errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(os.Stderr, "loadgen:", err)
+		}
+		os.Exit(1)
+	}
+}
+
+func parseOptions(args []string) (options, error) {
+	var o options
+	f := flag.NewFlagSet("loadgen", flag.ContinueOnError)
+	f.StringVar(&o.url, "url", "ws://127.0.0.1:8080/ws", "where to connect; the host is an IPv4 address")
+	f.StringVar(&o.dialect, "dialect", "fxcast", "fxcast, centrifuge (JSON protocol, a channel per symbol) or plain (everything is sent unasked)")
+	f.StringVar(&o.admin, "admin", "", "admin listener; each client gets a session of its own there")
+	f.StringVar(&o.adminToken, "admin-token", os.Getenv("ADMIN_TOKEN"), "its token")
+	f.StringVar(&o.redis, "redis", "", "redis://host:port to publish to; empty: only listen")
+	f.StringVar(&o.channel, "channel", "", "publish plain messages to this channel instead of running the accept script")
+	f.IntVar(&o.pid, "pid", 0, "the server's process, for its CPU time and memory")
+	f.IntVar(&o.clients, "n", 100, "clients")
+	f.IntVar(&o.ramp, "ramp", 4000, "connects per second")
+	f.IntVar(&o.sources, "sources", 4, "loopback source addresses the clients come from")
+	f.Float64Var(&o.rate, "rate", 50, "quotes per second")
+	f.IntVar(&o.burst, "burst", 1, "quotes published at once, each of another symbol")
+	f.IntVar(&o.symbols, "symbols", 1, "symbols that are published in turn")
+	f.IntVar(&o.wanted, "wanted", 0, "symbols each client subscribes to; 0: all that are published")
+	f.BoolVar(&o.wildcard, "wildcard", false, "subscribe to * instead")
+	f.Float64Var(&o.maxRate, "max-rate", 0, "max_rate of the subscriptions")
+	f.IntVar(&o.slow, "slow", 0, "of the clients, how many read slowly")
+	f.IntVar(&o.slowRate, "slow-rate", 2048, "bytes per second a slow client reads")
+	f.IntVar(&o.stuck, "stuck", 0, "of the clients, how many never read")
+	f.IntVar(&o.churn, "churn", 0, "clients per second that are replaced by new ones")
+	f.DurationVar(&o.warm, "warm", 2*time.Second, "publish so long before measuring")
+	f.DurationVar(&o.run, "run", 5*time.Second, "measure so long; 0: do not publish")
+	f.DurationVar(&o.drain, "drain", time.Second, "wait so long for the last quotes")
+	f.DurationVar(&o.idle, "idle", 0, "before publishing, wait so long and take the memory per connection")
+	f.BoolVar(&o.asJSON, "json", false, "print one line of JSON instead of a table")
+	f.StringVar(&o.label, "label", "", "label of the result")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	switch {
+	case f.NArg() > 0:
+		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	case o.clients < 1 || o.burst < 1 || o.symbols < 1 || o.rate <= 0 || o.ramp < 1:
+		return o, errors.New("-n, -burst, -symbols, -rate and -ramp want positive numbers")
+	case o.slow+o.stuck > o.clients:
+		return o, errors.New("-slow and -stuck are more than -n")
+	case o.wanted > o.symbols:
+		return o, errors.New("-wanted is more than -symbols")
+	}
+	if _, ok := dialects[o.dialect]; !ok {
+		return o, fmt.Errorf("-dialect %q: want fxcast, centrifuge or plain", o.dialect)
+	}
+	if o.wanted == 0 {
+		o.wanted = o.symbols
+	}
+	return o, nil
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	o, err := parseOptions(args)
+	if err != nil {
+		return err
+	}
+	symbols, err := symbolList(o.symbols)
+	if err != nil {
+		return err
+	}
+	tokens, err := makeSessions(ctx, o)
+	if err != nil {
+		return err
+	}
+	process := process{o.pid}
+	before := process.rss()
+	fleet, err := newFleet(o, symbols, tokens)
+	if err != nil {
+		return err
+	}
+	defer fleet.close()
+	connecting := time.Now()
+	if err := fleet.connect(ctx); err != nil {
+		return err
+	}
+	r := result{Label: o.label, Dialect: o.dialect, Clients: o.clients, Rate: o.rate, Burst: o.burst, Symbols: o.symbols, Wanted: o.wanted,
+		Slow: o.slow, Stuck: o.stuck, ConnectSeconds: time.Since(connecting).Seconds()}
+	fleet.start()
+	if o.idle > 0 {
+		pause(ctx, o.idle)
+		r.IdleKB = float64(process.rss()-before) / 1024 / float64(o.clients)
+	}
+	if o.run > 0 {
+		if err := measure(ctx, o, fleet, process, symbols, &r); err != nil {
+			return err
+		}
+	}
+	r.RSSKB = process.rss() / 1024
+	if o.asJSON {
+		return json.NewEncoder(out).Encode(r)
+	}
+	return r.table(out)
+}
+
+// measure publishes, and counts inside the window.
+func measure(ctx context.Context, o options, fleet *fleet, p process, symbols []feed.Symbol, r *result) error {
+	pub, err := newPublisher(o, symbols)
+	if err != nil {
+		return err
+	}
+	publishing, stop := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- pub.run(publishing) }()
+	churning := make(chan struct{})
+	go func() {
+		fleet.churn(publishing)
+		close(churning)
+	}()
+	pause(ctx, o.warm)
+	cpu, own := p.cpu(), (process{os.Getpid()}).cpu()
+	began := time.Now()
+	fleet.measuring.Store(true)
+	pause(ctx, o.run)
+	fleet.measuring.Store(false)
+	seconds := time.Since(began).Seconds()
+	used, ownUsed := p.cpu()-cpu, (process{os.Getpid()}).cpu()-own
+	stop()
+	if err := <-done; err != nil {
+		return err
+	}
+	<-churning
+	pause(ctx, o.drain)
+	fleet.stop()
+	r.fill(fleet, pub, seconds, used, ownUsed)
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// symbolList gives n symbols, the usual ones first.
+func symbolList(n int) ([]feed.Symbol, error) {
+	list := []feed.Symbol{"EUR/USD", "GBP/USD", "USD/JPY", "USD/CHF", "AUD/USD", "NZD/USD", "USD/CAD", "EUR/GBP", "EUR/JPY", "GBP/JPY"}
+	seen := make(map[feed.Symbol]bool)
+	for _, s := range list {
+		seen[s] = true
+	}
+	codes := feed.Currencies()
+	for _, base := range codes {
+		for _, quote := range codes {
+			s := feed.Symbol(base + "/" + quote)
+			if len(list) < n && base != quote && !seen[s] {
+				list = append(list, s)
+			}
+		}
+	}
+	if len(list) < n {
+		return nil, fmt.Errorf("-symbols %d: there are only %d", n, len(list))
+	}
+	return list[:n], nil
+}
+
+func joinSymbols(symbols []feed.Symbol) string {
+	names := make([]string, len(symbols))
+	for i, s := range symbols {
+		names[i] = `"` + string(s) + `"`
+	}
+	return strings.Join(names, ",")
+}

@@ -1,0 +1,40 @@
+package feed_test
+
+import (
+	"fmt"
+
+	"github.com/fxcast/fxcast/feed"
+)
+
+func ExampleParseSymbol() {
+	for _, s := range []string{"eurusd", "USD_JPY", "EUR/XYZ"} {
+		symbol, err := feed.ParseSymbol(s)
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Println(symbol, symbol.Digits(), symbol.Pip())
+	}
+	// Output:
+	// EUR/USD 5 0.0001
+	// USD/JPY 3 0.01
+	// unknown symbol "EUR/XYZ": "XYZ" is not a current ISO 4217 currency or one of XAU, XAG, XPT, XPD
+}
+
+func ExampleParseInput() {
+	options := feed.InputOptions{Base: "EUR"}
+	for _, message := range []string{
+		`{"currency":"USD","price":1.2345,"timestamp":"2026-11-22T11:15:00+01:00"}`,
+		`{"symbol":"GBPUSD","bid":"1.30120","ask":"1.30100"}`,
+	} {
+		q, err := feed.ParseInput([]byte(message), options)
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Println(q.Symbol, q.Bid, q.Ask, string(feed.AppendTime(nil, q.Time)))
+	}
+	// Output:
+	// EUR/USD 1.2345 1.2345 2026-11-22T10:15:00.000000Z
+	// crossed: ask 1.30100 is below bid 1.30120: the ask must not be less than the bid
+}

@@ -1,0 +1,67 @@
+package feed
+
+import (
+	"context"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// AcceptArgs are all arguments of the publish script.
+type AcceptArgs struct {
+	Keys       Keys
+	QuoteTTL   time.Duration
+	History    int
+	Candidate  string
+	Run        string
+	KnownEpoch string
+	KnownSeq   uint64
+}
+
+// Accept runs the publish script once, by itself.
+func Accept(ctx context.Context, c redis.UniversalClient, q Quote, a AcceptArgs) (Outcome, error) {
+	keys, args := acceptance{a.Keys, a.QuoteTTL, a.History, a.Candidate, a.Run}.args(q, lastSeen{epoch: a.KnownEpoch, seq: a.KnownSeq})
+	reply, err := publishScript.Run(ctx, c, keys, args...).Result()
+	if err != nil {
+		return Outcome{}, err
+	}
+	return readOutcome(q, reply)
+}
+
+// PublishScript is the script with its raw arguments.
+func PublishScript(ctx context.Context, c redis.UniversalClient, keys []string, args ...any) (any, error) {
+	return publishScript.Run(ctx, c, keys, args...).Result()
+}
+
+// AbandonLease makes Run end as if the process had been killed.
+func (in *Inbox) AbandonLease() { in.abandon = true }
+
+// Merge takes last values as after a new subscription.
+func (b *Board) Merge(life time.Duration, quotes ...Accepted) {
+	b.beginRound()
+	b.mergeAll(life, quotes)
+}
+
+// MergeLate takes last values within the current subscription.
+func (b *Board) MergeLate(life time.Duration, quotes ...Accepted) { b.mergeAll(life, quotes) }
+
+func (b *Board) mergeAll(life time.Duration, quotes []Accepted) {
+	var stored []storedQuote
+	for _, q := range quotes {
+		stored = append(stored, storedQuote{q, life})
+	}
+	b.merge(nil, stored)
+}
+
+// Receive handles one message of a quote channel.
+func (r *Receiver) Receive(channel, payload string) { r.receiveQuote(channel, payload) }
+
+// Printable is what is kept of rejected input.
+var Printable = printable
+
+const MaxRejectedInput = maxRejectedInput
+
+// PublishSource is the text of the script.
+var PublishSource = publishSource
+
+var NewEpoch = newEpoch

@@ -1,0 +1,231 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// pending is one quote on its way: the i-th of its job.
+type pending struct {
+	job *publishJob
+	i   int
+}
+
+func (e pending) quote() Quote { return e.job.quotes[e.i] }
+
+// execute gives every quote of jobs an outcome or its job an error, within
+// Timeout, and wakes the callers.
+func (p *Publisher) execute(ctx context.Context, jobs []*publishJob) {
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
+	defer cancel()
+	var left []pending
+	for _, j := range jobs {
+		j.outcomes = make([]Outcome, len(j.quotes))
+		for i := range j.quotes {
+			left = append(left, pending{j, i})
+		}
+	}
+	p.metrics.pipelineQuotes.Observe(float64(len(left)))
+	began := time.Now()
+
+	var err error // why left is not empty
+	for attempt := 0; len(left) > 0; attempt++ {
+		if attempt > 0 {
+			p.metrics.retried.Add(float64(len(left)))
+		}
+		if attempt > 1 && !sleep(ctx, publishRetryWait) || ctx.Err() != nil {
+			break
+		}
+		if err = p.connect(ctx); err == nil {
+			left, err = p.send(ctx, left)
+		}
+	}
+	if len(left) > 0 {
+		err = fmt.Errorf("%w: not published: %w", ErrUnavailable, err)
+		for _, e := range left {
+			e.job.fail(err)
+		}
+	}
+	p.metrics.seconds.Observe(time.Since(began).Seconds())
+	p.list(ctx, jobs)
+	for _, j := range jobs {
+		close(j.done)
+	}
+}
+
+// connect makes sure of a connection before quotes are sent on it: what fails
+// here was certainly not executed.
+func (p *Publisher) connect(ctx context.Context) error {
+	if p.connected {
+		return nil
+	}
+	if err := p.client.Ping(ctx).Err(); err != nil {
+		return err
+	}
+	p.connected = true
+	return nil
+}
+
+// send sends quotes in one round trip and returns those that may be sent
+// again, in their order, with the reason.
+func (p *Publisher) send(ctx context.Context, quotes []pending) (again []pending, reason error) {
+	accept := acceptance{
+		keys: p.cfg.Keys, quoteTTL: p.cfg.QuoteTTL, history: p.cfg.HistoryTicks,
+		candidate: newEpoch(), run: *p.run.Load(),
+	}
+	pipe := p.client.Pipeline()
+	answers := make([]*redis.Cmd, len(quotes))
+	for i, e := range quotes {
+		q := e.quote()
+		keys, args := accept.args(q, p.lastSeen(q.Symbol))
+		answers[i] = pipe.EvalSha(ctx, publishScript.Hash(), keys, args...)
+	}
+	pipe.Exec(ctx) // each answer has its own error
+
+	var noScript bool
+	for i, e := range quotes {
+		reply, err := answers[i].Result()
+		if err == nil {
+			err = p.settle(e, reply)
+		}
+		var answered redis.Error
+		switch {
+		case err == nil:
+		case retryable(err) || notSent(err):
+			again, reason = append(again, e), err
+			noScript = noScript || redis.HasErrorPrefix(err, "NOSCRIPT")
+		case errors.As(err, &answered) || errors.Is(err, errBadReply):
+			e.job.fail(fmt.Errorf("%w: not published: %w", ErrUnavailable, err))
+		default:
+			e.job.fail(fmt.Errorf("%w: %w: the connection failed while quotes were on their way: %w", ErrUnavailable, ErrOutcomeUnknown, err))
+		}
+		if err != nil && !errors.As(err, &answered) {
+			p.connected = false
+		}
+	}
+	if noScript {
+		if err := publishScript.Load(ctx, p.client).Err(); err != nil {
+			reason = err
+		}
+	}
+	return inOrder(quotes, again), reason
+}
+
+// inOrder returns those of again that no later quote of the same symbol has
+// overtaken. The others are given up: sent again they would be newer than what
+// followed them.
+func inOrder(quotes, again []pending) []pending {
+	if len(again) == 0 || len(again) == len(quotes) {
+		return again
+	}
+	var kept []pending
+	passed := map[Symbol]bool{}
+	for i, k := len(quotes)-1, len(again)-1; i >= 0; i-- {
+		e := quotes[i]
+		if k < 0 || again[k] != e {
+			passed[e.quote().Symbol] = true
+			continue
+		}
+		k--
+		if passed[e.quote().Symbol] {
+			e.job.fail(fmt.Errorf("%w: not published: later quotes of %s were", ErrUnavailable, e.quote().Symbol))
+			continue
+		}
+		kept = append(kept, e)
+	}
+	for i, j := 0, len(kept)-1; i < j; i, j = i+1, j-1 {
+		kept[i], kept[j] = kept[j], kept[i]
+	}
+	return kept
+}
+
+// settle stores the outcome of one quote.
+func (p *Publisher) settle(e pending, reply any) error {
+	q := e.quote()
+	o, err := readOutcome(q, reply)
+	if err != nil {
+		return err
+	}
+	e.job.outcomes[e.i] = o
+	if o.Rejection == nil {
+		if o.Seq == 1 {
+			p.metrics.epochs.Inc()
+			p.log.Info("sequence begun", "symbol", string(q.Symbol), "epoch", o.Epoch)
+		}
+		if o.Epoch != p.seen[q.Symbol].epoch {
+			delete(p.listed, q.Symbol) // Redis may have lost that set too
+		}
+		p.seen[q.Symbol] = lastSeen{o.Epoch, o.Seq, o.At}
+	}
+	return nil
+}
+
+// lastSeen is the newest number known of s: this publisher's own, or what
+// others published and this node received.
+func (p *Publisher) lastSeen(s Symbol) lastSeen {
+	seen := p.seen[s]
+	if p.cfg.Known == nil {
+		return seen
+	}
+	epoch, seq, at := p.cfg.Known(s)
+	switch {
+	case epoch == "":
+		return seen
+	case epoch == seen.epoch && seq > seen.seq, epoch != seen.epoch && at > seen.at:
+		return lastSeen{epoch, seq, at}
+	}
+	return seen
+}
+
+// list adds the symbols of accepted quotes to the set of known symbols, each
+// at most once a minute.
+func (p *Publisher) list(ctx context.Context, jobs []*publishJob) {
+	now := time.Now()
+	due := map[Symbol]bool{}
+	for _, j := range jobs {
+		for i, o := range j.outcomes {
+			s := j.quotes[i].Symbol
+			if last, ok := p.listed[s]; o.Seq > 0 && (!ok || now.Sub(last) >= symbolsRefresh) {
+				due[s] = true
+			}
+		}
+	}
+	if len(due) == 0 {
+		return
+	}
+	members := make([]any, 0, len(due))
+	for s := range due {
+		members = append(members, string(s))
+	}
+	if err := p.client.SAdd(ctx, p.cfg.Keys.Symbols(), members...).Err(); err != nil {
+		p.log.Warn("symbols not listed; the next quote tries again", "err", err)
+		return
+	}
+	for s := range due {
+		p.listed[s] = now
+	}
+}
+
+// fail records why quotes of the job have no outcome; the first cause stays,
+// except that an unknown outcome outweighs a known failure.
+func (j *publishJob) fail(err error) {
+	if j.err == nil || errors.Is(err, ErrOutcomeUnknown) && !errors.Is(j.err, ErrOutcomeUnknown) {
+		j.err = err
+	}
+}
+
+// sleep waits for d and reports whether ctx still holds.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,359 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/semaphore"
+)
+
+// ErrUnavailable is wrapped by errors about quotes that Redis did not take, or
+// of which it is unknown whether it did. The text says which.
+var ErrUnavailable = errors.New("feed: Redis unavailable")
+
+// ErrOutcomeUnknown is wrapped too, with ErrUnavailable, where quotes were on
+// their way when the connection failed: they may have been accepted, and
+// publishing them again may double them.
+var ErrOutcomeUnknown = errors.New("feed: outcome unknown")
+
+const (
+	maxPipeline      = 256  // quotes of one round trip
+	maxPublishQueue  = 8192 // quotes that wait
+	symbolsRefresh   = time.Minute
+	publishRetryWait = 50 * time.Millisecond
+)
+
+// PublisherConfig configures NewPublisher. Redis is required.
+type PublisherConfig struct {
+	// Redis is used for its options: a Publisher opens one connection of its
+	// own, which never repeats a command by itself. A client that is no
+	// *redis.Client (a cluster's) is used as it is, must have been opened with
+	// MaxRetries -1, and a failover is then only noticed by lost keys or by a
+	// counter that went back.
+	Redis redis.UniversalClient
+	Keys  Keys
+
+	QuoteTTL     time.Duration // life of the last value; 0 = 60 s
+	HistoryTicks int           // quotes kept per symbol; 0 = 1000, negative = none
+
+	// Timeout bounds the wait in the queue and, again, the round trip with its
+	// retries; 0 = 2 s.
+	Timeout time.Duration
+
+	// Known tells the newest sequence number this node has received of a
+	// symbol and when it was accepted (Board.Last), so that a counter which
+	// went back is noticed. May be nil.
+	Known func(Symbol) (epoch string, seq uint64, at int64)
+
+	Registerer prometheus.Registerer // may be nil
+	Logger     *slog.Logger          // nil = slog.DiscardHandler
+}
+
+// Publisher publishes quotes through Redis, many in one round trip: while one
+// is under way the next gathers. It may be used by many goroutines; Run must
+// be running.
+//
+// A quote is accepted by one atomic script or not at all. When Redis is slow,
+// full or gone, Publish fails with ErrUnavailable in bounded time. Only what
+// Redis has certainly not executed is sent again: nothing is doubled.
+type Publisher struct {
+	cfg     PublisherConfig
+	log     *slog.Logger
+	metrics *publisherMetrics
+
+	room    *semaphore.Weighted // quotes that may still be queued
+	queue   chan *publishJob    // never full: a job has at least one quote
+	waiting atomic.Int64        // quotes queued
+	started atomic.Bool
+	stopped chan struct{} // closed when Run has ended
+
+	run atomic.Pointer[string] // run id of the server last connected to
+
+	// Owned by Run.
+	client    redis.UniversalClient
+	connected bool
+	seen      map[Symbol]lastSeen
+	listed    map[Symbol]time.Time // when the symbol was last added to the set
+}
+
+// publishJob is up to maxPipeline quotes of one Publish call.
+type publishJob struct {
+	quotes   []Quote
+	outcomes []Outcome // written by Run until done is closed
+	err      error     // as outcomes; the first failure
+	deadline time.Time // to be taken off the queue
+	taken    atomic.Bool
+	done     chan struct{}
+}
+
+// NewPublisher returns a Publisher that works once Run is called.
+func NewPublisher(cfg PublisherConfig) *Publisher {
+	if cfg.QuoteTTL <= 0 {
+		cfg.QuoteTTL = time.Minute
+	}
+	if cfg.HistoryTicks == 0 {
+		cfg.HistoryTicks = 1000
+	}
+	cfg.HistoryTicks = max(cfg.HistoryTicks, 0)
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = 2 * time.Second
+	}
+	p := &Publisher{
+		cfg: cfg, log: logger(cfg.Logger),
+		room:    semaphore.NewWeighted(maxPublishQueue),
+		queue:   make(chan *publishJob, maxPublishQueue),
+		stopped: make(chan struct{}),
+		seen:    map[Symbol]lastSeen{},
+		listed:  map[Symbol]time.Time{},
+	}
+	p.metrics = newPublisherMetrics(cfg.Registerer, func() float64 { return float64(p.Depth()) })
+	return p
+}
+
+// Depth returns how many quotes wait to be published.
+func (p *Publisher) Depth() int { return int(p.waiting.Load()) }
+
+// Publish publishes quotes in their order and waits for the outcomes, one per
+// quote in the same order. A rejected quote is an outcome, not an error.
+//
+// On an error, which wraps ErrUnavailable or is ctx's, some outcomes may not
+// be Known. quotes must not be changed before Publish has returned.
+func (p *Publisher) Publish(ctx context.Context, quotes []Quote) ([]Outcome, error) {
+	outcomes := make([]Outcome, len(quotes))
+	good := make([]Quote, 0, len(quotes))
+	index := make([]int, 0, len(quotes)) // of each good quote in quotes
+	for i, q := range quotes {
+		if r := q.check(); r != nil {
+			outcomes[i].Rejection = r
+			continue
+		}
+		good, index = append(good, q), append(index, i)
+	}
+
+	var jobs []*publishJob
+	var failed error
+	for start := 0; start < len(good) && failed == nil; start += maxPipeline {
+		j := &publishJob{quotes: good[start:min(start+maxPipeline, len(good))], done: make(chan struct{})}
+		if failed = p.enqueue(ctx, j); failed == nil {
+			jobs = append(jobs, j)
+		}
+	}
+	n := 0
+	for _, j := range jobs {
+		err := p.await(ctx, j)
+		if failed == nil {
+			failed = err
+		}
+		if isClosed(j.done) {
+			for k, o := range j.outcomes {
+				outcomes[index[n+k]] = o
+			}
+		}
+		n += len(j.quotes)
+	}
+	p.count(outcomes)
+	return outcomes, failed
+}
+
+func (p *Publisher) count(outcomes []Outcome) {
+	var accepted, rejected, lost int
+	for _, o := range outcomes {
+		switch {
+		case o.Seq > 0:
+			accepted++
+		case o.Rejection != nil:
+			rejected++
+		default:
+			lost++
+		}
+	}
+	p.metrics.accepted.Add(float64(accepted))
+	p.metrics.rejected.Add(float64(rejected))
+	p.metrics.lost.Add(float64(lost))
+}
+
+// enqueue waits for room in the queue.
+func (p *Publisher) enqueue(ctx context.Context, j *publishJob) error {
+	j.deadline = time.Now().Add(p.cfg.Timeout)
+	n := int64(len(j.quotes))
+	if !p.room.TryAcquire(n) {
+		wait, cancel := context.WithDeadline(ctx, j.deadline)
+		defer cancel()
+		if err := p.room.Acquire(wait, n); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return fmt.Errorf("%w: not published: %d quotes are waiting already", ErrUnavailable, p.Depth())
+		}
+	}
+	if isClosed(p.stopped) {
+		p.room.Release(n)
+		return errStopped
+	}
+	p.waiting.Add(n)
+	p.queue <- j
+	return nil
+}
+
+var errStopped = fmt.Errorf("%w: not published: the publisher has stopped", ErrUnavailable)
+
+// await waits for j. If the wait ends before j was taken off the queue, j will
+// not be executed.
+func (p *Publisher) await(ctx context.Context, j *publishJob) error {
+	timeout := time.NewTimer(time.Until(j.deadline))
+	defer timeout.Stop()
+	select {
+	case <-j.done:
+		return j.err
+	case <-ctx.Done():
+		if j.taken.CompareAndSwap(false, true) {
+			return ctx.Err()
+		}
+		return fmt.Errorf("%w: %w for %d quotes: %w", ErrUnavailable, ErrOutcomeUnknown, len(j.quotes), ctx.Err())
+	case <-p.stopped:
+	case <-timeout.C:
+	}
+	if j.taken.CompareAndSwap(false, true) {
+		if isClosed(p.stopped) {
+			return errStopped
+		}
+		return fmt.Errorf("%w: not published: waited %v for Redis to take earlier quotes", ErrUnavailable, p.cfg.Timeout)
+	}
+	select { // taken: execute bounds its own time
+	case <-j.done:
+		return j.err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w for %d quotes: %w", ErrUnavailable, ErrOutcomeUnknown, len(j.quotes), ctx.Err())
+	}
+}
+
+// Run publishes until ctx ends, then finishes the round trip under way and
+// returns nil. What still waits is not published and its callers are told. Run
+// may be called once.
+//
+//	Run            takes jobs off the queue                (1 goroutine)
+//	* take         up to maxPipeline quotes, no waiting
+//	* execute      until each quote has an outcome or the time is over
+//	  * connect    learn which server it is
+//	  * send       one pipeline of EVALSHA
+//	  * settle     read the answers, decide what may be sent again
+func (p *Publisher) Run(ctx context.Context) error {
+	if p.started.Swap(true) {
+		return errors.New("feed: Publisher.Run called twice")
+	}
+	client, release := p.open()
+	defer release()
+	p.client = client
+	defer close(p.stopped)
+	var next *publishJob
+	for {
+		if next == nil {
+			select {
+			case next = <-p.queue:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		if ctx.Err() != nil {
+			return nil // Publish tells whoever waits
+		}
+		var jobs []*publishJob
+		jobs, next = p.take(next)
+		if len(jobs) > 0 {
+			p.execute(context.WithoutCancel(ctx), jobs)
+		}
+	}
+}
+
+// take takes first and what else is queued as far as it fits in one pipeline;
+// next is the job that did not fit.
+func (p *Publisher) take(first *publishJob) (jobs []*publishJob, next *publishJob) {
+	size := 0
+	for j := first; ; {
+		if size+len(j.quotes) > maxPipeline {
+			return jobs, j
+		}
+		n := int64(len(j.quotes))
+		p.waiting.Add(-n)
+		p.room.Release(n)
+		if j.taken.CompareAndSwap(false, true) { // else its caller gave up
+			jobs = append(jobs, j)
+			size += len(j.quotes)
+		}
+		select {
+		case j = <-p.queue:
+		default:
+			return jobs, nil
+		}
+	}
+}
+
+// open returns the client Run works with.
+func (p *Publisher) open() (c redis.UniversalClient, release func()) {
+	if _, ok := p.cfg.Redis.(*redis.Client); !ok {
+		id := unknownRun
+		p.run.Store(&id)
+	}
+	return ownClient(p.cfg.Redis, 1, p.cfg.Timeout, p.onConnect)
+}
+
+var errRunChanged = errors.New("this is another Redis process than before")
+
+// onConnect learns the run id of the server behind a new connection. If it is
+// not the known one the connection is refused, once: arguments built for the
+// one server must not be executed by the other.
+func (p *Publisher) onConnect(ctx context.Context, cn *redis.Conn) error {
+	info, err := cn.Info(ctx, "server").Result()
+	var answered redis.Error
+	if err != nil && (!errors.As(err, &answered) || retryable(err)) {
+		return &connectError{err}
+	}
+	run := runIDOf(info) // an embedded or restricted server tells none
+	known := p.run.Swap(&run)
+	if known != nil && *known != run {
+		return &connectError{errRunChanged}
+	}
+	return nil
+}
+
+// retryable reports an answer of a server that did not execute the command and
+// soon may, or another one will.
+func retryable(err error) bool {
+	for _, prefix := range []string{"LOADING", "MASTERDOWN", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "NOSCRIPT", "BUSY ", "max number of clients"} {
+		if redis.HasErrorPrefix(err, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// notSent reports an error from before the commands were sent.
+func notSent(err error) bool {
+	var ce *connectError
+	var op *net.OpError
+	return errors.As(err, &ce) || errors.As(err, &op) && op.Op == "dial" ||
+		errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrClosed)
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func logger(l *slog.Logger) *slog.Logger {
+	if l == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return l
+}

@@ -1,0 +1,295 @@
+// Package feed takes currency quotes in and hands accepted ones on.
+//
+// A producer's message becomes a Quote by ParseInput, which accepts the several
+// forms producers use, or is refused with a Rejection that says why. An accepted
+// quote travels through Redis as an Accepted. Prices are decimal text from end to
+// end and keep the producer's digits; no float is involved. The functions of
+// values in this package (symbols, prices, input, calendar) read no clock and
+// hold no state, so they are safe for concurrent use.
+package feed
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// DefaultSource is the source of a quote that names none.
+const DefaultSource = "inbox"
+
+// Quote is a quote as its producer gave it, before it is accepted.
+type Quote struct {
+	Symbol   Symbol
+	Bid, Ask string // plain decimal text, the producer's digits
+	// Time is when the producer says the quote was made: UTC, truncated to
+	// microseconds. Zero means not given or not believed; the time of
+	// publishing is used then.
+	Time   time.Time
+	Source string // [a-z0-9_.-]{1,32}; "" means DefaultSource
+	// TimeUnzoned is set by ParseInput when the message had a time without a
+	// zone: it was read and checked, but Time is zero since it may mean any zone.
+	TimeUnzoned bool
+}
+
+// Check returns nil if the quote may be published, else a *Rejection: the symbol
+// must be canonical and known, the prices plain decimal text, positive and within
+// MaxPriceDigits and MaxPriceChars, the ask not below the bid, a time within 1970
+// to 2199, the source name valid. It does not allocate for a good quote. Whether
+// the time is too old or in the future is decided where it is published.
+func (q Quote) Check() error {
+	if r := q.check(); r != nil {
+		return r // a nil *Rejection must not become a non-nil error
+	}
+	return nil
+}
+
+func (q Quote) check() *Rejection {
+	if q.Symbol == "" {
+		return reject(ReasonMissingSymbol, "symbol is missing: give one such as EUR/USD")
+	}
+	sym, err := ParseSymbol(string(q.Symbol))
+	if err != nil {
+		return reject(ReasonUnknownSymbol, "%s", err)
+	}
+	if sym != q.Symbol {
+		return reject(ReasonUnknownSymbol, "symbol %s is not in canonical form, %s", quoted(string(q.Symbol)), sym)
+	}
+	if r := checkPrice("bid", q.Bid); r != nil {
+		return r
+	}
+	if r := checkPrice("ask", q.Ask); r != nil {
+		return r
+	}
+	if priceLess(q.Ask, q.Bid) {
+		return reject(ReasonCrossed, "ask %s is below bid %s: the ask must not be less than the bid", q.Ask, q.Bid)
+	}
+	if !q.Time.IsZero() && !timeInRange(q.Time) {
+		return reject(ReasonBadTime, "the time's year is %d: it must be from 1970 to 2199", q.Time.UTC().Year())
+	}
+	if q.Source != "" && !validSource(q.Source) {
+		return sourceRejection(q.Source)
+	}
+	return nil
+}
+
+func sourceRejection(source string) *Rejection {
+	return reject(ReasonBadSource, "source %s: give 1 to %d characters of a-z, 0-9, _ . and -", quoted(source), maxSource)
+}
+
+const maxSource = 32
+
+func validSource(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '_', c == '.', c == '-':
+		default:
+			return false
+		}
+	}
+	return 0 < len(s) && len(s) <= maxSource
+}
+
+// timeInRange keeps times where they fit every reader: microseconds since 1970
+// below 2^53, which Lua and JavaScript count exactly.
+func timeInRange(t time.Time) bool {
+	year := t.UTC().Year()
+	return 1970 <= year && year < 2200
+}
+
+// TimeLayout is the form of times in all that is sent: UTC, always six
+// fractional digits.
+const TimeLayout = "2006-01-02T15:04:05.000000Z"
+
+// AppendTime appends t in UTC as TimeLayout to dst. Digits below a microsecond
+// are cut off.
+func AppendTime(dst []byte, t time.Time) []byte {
+	return t.UTC().AppendFormat(dst, TimeLayout)
+}
+
+// Accepted is a quote that Redis gave a sequence number.
+type Accepted struct {
+	Symbol   Symbol
+	Bid, Ask string    // plain decimal text
+	Time     time.Time // of the quote: UTC, whole microseconds
+	Seq      uint64    // per symbol, +1 per accepted quote within an epoch; from 1
+	Epoch    string    // changes when Redis lost the counter
+	At       int64     // acceptance by Redis's clock, Unix microseconds
+	Source   string    // never ""
+	// Body is the quote as clients get it, JSON without the closing brace so
+	// that fields may follow: {"symbol":…,"bid":…,"ask":…,"ts":…,"seq":…
+	// It may be kept and must not be changed; its capacity is its length, so
+	// appending copies.
+	Body []byte
+}
+
+// AppendBody appends what Body holds, made from the other fields, to dst. The
+// fields are written as they are: they must be valid, as DecodeAccepted returns them.
+func (a Accepted) AppendBody(dst []byte) []byte {
+	dst = append(dst, `{"symbol":"`...)
+	dst = append(dst, a.Symbol...)
+	dst = append(dst, `","bid":"`...)
+	dst = append(dst, a.Bid...)
+	dst = append(dst, `","ask":"`...)
+	dst = append(dst, a.Ask...)
+	dst = append(dst, `","ts":"`...)
+	dst = AppendTime(dst, a.Time)
+	dst = append(dst, `","seq":`...)
+	return strconv.AppendUint(dst, a.Seq, 10)
+}
+
+// AppendJSON appends the message of the quote channel, byte for byte as the
+// publish script writes it, to dst. The fields must be valid, as for AppendBody.
+func (a Accepted) AppendJSON(dst []byte) []byte {
+	dst = a.AppendBody(dst)
+	dst = append(dst, `,"epoch":"`...)
+	dst = append(dst, a.Epoch...)
+	dst = append(dst, `","at":`...)
+	dst = strconv.AppendInt(dst, a.At, 10)
+	dst = append(dst, `,"source":"`...)
+	dst = append(dst, a.Source...)
+	return append(dst, `"}`...)
+}
+
+// DecodeAccepted reads a message of a symbol's quote channel, or its last value.
+// Body of the result shares msg's memory: msg must not be changed afterwards.
+//
+// The exact layout of AppendJSON is read with one allocation, the copy that the
+// strings share. Any other JSON object with the same fields is read too, more
+// slowly; unknown fields are ignored and source may be absent. Every field is
+// checked either way. The error says what was wrong; its text is bounded and
+// printable.
+func DecodeAccepted(msg []byte) (Accepted, error) {
+	if a, ok := decodeExact(msg); ok {
+		return a, nil
+	}
+	a, r := decodeObject(msg)
+	if r != nil {
+		return Accepted{}, fmt.Errorf("feed: read accepted quote: %w", r)
+	}
+	return a, nil
+}
+
+// decodeExact reads the layout of AppendJSON and nothing else. Each value is cut
+// at the text that follows it; acceptedText.check then allows no value that could
+// hold such text itself.
+func decodeExact(msg []byte) (Accepted, bool) {
+	if len(msg) > MaxInputBytes {
+		return Accepted{}, false
+	}
+	var t acceptedText
+	var ok [9]bool
+	rest := string(msg)
+	rest, ok[0] = strings.CutPrefix(rest, `{"symbol":"`)
+	t.symbol, rest, ok[1] = strings.Cut(rest, `","bid":"`)
+	t.bid, rest, ok[2] = strings.Cut(rest, `","ask":"`)
+	t.ask, rest, ok[3] = strings.Cut(rest, `","ts":"`)
+	t.time, rest, ok[4] = strings.Cut(rest, `","seq":`)
+	const afterBody = `,"epoch":"`
+	t.seq, rest, ok[5] = strings.Cut(rest, afterBody)
+	body := len(msg) - len(rest) - len(afterBody)
+	t.epoch, rest, ok[6] = strings.Cut(rest, `","at":`)
+	t.at, rest, ok[7] = strings.Cut(rest, `,"source":"`)
+	t.source, ok[8] = strings.CutSuffix(rest, `"}`)
+	if ok != [9]bool{true, true, true, true, true, true, true, true, true} || !exactTime(t.time) {
+		return Accepted{}, false
+	}
+	a, r := t.accepted()
+	if r != nil {
+		return Accepted{}, false
+	}
+	a.Body = msg[:body:body]
+	return a, true
+}
+
+func exactTime(s string) bool {
+	return len(s) == len(TimeLayout) && s[10] == 'T' && s[19] == '.' && s[26] == 'Z'
+}
+
+var acceptedFields = []string{"symbol", "bid", "ask", "ts", "epoch", "source", "seq", "at"}
+
+// decodeObject reads any JSON object with the fields of AppendJSON.
+func decodeObject(msg []byte) (Accepted, *Rejection) {
+	var values [8]json.RawMessage
+	if r := readObject(msg, acceptedFields, values[:]); r != nil {
+		return Accepted{}, r
+	}
+	var t acceptedText
+	for i, dst := range []*string{&t.symbol, &t.bid, &t.ask, &t.time, &t.epoch, &t.source} {
+		if values[i] == nil {
+			continue // checked with the rest
+		}
+		text, isString := stringValue(values[i])
+		if !isString {
+			return Accepted{}, reject(ReasonBadJSON, "%s is %s: it must be a string", acceptedFields[i], quoted(string(values[i])))
+		}
+		*dst = text
+	}
+	if values[5] == nil {
+		t.source = DefaultSource
+	}
+	t.seq, t.at = string(values[6]), string(values[7])
+	a, r := t.accepted()
+	if r != nil {
+		return Accepted{}, r
+	}
+	a.Body = slices.Clip(a.AppendBody(nil))
+	return a, nil
+}
+
+// acceptedText is an accepted quote before its fields are checked.
+type acceptedText struct{ symbol, bid, ask, time, seq, epoch, at, source string }
+
+func (t acceptedText) accepted() (Accepted, *Rejection) {
+	at, zoned, ok := parseTimeText(t.time)
+	if !ok || !zoned {
+		return Accepted{}, reject(ReasonBadTime, "ts is %s: it must be RFC 3339 with a zone", quoted(t.time))
+	}
+	if !timeInRange(at) { // Check takes a zero time as not given
+		return Accepted{}, reject(ReasonBadTime, "ts is %s: the year must be from 1970 to 2199", quoted(t.time))
+	}
+	q := Quote{Symbol: Symbol(t.symbol), Bid: t.bid, Ask: t.ask, Time: at, Source: t.source}
+	if r := q.check(); r != nil {
+		return Accepted{}, r
+	}
+	if t.source == "" {
+		return Accepted{}, sourceRejection("")
+	}
+	seq, ok := parseCount(t.seq)
+	if !ok {
+		return Accepted{}, reject(ReasonBadJSON, "seq is %s: it must be a whole number from 1 to 2^53-1", quoted(t.seq))
+	}
+	accepted, ok := parseCount(t.at)
+	if !ok {
+		return Accepted{}, reject(ReasonBadJSON, "at is %s: it must be Unix microseconds", quoted(t.at))
+	}
+	if !validEpoch(t.epoch) {
+		return Accepted{}, reject(ReasonBadJSON, "epoch is %s: it must be 1 to 32 letters, digits, _ or -", quoted(t.epoch))
+	}
+	return Accepted{
+		Symbol: q.Symbol, Bid: q.Bid, Ask: q.Ask, Time: at, Seq: uint64(seq), Epoch: t.epoch, At: accepted, Source: t.source,
+	}, nil
+}
+
+// parseCount reads a positive integer that JavaScript counts exactly.
+func parseCount(s string) (int64, bool) {
+	if s == "" || len(s) > 16 || s[0] == '0' || scanDigits(s, 0) != len(s) {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	return n, err == nil && n < 1<<53
+}
+
+// validEpoch keeps out what separates an epoch from its neighbours in resume positions.
+func validEpoch(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return 0 < len(s) && len(s) <= 32
+}

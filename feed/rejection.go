@@ -1,0 +1,80 @@
+package feed
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Reason says why a quote was rejected. The values are stable: they are metric
+// labels and part of the answers to producers.
+type Reason string
+
+// The reasons. A new one must also be added to Reasons.
+const (
+	ReasonBadJSON        Reason = "bad_json"         // not one JSON object, invalid UTF-8, or a field given twice
+	ReasonMissingSymbol  Reason = "missing_symbol"   // none of symbol, pair, currency
+	ReasonUnknownSymbol  Reason = "unknown_symbol"   // not two different known currency codes
+	ReasonMissingPrice   Reason = "missing_price"    // bid or ask (or price) absent, null or empty
+	ReasonNotANumber     Reason = "not_a_number"     // a price that is not a decimal number
+	ReasonZero           Reason = "zero"             // a price of zero
+	ReasonNegative       Reason = "negative"         // a price below zero
+	ReasonTooLong        Reason = "too_long"         // a price over MaxPriceDigits or MaxPriceChars, or input over MaxInputBytes
+	ReasonCrossed        Reason = "crossed"          // ask < bid
+	ReasonBadTime        Reason = "bad_time"         // a time that cannot be read or is out of range
+	ReasonFuture         Reason = "future"           // more than 5 s ahead of Redis's clock
+	ReasonOld            Reason = "old"              // older than the last accepted quote of this symbol and source
+	ReasonBadSource      Reason = "bad_source"       // a source name outside [a-z0-9_.-]{1,32}
+	ReasonTooManySources Reason = "too_many_sources" // the symbol already has as many sources as are remembered
+	ReasonOverflow       Reason = "overflow"         // accepted faster than it could be published: a bounded queue was full
+)
+
+var reasons = []Reason{
+	ReasonBadJSON, ReasonMissingSymbol, ReasonUnknownSymbol, ReasonMissingPrice, ReasonNotANumber,
+	ReasonZero, ReasonNegative, ReasonTooLong, ReasonCrossed, ReasonBadTime, ReasonFuture, ReasonOld,
+	ReasonBadSource, ReasonTooManySources, ReasonOverflow,
+}
+
+// Reasons returns every Reason, so that a counter per reason can start at 0.
+// The slice is the caller's.
+func Reasons() []Reason { return slices.Clone(reasons) }
+
+// Rejection is the error for a quote that was not accepted. Message names what
+// was wrong and what would be right; it is valid UTF-8 without control
+// characters, at most about 300 bytes, and quotes at most a short piece of the
+// input, so it may be shown to the producer and logged.
+type Rejection struct {
+	Reason  Reason
+	Message string
+}
+
+// Error returns the reason and the message.
+func (r *Rejection) Error() string { return string(r.Reason) + ": " + r.Message }
+
+func reject(reason Reason, format string, args ...any) *Rejection {
+	return &Rejection{Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+// maxQuoted is how many characters of input a message repeats.
+const maxQuoted = 40
+
+// quoted returns a bounded, printable form of input in double quotes. It looks
+// at no more than the first few hundred bytes, whatever the length of s.
+func quoted(s string) string {
+	var b strings.Builder
+	n := 0
+	for _, r := range s {
+		if n == maxQuoted {
+			return strconv.Quote(b.String()) + "… (" + strconv.Itoa(len(s)) + " bytes)"
+		}
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			r = '?'
+		}
+		b.WriteRune(r)
+		n++
+	}
+	return strconv.Quote(b.String())
+}

@@ -1,0 +1,147 @@
+package tickfile
+
+import (
+	"archive/zip"
+	"bufio"
+	"bytes"
+	"compress/bzip2"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
+	"github.com/ulikunitz/xz/lzma"
+)
+
+// content is a file's content without its compression.
+type content struct {
+	io.Reader
+	names []string // where it came from, outermost first: path, then member of the archive
+	close []func() error
+}
+
+const (
+	maxWindow  = 64 << 20 // memory a decompressor may take for what it has to remember
+	maxZipPipe = 64 << 20
+)
+
+// decompress recognises the compression of r by its first bytes. Content that is
+// not compressed is passed through. One layer is taken off, no more.
+func decompress(r io.Reader, name string) (*content, error) {
+	in := bufio.NewReaderSize(r, 64<<10)
+	magic, err := in.Peek(lzma.HeaderLen)
+	if err != nil && err != io.EOF {
+		return nil, fmt.Errorf("read: %w", err)
+	}
+	c := &content{Reader: in, names: []string{name}}
+	kind := ""
+	switch {
+	case bytes.HasPrefix(magic, []byte("\x1f\x8b")):
+		kind = "gzip"
+		c.Reader, err = gzip.NewReader(in)
+	case bytes.HasPrefix(magic, []byte("PK\x03\x04")) || bytes.HasPrefix(magic, []byte("PK\x05\x06")):
+		kind = "zip"
+		err = c.unzip(r, in)
+	case bytes.HasPrefix(magic, []byte("\xfd7zXZ\x00")):
+		kind = "xz"
+		c.Reader, err = xz.NewReader(in)
+	case bytes.HasPrefix(magic, []byte("\x28\xb5\x2f\xfd")):
+		kind = "zstd"
+		var d *zstd.Decoder
+		if d, err = zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow)); err == nil {
+			c.Reader = d
+			c.close = append(c.close, func() error { d.Close(); return nil })
+		}
+	case bytes.HasPrefix(magic, []byte("BZh")):
+		kind = "bzip2"
+		c.Reader = bzip2.NewReader(in)
+	case len(magic) == lzma.HeaderLen && lzma.ValidHeader(magic):
+		kind = "lzma"
+		c.Reader, err = lzma.ReaderConfig{DictCap: maxWindow}.NewReader(in)
+	default:
+		return c, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", kind, err)
+	}
+	c.Reader = named{c.Reader, kind}
+	return c, nil
+}
+
+// named says in errors what could not be decompressed.
+type named struct {
+	io.Reader
+	kind string
+}
+
+func (n named) Read(p []byte) (int, error) {
+	k, err := n.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("%s: %w", n.kind, err)
+	}
+	return k, err
+}
+
+// unzip opens the one file of a zip archive that can hold ticks. r is the
+// archive, in is a buffer that has read its beginning.
+func (c *content) unzip(r io.Reader, in *bufio.Reader) error {
+	at, size, err := randomAccess(r, in)
+	if err != nil {
+		return err
+	}
+	z, err := zip.NewReader(at, size)
+	if err != nil {
+		return err
+	}
+	var files []*zip.File
+	for _, f := range z.File {
+		if !f.FileInfo().IsDir() && !strings.HasPrefix(f.Name, "__MACOSX/") {
+			files = append(files, f)
+		}
+	}
+	if len(files) > 1 { // HistData adds a report
+		kept := files[:0]
+		for _, f := range files {
+			if !strings.EqualFold(path.Ext(f.Name), ".txt") {
+				kept = append(kept, f)
+			}
+		}
+		files = kept
+	}
+	if len(files) != 1 {
+		return fmt.Errorf("%d files in the archive, want one with ticks", len(files))
+	}
+	f, err := files[0].Open()
+	if err != nil {
+		return err
+	}
+	c.Reader = f
+	c.names = append(c.names, files[0].Name)
+	c.close = append(c.close, f.Close)
+	return nil
+}
+
+func randomAccess(r io.Reader, in *bufio.Reader) (io.ReaderAt, int64, error) {
+	type file interface {
+		io.ReaderAt
+		io.Seeker
+	}
+	if f, ok := r.(file); ok {
+		size, err := f.Seek(0, io.SeekEnd)
+		if err == nil {
+			return f, size, nil
+		}
+	}
+	all, err := io.ReadAll(io.LimitReader(in, maxZipPipe+1))
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(all) > maxZipPipe {
+		return nil, 0, errors.New("over 64 MB through a pipe; want it as a file, or unpacked")
+	}
+	return bytes.NewReader(all), int64(len(all)), nil
+}

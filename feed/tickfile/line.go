@@ -1,0 +1,131 @@
+package tickfile
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/fxcast/fxcast/feed"
+)
+
+// lineParser reads one line without its end. errNoTick is a line that is no
+// tick by right, such as a heading; any other error says what is wrong. The
+// symbol of the result is empty where lines do not name it.
+type lineParser func(line string) (feed.Quote, error)
+
+var errNoTick = errors.New("no tick")
+
+// lines is text with one tick a line.
+type lines struct {
+	in     *bufio.Reader
+	parse  lineParser
+	symbol feed.Symbol // "" if the lines name theirs
+	number int
+}
+
+var utf8BOM = []byte("\xef\xbb\xbf")
+
+func (l *lines) next() (feed.Quote, error) {
+	for {
+		raw, tooLong, err := l.read()
+		if err != nil {
+			return feed.Quote{}, err
+		}
+		l.number++
+		if tooLong {
+			return feed.Quote{}, &LineError{l.number, fmt.Sprintf("longer than %d bytes", MaxLine)}
+		}
+		if l.number == 1 {
+			raw = bytes.TrimPrefix(raw, utf8BOM)
+		}
+		raw = bytes.TrimSpace(raw)
+		if len(raw) == 0 {
+			continue
+		}
+		q, err := l.parse(string(raw)) // prices are parts of this copy
+		switch {
+		case err == errNoTick:
+			continue
+		case err != nil:
+			return feed.Quote{}, &LineError{l.number, err.Error()}
+		case q.Symbol == "":
+			q.Symbol = l.symbol
+		case l.symbol != "" && q.Symbol != l.symbol:
+			return feed.Quote{}, &LineError{l.number, fmt.Sprintf("the symbol is %s, %s was asked for", q.Symbol, l.symbol)}
+		}
+		return q, nil
+	}
+}
+
+// maxSkip bounds what is skipped for the end of one line: a few compressed bytes
+// can hold gigabytes without any.
+const maxSkip = 1 << 20
+
+// read returns the next line, in memory that the next call reuses. The rest of a
+// line that is too long is skipped.
+func (l *lines) read() (line []byte, tooLong bool, err error) {
+	line, err = l.in.ReadSlice('\n')
+	tooLong = len(line) > MaxLine+2 // with CR LF
+	skipped := len(line)
+	for err == bufio.ErrBufferFull {
+		tooLong = true
+		var more []byte
+		more, err = l.in.ReadSlice('\n')
+		if skipped += len(more); skipped > maxSkip {
+			return nil, false, fmt.Errorf("after line %d: no end of the line in %d bytes", l.number, maxSkip)
+		}
+	}
+	if err == io.EOF && (len(line) > 0 || tooLong) {
+		err = nil // no final newline
+	}
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("after line %d: %w", l.number, err)
+	}
+	return line, tooLong, err
+}
+
+// utf16Order returns the byte order that head's byte order mark tells, or nil.
+func utf16Order(head []byte) binary.ByteOrder {
+	switch {
+	case bytes.HasPrefix(head, []byte{0xff, 0xfe}):
+		return binary.LittleEndian
+	case bytes.HasPrefix(head, []byte{0xfe, 0xff}):
+		return binary.BigEndian
+	}
+	return nil
+}
+
+// utf16Text turns UTF-16, which MetaTrader writes at times, into ASCII. All that
+// has a meaning in a file of ticks is ASCII; the rest becomes '?'.
+type utf16Text struct {
+	in    *bufio.Reader
+	order binary.ByteOrder
+}
+
+func (u *utf16Text) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		var unit [2]byte
+		if _, err := io.ReadFull(u.in, unit[:]); err != nil {
+			if err == io.ErrUnexpectedEOF {
+				err = io.EOF // half a character at the end
+			}
+			if n > 0 && err == io.EOF {
+				return n, nil
+			}
+			return n, err
+		}
+		switch c := u.order.Uint16(unit[:]); {
+		case c == 0xfeff: // the mark itself
+		case c < 0x80:
+			p[n] = byte(c)
+			n++
+		default:
+			p[n] = '?'
+			n++
+		}
+	}
+	return n, nil
+}

@@ -1,0 +1,135 @@
+package hub_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/fxcast/fxcast/hub"
+)
+
+// sink counts writes and keeps nothing.
+type sink struct{ writes *atomic.Int64 }
+
+func (s sink) Write([]byte) (bool, error) { s.writes.Add(1); return true, nil }
+func (sink) Stalled() time.Duration       { return 0 }
+func (sink) Close(int, string)            {}
+
+// crowd is a hub in real time with n clients of the given patterns.
+func crowd(tb testing.TB, n int, patterns ...string) (h *hub.Hub, writes *atomic.Int64) {
+	tb.Helper()
+	h = hub.New(hub.Config{Framing: lengths{}, Heartbeat: never, Ping: never, WriteTimeout: never})
+	ctx, cancel := context.WithCancel(context.Background())
+	var run sync.WaitGroup
+	run.Go(func() { _ = h.Run(ctx) })
+	tb.Cleanup(func() { cancel(); run.Wait() })
+	writes = new(atomic.Int64)
+	for range n {
+		c, err := h.Join(sink{writes}, nil)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if len(patterns) > 0 {
+			c.Subscribe(patterns, hub.Settings{}, nil)
+		}
+	}
+	return h, writes
+}
+
+// publisher returns what publishes one tick and waits until all have been written to.
+func publisher(h *hub.Hub, writes *atomic.Int64, n int) func() {
+	h.SetStatus("EUR/USD", "live", time.Time{})
+	quote := body("EUR/USD", 1_000_000)
+	seq := uint64(0)
+	done := int64(-1)
+	return func() {
+		if done < 0 {
+			done = writes.Load()
+		}
+		seq++
+		h.Publish("EUR/USD", "e", seq, quote, 0)
+		for done += int64(n); writes.Load() < done; {
+			runtime.Gosched()
+		}
+	}
+}
+
+// Publish to clients that are up to date allocates for the tick, not for the clients.
+func TestPublishAllocations(t *testing.T) {
+	const clients = 1000
+	h, writes := crowd(t, clients, "EUR/USD")
+	publish := publisher(h, writes, clients)
+	for range 50 {
+		publish()
+	}
+	// 3 for the tick; a sweep may come between.
+	if n := testing.AllocsPerRun(200, publish); n > 6 {
+		t.Errorf("%g allocations to publish to %d clients, want 3 and a few", n, clients)
+	}
+}
+
+func BenchmarkPublish(b *testing.B) {
+	for _, n := range []int{1, 100, 10_000} {
+		b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) {
+			h, writes := crowd(b, n, "EUR/USD")
+			publish := publisher(h, writes, n)
+			publish()
+			b.ReportAllocs()
+			for b.Loop() {
+				publish()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/delivery")
+		})
+	}
+}
+
+// A topic nobody asked for, beside 10,000 clients of another.
+func BenchmarkPublishUnwanted(b *testing.B) {
+	h, _ := crowd(b, 10_000, "EUR/USD")
+	quote := body("GBP/USD", 1_000_000)
+	seq := uint64(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		seq++
+		h.Publish("GBP/USD", "e", seq, quote, 0)
+	}
+}
+
+func BenchmarkJoinLeave(b *testing.B) {
+	for _, others := range []int{0, 10_000} {
+		b.Run(fmt.Sprintf("others=%d", others), func(b *testing.B) {
+			h, writes := crowd(b, others, "*")
+			b.ReportAllocs()
+			for b.Loop() {
+				c, err := h.Join(sink{writes}, []byte(`{"type":"welcome"}`))
+				if err != nil {
+					b.Fatal(err)
+				}
+				c.Subscribe([]string{"*"}, hub.Settings{}, nil)
+				c.Leave()
+			}
+		})
+	}
+}
+
+func BenchmarkSubscribeWildcard(b *testing.B) {
+	h, writes := crowd(b, 0)
+	for _, topic := range names(1000) {
+		h.Publish(topic, "e", 1, body(topic, 1), 0)
+	}
+	c, err := h.Join(sink{writes}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(c.Leave)
+	all := []string{"*"}
+	b.ReportAllocs()
+	for b.Loop() {
+		c.Subscribe(all, hub.Settings{}, nil)
+		c.Unsubscribe(all, nil)
+	}
+}

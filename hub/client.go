@@ -1,0 +1,448 @@
+package hub
+
+import (
+	"math"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// Why a client was ended by the hub.
+type endReason int
+
+const (
+	endAsked   endReason = iota // by Client.Close
+	endLost                     // its connection failed
+	endStalled                  // it took nothing for the write timeout
+	endSilent                   // it answered no ping
+	endPanic                    // its connection's code panicked
+)
+
+// Settings of a subscription.
+type Settings struct {
+	// MaxRate is the most updates per second and topic; 0 means every tick.
+	MaxRate float64
+}
+
+// A Client is one joined connection. Its methods are safe for concurrent use;
+// commands (Subscribe, Unsubscribe, SubscribeChannels, UnsubscribeChannels, Send) are carried out in the
+// order one goroutine gives them. They return when they have been carried out,
+// and wait while more than 32 KiB of replies have not been written: so a client
+// that asks and does not read is not read from.
+type Client struct {
+	// Static after construction.
+	shard *shard
+	conn  Conn
+	room  chan struct{} // its replies have been written
+	ended chan struct{} // the hub has let it go
+
+	heard   atomic.Int64 // hub clock, ns: when the peer last answered
+	replied int          // bytes of replies; owned by shard.run
+
+	// Owned by shard.run.
+	place    int // index in shard.clients, -1 before and after
+	wants    map[string]want
+	subs     map[*part]*subscription
+	channels []string
+	pending  []*subscription // have something to be written, first come first served
+	dead     int             // of them: removed since, skipped
+	replies  [][]byte
+	relays   []relayed
+
+	relayDrops int
+	asked      int           // counts commands, to tell the later of two wildcards
+	written    time.Duration // when it was last written to
+	pinged     time.Duration
+	dirty      bool // stands in shard.dirty
+	blocked    bool // its connection takes nothing now
+	gone       bool
+	tellLink   bool // the link's status is due
+	beat, ping bool // a heartbeat, a ping is due
+}
+
+// A want is what a client asked of one pattern.
+type want struct {
+	interval time.Duration
+	asked    int
+}
+
+// A relayed message waits for a client.
+type relayed struct {
+	channel string
+	data    []byte
+}
+
+func newClient(s *shard, conn Conn) *Client {
+	c := &Client{shard: s, conn: conn, place: -1, room: make(chan struct{}, 1), ended: make(chan struct{})}
+	c.heard.Store(int64(s.now()))
+	return c
+}
+
+// Subscribe adds patterns (a topic, "*", "EUR/*", "*/USD") with the settings and
+// answers with ack: ack goes out first, then snapshots, then updates, and no tick
+// in between is lost or doubled. For a topic that several patterns match, the
+// exact one counts, else the narrower wildcard, else the one asked for last.
+// Subscribing to a pattern again replaces its settings and sends a snapshot.
+func (c *Client) Subscribe(patterns []string, settings Settings, ack []byte) {
+	interval := time.Duration(0)
+	if settings.MaxRate > 0 {
+		interval = time.Duration(min(math.Ceil(float64(time.Second)/settings.MaxRate), math.MaxInt64/4))
+	}
+	h := c.shard.hub
+	for _, p := range patterns {
+		if !IsWildcard(p) {
+			h.topic(p) // known to the shard before the command is
+		}
+	}
+	c.command(ack, func(s *shard) {
+		for _, p := range patterns {
+			c.asked++
+			_, again := c.wants[p]
+			if c.wants == nil {
+				c.wants = make(map[string]want)
+			}
+			c.wants[p] = want{interval, c.asked}
+			if IsWildcard(p) && !again {
+				s.watchers[p] = append(s.watchers[p], c)
+			}
+			for _, part := range s.matching(p) {
+				s.take(part, s.now()) // the snapshot is of what is published by now
+				if sub := c.resolve(part); sub != nil && c.decides(p, part.name) {
+					c.snapshot(sub, !IsWildcard(p))
+				}
+			}
+		}
+	})
+}
+
+// Unsubscribe removes exactly these patterns; topics that another pattern still
+// matches go on with that one's settings.
+func (c *Client) Unsubscribe(patterns []string, ack []byte) {
+	c.command(ack, func(s *shard) {
+		for _, p := range patterns {
+			if _, ok := c.wants[p]; !ok {
+				continue
+			}
+			delete(c.wants, p)
+			if IsWildcard(p) {
+				s.watchers[p] = without(s.watchers[p], c)
+			}
+			for _, part := range s.matching(p) {
+				c.resolve(part)
+			}
+		}
+	})
+}
+
+// SubscribeChannels adds relayed channels.
+func (c *Client) SubscribeChannels(names []string, ack []byte) {
+	c.command(ack, func(s *shard) {
+		for _, n := range names {
+			if !slices.Contains(c.channels, n) {
+				c.channels = append(c.channels, n)
+				s.channels[n] = append(s.channels[n], c)
+			}
+		}
+	})
+}
+
+// UnsubscribeChannels removes relayed channels.
+func (c *Client) UnsubscribeChannels(names []string, ack []byte) {
+	c.command(ack, func(s *shard) {
+		for _, n := range names {
+			c.channels = without(c.channels, n)
+			s.channels[n] = without(s.channels[n], c)
+			c.relays = slices.DeleteFunc(c.relays, func(m relayed) bool { return m.channel == n })
+		}
+	})
+}
+
+// Send queues one message, such as an error or a pong. It is kept.
+func (c *Client) Send(message []byte) { c.command(message, func(*shard) {}) }
+
+// command runs f on the shard after queueing the reply, and waits for it.
+func (c *Client) command(reply []byte, f func(*shard)) {
+	s := c.shard
+	full := make(chan bool, 1)
+	s.do(func() {
+		if !c.gone {
+			c.reply(reply)
+			f(s)
+		}
+		full <- c.replied > replyBytes
+	})
+	select {
+	case wait := <-full:
+		if wait {
+			c.waitForRoom()
+		}
+	case <-s.hub.done:
+	}
+}
+
+func (c *Client) reply(message []byte) {
+	if len(message) == 0 {
+		return
+	}
+	c.replies = append(c.replies, message)
+	c.replied += len(message)
+	select {
+	case <-c.room: // forget the room of earlier
+	default:
+	}
+	c.shard.wantWrite(c)
+}
+
+// waitForRoom ends at the latest with the client, which the write timeout ends.
+func (c *Client) waitForRoom() {
+	select {
+	case <-c.room:
+		select {
+		case c.room <- struct{}{}: // there may be others who wait
+		default:
+		}
+	case <-c.ended:
+	case <-c.shard.hub.done:
+	}
+}
+
+// Heard notes a sign of life of the peer: a pong or a message.
+func (c *Client) Heard() { c.heard.Store(int64(c.shard.now())) }
+
+// Ready is called by the connection when everything it had taken is written.
+func (c *Client) Ready() {
+	s := c.shard
+	s.mail.mu.Lock()
+	s.mail.ready = append(s.mail.ready, c)
+	s.post()
+}
+
+// Close ends the client with a WebSocket close code. The first call counts.
+func (c *Client) Close(code int, reason string) {
+	s := c.shard
+	s.do(func() { s.endWith(c, endAsked, code, reason) })
+}
+
+// CloseAfter is Close after a closing message that tells when to come back.
+func (c *Client) CloseAfter(code int, reason string, reconnect time.Duration) {
+	s := c.shard
+	s.do(func() {
+		if c.gone {
+			return
+		}
+		c.reply(appendClosing(nil, code, reason, reconnect))
+		s.serve(c)
+		s.endWith(c, endAsked, code, reason)
+	})
+}
+
+// CloseRestart is CloseAfter for a node that goes down.
+func (c *Client) CloseRestart(reconnect time.Duration) {
+	c.CloseAfter(codeRestart, "restart", reconnect)
+}
+
+// Leave removes the client; the caller's connection has ended. It returns when
+// the hub has let go of the connection.
+func (c *Client) Leave() {
+	s := c.shard
+	left := make(chan struct{})
+	s.do(func() {
+		s.remove(c)
+		close(left)
+	})
+	select {
+	case <-left:
+	case <-s.hub.done:
+	}
+	s.size.Add(-1)
+}
+
+func (c *Client) hasMessages() bool {
+	return len(c.replies) > 0 || len(c.relays) > 0 || c.tellLink || c.beat || c.ping
+}
+
+func (c *Client) hasPending() bool { return len(c.pending) > 0 || c.hasMessages() }
+
+// resolve makes the client's subscription to a topic what its patterns say, and
+// returns it, or nil where none matches.
+func (c *Client) resolve(p *part) *subscription {
+	w, ok := c.deciding(p.name)
+	ok = ok && (p.expanded || w == p.name)
+	sub := c.subs[p]
+	switch {
+	case !ok && sub == nil:
+		return nil
+	case !ok:
+		c.shard.unsubscribe(sub)
+		return nil
+	case sub == nil:
+		sub = c.shard.subscribe(c, p)
+	}
+	want := c.wants[w].interval
+	if sub.interval != want {
+		if sub.due > 0 {
+			sub.due += want - sub.interval // from the last update on
+		}
+		sub.interval = want
+		if sub.waiting {
+			c.shard.wheel.remove(sub)
+			c.shard.schedule(sub, c.shard.now())
+		}
+	}
+	return sub
+}
+
+// deciding names the client's pattern that counts for a topic.
+func (c *Client) deciding(topic string) (pattern string, ok bool) {
+	if _, ok := c.wants[topic]; ok {
+		return topic, true
+	}
+	base, quote := halves(topic)
+	b, okBase := c.wants[base]
+	q, okQuote := c.wants[quote]
+	switch {
+	case okBase && (!okQuote || b.asked > q.asked):
+		return base, true
+	case okQuote:
+		return quote, true
+	}
+	_, ok = c.wants["*"]
+	return "*", ok
+}
+
+func (c *Client) decides(pattern, topic string) bool {
+	p, ok := c.deciding(topic)
+	return ok && p == pattern
+}
+
+// snapshot makes the topic's last value, or if told so that there is none, due.
+func (c *Client) snapshot(sub *subscription, tellUnknown bool) {
+	if last := sub.part.last; last != nil {
+		sub.pending, sub.snapshot = last, true
+		c.shard.enqueue(sub)
+	} else if tellUnknown {
+		sub.tellStatus = true
+		c.shard.enqueue(sub)
+	}
+}
+
+// join, end, remove, subscribe and unsubscribe are the shard's side of a client.
+
+func (s *shard) join(c *Client, welcome []byte) {
+	if c.gone { // closed as soon as its connection knew it
+		return
+	}
+	c.place = len(s.clients)
+	s.clients = append(s.clients, c)
+	c.subs = make(map[*part]*subscription)
+	c.written, c.pinged = s.now(), s.now()
+	c.tellLink = s.degraded
+	c.reply(welcome)
+	s.stats.joined.Add(1)
+	if s.hub.draining.Load() { // it came between Join's look and Drain's
+		c.CloseRestart(drainBackoff())
+	}
+}
+
+func (s *shard) end(c *Client, why endReason) {
+	switch why {
+	case endStalled:
+		s.endWith(c, why, codeTryLater, "nothing could be written")
+	case endSilent:
+		s.endWith(c, why, codeGoingAway, "no answer to pings")
+	default:
+		s.endWith(c, why, 1011, "internal")
+	}
+}
+
+func (s *shard) endWith(c *Client, why endReason, code int, reason string) {
+	if c.gone {
+		return
+	}
+	s.remove(c)
+	s.stats.ended[why].Add(1)
+	defer s.caught(c)
+	c.conn.Close(code, reason)
+}
+
+func (s *shard) remove(c *Client) {
+	if c.gone {
+		return
+	}
+	c.gone = true
+	close(c.ended)
+	for _, sub := range c.subs {
+		s.unsubscribe(sub)
+	}
+	for p := range c.wants {
+		if IsWildcard(p) {
+			s.watchers[p] = without(s.watchers[p], c)
+		}
+	}
+	for _, n := range c.channels {
+		s.channels[n] = without(s.channels[n], c)
+	}
+	c.wants, c.pending, c.replies, c.relays = nil, nil, nil, nil
+	if c.place >= 0 {
+		moved := s.clients[len(s.clients)-1]
+		s.clients[c.place], moved.place = moved, c.place
+		s.clients[len(s.clients)-1] = nil
+		s.clients = s.clients[:len(s.clients)-1]
+		c.place = -1
+	}
+}
+
+func (s *shard) subscribe(c *Client, p *part) *subscription {
+	if len(p.subs) == 0 {
+		s.listen(p)
+	}
+	sub := &subscription{client: c, part: p, place: len(p.subs)}
+	p.subs = append(p.subs, sub)
+	c.subs[p] = sub
+	s.stats.subscriptions.Add(1)
+	return sub
+}
+
+func (s *shard) unsubscribe(sub *subscription) {
+	p := sub.part
+	sub.dead, sub.pending = true, nil
+	moved := p.subs[len(p.subs)-1]
+	p.subs[sub.place], moved.place = moved, sub.place
+	p.subs[len(p.subs)-1] = nil
+	p.subs = p.subs[:len(p.subs)-1]
+	delete(sub.client.subs, p)
+	if len(p.subs) == 0 {
+		s.ignore(p)
+	}
+	s.stats.subscriptions.Add(-1)
+	if c := sub.client; sub.queued {
+		// A client that takes nothing and changes its mind all the time must not grow.
+		if c.dead++; c.dead > len(c.pending)/2 {
+			c.pending = slices.DeleteFunc(c.pending, func(s *subscription) bool { return s.dead })
+			c.dead = 0
+		}
+	}
+}
+
+// matching lists the topics this shard knows that a pattern matches.
+func (s *shard) matching(pattern string) []*part {
+	if IsWildcard(pattern) {
+		return s.families[pattern]
+	}
+	if p := s.parts[pattern]; p != nil {
+		return []*part{p}
+	}
+	return nil
+}
+
+// without removes v from a list whose order does not matter.
+func without[T comparable](list []T, v T) []T {
+	i := slices.Index(list, v)
+	if i < 0 {
+		return list
+	}
+	var zero T
+	last := len(list) - 1
+	list[i], list[last] = list[last], zero
+	return list[:last]
+}

@@ -1,0 +1,455 @@
+package hub_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fxcast/fxcast/hub"
+)
+
+var oneShard = hub.Config{Shards: 1}
+
+// hold stops the one shard in the middle of a write, so that mail piles up, until
+// release is called.
+func hold(t *testing.T, h *hub.Hub) (release func()) {
+	t.Helper()
+	gate := make(chan struct{})
+	p := newPeer()
+	var once sync.Once
+	p.onWrite = func() error { once.Do(func() { <-gate }); return nil }
+	join(t, h, p)
+	synctest.Wait()
+	return func() { close(gate) }
+}
+
+// names are n topics.
+func names(n int) (topics []string) {
+	for i := range n {
+		topics = append(topics, fmt.Sprintf("A%02d/B%02d", i/100, i%100))
+	}
+	return topics
+}
+
+func TestAckThenSnapshotThenUpdate(t *testing.T) {
+	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
+		p := join(t, h, newPeer())
+		f.publish("EUR/USD", 3)
+		p.block() // so that all of it is written at once, if the shard is quick or slow
+		synctest.Wait()
+		f.subscribe(p, 0, "EUR/USD", "EUR/*", "USD/JPY")
+		f.publish("EUR/GBP", 1)
+		p.unblock()
+		synctest.Wait()
+		f.publish("EUR/USD", 1)
+		synctest.Wait()
+		f.settled(t, p)
+		if got, want := fmt.Sprint(p.types()), "[welcome ack status snapshot update update]"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		if s := p.messages("status")[0]; s.Symbol != "USD/JPY" || s.Status != "unknown" {
+			t.Errorf("status of a topic without quotes: %+v", s)
+		}
+	})
+}
+
+func TestNoSnapshotAfterDrop(t *testing.T) {
+	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
+		p, other := join(t, h, newPeer()), join(t, h, newPeer())
+		f.subscribe(other, 0, "EUR/USD")
+		f.publish("EUR/USD", 1)
+		synctest.Wait()
+		release := hold(t, h)
+		f.drop("EUR/USD")
+		go f.subscribe(p, 0, "EUR/USD") // at a shard that has not seen the drop
+		synctest.Wait()
+		release()
+		synctest.Wait()
+		if got := p.messages("snapshot"); len(got) > 0 {
+			t.Errorf("a snapshot of a dropped quote: %+v", got)
+		}
+		f.settled(t, p)
+	})
+}
+
+func TestSnapshotIsTheNewest(t *testing.T) {
+	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
+		p, other := join(t, h, newPeer()), join(t, h, newPeer())
+		f.subscribe(other, 0, "EUR/USD")
+		f.publish("EUR/USD", 1)
+		synctest.Wait()
+		release := hold(t, h)
+		f.publish("EUR/USD", 1)
+		go f.subscribe(p, 0, "EUR/USD")
+		synctest.Wait()
+		release()
+		synctest.Wait()
+		if got := p.messages("snapshot"); len(got) != 1 || got[0].quotes[0].Seq != 2 {
+			t.Errorf("snapshots %+v, want one of seq 2", got)
+		}
+		f.settled(t, p)
+		f.settled(t, other)
+	})
+}
+
+// Nothing of what was unsubscribed follows the ack, whatever was waiting.
+func TestNothingAfterUnsubscribe(t *testing.T) {
+	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
+		p := newPeer()
+		p.block()
+		join(t, h, p)
+		synctest.Wait()
+		f.subscribe(p, 0, "EUR/USD", "*/JPY")
+		p.client.SubscribeChannels([]string{"news", "alerts"}, ack("subscribe", channels("news", "alerts"), 0, nil))
+		f.publish("EUR/USD", 1)
+		f.publish("USD/JPY", 1)
+		h.Relay("news", []byte(`1`))
+		h.Relay("alerts", []byte(`2`))
+		f.setStatus("USD/JPY", "stale")
+		synctest.Wait()
+		f.unsubscribe(p, "EUR/USD", "*/JPY")
+		p.client.UnsubscribeChannels([]string{"news"}, ack("unsubscribe", channels("news"), 0, nil))
+		p.unblock()
+		synctest.Wait()
+		p.check(t)
+		if got := p.messages("message"); len(got) != 1 || got[0].Channel != "alerts" {
+			t.Errorf("relayed: %+v, want the one of alerts", got)
+		}
+	})
+}
+
+// With more waiting than one write takes, and that write's share unsubscribed, the
+// rest still comes.
+func TestRestOfTheOutboxAfterUnsubscribe(t *testing.T) {
+	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
+		p := newPeer()
+		p.block()
+		join(t, h, p)
+		synctest.Wait()
+		many := names(300)
+		for _, topic := range many {
+			f.publish(topic, 1)
+			p.wants.add(topic, 0)
+			p.awaiting[topic] = true
+		}
+		p.client.Subscribe(many, hub.Settings{}, nil)
+		p.client.Unsubscribe(many[:299], nil)
+		for _, topic := range many[:299] {
+			delete(p.awaiting, topic)
+		}
+		p.unblock()
+		synctest.Wait()
+		p.check(t)
+		if got := p.messages("snapshot"); len(got) != 1 || got[0].quotes[0].Symbol != many[299] {
+			t.Errorf("got %d snapshots, want one of %s", len(got), many[299])
+		}
+	})
+}
+
+func TestExactBeforeWildcard(t *testing.T) {
+	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
+		p := join(t, h, newPeer())
+		f.publish("EUR/USD", 1)
+		f.subscribe(p, 1, "*")
+		f.subscribe(p, 2, "EUR/*")
+		f.subscribe(p, 4, "*/USD")
+		f.subscribe(p, 8, "EUR/USD")
+		rate := func(want int) {
+			t.Helper()
+			time.Sleep(5 * time.Second)
+			p.forget()
+			for range 4000 {
+				f.publish("EUR/USD", 1)
+				time.Sleep(time.Millisecond)
+			}
+			if got := len(p.seqs("EUR/USD")); got < 4*want-1 || got > 4*want+1 {
+				t.Errorf("%d updates in 4 s, want %d a second", got, want)
+			}
+		}
+		rate(8)
+		f.subscribe(p, 16, "*") // does not decide
+		rate(8)
+		f.unsubscribe(p, "EUR/USD")
+		rate(4)
+		f.unsubscribe(p, "*/USD")
+		rate(2)
+		f.subscribe(p, 4, "*/USD")
+		f.subscribe(p, 2, "EUR/*") // again, so later
+		rate(2)
+		f.unsubscribe(p, "EUR/*", "*/USD")
+		rate(16)
+		f.unsubscribe(p, "*")
+		rate(0)
+		f.settled(t, p)
+	})
+}
+
+// Topics that somebody asked for and nobody quotes cost only who asked.
+func TestUnquotedTopicsDoNotReachWildcards(t *testing.T) {
+	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
+		watcher, p := join(t, h, newPeer()), join(t, h, newPeer())
+		f.subscribe(watcher, 0, "*", "A00/*")
+		many := names(1000)
+		f.subscribe(p, 0, many...)
+		if n := h.Subscriptions(); n != 1000 {
+			t.Errorf("%d subscriptions, want the 1000 that were asked for", n)
+		}
+		f.publish(many[7], 1)
+		f.publish("X/Y", 2)
+		synctest.Wait()
+		f.settled(t, watcher)
+		f.settled(t, p)
+		if n := h.Subscriptions(); n != 1002 {
+			t.Errorf("%d subscriptions, want 1000 and the two quoted for the wildcards", n)
+		}
+		if got := watcher.seqs(many[7]); !slices.Equal(got, []uint64{1}) {
+			t.Errorf("the watcher got %v of %s, want 1 once", got, many[7])
+		}
+	})
+}
+
+// A client that takes nothing and keeps changing its mind does not grow.
+func TestOutboxDoesNotGrow(t *testing.T) {
+	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
+		p := newPeer()
+		p.block()
+		join(t, h, p)
+		synctest.Wait()
+		many := names(100)
+		for _, topic := range many {
+			f.publish(topic, 1)
+		}
+		for range 200 {
+			p.client.Subscribe(many, hub.Settings{}, nil)
+			p.client.Unsubscribe(many, nil)
+		}
+		if n := p.client.Pending(); n > 300 {
+			t.Errorf("%d in the outbox of 100 topics", n)
+		}
+		p.unblock()
+		f.subscribe(p, 0, many...)
+		synctest.Wait()
+		f.settled(t, p)
+	})
+}
+
+// A client whose next command is there whenever the last is answered does not
+// keep quotes from others.
+func TestCommandsDoNotStarveQuotes(t *testing.T) {
+	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
+		quiet := join(t, h, newPeer())
+		f.publish("EUR/USD", 1)
+		f.subscribe(quiet, 0, "EUR/USD")
+		synctest.Wait()
+		busy := newPeer()
+		writes, late := 0, 0
+		busy.onWrite = func() error {
+			if writes++; writes == 1 {
+				f.publish("EUR/USD", 1)
+			} else if writes > 10_000 {
+				return nil
+			}
+			if len(quiet.seqs("EUR/USD")) == 0 {
+				late++
+			}
+			busy.client.Post([]byte(`{"type":"pong"}`))
+			return nil
+		}
+		join(t, h, busy)
+		synctest.Wait()
+		f.settled(t, quiet)
+		if late > 10 {
+			t.Errorf("a quote waited for %d writes to another client", late)
+		}
+	})
+}
+
+// Commands of a client that does not read wait; the end releases them.
+func TestRepliesPushBack(t *testing.T) {
+	for name, end := range map[string]func(*peer, func()){
+		"room":   func(p *peer, _ func()) { p.unblock() },
+		"close":  func(p *peer, _ func()) { p.client.Close(1008, "kicked") },
+		"leave":  func(p *peer, _ func()) { p.client.Leave() },
+		"hub":    func(_ *peer, stop func()) { stop() },
+		"Closed": func(p *peer, _ func()) { p.client.CloseAfter(4029, "rate limited", time.Second) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h, stop := startStop(t, oneShard)
+				defer stop()
+				p := newPeer()
+				p.block()
+				join(t, h, p)
+				synctest.Wait()
+				kib := fmt.Appendf(nil, `{"type":"pong","text":"%s"}`, strings.Repeat("x", 1000))
+				var sent [3]int
+				var senders sync.WaitGroup
+				for i := range sent {
+					senders.Go(func() {
+						for range 100 {
+							p.client.Send(kib)
+							sent[i]++
+						}
+					})
+				}
+				synctest.Wait()
+				if n := sent[0] + sent[1] + sent[2]; n < 30 || n > 36 {
+					t.Errorf("%d KiB of replies were taken, want 32", n)
+				}
+				end(p, stop)
+				synctest.Wait()
+				senders.Wait()
+				p.check(t)
+				if got := len(p.messages("pong")); name == "room" && got != 300 {
+					t.Errorf("%d of 300 replies arrived", got)
+				}
+			})
+		})
+	}
+}
+
+// One write makes room for all who wait.
+func TestRoomReleasesAll(t *testing.T) {
+	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, _ *feed) {
+		p := newPeer()
+		p.block()
+		join(t, h, p)
+		synctest.Wait()
+		large := fmt.Appendf(nil, `{"type":"pong","text":"%s"}`, strings.Repeat("x", 40<<10))
+		var senders sync.WaitGroup
+		for range 5 {
+			senders.Go(func() { p.client.Send(large) })
+		}
+		synctest.Wait()
+		p.unblock()
+		senders.Wait() // nothing more is written: all must have been told
+		p.check(t)
+	})
+}
+
+func TestFailuresStayWithTheirClient(t *testing.T) {
+	for name, fail := range map[string]func(*peer){
+		"Write fails":             func(p *peer) { p.onWrite = func() error { return errLost } },
+		"Write panics":            func(p *peer) { p.onWrite = func() error { panic("write") } },
+		"Write and Close panic":   func(p *peer) { p.onWrite = func() error { panic("write") }; p.onClose = func() { panic("close") } },
+		"Write fails, Close too":  func(p *peer) { p.onWrite = func() error { return errLost }; p.onClose = func() { panic("close") } },
+		"Close panics when asked": func(p *peer) { p.onClose = func() { panic("close") }; p.client.Close(1008, "kicked") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
+				bad, good := join(t, h, newPeer()), join(t, h, newPeer())
+				f.publish("EUR/USD", 1)
+				f.subscribe(bad, 0, "*")
+				f.subscribe(good, 0, "*")
+				synctest.Wait()
+				fail(bad)
+				f.publish("EUR/USD", 1)
+				synctest.Wait()
+				f.publish("EUR/USD", 1)
+				synctest.Wait()
+				f.settled(t, good)
+				if bad.closed() == 0 {
+					t.Error("the failed connection was not closed")
+				}
+				bad.client.Leave()
+				if n, _ := h.Known(); n != 1 || h.Clients() != 1 || h.Subscriptions() != 1 {
+					t.Errorf("%d clients known, %d counted, %d subscriptions; want 1", n, h.Clients(), h.Subscriptions())
+				}
+			})
+		})
+	}
+}
+
+// stallPanic panics when it is looked at.
+type stallPanic struct{ *peer }
+
+func (stallPanic) Stalled() time.Duration { panic("stalled") }
+
+func TestPanicInStalledStaysWithItsClient(t *testing.T) {
+	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
+		bad := newPeer()
+		if _, err := h.Join(stallPanic{bad}, nil); err != nil {
+			t.Fatal(err)
+		}
+		good := join(t, h, newPeer())
+		time.Sleep(time.Second)
+		f.publish("EUR/USD", 1)
+		f.subscribe(good, 0, "*")
+		synctest.Wait()
+		f.settled(t, good)
+		if bad.closed() != 1011 {
+			t.Errorf("closed with %d, want 1011", bad.closed())
+		}
+		if _, _, _, panicked := h.Ended(); panicked != 1 {
+			t.Errorf("%d clients counted as ended by a panic, want 1", panicked)
+		}
+	})
+}
+
+// earlyCloser closes its client before the hub has it.
+type earlyCloser struct{ *peer }
+
+func (e earlyCloser) Joined(c *hub.Client) { c.Close(1008, "revoked") }
+
+func TestClosedBeforeJoined(t *testing.T) {
+	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, _ *feed) {
+		p := newPeer()
+		c, err := h.Join(earlyCloser{p}, []byte(`{"type":"welcome"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		c.Leave()
+		if n, _ := h.Known(); n != 0 || h.Clients() != 0 || p.closed() != 1008 {
+			t.Errorf("%d clients known, %d counted, closed with %d", n, h.Clients(), p.closed())
+		}
+	})
+}
+
+func TestCommandsAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, stop := startStop(t, oneShard)
+		f, p := newFeed(h), join(t, h, newPeer())
+		f.publish("EUR/USD", 1)
+		p.client.Close(1000, "")
+		p.client.Close(1008, "later")
+		f.subscribe(p, 0, "EUR/USD")
+		p.client.Send([]byte(`{}`))
+		p.client.Ready()
+		p.client.Leave()
+		if p.closed() != 1000 {
+			t.Errorf("closed with %d, want the first code", p.closed())
+		}
+		if h.Subscriptions() != 0 {
+			t.Error("a client that was gone could subscribe")
+		}
+		p = join(t, h, newPeer())
+		stop()
+		f.subscribe(p, 0, "EUR/USD")
+		f.publish("EUR/USD", 1)
+		p.client.Leave()
+		if h.Clients() != 0 {
+			t.Errorf("%d clients counted, want 0", h.Clients())
+		}
+	})
+}
+
+// A wildcard that matches a topic only asked for so far does not keep it.
+func TestUnsubscribeOfUnquotedTopic(t *testing.T) {
+	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
+		p := join(t, h, newPeer())
+		f.subscribe(p, 0, "EUR/JPY", "*")
+		f.unsubscribe(p, "EUR/JPY")
+		f.unsubscribe(p, "*")
+		f.publish("EUR/JPY", 1)
+		synctest.Wait()
+		f.settled(t, p)
+		if n := h.Subscriptions(); n != 0 {
+			t.Errorf("%d subscriptions, want 0", n)
+		}
+	})
+}

@@ -1,0 +1,291 @@
+// Package hub fans quotes out to subscribers.
+//
+// It knows topics ("EUR/USD"), sequence numbers and bytes; it knows neither
+// Redis nor HTTP nor WebSockets. A quote is encoded and framed once, and then
+// written to every subscriber of its topic by a few shard goroutines that never
+// wait for a connection.
+//
+// The path of a quote, which is also the order in which to read the package:
+//
+//	Hub.Publish        frame the quote once; per shard keep only the newest of a topic
+//	shard.run          one goroutine per shard owns its clients and their subscriptions
+//	  shard.collect      take what was published; offer it to the topic's subscriptions
+//	    shard.offer        replace the subscription's pending tick, or queue it (max_rate: wheel)
+//	  shard.serve        one client: join all that is pending into one Conn.Write
+//	    shard.fill         one pending quote: the shared frame; several: one joined message
+//	Client.Ready       the connection has room again: the client is served again
+//
+// What a client can not take waits in its subscriptions, at most one tick each:
+// a slow client gets fewer quotes, always the newest ones, and costs memory
+// bounded by the topics it asked for.
+package hub
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// ErrClosed is returned to a client that joins while the hub is draining or
+// after Run has returned.
+var ErrClosed = errors.New("hub: closed")
+
+// Framing turns a message into the bytes that go out. Its methods must be pure.
+type Framing interface {
+	// AppendMessage appends payload, framed as one text message, to dst.
+	AppendMessage(dst, payload []byte) []byte
+	// Ping is a frame that the other side answers, so that a vanished peer is noticed.
+	Ping() []byte
+}
+
+// Conn is one subscriber's way out. The hub calls Write from one goroutine at a
+// time; none of the methods may block.
+type Conn interface {
+	// Write takes whole frames. It does not keep the slice. ready is false when
+	// something could not be written yet: then the hub gives it nothing more
+	// until the connection has called Client.Ready. An error means that the
+	// connection is lost.
+	Write(frames []byte) (ready bool, err error)
+	// Stalled returns for how long nothing could be written although something
+	// waits; 0 when nothing waits.
+	Stalled() time.Duration
+	// Close begins to close with a WebSocket close code; data still waiting is
+	// given a short time to go out first.
+	Close(code int, reason string)
+}
+
+// Config of a Hub. The zero values of the durations and of Shards mean the
+// defaults named at each field.
+type Config struct {
+	Framing      Framing
+	Shards       int           // writer goroutines; default GOMAXPROCS
+	Heartbeat    time.Duration // a message at least this often on each connection; default 1 s
+	Ping         time.Duration // a ping frame this often; a peer silent for three is closed; default 20 s
+	WriteTimeout time.Duration // a connection that takes nothing for this long is closed with 1013; default 10 s
+	Registerer   prometheus.Registerer
+}
+
+// Close codes the hub itself uses (RFC 6455 section 7.4 and the IANA registry).
+const (
+	codeGoingAway = 1001 // the peer answered no ping
+	codeRestart   = 1012
+	codeTryLater  = 1013 // the peer takes nothing
+)
+
+// Hub is safe for concurrent use, except that the calls for one topic
+// (Publish, SetStatus, Drop) must come in order, as from one goroutine.
+type Hub struct {
+	// Static after construction.
+	cfg    Config
+	shards []*shard
+	start  time.Time
+	stats  *metrics
+
+	draining atomic.Bool
+	done     chan struct{} // closed when Run has returned
+
+	mu     sync.RWMutex // guards topics; nothing is called under it
+	topics map[string]*topic
+}
+
+// New returns a hub whose Run must be called before clients are served.
+func New(cfg Config) *Hub {
+	if cfg.Shards <= 0 {
+		cfg.Shards = runtime.GOMAXPROCS(0)
+	}
+	if cfg.Heartbeat <= 0 {
+		cfg.Heartbeat = time.Second
+	}
+	if cfg.Ping <= 0 {
+		cfg.Ping = 20 * time.Second
+	}
+	if cfg.WriteTimeout <= 0 {
+		cfg.WriteTimeout = 10 * time.Second
+	}
+	h := &Hub{cfg: cfg, start: time.Now(), done: make(chan struct{}), topics: make(map[string]*topic)}
+	for range cfg.Shards {
+		h.shards = append(h.shards, newShard(h))
+	}
+	h.stats = newMetrics(h, cfg.Registerer)
+	return h
+}
+
+// Run serves until ctx ends and then returns nil, after all shards have stopped.
+// Clients that are still there are not told: call Drain first.
+func (h *Hub) Run(ctx context.Context) error {
+	var shards sync.WaitGroup
+	for _, s := range h.shards {
+		shards.Go(func() { s.run(ctx) })
+	}
+	shards.Wait()
+	close(h.done)
+	return nil
+}
+
+// Publish hands a quote of a topic to its subscribers. body is the quote's JSON
+// object without the closing brace; it is copied. seq grows by one per quote
+// within an epoch; at is its acceptance in Unix µs, for the latency metric.
+// Publish never waits for a client.
+func (h *Hub) Publish(name, epoch string, seq uint64, body []byte, at int64) {
+	t := newTick(h.cfg.Framing, epoch, seq, body, at)
+	h.stats.published.Inc()
+	for _, p := range h.quoted(name).parts {
+		p.shard.publish(p, t)
+	}
+}
+
+// SetStatus changes a topic's status, which is told to its subscribers and
+// stands in each quote that is sent while it is not "live".
+func (h *Hub) SetStatus(name, status string, since time.Time) {
+	c := &statusChange{status: status, since: since}
+	for _, p := range h.quoted(name).parts {
+		p.shard.setStatus(p, c)
+	}
+}
+
+// Drop forgets a topic's last quote: who subscribes from now on gets no snapshot.
+func (h *Hub) Drop(name string) {
+	for _, p := range h.topic(name).parts {
+		p.shard.drop(p)
+	}
+}
+
+// Relay sends data, one JSON value, to the subscribers of a relayed channel.
+// For each client at most 64 wait; then the oldest is dropped, and the next
+// message says how many were.
+func (h *Hub) Relay(channel string, data []byte) {
+	m := append([]byte(nil), data...)
+	for _, s := range h.shards {
+		s.postRelay(channel, m)
+	}
+}
+
+// Degraded tells every client that the source of quotes is lost, or back.
+func (h *Hub) Degraded(degraded bool) {
+	for _, s := range h.shards {
+		s.do(func() { s.setDegraded(degraded) })
+	}
+}
+
+// Join adds a connection; welcome is the first message it gets. Where conn has a
+// method Joined(*Client), it is called before the first Write. The caller must
+// call Leave when the connection has ended, whoever ended it.
+func (h *Hub) Join(conn Conn, welcome []byte) (*Client, error) {
+	select {
+	case <-h.done:
+		return nil, ErrClosed
+	default:
+	}
+	if h.draining.Load() {
+		return nil, ErrClosed
+	}
+	s := h.shards[0]
+	for _, other := range h.shards[1:] {
+		if other.size.Load() < s.size.Load() {
+			s = other
+		}
+	}
+	c := newClient(s, conn)
+	if j, ok := conn.(interface{ Joined(*Client) }); ok {
+		j.Joined(c)
+	}
+	s.size.Add(1)
+	s.do(func() { s.join(c, welcome) })
+	return c, nil
+}
+
+// Clients is the number of clients that have joined and not left.
+func (h *Hub) Clients() int {
+	n := 0
+	for _, s := range h.shards {
+		n += int(s.size.Load())
+	}
+	return n
+}
+
+// Drain closes all clients with 1012, each after a message that says when to
+// come back. They are spread over the time until pace has passed (at least 500 a
+// second), so that they do not all reconnect at once. It returns when all have
+// left, or with the context's error.
+func (h *Hub) Drain(ctx context.Context, pace time.Duration) error {
+	h.draining.Store(true)
+	var clients []*Client
+	for _, s := range h.shards {
+		found := make(chan []*Client, 1)
+		s.do(func() { found <- append([]*Client(nil), s.clients...) })
+		select {
+		case cs := <-found:
+			clients = append(clients, cs...)
+		case <-h.done:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	rand.Shuffle(len(clients), func(i, j int) { clients[i], clients[j] = clients[j], clients[i] })
+	const slice = 20 * time.Millisecond
+	each := max(10, len(clients)*int(slice)/max(int(pace), int(slice)))
+	ticker := time.NewTicker(slice)
+	defer ticker.Stop()
+	for i, c := range clients {
+		c.CloseRestart(drainBackoff())
+		if (i+1)%each == 0 {
+			select {
+			case <-ticker.C:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+	for h.Clients() > 0 {
+		select {
+		case <-ticker.C:
+		case <-h.done:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// drainBackoff is when a drained client is told to come back: spread over two
+// seconds, so that another node is not met by all at once.
+func drainBackoff() time.Duration { return rand.N(2*time.Second) + 200*time.Millisecond }
+
+// quoted is topic for one that the feed knows: from then on wildcards match it.
+// One that was only asked for costs nobody else anything.
+func (h *Hub) quoted(name string) *topic {
+	t := h.topic(name)
+	if !t.quoted.Load() && t.quoted.CompareAndSwap(false, true) {
+		for _, p := range t.parts {
+			p.shard.do(func() { p.shard.expand(p) })
+		}
+	}
+	return t
+}
+
+func (h *Hub) topic(name string) *topic {
+	h.mu.RLock()
+	t := h.topics[name]
+	h.mu.RUnlock()
+	if t != nil {
+		return t
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if t = h.topics[name]; t == nil {
+		t = newTopic(name, h.shards)
+		h.topics[name] = t
+		for _, p := range t.parts {
+			p.shard.do(func() { p.shard.adopt(p) })
+		}
+	}
+	return t
+}

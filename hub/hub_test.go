@@ -1,0 +1,387 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/fxcast/fxcast/hub"
+)
+
+func TestHeartbeatWhenIdle(t *testing.T) {
+	for _, beat := range []time.Duration{time.Millisecond, time.Second} {
+		bubble(t, hub.Config{Shards: 2, Heartbeat: beat}, func(t *testing.T, h *hub.Hub, f *feed) {
+			idle, busy, stuck := join(t, h, newPeer()), join(t, h, newPeer()), newPeer()
+			stuck.block()
+			join(t, h, stuck)
+			f.subscribe(busy, 0, "EUR/USD")
+			for range 1000 {
+				f.publish("EUR/USD", 1)
+				time.Sleep(beat / 2)
+			}
+			// Looked for every eighth of the period, but at most every 10 ms.
+			late := max(beat/8, 10*time.Millisecond)
+			n, most := len(idle.messages("heartbeat")), int(500*beat/max(beat, 10*time.Millisecond))
+			least := int(500*beat/(beat+late)) - 1
+			if n < least || n > most {
+				t.Errorf("%d heartbeats in 500 periods of %v, want %d to %d", n, beat, least, most)
+			}
+			if n := len(busy.messages("heartbeat")); n > 0 && beat == time.Second {
+				t.Errorf("%d heartbeats among quotes", n)
+			}
+			if got := len(stuck.types()); got != 1 {
+				t.Errorf("%d messages to a client that takes nothing, want the welcome", got)
+			}
+			stuck.unblock()
+			time.Sleep(max(2*beat, 40*time.Millisecond))
+			for _, m := range append(idle.messages("heartbeat"), stuck.messages("heartbeat")...) {
+				if _, err := time.Parse("2006-01-02T15:04:05.000000Z", m.TS); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if len(stuck.messages("heartbeat")) == 0 {
+				t.Error("no heartbeat after the client could take again")
+			}
+			f.settled(t, busy)
+			idle.check(t)
+			stuck.check(t)
+		})
+	}
+}
+
+func TestPingAndSilentPeers(t *testing.T) {
+	bubble(t, hub.Config{Ping: 20 * time.Second}, func(t *testing.T, h *hub.Hub, _ *feed) {
+		answers, silent := newPeer(), join(t, h, newPeer())
+		answers.onWrite = func() error { answers.client.Heard(); return nil }
+		join(t, h, answers)
+		time.Sleep(59 * time.Second)
+		if silent.pinged() < 2 || silent.pinged() > 3 || silent.closed() != 0 {
+			t.Errorf("%d pings in a minute, closed with %d", silent.pinged(), silent.closed())
+		}
+		time.Sleep(2 * time.Second)
+		if silent.closed() != 1001 {
+			t.Errorf("silent for 61 s: closed with %d, want 1001", silent.closed())
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if answers.closed() != 0 || answers.pinged() < 175 || answers.pinged() > 184 {
+			t.Errorf("the peer that answers: %d pings in an hour, closed with %d", answers.pinged(), answers.closed())
+		}
+		if _, _, n, _ := h.Ended(); n != 1 {
+			t.Errorf("%d counted as silent", n)
+		}
+		answers.check(t)
+		silent.check(t)
+	})
+}
+
+func TestStalledPeers(t *testing.T) {
+	bubble(t, hub.Config{Heartbeat: time.Second, WriteTimeout: 10 * time.Second}, func(t *testing.T, h *hub.Hub, f *feed) {
+		stuck, slow := newPeer(), join(t, h, newPeer())
+		stuck.block()
+		join(t, h, stuck)
+		f.subscribe(slow, 0, "EUR/USD")
+		slow.block()
+		for range 9 {
+			f.publish("EUR/USD", 1)
+			time.Sleep(time.Second)
+			slow.room()
+		}
+		if stuck.closed() != 0 {
+			t.Errorf("closed with %d after 9 s", stuck.closed())
+		}
+		for range 50 {
+			f.publish("EUR/USD", 1)
+			time.Sleep(9 * time.Second)
+			slow.room()
+		}
+		if stuck.closed() != 1013 || slow.closed() != 0 {
+			t.Errorf("closed with %d and %d, want 1013 and not", stuck.closed(), slow.closed())
+		}
+		if _, n, _, _ := h.Ended(); n != 1 {
+			t.Errorf("%d counted as stalled", n)
+		}
+		slow.check(t)
+		stuck.check(t)
+	})
+}
+
+func TestRelay(t *testing.T) {
+	bubble(t, hub.Config{Shards: 2}, func(t *testing.T, h *hub.Hub, _ *feed) {
+		slow, other, stranger := join(t, h, newPeer()), join(t, h, newPeer()), join(t, h, newPeer())
+		for _, p := range []*peer{slow, other} {
+			p.client.SubscribeChannels([]string{"news", "news", `a"b`}, ack("subscribe", channels("news", `a"b`), 0, nil))
+		}
+		synctest.Wait()
+		slow.block()
+		h.Relay("news", []byte(`0`))
+		synctest.Wait()
+		data := []byte(`[1]`)
+		for i := range 100 {
+			data[1] = byte('0' + i%10)
+			h.Relay("news", data) // copies
+			synctest.Wait()
+		}
+		h.Relay(`a"b`, []byte(`"last"`))
+		synctest.Wait()
+		slow.unblock()
+		synctest.Wait()
+		if got := len(other.messages("message")); got != 102 {
+			t.Errorf("%d of 102 messages arrived", got)
+		}
+		got := slow.messages("message")
+		if len(got) != 65 {
+			t.Fatalf("%d messages at the slow client, want 1 and then 64", len(got))
+		}
+		for i, m := range got {
+			want := map[int]int{1: 37}[i] // 101 came, 64 wait
+			if m.Dropped != want {
+				t.Errorf("message %d: dropped %d, want %d", i, m.Dropped, want)
+			}
+		}
+		if first := string(got[1].Data); first != "[7]" {
+			t.Errorf("the oldest that was kept is %s, want [7]", first)
+		}
+		if last := got[64]; last.Channel != `a"b` || string(last.Data) != `"last"` {
+			t.Errorf("the last is %+v", last)
+		}
+		slow.forget()
+		h.Relay("news", []byte(`null`))
+		synctest.Wait()
+		if got := slow.messages("message"); len(got) != 1 || got[0].Dropped != 0 {
+			t.Errorf("then %+v, want one without dropped", got)
+		}
+		for _, p := range []*peer{slow, other, stranger} {
+			p.check(t)
+		}
+	})
+}
+
+func TestDegradedOncePerChange(t *testing.T) {
+	bubble(t, hub.Config{Shards: 2}, func(t *testing.T, h *hub.Hub, _ *feed) {
+		early := join(t, h, newPeer())
+		links := func(p *peer) (got []string) {
+			for _, m := range p.messages("status") {
+				if m.Symbol == "" {
+					got = append(got, m.Status)
+				}
+			}
+			return got
+		}
+		for _, lost := range []bool{false, true, true, false, false, true} {
+			h.Degraded(lost)
+			synctest.Wait()
+		}
+		late := join(t, h, newPeer())
+		synctest.Wait()
+		h.Degraded(true)
+		h.Degraded(false)
+		synctest.Wait()
+		after := join(t, h, newPeer())
+		synctest.Wait()
+		if got, want := fmt.Sprint(links(early), links(late), links(after)), "[degraded ok degraded ok] [degraded ok] []"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		if got := late.types(); got[0] != "welcome" {
+			t.Errorf("a late client's first message is %s", got[0])
+		}
+	})
+}
+
+// leaver leaves when it is closed, as a reader does when the connection ends.
+func leaver(t *testing.T, h *hub.Hub) *peer {
+	p := newPeer()
+	p.onClose = func() { go p.client.Leave() }
+	return join(t, h, p)
+}
+
+func TestDrain(t *testing.T) {
+	bubble(t, hub.Config{Shards: 2}, func(t *testing.T, h *hub.Hub, f *feed) {
+		var peers []*peer
+		for range 2000 {
+			peers = append(peers, leaver(t, h))
+		}
+		f.publish("EUR/USD", 1)
+		synctest.Wait() // who joins later is closed at once
+		begin := time.Now()
+		drained := make(chan error, 1)
+		go func() { drained <- h.Drain(t.Context(), 2*time.Second) }()
+		time.Sleep(time.Second)
+		if n := h.Clients(); n < 900 || n > 1100 {
+			t.Errorf("%d of 2000 clients after half the time", n)
+		}
+		if _, err := h.Join(newPeer(), nil); !errors.Is(err, hub.ErrClosed) {
+			t.Errorf("join while draining: %v, want ErrClosed", err)
+		}
+		if err := <-drained; err != nil {
+			t.Error(err)
+		}
+		if d := time.Since(begin); d < 1900*time.Millisecond || d > 2100*time.Millisecond {
+			t.Errorf("drained in %v, want 2 s", d)
+		}
+		backoff := map[int64]bool{}
+		for _, p := range peers {
+			p.check(t)
+			m := p.messages("closing")
+			if p.closed() != 1012 || len(m) != 1 || m[0].Code != 1012 || m[0].Reason != "restart" || m[0].Reconnect < 200 || m[0].Reconnect > 2200 {
+				t.Fatalf("closed with %d after %+v", p.closed(), m)
+			}
+			if types := p.types(); types[len(types)-1] != "closing" {
+				t.Fatalf("something after closing: %v", types)
+			}
+			backoff[m[0].Reconnect] = true
+		}
+		if len(backoff) < 500 {
+			t.Errorf("2000 clients come back at only %d moments", len(backoff))
+		}
+	})
+}
+
+func TestDrainOfFewIsQuick(t *testing.T) {
+	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub, _ *feed) {
+		for range 100 {
+			leaver(t, h)
+		}
+		synctest.Wait()
+		begin := time.Now()
+		if err := h.Drain(t.Context(), time.Minute); err != nil {
+			t.Error(err)
+		}
+		if d := time.Since(begin); d > time.Second {
+			t.Errorf("100 clients drained in %v, want at least 500 a second", d)
+		}
+	})
+}
+
+func TestDrainEndsWithItsContext(t *testing.T) {
+	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub, _ *feed) {
+		p := join(t, h, newPeer()) // does not leave
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		begin := time.Now()
+		if err := h.Drain(ctx, 0); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("drain: %v, want the context's error", err)
+		}
+		if d := time.Since(begin); d < 3*time.Second || d > 3100*time.Millisecond {
+			t.Errorf("drain ended after %v", d)
+		}
+		if p.closed() != 1012 {
+			t.Errorf("closed with %d", p.closed())
+		}
+	})
+}
+
+// Who joins between the beginning of a drain and its look at the clients is closed too.
+func TestDrainTakesLateJoiners(t *testing.T) {
+	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, _ *feed) {
+		release := hold(t, h)
+		late := leaver(t, h) // its mail is not read yet
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		drained := make(chan error, 1)
+		go func() { drained <- h.Drain(ctx, 0) }()
+		synctest.Wait()
+		release()
+		<-drained
+		late.check(t)
+		if got := late.types(); late.closed() != 1012 || !slices.Equal(got, []string{"welcome", "closing"}) {
+			t.Errorf("closed with %d after %v", late.closed(), got)
+		}
+	})
+}
+
+func TestDrainEndsWithTheHub(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, stop := startStop(t, hub.Config{})
+		join(t, h, newPeer())
+		drained := make(chan error, 1)
+		go func() { drained <- h.Drain(context.Background(), 0) }()
+		time.Sleep(time.Second)
+		stop()
+		if err := <-drained; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestJoinAfterRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, stop := startStop(t, hub.Config{})
+		stop()
+		if _, err := h.Join(newPeer(), nil); !errors.Is(err, hub.ErrClosed) {
+			t.Errorf("join: %v, want ErrClosed", err)
+		}
+		if err := h.Drain(t.Context(), time.Second); err != nil {
+			t.Errorf("drain: %v", err)
+		}
+	})
+}
+
+func TestMetrics(t *testing.T) {
+	reg := prometheus.NewPedanticRegistry()
+	bubble(t, hub.Config{Shards: 2, Heartbeat: time.Second, Registerer: reg}, func(t *testing.T, h *hub.Hub, f *feed) {
+		p, slow := join(t, h, newPeer()), join(t, h, newPeer())
+		f.subscribe(p, 0, "*")
+		f.subscribe(slow, 0, "*")
+		synctest.Wait()
+		slow.block()
+		for range 10 {
+			f.publish("EUR/USD", 1)
+			synctest.Wait()
+		}
+		time.Sleep(time.Second) // counts are shown once in a sweep
+		slow.unblock()
+		p.client.Close(1008, "kicked")
+		p.client.Leave()
+		time.Sleep(time.Second)
+		for name, want := range map[string]string{
+			"fx_hub_published_total": "10",
+			"fx_hub_clients":         "1",
+			"fx_hub_subscriptions":   "1",
+			"fx_hub_delivered_total": "12",
+			"fx_hub_conflated_total": "8",
+			"fx_hub_joined_total":    "2",
+			"fx_hub_panics_total":    "0",
+		} {
+			if err := testutil.GatherAndCompare(reg, strings.NewReader(expect(t, reg, name, want)), name); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
+		t.Errorf("lint: %v %v", problems, err)
+	}
+}
+
+// expect writes a metric in the text format, with the help it has.
+func expect(t *testing.T, reg *prometheus.Registry, name, value string) string {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return fmt.Sprintf("# HELP %s %s\n# TYPE %s %s\n%s %s\n", name, f.GetHelp(), name, strings.ToLower(f.GetType().String()), name, value)
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return ""
+}
+
+func TestLatencyBuckets(t *testing.T) {
+	for v := uint64(0); v < 1<<22; v = v + 1 + v/7 {
+		i := hub.LatencyBucket(v)
+		if us := float64(v) / 1e6; us > hub.LatencyBound(i)+1e-12 || i > 0 && us <= hub.LatencyBound(i-1)+1e-12 {
+			t.Fatalf("%d µs is in bucket %d of (%g, %g] s", v, i, hub.LatencyBound(max(0, i-1)), hub.LatencyBound(i))
+		}
+	}
+}

@@ -1,0 +1,576 @@
+package hub_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fxcast/fxcast/hub"
+)
+
+// lengths frames a message by four bytes of length; a ping has length 0.
+type lengths struct{}
+
+func (lengths) AppendMessage(dst, payload []byte) []byte {
+	return append(binary.BigEndian.AppendUint32(dst, uint32(len(payload))), payload...)
+}
+
+func (lengths) Ping() []byte { return make([]byte, 4) }
+
+// A message is every field a client of the hub may meet; unknown ones are errors.
+type message struct {
+	Type      string
+	Op        string
+	OK        []string
+	MaxRate   float64  `json:"max_rate"`
+	Expect    []string // only here: topics a snapshot is due for
+	Data      json.RawMessage
+	Symbol    string
+	Status    string
+	Since     string
+	Channel   string
+	Dropped   int
+	Code      int
+	Reason    string
+	Reconnect int64 `json:"reconnect_after_ms"`
+	TS        string
+	Text      string
+
+	at     time.Time
+	quotes []quote
+}
+
+type quote struct {
+	Symbol, Bid, Ask, TS string
+	Seq                  uint64
+	Epoch                *string
+	Skipped              *uint64
+	Status               *string
+}
+
+// wants is what a client asked for, by pattern, in the order asked.
+type wants struct {
+	rate  map[string]float64
+	asked map[string]int
+	n     int
+}
+
+func newWants() wants { return wants{map[string]float64{}, map[string]int{}, 0} }
+
+func (w *wants) add(pattern string, rate float64) {
+	w.n++
+	w.rate[pattern], w.asked[pattern] = rate, w.n
+}
+
+func (w *wants) remove(pattern string) {
+	delete(w.rate, pattern)
+	delete(w.asked, pattern)
+}
+
+// deciding is the rule of the contract: exact, else narrower, else later.
+func (w *wants) deciding(topic string) (pattern string, ok bool) {
+	if _, ok := w.rate[topic]; ok {
+		return topic, true
+	}
+	for p := range w.rate {
+		if p != "*" && matches(p, topic) && (pattern == "" || w.asked[p] > w.asked[pattern]) {
+			pattern = p
+		}
+	}
+	if pattern == "" {
+		_, ok = w.rate["*"]
+		return "*", ok
+	}
+	return pattern, true
+}
+
+func matches(pattern, topic string) bool {
+	return pattern == topic || pattern == "*" ||
+		strings.HasSuffix(pattern, "/*") && strings.HasPrefix(topic, pattern[:len(pattern)-1]) ||
+		strings.HasPrefix(pattern, "*/") && strings.HasSuffix(topic, pattern[1:])
+}
+
+type position struct {
+	epoch string
+	seq   uint64
+}
+
+// A peer is a connection and the strict client at its end: it parses all it gets
+// and notes every breach of the protocol.
+type peer struct {
+	client *hub.Client
+	asked  wants // as the test has asked
+
+	mu       sync.Mutex // guards what follows
+	log      []message
+	pings    int
+	writes   int
+	faults   []string
+	wants    wants // as acknowledged
+	have     map[string]position
+	status   map[string]string
+	updated  map[string]time.Time // last update, since rate or snapshot
+	awaiting map[string]bool      // snapshots that acks announced
+	blocked  bool                 // Write takes one more and is then not ready
+	owes     bool                 // a call of Ready
+	owesFrom time.Time
+	code     int
+	reason   string
+	closes   int
+
+	onWrite func() error // called without the lock
+	onClose func()
+}
+
+func newPeer() *peer {
+	return &peer{wants: newWants(), asked: newWants(), have: map[string]position{}, status: map[string]string{},
+		updated: map[string]time.Time{}, awaiting: map[string]bool{}}
+}
+
+func (p *peer) fault(format string, args ...any) {
+	if len(p.faults) < 10 {
+		p.faults = append(p.faults, fmt.Sprintf(format, args...))
+	}
+}
+
+func (p *peer) Joined(c *hub.Client) { p.client = c }
+
+func (p *peer) Write(frames []byte) (bool, error) {
+	if p.onWrite != nil {
+		if err := p.onWrite(); err != nil {
+			return false, err
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.writes++
+	if p.owes {
+		p.fault("written to before Ready")
+	}
+	if p.closes > 0 {
+		p.fault("written to after Close")
+	}
+	if len(frames) == 0 {
+		p.fault("empty write")
+	}
+	for len(frames) > 0 {
+		n := binary.BigEndian.Uint32(frames)
+		if n == 0 {
+			p.pings++
+		} else {
+			p.take(slices.Clone(frames[4 : 4+n]))
+		}
+		frames = frames[4+n:]
+	}
+	if p.blocked {
+		p.owes, p.owesFrom = true, time.Now()
+	}
+	return !p.blocked, nil
+}
+
+func (p *peer) Stalled() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.owes {
+		return 0
+	}
+	return time.Since(p.owesFrom)
+}
+
+func (p *peer) Close(code int, reason string) {
+	p.mu.Lock()
+	if p.closes++; p.closes > 1 {
+		p.fault("closed twice")
+	}
+	p.code, p.reason = code, reason
+	p.mu.Unlock()
+	if p.onClose != nil {
+		p.onClose()
+	}
+}
+
+func (p *peer) block() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.blocked = true
+}
+
+func (p *peer) unblock() {
+	p.mu.Lock()
+	p.blocked = false
+	p.mu.Unlock()
+	p.room()
+}
+
+// room has everything written; if blocked, the next write is again the last.
+func (p *peer) room() {
+	p.mu.Lock()
+	owes := p.owes
+	p.owes = false
+	p.mu.Unlock()
+	if owes {
+		p.client.Ready()
+	}
+}
+
+func (p *peer) take(payload []byte) {
+	m := message{at: time.Now()}
+	d := json.NewDecoder(bytes.NewReader(payload))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&m); err != nil {
+		p.fault("not a message: %v: %s", err, payload)
+		return
+	}
+	switch m.Type {
+	case "ack":
+		p.ack(m)
+	case "snapshot", "update":
+		q := json.NewDecoder(bytes.NewReader(m.Data))
+		q.DisallowUnknownFields()
+		if err := q.Decode(&m.quotes); err != nil || len(m.quotes) == 0 {
+			p.fault("not quotes: %v: %s", err, payload)
+			return
+		}
+		for _, q := range m.quotes {
+			p.quote(q, m.Type == "snapshot", m.at)
+		}
+	case "status":
+		if m.Symbol != "" {
+			if _, ok := p.wants.deciding(m.Symbol); !ok {
+				p.fault("status of %s, which is not subscribed", m.Symbol)
+			}
+			p.status[m.Symbol] = m.Status
+		}
+	case "message":
+		if !slices.Contains(slices.Collect(maps.Keys(p.wants.rate)), "channel:"+m.Channel) {
+			p.fault("message of channel %s, which is not subscribed", m.Channel)
+		}
+	case "heartbeat", "closing", "welcome", "pong":
+	default:
+		p.fault("unknown type %q", m.Type)
+	}
+	p.log = append(p.log, m)
+}
+
+func (p *peer) ack(m message) {
+	for _, pattern := range m.OK {
+		if m.Op == "subscribe" {
+			p.wants.add(pattern, m.MaxRate)
+		} else {
+			p.wants.remove(pattern)
+		}
+	}
+	clear(p.updated) // rates may have changed
+	for _, topic := range m.Expect {
+		p.awaiting[topic] = true
+	}
+	if m.Op == "unsubscribe" {
+		maps.DeleteFunc(p.awaiting, func(t string, _ bool) bool { _, ok := p.wants.deciding(t); return !ok })
+		maps.DeleteFunc(p.have, func(t string, _ position) bool { _, ok := p.wants.deciding(t); return !ok })
+		maps.DeleteFunc(p.status, func(t, _ string) bool { _, ok := p.wants.deciding(t); return !ok })
+	}
+}
+
+func (p *peer) quote(q quote, snapshot bool, now time.Time) {
+	pattern, ok := p.wants.deciding(q.Symbol)
+	if !ok {
+		p.fault("quote of %s, which is not subscribed", q.Symbol)
+		return
+	}
+	had, known := p.have[q.Symbol]
+	have := position{had.epoch, q.Seq}
+	switch {
+	case snapshot:
+		if q.Epoch == nil {
+			p.fault("snapshot of %s without epoch", q.Symbol)
+			return
+		}
+		if q.Skipped != nil {
+			p.fault("snapshot of %s with skipped", q.Symbol)
+		}
+		if !p.awaiting[q.Symbol] {
+			p.fault("snapshot of %s, none is due", q.Symbol)
+		}
+		have.epoch = *q.Epoch
+		if known && have.epoch == had.epoch && q.Seq < had.seq {
+			p.fault("snapshot of %s goes back from %d to %d", q.Symbol, had.seq, q.Seq)
+		}
+		delete(p.awaiting, q.Symbol)
+		delete(p.updated, q.Symbol)
+	case q.Epoch != nil:
+		if have.epoch = *q.Epoch; known && have.epoch == had.epoch {
+			p.fault("%s %d repeats its epoch", q.Symbol, q.Seq)
+		}
+		if q.Skipped != nil {
+			p.fault("%s %d has skipped with a new epoch", q.Symbol, q.Seq)
+		}
+	case !known:
+		p.fault("first quote of %s without epoch", q.Symbol)
+	default:
+		skipped := uint64(0)
+		if q.Skipped != nil {
+			if skipped = *q.Skipped; skipped == 0 {
+				p.fault("%s has skipped 0", q.Symbol)
+			}
+		}
+		if q.Seq-had.seq-1 != skipped {
+			p.fault("%s: %d after %d, skipped %d", q.Symbol, q.Seq, had.seq, skipped)
+		}
+	}
+	if !snapshot {
+		if p.awaiting[q.Symbol] {
+			p.fault("update of %s before its snapshot", q.Symbol)
+		}
+		if rate := p.wants.rate[pattern]; rate > 0 {
+			least := time.Duration(float64(time.Second) / rate)
+			if last, ok := p.updated[q.Symbol]; ok && now.Sub(last) < least {
+				p.fault("%s: %v after the last update, max_rate %g", q.Symbol, now.Sub(last), rate)
+			}
+		}
+		p.updated[q.Symbol] = now
+	}
+	p.have[q.Symbol] = have
+	p.status[q.Symbol] = "live"
+	if q.Status != nil {
+		if p.status[q.Symbol] = *q.Status; *q.Status == "live" {
+			p.fault("%s says that it is live", q.Symbol)
+		}
+	}
+}
+
+// check reports what the strict client has found.
+func (p *peer) check(t failer) {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, f := range p.faults {
+		t.Errorf("%s", f)
+	}
+}
+
+// messages are those of a type so far.
+func (p *peer) messages(kind string) (found []message) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range p.log {
+		if m.Type == kind {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+// types are those of all messages since forget.
+func (p *peer) types() (types []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range p.log {
+		types = append(types, m.Type)
+	}
+	return types
+}
+
+func (p *peer) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.log = nil
+}
+
+// seqs are the updates of a topic so far.
+func (p *peer) seqs(topic string) (seqs []uint64) {
+	for _, m := range p.messages("update") {
+		for _, q := range m.quotes {
+			if q.Symbol == topic {
+				seqs = append(seqs, q.Seq)
+			}
+		}
+	}
+	return seqs
+}
+
+func (p *peer) closed() (code int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.code
+}
+
+func (p *peer) pinged() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.pings
+}
+
+// A failer is a *testing.T or a *rapid.T.
+type failer interface {
+	Helper()
+	Cleanup(func())
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// A feed publishes to a hub and knows what clients must have in the end.
+type feed struct {
+	hub     *hub.Hub
+	last    map[string]position
+	dropped map[string]bool
+	status  map[string]string
+	epochs  int
+}
+
+func newFeed(h *hub.Hub) *feed {
+	return &feed{hub: h, last: map[string]position{}, dropped: map[string]bool{}, status: map[string]string{}}
+}
+
+func body(topic string, seq uint64) []byte {
+	return fmt.Appendf(nil, `{"symbol":%q,"bid":"1.08501","ask":"1.08513","ts":"2026-11-22T10:15:00.123456Z","seq":%d`, topic, seq)
+}
+
+// publish makes n ticks of a topic, the first of all after it is said to be live.
+func (f *feed) publish(topic string, n int) {
+	at, known := f.last[topic]
+	if !known {
+		f.setStatus(topic, "live")
+		at = f.newEpoch()
+	}
+	for range n {
+		at.seq++
+		f.hub.Publish(topic, at.epoch, at.seq, body(topic, at.seq), time.Now().UnixMicro())
+	}
+	f.last[topic] = at
+	delete(f.dropped, topic)
+}
+
+func (f *feed) newEpoch() position {
+	f.epochs++
+	return position{epoch: fmt.Sprintf("e%d", f.epochs)}
+}
+
+func (f *feed) setStatus(topic, status string) {
+	f.status[topic] = status
+	f.hub.SetStatus(topic, status, time.Now())
+}
+
+func (f *feed) drop(topic string) {
+	f.dropped[topic] = true
+	f.hub.Drop(topic)
+}
+
+// subscribe asks as a reader of the socket does, and says in the ack which
+// snapshots must follow.
+func (f *feed) subscribe(p *peer, rate float64, patterns ...string) {
+	var expect []string
+	for _, pattern := range patterns {
+		p.asked.add(pattern, rate)
+		for topic := range f.last {
+			if d, _ := p.asked.deciding(topic); d == pattern && matches(pattern, topic) && !f.dropped[topic] {
+				expect = append(expect, topic)
+			}
+		}
+	}
+	p.client.Subscribe(patterns, hub.Settings{MaxRate: rate}, ack("subscribe", patterns, rate, expect))
+}
+
+func (f *feed) unsubscribe(p *peer, patterns ...string) {
+	for _, pattern := range patterns {
+		p.asked.remove(pattern)
+	}
+	p.client.Unsubscribe(patterns, ack("unsubscribe", patterns, 0, nil))
+}
+
+func ack(op string, patterns []string, rate float64, expect []string) []byte {
+	b, err := json.Marshal(map[string]any{"type": "ack", "op": op, "ok": patterns, "max_rate": rate, "expect": expect})
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func channels(names ...string) (patterns []string) {
+	for _, n := range names {
+		patterns = append(patterns, "channel:"+n)
+	}
+	return patterns
+}
+
+// settled checks that a client has the newest of all it wants.
+func (f *feed) settled(t failer, p *peer) {
+	t.Helper()
+	p.check(t)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !maps.Equal(p.asked.rate, p.wants.rate) {
+		t.Errorf("acknowledged %v, asked for %v", p.wants.rate, p.asked.rate)
+	}
+	for topic, last := range f.last {
+		if _, ok := p.asked.deciding(topic); !ok {
+			continue
+		}
+		if !f.dropped[topic] && p.have[topic] != last {
+			t.Errorf("%s: the client has %v, the newest is %v", topic, p.have[topic], last)
+		}
+		if s, ok := p.status[topic]; ok && s != f.status[topic] {
+			t.Errorf("%s: the client thinks %s, it is %s", topic, s, f.status[topic])
+		}
+	}
+	for topic := range p.awaiting {
+		t.Errorf("%s: no snapshot came", topic)
+	}
+}
+
+const never = 1000 * time.Hour // for a period that a test does not want
+
+// start runs a hub to the end of the test.
+func start(t failer, cfg hub.Config) *hub.Hub {
+	t.Helper()
+	h, stop := startStop(t, cfg)
+	t.Cleanup(stop)
+	return h
+}
+
+func startStop(t failer, cfg hub.Config) (h *hub.Hub, stop func()) {
+	t.Helper()
+	cfg.Framing = lengths{}
+	for _, d := range []*time.Duration{&cfg.Heartbeat, &cfg.Ping, &cfg.WriteTimeout} {
+		if *d == 0 {
+			*d = never
+		}
+	}
+	h = hub.New(cfg)
+	ctx, cancel := context.WithCancel(context.Background())
+	var run sync.WaitGroup
+	run.Go(func() {
+		if err := h.Run(ctx); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return h, func() { cancel(); run.Wait() }
+}
+
+func join(t failer, h *hub.Hub, p *peer) *peer {
+	t.Helper()
+	if _, err := h.Join(p, []byte(`{"type":"welcome"}`)); err != nil { // sets p.client
+		t.Fatalf("join: %v", err)
+	}
+	return p
+}
+
+// bubble runs a test with a hub of its own under a fake clock.
+func bubble(t *testing.T, cfg hub.Config, f func(t *testing.T, h *hub.Hub, f *feed)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, cfg)
+		f(t, h, newFeed(h))
+	})
+}
+
+var errLost = errors.New("connection reset")

@@ -1,0 +1,578 @@
+package hub
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// serveSlice bounds how many clients are written to before the shard looks
+	// at its tasks again: a join waits for that many writes at most.
+	serveSlice = 32
+	// batchQuotes bounds one write; what is left goes next time.
+	batchQuotes = 200
+	// replyBytes is how much may wait for a client before its next command does.
+	replyBytes = 32 << 10
+	// relayQueue is how many relayed messages may wait for a client.
+	relayQueue = 64
+	// relayTasks is how many relayed messages may wait for a shard.
+	relayTasks = 1024
+)
+
+// A shard is one goroutine that owns a part of the clients: everything about
+// them is changed by it alone. Others leave it mail.
+type shard struct {
+	hub  *Hub
+	mail mailbox
+	size atomic.Int64 // clients that joined and did not leave
+
+	// Owned by run.
+	clients  []*Client
+	parts    map[string]*part
+	families map[string][]*part   // parts by the wildcards that match them
+	watchers map[string][]*Client // clients by the wildcards they subscribed to
+	channels map[string][]*Client // clients by relayed channel
+	dirty    []*Client            // have something to be written; served in order
+	served   int                  // dirty[:served] are done
+	round    int                  // dirty[:round] were there at the last collect
+	wheel    wheel
+	degraded bool
+	swept    time.Duration
+	changed  []*part // what collect works on
+	tasks    []func()
+	ready    []*Client
+	wall     time.Time // when the client being served is written to
+	heart    []byte    // heartbeat message of the last sweep
+	payload  []byte    // a message being built
+	out      []byte    // frames being built
+	stats    shardStats
+}
+
+// A mailbox is all that others may touch of a shard. What it holds is bounded:
+// a topic stands in changed once, a connection in ready once, a client has one
+// task under way and one to end it, and relayed messages are counted.
+type mailbox struct {
+	mu      sync.Mutex // guards what follows and the guarded fields of the parts
+	changed []*part
+	tasks   []func()
+	relays  int // of the tasks
+	ready   []*Client
+	awake   bool // run will look again without being woken
+	wake    chan struct{}
+}
+
+func newShard(h *Hub) *shard {
+	return &shard{
+		hub:      h,
+		mail:     mailbox{wake: make(chan struct{}, 1)},
+		parts:    make(map[string]*part),
+		families: make(map[string][]*part),
+		watchers: make(map[string][]*Client),
+		channels: make(map[string][]*Client),
+	}
+}
+
+// post wakes run; the caller holds mail.mu, which post releases.
+func (s *shard) post() {
+	asleep := !s.mail.awake
+	s.mail.awake = true
+	s.mail.mu.Unlock()
+	if asleep {
+		select {
+		case s.mail.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// do leaves a task. Tasks of one caller run in order.
+func (s *shard) do(task func()) {
+	s.mail.mu.Lock()
+	s.mail.tasks = append(s.mail.tasks, task)
+	s.post()
+}
+
+func (s *shard) publish(p *part, t *tick) {
+	s.mail.mu.Lock()
+	if p.next != nil && p.wanted {
+		s.stats.replaced.Add(1)
+	}
+	p.next = t
+	s.changedLocked(p)
+}
+
+func (s *shard) setStatus(p *part, c *statusChange) {
+	s.mail.mu.Lock()
+	p.nextStatus = c
+	s.changedLocked(p)
+}
+
+func (s *shard) drop(p *part) {
+	s.mail.mu.Lock()
+	p.next, p.dropped = nil, true
+	s.changedLocked(p)
+}
+
+// changedLocked queues p, but not where nobody listens: there the newest just
+// stays in the part until listen fetches it. It releases mail.mu.
+func (s *shard) changedLocked(p *part) {
+	if p.queued || !p.wanted {
+		s.mail.mu.Unlock()
+		return
+	}
+	p.queued = true
+	s.mail.changed = append(s.mail.changed, p)
+	s.post()
+}
+
+func (s *shard) run(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		s.takeTasks()
+		now := s.now()
+		s.wheel.fire(now, s.release)
+		s.sweep(now)
+		if s.served >= s.round { // not: when all are served, which may never be
+			s.dirty, s.served = slices.Delete(s.dirty, 0, s.served), 0
+			s.collect(now)
+			s.round = len(s.dirty)
+		}
+		for n := 0; n < serveSlice && s.served < len(s.dirty); n++ {
+			c := s.dirty[s.served]
+			s.dirty[s.served] = nil
+			s.served++
+			s.serve(c)
+		}
+		if s.served < len(s.dirty) {
+			runtime.Gosched() // readers and the feed share the processor with a long fan-out
+			continue
+		}
+		if s.rest() {
+			continue
+		}
+		timer.Reset(s.nap())
+		select {
+		case <-s.mail.wake:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// rest reports whether there is mail; if not, the next letter wakes run.
+func (s *shard) rest() (mail bool) {
+	s.mail.mu.Lock()
+	defer s.mail.mu.Unlock()
+	mail = len(s.mail.changed)+len(s.mail.tasks)+len(s.mail.ready) > 0
+	s.mail.awake = mail
+	return mail
+}
+
+// nap is how long run may wait when no mail comes.
+func (s *shard) nap() time.Duration {
+	now := s.now()
+	d := s.swept + s.sweepEvery() - now
+	if w, ok := s.wheel.wait(now); ok {
+		d = min(d, w)
+	}
+	return max(d, 0)
+}
+
+func (s *shard) now() time.Duration { return time.Since(s.hub.start) }
+
+func (s *shard) sweepEvery() time.Duration {
+	return min(max(s.hub.cfg.Heartbeat/8, 10*time.Millisecond), 250*time.Millisecond)
+}
+
+func (s *shard) takeTasks() {
+	s.mail.mu.Lock()
+	s.tasks, s.mail.tasks = s.mail.tasks, s.tasks[:0]
+	s.ready, s.mail.ready = s.mail.ready, s.ready[:0]
+	s.mail.relays = 0
+	s.mail.mu.Unlock()
+	for i, task := range s.tasks {
+		task()
+		s.tasks[i] = nil
+	}
+	for i, c := range s.ready {
+		s.ready[i] = nil
+		c.blocked = false
+		if c.hasPending() {
+			s.wantWrite(c)
+		}
+	}
+}
+
+// collect takes what was published since the last round and offers it.
+func (s *shard) collect(now time.Duration) {
+	s.mail.mu.Lock()
+	s.changed, s.mail.changed = s.mail.changed, s.changed[:0]
+	for _, p := range s.changed {
+		p.queued = false
+	}
+	s.mail.mu.Unlock()
+	for i, p := range s.changed {
+		s.changed[i] = nil
+		s.take(p, now)
+	}
+}
+
+// take is collect for one topic.
+func (s *shard) take(p *part, now time.Duration) {
+	t, st := s.update(p)
+	if st {
+		for _, sub := range p.subs {
+			sub.tellStatus = true
+			s.enqueue(sub)
+		}
+	}
+	if t == nil {
+		return
+	}
+	p.turn++
+	turn := p.turn % max(1, len(p.subs))
+	for _, sub := range p.subs[turn:] {
+		s.offer(sub, t, now)
+	}
+	for _, sub := range p.subs[:turn] {
+		s.offer(sub, t, now)
+	}
+}
+
+// listen makes a part wanted: the shard is woken for it from now on, and has
+// what was published while nobody listened.
+func (s *shard) listen(p *part) {
+	s.mail.mu.Lock()
+	wanted := p.wanted
+	p.wanted = true
+	s.mail.mu.Unlock()
+	if !wanted {
+		s.update(p)
+	}
+}
+
+func (s *shard) ignore(p *part) {
+	s.mail.mu.Lock()
+	p.wanted = false
+	s.mail.mu.Unlock()
+}
+
+// update moves what was published for a part into the fields the shard owns.
+func (s *shard) update(p *part) (t *tick, status bool) {
+	s.mail.mu.Lock()
+	t, next, dropped := p.next, p.nextStatus, p.dropped
+	p.next, p.nextStatus, p.dropped = nil, nil, false
+	s.mail.mu.Unlock()
+	if dropped {
+		p.last = nil
+	}
+	if next != nil {
+		status = p.status.status != next.status
+		p.status = *next
+	}
+	if t != nil {
+		p.last = t
+	}
+	return t, status
+}
+
+// offer makes t the pending tick of a subscription.
+func (s *shard) offer(sub *subscription, t *tick, now time.Duration) {
+	if sub.pending != nil {
+		s.stats.conflated.n++
+	}
+	sub.pending = t
+	s.schedule(sub, now)
+}
+
+// schedule sees to it that a pending tick is written when it is due.
+func (s *shard) schedule(sub *subscription, now time.Duration) {
+	switch {
+	case sub.queued || sub.pending == nil: // unsubscribe leaves nothing pending
+	case sub.due <= now:
+		s.enqueue(sub)
+	case !sub.waiting:
+		s.wheel.add(sub)
+	}
+}
+
+// release is called by the wheel.
+func (s *shard) release(sub *subscription) { s.schedule(sub, s.now()) }
+
+func (s *shard) enqueue(sub *subscription) {
+	c := sub.client
+	if !sub.queued {
+		sub.queued = true
+		c.pending = append(c.pending, sub)
+	}
+	s.wantWrite(c)
+}
+
+func (s *shard) wantWrite(c *Client) {
+	if !c.dirty && !c.blocked && !c.gone {
+		c.dirty = true
+		s.dirty = append(s.dirty, c)
+	}
+}
+
+// serve writes all that is pending for a client, once.
+func (s *shard) serve(c *Client) {
+	c.dirty = false
+	if c.gone || c.blocked {
+		return
+	}
+	defer s.caught(c)
+	s.wall = time.Now()
+	frames, quotes := s.fill(c)
+	if len(frames) == 0 { // all was removed or is not due yet
+		if c.hasPending() {
+			s.wantWrite(c)
+		}
+		return
+	}
+	// Blocked before the write: the connection may call Ready before Write returns.
+	c.blocked = true
+	ready, err := c.conn.Write(frames)
+	s.stats.writes.n++
+	s.stats.quotes.n += uint64(quotes)
+	s.stats.bytes.n += uint64(len(frames))
+	if err != nil {
+		s.end(c, endLost)
+		return
+	}
+	c.written = s.wall.Sub(s.hub.start)
+	if ready {
+		c.blocked = false
+		if c.hasPending() {
+			s.wantWrite(c)
+		}
+	}
+}
+
+// caught ends the one client whose connection panicked; nobody else notices.
+func (s *shard) caught(c *Client) {
+	if v := recover(); v != nil {
+		s.stats.panics.Add(1)
+		s.end(c, endPanic)
+	}
+}
+
+// fill gives the frames for a client: in the usual case the one that all share.
+func (s *shard) fill(c *Client) (frames []byte, quotes int) {
+	if len(c.pending) == 1 && !c.hasMessages() {
+		sub := c.pending[0]
+		if t := sub.pending; !sub.dead && t != nil && sub.plain(t) && sub.due <= s.wall.Sub(s.hub.start) {
+			c.pending = c.pending[:0]
+			s.sent(sub, t)
+			sub.seq = t.seq
+			return t.frame, 1
+		}
+	}
+	s.out = s.out[:0]
+	s.fillMessages(c)
+	quotes = s.fillQuotes(c)
+	return s.out, quotes
+}
+
+// sent settles a subscription whose pending tick goes out now.
+func (s *shard) sent(sub *subscription, t *tick) {
+	sub.queued, sub.pending = false, nil
+	if sub.interval > 0 {
+		sub.due = s.wall.Sub(s.hub.start) + sub.interval
+	}
+	s.stats.latency.observe(s.wall.UnixMicro() - t.at)
+}
+
+// fillMessages appends what is not a quote: replies, the link's status, relayed
+// messages, a heartbeat.
+func (s *shard) fillMessages(c *Client) {
+	for i, reply := range c.replies {
+		s.append(reply)
+		c.replies[i] = nil
+	}
+	c.replies, c.replied = c.replies[:0], 0
+	select {
+	case c.room <- struct{}{}:
+	default:
+	}
+	if c.tellLink {
+		c.tellLink = false
+		s.append(appendLink(s.payload[:0], s.degraded))
+	}
+	for i, m := range c.relays {
+		s.append(appendRelayed(s.payload[:0], m, c.relayDrops))
+		c.relays[i], c.relayDrops = relayed{}, 0
+	}
+	c.relays = c.relays[:0]
+	if c.beat {
+		c.beat = false
+		s.append(s.heart)
+	}
+	if c.ping {
+		c.ping = false
+		s.out = append(s.out, s.hub.cfg.Framing.Ping()...)
+	}
+}
+
+// fillQuotes appends up to a batch of the client's pending subscriptions, in
+// turn: statuses, then snapshots, then updates.
+func (s *shard) fillQuotes(c *Client) (quotes int) {
+	batch := c.pending
+	if len(batch) > batchQuotes {
+		batch = batch[:batchQuotes]
+	}
+	snapshots := false
+	for _, sub := range batch {
+		if sub.dead {
+			continue
+		}
+		if sub.tellStatus {
+			sub.tellStatus = false
+			s.append(appendStatus(s.payload[:0], sub.part.name, sub.part.status))
+		}
+		snapshots = snapshots || sub.snapshot
+	}
+	if snapshots {
+		quotes += s.joinQuotes(batch, snapshotHead, true)
+	}
+	quotes += s.joinQuotes(batch, updateHead, false)
+	now := s.wall.Sub(s.hub.start)
+	for i, sub := range batch {
+		batch[i] = nil
+		sub.queued = false
+		if sub.dead {
+			c.dead--
+		}
+		s.schedule(sub, now) // only its status went out, the tick is not due yet
+	}
+	c.pending = append(c.pending[:0], c.pending[len(batch):]...)
+	return quotes
+}
+
+// joinQuotes appends messages with the pending ticks of the subscriptions whose
+// snapshot flag is as given.
+func (s *shard) joinQuotes(batch []*subscription, head string, snapshot bool) (quotes int) {
+	p := append(s.payload[:0], head...)
+	now := s.wall.Sub(s.hub.start)
+	for _, sub := range batch {
+		t := sub.pending
+		if sub.dead || t == nil || sub.snapshot != snapshot || !snapshot && sub.due > now {
+			continue
+		}
+		if len(p) > len(head) {
+			p = append(p, ',')
+		}
+		p = appendQuote(p, sub, t)
+		s.sent(sub, t)
+		if snapshot {
+			sub.due = 0 // a snapshot is not an update: the next tick need not wait
+		}
+		sub.snapshot = false
+		quotes++
+	}
+	s.payload = p
+	if quotes > 0 {
+		s.append(append(p, tail...))
+	}
+	return quotes
+}
+
+// append frames one message; it may be built in s.payload.
+func (s *shard) append(message []byte) {
+	s.payload = s.payload[:0]
+	s.out = s.hub.cfg.Framing.AppendMessage(s.out, message)
+}
+
+// sweep looks at every client now and then: heartbeat, ping, stall.
+func (s *shard) sweep(now time.Duration) {
+	if now-s.swept < s.sweepEvery() {
+		return
+	}
+	s.swept = now
+	s.stats.publish()
+	s.heart = appendHeartbeat(s.heart[:0], time.Now())
+	for _, c := range slices.Clone(s.clients) {
+		s.inspect(c, now)
+	}
+}
+
+func (s *shard) inspect(c *Client, now time.Duration) {
+	defer s.caught(c)
+	cfg := &s.hub.cfg
+	switch {
+	case c.conn.Stalled() > cfg.WriteTimeout:
+		s.stats.stuck.Add(1)
+		s.end(c, endStalled)
+	case now-time.Duration(c.heard.Load()) > 3*cfg.Ping:
+		s.end(c, endSilent)
+	default:
+		if now-c.pinged >= cfg.Ping {
+			c.pinged, c.ping = now, true
+			s.wantWrite(c)
+		}
+		if now-c.written >= cfg.Heartbeat && !c.blocked {
+			c.beat = true
+			s.wantWrite(c)
+		}
+	}
+}
+
+// adopt makes a topic known to this shard.
+func (s *shard) adopt(p *part) { s.parts[p.name] = p }
+
+// expand makes a topic known to wildcards: clients whose wildcards match it get a
+// subscription, and its first quote as an update.
+func (s *shard) expand(p *part) {
+	p.expanded = true
+	base, quote := halves(p.name)
+	for _, family := range []string{"*", base, quote} {
+		s.families[family] = append(s.families[family], p)
+		for _, c := range s.watchers[family] {
+			_, had := c.subs[p]
+			if sub := c.resolve(p); sub != nil && !had && p.last != nil {
+				s.offer(sub, p.last, s.now())
+			}
+		}
+	}
+}
+
+func (s *shard) setDegraded(degraded bool) {
+	if s.degraded == degraded {
+		return
+	}
+	s.degraded = degraded
+	for _, c := range s.clients {
+		c.tellLink = true
+		s.wantWrite(c)
+	}
+}
+
+// post a relayed message, or drop it where the shard is far behind.
+func (s *shard) postRelay(channel string, data []byte) {
+	s.mail.mu.Lock()
+	if s.mail.relays == relayTasks {
+		s.mail.mu.Unlock()
+		s.stats.relayDropped.Add(1)
+		return
+	}
+	s.mail.relays++
+	s.mail.tasks = append(s.mail.tasks, func() { s.relay(channel, data) })
+	s.post()
+}
+
+func (s *shard) relay(channel string, data []byte) {
+	for _, c := range s.channels[channel] {
+		if len(c.relays) == relayQueue {
+			c.relays = append(c.relays[:0], c.relays[1:]...)
+			c.relayDrops++
+			s.stats.relayDropped.Add(1)
+		}
+		c.relays = append(c.relays, relayed{channel, data})
+		s.wantWrite(c)
+	}
+}

@@ -1,0 +1,77 @@
+package hub
+
+import (
+	"math/bits"
+	"time"
+)
+
+// A wheel holds the subscriptions that wait for their max_rate. One turn is
+// about a second in slots of one millisecond; what is due later goes round again.
+// Adding and firing cost the same however many wait.
+type wheel struct {
+	slots  [wheelSlots]*subscription
+	filled [wheelSlots / 64]uint64 // a bit for each slot that is not empty
+	cursor int64                   // milliseconds on the hub's clock up to which slots have fired
+}
+
+const wheelSlots = 1024
+
+// add puts s where it fires at s.due or up to a millisecond later.
+func (w *wheel) add(s *subscription) {
+	at := int64((s.due + time.Millisecond - 1) / time.Millisecond)
+	at = min(max(at, w.cursor+1), w.cursor+wheelSlots-1)
+	i := at % wheelSlots
+	s.waiting, s.slot = true, uint16(i)
+	s.next, w.slots[i] = w.slots[i], s
+	w.filled[i/64] |= 1 << (i % 64)
+}
+
+// remove takes s, which waits, out again. It costs a look at what is due in the same
+// millisecond.
+func (w *wheel) remove(s *subscription) {
+	at := &w.slots[s.slot]
+	for *at != s {
+		at = &(*at).next
+	}
+	*at = s.next
+	s.next, s.waiting = nil, false
+	if w.slots[s.slot] == nil {
+		w.filled[s.slot/64] &^= 1 << (s.slot % 64)
+	}
+}
+
+// fire calls f for each subscription in the slots up to now.
+func (w *wheel) fire(now time.Duration, f func(*subscription)) {
+	to := int64(now / time.Millisecond)
+	from := max(w.cursor+1, to-wheelSlots+1)
+	w.cursor = max(to, w.cursor)
+	for at := from; at <= to; at++ {
+		i := at % wheelSlots
+		if w.filled[i/64]&(1<<(i%64)) == 0 {
+			continue
+		}
+		s := w.slots[i]
+		w.slots[i] = nil
+		w.filled[i/64] &^= 1 << (i % 64)
+		for s != nil {
+			next := s.next
+			s.next, s.waiting = nil, false
+			f(s)
+			s = next
+		}
+	}
+}
+
+// wait returns how long after now the next slot fires; ok is false when nothing waits.
+func (w *wheel) wait(now time.Duration) (d time.Duration, ok bool) {
+	for n := int64(1); n <= wheelSlots; {
+		i := (w.cursor + n) % wheelSlots
+		word := w.filled[i/64] >> (i % 64)
+		if word != 0 {
+			at := w.cursor + n + int64(bits.TrailingZeros64(word))
+			return max(0, time.Duration(at)*time.Millisecond-now), true
+		}
+		n += 64 - i%64
+	}
+	return 0, false
+}

@@ -1,0 +1,111 @@
+package hub_test
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/fxcast/fxcast/hub"
+)
+
+// A wheel against a sorted list: nothing fires before it is due, nothing later
+// than a millisecond and the time between looks, nothing twice, nothing is lost,
+// and Wait never sleeps through what is due.
+func wheelAgainstList(t *rapid.T) {
+	var w hub.Wheel
+	var due []time.Duration
+	waiting := map[int]bool{}
+	now := time.Duration(0)
+	fire := func(t *rapid.T) {
+		for _, i := range w.Fire(now) {
+			if !waiting[i] {
+				t.Fatalf("%d fired and did not wait", i)
+			}
+			if due[i] > now {
+				t.Fatalf("%d fired at %v, due %v", i, now, due[i])
+			}
+			delete(waiting, i)
+		}
+		for i := range waiting {
+			// A slot holds what is due up to its end, so at most 1 ms is left over.
+			if due[i] <= now-time.Millisecond {
+				t.Fatalf("at %v %d still waits, due %v", now, i, due[i])
+			}
+		}
+	}
+	t.Repeat(map[string]func(*rapid.T){
+		"add": func(t *rapid.T) {
+			span := rapid.SampledFrom([]time.Duration{time.Millisecond, time.Second, time.Minute}).Draw(t, "span")
+			for range rapid.IntRange(1, 20).Draw(t, "n") {
+				d := now + time.Duration(rapid.Int64Range(0, int64(span)).Draw(t, "in"))
+				waiting[len(due)] = true
+				due = append(due, d)
+				w.Add(d)
+			}
+		},
+		"pass": func(t *rapid.T) {
+			span := rapid.SampledFrom([]time.Duration{time.Millisecond, time.Second, 3 * time.Second}).Draw(t, "span")
+			now += time.Duration(rapid.Int64Range(0, int64(span)).Draw(t, "pass"))
+			fire(t)
+		},
+		"sleep": func(t *rapid.T) { // as long as the wheel lets
+			d, ok := w.Wait(now)
+			if ok != (len(waiting) > 0) {
+				t.Fatalf("Wait says %v with %d waiting", ok, len(waiting))
+			}
+			if !ok {
+				return
+			}
+			var all []time.Duration
+			for i := range waiting {
+				all = append(all, due[i])
+			}
+			if first := slices.Min(all); now+d > max(first, now)+time.Millisecond {
+				t.Fatalf("at %v Wait says %v, but something is due at %v", now, d, first)
+			}
+			if d > 1024*time.Millisecond {
+				t.Fatalf("Wait says %v, more than a turn", d)
+			}
+			now += d
+			fire(t)
+		},
+	})
+	for len(waiting) > 0 {
+		d, ok := w.Wait(now)
+		if !ok {
+			t.Fatalf("%d lost", len(waiting))
+		}
+		now += max(d, 1)
+		fire(t)
+	}
+	if _, ok := w.Wait(now); ok {
+		t.Fatal("Wait knows of something in an empty wheel")
+	}
+}
+
+func TestWheel(t *testing.T) { rapid.Check(t, wheelAgainstList) }
+
+func FuzzWheel(f *testing.F) { f.Fuzz(rapid.MakeFuzz(wheelAgainstList)) }
+
+func FuzzString(f *testing.F) {
+	for _, s := range []string{"", "EUR/USD", "a\"b\\c\n\x00\x1f\x7f", "é€𝄞", "\xff\xc3", "\u2028</script>"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var got, want string
+		theirs, err := json.Marshal(s)
+		if err != nil {
+			t.Skip(err)
+		}
+		if err := json.Unmarshal(theirs, &want); err != nil {
+			t.Fatal(err)
+		}
+		ours := hub.AppendString([]byte(`before`), s)[len(`before`):]
+		if err := json.Unmarshal(ours, &got); err != nil || got != want {
+			t.Errorf("%q became %s = %q, want %q: %v", s, ours, got, want, err)
+		}
+	})
+}

@@ -1,0 +1,149 @@
+// Package fxcast_test holds the tests of the repository as a whole.
+package fxcast_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/fxcast/fxcast"
+
+// leaves are the packages that know nothing of each other: cmd and web put
+// them together. A package below a leaf belongs to it.
+var leaves = []string{"hub", "feed", "limiter", "session", "cache", "redisadmin"}
+
+// only names who may import something, by the first part of the path within
+// the module. cmd/loadgen plays the clients and may import what they need.
+var only = map[string][]string{
+	"github.com/coder/websocket":  {"web"},
+	"github.com/caarlos0/env/v11": {"cmd"},
+	"github.com/redis/go-redis":   {"cmd", "feed", "limiter", "session", "cache", "redisadmin", "internal"},
+	"github.com/alicebob":         {"cmd", "internal"},
+	"net/http":                    {"cmd", "web", "session", "limiter"}, // cookies and limit headers
+}
+
+type listed struct {
+	ImportPath   string
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+}
+
+// TestImportDirection holds cmd → web → leaves: see the table in
+// ARCHITECTURE.md.
+func TestImportDirection(t *testing.T) {
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "./...")
+	out, err := cmd.Output()
+	if err != nil {
+		exit, _ := errors.AsType[*exec.ExitError](err)
+		t.Fatalf("go list: %v\n%s", err, exit.Stderr)
+	}
+	count := 0
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; count++ {
+		var p listed
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		for _, fault := range p.faults() {
+			t.Error(fault)
+		}
+	}
+	if count < len(leaves) {
+		t.Errorf("go list named %d packages only", count)
+	}
+}
+
+// faults returns what is wrong with the imports of a package.
+func (p listed) faults() (faults []string) {
+	path, _ := strings.CutPrefix(p.ImportPath, module)
+	path = strings.TrimPrefix(path, "/")
+	top, _, _ := strings.Cut(path, "/")
+	switch {
+	case path == "", top == "cmd", top == "web", top == "internal", slices.Contains(leaves, top):
+	default:
+		return []string{p.ImportPath + " has no place in the import table"}
+	}
+	bad := func(imported, why string) { faults = append(faults, p.ImportPath+" imports "+imported+": "+why) }
+	for _, imp := range p.Imports {
+		own, ours := strings.CutPrefix(imp, module+"/")
+		to, _, _ := strings.Cut(own, "/")
+		switch {
+		case !ours:
+		case to == "internal":
+			if top != "internal" {
+				bad(imp, "it is for tests")
+			}
+		case top == "cmd" && to != "cmd", top == "web" && to != "cmd", top == to && top != "hub":
+		case top == "internal":
+			bad(imp, "test helpers know no package of ours")
+		default:
+			bad(imp, "the direction is cmd → web → leaves, and leaves do not know each other")
+		}
+		for what, who := range only {
+			if (imp == what || strings.HasPrefix(imp, what+"/")) && !slices.Contains(who, top) && path != "cmd/loadgen" {
+				bad(imp, "only "+strings.Join(who, ", ")+" may")
+			}
+		}
+		first, _, _ := strings.Cut(imp, "/")
+		if top == "hub" && !ours && strings.Contains(first, ".") && !strings.HasPrefix(imp, "github.com/prometheus/client_golang/") {
+			bad(imp, "hub takes the standard library and prometheus only")
+		}
+	}
+	// Tests of a leaf are held to the same direction.
+	if slices.Contains(leaves, top) {
+		for _, imp := range slices.Concat(p.TestImports, p.XTestImports) {
+			own, ours := strings.CutPrefix(imp, module+"/")
+			if to, _, _ := strings.Cut(own, "/"); ours && to != top && to != "internal" {
+				bad(imp, "tests of a leaf do not use another part either")
+			}
+		}
+	}
+	return faults
+}
+
+// TestImportRules tries the rules on imports that must not be.
+func TestImportRules(t *testing.T) {
+	for _, tc := range []struct {
+		from, imp string
+		ok        bool
+	}{
+		{"cmd/broadcaster", module + "/web", true},
+		{"cmd/broadcaster", module + "/feed/simulator", true},
+		{"cmd/broadcaster", "github.com/caarlos0/env/v11", true},
+		{"cmd/broadcaster", "github.com/coder/websocket", false},
+		{"cmd/loadgen", "github.com/coder/websocket", true},
+		{"web", module + "/hub", true},
+		{"web", "github.com/coder/websocket", true},
+		{"web", module + "/cmd/broadcaster", false},
+		{"web", "github.com/caarlos0/env/v11", false},
+		{"feed/simulator", module + "/feed", true},
+		{"feed", module + "/hub", false},
+		{"session", module + "/web", false},
+		{"limiter", module + "/session", false},
+		{"cache", "net/http", false},
+		{"feed", "net/http/httptest", false},
+		{"limiter", module + "/internal/redistest", false},
+		{"internal/redistest", module + "/feed", false},
+		{"hub", "github.com/prometheus/client_golang/prometheus", true},
+		{"hub", "sync/atomic", true},
+		{"hub", "golang.org/x/sys/unix", false},
+		{"hub", "github.com/redis/go-redis/v9", false},
+		{"utils", "fmt", false},
+	} {
+		faults := listed{ImportPath: module + "/" + tc.from, Imports: []string{tc.imp}}.faults()
+		if (len(faults) == 0) != tc.ok {
+			t.Errorf("%s imports %s: %q, want allowed %v", tc.from, tc.imp, faults, tc.ok)
+		}
+	}
+	x := listed{ImportPath: module + "/hub", XTestImports: []string{module + "/feed", module + "/hub", module + "/internal/redistest"}}
+	if faults := x.faults(); len(faults) != 1 {
+		t.Errorf("a test of hub that imports feed: %q, want one fault", faults)
+	}
+}

@@ -1,0 +1,91 @@
+package limiter
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// ClientAddress returns the address of the client that sent r: the peer's, or
+// if that is a trusted proxy the last one in X-Forwarded-For that is none.
+// Headers that an untrusted peer sent are not believed; nor is anything beyond
+// an entry that is no address, and then it is the proxy's. The result is
+// invalid if the peer has no IP address. IPv4 in IPv6 form becomes IPv4, and
+// zones are dropped.
+func ClientAddress(r *http.Request, trusted []netip.Prefix) netip.Addr {
+	addr := parseAddress(r.RemoteAddr)
+	if !isTrusted(addr, trusted) {
+		return addr
+	}
+	fields := r.Header.Values("X-Forwarded-For")
+	for i := len(fields) - 1; i >= 0; i-- {
+		rest, more := fields[i], true
+		for more {
+			entry := rest
+			if j := strings.LastIndexByte(rest, ','); j >= 0 {
+				rest, entry = rest[:j], rest[j+1:]
+			} else {
+				more = false
+			}
+			if entry = strings.TrimSpace(entry); entry == "" {
+				continue
+			}
+			next := parseAddress(entry)
+			if !next.IsValid() {
+				return addr
+			}
+			if addr = next; !isTrusted(addr, trusted) {
+				return addr
+			}
+		}
+	}
+	return addr
+}
+
+// FromTrustedProxy reports whether the peer that sent r is a trusted proxy, so
+// that its forwarding headers may be believed.
+func FromTrustedProxy(r *http.Request, trusted []netip.Prefix) bool {
+	return isTrusted(parseAddress(r.RemoteAddr), trusted)
+}
+
+func isTrusted(a netip.Addr, trusted []netip.Prefix) bool {
+	if !a.IsValid() {
+		return false
+	}
+	for _, p := range trusted {
+		if p.Contains(a) {
+			return true
+		}
+		// A prefix may be written for IPv4 in IPv6 form.
+		if a.Is4() && p.Addr().Is4In6() && p.Bits() >= 96 && netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96).Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// parseAddress reads an address with or without port, as 192.0.2.1,
+// 192.0.2.1:80, 2001:db8::1 or [2001:db8::1]:80.
+func parseAddress(s string) netip.Addr {
+	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+		return a.Unmap().WithZone("")
+	}
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		return ap.Addr().Unmap().WithZone("")
+	}
+	return netip.Addr{}
+}
+
+// AddressSubject is the subject of a client known by its address only: the
+// address for IPv4, the /64 for IPv6, since one customer has at least that.
+func AddressSubject(a netip.Addr) string {
+	a = a.Unmap().WithZone("")
+	if !a.IsValid() {
+		return "ip:unknown"
+	}
+	if a.Is6() {
+		p, _ := a.Prefix(64) // 64 bits fit any IPv6 address
+		return "ip:" + p.String()
+	}
+	return "ip:" + a.String()
+}

@@ -1,0 +1,155 @@
+package limiter
+
+import (
+	"sync"
+	"time"
+)
+
+// front remembers refusals by Redis until their retry-after, at most max of
+// them and each for at most hold, so that a flood of calls that would be
+// refused costs Redis nothing. It is safe for concurrent use.
+//
+// A refusal stands for calls that ask the same window for at least as much:
+// without others in between they would be refused as well, and others only
+// make it fuller. Windows that are given back or reset elsewhere are noticed
+// after hold.
+type front struct {
+	max  int
+	hold time.Duration
+
+	mu       sync.Mutex
+	refusals map[windowKey]*refusal // guarded by mu
+	evicted  int64                  // guarded by mu
+}
+
+type refusal struct {
+	cost     int64
+	at       time.Time // before Redis was asked, so that it never lasts too long
+	until    time.Time
+	keys     []windowKey
+	verdicts []verdict
+}
+
+func newFront(max int, hold time.Duration) *front {
+	return &front{max: max, hold: hold, refusals: map[windowKey]*refusal{}}
+}
+
+// refused answers for p from memory, or is not ok: then Redis must be asked.
+func (f *front) refused(p *plan, now time.Time) (verdicts []verdict, ok bool) {
+	if f.max <= 0 {
+		return nil, false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range p.slots {
+		r, known := f.refusals[p.slots[i].windowKey]
+		if !known || p.slots[i].cost < r.cost {
+			continue
+		}
+		if !now.Before(r.until) {
+			delete(f.refusals, p.slots[i].windowKey)
+			continue
+		}
+		if verdicts, ok = r.answer(p, now); ok {
+			return verdicts, true
+		}
+	}
+	return nil, false
+}
+
+// answer tells what was known of p's slots at the refusal, aged to now. It is
+// not ok if one was not asked about then, or for another cost.
+func (r *refusal) answer(p *plan, now time.Time) ([]verdict, bool) {
+	age := now.Sub(r.at).Microseconds()
+	out := make([]verdict, len(p.slots))
+next:
+	for i := range p.slots {
+		for j, k := range r.keys {
+			if k != p.slots[i].windowKey {
+				continue
+			}
+			v := r.verdicts[j]
+			v.reset = max(v.reset-age, 0)
+			if v.retry > 0 {
+				v.retry = max(v.retry-age, 0)
+			}
+			out[i] = v
+			continue next
+		}
+		return nil, false
+	}
+	return out, true
+}
+
+// remember keeps a refusal of p that was asked for at the time at. One that
+// can never be allowed is not kept: its cost was at fault, not the window.
+func (f *front) remember(p *plan, verdicts []verdict, at time.Time) {
+	if f.max <= 0 {
+		return
+	}
+	worst := -1
+	for i, v := range verdicts {
+		if v.retry == never {
+			return
+		}
+		if v.retry > 0 && (worst < 0 || v.retry > verdicts[worst].retry) {
+			worst = i
+		}
+	}
+	if worst < 0 {
+		return
+	}
+	r := &refusal{cost: p.slots[worst].cost, at: at, verdicts: verdicts, keys: make([]windowKey, len(p.slots)),
+		until: at.Add(min(time.Duration(verdicts[worst].retry)*time.Microsecond, f.hold))}
+	for i := range p.slots {
+		r.keys[i] = p.slots[i].windowKey
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, ok := f.refusals[r.keys[worst]]; !ok {
+		f.makeRoomLocked(at)
+	}
+	f.refusals[r.keys[worst]] = r
+}
+
+// makeRoomLocked looks at a few refusals, drops those that are over, and the
+// one that ends first if the front is full.
+func (f *front) makeRoomLocked(now time.Time) {
+	const look = 8
+	var first windowKey
+	var ends time.Time
+	seen := 0
+	for k, r := range f.refusals {
+		if seen++; seen > look {
+			break
+		}
+		if !now.Before(r.until) {
+			delete(f.refusals, k)
+			continue
+		}
+		if ends.IsZero() || r.until.Before(ends) {
+			first, ends = k, r.until
+		}
+	}
+	if len(f.refusals) >= f.max && !ends.IsZero() {
+		delete(f.refusals, first)
+		f.evicted++
+	}
+}
+
+// forget drops what is remembered of a subject.
+func (f *front) forget(subject string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for k := range f.refusals {
+		if k.subject == subject {
+			delete(f.refusals, k)
+		}
+	}
+}
+
+func (f *front) stats() (refusals int, evicted int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.refusals), f.evicted
+}

@@ -1,0 +1,214 @@
+package limiter
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// MaxLimit is the largest limit: what an integer in a structured header
+	// field can hold. Greater limits and costs count as this.
+	MaxLimit = 999_999_999_999_999
+
+	// MinWindow and MaxWindow bound the window of a tier.
+	MinWindow = time.Second
+	MaxWindow = 366 * 24 * time.Hour
+
+	maxSubject = 128 // longer ones are hashed
+	maxSlots   = 64  // windows in one decision
+	maxName    = 64
+)
+
+// ErrInvalid is wrapped by every error about what the caller passed.
+var ErrInvalid = errors.New("limiter: invalid")
+
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w %s", ErrInvalid, fmt.Sprintf(format, args...))
+}
+
+// Limit is a tier: at most Max units in any window of length Window, wherever
+// it starts.
+type Limit struct {
+	// Name is shown in headers and problems. Tiers of the same Max and Window
+	// count together, whatever their names. Printable ASCII, at most 64 bytes;
+	// "" stands for the window in seconds, like "60s".
+	Name   string
+	Max    int64         // 1 or more; above MaxLimit it counts as MaxLimit
+	Window time.Duration // MinWindow to MaxWindow, in whole milliseconds
+}
+
+// Validate says what is wrong with l, or nil. The error wraps ErrInvalid.
+func (l Limit) Validate() error {
+	switch {
+	case l.Max < 1:
+		return invalid("limit %d: want 1 or more", l.Max)
+	case l.Window < MinWindow || l.Window > MaxWindow:
+		return invalid("window %v: want 1 s to 366 days", l.Window)
+	case l.Window%time.Millisecond != 0:
+		return invalid("window %v: want whole milliseconds", l.Window)
+	case len(l.Name) > maxName:
+		return invalid("tier name of %d bytes: want at most %d", len(l.Name), maxName)
+	}
+	for i := range len(l.Name) {
+		if c := l.Name[i]; c < ' ' || c > '~' {
+			return invalid("tier name %q: want printable ASCII", l.Name)
+		}
+	}
+	return nil
+}
+
+func (l Limit) label() string {
+	if l.Name != "" {
+		return l.Name
+	}
+	return seconds(l.Window) + "s"
+}
+
+// seconds writes a whole number of milliseconds as decimal seconds.
+func seconds(d time.Duration) string {
+	return strconv.FormatFloat(d.Seconds(), 'f', -1, 64)
+}
+
+// RequestTiers returns tiers named minute, hour and day; those whose limit is
+// below 1 are left out.
+func RequestTiers(perMinute, perHour, perDay int64) []Limit {
+	var tiers []Limit
+	for _, l := range []Limit{{"minute", perMinute, time.Minute}, {"hour", perHour, time.Hour}, {"day", perDay, 24 * time.Hour}} {
+		if l.Max >= 1 {
+			tiers = append(tiers, l)
+		}
+	}
+	return tiers
+}
+
+// Request asks for cost units of one subject's tiers.
+type Request struct {
+	Subject string  // any bytes but none; whose units they are: "user:42", or see AddressSubject
+	Cost    int64   // 1 or more
+	Tiers   []Limit // at least one
+}
+
+// windowKey names one window: of one subject and one tier.
+type windowKey struct {
+	subject string // canonical
+	limit   int64
+	window  int64 // microseconds
+}
+
+// redisKey is the key in Redis. The braces make one cluster slot of a subject.
+func (k windowKey) redisKey() string {
+	return keyPrefix(k.subject) + seconds(time.Duration(k.window)*time.Microsecond) + ":" + strconv.FormatInt(k.limit, 10)
+}
+
+func keyPrefix(subject string) string { return "ratelimit:{" + subject + "}:" }
+
+// slot is one window of a decision and what is asked of it.
+type slot struct {
+	windowKey
+	scale
+	cost int64
+}
+
+// plan is a decision to be made: every window once, and for each tier asked
+// about, in order, the slot that answers.
+type plan struct {
+	slots  []slot
+	tiers  []Limit
+	slotOf []int
+}
+
+// newPlan checks reqs and lays them out. A window that several requests name
+// is asked for the sum of their costs; one that a request names twice, once.
+func newPlan(reqs ...Request) (*plan, error) {
+	if len(reqs) == 0 {
+		return nil, invalid("decision: want at least one request")
+	}
+	n := 0
+	for _, r := range reqs {
+		n += len(r.Tiers)
+	}
+	if n > maxSlots {
+		return nil, invalid("decision over %d tiers: want at most %d", n, maxSlots)
+	}
+	p := &plan{slots: make([]slot, 0, n), tiers: make([]Limit, 0, n), slotOf: make([]int, 0, n)}
+	for _, r := range reqs {
+		if r.Cost < 1 {
+			return nil, invalid("cost %d: want 1 or more", r.Cost)
+		}
+		if len(r.Tiers) == 0 {
+			return nil, invalid("decision without tiers: want at least one")
+		}
+		subject, err := canonicalSubject(r.Subject)
+		if err != nil {
+			return nil, err
+		}
+		before := len(p.slots) // slots from here on are this request's own
+		var added uint64       // slots of earlier requests that have its cost already
+		for _, l := range r.Tiers {
+			if err := l.Validate(); err != nil {
+				return nil, err
+			}
+			max, cost := min(l.Max, MaxLimit), min(r.Cost, MaxLimit+1)
+			key := windowKey{subject, max, l.Window.Microseconds()}
+			i := p.find(key)
+			switch {
+			case i < 0:
+				i = len(p.slots)
+				p.slots = append(p.slots, slot{key, newScale(max, l.Window), cost})
+			case i < before && added&(1<<i) == 0:
+				p.slots[i].cost += cost
+				added |= 1 << i
+			}
+			p.tiers = append(p.tiers, l)
+			p.slotOf = append(p.slotOf, i)
+		}
+	}
+	return p, nil
+}
+
+func (p *plan) find(key windowKey) int {
+	for i := range p.slots {
+		if p.slots[i].windowKey == key {
+			return i
+		}
+	}
+	return -1
+}
+
+// canonicalSubject is the subject as it stands in keys: itself if it is plain
+// and short, else its hash. A subject that looks like such a hash is hashed
+// too, so that nobody can name themselves into another's window.
+func canonicalSubject(s string) (string, error) {
+	if s == "" {
+		return "", invalid("subject: want at least one byte")
+	}
+	if len(s) <= maxSubject && isPlain(s) && !looksHashed(s) {
+		return s, nil
+	}
+	sum := sha256.Sum256([]byte(s))
+	return hashPrefix + hex.EncodeToString(sum[:]), nil
+}
+
+const hashPrefix = "sha256:"
+
+func looksHashed(s string) bool {
+	rest, ok := strings.CutPrefix(s, hashPrefix)
+	return ok && len(rest) == hex.EncodedLen(sha256.Size) && strings.Trim(rest, "0123456789abcdef") == ""
+}
+
+func isPlain(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case strings.IndexByte("._:@/-", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,133 @@
+package limiter
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+const otherTier = "other"
+
+type result int
+
+const (
+	resultAllowed result = iota
+	resultRefused
+	resultWouldRefuse
+	results
+)
+
+func (r result) String() string { return [results]string{"allowed", "refused", "would_refuse"}[r] }
+
+type metrics struct {
+	tiers              map[string]int // name to index, static after construction
+	verdicts           [][results][len(sources)]prometheus.Counter
+	decisions          [results][len(sources)]prometheus.Counter
+	failures           [failures]prometheus.Counter
+	repaired, wentBack prometheus.Counter
+	seconds            prometheus.Histogram
+}
+
+func newMetrics(reg prometheus.Registerer, names []string, l *Limiter) *metrics {
+	f := promauto.With(reg)
+	m := &metrics{tiers: map[string]int{}}
+	verdicts := f.NewCounterVec(prometheus.CounterOpts{Name: "fx_limiter_tier_decisions_total",
+		Help: "What each tier said of each call. refused rising for one tier only: that limit is the one people meet. Source local or policy above 0: Redis was lost."},
+		[]string{"tier", "outcome", "source"})
+	decisions := f.NewCounterVec(prometheus.CounterOpts{Name: "fx_limiter_decisions_total",
+		Help: "Calls decided over all their tiers. Source front is refusals that cost Redis nothing; local and policy mean that Redis was lost; would_refuse comes from the dry run."},
+		[]string{"outcome", "source"})
+	failed := f.NewCounterVec(prometheus.CounterOpts{Name: "fx_limiter_redis_failures_total",
+		Help: "Calls Redis did not decide, by reason. Each begins an outage on this node, during which the policy decides. timeout alone: Redis or this node is too slow."},
+		[]string{"reason"})
+	for _, name := range append(names[:len(names):len(names)], otherTier) {
+		if _, ok := m.tiers[name]; ok {
+			continue
+		}
+		m.tiers[name] = len(m.verdicts)
+		var byResult [results][len(sources)]prometheus.Counter
+		for r := range results {
+			for s, source := range sources {
+				byResult[r][s] = verdicts.WithLabelValues(name, r.String(), string(source))
+			}
+		}
+		m.verdicts = append(m.verdicts, byResult)
+	}
+	for r := range results {
+		for s, source := range sources {
+			m.decisions[r][s] = decisions.WithLabelValues(r.String(), string(source))
+		}
+	}
+	for i := range failures {
+		m.failures[i] = failed.WithLabelValues(i.String())
+	}
+	m.repaired = f.NewCounter(prometheus.CounterOpts{Name: "fx_limiter_keys_repaired_total",
+		Help: "Times a key held something that is no window, and was counted as empty. Above 0: another program writes keys named ratelimit:."})
+	m.wentBack = f.NewCounter(prometheus.CounterOpts{Name: "fx_limiter_clock_went_back_total",
+		Help: "Windows that were newer than Redis's clock. Above 0: the clock went back, or a failover went to a node with another clock."})
+	m.seconds = f.NewHistogram(prometheus.HistogramOpts{Name: "fx_limiter_redis_seconds",
+		Help:    "Time of a decision by Redis, failures included. Near the timeout of 50 ms this node is about to decide alone.",
+		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1}})
+	gauge := func(name, help string, value func() float64) {
+		f.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
+	}
+	gauge("fx_limiter_degraded", "1 while Redis is lost to this node's limiter and the policy decides.", func() float64 {
+		if l.Lost() {
+			return 1
+		}
+		return 0
+	})
+	gauge("fx_limiter_front_refusals", "Refusals remembered on this node, some of them over. At its bound, floods cost Redis calls again.", func() float64 {
+		n, _ := l.front.stats()
+		return float64(n)
+	})
+	gauge("fx_limiter_local_windows", "Windows in this node's memory. At its bound, subjects may start anew during an outage.", func() float64 {
+		n, _ := l.local.stats()
+		return float64(n)
+	})
+	f.NewCounterFunc(prometheus.CounterOpts{Name: "fx_limiter_front_evicted_total",
+		Help: "Remembered refusals that made room for others. Rising: more subjects are refused at once than the front holds."},
+		func() float64 { _, n := l.front.stats(); return float64(n) })
+	f.NewCounterFunc(prometheus.CounterOpts{Name: "fx_limiter_local_evicted_total",
+		Help: "Windows in memory that made room for others. Rising during an outage: limits are not kept for all."},
+		func() float64 { _, n := l.local.stats(); return float64(n) })
+	return m
+}
+
+// decided counts one decision and what each tier said.
+func (m *metrics) decided(d *Decision) {
+	source := 0
+	for i, s := range sources {
+		if s == d.Source {
+			source = i
+		}
+	}
+	refusal := resultRefused
+	if d.WouldRefuse {
+		refusal = resultWouldRefuse
+	}
+	overall := refusal
+	if d.Allowed && !d.WouldRefuse {
+		overall = resultAllowed
+	}
+	m.decisions[overall][source].Inc()
+	for i := range d.Tiers {
+		t, ok := m.tiers[d.Tiers[i].Name]
+		if !ok {
+			t = m.tiers[otherTier]
+		}
+		r := resultAllowed
+		if d.Tiers[i].Refused() {
+			r = refusal
+		}
+		m.verdicts[t][r][source].Inc()
+	}
+}
+
+func (m *metrics) keys(o outcome) {
+	if o.damaged > 0 {
+		m.repaired.Add(float64(o.damaged))
+	}
+	if o.wentBack > 0 {
+		m.wentBack.Add(float64(o.wentBack))
+	}
+}

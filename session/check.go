@@ -1,0 +1,256 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	checkTick   = 500 * time.Millisecond
+	checkEvery  = 3 * time.Second // re-check of every bound session; with a tick and a slow answer still under 5 s
+	touchEvery  = 20              // re-checks between two that also count as a use of the key, for LRU eviction
+	lostAfter   = 3 * time.Second // without an answer or probe
+	unconfirmed = 10 * time.Second
+	drift       = 1500 * time.Millisecond // a ttl this far from the expected one was moved by somebody else
+)
+
+// check is the re-check loop.
+func (m *Manager) check(ctx context.Context) {
+	tick := time.NewTicker(checkTick)
+	defer tick.Stop()
+	var last time.Time
+	rounds := 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-m.wakeCheck:
+		}
+		m.revokeAgain(ctx)
+		m.mu.Lock()
+		all := m.checkAll || time.Since(last) >= checkEvery
+		m.checkAll = false
+		ids := m.dueLocked(all)
+		m.mu.Unlock()
+		if all {
+			last = time.Now()
+			rounds++
+		}
+		m.checkThese(ctx, ids, all && rounds%touchEvery == 0)
+		if all {
+			m.metrics.checkSeconds.Observe(time.Since(last).Seconds())
+		}
+		m.extendDue(ctx)
+	}
+}
+
+// dueLocked returns the sessions to ask about: all, or those marked and those whose time is up. m.mu is held.
+func (m *Manager) dueLocked(all bool) []string {
+	var ids []string
+	now := time.Now()
+	for id, e := range m.bound {
+		if all || e.due || !now.Before(e.expires) {
+			e.due = false
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// checkThese asks for the remaining time of each session, and reads those where it is not what was expected.
+func (m *Manager) checkThese(ctx context.Context, ids []string, touch bool) {
+	var read []string
+	for batch := range slices.Chunk(ids, checkBatch) {
+		pipe := m.rdb.Pipeline()
+		ttls := make([]*redis.DurationCmd, len(batch))
+		for i, id := range batch {
+			if touch {
+				pipe.Touch(ctx, sessionKey(id))
+			}
+			ttls[i] = pipe.PTTL(ctx, sessionKey(id))
+		}
+		_, _ = pipe.Exec(ctx) // each command has its own answer
+		read = append(read, m.checked(batch, ttls)...)
+	}
+	m.reread(ctx, read)
+}
+
+// checked takes the answers of one batch and returns the ids to read.
+func (m *Manager) checked(ids []string, ttls []*redis.DurationCmd) (read []string) {
+	now := time.Now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, id := range ids {
+		left, err := ttls[i].Result()
+		if err != nil { // lost, or an answer such as LOADING: nothing is known
+			m.metrics.checks[checkFailed].Inc()
+			if e := m.bound[id]; e != nil {
+				e.due = true
+			}
+			continue
+		}
+		m.lastReply.Store(&now)
+		e := m.bound[id]
+		switch {
+		case e == nil: // unbound meanwhile
+		case left == -2:
+			m.metrics.checks[checkGone].Inc()
+			m.goneLocked(id, e, now)
+		case left < 0 || (left-e.expires.Sub(now)).Abs() > drift:
+			read = append(read, id)
+		default:
+			m.metrics.checks[checkAlive].Inc()
+			e.verified, e.expires = now, now.Add(left)
+		}
+	}
+	return read
+}
+
+// goneLocked ends a session whose key is not there: it expired if its time was up.
+func (m *Manager) goneLocked(id string, e *bound, now time.Time) {
+	if now.Before(e.expires.Add(-drift)) {
+		m.endLocked(id, Cause{Reason: Revoked})
+		return
+	}
+	m.endLocked(id, Cause{Reason: Expired})
+}
+
+// reread reads sessions somebody else has changed: extended, renewed, given another role, broken.
+func (m *Manager) reread(ctx context.Context, ids []string) {
+	for batch := range slices.Chunk(ids, readBatch) {
+		all, err := m.readAll(ctx, batch)
+		if err != nil {
+			m.metrics.checks[checkFailed].Add(float64(len(batch)))
+			m.markDue(batch...)
+			continue
+		}
+		for i, r := range all {
+			if r.err == nil && !r.session.complete() {
+				r.session, r.err = m.load(ctx, batch[i])
+			}
+			m.sawReading(batch[i], r)
+		}
+	}
+}
+
+func (m *Manager) sawReading(id string, r reading) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.bound[id]
+	if e == nil {
+		return
+	}
+	switch {
+	case r.movedTo != "":
+		m.followLocked(renewal{from: id, to: r.movedTo})
+	case errors.Is(r.err, ErrNotFound):
+		m.metrics.checks[checkGone].Inc()
+		m.goneLocked(id, e, time.Now())
+	case errors.Is(r.err, ErrCorrupt):
+		m.metrics.loads[loadCorrupt].Inc()
+		m.endLocked(id, Cause{Reason: Revoked})
+	case r.err != nil:
+		m.metrics.checks[checkFailed].Inc()
+		e.due = true
+	case r.session.Role != e.session.Role || r.session.UserID != e.session.UserID:
+		// Another program gave it other rights in place.
+		m.endLocked(id, Cause{Reason: Renewed, Next: r.session})
+	default:
+		m.metrics.checks[checkAlive].Inc()
+		e.saw(r.session)
+	}
+}
+
+func (m *Manager) markDue(ids ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, id := range ids {
+		if e := m.bound[id]; e != nil {
+			e.due = true
+		}
+	}
+}
+
+// extendDue extends the bound sessions whose last extension is a third of their ttl ago, as far as
+// this node knows; what other nodes did is seen when they are read.
+func (m *Manager) extendDue(ctx context.Context) {
+	if !m.cfg.AutoExtend {
+		return
+	}
+	var ids []string
+	now := time.Now()
+	m.mu.Lock()
+	for id, e := range m.bound {
+		if e.extensionDue(now) {
+			e.tried = now
+			ids = append(ids, id)
+		}
+	}
+	m.mu.Unlock()
+	for batch := range slices.Chunk(ids, readBatch) {
+		m.extendBatch(ctx, batch)
+	}
+}
+
+// extensionDue judges by the last known state; reading the session decides.
+func (e *bound) extensionDue(now time.Time) bool {
+	if now.Sub(e.extended) < e.session.TTL/3 || now.Sub(e.tried) < min(checkEvery, e.session.TTL/6) {
+		return false
+	}
+	left := e.session.left() - now.Sub(e.session.readAt) // to the absolute expiry
+	gain := min(e.session.TTL, left) - e.expires.Sub(now)
+	return gain >= min(time.Second, e.session.TTL/3)
+}
+
+func (m *Manager) extendBatch(ctx context.Context, ids []string) {
+	all, err := m.readAll(ctx, ids)
+	if err != nil {
+		return // tried again at the next re-check
+	}
+	var due []Session
+	var values []string
+	for i, r := range all {
+		if r.err == nil && r.session.complete() && r.session.ExtensionDue() {
+			m.fill(&r.session)
+			if value, err := r.session.extension(); err == nil {
+				due, values = append(due, r.session), append(values, value)
+				continue
+			}
+		}
+		m.sawReading(ids[i], r)
+	}
+	if len(due) == 0 {
+		return
+	}
+	keys := make([]string, len(due))
+	for i := range due {
+		keys[i] = due[i].ID
+	}
+	answers, err := m.scriptEach(ctx, writeScript, keys, func(i int) []any { return due[i].writeArgs(values[i], due[i].TTL) })
+	if err != nil {
+		return
+	}
+	for i, a := range answers {
+		r, err := a.Int64Slice()
+		if err != nil {
+			continue
+		}
+		if r[0] != written {
+			m.markDue(keys[i])
+			continue
+		}
+		m.metrics.extended.Inc()
+		due[i].wrote(r, values[i])
+		m.sawReading(keys[i], reading{session: due[i]})
+		m.mu.Lock()
+		if e := m.bound[keys[i]]; e != nil {
+			e.extended = due[i].readAt // also where Redis was full and the value still says otherwise
+		}
+		m.mu.Unlock()
+	}
+}

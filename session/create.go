@@ -1,0 +1,111 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Draft is a session to be made.
+type Draft struct {
+	UserID  string          // 1 to 128 bytes of plain text
+	Role    string          // [A-Za-z0-9_.-], 1 to 64
+	Data    json.RawMessage // any JSON, at most Config.MaxData bytes; nil = none
+	TTL     time.Duration   // at least 1 s; 0 = Config.TTL; never past the absolute lifetime
+	Address string          // of the client, cut to 64 bytes
+	Agent   string          // of the client, cut to 256 bytes
+}
+
+// Create makes a session and its token. The token is returned here and nowhere else.
+func (m *Manager) Create(ctx context.Context, d Draft) (Session, string, error) {
+	if err := m.checkDraft(&d); err != nil {
+		return Session{}, "", err
+	}
+	s := Session{UserID: d.UserID, Role: d.Role, Data: d.Data, TTL: d.TTL, Address: d.Address, Agent: d.Agent}
+	// A second try is needed only when the user was signed out everywhere just now.
+	for range writeAttempts {
+		token := newToken()
+		s.ID = ID(token)
+		now, count, err := m.index(ctx, s.UserID, s.ID)
+		if err != nil {
+			return Session{}, "", err
+		}
+		s.CreatedAt, s.AbsoluteExpiresAt = now, now.Add(m.cfg.AbsoluteTTL)
+		made, err := m.make(ctx, &s, now)
+		if err != nil {
+			return Session{}, "", err
+		}
+		if !made {
+			continue
+		}
+		m.metrics.created.Inc()
+		if count%pruneEvery == 0 { // a user nobody lists would collect dead ids for ever
+			if _, err := m.List(ctx, s.UserID); err != nil {
+				m.log.Warn("session: prune the user index", "err", err)
+			}
+		}
+		return s, token, nil
+	}
+	return Session{}, "", fmt.Errorf("%w: create: the key was taken every time", ErrUnavailable)
+}
+
+// make writes the session s, whose id entered the user index at the given time of Redis's clock. made
+// is false when the key is taken or blocked, or when that was too long ago to be sure of the index.
+func (m *Manager) make(ctx context.Context, s *Session, indexed time.Time) (made bool, err error) {
+	s.LastSeenAt = indexed
+	if s.value, err = encodeSession(*s); err != nil {
+		return false, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	code, err := m.create(ctx, s, indexed)
+	return code == written, err
+}
+
+func (m *Manager) checkDraft(d *Draft) error {
+	if err := checkUserID(d.UserID); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if err := checkRole(d.Role); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if err := m.checkData(&d.Data); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if d.TTL == 0 {
+		d.TTL = m.cfg.TTL
+	}
+	if d.TTL < time.Second || d.TTL > maxTTL {
+		return fmt.Errorf("%w: ttl: %s is not between 1s and %s", ErrInvalid, d.TTL, maxTTL)
+	}
+	d.TTL = d.TTL.Truncate(time.Millisecond)
+	d.Address, d.Agent = cut(d.Address, maxAddress), cut(d.Agent, maxAgent)
+	return nil
+}
+
+func (m *Manager) checkData(data *json.RawMessage) error {
+	switch {
+	case len(*data) == 0:
+		return nil
+	case len(*data) > m.cfg.MaxData:
+		return fmt.Errorf("data: %d bytes, at most %d", len(*data), m.cfg.MaxData)
+	case !json.Valid(*data):
+		return errors.New("data: not JSON")
+	}
+	return nil
+}
+
+func checkRole(role string) error {
+	if role == "" {
+		return errors.New("role: missing")
+	}
+	if len(role) > maxRole {
+		return fmt.Errorf("role: longer than %d bytes", maxRole)
+	}
+	for _, c := range []byte(role) {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '.' && c != '-' {
+			return errors.New("role: may hold letters, digits, _ . and - only")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,128 @@
+package session
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+type loadResult int
+
+const (
+	loadOK loadResult = iota
+	loadNotFound
+	loadCorrupt
+	loadUnavailable
+	loadResults
+)
+
+func loadResultOf(err error) loadResult {
+	switch {
+	case err == nil:
+		return loadOK
+	case errors.Is(err, ErrCorrupt):
+		return loadCorrupt
+	case errors.Is(err, ErrUnavailable):
+		return loadUnavailable
+	}
+	return loadNotFound
+}
+
+type ticketResult int
+
+const (
+	ticketIssued ticketResult = iota
+	ticketRedeemed
+	ticketRefused
+	ticketResults
+)
+
+type checkResult int
+
+const (
+	checkAlive checkResult = iota
+	checkGone
+	checkFailed
+	checkResults
+)
+
+type metrics struct {
+	loads                                                 [loadResults]prometheus.Counter
+	tickets                                               [ticketResults]prometheus.Counter
+	checks                                                [checkResults]prometheus.Counter
+	ends                                                  [reasons]prometheus.Counter
+	created, renewed, extended, revoked, adopted, rebuked prometheus.Counter
+	noticesIn, noticesBad, noticesFailed                  prometheus.Counter
+	reconnects, forgotten, followDropped                  prometheus.Counter
+	checkSeconds                                          prometheus.Histogram
+	leasesDenied, leasesFailed                            prometheus.Counter
+	leases                                                prometheus.Gauge
+	bindings                                              prometheus.Gauge
+}
+
+func newMetrics(reg prometheus.Registerer, m *Manager) *metrics {
+	f := promauto.With(reg)
+	count := func(name, help string) prometheus.Counter {
+		return f.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	}
+	vec := func(name, label, help string) *prometheus.CounterVec {
+		return f.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
+	}
+	loads := vec("fx_session_loads_total", "result",
+		"Look-ups of a session. corrupt above 0: another program writes keys that cannot be read. unavailable: Redis was lost and people got 503. not_found rising fast: somebody guesses tokens.")
+	events := vec("fx_session_events_total", "event",
+		"What happened to sessions. adopted: made by another program and completed. revoked_again above 0: Redis came back with older data and revoked sessions had to be deleted again.")
+	tickets := vec("fx_session_tickets_total", "result", "One-use tickets. refused rising: used twice, or guessed.")
+	checks := vec("fx_session_checks_total", "result", "Re-checks of sessions that have bindings. failed: Redis did not answer for that session; past the grace its bindings end.")
+	ends := vec("fx_session_bindings_ended_total", "reason", "Bindings ended by reason. cutoff above 0: Redis was lost for longer than the grace.")
+	out := &metrics{
+		created: events.WithLabelValues("created"), renewed: events.WithLabelValues("renewed"),
+		extended: events.WithLabelValues("extended"), revoked: events.WithLabelValues("revoked"),
+		adopted: events.WithLabelValues("adopted"), rebuked: events.WithLabelValues("revoked_again"),
+		noticesIn:     count("fx_session_notices_received_total", "Notices about sessions received from any node, this one included."),
+		noticesBad:    count("fx_session_notices_bad_total", "Messages on the control channel that are no valid notice. Above 0: another program publishes there."),
+		noticesFailed: count("fx_session_notices_failed_total", "Notices that could not be published. Other nodes then notice an ended session only at their re-check."),
+		reconnects:    count("fx_session_control_reconnects_total", "Times the control subscription was opened again. Rising steadily: the connection to Redis is unstable."),
+		forgotten:     count("fx_session_revoked_forgotten_total", "Revoked ids forgotten early because too many were remembered. Above 0: a failover to old data may bring them back."),
+		followDropped: count("fx_session_renewals_dropped_total", "Renewals not looked up at once because too many came together; the re-check finds them."),
+		checkSeconds: f.NewHistogram(prometheus.HistogramOpts{Name: "fx_session_check_seconds",
+			Help:    "Time of one re-check of all bound sessions. Near 3 s or more, ended sessions are noticed later than they should be.",
+			Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 3, 10}}),
+		bindings:     f.NewGauge(prometheus.GaugeOpts{Name: "fx_session_bindings", Help: "Open bindings (sockets, streams) on this node."}),
+		leases:       f.NewGauge(prometheus.GaugeOpts{Name: "fx_session_connection_leases", Help: "Connection leases this node keeps alive."}),
+		leasesDenied: count("fx_session_connection_leases_denied_total", "Connections refused because the user had as many as allowed over all nodes."),
+		leasesFailed: count("fx_session_connection_leases_failed_total", "Refreshes of connection leases that failed. Leases not refreshed for 45 s are free for others."),
+	}
+	for i, l := range [loadResults]string{"ok", "not_found", "corrupt", "unavailable"} {
+		out.loads[i] = loads.WithLabelValues(l)
+	}
+	for i, l := range [ticketResults]string{"issued", "redeemed", "refused"} {
+		out.tickets[i] = tickets.WithLabelValues(l)
+	}
+	for i, l := range [checkResults]string{"alive", "gone", "failed"} {
+		out.checks[i] = checks.WithLabelValues(l)
+	}
+	for i := range out.ends {
+		out.ends[i] = ends.WithLabelValues(Reason(i).String())
+	}
+	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "fx_session_degraded",
+		Help: "1 while Redis is lost to this node: sessions cannot be checked and revocations are not heard."},
+		func() float64 {
+			if m.Degraded() {
+				return 1
+			}
+			return 0
+		})
+	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "fx_session_probe_age_seconds",
+		Help: "Age of the last probe that came back over the control channel. Above 3: revocations on other nodes are not heard."},
+		func() float64 { return m.ProbeAge().Seconds() })
+	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "fx_session_revoked_remembered",
+		Help: "Revoked ids remembered against a failover to old data. At 100000 the next ones push out old ones."},
+		func() float64 {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			return float64(len(m.revoked))
+		})
+	return out
+}

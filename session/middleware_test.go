@@ -1,0 +1,150 @@
+package session_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fxcast/fxcast/internal/redistest"
+	"github.com/fxcast/fxcast/session"
+)
+
+func TestMiddleware(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	m := manager(client(t, srv.Addr()))
+	s, token := create(t, m, session.Draft{UserID: "anna"})
+	_, other := create(t, m, session.Draft{UserID: "otto", Role: "admin"})
+	corrupt, _ := byHand(t, srv.Client(), "{", time.Hour)
+
+	c := session.MiddlewareConfig{Cookie: session.CookieConfig{Name: "sid"}}
+	who := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got, ok := session.FromContext(r.Context())
+		fmt.Fprintf(w, "%s %v", got.UserID, ok)
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			t.Errorf("the ResponseWriter lost its Flush: %v", err)
+		}
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/open", who)
+	mux.Handle("/session", c.RequireSession(who))
+	mux.Handle("/admin", c.RequireRole("admin", "publisher")(who))
+	web := httptest.NewServer(m.Middleware(c)(mux))
+	t.Cleanup(web.Close)
+
+	for _, tt := range []struct {
+		path, bearer, cookie string
+		status               int
+		body                 string
+	}{
+		{"/open", "", "", 200, " false"},
+		{"/open", token, "", 200, "anna true"},
+		{"/open", "", token, 200, "anna true"},
+		{"/open", "wrong", token, 200, " false"}, // an explicit bearer token is not replaced by the cookie
+		{"/open", other, token, 200, "otto true"},
+		{"/open", "", strings.Repeat("x", 3000), 200, " false"},
+		{"/session", "", "", 401, ""},
+		{"/session", "", s.ID, 401, ""}, // the public id is no token
+		{"/session", corrupt, "", 401, ""},
+		{"/session", "", token, 200, "anna true"},
+		{"/admin", "", token, 403, ""},
+		{"/admin", other, "", 200, "otto true"},
+	} {
+		status, body, _ := get(t, web.URL+tt.path, tt.bearer, tt.cookie)
+		if status != tt.status || tt.body != "" && body != tt.body {
+			t.Errorf("%s bearer %.8s cookie %.8s: %d %q, want %d %q", tt.path, tt.bearer, tt.cookie, status, body, tt.status, tt.body)
+		}
+	}
+	srv.Kill()
+	if status, _, header := get(t, web.URL+"/session", token, ""); status != 503 || header.Get("Retry-After") == "" {
+		t.Errorf("Redis gone: %d, Retry-After %q", status, header.Get("Retry-After"))
+	}
+	if status, body, _ := get(t, web.URL+"/open", token, ""); status != 200 || body != " false" {
+		t.Errorf("Redis gone, no session needed: %d %q", status, body)
+	}
+}
+
+func get(t testing.TB, url, bearer, cookie string) (int, string, http.Header) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bearer != "" {
+		r.Header.Set("Authorization", "bearer "+bearer)
+	}
+	if cookie != "" {
+		r.AddCookie(&http.Cookie{Name: "sid", Value: cookie})
+	}
+	tr := &http.Transport{DisableKeepAlives: true}
+	resp, err := (&http.Client{Transport: tr}).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body), resp.Header
+}
+
+func TestMiddlewareExtends(t *testing.T) {
+	t.Parallel()
+	rdb := redistest.Start(t).Client()
+	m := manager(rdb)
+	token, id := byHand(t, rdb, `{"user_id":"1","role":"user","ttl_seconds":3600,"absolute_expires_at":"2100-01-01T00:00:00Z"}`, time.Minute)
+	var refused error
+	c := session.MiddlewareConfig{OnError: func(w http.ResponseWriter, _ *http.Request, err error) { refused = err }}
+	h := m.Middleware(c)(c.RequireSession(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+	r := httptest.NewRequest("GET", "/", nil)
+	r.AddCookie(&http.Cookie{Name: "session_id", Value: token})
+	h.ServeHTTP(httptest.NewRecorder(), r)
+	if ttl := rdb.PTTL(t.Context(), "session:"+id).Val(); !near(ttl, time.Hour, 5*time.Second) {
+		t.Errorf("ttl %s after a request", ttl)
+	}
+	if refused != nil {
+		t.Error(refused)
+	}
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	if !errors.Is(refused, session.ErrNotFound) {
+		t.Errorf("the hook got %v", refused)
+	}
+}
+
+func TestCookies(t *testing.T) {
+	t.Parallel()
+	m := manager(redistest.Start(t).Client())
+	s, token := create(t, m, session.Draft{})
+	for _, secure := range []bool{true, false} {
+		c := session.CookieConfig{Secure: func(*http.Request) bool { return secure }}
+		w := httptest.NewRecorder()
+		c.Set(w, httptest.NewRequest("GET", "/", nil), token, s)
+		got := w.Result().Cookies()[0]
+		if got.Name != "session_id" || got.Value != token || got.Path != "/" || !got.HttpOnly || got.SameSite != http.SameSiteLaxMode ||
+			got.Secure != secure || !near(time.Duration(got.MaxAge)*time.Second, 24*time.Hour, 5*time.Second) || got.Domain != "" {
+			t.Errorf("cookie %v", got)
+		}
+		w = httptest.NewRecorder()
+		c.Clear(w, httptest.NewRequest("GET", "/", nil))
+		if got := w.Result().Cookies()[0]; got.MaxAge >= 0 || got.Value != "" || got.Secure != secure || !got.HttpOnly {
+			t.Errorf("cleared by %v", got)
+		}
+	}
+	r := httptest.NewRequest("GET", "https://example.test/", nil)
+	w := httptest.NewRecorder()
+	session.CookieConfig{}.Set(w, r, token, s)
+	if !w.Result().Cookies()[0].Secure {
+		t.Error("not Secure under TLS")
+	}
+	data, err := json.Marshal(s)
+	if err != nil || strings.Contains(string(data), token) {
+		t.Error("the JSON form has the token")
+	}
+}

@@ -1,0 +1,157 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/fxcast/fxcast/session"
+)
+
+// postAdminSession makes a session for a user of the embedding application.
+func (s *Server) postAdminSession(w http.ResponseWriter, r *http.Request) error {
+	var in struct {
+		UserID flexibleID      `json:"user_id"`
+		Role   string          `json:"role"`
+		Data   json.RawMessage `json:"data"`
+		TTL    *float64        `json:"ttl_seconds"`
+	}
+	if err := readJSON(r, &in); err != nil {
+		return err
+	}
+	draft := session.Draft{UserID: string(in.UserID), Role: in.Role, Data: in.Data, Address: s.address(r), Agent: r.UserAgent()}
+	if in.TTL != nil {
+		const most = 366 * 24 * 3600
+		if *in.TTL < 1 || *in.TTL > most {
+			return badRequest("ttl_seconds: want 1 to %d", most)
+		}
+		draft.TTL = time.Duration(*in.TTL * float64(time.Second))
+	}
+	sess, token, err := s.cfg.Sessions.Create(r.Context(), draft)
+	if err != nil {
+		return err
+	}
+	s.log.Info("admin: session made", "request", requestID(r), "session", sess.ID, "user", sess.UserID, "role", sess.Role, "from", s.address(r))
+	return writeJSON(w, http.StatusCreated, struct {
+		sessionAnswer
+		Token string `json:"token"`
+	}{answerOf(sess), token})
+}
+
+func (s *Server) getAdminSessions(w http.ResponseWriter, r *http.Request) error {
+	user := r.URL.Query().Get("user_id")
+	if user == "" {
+		return badRequest("user_id: want the id of a user in the query")
+	}
+	list, err := s.cfg.Sessions.List(r.Context(), user)
+	if err != nil {
+		return err
+	}
+	if list == nil {
+		list = []session.Session{}
+	}
+	return writeJSON(w, http.StatusOK, list)
+}
+
+func (s *Server) deleteAdminSessions(w http.ResponseWriter, r *http.Request) error {
+	user := r.URL.Query().Get("user_id")
+	if user == "" {
+		return badRequest("user_id: want the id of a user in the query")
+	}
+	n, err := s.cfg.Sessions.RevokeUser(r.Context(), user)
+	if err != nil {
+		return err
+	}
+	s.log.Info("admin: sessions of a user revoked", "request", requestID(r), "user", user, "revoked", n, "from", s.address(r))
+	return writeJSON(w, http.StatusOK, map[string]int{"revoked": n})
+}
+
+func (s *Server) getAdminSession(w http.ResponseWriter, r *http.Request) error {
+	sess, err := s.cfg.Sessions.LoadID(r.Context(), r.PathValue("session_id"))
+	if err != nil {
+		return noSuchSession(err)
+	}
+	return writeJSON(w, http.StatusOK, sess)
+}
+
+func (s *Server) deleteAdminSession(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("session_id")
+	if err := s.cfg.Sessions.Revoke(r.Context(), id); err != nil {
+		return noSuchSession(err)
+	}
+	s.log.Info("admin: session revoked", "request", requestID(r), "session", id, "from", s.address(r))
+	return writeJSON(w, http.StatusOK, map[string]bool{"revoked": true})
+}
+
+func noSuchSession(err error) error {
+	if errors.Is(err, session.ErrNotFound) {
+		return &problem{Status: http.StatusNotFound, Title: "Not found", Detail: "no such session; want a session_id, which is not the token"}
+	}
+	return err
+}
+
+// getRejected shows the newest quotes that were rejected, on any node.
+func (s *Server) getRejected(w http.ResponseWriter, r *http.Request) error {
+	entries, err := s.cfg.Rejected.Last(r.Context(), 200)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, entries)
+}
+
+// readJSON reads one object; a field that is not known is refused by name.
+func readJSON(r *http.Request, into any) error {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		if typ, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			return badRequest("%s: got a JSON %s, want %s", typ.Field, kindName(typ.Value), typ.Type)
+		}
+		if name, ok := unknownField(err); ok {
+			return badRequest("unknown field %s", name)
+		}
+		return badRequest("the body is not one JSON object")
+	}
+	if d.More() {
+		return badRequest("the body has more than one JSON object")
+	}
+	return nil
+}
+
+// unknownField picks the name out of encoding/json's error, which has no type.
+func unknownField(err error) (string, bool) {
+	const prefix = "json: unknown field "
+	text := err.Error()
+	if len(text) <= len(prefix) || text[:len(prefix)] != prefix {
+		return "", false
+	}
+	return clipped(text[len(prefix):]), true
+}
+
+// A flexibleID is a user id that came as a string or a whole number.
+type flexibleID string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (f *flexibleID) UnmarshalJSON(b []byte) error {
+	var s string
+	if err := json.Unmarshal(b, &s); err == nil {
+		*f = flexibleID(s)
+		return nil
+	}
+	var n json.Number
+	if err := json.Unmarshal(b, &n); err != nil {
+		return badRequest("user_id: want a string or a whole number")
+	}
+	if _, err := n.Int64(); err != nil {
+		return badRequest("user_id: want a string or a whole number")
+	}
+	*f = flexibleID(n)
+	return nil
+}

@@ -1,0 +1,48 @@
+package web
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// Bounds the tests wait for.
+const (
+	LingerTime      = lingerTime
+	MessageTime     = messageTime
+	MaxMessageBytes = maxMessageBytes
+)
+
+// An Upgraded connection is what serveWS makes of a request, without a hub.
+type Upgraded struct {
+	WS     *websocket.Conn
+	socket *socket
+}
+
+// Upgrade shares a request's connection with the library as serveWS does. wrap,
+// if not nil, stands between the library and the upgrader.
+func Upgrade(w http.ResponseWriter, r *http.Request, spawn func(func()), wrap func(http.ResponseWriter) http.ResponseWriter) (*Upgraded, error) {
+	up := &upgrader{ResponseWriter: w, spawn: spawn}
+	var rw http.ResponseWriter = up
+	if wrap != nil {
+		rw = wrap(up)
+	}
+	ws, err := websocket.Accept(rw, r, nil)
+	if err != nil {
+		return nil, err
+	}
+	u := &Upgraded{WS: ws, socket: up.socket}
+	u.socket.ready = func() {}
+	return u, nil
+}
+
+// OnReady sets what offer promises to call.
+func (u *Upgraded) OnReady(f func()) { u.socket.ready = f }
+
+// Offer is what the hub writes with.
+func (u *Upgraded) Offer(frames []byte) (ready bool, err error) { return u.socket.offer(frames) }
+
+// Stalled is what the hub asks.
+func (u *Upgraded) Stalled() time.Duration { return u.socket.stalled() }
+

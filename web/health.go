@@ -1,0 +1,21 @@
+package web
+
+import "net/http"
+
+// getLive answers as long as the process does; it does not look at Redis.
+func (s *Server) getLive(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, http.StatusOK, map[string]string{"status": "live"})
+}
+
+// getReady says whether clients should be sent here. It does not wait: the checks
+// look at what background probes found.
+func (s *Server) getReady(w http.ResponseWriter, _ *http.Request) error {
+	checks := append([]Check{{Name: "accepting", OK: !s.draining.Load()}}, s.cfg.Ready()...)
+	status, text := http.StatusOK, "ready"
+	for _, c := range checks {
+		if !c.OK {
+			status, text = http.StatusServiceUnavailable, "not ready"
+		}
+	}
+	return writeJSON(w, status, map[string]any{"status": text, "checks": checks})
+}

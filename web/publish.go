@@ -1,0 +1,86 @@
+package web
+
+import (
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/fxcast/fxcast/feed"
+)
+
+// maxPublishBody bounds one POST of quotes.
+const maxPublishBody = 1 << 20
+
+// A publishAnswer says what became of each quote of a request.
+type publishAnswer struct {
+	Accepted int                `json:"accepted"`
+	Rejected []publishRejection `json:"rejected"`
+}
+
+type publishRejection struct {
+	Index   int         `json:"index"`
+	Reason  feed.Reason `json:"reason"`
+	Message string      `json:"message,omitempty"`
+}
+
+// postQuotes takes one quote, an array, or NDJSON. What is rejected is told by its
+// index; the rest is accepted.
+func (s *Server) postQuotes(w http.ResponseWriter, r *http.Request) error {
+	if len(s.cfg.PublishTokens) == 0 {
+		return forbidden("publishing over HTTP is off: PUBLISH_TOKEN is not set")
+	}
+	token, ok := s.publishToken(r)
+	if !ok {
+		return &problem{Status: http.StatusUnauthorized, Title: "Not authorized", Detail: "want Authorization: Bearer with a publish token"}
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPublishBody))
+	if err != nil {
+		return err
+	}
+	items, err := feed.SplitInput(body)
+	if err != nil {
+		return badRequest("%v", err)
+	}
+	if err := s.limitPublish(w, r, token, len(items)); err != nil {
+		return err
+	}
+	options := feed.InputOptions{Base: s.cfg.FeedBase, Source: token.Source, ForceSource: token.Source != ""}
+	answer := publishAnswer{Rejected: []publishRejection{}}
+	quotes, index := make([]feed.Quote, 0, len(items)), make([]int, 0, len(items))
+	reject := func(i int, rejection *feed.Rejection, q feed.Quote) {
+		answer.Rejected = append(answer.Rejected, publishRejection{i, rejection.Reason, rejection.Message})
+		s.cfg.Rejected.Add(rejection, q.Source, "http", items[i])
+	}
+	for i, item := range items {
+		q, err := feed.ParseInput(item, options)
+		if rejection, ok := errors.AsType[*feed.Rejection](err); ok {
+			reject(i, rejection, q)
+			continue
+		} else if err != nil {
+			return err
+		}
+		quotes, index = append(quotes, q), append(index, i)
+	}
+	outcomes, err := s.cfg.Publisher.Publish(r.Context(), quotes)
+	if err != nil {
+		return err
+	}
+	for i, o := range outcomes {
+		if o.Rejection != nil {
+			reject(index[i], o.Rejection, quotes[i])
+			continue
+		}
+		answer.Accepted++
+	}
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+func (s *Server) publishToken(r *http.Request) (PublishToken, bool) {
+	given := bearer(r)
+	for _, t := range s.cfg.PublishTokens {
+		if oneOf([]string{t.Token}, given) {
+			return t, true
+		}
+	}
+	return PublishToken{}, false
+}

@@ -1,0 +1,254 @@
+package web
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+)
+
+// How one TCP connection is shared with coder/websocket (v1.8.15).
+//
+// The library does the handshake, reads, and writes control frames of its own: a
+// pong to a ping, a close frame to a close or a protocol error, and what
+// Conn.Close asks for. The hub writes everything else, already framed. Both go
+// through one socket, which assumes of the library, and TestSocketAssumptions
+// holds it to:
+//
+//   - Accept keeps exactly the net.Conn and the bufio pair that Hijack returns;
+//     of what came early it re-reads only what the bufio.Reader has buffered.
+//   - Each of its frames is flushed with one Write, if the bufio.Writer holds a
+//     whole control frame (131 bytes or more).
+//   - It never writes data frames, since nobody calls its Write or Writer.
+//   - It closes the connection by calling our Close, and once only its reader is
+//     free: Close must wake a blocked Read.
+const (
+	readBuffer  = 256 // commands are small and rare; idle connections are many
+	writeBuffer = 256 // holds any control frame
+	// sendBuffer bounds what the kernel takes for a client that does not read:
+	// more would only make the prices it gets later older.
+	sendBuffer = 32 << 10
+	// unsentLow makes the kernel refuse data while this much is not even sent, so
+	// that conflation, not the kernel's queue, decides what a slow client gets.
+	unsentLow = 16 << 10
+	// controlWaiting is how much of control frames may wait behind a full connection.
+	controlWaiting = 1 << 10
+	lingerTime     = 2 * time.Second
+	piece          = 8 << 10 // written at once where writes block, to see progress
+)
+
+var errSocketClosed = errors.New("web: socket closed")
+
+// A socket is the only writer of a connection. send never blocks: it tries one
+// write and leaves what the kernel does not take to a goroutine, which exists
+// only as long as there is something to wait for.
+type socket struct {
+	net.Conn
+	plain *plainWriter // nil: not a plain TCP connection, such as TLS; writes may block
+	spawn func(func()) // starts a goroutine that the server waits for
+
+	mu       sync.Mutex // guards what follows; held only over writes that do not block
+	rest     []byte     // not yet written
+	flushing bool       // a goroutine is writing rest
+	closed   bool       // a close frame is on its way, or the socket is lost: no more data
+	shut     bool       // to be closed when rest is out
+	notify   bool       // the hub was told to wait for ready
+	moved    time.Time  // when rest last began to wait or got shorter
+	ready    func()     // tells the hub that rest is out; set before the first offer
+}
+
+func newSocket(c net.Conn, spawn func(func())) *socket {
+	s := &socket{Conn: c, spawn: spawn}
+	if tcp, ok := c.(*net.TCPConn); ok {
+		// Failures leave the kernel's defaults, which are correct, only slower to notice.
+		_ = tcp.SetWriteBuffer(sendBuffer)
+		s.plain = newPlainWriter(tcp, unsentLow)
+	}
+	return s
+}
+
+// Write is called by coder/websocket with one whole control frame.
+func (s *socket) Write(frame []byte) (int, error) {
+	if _, err := s.send(frame, frame[0]&0x0f == opcodeClose); err != nil {
+		return 0, err
+	}
+	return len(frame), nil
+}
+
+// send writes whole frames or keeps what can not be written now; sent tells
+// which. After the last frame, a close frame, nothing is taken any more.
+func (s *socket) send(frames []byte, last bool) (sent bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false, errSocketClosed
+	}
+	s.closed = last
+	if s.flushing {
+		s.rest = append(s.rest, frames...)
+		return false, nil
+	}
+	n := 0
+	if s.plain != nil {
+		if n, err = s.plain.write(frames); err != nil {
+			s.closed = true
+			return false, err
+		}
+	}
+	if n == len(frames) {
+		return true, nil
+	}
+	s.rest = append(s.rest[:0], frames[n:]...)
+	s.flushing, s.moved = true, time.Now()
+	if s.plain != nil {
+		s.spawn(s.flush)
+	} else {
+		s.spawn(s.flushBlocking)
+	}
+	return false, nil
+}
+
+// flush waits until a plain connection takes the rest.
+func (s *socket) flush() {
+	err := s.plain.wait(func(write func([]byte) (int, error)) (done bool, err error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		n, err := write(s.rest)
+		if n > 0 {
+			s.moved = time.Now()
+			s.rest = s.rest[:copy(s.rest, s.rest[n:])]
+		}
+		if len(s.rest) == 0 {
+			s.flushing = false // while locked: the next send writes by itself again
+		}
+		return len(s.rest) == 0, err
+	})
+	s.flushed(err)
+}
+
+// flushBlocking writes the rest of a connection whose writes block.
+func (s *socket) flushBlocking() {
+	var err error
+	for err == nil {
+		s.mu.Lock()
+		out := s.rest
+		s.rest = nil
+		s.moved = time.Now()
+		if len(out) == 0 {
+			s.flushing = false
+			s.mu.Unlock()
+			break
+		}
+		s.mu.Unlock()
+		for len(out) > 0 && err == nil {
+			var n int
+			n, err = s.Conn.Write(out[:min(len(out), piece)])
+			out = out[n:]
+			s.mu.Lock()
+			s.moved = time.Now()
+			s.mu.Unlock()
+		}
+	}
+	s.flushed(err)
+}
+
+func (s *socket) flushed(err error) {
+	s.mu.Lock()
+	if err != nil {
+		s.closed, s.flushing, s.rest = true, false, nil
+	}
+	shut, ready := s.shut && !s.flushing, s.ready
+	notify := s.notify && err == nil
+	s.notify = false
+	if cap(s.rest) > 0 && !s.flushing {
+		s.rest = nil
+	}
+	s.mu.Unlock()
+	switch {
+	case shut || err != nil:
+		s.Conn.Close()
+	case notify:
+		ready()
+	}
+}
+
+// offer is send for the hub: where not everything could be written, ready is
+// called when it is.
+func (s *socket) offer(frames []byte) (sent bool, err error) {
+	sent, err = s.send(frames, false)
+	if sent || err != nil {
+		return sent, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false, errSocketClosed
+	}
+	s.notify = s.flushing
+	return !s.flushing, nil // it may all be out by now
+}
+
+// stalled is for how long the rest has not got shorter.
+func (s *socket) stalled() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.flushing {
+		return 0
+	}
+	return time.Since(s.moved)
+}
+
+// crowded reports whether more control frames should not be queued.
+func (s *socket) crowded() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.flushing && len(s.rest) > controlWaiting
+}
+
+// Close is called by coder/websocket when the connection is over. Where a close
+// frame still waits for room, it is given a short time to go out first.
+func (s *socket) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	linger := s.flushing && !s.shut
+	s.shut = s.shut || s.flushing
+	s.mu.Unlock()
+	if !linger {
+		return s.Conn.Close()
+	}
+	now := time.Now()
+	return errors.Join(s.Conn.SetWriteDeadline(now.Add(lingerTime)), s.Conn.SetReadDeadline(now))
+}
+
+// An upgrader gives websocket.Accept a socket instead of the plain connection,
+// and small buffers instead of net/http's.
+type upgrader struct {
+	http.ResponseWriter
+	spawn  func(func())
+	socket *socket // set by Hijack
+}
+
+// Hijack implements http.Hijacker.
+func (u *upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := http.NewResponseController(u.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := c.SetDeadline(time.Time{}); err != nil && !errors.Is(err, os.ErrNoDeadline) {
+		return nil, nil, errors.Join(err, c.Close())
+	}
+	u.socket = newSocket(c, u.spawn)
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	reader := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(early)), u.socket), max(readBuffer, len(early)))
+	if len(early) == 0 {
+		reader.Reset(u.socket)
+	} else if _, err := reader.Peek(len(early)); err != nil {
+		return nil, nil, errors.Join(err, c.Close())
+	}
+	return u.socket, bufio.NewReadWriter(reader, bufio.NewWriterSize(u.socket, writeBuffer)), nil
+}

@@ -1,0 +1,625 @@
+package web_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/fxcast/fxcast/web"
+)
+
+// An upgradeServer hands each upgraded connection to serve on a goroutine.
+type upgradeServer struct {
+	*httptest.Server
+	running sync.WaitGroup
+}
+
+var kinds = []string{"plain", "tls"}
+
+func newUpgradeServer(t testing.TB, kind string, wrap func(http.ResponseWriter) http.ResponseWriter, serve func(*web.Upgraded)) *upgradeServer {
+	t.Helper()
+	s := &upgradeServer{}
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		u, err := web.Upgrade(w, r, s.running.Go, wrap)
+		if err != nil {
+			t.Errorf("upgrade: %v", err)
+			return
+		}
+		s.running.Go(func() { serve(u) })
+	}))
+	if kind == "tls" {
+		s.StartTLS()
+	} else {
+		s.Start()
+	}
+	t.Cleanup(func() {
+		s.Close()
+		waitFor(t, "the server's goroutines end", s.running.Wait)
+	})
+	return s
+}
+
+func (s *upgradeServer) dial(t testing.TB) *peer {
+	t.Helper()
+	p, resp := upgrade(t, dialServer(t, s.Server), "/", nil, nil)
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatal(resp.Status)
+	}
+	t.Cleanup(func() { p.Close() })
+	p.SetDeadline(time.Now().Add(patience))
+	return p
+}
+
+func waitFor(t testing.TB, what string, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { defer close(done); f() }()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		t.Errorf("in vain waited until %s", what)
+	}
+}
+
+// drain reads messages until the connection ends.
+func drain(u *web.Upgraded) error {
+	for {
+		if _, _, err := u.WS.Read(context.Background()); err != nil {
+			return err
+		}
+	}
+}
+
+// A tap records what the library does with the connection it was given.
+type tap struct {
+	net.Conn
+	mu     sync.Mutex
+	writes [][]byte
+	read   int // bytes
+	closes int
+	inRead atomic.Bool
+}
+
+func (p *tap) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	p.writes = append(p.writes, bytes.Clone(b))
+	p.mu.Unlock()
+	return p.Conn.Write(b)
+}
+
+func (p *tap) Read(b []byte) (int, error) {
+	p.inRead.Store(true)
+	defer p.inRead.Store(false)
+	n, err := p.Conn.Read(b)
+	p.mu.Lock()
+	p.read += n
+	p.mu.Unlock()
+	return n, err
+}
+
+func (p *tap) Close() error {
+	p.mu.Lock()
+	p.closes++
+	p.mu.Unlock()
+	return p.Conn.Close()
+}
+
+func (p *tap) seen() (writes [][]byte, read, closes int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.writes), p.read, p.closes
+}
+
+// A tapWriter puts a tap between the upgrader and the library.
+type tapWriter struct {
+	http.ResponseWriter
+	tapped func(*tap)
+}
+
+func (w tapWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := w.ResponseWriter.(http.Hijacker).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	t := &tap{Conn: c}
+	w.tapped(t)
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	r := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(early)), t), rw.Reader.Size())
+	if len(early) > 0 {
+		r.Peek(len(early))
+	} else {
+		r.Reset(t)
+	}
+	return t, bufio.NewReadWriter(r, bufio.NewWriterSize(t, rw.Writer.Size())), nil
+}
+
+// TestSocketAssumptions holds coder/websocket to what socket.go builds on. A
+// failure after an upgrade of the library means that socket.go must be read again.
+func TestSocketAssumptions(t *testing.T) {
+	t.Run("version", func(t *testing.T) {
+		mod, err := os.ReadFile("../go.mod")
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := regexp.MustCompile(`(?m)^\s*(?:require )?github\.com/coder/websocket (\S+)`).FindSubmatch(mod)
+		if m == nil || string(m[1]) != "v1.8.15" {
+			t.Errorf("go.mod asks for github.com/coder/websocket %q; the assumptions in socket.go were made of v1.8.15", m)
+		}
+		if bytes.Contains(mod, []byte("replace")) {
+			t.Error("go.mod replaces modules")
+		}
+	})
+
+	// One connection on which the library does all it ever does here.
+	taps := make(chan *tap, 1)
+	ended := make(chan error, 1)
+	serve := func(u *web.Upgraded) { ended <- drain(u) }
+	start := func(t *testing.T) (*peer, *tap) {
+		s := newUpgradeServer(t, "plain", func(w http.ResponseWriter) http.ResponseWriter {
+			return tapWriter{w, func(p *tap) { taps <- p }}
+		}, func(u *web.Upgraded) { serve(u) })
+		p := s.dial(t)
+		return p, <-taps
+	}
+	// frames wants each write to be one whole control frame.
+	frames := func(t *testing.T, writes [][]byte) (opcodes []byte) {
+		t.Helper()
+		for _, w := range writes {
+			if len(w) < 2 || len(w) != 2+int(w[1]) || w[1] > 125 || w[0]&0xf0 != 0x80 {
+				t.Fatalf("a write that is not one whole control frame: % x", w)
+			}
+			opcodes = append(opcodes, w[0]&0x0f)
+		}
+		return opcodes
+	}
+
+	t.Run("everything goes through the connection of Hijack", func(t *testing.T) {
+		p, tap := start(t)
+		sent := 0
+		for _, f := range [][]byte{masked(true, opText, []byte("hello")), masked(true, opPing, nil), masked(true, opClose, closePayload(1000, ""))} {
+			sent += len(f)
+			p.Write(f)
+		}
+		<-ended
+		if f, err := p.read(); err != nil || f.opcode != opPong {
+			t.Fatalf("%v %v, want a pong", f, err)
+		}
+		if f, err := p.read(); err != nil || f.code() != 1000 {
+			t.Fatalf("%v %v, want close 1000", f, err)
+		}
+		if _, err := p.read(); err != io.EOF {
+			t.Fatalf("after the handshake: %v, want the end", err)
+		}
+		writes, read, closes := tap.seen()
+		if got := frames(t, writes); !bytes.Equal(got, []byte{opPong, opClose}) || read != sent || closes != 1 {
+			t.Errorf("writes %x, %d bytes read of %d, closed %d times", got, read, sent, closes)
+		}
+	})
+
+	t.Run("a control frame is one write and never data", func(t *testing.T) {
+		p, tap := start(t)
+		for n := 0; n <= 125; n += 25 {
+			payload := bytes.Repeat([]byte{'p'}, n)
+			p.send(true, opPing, payload)
+			p.send(true, opText, payload)
+			if f, err := p.read(); err != nil || f.opcode != opPong || !bytes.Equal(f.payload, payload) {
+				t.Fatalf("%v %v, want a pong of %d bytes", f, err, n)
+			}
+		}
+		p.send(true, opClose, closePayload(1001, strings.Repeat("x", 123))) // echoed: the longest frame there is
+		if f, err := p.read(); err != nil || f.code() != 1001 || len(f.payload) != 125 {
+			t.Fatalf("%v %v, want the close frame back", f, err)
+		}
+		<-ended
+		writes, _, _ := tap.seen()
+		if got := frames(t, writes); !bytes.Equal(got, []byte{opPong, opPong, opPong, opPong, opPong, opPong, opClose}) {
+			t.Errorf("wrote %x", got)
+		}
+	})
+
+	t.Run("what it refuses it answers with one close frame", func(t *testing.T) {
+		for name, in := range map[string][]byte{
+			"reserved bits": {0x80 | 0x40 | opText, 0x80, 1, 2, 3, 4},
+			"opcode":        {0x80 | 0x3, 0x80, 1, 2, 3, 4},
+			"long ping":     append(frameHead(true, opPing, 200), 1, 2, 3, 4),
+			"continuation":  masked(true, opContinuation, []byte("x")),
+			"too big":       append(frameHead(true, opText, 40<<10), make([]byte, 4+40<<10)...),
+		} {
+			p, tap := start(t)
+			p.Write(in)
+			f, err := p.read()
+			if err != nil || f.opcode != opClose {
+				t.Errorf("%s: %v %v, want a close frame", name, f, err)
+			}
+			p.Close()
+			if err := <-ended; err == nil || name == "too big" && !errors.Is(err, websocket.ErrMessageTooBig) {
+				t.Errorf("%s: ended with %v", name, err)
+			}
+			writes, _, _ := tap.seen()
+			if got := frames(t, writes); !bytes.Equal(got, []byte{opClose}) {
+				t.Errorf("%s: wrote %x", name, got)
+			}
+		}
+	})
+
+	t.Run("of what came early it keeps what is buffered", func(t *testing.T) {
+		received := make(chan string, 1)
+		s := newUpgradeServer(t, "plain", nil, func(u *web.Upgraded) {
+			_, m, err := u.WS.Read(context.Background())
+			received <- fmt.Sprint(string(m), err)
+			u.WS.CloseNow()
+		})
+		p, _ := upgrade(t, dialServer(t, s.Server), "/", nil, masked(true, opText, []byte("early")))
+		defer p.Close()
+		if got := <-received; got != "early<nil>" {
+			t.Errorf("got %q", got)
+		}
+	})
+
+	t.Run("it ends by our Close, which must wake its reader", func(t *testing.T) {
+		closing := make(chan error, 1)
+		serve = func(u *web.Upgraded) {
+			go func() { closing <- u.WS.CloseNow() }()
+			ended <- drain(u)
+		}
+		defer func() { serve = func(u *web.Upgraded) { ended <- drain(u) } }()
+		_, tap := start(t)
+		for _, ch := range []chan error{ended, closing} {
+			select {
+			case <-ch:
+			case <-time.After(patience):
+				t.Fatal("CloseNow did not end the reader")
+			}
+		}
+		if _, _, closes := tap.seen(); closes != 1 {
+			t.Errorf("closed %d times", closes)
+		}
+		if tap.inRead.Load() {
+			t.Error("CloseNow returned before the reader let go of the connection")
+		}
+	})
+}
+
+// TestEarlyBytes sends messages in the same write as the handshake, up to and
+// beyond what net/http has buffered when the connection is taken over.
+func TestEarlyBytes(t *testing.T) {
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			type result struct {
+				sum string
+				err error
+			}
+			results := make(chan result, 1)
+			s := newUpgradeServer(t, kind, nil, func(u *web.Upgraded) {
+				var all strings.Builder
+				for {
+					_, m, err := u.WS.Read(context.Background())
+					if err != nil || string(m) == "end" {
+						results <- result{all.String(), err}
+						u.WS.CloseNow()
+						return
+					}
+					all.Write(m)
+				}
+			})
+			for _, size := range []int{0, 1, 100, 200, 256, 257, 1000, 3700, 3800, 3900, 4096, 5000, 9000, 20000} {
+				var early []byte
+				var want strings.Builder
+				for i := 0; len(early) < size; i++ {
+					text := fmt.Sprintf("message %d %s;", i, strings.Repeat("x", i%150))
+					want.WriteString(text)
+					early = append(early, masked(true, opText, []byte(text))...)
+				}
+				early = append(early, masked(true, opText, []byte("end"))...)
+				p, _ := upgrade(t, dialServer(t, s.Server), "/", nil, early)
+				if r := <-results; r.err != nil || r.sum != want.String() {
+					t.Errorf("%d early bytes: %v, got %d of %d", size, r.err, len(r.sum), want.Len())
+				}
+				p.Close()
+			}
+		})
+	}
+}
+
+// A pusher writes data frames as the hub does: one write at a time, the next
+// when the socket is ready again.
+type pusher struct {
+	u     *web.Upgraded
+	ready chan struct{}
+}
+
+func newPusher(u *web.Upgraded) *pusher {
+	p := &pusher{u, make(chan struct{}, 1)}
+	u.OnReady(func() { p.ready <- struct{}{} })
+	return p
+}
+
+// push reports whether the socket can take more at once.
+func (p *pusher) push(frames []byte) (bool, error) {
+	ready, err := p.u.Offer(frames)
+	return ready, err
+}
+
+// dataMessage is text that tells where it belongs and whether it is whole.
+func dataMessage(i, size int) []byte {
+	head := fmt.Sprintf("%08d:", i)
+	return append([]byte(head), bytes.Repeat([]byte{byte('a' + i%26)}, size)...)
+}
+
+func checkData(payload []byte, want int) error {
+	if len(payload) < 9 || string(payload[:9]) != fmt.Sprintf("%08d:", want) {
+		return fmt.Errorf("message %d begins with %.20q", want, payload)
+	}
+	if rest := payload[9:]; len(bytes.Trim(rest, string(rune('a'+want%26)))) != 0 {
+		return fmt.Errorf("message %d is torn", want)
+	}
+	return nil
+}
+
+// TestControlFramesNeverTearData has clients ping while their sockets are full
+// of data, with a strict parser on the other side.
+func TestControlFramesNeverTearData(t *testing.T) {
+	const clients, messages = 20, 300
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			s := newUpgradeServer(t, kind, nil, func(u *web.Upgraded) {
+				p := newPusher(u)
+				pushed := make(chan error, 1)
+				go func() {
+					pushed <- func() error {
+						for i := range messages {
+							ready, err := p.push(web.Frames{}.AppendMessage(nil, dataMessage(i, i*i%20000)))
+							if err != nil {
+								return err
+							}
+							if !ready {
+								select {
+								case <-p.ready:
+								case <-time.After(patience):
+									return errors.New("ready was never called")
+								}
+							}
+						}
+						return nil
+					}()
+				}()
+				reading := make(chan struct{})
+				go func() { defer close(reading); drain(u) }()
+				if err := <-pushed; err != nil {
+					t.Errorf("push: %v", err)
+				}
+				if err := u.WS.Close(4000, "all sent"); err != nil {
+					t.Errorf("close: %v", err)
+				}
+				<-reading
+			})
+			var wg sync.WaitGroup
+			for range clients {
+				p := s.dial(t)
+				stop := make(chan struct{})
+				pings := make(chan error, 1)
+				go func() {
+					for i := 0; ; i++ {
+						select {
+						case <-stop:
+							pings <- nil
+							return
+						default:
+						}
+						payload := bytes.Repeat([]byte{byte(i)}, i%126)
+						if p.send(true, opPing, payload) != nil {
+							pings <- nil // the server has closed
+							return
+						}
+						if i%16 == 0 {
+							time.Sleep(time.Millisecond)
+						}
+					}
+				}()
+				wg.Go(func() {
+					defer func() { p.Close(); <-pings }()
+					pongs := 0
+					for i := 0; ; {
+						f, err := p.read()
+						if err != nil {
+							t.Errorf("after %d messages and %d pongs: %v", i, pongs, err)
+							close(stop)
+							return
+						}
+						switch f.opcode {
+						case opText:
+							if err := checkData(f.payload, i); err != nil {
+								t.Error(err)
+							}
+							if i++; i%40 == 0 {
+								time.Sleep(5 * time.Millisecond) // lets the socket fill up
+							}
+						case opPong:
+							pongs++
+							if n := len(f.payload); n > 0 && len(bytes.Trim(f.payload, string(f.payload[:1]))) != 0 {
+								t.Errorf("pong with another ping's payload % x", f.payload)
+							}
+						case opClose:
+							close(stop)
+							if i != messages || pongs == 0 || f.code() != 4000 {
+								t.Errorf("closed with %d after %d of %d messages and %d pongs", f.code(), i, messages, pongs)
+							}
+							p.send(true, opClose, f.payload)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+		})
+	}
+}
+
+// fill offers data until the socket takes no more, and returns how much it took.
+func fill(u *web.Upgraded) (messages int, err error) {
+	p := newPusher(u)
+	for i := 0; ; i++ {
+		ready, err := p.push(web.Frames{}.AppendMessage(nil, dataMessage(i, 8000)))
+		if err != nil {
+			return i, err
+		}
+		if !ready {
+			select {
+			case <-p.ready: // on its way after all
+			case <-time.After(50 * time.Millisecond):
+				return i + 1, nil
+			}
+		}
+	}
+}
+
+// TestCloseHandshakeWithPendingData closes sockets that are full, more than a
+// hundred times: the peer must get all data, then the code, and the handshake ends.
+func TestCloseHandshakeWithPendingData(t *testing.T) {
+	const tries = 120
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			filled := make(chan int, tries)
+			s := newUpgradeServer(t, kind, nil, func(u *web.Upgraded) {
+				reading := make(chan struct{})
+				go func() { defer close(reading); drain(u) }()
+				n, err := fill(u)
+				if err != nil {
+					t.Errorf("fill: %v", err)
+				}
+				filled <- n
+				if err := u.WS.Close(1013, "full"); err != nil {
+					t.Errorf("close: %v", err)
+				}
+				<-reading
+			})
+			var wg sync.WaitGroup
+			limit := make(chan struct{}, 12)
+			for range tries {
+				limit <- struct{}{}
+				p := s.dial(t)
+				p.SetDeadline(time.Now().Add(patience))
+				n := <-filled
+				wg.Go(func() {
+					defer func() { p.Close(); <-limit }()
+					for i := 0; ; i++ {
+						f, err := p.read()
+						switch {
+						case err != nil:
+							t.Errorf("after %d of %d messages: %v, want the close frame", i, n, err)
+						case f.opcode == opText:
+							if err := checkData(f.payload, i); err != nil {
+								t.Error(err)
+							}
+							continue
+						case f.code() != 1013 || i < n:
+							t.Errorf("closed with %d after %d of %d messages", f.code(), i, n)
+						default:
+							p.send(true, opClose, f.payload)
+							if _, err := p.read(); err != io.EOF {
+								t.Errorf("after the handshake: %v, want the end", err)
+							}
+						}
+						return
+					}
+				})
+			}
+			wg.Wait()
+		})
+	}
+}
+
+// TestLingerIsBounded ends connections whose peer never reads again: they are
+// gone when the time for the rest is over, and nothing that writes waits for them.
+func TestLingerIsBounded(t *testing.T) {
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			took := make(chan time.Duration, 1)
+			s := newUpgradeServer(t, kind, nil, func(u *web.Upgraded) {
+				if _, err := fill(u); err != nil {
+					t.Errorf("fill: %v", err)
+				}
+				if u.Stalled() <= 0 {
+					t.Error("a full socket does not say that it is stalled")
+				}
+				start := time.Now()
+				u.WS.CloseNow()
+				took <- time.Since(start)
+				if _, err := u.Offer(web.Frames{}.Ping()); err == nil {
+					t.Error("a closed socket takes data")
+				}
+			})
+			s.dial(t)
+			if d := <-took; d > time.Second {
+				t.Errorf("CloseNow took %v", d)
+			}
+			start := time.Now()
+			waitFor(t, "the rest is given up", s.running.Wait)
+			if d := time.Since(start); d > web.LingerTime+2*time.Second {
+				t.Errorf("gone after %v, want about %v", d, web.LingerTime)
+			}
+		})
+	}
+}
+
+// TestStalledSocketRecovers reads after a long stop: everything comes, in order.
+func TestStalledSocketRecovers(t *testing.T) {
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			full := make(chan int, 1)
+			s := newUpgradeServer(t, kind, nil, func(u *web.Upgraded) {
+				n, err := fill(u)
+				if err != nil {
+					t.Errorf("fill: %v", err)
+				}
+				full <- n
+				drain(u)
+				if u.Stalled() != 0 {
+					t.Error("a socket with nothing to write says that it is stalled")
+				}
+				u.WS.CloseNow()
+			})
+			p := s.dial(t)
+			n := <-full
+			// What a client that does not read makes the kernel keep is bounded.
+			if kind == "plain" && n*8000 > 8<<20 {
+				t.Errorf("%d bytes were taken for a client that does not read", n*8000)
+			}
+			for i := range n {
+				f, err := p.read()
+				if err != nil || f.opcode != opText {
+					t.Fatalf("message %d of %d: %v %v", i, n, f.opcode, err)
+				}
+				if err := checkData(f.payload, i); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p.send(true, opClose, binary.BigEndian.AppendUint16(nil, 1000))
+			if f, err := p.read(); err != nil || f.code() != 1000 {
+				t.Errorf("%v %v, want close 1000", f, err)
+			}
+		})
+	}
+}

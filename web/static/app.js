@@ -1,0 +1,362 @@
+// The page: wires the connection to the board, and the board to what is drawn.
+//
+//   Connection ─ messages ─▶ Board ─ changed instruments, once a frame ─▶ Grid, Ticket, PriceChart
+//
+// Nothing is drawn from a message directly, so a burst costs one frame.
+
+import { Board } from './board.js';
+import { PriceChart } from './chart.js';
+import { Connection } from './connection.js';
+import { Diagnostics } from './diagnostics.js';
+import { Grid } from './grid.js';
+import { intervals } from './history.js';
+import { call, signOut } from './session.js';
+import { load, save } from './settings.js';
+import { Ticket } from './ticket.js';
+
+/** @param {string} id */
+const at = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+const root = document.documentElement;
+
+const board = new Board();
+const ticket = new Ticket(at('ticket'));
+const chart = new PriceChart(at('chart'), at('legend'));
+const grid = new Grid(/** @type {HTMLTableElement} */ (at('grid')), at('scroller'), at('empty'), choose);
+const connection = new Connection({ state: showState, message: receive, open: subscribe });
+const diagnostics = new Diagnostics(board, connection);
+
+const rates = ['1', '4', '10', '0'];
+let rate = load('rate', '4');
+if (!rates.includes(rate)) rate = '4';
+let interval = load('interval', 0);
+if (!intervals.has(interval)) interval = 0;
+let wanted = load('symbol', 'EUR/USD');
+let degraded = false;
+let leaving = false; // signing out
+
+// Messages.
+
+function subscribe() {
+  degraded = false;
+  connection.send({ op: 'subscribe', symbols: ['*'], max_rate: Number(rate), mode: 'latest' });
+  refreshSymbols();
+}
+
+/** @param {any} m */
+function receive(m) {
+  board.counters.messages++;
+  switch (m.type) {
+    case 'welcome':
+      board.connected();
+      diagnostics.connId = String(m.conn_id ?? '');
+      break;
+    case 'ack':
+      if (typeof m.max_rate === 'number') diagnostics.rate = m.max_rate === 0 ? 'every tick' : `${m.max_rate} per second`;
+      if (m.failed?.length > 0) diagnostics.error = m.failed.map((/** @type {any} */ f) => `${f.symbol}: ${f.message ?? f.code}`).join('; ');
+      break;
+    case 'snapshot':
+      board.snapshot(m.data ?? []);
+      wake();
+      break;
+    case 'update':
+      board.update(m.data ?? []);
+      if (m.data?.length > 0) diagnostics.arrived(m.data[m.data.length - 1].ts);
+      wake();
+      break;
+    case 'status':
+      if (m.symbol) {
+        board.setStatus(m.symbol, m.status);
+        wake();
+      } else {
+        degraded = m.status === 'degraded';
+        showState(connection.state);
+      }
+      break;
+    case 'error':
+      diagnostics.error = `${m.code}: ${m.message ?? ''}`;
+      break;
+  }
+}
+
+async function refreshSymbols() {
+  try {
+    const answer = await call('GET', '/api/v1/symbols');
+    if (!answer.ok) return;
+    board.describe(await answer.json());
+    wake();
+  } catch {
+    // Digits and pips are then taken from the prices themselves.
+  }
+}
+
+// Drawing.
+
+let frame = 0;
+function wake() {
+  frame ||= requestAnimationFrame(draw);
+}
+
+function draw() {
+  frame = 0;
+  const { changed } = board;
+  board.changed = new Set();
+  grid.draw(changed);
+  if (!grid.selected && board.instruments.size > 0) {
+    const first = board.instruments.has(wanted) ? wanted : grid.visible()[0]?.dataset.symbol;
+    if (first) grid.select(first);
+  }
+  const chosen = board.instruments.get(grid.selected);
+  if (chosen && changed.has(chosen)) {
+    ticket.draw(chosen);
+    chart.draw();
+  }
+  at('waiting').hidden = board.instruments.size > 0;
+}
+
+function eachSecond() {
+  const now = connection.serverNow();
+  at('clock').textContent = `${new Date(now).toISOString().slice(11, 19)} UTC`;
+  grid.drawAges(now);
+  diagnostics.draw();
+  showState(connection.state);
+}
+
+// The chosen symbol.
+
+/** @param {string} symbol */
+function choose(symbol) {
+  wanted = symbol;
+  save('symbol', symbol);
+  const chosen = board.instruments.get(symbol);
+  if (!chosen) return;
+  ticket.draw(chosen);
+  chart.show(chosen, interval);
+  at('chart').setAttribute('aria-label', `Chart of ${symbol}`);
+  showTitle();
+  clearTimeout(seedTimer);
+  seedTimer = setTimeout(seed, 250, chosen); // not for each row that the arrow keys pass
+}
+
+let seedTimer = 0;
+let historyOffered = true;
+const seeded = new Set();
+
+/**
+ * Puts the server's ticks before the ones seen here. Once per symbol.
+ *
+ * @param {import('./board.js').Instrument} chosen
+ */
+async function seed(chosen) {
+  if (!historyOffered || seeded.has(chosen.symbol) || connection.state.name !== 'live') return;
+  seeded.add(chosen.symbol);
+  try {
+    const answer = await call('GET', `/api/v1/quotes/${chosen.symbol}/history?limit=500`);
+    if (answer.status === 404 || answer.status === 501) historyOffered = false;
+    if (!answer.ok) return;
+    const body = await answer.json();
+    const list = Array.isArray(body) ? body : body?.data ?? body?.quotes;
+    if (!Array.isArray(list)) return;
+    const older = list.filter((q) => chosen.firstSeq === 0 || (q.seq < chosen.firstSeq && (q.epoch === undefined || q.epoch === chosen.epoch)));
+    chosen.history = chosen.history.after(older.sort((a, b) => a.seq - b.seq));
+    board.changed.add(chosen);
+    wake();
+  } catch {
+    seeded.delete(chosen.symbol); // the chart starts from what comes live; asked again when chosen again
+  }
+}
+
+// The state of the connection.
+
+const names = {
+  connecting: 'Connecting',
+  live: 'Live',
+  degraded: 'Degraded',
+  closed: 'Market closed',
+  waiting: 'Reconnecting',
+  offline: 'Offline',
+  refused: 'Not connected',
+  stopped: 'Signed out',
+};
+
+/** @type {Record<string, {title: string, text: string, more: string, button: string}>} */
+const gates = {
+  guest: {
+    title: 'Sign in to see prices',
+    text: 'This server sends prices only to visitors who are signed in, and it does not hand out guest sessions.',
+    more: 'There is no sign-in form here. The application that embeds fxcast signs its users in: it asks the server for a session and gives the token to this browser as a cookie.',
+    button: 'Check again',
+  },
+  ended: {
+    title: 'Your session has ended',
+    text: 'It expired, or it was revoked. Sign in again in the application you came from.',
+    more: '',
+    button: 'Try again',
+  },
+  'too-many': {
+    title: 'Too many connections',
+    text: 'This user has as many connections open as the server allows. Close another window with prices, then try again.',
+    more: '',
+    button: 'Try again',
+  },
+  policy: {
+    title: 'The server closed the connection',
+    text: 'It will not be opened again by itself.',
+    more: '',
+    button: 'Connect again',
+  },
+  stopped: {
+    title: 'Signed out',
+    text: 'The session has ended on the server, and no prices are received any more.',
+    more: '',
+    button: 'Start again',
+  },
+};
+
+/** @param {import('./connection.js').State} state */
+function showState(state) {
+  if (state.name === 'stopped' && !leaving) return; // before the start
+  const connected = state.name === 'live';
+  const name = !connected ? state.name : degraded ? 'degraded' : board.allClosed ? 'closed' : 'live';
+  const seconds = state.retryAt === undefined ? 0 : Math.max(0, Math.ceil((state.retryAt - performance.now()) / 1000));
+  root.dataset.state = name;
+  root.dataset.frozen = String(!connected);
+  setText('state-name', names[name]);
+  setText('state-more', seconds > 0 ? `in ${seconds} s` : '');
+  at('retry').hidden = name !== 'waiting' && name !== 'offline';
+  setText('who', connection.role && connected ? connection.role : '');
+  at('sign-out').hidden = !connected;
+
+  const any = [...board.instruments.values()].some((i) => i.hasPrice);
+  let strip = '';
+  if (name === 'degraded') strip = 'The server has lost its own source of prices for now. What you see may be late.';
+  else if (name === 'closed') strip = 'The market is closed until Sunday 17:00 New York. These are the last prices.';
+  else if (any && !connected && name !== 'stopped') strip = 'Not live. These are the last prices received.';
+  setText('strip', strip);
+  at('strip').hidden = strip === '';
+
+  const gate = state.name === 'stopped' ? gates.stopped : state.name === 'refused' ? gates[state.why ?? 'policy'] : undefined;
+  at('gate').hidden = gate === undefined;
+  at('desk').hidden = gate !== undefined;
+  if (gate) {
+    at('strip').hidden = true;
+    setText('gate-title', gate.title);
+    setText('gate-text', gate.text);
+    setText('gate-more', state.detail ? `It said: ${state.detail}` : gate.more);
+    setText('gate-button', gate.button);
+  }
+  showTitle();
+}
+
+function showTitle() {
+  const chosen = board.instruments.get(grid.selected);
+  const state = root.dataset.state ?? 'connecting';
+  const live = root.dataset.frozen === 'false';
+  const price = chosen?.hasPrice && live ? `${chosen.bid} ${chosen.symbol}` : '';
+  const word = live && state !== 'degraded' ? '' : names[/** @type {keyof typeof names} */ (state)];
+  const title = [price, word, 'fxcast'].filter(Boolean).join(' · ');
+  if (document.title !== title) document.title = title;
+}
+
+/**
+ * @param {string} id
+ * @param {string} text
+ */
+function setText(id, text) {
+  const e = at(id);
+  if (e.textContent !== text) e.textContent = text;
+}
+
+// Controls.
+
+/**
+ * @param {string} name of the radio buttons
+ * @param {string} value
+ * @param {(value: string) => void} onChange
+ */
+function choice(name, value, onChange) {
+  for (const input of /** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll(`input[name="${name}"]`))) {
+    input.checked = input.value === value;
+    input.addEventListener('change', () => onChange(input.value));
+  }
+}
+
+choice('rate', rate, (value) => {
+  rate = value;
+  save('rate', value);
+  if (connection.state.name === 'live') subscribe();
+});
+
+choice('interval', String(interval), (value) => {
+  interval = Number(value);
+  save('interval', interval);
+  at('key').hidden = interval > 0;
+  const chosen = board.instruments.get(grid.selected);
+  chart.show(chosen, interval);
+});
+at('key').hidden = interval > 0;
+
+const filter = /** @type {HTMLInputElement} */ (at('filter'));
+filter.addEventListener('input', () => grid.filter(filter.value));
+filter.addEventListener('keydown', (e) => {
+  if (e.key === 'Escape') setFilter('');
+  if (e.key !== 'Enter' && e.key !== 'ArrowDown') return;
+  e.preventDefault();
+  const first = grid.visible()[0]?.dataset.symbol;
+  if (first) grid.select(first, true);
+});
+at('clear-filter').addEventListener('click', () => {
+  setFilter('');
+  filter.focus();
+});
+document.addEventListener('keydown', (e) => {
+  if (e.key !== '/' || e.target instanceof HTMLInputElement && e.target.type === 'search') return;
+  e.preventDefault();
+  filter.focus();
+  filter.select();
+});
+
+/** @param {string} text */
+function setFilter(text) {
+  filter.value = text;
+  grid.filter(text);
+}
+
+at('retry').addEventListener('click', () => connection.retryNow());
+at('gate-button').addEventListener('click', () => {
+  leaving = false;
+  connection.start();
+});
+at('sign-out').addEventListener('click', async () => {
+  leaving = true; // the server ends the stream with 4001 before it answers
+  connection.stop();
+  board.clear();
+  wake();
+  gates.stopped.more = '';
+  if (await signOut()) return;
+  gates.stopped.more = 'The server could not be reached to end the session; it ends by itself when it expires.';
+  showState(connection.state);
+});
+
+const systemDark = matchMedia('(prefers-color-scheme: dark)');
+
+function isDark() {
+  return root.dataset.theme ? root.dataset.theme === 'dark' : systemDark.matches;
+}
+
+function showTheme() {
+  setText('theme', isDark() ? 'Light' : 'Dark');
+  at('theme').setAttribute('aria-label', isDark() ? 'Change to the light theme' : 'Change to the dark theme');
+  chart.retheme();
+}
+
+at('theme').addEventListener('click', () => {
+  root.dataset.theme = isDark() ? 'light' : 'dark';
+  save('theme', root.dataset.theme);
+  showTheme();
+});
+systemDark.addEventListener('change', showTheme);
+showTheme();
+
+setInterval(eachSecond, 1000);
+connection.start();
+eachSecond();

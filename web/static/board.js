@@ -1,0 +1,194 @@
+// The state of every symbol, and the check that nothing was lost on the way.
+
+import { History } from './history.js';
+import { compare, decimals } from './price.js';
+
+/**
+ * @typedef {object} Quote as the server sends it
+ * @property {string} symbol
+ * @property {string} bid
+ * @property {string} ask
+ * @property {string} ts
+ * @property {number} seq
+ * @property {number} [skipped]
+ * @property {string} [epoch]
+ * @property {string} [status]
+ *
+ * @typedef {'live'|'stale'|'closed'|'unknown'} Status
+ */
+
+export class Instrument {
+  /** @param {string} symbol */
+  constructor(symbol) {
+    this.symbol = symbol;
+    /** Digits after the point, and of one pip; corrected by the server's list. */
+    this.digits = 0;
+    this.pip = symbol.endsWith('/JPY') ? '0.01' : '0.0001';
+    this.pipDecimals = decimals(this.pip);
+    this.bid = '';
+    this.ask = '';
+    /** @type {-1|0|1} direction of the last change, kept until the next */
+    this.bidMove = 0;
+    /** @type {-1|0|1} */
+    this.askMove = 0;
+    this.low = '';
+    this.high = '';
+    /** Time of the quote on the server's clock, ms since 1970. */
+    this.time = 0;
+    this.ticks = 0;
+    this.seq = 0;
+    this.epoch = '';
+    this.firstSeq = 0;
+    /** Whether seq was sent on this connection, so that the next one must follow it. */
+    this.follows = false;
+    /** @type {Status} */
+    this.status = 'unknown';
+    this.history = new History();
+  }
+
+  get hasPrice() {
+    return this.bid !== '';
+  }
+}
+
+export class Board {
+  constructor() {
+    /** @type {Map<string, Instrument>} */
+    this.instruments = new Map();
+    this.counters = { messages: 0, snapshots: 0, updates: 0, skipped: 0, gaps: 0 };
+    /** Instruments changed since the last frame was drawn.
+     * @type {Set<Instrument>} */
+    this.changed = new Set();
+  }
+
+  /** @param {string} symbol */
+  instrument(symbol) {
+    let i = this.instruments.get(symbol);
+    if (!i) {
+      i = new Instrument(symbol);
+      this.instruments.set(symbol, i);
+    }
+    this.changed.add(i);
+    return i;
+  }
+
+  /**
+   * Takes the server's list of symbols: a bare array, or one under "symbols".
+   *
+   * @param {any} list
+   */
+  describe(list) {
+    const items = Array.isArray(list) ? list : list?.symbols;
+    if (!Array.isArray(items)) return;
+    for (const item of items) {
+      if (typeof item?.symbol !== 'string') continue;
+      const i = this.instrument(item.symbol);
+      if (Number.isInteger(item.digits)) i.digits = item.digits;
+      if (/^\d*\.?\d+$/.test(item.pip)) {
+        i.pip = item.pip;
+        i.pipDecimals = decimals(item.pip);
+      }
+      if (!i.hasPrice && isStatus(item.status) && item.status !== 'live') i.status = item.status;
+    }
+  }
+
+  /** A new connection begins: what was sent on the last one is followed by nothing. */
+  connected() {
+    for (const i of this.instruments.values()) i.follows = false;
+  }
+
+  /** @param {Quote[]} quotes */
+  snapshot(quotes) {
+    this.counters.snapshots += quotes.length;
+    for (const q of quotes) {
+      const i = this.instrument(q.symbol);
+      const known = i.seq === q.seq && i.epoch === q.epoch;
+      i.seq = q.seq;
+      i.epoch = q.epoch ?? i.epoch;
+      i.follows = true;
+      if (known) i.status = isStatus(q.status) ? q.status : 'live';
+      else this.#take(i, q);
+    }
+  }
+
+  /** @param {Quote[]} quotes */
+  update(quotes) {
+    this.counters.updates += quotes.length;
+    for (const q of quotes) {
+      const i = this.instrument(q.symbol);
+      const skipped = q.skipped ?? 0;
+      this.counters.skipped += skipped;
+      const sameEpoch = q.epoch === undefined || q.epoch === i.epoch;
+      if (i.follows && sameEpoch && (skipped < 0 || q.seq - i.seq - 1 !== skipped)) this.counters.gaps++;
+      i.seq = q.seq;
+      i.epoch = q.epoch ?? i.epoch;
+      i.follows = true;
+      this.#take(i, q);
+    }
+  }
+
+  /**
+   * @param {string} symbol
+   * @param {unknown} status
+   */
+  setStatus(symbol, status) {
+    if (!isStatus(status)) return;
+    const i = this.instrument(symbol);
+    i.status = status;
+    if (status === 'unknown') i.bid = i.ask = ''; // the server has no price any more, so neither has the page
+  }
+
+  /** True when there are prices and every one is of a closed market. */
+  get allClosed() {
+    let any = false;
+    for (const i of this.instruments.values()) {
+      if (i.status === 'unknown') continue;
+      if (i.status !== 'closed') return false;
+      any = true;
+    }
+    return any;
+  }
+
+  /** Forgets prices, not symbols: after the visitor has signed out. */
+  clear() {
+    for (const i of this.instruments.values()) {
+      i.bid = i.ask = i.low = i.high = '';
+      i.bidMove = i.askMove = 0;
+      i.seq = i.firstSeq = i.ticks = i.time = 0;
+      i.status = 'unknown';
+      i.history = new History();
+      this.changed.add(i);
+    }
+  }
+
+  /**
+   * @param {Instrument} i
+   * @param {Quote} q
+   */
+  #take(i, q) {
+    if (i.hasPrice) {
+      const bidMove = compare(q.bid, i.bid);
+      const askMove = compare(q.ask, i.ask);
+      if (bidMove !== 0) i.bidMove = bidMove;
+      if (askMove !== 0) i.askMove = askMove;
+    }
+    i.bid = q.bid;
+    i.ask = q.ask;
+    i.digits = Math.max(i.digits, decimals(q.bid), decimals(q.ask));
+    if (i.low === '' || compare(q.bid, i.low) < 0) i.low = q.bid;
+    if (i.high === '' || compare(q.ask, i.high) > 0) i.high = q.ask;
+    i.time = Date.parse(q.ts);
+    i.status = isStatus(q.status) ? q.status : 'live';
+    i.ticks += 1 + (q.skipped ?? 0);
+    if (i.firstSeq === 0) i.firstSeq = q.seq;
+    i.history.add(i.time / 1000, q.bid, q.ask);
+  }
+}
+
+/**
+ * @param {unknown} s
+ * @returns {s is Status}
+ */
+function isStatus(s) {
+  return s === 'live' || s === 'stale' || s === 'closed' || s === 'unknown';
+}

@@ -1,0 +1,80 @@
+// The line at the foot of the page: whether every tick is accounted for, and how
+// late prices come.
+
+/** @typedef {import('./board.js').Board} Board */
+/** @typedef {import('./connection.js').Connection} Connection */
+
+const count = new Intl.NumberFormat('en');
+const delaysKept = 200;
+
+export class Diagnostics {
+  /** @type {number[]} */
+  #delays = [];
+  #next = 0;
+
+  /**
+   * @param {Board} board
+   * @param {Connection} connection
+   */
+  constructor(board, connection) {
+    this.board = board;
+    this.connection = connection;
+    this.connId = '';
+    this.rate = '';
+    this.error = '';
+  }
+
+  /**
+   * How long a quote was under way, from its own time to now.
+   *
+   * @param {string} ts
+   */
+  arrived(ts) {
+    if (this.connection.clockOffset === undefined) return;
+    this.#delays[this.#next++ % delaysKept] = this.connection.serverNow() - Date.parse(ts);
+  }
+
+  /** Called each second. */
+  draw() {
+    const { messages, updates, skipped, gaps, snapshots } = this.board.counters;
+    const delay = median(this.#delays);
+    const roundTrip = this.connection.roundTrip;
+    set('d-messages', count.format(messages));
+    set('d-updates', count.format(updates));
+    set('d-skipped', count.format(skipped));
+    set('d-gaps', count.format(gaps));
+    set('d-snapshots', count.format(snapshots));
+    set('d-symbols', count.format(this.board.instruments.size));
+    set('d-reconnects', count.format(this.connection.reconnects));
+    set('d-round-trip', roundTrip === undefined ? '–' : `${roundTrip.toFixed(roundTrip < 10 ? 1 : 0)} ms`);
+    set('d-delay', delay === undefined ? '–' : milliseconds(delay));
+    set('d-rate', this.rate || '–');
+    set('d-conn', this.connId || '–');
+    set('d-error', this.error || 'none');
+    set('integrity', gaps === 1 ? '1 gap' : `${count.format(gaps)} gaps`);
+    set('brief', `${count.format(updates)} updates, ${count.format(skipped)} conflated${delay === undefined ? '' : `, delay ${delay < 1 ? '' : 'about '}${milliseconds(delay)}`}`);
+    const integrity = /** @type {HTMLElement} */ (document.getElementById('integrity'));
+    integrity.dataset.ok = String(gaps === 0);
+  }
+}
+
+/**
+ * @param {string} id
+ * @param {string} text
+ */
+function set(id, text) {
+  const e = document.getElementById(id);
+  if (e && e.textContent !== text) e.textContent = text;
+}
+
+/** @param {number} ms */
+function milliseconds(ms) {
+  if (ms < 1) return 'under 1 ms'; // also where the clocks are not that exactly alike
+  return ms < 10_000 ? `${Math.round(ms)} ms` : `${Math.round(ms / 1000)} s`;
+}
+
+/** @param {number[]} values */
+function median(values) {
+  if (values.length === 0) return undefined;
+  return [...values].sort((a, b) => a - b)[values.length >> 1];
+}

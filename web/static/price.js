@@ -1,0 +1,102 @@
+// Arithmetic on decimal text. Prices arrive as the producer wrote them and are
+// compared and subtracted as integers of a common scale, never as floats.
+
+/**
+ * @typedef {object} Scaled a decimal number: units / 10^scale
+ * @property {bigint} units
+ * @property {number} scale
+ */
+
+/**
+ * @param {string} text plain decimal such as "1.08501"
+ * @returns {Scaled}
+ */
+export function scaled(text) {
+  const dot = text.indexOf('.');
+  if (dot < 0) return { units: BigInt(text), scale: 0 };
+  return { units: BigInt(text.slice(0, dot) + text.slice(dot + 1)), scale: text.length - dot - 1 };
+}
+
+/**
+ * @param {Scaled} x
+ * @param {number} scale at least x.scale
+ */
+function unitsAt(x, scale) {
+  return x.units * 10n ** BigInt(scale - x.scale);
+}
+
+/**
+ * @param {string} a
+ * @param {string} b
+ * @returns {-1|0|1} the sign of a - b
+ */
+export function compare(a, b) {
+  if (a === b) return 0;
+  if (a.length === b.length && a.indexOf('.') === b.indexOf('.')) return a < b ? -1 : 1;
+  const x = scaled(a);
+  const y = scaled(b);
+  const scale = Math.max(x.scale, y.scale);
+  const ux = unitsAt(x, scale);
+  const uy = unitsAt(y, scale);
+  return ux < uy ? -1 : ux > uy ? 1 : 0;
+}
+
+/**
+ * The spread in pips, exact, with at least one digit after the point.
+ *
+ * @param {string} bid
+ * @param {string} ask
+ * @param {string} pip such as "0.0001"
+ */
+export function spreadInPips(bid, ask, pip) {
+  const b = scaled(bid);
+  const a = scaled(ask);
+  const p = scaled(pip);
+  if (p.units <= 0n) return '';
+  const scale = Math.max(a.scale, b.scale, p.scale + 1);
+  const digits = scale - p.scale;
+  // A pip is a power of ten in every market we know; elsewhere this rounds down.
+  const tenths = (unitsAt(a, scale) - unitsAt(b, scale)) / p.units;
+  const sign = tenths < 0n ? '-' : '';
+  const text = (tenths < 0n ? -tenths : tenths).toString().padStart(digits + 1, '0');
+  const whole = text.slice(0, -digits);
+  const rest = text.slice(-digits).replace(/(?<=.)0+$/, '');
+  return `${sign}${whole}.${rest}`;
+}
+
+/**
+ * Digits after the point.
+ *
+ * @param {string} text
+ */
+export function decimals(text) {
+  const dot = text.indexOf('.');
+  return dot < 0 ? 0 : text.length - dot - 1;
+}
+
+/**
+ * Splits a price as dealing screens show it: the big figure, the two pip digits,
+ * the fraction of a pip. The parts joined are the text that came in.
+ *
+ * @param {string} text
+ * @param {number} pipDecimals digits after the point that one pip has
+ * @returns {[string, string, string]}
+ */
+export function split(text, pipDecimals) {
+  const dot = text.indexOf('.');
+  if (dot < 0) return ['', text, ''];
+  // Metals have pips of one digit or none; two digits are large all the same.
+  const end = dot + 1 + Math.max(2, pipDecimals);
+  if (end > text.length) return [text.slice(0, dot + 1), text.slice(dot + 1), ''];
+  return [text.slice(0, end - 2), text.slice(end - 2, end), text.slice(end)];
+}
+
+/**
+ * For drawing only: a pixel needs no more than a float has.
+ *
+ * @param {string} bid
+ * @param {string} ask
+ */
+export function midpoint(bid, ask) {
+  return (Number(bid) + Number(ask)) / 2;
+}

@@ -1,0 +1,34 @@
+// What the visitor chose, kept in this browser. Storage may be blocked or full:
+// then a choice lasts as long as the page.
+
+const prefix = 'fxcast.';
+
+/**
+ * @template T
+ * @param {string} name
+ * @param {T} fallback returned where nothing was kept, or something unreadable
+ * @returns {T}
+ */
+export function load(name, fallback) {
+  try {
+    const text = localStorage.getItem(prefix + name);
+    if (text === null) return fallback;
+    const value = name === 'theme' ? text : JSON.parse(text);
+    const same = typeof value === typeof fallback && Array.isArray(value) === Array.isArray(fallback);
+    return same ? value : fallback;
+  } catch {
+    return fallback;
+  }
+}
+
+/**
+ * @param {string} name
+ * @param {unknown} value
+ */
+export function save(name, value) {
+  try {
+    localStorage.setItem(prefix + name, name === 'theme' ? String(value) : JSON.stringify(value));
+  } catch {
+    // The choice lasts as long as the page.
+  }
+}

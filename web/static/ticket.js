@@ -1,0 +1,79 @@
+// The chosen symbol, large.
+
+import { spreadInPips, split } from './price.js';
+
+/** @typedef {import('./board.js').Instrument} Instrument */
+
+const names = 'DisplayNames' in Intl ? new Intl.DisplayNames(['en'], { type: 'currency', fallback: 'code' }) : undefined;
+const count = new Intl.NumberFormat('en');
+
+export class Ticket {
+  /** @type {Map<string, HTMLElement>} */
+  #parts = new Map();
+  #opened = new Date().toISOString().slice(11, 16);
+
+  /** @param {HTMLElement} root */
+  constructor(root) {
+    this.root = root;
+    for (const name of ['symbol', 'name', 'bid', 'ask', 'spread', 'low', 'high', 'ticks', 'since']) {
+      this.#parts.set(name, /** @type {HTMLElement} */ (root.querySelector(`#t-${name}`)));
+    }
+    for (const side of ['bid', 'ask']) {
+      for (const part of ['figure', 'pips', 'fraction']) {
+        const span = document.createElement('span');
+        span.className = part;
+        this.#parts.get(side)?.append(span);
+      }
+    }
+  }
+
+  /** @param {Instrument} i */
+  draw(i) {
+    const [base, quote] = i.symbol.split('/');
+    this.#text('symbol', i.symbol);
+    this.#text('name', names && quote ? `${nameOf(base)} / ${nameOf(quote)}` : '');
+    this.#price('bid', i.bid, i.bidMove, i.pipDecimals);
+    this.#price('ask', i.ask, i.askMove, i.pipDecimals);
+    this.#text('spread', i.hasPrice ? spreadInPips(i.bid, i.ask, i.pip) : '–');
+    this.#text('low', i.low || '–');
+    this.#text('high', i.high || '–');
+    this.#text('ticks', count.format(i.ticks));
+    this.#text('since', `${this.#opened} UTC`);
+    if (this.root.dataset.status !== i.status) this.root.dataset.status = i.status;
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} text
+   */
+  #text(name, text) {
+    const e = this.#parts.get(name);
+    if (e && e.textContent !== text) e.textContent = text;
+  }
+
+  /**
+   * @param {string} side
+   * @param {string} text
+   * @param {number} move
+   * @param {number} pipDecimals
+   */
+  #price(side, text, move, pipDecimals) {
+    const e = this.#parts.get(side);
+    if (!e) return;
+    const parts = text === '' ? ['–', '', ''] : split(text, pipDecimals);
+    for (const [n, span] of [...e.children].entries()) {
+      if (span.textContent !== parts[n]) span.textContent = parts[n];
+    }
+    const direction = move > 0 ? 'up' : move < 0 ? 'down' : '';
+    if (e.className !== direction) e.className = direction;
+  }
+}
+
+/** @param {string} code */
+function nameOf(code) {
+  try {
+    return names?.of(code) ?? code;
+  } catch {
+    return code; // not of the form of a currency code
+  }
+}

@@ -1,0 +1,135 @@
+// Package web is everything that speaks HTTP: the socket, the JSON endpoints,
+// the page, health, metrics and the admin listener.
+//
+// Requests reach handlers through the one list in routes.go. A handler returns
+// an error instead of writing one; errors.go turns it into problem+json. The
+// socket (ws.go, command.go, socket.go) leaves net/http after the upgrade and
+// belongs to one goroutine of Server.
+//
+// When Redis is slow or gone, requests that need it answer 503 with Retry-After
+// within their deadline; connected clients stay and are told.
+package web
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/hub"
+	"github.com/fxcast/fxcast/limiter"
+	"github.com/fxcast/fxcast/session"
+)
+
+// A PublishToken lets its bearer publish quotes under a source of that name.
+type PublishToken struct {
+	Source string // empty: the publisher may name its own
+	Token  string
+}
+
+// A Check is one condition of readiness.
+type Check struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// Config of a Server. What is not marked optional must be set.
+type Config struct {
+	Hub       *hub.Hub
+	Sessions  *session.Manager
+	Limiter   *limiter.Limiter
+	Board     *feed.Board
+	Publisher *feed.Publisher
+	Rejected  *feed.RejectedLog
+	Ready     func() []Check // must not wait
+
+	CookieName     string
+	GuestSessions  bool
+	SecureCookies  bool           // TLS ends here; behind a trusted proxy the request tells
+	AllowedOrigins []string       // optional; in addition to the same origin, path.Match patterns
+	TrustedProxies []netip.Prefix // optional
+	AdminTokens    []string       // optional: without, the admin API answers 403
+	PublishTokens  []PublishToken // optional: without, publishing answers 403
+	PublishTier    limiter.Limit
+	FeedBase       string // base of a quote that names one currency only
+
+	Roles             session.Roles // the limits of strangers are those of the role guest
+	Channels          []string      // optional: relayed channels
+	CommandsPerSecond int
+	Heartbeat         time.Duration
+
+	Registry *prometheus.Registry
+	Log      *slog.Logger
+}
+
+// A Server has two handlers, one for each listener.
+type Server struct {
+	cfg      Config
+	log      *slog.Logger
+	stats    *metrics
+	sockets  sync.WaitGroup // goroutines of connections that left net/http
+	draining atomic.Bool
+	lookup   func(http.Handler) http.Handler // puts the session into the request's context
+	public   http.Handler
+	admin    http.Handler
+}
+
+// New returns a Server; it starts nothing.
+func New(cfg Config) (*Server, error) {
+	s := &Server{cfg: cfg, log: cfg.Log, stats: newMetrics(cfg.Registry)}
+	s.lookup = cfg.Sessions.Middleware(session.MiddlewareConfig{Cookie: s.cookie()})
+	public, err := s.publicRoutes()
+	if err != nil {
+		return nil, err
+	}
+	s.public, s.admin = public, s.adminRoutes()
+	return s, nil
+}
+
+// Public is the handler of the public listener.
+func (s *Server) Public() http.Handler { return s.public }
+
+// Admin is the handler of the admin listener.
+func (s *Server) Admin() http.Handler { return s.admin }
+
+// StopAccepting makes readiness red and refuses new sockets; those that are
+// there go on until the hub drains them.
+func (s *Server) StopAccepting() { s.draining.Store(true) }
+
+// Wait returns when the last connection's goroutine has ended, or with the
+// context's error. Call it after http.Server.Shutdown, which does not know of
+// upgraded connections, and after the hub has been drained.
+func (s *Server) Wait(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() { // ends with the last connection, each of which has deadlines
+		s.sockets.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// NewHTTPServer has the time limits that protect a listener from slow clients.
+// An upgraded connection is not subject to them.
+func NewHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
