@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -154,7 +155,11 @@ func (p *Publisher) settle(e pending, reply any) error {
 	if o.Rejection == nil {
 		if o.Seq == 1 {
 			p.metrics.epochs.Inc()
-			p.log.Info("sequence begun", "symbol", string(q.Symbol), "epoch", o.Epoch)
+			level := slog.LevelDebug
+			if p.lastSeen(q.Symbol).epoch != "" {
+				level = slog.LevelWarn // Redis lost the counter
+			}
+			p.log.Log(context.Background(), level, "sequence begun", "symbol", string(q.Symbol), "epoch", o.Epoch)
 		}
 		if o.Epoch != p.seen[q.Symbol].epoch {
 			delete(p.listed, q.Symbol) // Redis may have lost that set too

@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"encoding/base32"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -117,10 +116,3 @@ func runIDOf(info string) string {
 }
 
 const unknownRun = "unknown"
-
-// connectError marks an error from before the connection could carry a
-// command: what was to be sent was certainly not executed. It does not unwrap,
-// since go-redis strips one layer off the errors of its OnConnect hook.
-type connectError struct{ cause error }
-
-func (e *connectError) Error() string { return fmt.Sprintf("connect: %v", e.cause) }

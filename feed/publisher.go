@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync/atomic"
 	"time"
 
@@ -43,8 +42,8 @@ type PublisherConfig struct {
 	QuoteTTL     time.Duration // life of the last value; 0 = 60 s
 	HistoryTicks int           // quotes kept per symbol; 0 = 1000, negative = none
 
-	// Timeout bounds the wait in the queue and, again, the round trip with its
-	// retries; 0 = 2 s.
+	// Timeout bounds how long a call's quotes wait in the queue and, again, the
+	// round trip with its retries; 0 = 2 s.
 	Timeout time.Duration
 
 	// Known tells the newest sequence number this node has received of a
@@ -139,8 +138,9 @@ func (p *Publisher) Publish(ctx context.Context, quotes []Quote) ([]Outcome, err
 
 	var jobs []*publishJob
 	var failed error
+	deadline := time.Now().Add(p.cfg.Timeout)
 	for start := 0; start < len(good) && failed == nil; start += maxPipeline {
-		j := &publishJob{quotes: good[start:min(start+maxPipeline, len(good))], done: make(chan struct{})}
+		j := &publishJob{quotes: good[start:min(start+maxPipeline, len(good))], deadline: deadline, done: make(chan struct{})}
 		if failed = p.enqueue(ctx, j); failed == nil {
 			jobs = append(jobs, j)
 		}
@@ -181,7 +181,6 @@ func (p *Publisher) count(outcomes []Outcome) {
 
 // enqueue waits for room in the queue.
 func (p *Publisher) enqueue(ctx context.Context, j *publishJob) error {
-	j.deadline = time.Now().Add(p.cfg.Timeout)
 	n := int64(len(j.quotes))
 	if !p.room.TryAcquire(n) {
 		wait, cancel := context.WithDeadline(ctx, j.deadline)
@@ -224,7 +223,7 @@ func (p *Publisher) await(ctx context.Context, j *publishJob) error {
 		if isClosed(p.stopped) {
 			return errStopped
 		}
-		return fmt.Errorf("%w: not published: waited %v for Redis to take earlier quotes", ErrUnavailable, p.cfg.Timeout)
+		return p.waitedTooLong()
 	}
 	select { // taken: execute bounds its own time
 	case <-j.done:
@@ -232,6 +231,10 @@ func (p *Publisher) await(ctx context.Context, j *publishJob) error {
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w for %d quotes: %w", ErrUnavailable, ErrOutcomeUnknown, len(j.quotes), ctx.Err())
 	}
+}
+
+func (p *Publisher) waitedTooLong() error {
+	return fmt.Errorf("%w: not published: waited %v for Redis to take earlier quotes", ErrUnavailable, p.cfg.Timeout)
 }
 
 // Run publishes until ctx ends, then finishes the round trip under way and
@@ -283,7 +286,12 @@ func (p *Publisher) take(first *publishJob) (jobs []*publishJob, next *publishJo
 		n := int64(len(j.quotes))
 		p.waiting.Add(-n)
 		p.room.Release(n)
-		if j.taken.CompareAndSwap(false, true) { // else its caller gave up
+		switch {
+		case !j.taken.CompareAndSwap(false, true): // its caller gave up
+		case time.Now().After(j.deadline): // its caller is busy with an earlier job
+			j.outcomes, j.err = make([]Outcome, len(j.quotes)), p.waitedTooLong()
+			close(j.done)
+		default:
 			jobs = append(jobs, j)
 			size += len(j.quotes)
 		}
@@ -293,53 +301,6 @@ func (p *Publisher) take(first *publishJob) (jobs []*publishJob, next *publishJo
 			return jobs, nil
 		}
 	}
-}
-
-// open returns the client Run works with.
-func (p *Publisher) open() (c redis.UniversalClient, release func()) {
-	if _, ok := p.cfg.Redis.(*redis.Client); !ok {
-		id := unknownRun
-		p.run.Store(&id)
-	}
-	return ownClient(p.cfg.Redis, 1, p.cfg.Timeout, p.onConnect)
-}
-
-var errRunChanged = errors.New("this is another Redis process than before")
-
-// onConnect learns the run id of the server behind a new connection. If it is
-// not the known one the connection is refused, once: arguments built for the
-// one server must not be executed by the other.
-func (p *Publisher) onConnect(ctx context.Context, cn *redis.Conn) error {
-	info, err := cn.Info(ctx, "server").Result()
-	var answered redis.Error
-	if err != nil && (!errors.As(err, &answered) || retryable(err)) {
-		return &connectError{err}
-	}
-	run := runIDOf(info) // an embedded or restricted server tells none
-	known := p.run.Swap(&run)
-	if known != nil && *known != run {
-		return &connectError{errRunChanged}
-	}
-	return nil
-}
-
-// retryable reports an answer of a server that did not execute the command and
-// soon may, or another one will.
-func retryable(err error) bool {
-	for _, prefix := range []string{"LOADING", "MASTERDOWN", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "NOSCRIPT", "BUSY ", "max number of clients"} {
-		if redis.HasErrorPrefix(err, prefix) {
-			return true
-		}
-	}
-	return false
-}
-
-// notSent reports an error from before the commands were sent.
-func notSent(err error) bool {
-	var ce *connectError
-	var op *net.OpError
-	return errors.As(err, &ce) || errors.As(err, &op) && op.Op == "dial" ||
-		errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrClosed)
 }
 
 func isClosed(c <-chan struct{}) bool {

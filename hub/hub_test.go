@@ -1,10 +1,7 @@
 package hub_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -192,135 +189,6 @@ func TestDegradedOncePerChange(t *testing.T) {
 		}
 		if got := late.types(); got[0] != "welcome" {
 			t.Errorf("a late client's first message is %s", got[0])
-		}
-	})
-}
-
-// leaver leaves when it is closed, as a reader does when the connection ends.
-func leaver(t *testing.T, h *hub.Hub) *peer {
-	p := newPeer()
-	p.onClose = func() { go p.client.Leave() }
-	return join(t, h, p)
-}
-
-func TestDrain(t *testing.T) {
-	bubble(t, hub.Config{Shards: 2}, func(t *testing.T, h *hub.Hub, f *feed) {
-		var peers []*peer
-		for range 2000 {
-			peers = append(peers, leaver(t, h))
-		}
-		f.publish("EUR/USD", 1)
-		synctest.Wait() // who joins later is closed at once
-		begin := time.Now()
-		drained := make(chan error, 1)
-		go func() { drained <- h.Drain(t.Context(), 2*time.Second) }()
-		time.Sleep(time.Second)
-		if n := h.Clients(); n < 900 || n > 1100 {
-			t.Errorf("%d of 2000 clients after half the time", n)
-		}
-		if _, err := h.Join(newPeer(), nil); !errors.Is(err, hub.ErrClosed) {
-			t.Errorf("join while draining: %v, want ErrClosed", err)
-		}
-		if err := <-drained; err != nil {
-			t.Error(err)
-		}
-		if d := time.Since(begin); d < 1900*time.Millisecond || d > 2100*time.Millisecond {
-			t.Errorf("drained in %v, want 2 s", d)
-		}
-		backoff := map[int64]bool{}
-		for _, p := range peers {
-			p.check(t)
-			m := p.messages("closing")
-			if p.closed() != 1012 || len(m) != 1 || m[0].Code != 1012 || m[0].Reason != "restart" || m[0].Reconnect < 200 || m[0].Reconnect > 2200 {
-				t.Fatalf("closed with %d after %+v", p.closed(), m)
-			}
-			if types := p.types(); types[len(types)-1] != "closing" {
-				t.Fatalf("something after closing: %v", types)
-			}
-			backoff[m[0].Reconnect] = true
-		}
-		if len(backoff) < 500 {
-			t.Errorf("2000 clients come back at only %d moments", len(backoff))
-		}
-	})
-}
-
-func TestDrainOfFewIsQuick(t *testing.T) {
-	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub, _ *feed) {
-		for range 100 {
-			leaver(t, h)
-		}
-		synctest.Wait()
-		begin := time.Now()
-		if err := h.Drain(t.Context(), time.Minute); err != nil {
-			t.Error(err)
-		}
-		if d := time.Since(begin); d > time.Second {
-			t.Errorf("100 clients drained in %v, want at least 500 a second", d)
-		}
-	})
-}
-
-func TestDrainEndsWithItsContext(t *testing.T) {
-	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub, _ *feed) {
-		p := join(t, h, newPeer()) // does not leave
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-		defer cancel()
-		begin := time.Now()
-		if err := h.Drain(ctx, 0); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("drain: %v, want the context's error", err)
-		}
-		if d := time.Since(begin); d < 3*time.Second || d > 3100*time.Millisecond {
-			t.Errorf("drain ended after %v", d)
-		}
-		if p.closed() != 1012 {
-			t.Errorf("closed with %d", p.closed())
-		}
-	})
-}
-
-// Who joins between the beginning of a drain and its look at the clients is closed too.
-func TestDrainTakesLateJoiners(t *testing.T) {
-	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, _ *feed) {
-		release := hold(t, h)
-		late := leaver(t, h) // its mail is not read yet
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		drained := make(chan error, 1)
-		go func() { drained <- h.Drain(ctx, 0) }()
-		synctest.Wait()
-		release()
-		<-drained
-		late.check(t)
-		if got := late.types(); late.closed() != 1012 || !slices.Equal(got, []string{"welcome", "closing"}) {
-			t.Errorf("closed with %d after %v", late.closed(), got)
-		}
-	})
-}
-
-func TestDrainEndsWithTheHub(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h, stop := startStop(t, hub.Config{})
-		join(t, h, newPeer())
-		drained := make(chan error, 1)
-		go func() { drained <- h.Drain(context.Background(), 0) }()
-		time.Sleep(time.Second)
-		stop()
-		if err := <-drained; err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-func TestJoinAfterRun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h, stop := startStop(t, hub.Config{})
-		stop()
-		if _, err := h.Join(newPeer(), nil); !errors.Is(err, hub.ErrClosed) {
-			t.Errorf("join: %v, want ErrClosed", err)
-		}
-		if err := h.Drain(t.Context(), time.Second); err != nil {
-			t.Errorf("drain: %v", err)
 		}
 	})
 }

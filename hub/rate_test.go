@@ -148,7 +148,9 @@ func TestRateChangesBySubscribing(t *testing.T) {
 			f.publish("EUR/USD", 1)
 			time.Sleep(time.Millisecond)
 		}
-		if got := len(p.seqs("EUR/USD")); got < 9 || got > 11 {
+		got := len(p.seqs("EUR/USD"))
+		time.Sleep(time.Second)
+		if got < 9 || got > 11 {
 			t.Errorf("%d updates in half a second at max_rate 20", got)
 		}
 		f.settled(t, p)

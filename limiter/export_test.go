@@ -81,7 +81,9 @@ func (l *Limiter) DecideEach() { l.redis.sharded = true }
 type Store struct{ s *redisStore }
 
 // NewStore makes a Store.
-func NewStore(c redis.UniversalClient, timeout time.Duration) Store { return Store{newRedisStore(c, timeout)} }
+func NewStore(c redis.UniversalClient, timeout time.Duration) Store {
+	return Store{newRedisStore(c, timeout)}
+}
 
 // Decide charges cost units and tells Redis's time of the decision, in
 // microseconds.

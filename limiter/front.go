@@ -9,10 +9,12 @@ import (
 // them and each for at most hold, so that a flood of calls that would be
 // refused costs Redis nothing. It is safe for concurrent use.
 //
-// A refusal stands for calls that ask the same window for at least as much:
-// without others in between they would be refused as well, and others only
-// make it fuller. Windows that are given back or reset elsewhere are noticed
-// after hold.
+// A refusal stands for calls that ask the same of the same windows: until its
+// retry-after they would be refused as well, since others in between only make
+// the windows fuller. It is dropped when this node lets one through. Other
+// nodes may do so too if the refused call asked for several units and some are
+// left; then its retry-after is the earliest, and states are those of the
+// refusal. What is reset elsewhere is noticed after hold.
 type front struct {
 	max  int
 	hold time.Duration
@@ -43,7 +45,7 @@ func (f *front) refused(p *plan, now time.Time) (verdicts []verdict, ok bool) {
 	defer f.mu.Unlock()
 	for i := range p.slots {
 		r, known := f.refusals[p.slots[i].windowKey]
-		if !known || p.slots[i].cost < r.cost {
+		if !known || p.slots[i].cost != r.cost {
 			continue
 		}
 		if !now.Before(r.until) {
@@ -134,6 +136,18 @@ func (f *front) makeRoomLocked(now time.Time) {
 	if len(f.refusals) >= f.max && !ends.IsZero() {
 		delete(f.refusals, first)
 		f.evicted++
+	}
+}
+
+// admitted drops the refusals of windows that were charged after all.
+func (f *front) admitted(p *plan) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.refusals) == 0 {
+		return
+	}
+	for i := range p.slots {
+		delete(f.refusals, p.slots[i].windowKey)
 	}
 }
 

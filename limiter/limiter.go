@@ -212,6 +212,7 @@ func (l *Limiter) ask(ctx context.Context, p *plan, charge bool) Decision {
 	switch {
 	case charge && o.allowed:
 		l.local.record(p.slots)
+		l.front.admitted(p)
 	case charge:
 		l.front.remember(p, o.verdicts, start)
 	}

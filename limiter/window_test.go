@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,13 +33,13 @@ type scripted struct {
 
 type failer interface{ Fatalf(string, ...any) }
 
-var subjects int // each history has keys of its own
+var subjects atomic.Int64 // each history has keys of its own
 
 func newScripted(t failer, c *redis.Client, tiers []limiter.Limit) *scripted {
-	subjects++
+	n := subjects.Add(1)
 	s := &scripted{t: t, client: c, script: redis.NewScript(limiter.WindowSourceAt), tiers: tiers}
 	for i, l := range tiers {
-		s.keys = append(s.keys, limiter.RedisKey(fmt.Sprintf("%d:%d", subjects, i), l))
+		s.keys = append(s.keys, limiter.RedisKey(fmt.Sprintf("%d:%d", n, i), l))
 	}
 	return s
 }
@@ -230,10 +231,10 @@ func TestPromisesScript(t *testing.T) {
 			checkPromises(t, newScripted(t, c, tiers), limiter.NewModel(tiers), tiers, rapid.IntRange(1, calls).Draw(t, "calls"))
 		})
 	}
-	t.Run("redis", func(t *testing.T) { run(t, redistest.Start(t).Client(), 60) })
+	t.Run("redis", func(t *testing.T) { run(t, redistest.Start(t).Client(), 50) })
 	t.Run("embedded", func(t *testing.T) {
 		c, _ := redistest.Embedded(t)
-		run(t, c, 25)
+		run(t, c, 15)
 	})
 }
 

@@ -41,7 +41,7 @@ func (m *Manager) RevokeUser(ctx context.Context, user string) (int, error) {
 		return 0, unavailable("revoke user", err)
 	}
 	n := 0
-	for batch := range slices.Chunk(ids, readBatch) {
+	for batch := range slices.Chunk(ids, revokeBatch) {
 		valid := slices.DeleteFunc(slices.Clone(batch), func(id string) bool { return !ValidID(id) })
 		k, err := m.revoke(ctx, valid, true)
 		n += k

@@ -43,6 +43,7 @@ const (
 	pruneEvery    = 32   // ids in a user index between two clean-ups
 	readBatch     = 500  // keys in one pipeline that reads or writes values
 	checkBatch    = 2500 // keys in one pipeline of PTTL
+	revokeBatch   = 100  // ids between two notices when a user is signed out: the first need not wait for the last
 
 	// A key is made at most indexAge after its id entered the index, and an id that leaves the index
 	// without a key is blocked for longer than that: so no session is ever missing in its index.

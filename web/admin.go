@@ -93,10 +93,11 @@ func noSuchSession(err error) error {
 	return err
 }
 
-// getRejected shows the newest quotes that were rejected, on any node.
+// getRejected shows the newest quotes that were rejected, on any node; while
+// Redis is lost, on this one.
 func (s *Server) getRejected(w http.ResponseWriter, r *http.Request) error {
 	entries, err := s.cfg.Rejected.Last(r.Context(), 200)
-	if err != nil {
+	if err != nil && len(entries) == 0 {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, entries)

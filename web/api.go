@@ -3,7 +3,9 @@ package web
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/fxcast/fxcast/feed"
 )
@@ -61,6 +63,45 @@ func quoteJSON(q feed.LastQuote) json.RawMessage {
 	}
 	return append(b, '}')
 }
+
+// getHistory answers with the newest quotes of a symbol, oldest first: at most
+// ?limit= (100), only those accepted since ?since= (RFC 3339).
+func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) error {
+	symbol, err := feed.ParseSymbol(r.PathValue("base") + "/" + r.PathValue("quote"))
+	if err != nil {
+		return &problem{Status: http.StatusNotFound, Title: "Not found", Detail: err.Error()}
+	}
+	sess, _ := sessionOf(r)
+	if !s.grantsFor(sess).Allows(string(symbol)) {
+		return forbidden("the session's role does not include this symbol")
+	}
+	limit := defaultHistory
+	if text := r.URL.Query().Get("limit"); text != "" {
+		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > maxHistory {
+			return badRequest("limit: want 1 to %d", maxHistory)
+		}
+	}
+	var since time.Time
+	if text := r.URL.Query().Get("since"); text != "" {
+		if since, err = time.Parse(time.RFC3339, text); err != nil {
+			return badRequest("since: want a time like 2026-11-22T10:15:00Z")
+		}
+	}
+	ticks, err := s.cfg.History.Newest(r.Context(), symbol, limit, since)
+	if err != nil {
+		return err
+	}
+	quotes := []json.RawMessage{}
+	for _, a := range ticks {
+		quotes = append(quotes, quoteJSON(feed.LastQuote{Accepted: a, Status: feed.StatusLive}))
+	}
+	return writeJSON(w, http.StatusOK, quotes)
+}
+
+const (
+	defaultHistory = 100
+	maxHistory     = 10_000
+)
 
 func (s *Server) queryPatterns(r *http.Request) ([]string, error) {
 	var patterns []string

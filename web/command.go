@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -53,11 +54,14 @@ const maxCommandID = 64
 func parseCommand(data []byte) (command, *commandError) {
 	var c command
 	err := json.Unmarshal(data, &c)
+	if string(bytes.TrimSpace(data)) == "null" {
+		return c, &commandError{codeBadJSON, "want one JSON object, got a JSON null"}
+	}
 	if id := c.ID; len(id) > 0 {
 		switch {
 		case string(id) == "null":
 			c.ID = nil
-		case id[0] == '{' || id[0] == '[' || len(id) > maxCommandID:
+		case id[0] != '"' && id[0] != '-' && (id[0] < '0' || id[0] > '9') || len(id) > maxCommandID:
 			c.ID = nil
 			return c, &commandError{codeBadField, fmt.Sprintf("id: want a number or a string of at most %d bytes", maxCommandID)}
 		}

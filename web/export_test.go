@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -28,7 +29,9 @@ func Upgrade(w http.ResponseWriter, r *http.Request, spawn func(func()), wrap fu
 	if wrap != nil {
 		rw = wrap(up)
 	}
-	ws, err := websocket.Accept(rw, r, nil)
+	ws, err := websocket.Accept(rw, r, &websocket.AcceptOptions{
+		OnPingReceived: func(context.Context, []byte) bool { return !up.socket.crowded() },
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -45,4 +48,3 @@ func (u *Upgraded) Offer(frames []byte) (ready bool, err error) { return u.socke
 
 // Stalled is what the hub asks.
 func (u *Upgraded) Stalled() time.Duration { return u.socket.stalled() }
-

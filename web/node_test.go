@@ -366,4 +366,3 @@ func (a answer) problem(t testing.TB, status int) problem {
 	}
 	return p
 }
-

@@ -120,7 +120,7 @@ func openPage(t *testing.T, browser context.Context, url string, steps ...chrome
 
 // expected are the answers that the page asks for knowing that they may be
 // refusals; the browser logs them all the same.
-var expected = regexp.MustCompile(`status of (401 .*/api/v1/session|(404|501) .*/api/v1/quotes/.*/history\S*)$`)
+var expected = regexp.MustCompile(`status of 401 .*/api/v1/session$`)
 
 func (p *tab) listen(ev any) {
 	var problem string

@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 
@@ -63,7 +64,7 @@ func (s *Server) postQuotes(w http.ResponseWriter, r *http.Request) error {
 	}
 	outcomes, err := s.cfg.Publisher.Publish(r.Context(), quotes)
 	if err != nil {
-		return err
+		return partlyPublished(err, outcomes)
 	}
 	for i, o := range outcomes {
 		if o.Rejection != nil {
@@ -73,6 +74,17 @@ func (s *Server) postQuotes(w http.ResponseWriter, r *http.Request) error {
 		answer.Accepted++
 	}
 	return writeJSON(w, http.StatusOK, answer)
+}
+
+// partlyPublished tells what is known of a batch that Redis did not take whole.
+func partlyPublished(err error, outcomes []feed.Outcome) error {
+	known := 0
+	for _, o := range outcomes {
+		if o.Known() {
+			known++
+		}
+	}
+	return unavailable(fmt.Sprintf("Redis was lost; %d of %d quotes are settled, of the others it is not known", known, len(outcomes)), err)
 }
 
 func (s *Server) publishToken(r *http.Request) (PublishToken, bool) {

@@ -36,6 +36,7 @@ func (s *Server) publicRoutes() (http.Handler, error) {
 
 		{"GET /api/v1/symbols", s.getSymbols, limited},
 		{"GET /api/v1/quotes", s.getQuotes, signedIn},
+		{"GET /api/v1/quotes/{base}/{quote}/history", s.getHistory, signedIn},
 		{"POST /api/v1/quotes", s.postQuotes, nil}, // by publish token and quotes, not requests
 
 		{"POST /api/v1/session/guest", s.postGuest, limited},

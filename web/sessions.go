@@ -1,6 +1,7 @@
 package web
 
 import (
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"strings"
@@ -53,7 +54,7 @@ func (s *Server) sessionForSocket(w http.ResponseWriter, r *http.Request) (sessi
 		outcome("unavailable")
 		return none, unavailable("this node is going down", nil)
 	}
-	if err := checkUpgrade(r); err != nil {
+	if err := checkUpgrade(w, r); err != nil {
 		outcome("bad")
 		return none, err
 	}
@@ -84,7 +85,7 @@ func (s *Server) sessionForSocket(w http.ResponseWriter, r *http.Request) (sessi
 }
 
 // checkUpgrade refuses what websocket.Accept would, as a problem.
-func checkUpgrade(r *http.Request) error {
+func checkUpgrade(w http.ResponseWriter, r *http.Request) error {
 	has := func(header, token string) bool {
 		for _, v := range r.Header.Values(header) {
 			for t := range strings.SplitSeq(v, ",") {
@@ -95,14 +96,28 @@ func checkUpgrade(r *http.Request) error {
 		}
 		return false
 	}
-	if !has("Connection", "upgrade") || !has("Upgrade", "websocket") {
+	if !r.ProtoAtLeast(1, 1) || r.Method != http.MethodGet || !has("Connection", "upgrade") || !has("Upgrade", "websocket") {
+		w.Header().Set("Upgrade", "websocket")
 		return &problem{Status: http.StatusUpgradeRequired, Title: "Upgrade required",
 			Detail: "this is a WebSocket endpoint; behind a proxy, pass the Upgrade and Connection headers on"}
+	}
+	if r.Header.Get("Sec-WebSocket-Version") != "13" {
+		w.Header().Set("Upgrade", "websocket")
+		w.Header().Set("Sec-WebSocket-Version", "13")
+		return &problem{Status: http.StatusUpgradeRequired, Title: "Upgrade required", Detail: "want Sec-WebSocket-Version: 13"}
+	}
+	if keys := r.Header.Values("Sec-WebSocket-Key"); len(keys) != 1 || !validKey(keys[0]) {
+		return badRequest("Sec-WebSocket-Key: want 16 bytes in base64, once")
 	}
 	if offered := r.Header.Values("Sec-WebSocket-Protocol"); len(offered) > 0 && !has("Sec-WebSocket-Protocol", protocol) {
 		return badRequest("subprotocol: want %s, or none", protocol)
 	}
 	return nil
+}
+
+func validKey(key string) bool {
+	b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(key))
+	return err == nil && len(b) == 16
 }
 
 // A sessionAnswer is what a client may know of its own session.

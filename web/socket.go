@@ -38,6 +38,7 @@ const (
 	unsentLow = 16 << 10
 	// controlWaiting is how much of control frames may wait behind a full connection.
 	controlWaiting = 1 << 10
+	closingTime    = 5 * time.Second // from our close frame to the peer's
 	lingerTime     = 2 * time.Second
 	piece          = 8 << 10 // written at once where writes block, to see progress
 )
@@ -74,8 +75,14 @@ func newSocket(c net.Conn, spawn func(func())) *socket {
 
 // Write is called by coder/websocket with one whole control frame.
 func (s *socket) Write(frame []byte) (int, error) {
-	if _, err := s.send(frame, frame[0]&0x0f == opcodeClose); err != nil {
+	last := frame[0]&0x0f == opcodeClose
+	if _, err := s.send(frame, last); err != nil {
 		return 0, err
+	}
+	if last {
+		// The library reads on, for the peer's close frame, and where the peer
+		// has begun a message or frame it does so without a time limit.
+		_ = s.Conn.SetReadDeadline(time.Now().Add(closingTime))
 	}
 	return len(frame), nil
 }
@@ -203,11 +210,13 @@ func (s *socket) stalled() time.Duration {
 	return time.Since(s.moved)
 }
 
-// crowded reports whether more control frames should not be queued.
+// crowded reports whether more control frames should not be queued: too many
+// wait already, or the close frame, which is the last, has been sent. The library
+// takes a failing write for the end, and would not wait for the peer's close frame.
 func (s *socket) crowded() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.flushing && len(s.rest) > controlWaiting
+	return s.closed || s.flushing && len(s.rest) > controlWaiting
 }
 
 // Close is called by coder/websocket when the connection is over. Where a close

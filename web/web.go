@@ -47,6 +47,7 @@ type Config struct {
 	Limiter   *limiter.Limiter
 	Board     *feed.Board
 	Publisher *feed.Publisher
+	History   *feed.History
 	Rejected  *feed.RejectedLog
 	Ready     func() []Check // must not wait
 

@@ -380,3 +380,5 @@ func eventually(t testing.TB, what string, ok func() bool) {
 		}
 	}
 }
+
+func jsonInto(data json.RawMessage, v any) error { return json.Unmarshal(data, v) }

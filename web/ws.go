@@ -83,7 +83,7 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) error {
 		Subprotocols:       []string{protocol},
 		InsecureSkipVerify: true, // checkOrigin has decided
 		OnPingReceived:     c.pinged,
-		OnPongReceived:     func(context.Context, []byte) { c.client.Heard() },
+		OnPongReceived:     func(context.Context, []byte) { c.heard() },
 	})
 	if err != nil {
 		return handled(err) // Accept has answered
@@ -100,6 +100,7 @@ func (c *wsConn) serve() {
 		if v := recover(); v != nil {
 			c.server.stats.panics.Inc()
 			c.server.log.Error("connection panicked", "conn", c.id, "panic", v)
+			_ = c.socket.Conn.Close() // the library may be in no state to do it
 		}
 		_ = c.ws.CloseNow()
 	}()
@@ -179,11 +180,18 @@ func (c *wsConn) sessionEnded(cause session.Cause) {
 // pinged decides whether a ping is answered: not when pongs pile up behind a
 // client that does not read, nor beyond the rate of commands.
 func (c *wsConn) pinged(context.Context, []byte) bool {
-	c.client.Heard()
+	c.heard()
 	if ok, _ := c.pings.Take(1); !ok {
 		return false
 	}
 	return !c.socket.crowded()
+}
+
+// heard is also called while a connection that never joined the hub is closed.
+func (c *wsConn) heard() {
+	if c.client != nil {
+		c.client.Heard()
+	}
 }
 
 // read carries out commands until the connection ends. A positive code is what

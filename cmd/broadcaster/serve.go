@@ -125,6 +125,7 @@ func newNode(cfg Config, client redis.UniversalClient, logger *slog.Logger) (*no
 	var err error
 	n.web, err = web.New(web.Config{
 		Hub: n.hub, Sessions: n.sessions, Limiter: n.limiter, Board: n.board, Publisher: n.publisher, Rejected: n.rejected,
+		History:    feed.NewHistory(client, keys),
 		Ready:      n.ready,
 		CookieName: cfg.Session.CookieName, GuestSessions: cfg.Session.Guests, SecureCookies: cfg.HTTP.TLSCertFile != "",
 		AllowedOrigins: cfg.HTTP.AllowedOrigins, TrustedProxies: cfg.HTTP.Proxies,

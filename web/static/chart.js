@@ -104,9 +104,9 @@ export class PriceChart {
    */
   #spread(points) {
     if (this.#moved) return;
-    const least = this.#seconds > 0 ? 8 : 5;
+    const [least, most] = this.#seconds > 0 ? [8, 14] : [5, 20];
     const room = this.#chart.timeScale().width() / (points + 8);
-    const spacing = Math.max(least, Math.min(4 * least, Math.floor(room)));
+    const spacing = Math.max(least, Math.min(most, Math.floor(room)));
     if (spacing === this.#spacing) return;
     this.#spacing = spacing;
     this.#chart.applyOptions({ timeScale: { barSpacing: spacing } });

@@ -29,6 +29,7 @@ export class Connection {
   #endedAt = -Infinity; // when the session was last ended by the server
   #lastFrame = 0;
   #heartbeat = 1000;
+  #told = false; // the wait under way is as long as the server asked for
   #toldDelay = 0; // from the server's closing message
   #retryTimer = 0;
   #openTimer = 0;
@@ -53,12 +54,12 @@ export class Connection {
     this.roundTrip = undefined;
     this.reconnects = 0;
     setInterval(() => this.#check(), 500);
-    addEventListener('online', () => this.retryNow());
+    addEventListener('online', () => this.#wake());
     addEventListener('offline', () => this.#check());
     document.addEventListener('visibilitychange', () => {
       if (document.visibilityState !== 'visible') return;
       this.#check();
-      this.retryNow();
+      this.#wake();
     });
   }
 
@@ -77,6 +78,11 @@ export class Connection {
   /** Cuts a wait short. Does nothing where none is under way. */
   retryNow() {
     if (this.state.name === 'waiting' || this.state.name === 'offline') this.#connect();
+  }
+
+  /** Cuts a backoff short, but not a wait that the server asked for. */
+  #wake() {
+    if (!this.#told) this.retryNow();
   }
 
   /** @param {object} command */
@@ -249,6 +255,7 @@ export class Connection {
     this.#openedAt = 0;
     this.#drop();
     this.reconnects++;
+    this.#told = delay !== undefined;
     if (delay === undefined) {
       delay = Math.random() * Math.min(maxBackoff, firstBackoff * 2 ** this.#attempt);
       this.#attempt = Math.min(this.#attempt + 1, 10);

@@ -1,0 +1,177 @@
+package hub_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fxcast/fxcast/hub"
+)
+
+// A failer is a *testing.T or a *rapid.T.
+type failer interface {
+	Helper()
+	Cleanup(func())
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// A feed publishes to a hub and knows what clients must have in the end.
+type feed struct {
+	hub     *hub.Hub
+	last    map[string]position
+	dropped map[string]bool
+	status  map[string]string
+	epochs  int
+}
+
+func newFeed(h *hub.Hub) *feed {
+	return &feed{hub: h, last: map[string]position{}, dropped: map[string]bool{}, status: map[string]string{}}
+}
+
+func body(topic string, seq uint64) []byte {
+	return fmt.Appendf(nil, `{"symbol":%q,"bid":"1.08501","ask":"1.08513","ts":"2026-11-22T10:15:00.123456Z","seq":%d`, topic, seq)
+}
+
+// publish makes n ticks of a topic, the first of all after it is said to be live.
+func (f *feed) publish(topic string, n int) {
+	at, known := f.last[topic]
+	if !known {
+		f.setStatus(topic, "live")
+		at = f.newEpoch()
+	}
+	for range n {
+		at.seq++
+		f.hub.Publish(topic, at.epoch, at.seq, body(topic, at.seq), time.Now().UnixMicro())
+	}
+	f.last[topic] = at
+	delete(f.dropped, topic)
+}
+
+func (f *feed) newEpoch() position {
+	f.epochs++
+	return position{epoch: fmt.Sprintf("e%d", f.epochs)}
+}
+
+func (f *feed) setStatus(topic, status string) {
+	f.status[topic] = status
+	f.hub.SetStatus(topic, status, time.Now())
+}
+
+func (f *feed) drop(topic string) {
+	f.dropped[topic] = true
+	f.hub.Drop(topic)
+}
+
+// subscribe asks as a reader of the socket does, and says in the ack which
+// snapshots must follow.
+func (f *feed) subscribe(p *peer, rate float64, patterns ...string) {
+	var expect []string
+	for _, pattern := range patterns {
+		p.asked.add(pattern, rate)
+		for topic := range f.last {
+			if d, _ := p.asked.deciding(topic); d == pattern && matches(pattern, topic) && !f.dropped[topic] {
+				expect = append(expect, topic)
+			}
+		}
+	}
+	p.client.Subscribe(patterns, hub.Settings{MaxRate: rate}, ack("subscribe", patterns, rate, expect))
+}
+
+func (f *feed) unsubscribe(p *peer, patterns ...string) {
+	for _, pattern := range patterns {
+		p.asked.remove(pattern)
+	}
+	p.client.Unsubscribe(patterns, ack("unsubscribe", patterns, 0, nil))
+}
+
+func ack(op string, patterns []string, rate float64, expect []string) []byte {
+	b, err := json.Marshal(map[string]any{"type": "ack", "op": op, "ok": patterns, "max_rate": rate, "expect": expect})
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func channels(names ...string) (patterns []string) {
+	for _, n := range names {
+		patterns = append(patterns, "channel:"+n)
+	}
+	return patterns
+}
+
+// settled checks that a client has the newest of all it wants.
+func (f *feed) settled(t failer, p *peer) {
+	t.Helper()
+	p.check(t)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !maps.Equal(p.asked.rate, p.wants.rate) {
+		t.Errorf("acknowledged %v, asked for %v", p.wants.rate, p.asked.rate)
+	}
+	for topic, last := range f.last {
+		if _, ok := p.asked.deciding(topic); !ok {
+			continue
+		}
+		if !f.dropped[topic] && p.have[topic] != last {
+			t.Errorf("%s: the client has %v, the newest is %v", topic, p.have[topic], last)
+		}
+		if s, ok := p.status[topic]; ok && s != f.status[topic] {
+			t.Errorf("%s: the client thinks %s, it is %s", topic, s, f.status[topic])
+		}
+	}
+	for topic := range p.awaiting {
+		t.Errorf("%s: no snapshot came", topic)
+	}
+}
+
+const never = 1000 * time.Hour // for a period that a test does not want
+
+// start runs a hub to the end of the test.
+func start(t failer, cfg hub.Config) *hub.Hub {
+	t.Helper()
+	h, stop := startStop(t, cfg)
+	t.Cleanup(stop)
+	return h
+}
+
+func startStop(t failer, cfg hub.Config) (h *hub.Hub, stop func()) {
+	t.Helper()
+	cfg.Framing = lengths{}
+	for _, d := range []*time.Duration{&cfg.Heartbeat, &cfg.Ping, &cfg.WriteTimeout} {
+		if *d == 0 {
+			*d = never
+		}
+	}
+	h = hub.New(cfg)
+	ctx, cancel := context.WithCancel(context.Background())
+	var run sync.WaitGroup
+	run.Go(func() {
+		if err := h.Run(ctx); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return h, func() { cancel(); run.Wait() }
+}
+
+func join(t failer, h *hub.Hub, p *peer) *peer {
+	t.Helper()
+	if _, err := h.Join(p, []byte(`{"type":"welcome"}`)); err != nil { // sets p.client
+		t.Fatalf("join: %v", err)
+	}
+	return p
+}
+
+// bubble runs a test with a hub of its own under a fake clock.
+func bubble(t *testing.T, cfg hub.Config, f func(t *testing.T, h *hub.Hub, f *feed)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, cfg)
+		f(t, h, newFeed(h))
+	})
+}

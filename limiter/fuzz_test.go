@@ -1,0 +1,120 @@
+package limiter_test
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fxcast/fxcast/internal/redistest"
+	"github.com/fxcast/fxcast/limiter"
+)
+
+// FuzzDamagedKey puts any bytes where a window should be. The script must
+// answer, lock nobody out for longer than the window, and admit at most the
+// limit in a window from then on.
+func FuzzDamagedKey(f *testing.F) {
+	c := redistest.Start(f).Client()
+	tier := limiter.Limit{Max: 300, Window: 2 * time.Second}
+	w := tier.Window.Microseconds()
+	start := int64(1_800_000_000_000_000)
+	seed := newScripted(f, c, []limiter.Limit{tier})
+	for i := range int64(5) {
+		seed.Decide(start+i*w/50, 60, true)
+		f.Add([]byte(c.Get(f.Context(), seed.keys[0]).Val()), int64(0), uint16(30))
+	}
+	f.Add([]byte{}, int64(0), uint16(1))
+	f.Add([]byte("\x01\xff\xff\xff\xff\xff\xff\xff"+strings.Repeat("\xff", 6*62)), int64(5), uint16(300))
+	f.Fuzz(func(t *testing.T, value []byte, later int64, cost uint16) {
+		s := newScripted(t, c, []limiter.Limit{tier})
+		if err := c.Set(t.Context(), s.keys[0], value, time.Minute).Err(); err != nil {
+			t.Fatal(err)
+		}
+		defer c.Del(t.Context(), s.keys[0])
+		now := start + max(0, later%(10*w))
+		n, sum := int64(cost%300)+1, int64(0)
+		for end := now + w; now < end; now += w / 10 {
+			ok, v := s.Decide(now, n, true)
+			if ok {
+				sum += n
+			}
+			if v[0].Retry > w || v[0].Reset > w || v[0].Remaining < 0 || v[0].Remaining > tier.Max || ok != (v[0].Retry == 0) {
+				t.Fatalf("%+v for %d at %d", v, n, now)
+			}
+		}
+		if sum > tier.Max {
+			t.Fatalf("%d admitted within a window, want at most %d", sum, tier.Max)
+		}
+		if ok, v := s.Decide(now+w, n, true); !ok {
+			t.Fatalf("still refused after a window: %+v", v)
+		}
+	})
+}
+
+// FuzzClientAddress: an address is always the peer's or one of the header's,
+// and one that is no trusted proxy if there is any to the right of garbage.
+func FuzzClientAddress(f *testing.F) {
+	f.Add("10.0.0.1:80", "1.2.3.4, 10.0.0.2")
+	f.Add("[2001:db8::1]:80", "::1")
+	f.Add("@", ",,")
+	f.Add("10.0.0.1:80", "[::ffff:10.0.0.1]:80, [fe80::1%25eth0]")
+	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	f.Fuzz(func(t *testing.T, remote, forwarded string) {
+		r := &http.Request{RemoteAddr: remote, Header: http.Header{"X-Forwarded-For": {forwarded}}}
+		got := limiter.ClientAddress(r, trusted)
+		peer := limiter.ParseAddress(remote)
+		if got != peer {
+			if !trusted[0].Contains(peer) {
+				t.Fatalf("%q with an untrusted peer: %v", forwarded, got)
+			}
+			found := false
+			for e := range strings.SplitSeq(forwarded, ",") {
+				found = found || limiter.ParseAddress(strings.TrimSpace(e)) == got
+			}
+			if !found {
+				t.Fatalf("%v is not in %q", got, forwarded)
+			}
+		}
+		if got.Is4In6() || got.Zone() != "" {
+			t.Fatalf("%v is not canonical", got)
+		}
+		if s := limiter.AddressSubject(got); !strings.HasPrefix(s, "ip:") || strings.ContainsAny(s, "{} %\n") {
+			t.Fatalf("subject %q", s)
+		}
+	})
+}
+
+// FuzzSubject: any subject is decided, in a key that begins with it in clear
+// or hashed, and that no other subject has.
+func FuzzSubject(f *testing.F) {
+	for _, s := range []string{"user:1", "", "{}", "a b", "sha256:" + strings.Repeat("a", 64), "\xff", strings.Repeat("x", 129)} {
+		f.Add(s)
+	}
+	tier := limiter.Limit{Max: 1, Window: time.Minute}
+	f.Fuzz(func(t *testing.T, subject string) {
+		l := limiter.New(limiter.Config{})
+		d, err := l.Allow(t.Context(), subject, 1, tier)
+		if subject == "" {
+			if err == nil {
+				t.Fatal("no subject is no error")
+			}
+			return
+		}
+		if err != nil || !d.Allowed {
+			t.Fatalf("%+v, %v", d, err)
+		}
+		if d, _ := l.Allow(t.Context(), subject, 1, tier); d.Allowed {
+			t.Fatal("the second call was allowed")
+		}
+		key := limiter.RedisKey(subject, tier)
+		if !strings.HasPrefix(key, "ratelimit:{") || !strings.HasSuffix(key, "}:60:1") || len(key) > 160 || strings.Count(key, "{") != 1 || strings.Count(key, "}") != 1 {
+			t.Fatalf("key %q", key)
+		}
+		if strings.Contains(key, "{sha256:") {
+			if limiter.RedisKey(strings.TrimSuffix(strings.TrimPrefix(key, "ratelimit:{"), "}:60:1"), tier) == key {
+				t.Fatalf("the hash of a subject is a subject with the same key %q", key)
+			}
+		}
+	})
+}

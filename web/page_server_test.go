@@ -1,0 +1,57 @@
+package web_test
+
+import (
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The page is tested on the whole program, as a visitor meets it: its own
+// process, with embedded Redis and simulated prices.
+func init() {
+	startPageServer = func(t *testing.T) pageServer {
+		binary := filepath.Join(t.TempDir(), "broadcaster")
+		if out, err := exec.Command("go", "build", "-o", binary, "../cmd/broadcaster").CombinedOutput(); err != nil {
+			t.Fatalf("build: %v: %s", err, out)
+		}
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr := l.Addr().String()
+		l.Close()
+		var process *exec.Cmd
+		start := func() {
+			process = exec.Command(binary)
+			process.Env = append(os.Environ(), "HTTP_ADDR="+addr, "ADMIN_ADDR=", "LOG_LEVEL=error",
+				"RATE_PER_MINUTE=6000", "RATE_PER_HOUR=60000", "RATE_PER_DAY=600000")
+			process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+			if err := process.Start(); err != nil {
+				t.Fatal(err)
+			}
+			deadline := time.Now().Add(20 * time.Second)
+			for {
+				if r, err := http.Get("http://" + addr + "/livez"); err == nil {
+					r.Body.Close()
+					return
+				}
+				if time.Now().After(deadline) {
+					t.Fatal("the server does not answer")
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+		}
+		stop := func() {
+			_ = process.Process.Kill()
+			_ = process.Wait()
+		}
+		start()
+		t.Cleanup(stop)
+		return pageServer{URL: "http://" + addr, Stop: stop, Restart: start}
+	}
+}
