@@ -15,9 +15,9 @@ import (
 // sink counts writes and keeps nothing.
 type sink struct{ writes *atomic.Int64 }
 
-func (s sink) Write([]byte) (bool, error) { s.writes.Add(1); return true, nil }
-func (sink) Stalled() time.Duration       { return 0 }
-func (sink) Close(int, string)            {}
+func (s sink) Write([]byte) (bool, error)  { s.writes.Add(1); return true, nil }
+func (sink) Backlog() (int, time.Duration) { return 0, 0 }
+func (sink) Close(int, string)             {}
 
 // crowd is a hub in real time with n clients of the given patterns.
 func crowd(tb testing.TB, n int, patterns ...string) (h *hub.Hub, writes *atomic.Int64) {
@@ -29,7 +29,7 @@ func crowd(tb testing.TB, n int, patterns ...string) (h *hub.Hub, writes *atomic
 	tb.Cleanup(func() { cancel(); run.Wait() })
 	writes = new(atomic.Int64)
 	for range n {
-		c, err := h.Join(sink{writes}, nil)
+		c, err := h.Join(sink{writes}, hub.JoinOptions{})
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -105,7 +105,7 @@ func BenchmarkJoinLeave(b *testing.B) {
 			h, writes := crowd(b, others, "*")
 			b.ReportAllocs()
 			for b.Loop() {
-				c, err := h.Join(sink{writes}, []byte(`{"type":"welcome"}`))
+				c, err := h.Join(sink{writes}, hub.JoinOptions{Welcome: []byte(`{"type":"welcome"}`)})
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -121,7 +121,7 @@ func BenchmarkSubscribeWildcard(b *testing.B) {
 	for _, topic := range names(1000) {
 		h.Publish(topic, "e", 1, body(topic, 1), 0)
 	}
-	c, err := h.Join(sink{writes}, nil)
+	c, err := h.Join(sink{writes}, hub.JoinOptions{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -31,10 +31,9 @@ type Settings struct {
 // that asks and does not read is not read from.
 type Client struct {
 	// Static after construction.
-	shard *shard
-	conn  Conn
-	room  chan struct{} // its replies have been written
-	ended chan struct{} // the hub has let it go
+	shard  *shard
+	conn   Conn
+	packed bool // takes compressed messages
 
 	heard   atomic.Int64 // hub clock, ns: when the peer last answered
 	replied int          // bytes of replies; owned by shard.run
@@ -47,6 +46,8 @@ type Client struct {
 	pending  []*subscription // have something to be written, first come first served
 	dead     int             // of them: removed since, skipped
 	replies  [][]byte
+	waiters  []chan struct{} // commands that wait until the replies have been written
+	farewell []byte          // goes out after everything else
 	relays   []relayed
 
 	relayDrops int
@@ -72,8 +73,8 @@ type relayed struct {
 	data    []byte
 }
 
-func newClient(s *shard, conn Conn) *Client {
-	c := &Client{shard: s, conn: conn, place: -1, room: make(chan struct{}, 1), ended: make(chan struct{})}
+func newClient(s *shard, conn Conn, packed bool) *Client {
+	c := &Client{shard: s, conn: conn, packed: packed, place: -1}
 	c.heard.Store(int64(s.now()))
 	return c
 }
@@ -163,19 +164,20 @@ func (c *Client) Send(message []byte) { c.command(message, func(*shard) {}) }
 // command runs f on the shard after queueing the reply, and waits for it.
 func (c *Client) command(reply []byte, f func(*shard)) {
 	s := c.shard
-	full := make(chan bool, 1)
+	done := make(chan struct{})
 	s.do(func() {
 		if !c.gone {
 			c.reply(reply)
 			f(s)
 		}
-		full <- c.replied > replyBytes
+		if c.replied > replyBytes {
+			c.waiters = append(c.waiters, done)
+			return
+		}
+		close(done)
 	})
 	select {
-	case wait := <-full:
-		if wait {
-			c.waitForRoom()
-		}
+	case <-done: // at the latest when the client ends, which the write timeout sees to
 	case <-s.hub.done:
 	}
 }
@@ -186,24 +188,16 @@ func (c *Client) reply(message []byte) {
 	}
 	c.replies = append(c.replies, message)
 	c.replied += len(message)
-	select {
-	case <-c.room: // forget the room of earlier
-	default:
-	}
 	c.shard.wantWrite(c)
 }
 
-// waitForRoom ends at the latest with the client, which the write timeout ends.
-func (c *Client) waitForRoom() {
-	select {
-	case <-c.room:
-		select {
-		case c.room <- struct{}{}: // there may be others who wait
-		default:
-		}
-	case <-c.ended:
-	case <-c.shard.hub.done:
+// release lets the commands go on that wait for the replies.
+func (c *Client) release() {
+	c.replied = 0
+	for _, done := range c.waiters {
+		close(done)
 	}
+	c.waiters = nil
 }
 
 // Heard notes a sign of life of the peer: a pong or a message.
@@ -230,7 +224,7 @@ func (c *Client) CloseAfter(code int, reason string, reconnect time.Duration) {
 		if c.gone {
 			return
 		}
-		c.reply(appendClosing(nil, code, reason, reconnect))
+		c.farewell = appendClosing(nil, code, reason, reconnect)
 		s.serve(c)
 		s.endWith(c, endAsked, code, reason)
 	})
@@ -258,7 +252,7 @@ func (c *Client) Leave() {
 }
 
 func (c *Client) hasMessages() bool {
-	return len(c.replies) > 0 || len(c.relays) > 0 || c.tellLink || c.beat || c.ping
+	return len(c.replies) > 0 || len(c.relays) > 0 || len(c.farewell) > 0 || c.tellLink || c.beat || c.ping
 }
 
 func (c *Client) hasPending() bool { return len(c.pending) > 0 || c.hasMessages() }
@@ -338,7 +332,7 @@ func (s *shard) join(c *Client, welcome []byte) {
 	c.written, c.pinged = s.now(), s.now()
 	c.tellLink = s.degraded
 	c.reply(welcome)
-	s.stats.joined.Add(1)
+	s.stats.arrived.Add(1)
 	if s.hub.draining.Load() { // it came between Join's look and Drain's
 		c.CloseRestart(drainBackoff())
 	}
@@ -370,7 +364,7 @@ func (s *shard) remove(c *Client) {
 		return
 	}
 	c.gone = true
-	close(c.ended)
+	c.release()
 	for _, sub := range c.subs {
 		s.unsubscribe(sub)
 	}

@@ -33,7 +33,7 @@ func TestDrain(t *testing.T) {
 		if n := h.Clients(); n < 900 || n > 1100 {
 			t.Errorf("%d of 2000 clients after half the time", n)
 		}
-		if _, err := h.Join(newPeer(), nil); !errors.Is(err, hub.ErrClosed) {
+		if _, err := h.Join(newPeer(), hub.JoinOptions{}); !errors.Is(err, hub.ErrClosed) {
 			t.Errorf("join while draining: %v, want ErrClosed", err)
 		}
 		if err := <-drained; err != nil {
@@ -131,7 +131,7 @@ func TestJoinAfterRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, stop := startStop(t, hub.Config{})
 		stop()
-		if _, err := h.Join(newPeer(), nil); !errors.Is(err, hub.ErrClosed) {
+		if _, err := h.Join(newPeer(), hub.JoinOptions{}); !errors.Is(err, hub.ErrClosed) {
 			t.Errorf("join: %v, want ErrClosed", err)
 		}
 		if err := h.Drain(t.Context(), time.Second); err != nil {

@@ -78,8 +78,5 @@ func (w *Wheel) Fire(now time.Duration) (fired []int) {
 // Wait is wheel.wait.
 func (w *Wheel) Wait(now time.Duration) (time.Duration, bool) { return w.w.wait(now) }
 
-// LatencyBucket and LatencyBound are the histogram's.
-var (
-	LatencyBucket = latencyBucket
-	LatencyBound  = latencyBound
-)
+// Bucket is the index of the histogram bucket of a value.
+var Bucket = bucket

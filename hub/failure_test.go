@@ -44,12 +44,12 @@ func TestFailuresStayWithTheirClient(t *testing.T) {
 // stallPanic panics when it is looked at.
 type stallPanic struct{ *peer }
 
-func (stallPanic) Stalled() time.Duration { panic("stalled") }
+func (stallPanic) Backlog() (int, time.Duration) { panic("stalled") }
 
 func TestPanicInStalledStaysWithItsClient(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
 		bad := newPeer()
-		if _, err := h.Join(stallPanic{bad}, nil); err != nil {
+		if _, err := h.Join(stallPanic{bad}, hub.JoinOptions{Joined: bad.joined}); err != nil {
 			t.Fatal(err)
 		}
 		good := join(t, h, newPeer())
@@ -67,15 +67,11 @@ func TestPanicInStalledStaysWithItsClient(t *testing.T) {
 	})
 }
 
-// earlyCloser closes its client before the hub has it.
-type earlyCloser struct{ *peer }
-
-func (e earlyCloser) Joined(c *hub.Client) { c.Close(1008, "revoked") }
-
 func TestClosedBeforeJoined(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, _ *feed) {
 		p := newPeer()
-		c, err := h.Join(earlyCloser{p}, []byte(`{"type":"welcome"}`))
+		c, err := h.Join(p, hub.JoinOptions{Welcome: []byte(`{"type":"welcome"}`),
+			Joined: func(c *hub.Client) { c.Close(1008, "revoked") }}) // before the hub has it
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -161,7 +161,8 @@ func startStop(t failer, cfg hub.Config) (h *hub.Hub, stop func()) {
 
 func join(t failer, h *hub.Hub, p *peer) *peer {
 	t.Helper()
-	if _, err := h.Join(p, []byte(`{"type":"welcome"}`)); err != nil { // sets p.client
+	o := hub.JoinOptions{Welcome: []byte(`{"type":"welcome"}`), Joined: p.joined, Packed: p.packed}
+	if _, err := h.Join(p, o); err != nil {
 		t.Fatalf("join: %v", err)
 	}
 	return p

@@ -40,6 +40,9 @@ var ErrClosed = errors.New("hub: closed")
 type Framing interface {
 	// AppendMessage appends payload, framed as one text message, to dst.
 	AppendMessage(dst, payload []byte) []byte
+	// AppendPacked is AppendMessage for clients that take compressed messages. It
+	// may be called by several goroutines.
+	AppendPacked(dst, payload []byte) []byte
 	// Ping is a frame that the other side answers, so that a vanished peer is noticed.
 	Ping() []byte
 }
@@ -52,9 +55,9 @@ type Conn interface {
 	// until the connection has called Client.Ready. An error means that the
 	// connection is lost.
 	Write(frames []byte) (ready bool, err error)
-	// Stalled returns for how long nothing could be written although something
-	// waits; 0 when nothing waits.
-	Stalled() time.Duration
+	// Backlog returns how many bytes wait to be written and for how long nothing
+	// of them could be; 0 when nothing waits.
+	Backlog() (bytes int, stalled time.Duration)
 	// Close begins to close with a WebSocket close code; data still waiting is
 	// given a short time to go out first.
 	Close(code int, reason string)
@@ -173,10 +176,16 @@ func (h *Hub) Degraded(degraded bool) {
 	}
 }
 
-// Join adds a connection; welcome is the first message it gets. Where conn has a
-// method Joined(*Client), it is called before the first Write. The caller must
-// call Leave when the connection has ended, whoever ended it.
-func (h *Hub) Join(conn Conn, welcome []byte) (*Client, error) {
+// JoinOptions of one client.
+type JoinOptions struct {
+	Welcome []byte        // the first message it gets
+	Packed  bool          // it takes messages framed by AppendPacked
+	Joined  func(*Client) // told before the first Write; may be nil
+}
+
+// Join adds a connection. The caller must call Leave when the connection has
+// ended, whoever ended it.
+func (h *Hub) Join(conn Conn, o JoinOptions) (*Client, error) {
 	select {
 	case <-h.done:
 		return nil, ErrClosed
@@ -191,12 +200,12 @@ func (h *Hub) Join(conn Conn, welcome []byte) (*Client, error) {
 			s = other
 		}
 	}
-	c := newClient(s, conn)
-	if j, ok := conn.(interface{ Joined(*Client) }); ok {
-		j.Joined(c)
+	c := newClient(s, conn, o.Packed)
+	if o.Joined != nil {
+		o.Joined(c)
 	}
 	s.size.Add(1)
-	s.do(func() { s.join(c, welcome) })
+	s.do(func() { s.join(c, o.Welcome) })
 	return c, nil
 }
 

@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -245,11 +246,41 @@ func expect(t *testing.T, reg *prometheus.Registry, name, value string) string {
 	return ""
 }
 
-func TestLatencyBuckets(t *testing.T) {
-	for v := uint64(0); v < 1<<22; v = v + 1 + v/7 {
-		i := hub.LatencyBucket(v)
-		if us := float64(v) / 1e6; us > hub.LatencyBound(i)+1e-12 || i > 0 && us <= hub.LatencyBound(i-1)+1e-12 {
-			t.Fatalf("%d µs is in bucket %d of (%g, %g] s", v, i, hub.LatencyBound(max(0, i-1)), hub.LatencyBound(i))
+// Bounds of a native histogram's buckets by the Prometheus data model: bucket i
+// of schema 2 holds the values in (2^((i-1)/4), 2^(i/4)].
+func TestDistributionBuckets(t *testing.T) {
+	for v := 1e-6; v < 1e6; v *= 1.013 {
+		i := float64(hub.Bucket(v))
+		if low, high := math.Exp2((i-1)/4), math.Exp2(i/4); v > high*(1+1e-12) && i < 80 || v <= low*(1-1e-12) && i > -80 {
+			t.Fatalf("%g is in bucket %g of (%g, %g]", v, i, low, high)
 		}
 	}
+}
+
+// Clients that take compressed messages get the same quotes as the others beside
+// them: single ones, joined ones, and what is too short to pay.
+func TestPackedClients(t *testing.T) {
+	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
+		var peers []*peer
+		for i := range 4 {
+			p := newPeer()
+			p.packed = i%2 == 0
+			peers = append(peers, join(t, h, p))
+			f.subscribe(p, 0, "*")
+		}
+		for round := range 20 {
+			for _, symbol := range []string{"EUR/USD", "GBP/USD", "USD/JPY"}[:1+round%3] {
+				f.publish(symbol, 1)
+			}
+			synctest.Wait()
+		}
+		for _, p := range peers {
+			f.settled(t, p)
+			p.mu.Lock()
+			if (p.inflated >= 10) != p.packed {
+				t.Errorf("packed %v: %d compressed messages", p.packed, p.inflated)
+			}
+			p.mu.Unlock()
+		}
+	})
 }

@@ -1,10 +1,13 @@
 package hub
 
 import (
-	"math/bits"
+	"math"
+	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 )
 
 // A counter is counted by its shard alone and read by others as of the last sweep.
@@ -15,15 +18,17 @@ type counter struct {
 
 // shardStats are merged over the shards when Prometheus asks.
 type shardStats struct {
+	// Counted by the shard without atomics, shown at each sweep.
 	writes, quotes, bytes, conflated counter
-	latency                          latency
+	latency, fanOut, joined          distribution
 
 	replaced      atomic.Uint64 // conflated before the shard took them
 	relayDropped  atomic.Uint64
-	stuck         atomic.Uint64
 	panics        atomic.Uint64
-	joined        atomic.Uint64
+	arrived       atomic.Uint64
 	subscriptions atomic.Int64
+	waiting       atomic.Int64
+	stuck         atomic.Int64
 	ended         [endPanic + 1]atomic.Uint64
 }
 
@@ -31,72 +36,138 @@ func (s *shardStats) publish() {
 	for _, c := range []*counter{&s.writes, &s.quotes, &s.bytes, &s.conflated} {
 		c.shown.Store(c.n)
 	}
-	s.latency.publish()
-}
-
-// latency counts durations in µs by power of two, with four steps within each.
-type latency struct {
-	count [latencyBuckets]uint64
-	sum   uint64
-	shown [latencyBuckets]atomic.Uint64
-	total atomic.Uint64
-}
-
-const latencyBuckets = 26 * 4 // up to 2^26 µs, about a minute
-
-func (l *latency) observe(us int64) {
-	v := uint64(max(us, 0))
-	l.sum += v
-	l.count[latencyBucket(v)]++
-}
-
-// latencyBucket is 4·log2(v) in whole steps.
-func latencyBucket(v uint64) int {
-	if v < 4 {
-		return int(v)
+	for _, d := range []*distribution{&s.latency, &s.fanOut, &s.joined} {
+		d.publish()
 	}
-	n := bits.Len64(v) - 1
-	step := int(v>>(n-2)) & 3
-	return min(4*(n-1)+step, latencyBuckets-1)
 }
 
-// latencyBound is the largest value of a bucket, in seconds.
-func latencyBound(i int) float64 {
-	if i < 4 {
-		return float64(i) / 1e6
-	}
-	n := i/4 + 1
-	return float64(uint64(4+i%4+1)<<(n-2)-1) / 1e6
+// A distribution counts values in the buckets of a native histogram of schema 2:
+// four to each power of two. Counting costs some nanoseconds and no atomics.
+type distribution struct {
+	count [lastBucket - firstBucket + 1]uint64
+	zero  uint64 // values of 0 and below
+	sum   float64
+
+	shown     [lastBucket - firstBucket + 1]atomic.Uint64
+	shownZero atomic.Uint64
+	shownSum  atomic.Uint64 // bits
 }
 
-func (l *latency) publish() {
-	for i := range l.count {
-		l.shown[i].Store(l.count[i])
+const (
+	schema      = 2
+	firstBucket = -80 // 2^-20, about a microsecond
+	lastBucket  = 80  // 2^20
+)
+
+// steps are the lower bounds of the buckets within a power of two, as math.Frexp
+// gives the fraction.
+var steps = [4]float64{0.5, 0.5946035575013605, 0.7071067811865475, 0.8408964152537144}
+
+func (d *distribution) observe(v float64) {
+	if v <= 0 {
+		d.zero++
+		return
 	}
-	l.total.Store(l.sum)
+	d.sum += v
+	d.count[bucket(v)-firstBucket]++
+}
+
+// bucket is the index of the bucket (2^((i-1)/4), 2^(i/4)] that holds v.
+func bucket(v float64) int {
+	fraction, exponent := math.Frexp(v)
+	i := 4 * (exponent - 1)
+	for _, s := range steps {
+		if fraction > s {
+			i++
+		}
+	}
+	return min(max(i, firstBucket), lastBucket)
+}
+
+func (d *distribution) publish() {
+	for i := range d.count {
+		if n := d.count[i]; n != 0 {
+			d.shown[i].Store(n)
+		}
+	}
+	d.shownZero.Store(d.zero)
+	d.shownSum.Store(math.Float64bits(d.sum))
+}
+
+// A merged distribution is a prometheus.Metric with native and classic buckets.
+type merged struct {
+	prometheus.Metric
+	classic map[float64]uint64
+}
+
+// Write implements prometheus.Metric.
+func (m merged) Write(out *dto.Metric) error {
+	if err := m.Metric.Write(out); err != nil {
+		return err
+	}
+	for bound, n := range m.classic {
+		out.Histogram.Bucket = append(out.Histogram.Bucket, &dto.Bucket{UpperBound: &bound, CumulativeCount: &n})
+	}
+	slices.SortFunc(out.Histogram.Bucket, func(a, b *dto.Bucket) int { return int(math.Copysign(1, a.GetUpperBound()-b.GetUpperBound())) })
+	return nil
+}
+
+// merge adds up one distribution of all shards. Classic buckets, of which there
+// is one for each power of two between from and to, serve scrapers without native ones.
+func (m *metrics) merge(name string, of func(*shardStats) *distribution, from, to int) prometheus.Metric {
+	native, classic := make(map[int]int64), make(map[float64]uint64)
+	var zero, count uint64
+	var sum float64
+	for _, s := range m.hub.shards {
+		d := of(&s.stats)
+		z := d.shownZero.Load()
+		zero, count = zero+z, count+z
+		sum += math.Float64frombits(d.shownSum.Load())
+		for i := range d.shown {
+			if n := d.shown[i].Load(); n > 0 {
+				native[i+firstBucket] += int64(n)
+				count += n
+			}
+		}
+	}
+	for exponent := from; exponent <= to; exponent++ {
+		n := zero
+		for i, v := range native {
+			if i <= 4*exponent {
+				n += uint64(v)
+			}
+		}
+		classic[math.Ldexp(1, exponent)] = n
+	}
+	return merged{prometheus.MustNewConstNativeHistogram(m.descs[name], count, sum, native, nil, zero, schema, 0, m.created), classic}
 }
 
 type metrics struct {
 	published prometheus.Counter
 	hub       *Hub
+	created   time.Time
 	descs     map[string]*prometheus.Desc
 }
 
 func newMetrics(h *Hub, reg prometheus.Registerer) *metrics {
-	m := &metrics{hub: h, descs: make(map[string]*prometheus.Desc)}
+	m := &metrics{hub: h, created: time.Now(), descs: make(map[string]*prometheus.Desc)}
 	m.published = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "fx_hub_published_total", Help: "Quotes handed to the hub. Flat while producers publish: the feed is broken."})
 	for name, help := range map[string]string{
 		"fx_hub_clients":             "Connected clients.",
 		"fx_hub_subscriptions":       "Subscriptions of clients to single symbols, wildcards expanded.",
+		"fx_hub_stuck_clients":       "Clients whose connection has taken nothing for a second although something waits.",
+		"fx_hub_pending_bytes":       "Bytes that wait for connections that are full. Growing: many slow clients.",
 		"fx_hub_delivered_total":     "Quotes written to clients.",
-		"fx_hub_writes_total":        "Writes to clients; delivered divided by this is the quotes joined per write.",
+		"fx_hub_writes_total":        "Writes to clients.",
 		"fx_hub_written_bytes_total": "Bytes written to clients.",
 		"fx_hub_conflated_total":     "Quotes replaced by a newer one before a client took them. Growing fast: clients are slow or the node is overloaded.",
 		"fx_hub_relay_dropped_total": "Relayed messages dropped because a client or the node was behind.",
 		"fx_hub_panics_total":        "Clients ended because their connection's code panicked. Not 0: a bug.",
 		"fx_hub_joined_total":        "Clients that have connected.",
 		"fx_hub_latency_seconds":     "From acceptance in Redis to the write, per delivered quote; the two clocks differ by their skew. High upper quantiles: the node is overloaded.",
+		"fx_hub_fan_out_clients":     "Subscribers of a quote, per shard.",
+		"fx_hub_quotes_per_write":    "Quotes joined into one write. Growing: bursts, or a node near its limit.",
 	} {
 		m.descs[name] = prometheus.NewDesc(name, help, nil, nil)
 	}
@@ -117,49 +188,35 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector: it merges the shards.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
-	var writes, quotes, bytes, conflated, dropped, panics, joined, count, sum uint64
-	var subscriptions int64
-	ended := [endPanic + 1]uint64{}
-	buckets := make(map[float64]uint64, latencyBuckets)
-	var byBucket [latencyBuckets]uint64
+	counters := make(map[string]uint64)
+	gauges := map[string]int64{"fx_hub_clients": int64(m.hub.Clients())}
+	var ended [endPanic + 1]uint64
 	for _, s := range m.hub.shards {
 		st := &s.stats
-		writes += st.writes.shown.Load()
-		quotes += st.quotes.shown.Load()
-		bytes += st.bytes.shown.Load()
-		conflated += st.conflated.shown.Load() + st.replaced.Load()
-		dropped += st.relayDropped.Load()
-		panics += st.panics.Load()
-		joined += st.joined.Load()
-		subscriptions += st.subscriptions.Load()
+		counters["fx_hub_writes_total"] += st.writes.shown.Load()
+		counters["fx_hub_delivered_total"] += st.quotes.shown.Load()
+		counters["fx_hub_written_bytes_total"] += st.bytes.shown.Load()
+		counters["fx_hub_conflated_total"] += st.conflated.shown.Load() + st.replaced.Load()
+		counters["fx_hub_relay_dropped_total"] += st.relayDropped.Load()
+		counters["fx_hub_panics_total"] += st.panics.Load()
+		counters["fx_hub_joined_total"] += st.arrived.Load()
+		gauges["fx_hub_subscriptions"] += st.subscriptions.Load()
+		gauges["fx_hub_stuck_clients"] += st.stuck.Load()
+		gauges["fx_hub_pending_bytes"] += st.waiting.Load()
 		for i := range ended {
 			ended[i] += st.ended[i].Load()
 		}
-		for i := range byBucket {
-			byBucket[i] += st.latency.shown[i].Load()
-		}
-		sum += st.latency.total.Load()
 	}
-	for i, n := range byBucket {
-		count += n
-		if i%4 == 3 { // one bucket per power of two is enough outside
-			buckets[latencyBound(i)] = count
-		}
-	}
-	counter := func(name string, v uint64) {
+	for name, v := range counters {
 		ch <- prometheus.MustNewConstMetric(m.descs[name], prometheus.CounterValue, float64(v))
 	}
-	counter("fx_hub_writes_total", writes)
-	counter("fx_hub_delivered_total", quotes)
-	counter("fx_hub_written_bytes_total", bytes)
-	counter("fx_hub_conflated_total", conflated)
-	counter("fx_hub_relay_dropped_total", dropped)
-	counter("fx_hub_panics_total", panics)
-	counter("fx_hub_joined_total", joined)
-	ch <- prometheus.MustNewConstMetric(m.descs["fx_hub_clients"], prometheus.GaugeValue, float64(m.hub.Clients()))
-	ch <- prometheus.MustNewConstMetric(m.descs["fx_hub_subscriptions"], prometheus.GaugeValue, float64(subscriptions))
+	for name, v := range gauges {
+		ch <- prometheus.MustNewConstMetric(m.descs[name], prometheus.GaugeValue, float64(v))
+	}
 	for i, reason := range []string{"closed", "lost", "stalled", "silent", "panic"} {
 		ch <- prometheus.MustNewConstMetric(m.descs["fx_hub_ended_total"], prometheus.CounterValue, float64(ended[i]), reason)
 	}
-	ch <- prometheus.MustNewConstHistogram(m.descs["fx_hub_latency_seconds"], count, float64(sum)/1e6, buckets)
+	ch <- m.merge("fx_hub_latency_seconds", func(s *shardStats) *distribution { return &s.latency }, -17, 6)
+	ch <- m.merge("fx_hub_fan_out_clients", func(s *shardStats) *distribution { return &s.fanOut }, 0, 17)
+	ch <- m.merge("fx_hub_quotes_per_write", func(s *shardStats) *distribution { return &s.joined }, 0, 8)
 }

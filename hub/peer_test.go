@@ -2,10 +2,12 @@ package hub_test
 
 import (
 	"bytes"
+	"compress/flate"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -20,6 +22,15 @@ type lengths struct{}
 
 func (lengths) AppendMessage(dst, payload []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(dst, uint32(len(payload))), payload...)
+}
+
+// AppendPacked marks a compressed frame by the top bit and really compresses.
+func (lengths) AppendPacked(dst, payload []byte) []byte {
+	var packed bytes.Buffer
+	w, _ := flate.NewWriter(&packed, flate.BestSpeed)
+	_, _ = w.Write(payload)
+	_ = w.Close()
+	return append(binary.BigEndian.AppendUint32(dst, uint32(packed.Len())|1<<31), packed.Bytes()...)
 }
 
 func (lengths) Ping() []byte { return make([]byte, 4) }
@@ -108,7 +119,10 @@ var errLost = errors.New("connection reset")
 // and notes every breach of the protocol.
 type peer struct {
 	client *hub.Client
-	asked  wants // as the test has asked
+	packed bool // takes compressed messages
+
+	inflated int   // compressed messages; guarded by mu
+	asked    wants // as the test has asked
 
 	mu       sync.Mutex // guards what follows
 	log      []message
@@ -142,7 +156,7 @@ func (p *peer) fault(format string, args ...any) {
 	}
 }
 
-func (p *peer) Joined(c *hub.Client) { p.client = c }
+func (p *peer) joined(c *hub.Client) { p.client = c }
 
 func (p *peer) Write(frames []byte) (bool, error) {
 	if p.onWrite != nil {
@@ -164,10 +178,22 @@ func (p *peer) Write(frames []byte) (bool, error) {
 	}
 	for len(frames) > 0 {
 		n := binary.BigEndian.Uint32(frames)
-		if n == 0 {
+		compressed := n>>31 == 1
+		n &^= 1 << 31
+		switch body := slices.Clone(frames[4 : 4+n]); {
+		case n == 0:
 			p.pings++
-		} else {
-			p.take(slices.Clone(frames[4 : 4+n]))
+		case compressed && !p.packed:
+			p.fault("compressed without having asked")
+		case compressed:
+			message, err := io.ReadAll(flate.NewReader(bytes.NewReader(body)))
+			if err != nil {
+				p.fault("inflate: %v", err)
+			}
+			p.inflated++
+			p.take(message)
+		default:
+			p.take(body)
 		}
 		frames = frames[4+n:]
 	}
@@ -177,13 +203,13 @@ func (p *peer) Write(frames []byte) (bool, error) {
 	return !p.blocked, nil
 }
 
-func (p *peer) Stalled() time.Duration {
+func (p *peer) Backlog() (int, time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.owes {
-		return 0
+		return 0, 0
 	}
-	return time.Since(p.owesFrom)
+	return 1, time.Since(p.owesFrom)
 }
 
 func (p *peer) Close(code int, reason string) {

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"context"
 	"runtime"
 	"slices"
@@ -15,8 +16,12 @@ const (
 	serveSlice = 32
 	// batchQuotes bounds one write; what is left goes next time.
 	batchQuotes = 200
+	// packFrom is the least size at which compressing a joined message pays.
+	packFrom = 200
 	// replyBytes is how much may wait for a client before its next command does.
 	replyBytes = 32 << 10
+	// stuckAfter is when a client that takes nothing is counted as stuck.
+	stuckAfter = time.Second
 	// relayQueue is how many relayed messages may wait for a client.
 	relayQueue = 64
 	// relayTasks is how many relayed messages may wait for a shard.
@@ -42,6 +47,8 @@ type shard struct {
 	wheel    wheel
 	degraded bool
 	swept    time.Duration
+	waiting  int     // bytes that wait in connections, as of this sweep
+	stuck    int     // clients that take nothing, as of this sweep
 	changed  []*part // what collect works on
 	tasks    []func()
 	ready    []*Client
@@ -49,6 +56,9 @@ type shard struct {
 	heart    []byte    // heartbeat message of the last sweep
 	payload  []byte    // a message being built
 	out      []byte    // frames being built
+	packed   bool      // the client being served takes compressed messages
+	unpacked []byte    // the last message that was compressed
+	frame    []byte    // the frame it gave
 	stats    shardStats
 }
 
@@ -234,6 +244,7 @@ func (s *shard) take(p *part, now time.Duration) {
 	if t == nil {
 		return
 	}
+	s.stats.fanOut.observe(float64(len(p.subs)))
 	p.turn++
 	turn := p.turn % max(1, len(p.subs))
 	for _, sub := range p.subs[turn:] {
@@ -328,6 +339,7 @@ func (s *shard) serve(c *Client) {
 	}
 	defer s.caught(c)
 	s.wall = time.Now()
+	s.packed = c.packed
 	frames, quotes := s.fill(c)
 	if len(frames) == 0 { // all was removed or is not due yet
 		if c.hasPending() {
@@ -341,6 +353,9 @@ func (s *shard) serve(c *Client) {
 	s.stats.writes.n++
 	s.stats.quotes.n += uint64(quotes)
 	s.stats.bytes.n += uint64(len(frames))
+	if quotes > 0 {
+		s.stats.joined.observe(float64(quotes))
+	}
 	if err != nil {
 		s.end(c, endLost)
 		return
@@ -370,12 +385,19 @@ func (s *shard) fill(c *Client) (frames []byte, quotes int) {
 			c.pending = c.pending[:0]
 			s.sent(sub, t)
 			sub.seq = t.seq
+			if c.packed {
+				return t.packedFrame(s.hub.cfg.Framing), 1
+			}
 			return t.frame, 1
 		}
 	}
 	s.out = s.out[:0]
 	s.fillMessages(c)
 	quotes = s.fillQuotes(c)
+	if len(c.farewell) > 0 {
+		s.append(c.farewell)
+		c.farewell = nil
+	}
 	return s.out, quotes
 }
 
@@ -385,7 +407,7 @@ func (s *shard) sent(sub *subscription, t *tick) {
 	if sub.interval > 0 {
 		sub.due = s.wall.Sub(s.hub.start) + sub.interval
 	}
-	s.stats.latency.observe(s.wall.UnixMicro() - t.at)
+	s.stats.latency.observe(float64(s.wall.UnixMicro()-t.at) / 1e6)
 }
 
 // fillMessages appends what is not a quote: replies, the link's status, relayed
@@ -395,11 +417,8 @@ func (s *shard) fillMessages(c *Client) {
 		s.append(reply)
 		c.replies[i] = nil
 	}
-	c.replies, c.replied = c.replies[:0], 0
-	select {
-	case c.room <- struct{}{}:
-	default:
-	}
+	c.replies = c.replies[:0]
+	c.release()
 	if c.tellLink {
 		c.tellLink = false
 		s.append(appendLink(s.payload[:0], s.degraded))
@@ -482,10 +501,21 @@ func (s *shard) joinQuotes(batch []*subscription, head string, snapshot bool) (q
 	return quotes
 }
 
-// append frames one message; it may be built in s.payload.
+// append frames one message for the client being served; it may be built in
+// s.payload. Clients that are in step get the same joined messages, so the last
+// one that was compressed is kept.
 func (s *shard) append(message []byte) {
 	s.payload = s.payload[:0]
-	s.out = s.hub.cfg.Framing.AppendMessage(s.out, message)
+	f := s.hub.cfg.Framing
+	if !s.packed || len(message) < packFrom {
+		s.out = f.AppendMessage(s.out, message)
+		return
+	}
+	if !bytes.Equal(message, s.unpacked) {
+		s.unpacked = append(s.unpacked[:0], message...)
+		s.frame = f.AppendPacked(s.frame[:0], message)
+	}
+	s.out = append(s.out, s.frame...)
 }
 
 // sweep looks at every client now and then: heartbeat, ping, stall.
@@ -496,17 +526,24 @@ func (s *shard) sweep(now time.Duration) {
 	s.swept = now
 	s.stats.publish()
 	s.heart = appendHeartbeat(s.heart[:0], time.Now())
+	s.waiting, s.stuck = 0, 0
 	for _, c := range slices.Clone(s.clients) {
 		s.inspect(c, now)
 	}
+	s.stats.waiting.Store(int64(s.waiting))
+	s.stats.stuck.Store(int64(s.stuck))
 }
 
 func (s *shard) inspect(c *Client, now time.Duration) {
 	defer s.caught(c)
 	cfg := &s.hub.cfg
+	waiting, stalled := c.conn.Backlog()
+	s.waiting += waiting
+	if stalled > stuckAfter {
+		s.stuck++
+	}
 	switch {
-	case c.conn.Stalled() > cfg.WriteTimeout:
-		s.stats.stuck.Add(1)
+	case stalled > cfg.WriteTimeout:
 		s.end(c, endStalled)
 	case now-time.Duration(c.heard.Load()) > 3*cfg.Ping:
 		s.end(c, endSilent)

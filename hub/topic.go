@@ -13,6 +13,19 @@ type tick struct {
 	at    int64  // acceptance, Unix µs
 	body  []byte // the quote's JSON object without the closing brace
 	frame []byte // a whole update message with just this quote
+
+	packed atomic.Pointer[[]byte] // frame compressed, made when the first client wants it
+}
+
+// packedFrame is frame for clients that take compressed messages.
+func (t *tick) packedFrame(f Framing) []byte {
+	if p := t.packed.Load(); p != nil {
+		return *p
+	}
+	message := append(append(append([]byte(updateHead), t.body...), '}'), tail...)
+	p := f.AppendPacked(nil, message)
+	t.packed.Store(&p) // two shards may both make it: the same bytes
+	return p
 }
 
 func newTick(f Framing, epoch string, seq uint64, body []byte, at int64) *tick {

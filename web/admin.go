@@ -112,15 +112,18 @@ func readJSON(r *http.Request, into any) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		if typ, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-			return badRequest("%s: got a JSON %s, want %s", typ.Field, kindName(typ.Value), typ.Type)
+		if p, ok := errors.AsType[*problem](err); ok { // of a field's own UnmarshalJSON
+			return p
+		}
+		if typ, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && typ.Field != "" {
+			return badRequest("%s: a JSON %s is not what belongs here", typ.Field, kindName(typ.Value))
 		}
 		if name, ok := unknownField(err); ok {
 			return badRequest("unknown field %s", name)
 		}
 		return badRequest("the body is not one JSON object")
 	}
-	if d.More() {
+	if _, err := d.Token(); err != io.EOF {
 		return badRequest("the body has more than one JSON object")
 	}
 	return nil

@@ -49,6 +49,9 @@ func (e *commandError) Error() string { return e.code + ": " + e.message }
 
 const maxCommandID = 64
 
+// modes of delivery there are; a role may have fewer.
+var modes = []string{session.ModeLatest}
+
 // parseCommand reads one message. The id is returned even with an error, where
 // it could be read.
 func parseCommand(data []byte) (command, *commandError) {
@@ -160,7 +163,7 @@ type subscriptions struct {
 }
 
 // subscribe decides each name of a command: what is granted and what is refused.
-func (s *subscriptions) subscribe(c command, grants session.Grants, relayed []string) (symbols, channels []string, failed []refusal) {
+func (s *subscriptions) subscribe(c command, grants *session.Grants, relayed []string) (symbols, channels []string, failed []refusal) {
 	failed = []refusal{}
 	for _, name := range c.Symbols {
 		pattern, err := feed.ParsePattern(name)
@@ -168,6 +171,8 @@ func (s *subscriptions) subscribe(c command, grants session.Grants, relayed []st
 		case err != nil:
 			failed = append(failed, refusal{Symbol: clipped(name), Code: codeUnknownSymbol, Message: err.Error()})
 		case slices.Contains(symbols, pattern):
+		case !grants.AllowsMode(c.Mode):
+			failed = append(failed, refusal{Symbol: pattern, Code: codeNotEntitled, Message: fmt.Sprintf("the session's role does not include mode %q", c.Mode)})
 		case !grants.Allows(pattern):
 			failed = append(failed, refusal{Symbol: pattern, Code: codeNotEntitled, Message: "the session's role does not include this symbol"})
 		case !slices.Contains(s.symbols, pattern) && len(s.symbols) >= grants.MaxSymbols:

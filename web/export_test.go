@@ -47,4 +47,7 @@ func (u *Upgraded) OnReady(f func()) { u.socket.ready = f }
 func (u *Upgraded) Offer(frames []byte) (ready bool, err error) { return u.socket.offer(frames) }
 
 // Stalled is what the hub asks.
-func (u *Upgraded) Stalled() time.Duration { return u.socket.stalled() }
+func (u *Upgraded) Stalled() time.Duration {
+	_, stalled := u.socket.backlog()
+	return stalled
+}

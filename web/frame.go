@@ -1,6 +1,11 @@
 package web
 
-import "encoding/binary"
+import (
+	"bytes"
+	"compress/flate"
+	"encoding/binary"
+	"sync"
+)
 
 // Opcodes of RFC 6455 section 5.2.
 const (
@@ -8,6 +13,7 @@ const (
 	opcodeClose = 0x8
 	opcodePing  = 0x9
 	finalFrame  = 0x80
+	compressed  = 0x40 // RSV1, RFC 7692 section 6
 )
 
 // Frames implements hub.Framing for WebSocket text messages: one unfragmented,
@@ -16,7 +22,11 @@ type Frames struct{}
 
 // AppendMessage implements hub.Framing.
 func (Frames) AppendMessage(dst, payload []byte) []byte {
-	dst = append(dst, finalFrame|opcodeText)
+	return appendFrame(dst, finalFrame|opcodeText, payload)
+}
+
+func appendFrame(dst []byte, head byte, payload []byte) []byte {
+	dst = append(dst, head)
 	switch n := len(payload); {
 	case n < 126:
 		dst = append(dst, byte(n))
@@ -26,6 +36,25 @@ func (Frames) AppendMessage(dst, payload []byte) []byte {
 		dst = binary.BigEndian.AppendUint64(append(dst, 127), uint64(n))
 	}
 	return append(dst, payload...)
+}
+
+// deflaters are shared by all connections: without context takeover a compressed
+// message depends on nothing that was sent before, so one serves every client.
+var deflaters = sync.Pool{New: func() any {
+	w, _ := flate.NewWriter(nil, flate.BestSpeed) // the level is a valid one
+	return w
+}}
+
+// AppendPacked implements hub.Framing by permessage-deflate (RFC 7692 section
+// 7.2.1): a flushed block without its last four bytes.
+func (Frames) AppendPacked(dst, payload []byte) []byte {
+	var b bytes.Buffer
+	w := deflaters.Get().(*flate.Writer)
+	defer deflaters.Put(w)
+	w.Reset(&b)
+	_, _ = w.Write(payload) // a buffer takes everything
+	_ = w.Flush()
+	return appendFrame(dst, finalFrame|opcodeText|compressed, b.Bytes()[:b.Len()-4])
 }
 
 // Ping implements hub.Framing.

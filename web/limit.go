@@ -41,6 +41,9 @@ func (s *Server) limitPublish(w http.ResponseWriter, r *http.Request, token Publ
 }
 
 func (s *Server) charge(w http.ResponseWriter, r *http.Request, subject string, cost int64, tiers ...limiter.Limit) error {
+	if cost == 0 || len(tiers) == 0 {
+		return nil // nothing asked, or nothing limited
+	}
 	d, err := s.cfg.Limiter.Allow(r.Context(), subject, cost, tiers...)
 	if err != nil {
 		return err

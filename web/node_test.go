@@ -130,7 +130,7 @@ func startNode(t testing.TB, change func(*nodeConfig)) *testNode {
 	}
 	wc := web.Config{
 		Hub: n.hub, Sessions: n.sessions, Limiter: limits, Board: n.board, Publisher: n.publisher, Rejected: rejected,
-		Ready:      n.ready,
+		Ready: n.ready, History: feed.NewHistory(n.rdb, keys),
 		CookieName: "session_id", GuestSessions: !cfg.noGuests, SecureCookies: cfg.tls,
 		AllowedOrigins: cfg.origins, TrustedProxies: cfg.proxies, FeedBase: "EUR",
 		PublishTier: limiter.Limit{Name: "publish", Max: cfg.publishPerSecond, Window: time.Second},

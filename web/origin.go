@@ -9,7 +9,8 @@ import (
 )
 
 // originAllowed decides by the Origin header: a request without one is not a
-// browser's; the same origin and ALLOWED_ORIGINS may.
+// browser's; the same origin and ALLOWED_ORIGINS may. A page that came without
+// TLS is another origin than a server with it.
 func (s *Server) originAllowed(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
@@ -19,7 +20,10 @@ func (s *Server) originAllowed(r *http.Request) bool {
 	if err != nil || u.Host == "" {
 		return false // "null" too
 	}
-	return strings.EqualFold(u.Host, r.Host) || s.originListed(u)
+	if strings.EqualFold(u.Host, r.Host) && (u.Scheme == "https" || !s.isSecure(r)) {
+		return true
+	}
+	return s.originListed(u)
 }
 
 func (s *Server) originListed(u *url.URL) bool {

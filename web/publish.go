@@ -1,10 +1,12 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/fxcast/fxcast/feed"
 )
@@ -73,6 +75,7 @@ func (s *Server) postQuotes(w http.ResponseWriter, r *http.Request) error {
 		}
 		answer.Accepted++
 	}
+	slices.SortFunc(answer.Rejected, func(a, b publishRejection) int { return cmp.Compare(a.Index, b.Index) })
 	return writeJSON(w, http.StatusOK, answer)
 }
 

@@ -120,6 +120,7 @@ func (s *Server) mux(routes []route) *http.ServeMux {
 	if _, ok := methods["/"]; !ok {
 		mux.Handle("/", s.answer(notFound))
 	}
+	mux.Handle("/api", s.answer(notFound)) // instead of a redirect
 	mux.Handle("/api/", s.answer(notFound))
 	return mux
 }

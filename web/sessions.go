@@ -167,7 +167,8 @@ func (s *Server) postSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	sess, token, err := s.cfg.Sessions.Renew(r.Context(), old.ID, session.Change{})
+	// Its maker may have been another program; from here on it is this client's.
+	sess, token, err := s.cfg.Sessions.Renew(r.Context(), old.ID, session.Change{Address: s.address(r), Agent: r.UserAgent()})
 	if err != nil {
 		return err
 	}
@@ -203,9 +204,24 @@ func (s *Server) cookie() session.CookieConfig {
 	return session.CookieConfig{Name: s.cfg.CookieName, Secure: s.isSecure}
 }
 
-// grantsFor is what a session may ask for: its role's grants. A role that is not
-// in the table may connect and gets no symbols.
-func (s *Server) grantsFor(sess session.Session) session.Grants {
-	g, _ := s.cfg.Roles.For(sess.Role)
-	return g
+// grantsFor is what a session may ask for: its role's grants, shared by all of the
+// role. A role that is not in the table may connect within the limits of guests,
+// and gets nothing.
+func (s *Server) grantsFor(sess session.Session) *session.Grants {
+	if g, ok := s.grants[sess.Role]; ok {
+		return g
+	}
+	return s.noGrants
+}
+
+// prepareGrants fills the table that grantsFor looks into.
+func (s *Server) prepareGrants(roles session.Roles) {
+	s.grants = make(map[string]*session.Grants)
+	for _, name := range roles.Names() {
+		g, _ := roles.For(name)
+		s.grants[name] = &g
+	}
+	none, _ := roles.For(guestRole)
+	none.Symbols, none.Channels, none.Modes, none.MaxSymbols = nil, nil, nil, 0
+	s.noGrants = &none
 }

@@ -35,7 +35,7 @@ const (
 	sendBuffer = 32 << 10
 	// unsentLow makes the kernel refuse data while this much is not even sent, so
 	// that conflation, not the kernel's queue, decides what a slow client gets.
-	unsentLow = 16 << 10
+	unsentLow = 4 << 10
 	// controlWaiting is how much of control frames may wait behind a full connection.
 	controlWaiting = 1 << 10
 	closingTime    = 5 * time.Second // from our close frame to the peer's
@@ -65,6 +65,11 @@ type socket struct {
 
 func newSocket(c net.Conn, spawn func(func())) *socket {
 	s := &socket{Conn: c, spawn: spawn}
+	if wrapped, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
+		if tcp, ok := wrapped.NetConn().(*net.TCPConn); ok {
+			_ = tcp.SetWriteBuffer(sendBuffer)
+		}
+	}
 	if tcp, ok := c.(*net.TCPConn); ok {
 		// Failures leave the kernel's defaults, which are correct, only slower to notice.
 		_ = tcp.SetWriteBuffer(sendBuffer)
@@ -200,14 +205,14 @@ func (s *socket) offer(frames []byte) (sent bool, err error) {
 	return !s.flushing, nil // it may all be out by now
 }
 
-// stalled is for how long the rest has not got shorter.
-func (s *socket) stalled() time.Duration {
+// backlog is how many bytes wait, and for how long they have not got fewer.
+func (s *socket) backlog() (int, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.flushing {
-		return 0
+		return 0, 0
 	}
-	return time.Since(s.moved)
+	return len(s.rest), time.Since(s.moved)
 }
 
 // crowded reports whether more control frames should not be queued: too many
@@ -238,8 +243,11 @@ func (s *socket) Close() error {
 // and small buffers instead of net/http's.
 type upgrader struct {
 	http.ResponseWriter
-	spawn  func(func())
-	socket *socket // set by Hijack
+	spawn func(func())
+
+	// Set by Hijack.
+	socket     *socket
+	compressed bool // permessage-deflate was negotiated
 }
 
 // Hijack implements http.Hijacker.
@@ -251,6 +259,7 @@ func (u *upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err := c.SetDeadline(time.Time{}); err != nil && !errors.Is(err, os.ErrNoDeadline) {
 		return nil, nil, errors.Join(err, c.Close())
 	}
+	u.compressed = u.Header().Get("Sec-WebSocket-Extensions") != "" // as Accept has just answered
 	u.socket = newSocket(c, u.spawn)
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
 	reader := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(early)), u.socket), max(readBuffer, len(early)))

@@ -64,6 +64,7 @@ type Config struct {
 	Roles             session.Roles // the limits of strangers are those of the role guest
 	Channels          []string      // optional: relayed channels
 	CommandsPerSecond int
+	Compression       bool // offer permessage-deflate
 	Heartbeat         time.Duration
 
 	Registry *prometheus.Registry
@@ -77,6 +78,8 @@ type Server struct {
 	stats    *metrics
 	sockets  sync.WaitGroup // goroutines of connections that left net/http
 	draining atomic.Bool
+	grants   map[string]*session.Grants
+	noGrants *session.Grants                 // of a role that is not in the table
 	lookup   func(http.Handler) http.Handler // puts the session into the request's context
 	public   http.Handler
 	admin    http.Handler
@@ -85,6 +88,7 @@ type Server struct {
 // New returns a Server; it starts nothing.
 func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, log: cfg.Log, stats: newMetrics(cfg.Registry)}
+	s.prepareGrants(cfg.Roles)
 	s.lookup = cfg.Sessions.Middleware(session.MiddlewareConfig{Cookie: s.cookie()})
 	public, err := s.publicRoutes()
 	if err != nil {

@@ -44,25 +44,25 @@ type wsConn struct {
 	id      string
 	ws      *websocket.Conn
 	socket  *socket
-	session session.Session
-	grants  session.Grants
-	holder  string // whose connections are counted: the user, or a guest's address
+	session *session.Session
+	grants  *session.Grants // shared by all of the role
+	holder  string          // whose connections are counted: the user, or a guest's address
 	client  *hub.Client
 	since   time.Time
+	packed  bool // permessage-deflate was negotiated
 
 	// Owned by read.
 	subscribed subscriptions
 	commands   limiter.Bucket
 	pings      limiter.Bucket
-	pingsOver  int
 	bad        int // bad messages in a row
 	limited    int // rate-limited messages in a row
-	stuck      *time.Timer
 
 	endOnce sync.Once
 
 	bindMu  sync.Mutex // guards what follows; Bind and Binding.Close do not block
 	binding *session.Binding
+	current *session.Session // what binding is to: session, or what it was renewed to
 	unbound bool
 }
 
@@ -75,13 +75,14 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	r = r.WithContext(session.WithSession(r.Context(), sess))
-	c := &wsConn{server: s, id: newID(), session: sess, grants: s.grantsFor(sess), holder: s.subject(r), since: time.Now()}
+	c := &wsConn{server: s, id: newID(), session: &sess, grants: s.grantsFor(sess), holder: s.subject(r), since: time.Now()}
 	c.commands = limiter.NewBucket(float64(s.cfg.CommandsPerSecond), float64(s.cfg.CommandsPerSecond))
 	c.pings = limiter.NewBucket(float64(s.cfg.CommandsPerSecond), float64(s.cfg.CommandsPerSecond))
 	up := &upgrader{ResponseWriter: w, spawn: s.sockets.Go}
 	c.ws, err = websocket.Accept(up, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{protocol},
-		InsecureSkipVerify: true, // checkOrigin has decided
+		InsecureSkipVerify: true, // originAllowed has decided
+		CompressionMode:    s.compression(),
 		OnPingReceived:     c.pinged,
 		OnPongReceived:     func(context.Context, []byte) { c.heard() },
 	})
@@ -89,33 +90,43 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) error {
 		return handled(err) // Accept has answered
 	}
 	c.ws.SetReadLimit(maxMessageBytes)
-	c.socket = up.socket
+	c.socket, c.packed = up.socket, up.compressed
+	// Here and not in serve: what is deep would leave that goroutine a large stack
+	// for as long as the connection lasts.
+	if code, reason := c.open(); code > 0 {
+		s.sockets.Go(func() { _ = c.ws.Close(code, reason) })
+		return nil
+	}
 	s.sockets.Go(c.serve)
 	return nil
 }
 
-// serve owns the connection from the upgrade to the end.
+// open gives the connection its place: among those of its holder, in the hub, and
+// with its session. A positive code is why it has none.
+func (c *wsConn) open() (websocket.StatusCode, string) {
+	if !c.lease() {
+		return closeTooMany, "too many connections"
+	}
+	options := hub.JoinOptions{Welcome: c.welcome(), Packed: c.packed, Joined: func(client *hub.Client) {
+		c.client, c.socket.ready = client, client.Ready
+	}}
+	if _, err := c.server.cfg.Hub.Join(c, options); err != nil {
+		c.release()
+		return websocket.StatusServiceRestart, "restart"
+	}
+	c.bind()
+	return 0, ""
+}
+
+// serve reads from the connection until it ends, and takes it down.
 func (c *wsConn) serve() {
 	defer func() {
 		if v := recover(); v != nil {
-			c.server.stats.panics.Inc()
-			c.server.log.Error("connection panicked", "conn", c.id, "panic", v)
-			_ = c.socket.Conn.Close() // the library may be in no state to do it
+			c.panicked(v)
 		}
 		_ = c.ws.CloseNow()
+		c.aside(c.close)
 	}()
-	if !c.lease() {
-		_ = c.ws.Close(closeTooMany, "too many connections")
-		return
-	}
-	defer c.release()
-	if _, err := c.server.cfg.Hub.Join(c, c.welcome()); err != nil {
-		_ = c.ws.Close(websocket.StatusServiceRestart, "restart")
-		return
-	}
-	defer c.client.Leave()
-	c.bind(c.session)
-	defer c.unbind()
 	code, reason := c.read()
 	if code > 0 {
 		_ = c.ws.Close(code, reason) // reads what is left, so that the code is not lost to a reset
@@ -123,13 +134,40 @@ func (c *wsConn) serve() {
 	c.server.log.Debug("connection ended", "conn", c.id, "reason", reason, "age", time.Since(c.since).Round(time.Millisecond))
 }
 
-// Joined, Write, Stalled and Close implement hub.Conn.
+// close undoes open.
+func (c *wsConn) close() {
+	c.unbind()
+	c.client.Leave()
+	c.release()
+}
 
-func (c *wsConn) Joined(client *hub.Client) { c.client, c.socket.ready = client, client.Ready }
+// aside runs what is deep on a goroutine of its own and waits for it, so that the
+// reader's stack stays small.
+func (c *wsConn) aside(f func()) {
+	done := make(chan struct{})
+	c.server.sockets.Go(func() {
+		defer close(done)
+		defer func() {
+			if v := recover(); v != nil {
+				c.panicked(v)
+			}
+		}()
+		f()
+	})
+	<-done
+}
+
+func (c *wsConn) panicked(v any) {
+	c.server.stats.panics.Inc()
+	c.server.log.Error("connection panicked", "conn", c.id, "panic", v)
+	_ = c.socket.Conn.Close() // the library may be in no state to do it
+}
+
+// Write, Backlog and Close implement hub.Conn.
 
 func (c *wsConn) Write(frames []byte) (ready bool, err error) { return c.socket.offer(frames) }
 
-func (c *wsConn) Stalled() time.Duration { return c.socket.stalled() }
+func (c *wsConn) Backlog() (int, time.Duration) { return c.socket.backlog() }
 
 // Close starts the closing handshake, which takes at most some seconds.
 func (c *wsConn) Close(code int, reason string) {
@@ -153,13 +191,12 @@ func (c *wsConn) release() {
 	_ = c.server.cfg.Sessions.Leases.Release(ctx, c.holder, c.id) // else it runs out by itself
 }
 
-// bind ties the connection to a session, which may be renewed meanwhile.
-func (c *wsConn) bind(s session.Session) {
+// bind ties the connection to its session.
+func (c *wsConn) bind() {
 	c.bindMu.Lock()
 	defer c.bindMu.Unlock()
-	if !c.unbound {
-		c.binding = c.server.cfg.Sessions.Bind(s, c.sessionEnded)
-	}
+	c.current = c.session
+	c.binding = c.server.cfg.Sessions.Bind(*c.session, c.sessionEnded)
 }
 
 func (c *wsConn) unbind() {
@@ -169,12 +206,57 @@ func (c *wsConn) unbind() {
 	c.binding.Close()
 }
 
+// sessionEnded follows a session that was renewed for the same user in the same
+// role. Any other end of it is the connection's: what it was granted, and whose
+// connections it counts among, was decided when it was opened.
 func (c *wsConn) sessionEnded(cause session.Cause) {
-	if cause.Reason == session.Renewed && cause.Next.Role == c.session.Role {
-		c.bind(cause.Next)
+	next := cause.Next
+	if cause.Reason == session.Renewed && next.Role == c.session.Role && next.UserID == c.session.UserID {
+		c.follow(next)
 		return
 	}
-	c.client.Close(int(closeSession), "session expired or revoked")
+	c.client.Close(int(closeSession), endReason(cause.Reason))
+}
+
+func endReason(r session.Reason) string {
+	switch r {
+	case session.Expired:
+		return "session expired"
+	case session.Cutoff:
+		return "session can not be checked"
+	case session.Renewed:
+		return "session has other rights now"
+	default:
+		return "session revoked"
+	}
+}
+
+// follow goes on with the session that replaced the old one, and tells the client.
+func (c *wsConn) follow(next session.Session) {
+	c.bindMu.Lock()
+	defer c.bindMu.Unlock()
+	if c.unbound {
+		return
+	}
+	c.current = &next
+	c.binding = c.server.cfg.Sessions.Bind(next, c.sessionEnded)
+	// Send may wait for a slow client, and others wait for this goroutine. The
+	// connection's own goroutine is still there: it ends after unbind.
+	c.server.sockets.Go(func() {
+		c.bindMu.Lock()
+		current := c.current
+		c.bindMu.Unlock()
+		c.client.Send(encode(sessionMessage{"session", tellSession(current)}))
+	})
+}
+
+// compression offers permessage-deflate without context takeover, or nothing:
+// with it one compressed message could not serve all clients.
+func (s *Server) compression() websocket.CompressionMode {
+	if s.cfg.Compression {
+		return websocket.CompressionNoContextTakeover
+	}
+	return websocket.CompressionDisabled
 }
 
 // pinged decides whether a ping is answered: not when pongs pile up behind a
@@ -197,8 +279,6 @@ func (c *wsConn) heard() {
 // read carries out commands until the connection ends. A positive code is what
 // it is to be closed with.
 func (c *wsConn) read() (websocket.StatusCode, string) {
-	c.stuck = time.AfterFunc(time.Hour, func() { _ = c.ws.CloseNow() })
-	c.stuck.Stop()
 	for {
 		kind, message, err := c.next()
 		switch {
@@ -212,7 +292,10 @@ func (c *wsConn) read() (websocket.StatusCode, string) {
 			return websocket.StatusInvalidFramePayloadData, "text is not valid UTF-8"
 		}
 		c.client.Heard()
-		if code, reason := c.handle(message); code > 0 {
+		var code websocket.StatusCode
+		var reason string
+		c.aside(func() { code, reason = c.handle(message) })
+		if code > 0 {
 			return code, reason
 		}
 	}
@@ -224,9 +307,9 @@ func (c *wsConn) next() (websocket.MessageType, []byte, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	c.stuck.Reset(messageTime)
-	defer c.stuck.Stop()
+	_ = c.socket.Conn.SetReadDeadline(time.Now().Add(messageTime))
 	message, err := io.ReadAll(r)
+	_ = c.socket.Conn.SetReadDeadline(time.Time{})
 	return kind, message, err
 }
 
@@ -309,6 +392,15 @@ type (
 		MaxRate           float64 `json:"max_rate"`
 		CommandsPerSecond int     `json:"commands_per_second"`
 		MaxMessageBytes   int     `json:"max_message_bytes"`
+		// What the role is granted.
+		MaxConnections int      `json:"max_connections"`
+		Symbols        []string `json:"symbols"`
+		Channels       []string `json:"channels"`
+		Modes          []string `json:"modes"`
+	}
+	sessionMessage struct {
+		Type    string         `json:"type"`
+		Session welcomeSession `json:"session"`
 	}
 	errorMessage struct {
 		Type       string          `json:"type"`
@@ -333,11 +425,17 @@ type (
 func (c *wsConn) welcome() []byte {
 	return encode(welcomeMessage{
 		Type: "welcome", Protocol: protocol, ConnID: c.id, ServerTime: stamp(time.Now()),
-		Session: welcomeSession{ID: c.session.ID, Role: c.session.Role, ExpiresAt: stamp(c.session.ExpiresAt)},
+		Session: tellSession(c.session),
 		Limits: welcomeLimits{MaxSymbols: c.grants.MaxSymbols, MaxRate: c.grants.MaxRate,
-			CommandsPerSecond: c.server.cfg.CommandsPerSecond, MaxMessageBytes: maxMessageBytes},
+			CommandsPerSecond: c.server.cfg.CommandsPerSecond, MaxMessageBytes: maxMessageBytes,
+			MaxConnections: c.grants.MaxConnections, Symbols: names(c.grants.Symbols, nil),
+			Channels: granted(c.server.cfg.Channels, c.grants.AllowsChannel), Modes: granted(modes, c.grants.AllowsMode)},
 		Heartbeat: c.server.cfg.Heartbeat.Milliseconds(),
 	})
+}
+
+func tellSession(s *session.Session) welcomeSession {
+	return welcomeSession{ID: s.ID, Role: s.Role, ExpiresAt: stamp(s.ExpiresAt)}
 }
 
 // newID names a connection or a request in logs and to the client; not a secret.
@@ -358,3 +456,14 @@ func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.0000
 
 // names joins two lists into one that is never null in JSON.
 func names(a, b []string) []string { return append(append([]string{}, a...), b...) }
+
+// granted is what of a list is allowed; never null in JSON.
+func granted(list []string, allowed func(string) bool) []string {
+	out := []string{}
+	for _, name := range list {
+		if allowed(name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}

@@ -85,7 +85,7 @@ func BenchmarkDecide(b *testing.B) {
 		for _, contender := range contenders {
 			b.Run(fmt.Sprintf("callers=%d/conns=%d/%s", load.callers, load.connections, contender.name), func(b *testing.B) {
 				s := redistest.Start(b)
-				c := redis.NewClient(&redis.Options{Addr: s.Addr(), PoolSize: load.connections, PoolTimeout: time.Minute, ContextTimeoutEnabled: true})
+				c := redis.NewClient(&redis.Options{Addr: s.Addr(), PoolSize: load.connections, PipelinePoolSize: -1, PoolTimeout: time.Minute, ContextTimeoutEnabled: true})
 				b.Cleanup(func() { c.Close() })
 				run(b, contender.make(b, c), s.Client(), load.callers)
 			})

@@ -306,7 +306,7 @@ func (c *Config) checkLimits(k *checker) {
 	k.match("SESSION_COOKIE_NAME", s.CookieName, cookieName, "want a cookie name: letters, digits, - and _")
 	k.duration("SESSION_TTL", s.TTL, time.Second, longest)
 	k.duration("SESSION_ABSOLUTE_TTL", s.AbsoluteTTL, time.Second, longest)
-	k.duration("SESSION_GRACE", s.Grace, 0, 24*time.Hour)
+	k.duration("SESSION_GRACE", s.Grace, time.Second, 24*time.Hour)
 	roles, err := session.LoadRoles(s.RoleTable, session.RolesConfig{ParsePattern: feed.ParsePattern, Defaults: session.Grants{
 		MaxSymbols: c.WS.MaxSymbols, MaxConnections: c.WS.MaxConnectionsPerUser,
 		Rate: session.Rate{PerMinute: c.Rate.PerMinute, PerHour: c.Rate.PerHour, PerDay: c.Rate.PerDay},

@@ -48,7 +48,7 @@ var meanings = []struct{ name, text string }{
 	{"SESSION_AUTO_EXTEND", "use extends a session"},
 	{"SESSION_GRACE", "how long sockets outlive a lost Redis, since their sessions cannot be checked"},
 	{"GUEST_SESSIONS", "anyone may ask for a guest session"},
-	{"ROLES", "what each role may do, JSON or the path of a JSON file: `symbols`, `channels`, `modes`, `max_rate`, `max_symbols`, `max_connections`, `rate_per_minute`, `rate_per_hour`, `rate_per_day`"},
+	{"ROLES", "what each role may do, JSON or the path of a JSON file: `symbols`, `channels`, `modes`, `max_rate`, `max_symbols`, `max_connections`, `rate` (`per_minute`, `per_hour`, `per_day`)"},
 	{"RATE_PER_MINUTE", "HTTP requests and WebSocket connects of one user or address"},
 	{"RATE_PER_HOUR", "the same, per hour"},
 	{"RATE_PER_DAY", "the same, per day"},

@@ -31,10 +31,11 @@ const (
 const usage = `broadcaster distributes foreign exchange quotes to WebSocket clients.
 
 Usage:
-  broadcaster [serve]        run the server
-  broadcaster feed COMMAND   produce quotes: simulate, or replay recorded ones
-  broadcaster config         list every setting with its value, default and meaning
-  broadcaster version        show version, commit and Go version
+  broadcaster [serve]          run the server
+  broadcaster feed COMMAND     produce quotes: simulate, or replay recorded ones
+  broadcaster session COMMAND  create, show, list and revoke sessions
+  broadcaster config           list every setting with its value, default and meaning
+  broadcaster version          show version, commit and Go version
 
 Settings are environment variables. With neither REDIS_URL nor REDIS_HOST set,
 serve brings an embedded Redis, simulated prices and guest sessions.
@@ -80,6 +81,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return runServe(ctx, args, environ, stdout, stderr)
 	case "feed":
 		return runFeed(ctx, args, environ, stdout, stderr)
+	case "session":
+		return runSession(ctx, args, environ, stdout, stderr)
 	case "config":
 		return runConfig(args, environ, stdout, stderr)
 	case "version":
@@ -96,7 +99,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	if strings.HasPrefix(command, "-") {
 		what = "flag"
 	}
-	return usageFault(stderr, "unknown %s %.64q, want one of: serve, feed, config, version, help", what, command)
+	return usageFault(stderr, "unknown %s %.64q, want one of: serve, feed, session, config, version, help", what, command)
 }
 
 func runServe(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
@@ -115,7 +118,7 @@ func runServe(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 	return exitOK
 }
 
-// errNoRedis is a fault of usage: a producer needs a Redis that others read.
+// errNoRedis is a fault of usage: these commands need the Redis that others read.
 var errNoRedis = errors.New("REDIS_URL: not set; want the Redis of the server, such as redis://localhost:6379/0 (serve logs the address of an embedded one)")
 
 func runFeed(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -29,6 +30,9 @@ import (
 // serve builds every part, runs them, and takes them down in order when ctx
 // ends. It returns the first error of a part that ended by itself.
 func serve(ctx context.Context, cfg Config, logger *slog.Logger, stdout, stderr io.Writer) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	addr := ""
 	if cfg.Embedded() {
 		logger.Warn("no REDIS_URL or REDIS_HOST: using a Redis inside this process, in memory and for one machine; nothing survives a restart")
@@ -76,6 +80,10 @@ func serve(ctx context.Context, cfg Config, logger *slog.Logger, stdout, stderr 
 	return n.run(ctx, public, admin, stdout)
 }
 
+// gcPercent keeps the garbage of connects from standing beside the memory of
+// connected clients. Fan-out makes next to none, so collecting it often is cheap.
+const gcPercent = 25
+
 // A node is the parts of one server, built but not running.
 type node struct {
 	cfg       Config
@@ -90,6 +98,7 @@ type node struct {
 	receiver  *feed.Receiver
 	sessions  *session.Manager
 	limiter   *limiter.Limiter
+	cert      *certificate // nil without TLS
 	web       *web.Server
 }
 
@@ -101,9 +110,16 @@ func newNode(cfg Config, client redis.UniversalClient, logger *slog.Logger) (*no
 	keys := feed.Keys{Prefix: cfg.Redis.Prefix}
 	name := nodeName()
 	n := &node{cfg: cfg, log: logger, registry: registry}
+	var err error
+	if cfg.HTTP.TLSCertFile != "" {
+		if n.cert, err = newCertificate(cfg.HTTP.TLSCertFile, cfg.HTTP.TLSKeyFile, registry, logger); err != nil {
+			return nil, err
+		}
+	}
 	n.health = newRedisHealth(client, logger, registry)
 	n.hub = hub.New(hub.Config{Framing: web.Frames{}, Heartbeat: cfg.WS.Heartbeat, Ping: cfg.WS.Ping,
 		WriteTimeout: cfg.WS.WriteTimeout, Registerer: registry})
+	link := &link{Hub: n.hub}
 	n.board = feed.NewBoard(feed.BoardConfig{Sink: n.hub, QuoteTTL: cfg.Feed.QuoteTTL, StaleAfter: cfg.Feed.StaleAfter,
 		Registerer: registry, Logger: logger})
 	n.publisher = feed.NewPublisher(feed.PublisherConfig{Redis: client, Keys: keys, QuoteTTL: cfg.Feed.QuoteTTL,
@@ -112,17 +128,16 @@ func newNode(cfg Config, client redis.UniversalClient, logger *slog.Logger) (*no
 	n.inbox = feed.NewInbox(feed.InboxConfig{Redis: client, Keys: keys, Channel: cfg.Feed.Inbox, Base: cfg.Feed.Base, Node: name,
 		Publisher: n.publisher, Rejected: n.rejected, Registerer: registry, Logger: logger})
 	n.receiver = feed.NewReceiver(feed.ReceiverConfig{Redis: client, Keys: keys, Node: name, Channels: cfg.Feed.Channels,
-		Board: n.board, Sink: n.hub, Registerer: registry, Logger: logger})
+		Board: n.board, Sink: link, Registerer: registry, Logger: logger})
 	n.sessions = session.New(session.Config{Redis: client, Prefix: cfg.Redis.Prefix, Node: name, TTL: cfg.Session.TTL,
 		AbsoluteTTL: cfg.Session.AbsoluteTTL, AutoExtend: cfg.Session.AutoExtend, Grace: cfg.Session.Grace,
-		Registerer: registry, Logger: logger})
+		OnDegraded: link.sessionsDegraded, Registerer: registry, Logger: logger})
 	n.limiter = limiter.New(limiter.Config{Redis: client, OnRedisDown: limiter.Policy(cfg.Rate.OnRedisDown),
 		Registerer: registry, Logger: logger})
 	tokens := make([]web.PublishToken, 0, len(cfg.HTTP.PublishTokens))
 	for _, t := range cfg.HTTP.PublishTokens {
 		tokens = append(tokens, web.PublishToken{Source: t.Name, Token: t.Token})
 	}
-	var err error
 	n.web, err = web.New(web.Config{
 		Hub: n.hub, Sessions: n.sessions, Limiter: n.limiter, Board: n.board, Publisher: n.publisher, Rejected: n.rejected,
 		History:    feed.NewHistory(client, keys),
@@ -132,7 +147,7 @@ func newNode(cfg Config, client redis.UniversalClient, logger *slog.Logger) (*no
 		AdminTokens: cfg.HTTP.AdminTokens, PublishTokens: tokens, FeedBase: cfg.Feed.Base,
 		PublishTier: limiter.Limit{Name: "publish", Max: int64(cfg.Rate.PublishPerSecond), Window: time.Second},
 		Roles:       cfg.Session.Roles, Channels: cfg.Feed.Channels,
-		CommandsPerSecond: cfg.WS.CommandsPerSecond, Heartbeat: cfg.WS.Heartbeat,
+		CommandsPerSecond: cfg.WS.CommandsPerSecond, Compression: cfg.WS.Compression, Heartbeat: cfg.WS.Heartbeat,
 		Registry: registry, Log: logger,
 	})
 	return n, err
@@ -201,11 +216,11 @@ func (n *node) run(ctx context.Context, public, admin net.Listener, stdout io.Wr
 	}
 	servers := []*http.Server{web.NewHTTPServer(n.web.Public(), n.log)}
 	scheme := "http"
-	if n.cfg.HTTP.TLSCertFile != "" {
+	if n.cert != nil {
 		scheme = "https"
-		parts.start("public listener", func(context.Context) error {
-			return serving(servers[0].ServeTLS(public, n.cfg.HTTP.TLSCertFile, n.cfg.HTTP.TLSKeyFile))
-		})
+		servers[0].TLSConfig = n.cert.config()
+		parts.start("certificate", n.cert.Run)
+		parts.start("public listener", func(context.Context) error { return serving(servers[0].ServeTLS(public, "", "")) })
 	} else {
 		parts.start("public listener", func(context.Context) error { return serving(servers[0].Serve(public)) })
 	}

@@ -106,10 +106,15 @@ func (p *publisher) publish(ctx context.Context, quotes []feed.Quote) error {
 	for _, q := range quotes {
 		i := p.index[q.Symbol]
 		p.seq[i]++
-		m := fmt.Appendf(nil, `{"symbol":"%s","bid":"%s","ask":"%s","ts":"`, q.Symbol, q.Bid, q.Ask)
+		// The plain dialect sends what is published as it is: the same bytes as our update.
+		head, tail := "", "}"
+		if p.o.dialect == "plain" {
+			head, tail = `{"type":"update","data":[`, "}]}"
+		}
+		m := fmt.Appendf(nil, head+`{"symbol":"%s","bid":"%s","ask":"%s","ts":"`, q.Symbol, q.Bid, q.Ask)
 		m = feed.AppendTime(m, q.Time)
 		m = append(m, `","seq":`...)
-		m = append(strconv.AppendUint(m, p.seq[i], 10), '}')
+		m = append(strconv.AppendUint(m, p.seq[i], 10), tail...)
 		pipe.Publish(ctx, p.o.channel, m)
 	}
 	_, err := pipe.Exec(ctx)

@@ -1,0 +1,565 @@
+package web_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/session"
+	"github.com/fxcast/fxcast/web"
+)
+
+type sessionAnswer struct {
+	ID      string `json:"session_id"`
+	UserID  string `json:"user_id"`
+	Role    string
+	Expires string `json:"expires_at"`
+	Token   string
+}
+
+// TestQuotesAndSymbols reads what was published.
+func TestQuotesAndSymbols(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, nil)
+	h := newHTTPClient(t, n.public)
+	var symbols []struct {
+		Symbol, Pip, Status, TS string
+		Digits                  int
+	}
+	h.do("GET", "/api/v1/symbols", "", nil).into(t, 200, &symbols)
+	if symbols == nil || len(symbols) != 0 {
+		t.Errorf("symbols before any quote: %v, want []", symbols)
+	}
+	n.publish([3]string{"USD/JPY", "151.20", "151.210"}, [3]string{"EUR/USD", "1.08450", "1.0846"})
+	eventually(t, "the quotes are here", func() bool { return len(n.board.Quotes([]string{"*"})) == 2 })
+	h.do("GET", "/api/v1/symbols", "", nil).into(t, 200, &symbols)
+	if len(symbols) != 2 || symbols[0].Symbol != "EUR/USD" || symbols[0].Digits != 5 || symbols[0].Pip != "0.0001" || symbols[0].Status != "live" || symbols[0].TS == "" ||
+		symbols[1].Symbol != "USD/JPY" || symbols[1].Digits != 3 || symbols[1].Pip != "0.01" {
+		t.Errorf("symbols: %+v", symbols)
+	}
+	h.do("GET", "/api/v1/quotes", "", nil).problem(t, 401)
+	token, _ := n.signIn("lea", "user")
+	for query, want := range map[string][]string{
+		"":                             {"EUR/USD", "USD/JPY"},
+		"?symbols=":                    {"EUR/USD", "USD/JPY"},
+		"?symbols=eurusd":              {"EUR/USD"},
+		"?symbols=*/JPY,GBP/*":         {"USD/JPY"},
+		"?symbols=EUR/USD&symbols=*":   {"EUR/USD", "USD/JPY"},
+		"?symbols=CHF/SEK":             {},
+		"?symbols=EUR%2FUSD,%20USDJPY": {"EUR/USD", "USD/JPY"},
+	} {
+		var quotes []wireQuote
+		h.do("GET", "/api/v1/quotes"+query, "", bearer(token)).into(t, 200, &quotes)
+		got := []string{}
+		for _, q := range quotes {
+			got = append(got, q.Symbol)
+			if q.Epoch == "" || q.Seq != 1 || q.Symbol == "EUR/USD" && (q.Bid != "1.08450" || q.Ask != "1.0846") {
+				t.Errorf("%q: %+v", query, q)
+			}
+		}
+		if quotes == nil || !slices.Equal(got, want) {
+			t.Errorf("%q: %v, want %v", query, got, want)
+		}
+	}
+	if p := h.do("GET", "/api/v1/quotes?symbols=FOO/BAR", "", bearer(token)).problem(t, 400); !strings.Contains(p.Detail, "FOO") {
+		t.Errorf("an unknown symbol: %+v", p)
+	}
+	h.do("GET", "/api/v1/quotes?symbols="+strings.Repeat("EURUSD,", 201), "", bearer(token)).problem(t, 400)
+}
+
+// TestSessionEndpoints goes from a guest to nobody.
+func TestSessionEndpoints(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, nil)
+	h := newHTTPClient(t, n.public)
+	h.do("GET", "/api/v1/session", "", nil).problem(t, 401)
+	h.do("POST", "/api/v1/ws-ticket", "", nil).problem(t, 401)
+	var guest, again sessionAnswer
+	a := h.do("POST", "/api/v1/session/guest", "", nil)
+	a.into(t, 201, &guest)
+	cookie := a.header.Get("Set-Cookie")
+	for _, part := range []string{"session_id=", "HttpOnly", "SameSite=Lax", "Path=/"} {
+		if !strings.Contains(cookie, part) {
+			t.Errorf("cookie %q lacks %s", cookie, part)
+		}
+	}
+	if strings.Contains(cookie, "Secure") {
+		t.Errorf("cookie %q is Secure without TLS", cookie)
+	}
+	if guest.Role != "guest" || guest.UserID == "" || guest.ID == "" || guest.Token != "" || strings.Contains(a.body, strings.Split(strings.TrimPrefix(cookie, "session_id="), ";")[0]) {
+		t.Errorf("guest: %s", a.body)
+	}
+	h.do("POST", "/api/v1/session/guest", "", nil).into(t, 200, &again)
+	if again.ID != guest.ID {
+		t.Error("a guest who asks again gets another session")
+	}
+	h.do("GET", "/api/v1/session", "", nil).into(t, 200, &again)
+	if again.ID != guest.ID {
+		t.Errorf("session: %+v", again)
+	}
+	var other sessionAnswer
+	newHTTPClient(t, n.public).do("POST", "/api/v1/session/guest", "", nil).into(t, 201, &other)
+	if other.UserID == guest.UserID {
+		t.Error("two guests are one user")
+	}
+	// Sign out; doing it twice is no fault.
+	for range 2 {
+		a = h.do("DELETE", "/api/v1/session", "", nil)
+		if a.status != 204 || !strings.Contains(a.header.Get("Set-Cookie"), "Max-Age=0") {
+			t.Errorf("sign out: %d %v", a.status, a.header)
+		}
+	}
+	h.do("GET", "/api/v1/session", "", http.Header{"Cookie": {cookie}}).problem(t, 401)
+
+	// A bearer token becomes a cookie, with a new id.
+	token, sess := n.signIn("mia", "user")
+	var renewed sessionAnswer
+	a = h.do("POST", "/api/v1/session", "", bearer(token))
+	a.into(t, 200, &renewed)
+	if renewed.ID == sess.ID || renewed.UserID != "mia" {
+		t.Errorf("renewed: %+v", renewed)
+	}
+	h.do("GET", "/api/v1/session", "", nil).into(t, 200, &again)
+	if again.ID != renewed.ID {
+		t.Errorf("by cookie: %+v, want %s", again, renewed.ID)
+	}
+	h.do("GET", "/api/v1/session", "", bearer(token)).problem(t, 401)
+	h.do("POST", "/api/v1/session", "", nil).problem(t, 401) // the cookie alone does not renew
+
+	off := startNode(t, func(c *nodeConfig) { c.noGuests = true; c.tls = true; c.redis = n.redis })
+	secure := newHTTPClient(t, off.public)
+	secure.do("POST", "/api/v1/session/guest", "", nil).problem(t, 403)
+	token, _ = off.signIn("mia", "user")
+	if c := secure.do("POST", "/api/v1/session", "", bearer(token)).header.Get("Set-Cookie"); !strings.Contains(c, "Secure") {
+		t.Errorf("cookie %q is not Secure under TLS", c)
+	}
+}
+
+// TestPublishing posts quotes in each form and each mistake.
+func TestPublishing(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, func(c *nodeConfig) { c.publishPerSecond = 2000 })
+	h := newHTTPClient(t, n.public)
+	type result struct {
+		Accepted int
+		Rejected []struct {
+			Index   int
+			Reason  feed.Reason
+			Message string
+		}
+	}
+	post := func(body string, token string) result {
+		t.Helper()
+		var r result
+		h.do("POST", "/api/v1/quotes", body, bearer(token)).into(t, 200, &r)
+		if r.Rejected == nil {
+			t.Errorf("%.60s: rejected is null", body)
+		}
+		return r
+	}
+	for body, want := range map[string]int{
+		`{"symbol":"EUR/USD","bid":"1.08501","ask":"1.08513"}`:                                  1,
+		`{"currency":"USD","price":1.2345,"timestamp":"2020-01-01T00:00:00"}`:                   1,
+		` [ {"pair":"GBPUSD","bid":1.27,"ask":1.2701}, {"symbol":"USD_JPY","price":"151.2"} ] `: 2,
+		"{\"symbol\":\"AUDUSD\",\"price\":1}\n\n{\"symbol\":\"NZDUSD\",\"price\":1}\r\n":        2,
+		`[]`: 0,
+	} {
+		if r := post(body, publishToken); r.Accepted != want || len(r.Rejected) != 0 {
+			t.Errorf("%.60s: %+v, want %d accepted", body, r, want)
+		}
+	}
+	ahead := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	r := post(`[{"symbol":"EUR/CHF","bid":"1","ask":"1.1"},{"symbol":"EUR/CHF","bid":"2","ask":"1"},{"symbol":"EUR/CHF","price":1,"ts":"`+ahead+`"},
+		17,{"symbol":"XXX/YYY","price":1},{"symbol":"EUR/CHF","bid":-1,"ask":1},{"symbol":"EUR/CHF","bid":0,"ask":1},{"symbol":"EUR/CHF","bid":1e400,"ask":1},
+		{"symbol":"EUR/CHF","bid":"NaN","ask":"1"},{"symbol":"EUR/CHF"},{"symbol":"EUR/CHF","bid":"1.2","ask":"1.3"}]`, publishToken)
+	want := []feed.Reason{"", "crossed", "future", "bad_json", "unknown_symbol", "negative", "zero", "", "not_a_number", "missing_price"}
+	if r.Accepted != 2 || len(r.Rejected) != 9 {
+		t.Errorf("mixed: %+v", r)
+	}
+	for i, rej := range r.Rejected {
+		if rej.Index != i+1 || want[i+1] != "" && rej.Reason != want[i+1] || rej.Message == "" {
+			t.Errorf("rejected %d: %+v, want index %d and %s", i, rej, i+1, want[i+1])
+		}
+	}
+	// They are counted and kept for the admin view.
+	admin := newHTTPClient(t, n.admin)
+	eventually(t, "the rejections are kept", func() bool {
+		a := admin.do("GET", "/api/v1/feed/rejected", "", bearer(adminToken))
+		return a.status == 200 && strings.Contains(a.body, "crossed") && strings.Contains(a.body, "future")
+	})
+
+	for _, tc := range []struct {
+		body, token string
+		status      int
+	}{
+		{`{"symbol":"EUR/USD","price":1}`, "", 401},
+		{`{"symbol":"EUR/USD","price":1}`, "wrong", 401},
+		{`{"symbol":"EUR/USD","price":1}`, adminToken, 401},
+		{`{"symbol":"EUR/USD","price":1}`, publishToken[:len(publishToken)-1], 401},
+		{"", publishToken, 400},
+		{"   ", publishToken, 400},
+		{"nonsense", publishToken, 400},
+		{`[{"symbol":"EUR/USD"`, publishToken, 400},
+		{`[1,2] x`, publishToken, 400},
+		{`[` + strings.Repeat(" ", 1<<20) + `]`, publishToken, 413},
+		{"[" + strings.Repeat("1,", 5000) + "1]", publishToken, 429},
+	} {
+		a := h.do("POST", "/api/v1/quotes", tc.body, bearer(tc.token))
+		a.problem(t, tc.status)
+		if tc.status == 401 && a.header.Get("WWW-Authenticate") == "" {
+			t.Error("401 without WWW-Authenticate")
+		}
+	}
+
+	// The name of a token is the source of its quotes, whatever they say.
+	time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second)))
+	if r := post(`{"symbol":"USD/CAD","bid":"1.3","ask":"1.4","source":"someone"}`, namedToken); r.Accepted != 1 {
+		t.Errorf("with a named token: %+v", r)
+	}
+	if got := n.rdb.Get(t.Context(), "fx:{USD/CAD}:quote").Val(); !strings.Contains(got, `"source":"bank"`) {
+		t.Errorf("in Redis: %s", got)
+	}
+
+	off := startNode(t, func(c *nodeConfig) { c.noTokens = true; c.redis = n.redis })
+	for _, token := range []string{"", publishToken} {
+		if p := newHTTPClient(t, off.public).do("POST", "/api/v1/quotes", `{}`, bearer(token)).problem(t, 403); !strings.Contains(p.Detail, "PUBLISH_TOKEN") {
+			t.Errorf("without a token configured: %+v", p)
+		}
+		if p := newHTTPClient(t, off.admin).do("GET", "/api/v1/feed/rejected", "", bearer(token)).problem(t, 403); !strings.Contains(p.Detail, "ADMIN_TOKEN") {
+			t.Errorf("without an admin token configured: %+v", p)
+		}
+	}
+}
+
+// TestOtherSites wants no other site to make a browser act, and listed origins to
+// work without cookies.
+func TestOtherSites(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, func(c *nodeConfig) { c.origins = []string{"https://app.example"} })
+	h := newHTTPClient(t, n.public)
+	var guest sessionAnswer
+	h.do("POST", "/api/v1/session/guest", "", nil).into(t, 201, &guest)
+	host := n.public.URL
+	for name, tc := range map[string]struct {
+		header http.Header
+		ok     bool
+	}{
+		"no browser":         {nil, true},
+		"same origin":        {http.Header{"Sec-Fetch-Site": {"same-origin"}, "Origin": {host}}, true},
+		"typed":              {http.Header{"Sec-Fetch-Site": {"none"}}, true},
+		"old browser, same":  {http.Header{"Origin": {host}}, true},
+		"cross-site":         {http.Header{"Sec-Fetch-Site": {"cross-site"}, "Origin": {"https://evil.example"}}, false},
+		"same-site":          {http.Header{"Sec-Fetch-Site": {"same-site"}, "Origin": {"https://evil.example"}}, false},
+		"cross-site, hidden": {http.Header{"Sec-Fetch-Site": {"cross-site"}}, false},
+		"null":               {http.Header{"Sec-Fetch-Site": {"cross-site"}, "Origin": {"null"}}, false},
+		"old browser, other": {http.Header{"Origin": {"https://evil.example"}}, false},
+	} {
+		for _, call := range [][2]string{{"POST", "/api/v1/ws-ticket"}, {"POST", "/api/v1/session/guest"}, {"POST", "/api/v1/quotes"}, {"DELETE", "/api/v1/nothing"}, {"POST", "/"}} {
+			a := h.do(call[0], call[1], "", tc.header)
+			if refused := a.status == 403 && strings.Contains(a.body, "another site"); refused == tc.ok {
+				t.Errorf("%s: %s %s: %d %s", name, call[0], call[1], a.status, a.body)
+			}
+			if a.header.Get("Access-Control-Allow-Origin") != "" {
+				t.Errorf("%s: gets CORS", name)
+			}
+		}
+		if a := h.do("GET", "/api/v1/symbols", "", tc.header); a.status != 200 {
+			t.Errorf("%s: reading: %d", name, a.status)
+		}
+	}
+	// A listed origin: CORS, by bearer token; its cookies are not believed.
+	listed := http.Header{"Origin": {"https://app.example"}, "Sec-Fetch-Site": {"cross-site"}}
+	a := h.do("OPTIONS", "/api/v1/quotes", "", http.Header{"Origin": listed["Origin"], "Access-Control-Request-Method": {"POST"}})
+	if a.status != 204 || a.header.Get("Access-Control-Allow-Origin") != "https://app.example" || !strings.Contains(a.header.Get("Access-Control-Allow-Headers"), "Authorization") ||
+		!strings.Contains(a.header.Get("Access-Control-Allow-Methods"), "POST") || a.header.Get("Access-Control-Allow-Credentials") != "" {
+		t.Errorf("preflight: %d %v", a.status, a.header)
+	}
+	a = h.do("GET", "/api/v1/session", "", listed)
+	a.problem(t, 401)
+	if a.header.Get("Access-Control-Allow-Origin") != "https://app.example" || !strings.Contains(strings.Join(a.header.Values("Vary"), ","), "Origin") {
+		t.Errorf("a listed origin's 401 can not be read by its page: %v", a.header)
+	}
+	token, sess := n.signIn("nina", "user")
+	listed.Set("Authorization", "Bearer "+token)
+	var got sessionAnswer
+	if h.do("GET", "/api/v1/session", "", listed).into(t, 200, &got); got.ID != sess.ID {
+		t.Errorf("a listed origin with a bearer token: %+v", got)
+	}
+	h.do("POST", "/api/v1/ws-ticket", "", listed).into(t, 200, new(any))
+	a = h.do("OPTIONS", "/api/v1/quotes", "", http.Header{"Origin": {"https://evil.example"}, "Access-Control-Request-Method": {"POST"}})
+	if a.header.Get("Access-Control-Allow-Origin") != "" {
+		t.Error("another origin gets CORS")
+	}
+	for _, path := range []string{"/", "/ws", "/livez"} {
+		if a := h.do("GET", path, "", listed); a.header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s gets CORS", path)
+		}
+	}
+	if a := h.do("GET", "/", "", nil); a.header.Get("Content-Security-Policy") == "" {
+		t.Error("the page has no Content-Security-Policy")
+	}
+}
+
+// TestEveryAnswer wants problems and headers on whatever is asked.
+func TestEveryAnswer(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, nil)
+	public, admin := newHTTPClient(t, n.public), newHTTPClient(t, n.admin)
+	type call struct {
+		h            *httpClient
+		method, path string
+		status       int
+	}
+	calls := []call{
+		{public, "GET", "/nothing", 404}, {public, "GET", "/api", 404}, {public, "GET", "/api/v1/nothing", 404}, {public, "POST", "/api/v1/nothing", 404},
+		{public, "GET", "/api/v1/symbols/", 404}, {public, "GET", "/static/index.html", 404}, {public, "GET", "/index.html/x", 404}, {public, "GET", "/%2e%2e/go.mod", 404},
+		{public, "POST", "/", 405}, {public, "PUT", "/api/v1/quotes", 405}, {public, "POST", "/api/v1/symbols", 405}, {public, "GET", "/api/v1/ws-ticket", 405},
+		{public, "DELETE", "/livez", 405}, {public, "BREW", "/ws", 405}, {public, "PATCH", "/api/v1/session", 405},
+		{admin, "GET", "/", 404}, {admin, "GET", "/nothing", 404}, {admin, "GET", "/api/v1/quotes", 404}, {admin, "POST", "/metrics", 405}, {admin, "PUT", "/api/v1/sessions", 405},
+		{admin, "GET", "/ws", 404},
+	}
+	// What the admin listener has, the public one has not, with or without token.
+	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/cmdline", "/debug/pprof/profile", "/debug/pprof/symbol", "/debug/pprof/trace",
+		"/api/v1/sessions", "/api/v1/sessions?user_id=a", "/api/v1/redis/session/abc", "/api/v1/redis/stats", "/api/v1/redis/health", "/api/v1/redis/cache/invalidate",
+		"/api/v1/redis/rate-limit/check", "/api/v1/redis/pubsub/publish", "/api/v1/redis/memory", "/api/v1/redis/slowlog", "/api/v1/redis/config",
+		"/api/v1/connections", "/api/v1/connections/x", "/api/v1/feed/rejected"} {
+		for _, method := range []string{"GET", "POST", "DELETE"} {
+			status := 404
+			if method != "GET" && !strings.HasPrefix(path, "/api/") {
+				status = 405 // the page's path answers to GET alone
+			}
+			calls = append(calls, call{public, method, path, status})
+		}
+	}
+	for _, c := range calls {
+		for _, header := range []http.Header{nil, bearer(adminToken)} {
+			a := c.h.do(c.method, c.path, "", header)
+			p := a.problem(t, c.status)
+			if c.status == 405 && a.header.Get("Allow") == "" {
+				t.Errorf("%s %s: 405 without Allow", c.method, c.path)
+			}
+			if id := a.header.Get("X-Request-Id"); id == "" || p.Instance != "urn:request:"+id {
+				t.Errorf("%s %s: request id %q, instance %q", c.method, c.path, id, p.Instance)
+			}
+		}
+	}
+	for _, c := range []call{{public, "GET", "/", 0}, {public, "GET", "/nothing", 0}, {public, "GET", "/api/v1/symbols", 0}, {public, "GET", "/livez", 0}, {admin, "GET", "/metrics", 0}, {public, "GET", "/ws", 0}, {public, "POST", "/api/v1/quotes", 0}} {
+		a := c.h.do(c.method, c.path, "", nil)
+		for k, v := range map[string]string{"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY", "Cross-Origin-Opener-Policy": "same-origin"} {
+			if a.header.Get(k) != v {
+				t.Errorf("%s: %s = %q, want %q", c.path, k, a.header.Get(k), v)
+			}
+		}
+		if a.header.Get("Strict-Transport-Security") != "" {
+			t.Errorf("%s: Strict-Transport-Security without TLS", c.path)
+		}
+		if a.header.Get("Server") != "" || a.header.Get("X-Powered-By") != "" {
+			t.Errorf("%s: the answer tells what serves it", c.path)
+		}
+	}
+	for path, limited := range map[string]bool{"/api/v1/symbols": true, "/api/v1/session": true, "/": false, "/livez": false, "/readyz": false} {
+		if a := public.do("GET", path, "", nil); (a.header.Get("RateLimit") != "") != limited || (a.header.Get("RateLimit-Policy") != "") != limited {
+			t.Errorf("%s: RateLimit %q", path, a.header.Get("RateLimit"))
+		}
+	}
+	if a := public.do("HEAD", "/api/v1/symbols", "", nil); a.status != 200 || a.body != "" {
+		t.Errorf("HEAD: %d %q", a.status, a.body)
+	}
+	if a := public.do("OPTIONS", "/api/v1/quotes", "", nil); a.status != 204 || !strings.Contains(a.header.Get("Allow"), "POST") {
+		t.Errorf("OPTIONS: %d %v", a.status, a.header)
+	}
+}
+
+// TestAdminSessions makes, shows and revokes sessions, with the token and without.
+func TestAdminSessions(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, nil)
+	h := newHTTPClient(t, n.admin)
+	for _, token := range []string{"", "wrong", publishToken, adminToken + "x", adminToken[1:], strings.ToUpper(adminToken)} {
+		for _, path := range []string{"/api/v1/sessions?user_id=a", "/api/v1/feed/rejected", "/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/cmdline"} {
+			a := h.do("GET", path, "", bearer(token))
+			if a.problem(t, 401); a.header.Get("WWW-Authenticate") == "" {
+				t.Error("401 without WWW-Authenticate")
+			}
+		}
+	}
+	h.do("GET", "/debug/pprof/goroutine?debug=1", "", bearer(adminToken))
+	var made sessionAnswer
+	h.do("POST", "/api/v1/sessions", `{"user_id":123,"role":"user","data":{"desk":7},"ttl_seconds":3600}`, bearer("second-"+adminToken)).into(t, 201, &made)
+	if made.Token == "" || made.ID == "" || made.UserID != "123" || made.Expires == "" {
+		t.Errorf("made: %+v", made)
+	}
+	if strings.Contains(n.log.String(), made.Token) {
+		t.Error("the log holds the token")
+	}
+	c, _ := n.connect(made.Token)
+	a := h.do("GET", "/api/v1/redis/session/"+made.ID, "", bearer(adminToken))
+	if a.status != 200 || strings.Contains(a.body, made.Token) || !strings.Contains(a.body, `"desk":7`) {
+		t.Errorf("shown: %s", a.body)
+	}
+	var list []sessionAnswer
+	if h.do("GET", "/api/v1/sessions?user_id=123", "", bearer(adminToken)).into(t, 200, &list); len(list) != 1 || list[0].ID != made.ID {
+		t.Errorf("list: %+v", list)
+	}
+	a = h.do("GET", "/api/v1/sessions?user_id=nobody", "", bearer(adminToken))
+	if a.status != 200 || strings.TrimSpace(a.body) != "[]" {
+		t.Errorf("sessions of nobody: %d %s", a.status, a.body)
+	}
+	for body, says := range map[string]string{
+		``: "JSON", `nonsense`: "JSON", `null`: "user_id", `[]`: "JSON", `{}`: "user_id", `{} {}`: "more than one", `{"user_id":"1","role":"user"}]`: "more than one",
+		`{"user_id":true,"role":"user"}`:                               "user_id",
+		`{"user_id":1.5,"role":"user"}`:                                "user_id",
+		`{"user_id":{},"role":"user"}`:                                 "user_id",
+		`{"user_id":"1","role":5}`:                                     "role",
+		`{"user_id":"1"}`:                                              "role",
+		`{"user_id":"1","role":"user","ttl_seconds":"long"}`:           "ttl_seconds",
+		`{"user_id":"1","role":"user","ttl_seconds":0}`:                "ttl_seconds",
+		`{"user_id":"1","role":"user","ttl_seconds":1e12}`:             "ttl_seconds",
+		`{"user_id":"1","role":"user","tll":1}`:                        "tll",
+		`{"user_id":"` + strings.Repeat("u", 200) + `","role":"user"}`: "user_id",
+	} {
+		p := h.do("POST", "/api/v1/sessions", body, bearer(adminToken)).problem(t, 400)
+		if !strings.Contains(p.Detail, says) || strings.Contains(p.Detail, "struct") || strings.Contains(p.Detail, "*float") || strings.Contains(p.Detail, "json:") {
+			t.Errorf("%.60s: %q, want it to name %s", body, p.Detail, says)
+		}
+	}
+	h.do("POST", "/api/v1/sessions", `{"user_id":"`+strings.Repeat("u", 70<<10)+`"}`, bearer(adminToken)).problem(t, 413)
+	h.do("GET", "/api/v1/sessions", "", bearer(adminToken)).problem(t, 400)
+	h.do("DELETE", "/api/v1/redis/session/"+made.ID, "", bearer(adminToken)).into(t, 200, new(any))
+	c.wantClose(4001)
+	h.do("GET", "/api/v1/redis/session/"+made.ID, "", bearer(adminToken)).problem(t, 404)
+	h.do("DELETE", "/api/v1/redis/session/"+made.ID, "", bearer(adminToken)).problem(t, 404)
+	h.do("GET", "/api/v1/redis/session/..%2f..%2fetc", "", bearer(adminToken)).problem(t, 404)
+	for range 3 {
+		n.signIn("456", "user")
+	}
+	var revoked struct{ Revoked int }
+	if h.do("DELETE", "/api/v1/sessions?user_id=456", "", bearer(adminToken)).into(t, 200, &revoked); revoked.Revoked != 3 {
+		t.Errorf("revoked %d of 3", revoked.Revoked)
+	}
+}
+
+// TestReadiness pauses Redis: not ready within 4 s, ready again when it is back,
+// live all the time.
+func TestReadiness(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, nil)
+	h := newHTTPClient(t, n.public)
+	var body struct {
+		Status string
+		Checks []web.Check
+	}
+	h.do("GET", "/readyz", "", nil).into(t, 200, &body)
+	if body.Status != "ready" || len(body.Checks) < 3 {
+		t.Errorf("ready: %+v", body)
+	}
+	n.redis.Pause()
+	paused := time.Now()
+	for {
+		asked := time.Now()
+		a := h.do("GET", "/readyz", "", nil)
+		if d := time.Since(asked); d > time.Second {
+			t.Errorf("readyz took %v", d)
+		}
+		if h.do("GET", "/livez", "", nil).status != 200 {
+			t.Error("not live")
+		}
+		if a.status == 503 {
+			a.into(t, 503, &body)
+			if i := slices.IndexFunc(body.Checks, func(c web.Check) bool { return c.Name == "quotes" }); i < 0 || body.Checks[i].OK || body.Status != "not ready" {
+				t.Errorf("not ready: %+v", body)
+			}
+			break
+		}
+		if time.Since(paused) > 4500*time.Millisecond {
+			t.Fatal("still ready 4.5 s after Redis stopped answering")
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	newHTTPClient(t, n.admin).do("GET", "/readyz", "", nil).into(t, 503, &body)
+	n.redis.Resume()
+	eventually(t, "it is ready again", func() bool { return h.do("GET", "/readyz", "", nil).status == 200 })
+}
+
+// TestMetrics has promlint read what the node tells after some use.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, func(c *nodeConfig) { c.channels = []string{"news"} })
+	c := n.user()
+	c.say(`{"op":"subscribe","symbols":["*"],"max_rate":-1}`)
+	c.want("error")
+	n.publish([3]string{"EUR/USD", "1", "2"})
+	newHTTPClient(t, n.public).do("GET", "/nothing", "", nil)
+	problems, err := testutil.GatherAndLint(n.registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+	a := newHTTPClient(t, n.admin).do("GET", "/metrics", "", nil)
+	for _, line := range []string{`fx_web_upgrades_total{outcome="accepted"} 1`, `fx_web_command_errors_total{code="bad_field"} 1`, `fx_web_requests_total{class="4xx"} 1`, `fx_hub_clients 1`, `fx_web_panics_total 0`} {
+		if !strings.Contains(a.body, line+"\n") {
+			t.Errorf("/metrics lacks %q", line)
+		}
+	}
+	families, err := n.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), "fx_") && !strings.HasPrefix(f.GetName(), "promhttp_") {
+			t.Errorf("%s: want the prefix fx_", f.GetName())
+		}
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if strings.Contains(l.GetValue(), "u-Test") || strings.Contains(l.GetValue(), "127.0.0.1") {
+					t.Errorf("%s has a label per user or address: %v", f.GetName(), l)
+				}
+			}
+		}
+	}
+}
+
+// TestRequestLimits limits strangers by address, and users by user.
+func TestRequestLimits(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, func(c *nodeConfig) {
+		c.rate = session.Rate{PerMinute: 5, PerHour: 100, PerDay: 1000}
+		c.proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	})
+	h := newHTTPClient(t, n.public)
+	from := func(ip string) http.Header { return http.Header{"X-Forwarded-For": {ip}} }
+	for i := range 5 {
+		a := h.do("GET", "/api/v1/symbols", "", from("203.0.113.7"))
+		if a.status != 200 || !strings.Contains(a.header.Get("RateLimit"), fmt.Sprintf("r=%d", 4-i)) || !strings.Contains(a.header.Get("RateLimit-Policy"), "q=5;w=60") {
+			t.Errorf("request %d: %d %q %q", i, a.status, a.header.Get("RateLimit"), a.header.Get("RateLimit-Policy"))
+		}
+	}
+	a := h.do("GET", "/api/v1/symbols", "", from("203.0.113.7"))
+	if a.problem(t, 429); a.header.Get("Retry-After") == "" {
+		t.Errorf("429 with %v", a.header)
+	}
+	h.do("GET", "/api/v1/symbols", "", from("203.0.113.8")).into(t, 200, new(any))
+	token, _ := n.signIn("olga", "user")
+	for _, ip := range []string{"203.0.113.7", "203.0.113.9"} { // the user's, not the address's
+		header := bearer(token)
+		header.Set("X-Forwarded-For", ip)
+		h.do("GET", "/api/v1/session", "", header).into(t, 200, new(any))
+	}
+	for _, path := range []string{"/", "/livez", "/readyz"} {
+		if a := h.do("GET", path, "", from("203.0.113.7")); a.status != 200 {
+			t.Errorf("%s is limited: %d", path, a.status)
+		}
+	}
+	// A role without tiers is not limited, which is not an error.
+	free := startNode(t, func(c *nodeConfig) { c.rate = session.Rate{}; c.redis = n.redis })
+	newHTTPClient(t, free.public).do("GET", "/api/v1/symbols", "", nil).into(t, 200, new(any))
+}
