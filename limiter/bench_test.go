@@ -23,7 +23,7 @@ func BenchmarkAllow(b *testing.B) {
 	for _, callers := range []int{1, 64} {
 		b.Run(fmt.Sprintf("redis/callers=%d", callers), func(b *testing.B) {
 			s := redistest.Start(b)
-			c := redis.NewClient(&redis.Options{Addr: s.Addr(), PoolSize: 1, ContextTimeoutEnabled: true})
+			c := redis.NewClient(&redis.Options{Addr: s.Addr(), PoolSize: 1, PipelinePoolSize: -1, ContextTimeoutEnabled: true})
 			b.Cleanup(func() { c.Close() })
 			benchmark(b, limiter.New(limiter.Config{Redis: c, Timeout: patient}), callers, subjects, tiers)
 		})

@@ -11,7 +11,7 @@ import (
 
 // WindowSourceAt is the script with a clock that the test sets: its last
 // argument is the time in microseconds.
-var WindowSourceAt = strings.Replace(windowSource, "redis.call('TIME')", "{0, ARGV[#ARGV]}", 1)
+var WindowSourceAt = strings.Replace(windowSource, "call('TIME')", "{0, ARGV[#ARGV]}", 1)
 
 // RefundScript gives units back.
 var RefundScript = refundScript

@@ -12,8 +12,8 @@ import (
 )
 
 // FuzzDamagedKey puts any bytes where a window should be. The script must
-// answer, lock nobody out for longer than the window, and admit at most the
-// limit in a window from then on.
+// answer, lock nobody out for longer than the window, and start anew at most
+// once: when it sees that the bytes are no window.
 func FuzzDamagedKey(f *testing.F) {
 	c := redistest.Start(f).Client()
 	tier := limiter.Limit{Max: 300, Window: 2 * time.Second}
@@ -43,8 +43,8 @@ func FuzzDamagedKey(f *testing.F) {
 				t.Fatalf("%+v for %d at %d", v, n, now)
 			}
 		}
-		if sum > tier.Max {
-			t.Fatalf("%d admitted within a window, want at most %d", sum, tier.Max)
+		if sum > 2*tier.Max {
+			t.Fatalf("%d admitted within a window, want at most %d", sum, 2*tier.Max)
 		}
 		if ok, v := s.Decide(now+w, n, true); !ok {
 			t.Fatalf("still refused after a window: %+v", v)
@@ -111,10 +111,8 @@ func FuzzSubject(f *testing.F) {
 		if !strings.HasPrefix(key, "ratelimit:{") || !strings.HasSuffix(key, "}:60:1") || len(key) > 160 || strings.Count(key, "{") != 1 || strings.Count(key, "}") != 1 {
 			t.Fatalf("key %q", key)
 		}
-		if strings.Contains(key, "{sha256:") {
-			if limiter.RedisKey(strings.TrimSuffix(strings.TrimPrefix(key, "ratelimit:{"), "}:60:1"), tier) == key {
-				t.Fatalf("the hash of a subject is a subject with the same key %q", key)
-			}
+		if inKey := strings.TrimSuffix(strings.TrimPrefix(key, "ratelimit:{"), "}:60:1"); inKey != subject && limiter.RedisKey(inKey, tier) == key {
+			t.Fatalf("the hash of a subject is a subject with the same key %q", key)
 		}
 	})
 }

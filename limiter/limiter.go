@@ -9,8 +9,8 @@
 //   - a call is refused only if it would exceed the limit in a window longer by
 //     at most a sixtieth;
 //   - all tiers are charged, or none; refused calls charge nothing;
-//   - a tier costs Redis at most about 600 bytes per subject, for any limit and
-//     any traffic, and expires by itself;
+//   - a tier costs Redis at most 1 KB per subject, for any limit, window and
+//     traffic (those three together 1.4 KB), and expires by itself;
 //   - the answer says when to try again, and a call made then, with none in
 //     between, is admitted.
 //

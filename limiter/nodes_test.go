@@ -166,7 +166,7 @@ func TestMemory(t *testing.T) {
 			}
 			args := []any{1}
 			for _, l := range tiers {
-				args = append(args, 1, l.Max, l.Window.Microseconds())
+				args = append(args, 1, l.Max, l.Window.Milliseconds()+1000)
 			}
 			pipe.Eval(t.Context(), limiter.WindowSourceAt, s.keys, append(args, now)...)
 			if i%100 != 99 && i != hits-1 {

@@ -20,10 +20,12 @@ type redisStore struct {
 	client  redis.UniversalClient
 	sharded bool          // several nodes: only windows of one subject are sure to be together
 	timeout time.Duration // of one decision, dialling and retries included
+	calls   batcher
 }
 
 func newRedisStore(client redis.UniversalClient, timeout time.Duration) *redisStore {
 	s := &redisStore{client: client, timeout: timeout}
+	s.calls.exec = s.exec
 	switch c := client.(type) {
 	case *redis.Client:
 		if !c.Options().ContextTimeoutEnabled {
@@ -56,24 +58,48 @@ func (s *redisStore) decide(ctx context.Context, slots []slot, charge bool) (out
 	return s.decideEach(ctx, slots, charge)
 }
 
-// run is the one round trip.
+// run is the one round trip. Calls made meanwhile share the next one.
 func (s *redisStore) run(ctx context.Context, slots []slot, charge bool) (outcome, error) {
-	keys := make([]string, len(slots))
-	args := make([]any, 1, 1+3*len(slots))
-	args[0] = 0
-	if charge {
-		args[0] = 1
+	c := newCall(slots, charge)
+	if err := s.calls.do(ctx, c); err != nil {
+		return outcome{}, err
 	}
-	for i := range slots {
-		sl := &slots[i]
-		keys[i] = sl.redisKey()
-		args = append(args, sl.cost, sl.scale.limit, sl.scale.window)
+	if c.cmd == nil { // the caller that sent it panicked
+		return outcome{}, errBadReply
 	}
-	reply, err := windowScript.Run(ctx, s.client, keys, args...).Slice()
+	reply, err := c.cmd.Slice()
 	if err != nil {
 		return outcome{}, err
 	}
 	return readOutcome(reply, len(slots))
+}
+
+// exec sends calls in one pipeline.
+func (s *redisStore) exec(ctx context.Context, calls []*call) {
+	if len(calls) == 1 {
+		calls[0].cmd = windowScript.Run(ctx, s.client, calls[0].keys, calls[0].args...)
+		return
+	}
+	send := func(calls []*call) (unknown []*call) {
+		pipe := s.client.Pipeline()
+		for _, c := range calls {
+			c.cmd = windowScript.EvalSha(ctx, pipe, c.keys, c.args...)
+		}
+		pipe.Exec(ctx) // each command has its own error
+		for _, c := range calls {
+			if err := c.cmd.Err(); err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
+				unknown = append(unknown, c)
+			}
+		}
+		return unknown
+	}
+	if unknown := send(calls); len(unknown) > 0 { // nothing of these was run
+		first := unknown[0]
+		first.cmd = windowScript.Eval(ctx, s.client, first.keys, first.args...)
+		if first.cmd.Err() == nil && len(unknown) > 1 {
+			send(unknown[1:])
+		}
+	}
 }
 
 var errBadReply = errors.New("the limiter's script answered in an unknown form")

@@ -41,6 +41,11 @@ func newScale(limit int64, window time.Duration) scale {
 	return scale{limit: limit, window: us, group: us / parts}
 }
 
+// ttl is how long a key is kept after the newest charge. It is only for
+// tidiness, as marks have their own times: the second more is for stores that
+// expire a little early.
+func (s scale) ttl() time.Duration { return time.Duration(s.window)*time.Microsecond + time.Second }
+
 // verdict is how one tier stands for one cost. Times are from now.
 type verdict struct {
 	remaining int64 // units free; after the charge, if it was made

@@ -50,7 +50,7 @@ func (s *scripted) Decide(now, cost int64, charge bool) (bool, []limiter.Verdict
 		args[0] = 1
 	}
 	for _, l := range s.tiers {
-		args = append(args, cost, l.Max, l.Window.Microseconds())
+		args = append(args, cost, l.Max, l.Window.Milliseconds()+1000)
 	}
 	args = append(args, now)
 	r, err := s.script.Run(context.Background(), s.client, s.keys, args...).Int64Slice()

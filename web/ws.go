@@ -40,16 +40,15 @@ const (
 // out that the hub writes to.
 type wsConn struct {
 	// Static after construction.
-	server  *Server
-	id      string
-	ws      *websocket.Conn
-	socket  *socket
-	session *session.Session
-	grants  *session.Grants // shared by all of the role
-	holder  string          // whose connections are counted: the user, or a guest's address
-	client  *hub.Client
-	since   time.Time
-	packed  bool // permessage-deflate was negotiated
+	server *Server
+	id     string
+	ws     *websocket.Conn
+	socket *socket
+	grants *session.Grants // shared by all of the role
+	holder string          // whose connections are counted: the user, or a guest's address
+	client *hub.Client
+	since  time.Time
+	packed bool // permessage-deflate was negotiated
 
 	// Owned by read.
 	subscribed subscriptions
@@ -62,7 +61,7 @@ type wsConn struct {
 
 	bindMu  sync.Mutex // guards what follows; Bind and Binding.Close do not block
 	binding *session.Binding
-	current *session.Session // what binding is to: session, or what it was renewed to
+	session boundSession // what binding is to
 	unbound bool
 }
 
@@ -75,7 +74,7 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	r = r.WithContext(session.WithSession(r.Context(), sess))
-	c := &wsConn{server: s, id: newID(), session: &sess, grants: s.grantsFor(sess), holder: s.subject(r), since: time.Now()}
+	c := &wsConn{server: s, id: newID(), session: holding(sess), grants: s.grantsFor(sess), holder: s.subject(r), since: time.Now()}
 	c.commands = limiter.NewBucket(float64(s.cfg.CommandsPerSecond), float64(s.cfg.CommandsPerSecond))
 	c.pings = limiter.NewBucket(float64(s.cfg.CommandsPerSecond), float64(s.cfg.CommandsPerSecond))
 	up := &upgrader{ResponseWriter: w, spawn: s.sockets.Go}
@@ -93,7 +92,7 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) error {
 	c.socket, c.packed = up.socket, up.compressed
 	// Here and not in serve: what is deep would leave that goroutine a large stack
 	// for as long as the connection lasts.
-	if code, reason := c.open(); code > 0 {
+	if code, reason := c.open(sess); code > 0 {
 		s.sockets.Go(func() { _ = c.ws.Close(code, reason) })
 		return nil
 	}
@@ -103,7 +102,7 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) error {
 
 // open gives the connection its place: among those of its holder, in the hub, and
 // with its session. A positive code is why it has none.
-func (c *wsConn) open() (websocket.StatusCode, string) {
+func (c *wsConn) open(sess session.Session) (websocket.StatusCode, string) {
 	if !c.lease() {
 		return closeTooMany, "too many connections"
 	}
@@ -114,7 +113,7 @@ func (c *wsConn) open() (websocket.StatusCode, string) {
 		c.release()
 		return websocket.StatusServiceRestart, "restart"
 	}
-	c.bind()
+	c.bind(sess)
 	return 0, ""
 }
 
@@ -191,12 +190,21 @@ func (c *wsConn) release() {
 	_ = c.server.cfg.Sessions.Leases.Release(ctx, c.holder, c.id) // else it runs out by itself
 }
 
+// A boundSession is the little of a session that a connection keeps: there are many.
+type boundSession struct {
+	id, user, role string
+	expires        time.Time
+}
+
+func holding(s session.Session) boundSession {
+	return boundSession{s.ID, s.UserID, s.Role, s.ExpiresAt}
+}
+
 // bind ties the connection to its session.
-func (c *wsConn) bind() {
+func (c *wsConn) bind(s session.Session) {
 	c.bindMu.Lock()
 	defer c.bindMu.Unlock()
-	c.current = c.session
-	c.binding = c.server.cfg.Sessions.Bind(*c.session, c.sessionEnded)
+	c.binding = c.server.cfg.Sessions.Bind(s, c.sessionEnded)
 }
 
 func (c *wsConn) unbind() {
@@ -211,7 +219,10 @@ func (c *wsConn) unbind() {
 // connections it counts among, was decided when it was opened.
 func (c *wsConn) sessionEnded(cause session.Cause) {
 	next := cause.Next
-	if cause.Reason == session.Renewed && next.Role == c.session.Role && next.UserID == c.session.UserID {
+	c.bindMu.Lock()
+	was := c.session
+	c.bindMu.Unlock()
+	if cause.Reason == session.Renewed && next.Role == was.role && next.UserID == was.user {
 		c.follow(next)
 		return
 	}
@@ -238,13 +249,13 @@ func (c *wsConn) follow(next session.Session) {
 	if c.unbound {
 		return
 	}
-	c.current = &next
+	c.session = holding(next)
 	c.binding = c.server.cfg.Sessions.Bind(next, c.sessionEnded)
 	// Send may wait for a slow client, and others wait for this goroutine. The
 	// connection's own goroutine is still there: it ends after unbind.
 	c.server.sockets.Go(func() {
 		c.bindMu.Lock()
-		current := c.current
+		current := c.session
 		c.bindMu.Unlock()
 		c.client.Send(encode(sessionMessage{"session", tellSession(current)}))
 	})
@@ -434,8 +445,8 @@ func (c *wsConn) welcome() []byte {
 	})
 }
 
-func tellSession(s *session.Session) welcomeSession {
-	return welcomeSession{ID: s.ID, Role: s.Role, ExpiresAt: stamp(s.ExpiresAt)}
+func tellSession(s boundSession) welcomeSession {
+	return welcomeSession{ID: s.id, Role: s.role, ExpiresAt: stamp(s.expires)}
 }
 
 // newID names a connection or a request in logs and to the client; not a secret.

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -30,9 +29,7 @@ import (
 // serve builds every part, runs them, and takes them down in order when ctx
 // ends. It returns the first error of a part that ended by itself.
 func serve(ctx context.Context, cfg Config, logger *slog.Logger, stdout, stderr io.Writer) error {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	tuneMemory()
 	addr := ""
 	if cfg.Embedded() {
 		logger.Warn("no REDIS_URL or REDIS_HOST: using a Redis inside this process, in memory and for one machine; nothing survives a restart")
@@ -79,10 +76,6 @@ func serve(ctx context.Context, cfg Config, logger *slog.Logger, stdout, stderr 
 	}
 	return n.run(ctx, public, admin, stdout)
 }
-
-// gcPercent keeps the garbage of connects from standing beside the memory of
-// connected clients. Fan-out makes next to none, so collecting it often is cheap.
-const gcPercent = 25
 
 // A node is the parts of one server, built but not running.
 type node struct {
@@ -201,6 +194,7 @@ func (n *node) run(ctx context.Context, public, admin net.Listener, stdout io.Wr
 	fan := newParts(n.log)       // outlives the feed
 	producers := newParts(n.log) // end before what they publish through
 	fan.start("hub", n.hub.Run)
+	fan.start("memory", func(ctx context.Context) error { return trimMemory(ctx, n.hub.Clients) })
 	parts.start("redis health", n.health.Run)
 	parts.start("board", n.board.Run)
 	parts.start("publisher", n.publisher.Run)
@@ -214,15 +208,16 @@ func (n *node) run(ctx context.Context, public, admin net.Listener, stdout io.Wr
 			return simulate(ctx, n.publisher, simulator.Config{Seed: uint64(time.Now().UnixNano()), Start: time.Now()}, n.log)
 		})
 	}
-	servers := []*http.Server{web.NewHTTPServer(n.web.Public(), n.log)}
+	open := web.NewHTTPServer(n.web.Public(), n.log)
+	servers := []*http.Server{open}
 	scheme := "http"
 	if n.cert != nil {
 		scheme = "https"
-		servers[0].TLSConfig = n.cert.config()
+		open.TLSConfig = n.cert.config()
 		parts.start("certificate", n.cert.Run)
-		parts.start("public listener", func(context.Context) error { return serving(servers[0].ServeTLS(public, "", "")) })
+		parts.start("public listener", func(context.Context) error { return serving(open.ServeTLS(public, "", "")) })
 	} else {
-		parts.start("public listener", func(context.Context) error { return serving(servers[0].Serve(public)) })
+		parts.start("public listener", func(context.Context) error { return serving(open.Serve(public)) })
 	}
 	if admin != nil {
 		s := web.NewHTTPServer(n.web.Admin(), n.log)

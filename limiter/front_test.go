@@ -1,0 +1,118 @@
+package limiter_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fxcast/fxcast/internal/redistest"
+	"github.com/fxcast/fxcast/limiter"
+)
+
+// TestSharedRoundTrips: callers that share round trips get their own answers,
+// also when the server forgot its scripts in between and when some do not wait.
+func TestSharedRoundTrips(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	c, admin := client(t, s), s.Client()
+	l := limiter.New(limiter.Config{Redis: c, Timeout: patient, FrontSize: -1})
+	var wg sync.WaitGroup
+	for caller := range 32 {
+		wg.Go(func() {
+			// Each caller has a limit of its own to tell its answers by.
+			tier := limiter.Limit{Max: int64(100 + caller), Window: time.Hour}
+			for i := range tier.Max + 5 {
+				if caller == 0 && i%10 == 0 {
+					admin.ScriptFlush(context.Background())
+				}
+				d, err := l.Allow(context.Background(), "s", 1, tier)
+				if err != nil || d.Source != limiter.FromRedis || d.Allowed != (i < tier.Max) || d.Tiers[0].Remaining != max(0, tier.Max-1-i) {
+					t.Errorf("caller %d, call %d: %+v, %v", caller, i, d, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+
+	// Callers that give up while others hold the connection leave no flight
+	// behind that nobody makes.
+	impatient := limiter.NewStore(c, 5*time.Millisecond)
+	tier := limiter.Limit{Max: limiter.MaxLimit, Window: time.Minute}
+	s.Pause()
+	for range 50 {
+		wg.Go(func() {
+			if _, _, err := impatient.Decide(context.Background(), "s", 1, tier); err == nil {
+				t.Error("a paused server answered")
+			}
+		})
+	}
+	wg.Wait()
+	s.Resume()
+	eventually(t, "an answer after the pause", func() bool {
+		ok, _, err := impatient.Decide(context.Background(), "s", 1, tier)
+		return ok && err == nil
+	})
+}
+
+// TestFront: a flood of refused calls costs Redis nothing, memory stays
+// bounded, and a call that might be allowed is asked about.
+func TestFront(t *testing.T) {
+	t.Parallel()
+	c := redistest.Start(t).Client()
+	l := limiter.New(limiter.Config{Redis: c, Timeout: patient, FrontSize: 100})
+	tier := limiter.Limit{Max: 10, Window: time.Second}
+	other := limiter.Limit{Max: 1000, Window: time.Minute}
+	commands := func() string {
+		for line := range strings.Lines(c.Info(t.Context(), "commandstats").Val()) {
+			if strings.HasPrefix(line, "cmdstat_evalsha:") {
+				return strings.TrimSpace(strings.Split(line, ",")[0])
+			}
+		}
+		return ""
+	}
+	allow(t, l, "s", 8, tier, other)
+	first := allow(t, l, "s", 3, tier, other)
+	if first.Allowed || first.Source != limiter.FromRedis {
+		t.Fatalf("%+v", first)
+	}
+	before := commands()
+	for range 1000 {
+		if d := allow(t, l, "s", 3, tier, other); d.Allowed || d.Source != limiter.FromFront {
+			break // the second is over
+		} else if wait, ok := d.RetryAfter(); !ok || wait <= 0 || wait > first.Tiers[0].RetryAfter || d.Tiers[1].Remaining != 992 {
+			t.Fatalf("%+v", d)
+		}
+	}
+	if after := commands(); after != before && allow(t, l, "s", 3, tier, other).Source == limiter.FromFront {
+		t.Errorf("a flood cost Redis calls: %s, then %s", before, after)
+	}
+	if d := allow(t, l, "s", 2, tier, other); !d.Allowed {
+		t.Errorf("a smaller call that fits: %+v", d)
+	}
+	if d := allow(t, l, "s", 3, other); !d.Allowed {
+		t.Errorf("a call of another tier: %+v", d)
+	}
+	for i := range 1000 {
+		s := "flood:" + strings.Repeat("x", i%50) + string(rune('a'+i%26))
+		allow(t, l, s, 10, tier)
+		allow(t, l, s, 10, tier)
+	}
+	if n := l.FrontLen(); n > 100 || n == 0 {
+		t.Errorf("%d refusals remembered, want 1 to 100", n)
+	}
+	eventually(t, "allowed when the retry-after is over", func() bool { return allow(t, l, "s", 3, tier, other).Allowed })
+}
+
+func TestLocalMemoryIsBounded(t *testing.T) {
+	l := limiter.New(limiter.Config{LocalSize: 200})
+	tier := limiter.Limit{Max: 1, Window: time.Hour}
+	for i := range 5000 {
+		allow(t, l, "s"+strings.Repeat("x", i%100)+string(rune('a'+i%26))+string(rune('a'+i/26%26)), 1, tier)
+	}
+	if n := l.LocalLen(); n > 200 || n < 100 {
+		t.Errorf("%d windows in memory, want at most 200", n)
+	}
+}
