@@ -1,11 +1,11 @@
 # The targets, explained: make help
 .DEFAULT_GOAL := help
-.PHONY: help run test bench fuzz lint cover deps
+.PHONY: help run test bench bench-compare fuzz lint cover deps
 
 FUZZTIME ?= 30s
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## run the server; with nothing configured it brings its own Redis and prices
 	go run ./cmd/broadcaster
@@ -16,10 +16,13 @@ test: deps ## run every test with the race detector; installs what is missing
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
+bench-compare: deps ## measure against the floor and centrifuge, write docs/benchmarks.md (10 minutes)
+	go -C bench/compare run . -root ../..
+
 fuzz: ## run each fuzz target for FUZZTIME (30s)
 	@set -e; for pkg in $$(go list ./...); do \
 	  for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-	    echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; \
+	    echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$pkg; \
 	  done; \
 	done
 

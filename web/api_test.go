@@ -473,7 +473,7 @@ func TestReadiness(t *testing.T) {
 		}
 		if a.status == 503 {
 			a.into(t, 503, &body)
-			if i := slices.IndexFunc(body.Checks, func(c web.Check) bool { return c.Name == "quotes" }); i < 0 || body.Checks[i].OK || body.Status != "not ready" {
+			if i := slices.IndexFunc(body.Checks, func(c web.Check) bool { return !c.OK }); i < 0 || body.Checks[i].Name == "accepting" || body.Status != "not ready" {
 				t.Errorf("not ready: %+v", body)
 			}
 			break

@@ -6,6 +6,12 @@ import (
 	"github.com/fxcast/fxcast/limiter"
 )
 
+// limits is what requests are counted against, and by whom.
+func (s *Server) limits() func(http.Handler) http.Handler {
+	return limiter.Middleware(limiter.MiddlewareConfig{Limiter: s.cfg.Limiter, Tiers: s.tiers, Subject: s.subject,
+		TrustedProxies: s.cfg.TrustedProxies, ExemptAddresses: s.cfg.RateExempt})
+}
+
 // limit counts a request against the tiers of its subject.
 func (s *Server) limit(next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
@@ -18,7 +24,9 @@ func (s *Server) limit(next handler) handler {
 
 // checkLimit charges one request and sets the RateLimit headers.
 func (s *Server) checkLimit(w http.ResponseWriter, r *http.Request) error {
-	return s.charge(w, r, s.subject(r), 1, s.tiers(r)...)
+	err := error(errHandled)
+	s.limited(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { err = nil })).ServeHTTP(w, r)
+	return err
 }
 
 // tiers are the limits of the role that asks.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/fxcast/fxcast/session"
 )
@@ -90,6 +91,19 @@ func (s *Server) secured(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// requestTime bounds what one request waits for Redis. An upgraded connection is
+// not bound by it.
+const requestTime = 5 * time.Second
+
+// bounded ends what a request waits for.
+func bounded(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		ctx, cancel := context.WithTimeout(r.Context(), requestTime)
+		defer cancel()
+		return next(w, r.WithContext(ctx))
+	}
 }
 
 // requireSession lets only requests with a valid session through.

@@ -29,10 +29,11 @@ func (s *Server) publicRoutes() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	limited := []func(handler) handler{s.withSession, s.limit}
-	signedIn := []func(handler) handler{s.withSession, s.limit, requireSession}
+	// An answer that streams needs a list without bounded.
+	limited := []func(handler) handler{bounded, s.withSession, s.limit}
+	signedIn := []func(handler) handler{bounded, s.withSession, s.limit, requireSession}
 	mux := s.mux([]route{
-		{"GET /ws", s.serveWS, []func(handler) handler{s.withSession}}, // the rest of its checks have an order of their own
+		{"GET /ws", s.serveWS, []func(handler) handler{bounded, s.withSession}}, // the rest of its checks have an order of their own
 
 		{"GET /api/v1/symbols", s.getSymbols, limited},
 		{"GET /api/v1/quotes", s.getQuotes, signedIn},
@@ -62,6 +63,8 @@ func (s *Server) adminRoutes() http.Handler {
 		{"DELETE /api/v1/sessions", s.deleteAdminSessions, admin},
 		{"GET /api/v1/redis/session/{session_id}", s.getAdminSession, admin},
 		{"DELETE /api/v1/redis/session/{session_id}", s.deleteAdminSession, admin},
+		{"POST /api/v1/redis/rate-limit/check", s.postRateCheck, admin},
+		{"GET /api/v1/redis/rate-limit/offenders", s.getOffenders, admin},
 		{"GET /api/v1/feed/rejected", s.getRejected, admin},
 
 		{"/debug/pprof/", plain(http.HandlerFunc(pprof.Index)), admin},

@@ -189,6 +189,16 @@ func (s *socket) flushed(err error) {
 	}
 }
 
+// limitRead sets when reading ends, zero for never. Once the connection is being
+// closed that is decided, and what the reader wants no longer counts.
+func (s *socket) limitRead(until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		_ = s.Conn.SetReadDeadline(until)
+	}
+}
+
 // offer is send for the hub: where not everything could be written, ready is
 // called when it is.
 func (s *socket) offer(frames []byte) (sent bool, err error) {

@@ -59,7 +59,8 @@ type Config struct {
 	AdminTokens    []string       // optional: without, the admin API answers 403
 	PublishTokens  []PublishToken // optional: without, publishing answers 403
 	PublishTier    limiter.Limit
-	FeedBase       string // base of a quote that names one currency only
+	RateExempt     []netip.Prefix // optional: clients whose requests are not counted
+	FeedBase       string         // base of a quote that names one currency only
 
 	Roles             session.Roles // the limits of strangers are those of the role guest
 	Channels          []string      // optional: relayed channels
@@ -80,6 +81,7 @@ type Server struct {
 	draining atomic.Bool
 	grants   map[string]*session.Grants
 	noGrants *session.Grants                 // of a role that is not in the table
+	limited  func(http.Handler) http.Handler // counts a request, or answers that it is one too many
 	lookup   func(http.Handler) http.Handler // puts the session into the request's context
 	public   http.Handler
 	admin    http.Handler
@@ -89,6 +91,7 @@ type Server struct {
 func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, log: cfg.Log, stats: newMetrics(cfg.Registry)}
 	s.prepareGrants(cfg.Roles)
+	s.limited = s.limits()
 	s.lookup = cfg.Sessions.Middleware(session.MiddlewareConfig{Cookie: s.cookie()})
 	public, err := s.publicRoutes()
 	if err != nil {

@@ -318,9 +318,9 @@ func (c *wsConn) next() (websocket.MessageType, []byte, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	_ = c.socket.Conn.SetReadDeadline(time.Now().Add(messageTime))
+	c.socket.limitRead(time.Now().Add(messageTime))
 	message, err := io.ReadAll(r)
-	_ = c.socket.Conn.SetReadDeadline(time.Time{})
+	c.socket.limitRead(time.Time{})
 	return kind, message, err
 }
 

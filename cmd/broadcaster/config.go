@@ -117,6 +117,11 @@ type RateConfig struct {
 	PerDay           int    `env:"RATE_PER_DAY" envDefault:"10000"`
 	PublishPerSecond int    `env:"PUBLISH_RATE_PER_SECOND" envDefault:"20000"` // quotes per token
 	OnRedisDown      string `env:"RATE_ON_REDIS_DOWN" envDefault:"local"`      // local, allow or deny
+	DryRun           bool   `env:"RATE_DRY_RUN" envDefault:"false"`
+
+	ExemptList []string `env:"RATE_EXEMPT"` // read Exempt instead
+
+	Exempt []netip.Prefix // masked
 }
 
 // WSConfig is about WebSocket connections.

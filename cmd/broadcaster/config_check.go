@@ -209,23 +209,11 @@ func (c *Config) checkHTTP(k *checker) {
 			c.Warnings = append(c.Warnings, "ALLOWED_ORIGINS: * lets the pages of every site use this server")
 		}
 	}
-	h.Proxies = nil
-	for _, s := range trimmed(h.TrustedProxies) {
-		p, err := netip.ParsePrefix(s)
-		if err != nil {
-			var a netip.Addr
-			if a, err = netip.ParseAddr(s); err == nil {
-				p, err = a.WithZone("").Prefix(a.BitLen())
-			}
-		}
-		if err != nil {
-			k.fault("TRUSTED_PROXIES", s, "want a comma list of addresses or networks, such as 10.0.0.0/8 or 192.0.2.7")
-			continue
-		}
+	h.Proxies = k.networks("TRUSTED_PROXIES", h.TrustedProxies)
+	for _, p := range h.Proxies {
 		if p.Bits() == 0 {
 			c.Warnings = append(c.Warnings, "TRUSTED_PROXIES: "+p.String()+" lets every client choose its own address")
 		}
-		h.Proxies = append(h.Proxies, p.Masked())
 	}
 	switch {
 	case h.TLSCertFile == "" && h.TLSKeyFile == "":
@@ -238,6 +226,25 @@ func (c *Config) checkHTTP(k *checker) {
 			k.say("TLS_CERT_FILE", "the certificate and TLS_KEY_FILE do not load: "+err.Error())
 		}
 	}
+}
+
+// networks reads a comma list of addresses and networks.
+func (k *checker) networks(name string, list []string) (networks []netip.Prefix) {
+	for _, s := range trimmed(list) {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			var a netip.Addr
+			if a, err = netip.ParseAddr(s); err == nil {
+				p, err = a.WithZone("").Prefix(a.BitLen())
+			}
+		}
+		if err != nil {
+			k.fault(name, s, "want a comma list of addresses or networks, such as 10.0.0.0/8 or 192.0.2.7")
+			continue
+		}
+		networks = append(networks, p.Masked())
+	}
+	return networks
 }
 
 func checkToken(k *checker, name, token string) bool {
@@ -321,6 +328,7 @@ func (c *Config) checkLimits(k *checker) {
 	k.number("RATE_PER_HOUR", c.Rate.PerHour, 1, most)
 	k.number("RATE_PER_DAY", c.Rate.PerDay, 1, most)
 	k.number("PUBLISH_RATE_PER_SECOND", c.Rate.PublishPerSecond, 1, most)
+	c.Rate.Exempt = k.networks("RATE_EXEMPT", c.Rate.ExemptList)
 	k.oneOf("RATE_ON_REDIS_DOWN", c.Rate.OnRedisDown, "local", "allow", "deny")
 
 	w := &c.WS

@@ -52,6 +52,8 @@ var meanings = []struct{ name, text string }{
 	{"RATE_PER_MINUTE", "HTTP requests and WebSocket connects of one user or address"},
 	{"RATE_PER_HOUR", "the same, per hour"},
 	{"RATE_PER_DAY", "the same, per day"},
+	{"RATE_DRY_RUN", "`true` refuses nothing and counts what would have been refused"},
+	{"RATE_EXEMPT", "addresses and networks of clients whose requests are not limited"},
 	{"RATE_ON_REDIS_DOWN", "without Redis: `local` (the same limits, counted in memory), `allow` or `deny`"},
 	{"PUBLISH_RATE_PER_SECOND", "quotes per second of one publish token"},
 	{"WS_COMMANDS_PER_SECOND", "commands of one connection"},

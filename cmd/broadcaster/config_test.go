@@ -128,6 +128,8 @@ var faulty = map[string]string{
 	"PUBLISH_TOKEN":               "Desk A:s3cretpass" + longToken,
 	"ALLOWED_ORIGINS":             "https://example.com/path",
 	"TRUSTED_PROXIES":             "10.0.0.0/33",
+	"RATE_EXEMPT":                 "10.0.0.0/33",
+	"RATE_DRY_RUN":                "perhaps",
 	"TLS_CERT_FILE":               "/nonexistent/cert.pem",
 	"QUOTE_TTL":                   "60",
 	"STALE_AFTER":                 "-1s",

@@ -286,6 +286,7 @@ func TestReplayDay(t *testing.T) {
 		f := &follower{seen: map[string]lastSeen{}}
 		followers[i] = f
 		reading.Go(func() {
+			defer ws.Close() // or the drain would wait for an answer
 			for f.seen[marker].seq == 0 {
 				m, err := ws.next()
 				if err == nil {

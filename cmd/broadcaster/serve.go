@@ -125,7 +125,7 @@ func newNode(cfg Config, client redis.UniversalClient, logger *slog.Logger) (*no
 	n.sessions = session.New(session.Config{Redis: client, Prefix: cfg.Redis.Prefix, Node: name, TTL: cfg.Session.TTL,
 		AbsoluteTTL: cfg.Session.AbsoluteTTL, AutoExtend: cfg.Session.AutoExtend, Grace: cfg.Session.Grace,
 		OnDegraded: link.sessionsDegraded, Registerer: registry, Logger: logger})
-	n.limiter = limiter.New(limiter.Config{Redis: client, OnRedisDown: limiter.Policy(cfg.Rate.OnRedisDown),
+	n.limiter = limiter.New(limiter.Config{Redis: client, OnRedisDown: limiter.Policy(cfg.Rate.OnRedisDown), DryRun: cfg.Rate.DryRun,
 		Registerer: registry, Logger: logger})
 	tokens := make([]web.PublishToken, 0, len(cfg.HTTP.PublishTokens))
 	for _, t := range cfg.HTTP.PublishTokens {
@@ -138,6 +138,7 @@ func newNode(cfg Config, client redis.UniversalClient, logger *slog.Logger) (*no
 		CookieName: cfg.Session.CookieName, GuestSessions: cfg.Session.Guests, SecureCookies: cfg.HTTP.TLSCertFile != "",
 		AllowedOrigins: cfg.HTTP.AllowedOrigins, TrustedProxies: cfg.HTTP.Proxies,
 		AdminTokens: cfg.HTTP.AdminTokens, PublishTokens: tokens, FeedBase: cfg.Feed.Base,
+		RateExempt:  cfg.Rate.Exempt,
 		PublishTier: limiter.Limit{Name: "publish", Max: int64(cfg.Rate.PublishPerSecond), Window: time.Second},
 		Roles:       cfg.Session.Roles, Channels: cfg.Feed.Channels,
 		CommandsPerSecond: cfg.WS.CommandsPerSecond, Compression: cfg.WS.Compression, Heartbeat: cfg.WS.Heartbeat,

@@ -273,6 +273,20 @@ func (k *socket) want(typ string) wireMessage {
 	return m
 }
 
+// until skips messages of other types.
+func (k *socket) until(typ string) wireMessage {
+	k.t.Helper()
+	for {
+		m, ok := k.next()
+		if !ok {
+			k.t.Fatalf("ended (%v) before a %s", k.err, typ)
+		}
+		if m.Type == typ {
+			return m
+		}
+	}
+}
+
 func (k *socket) say(text string) {
 	k.t.Helper()
 	if err := k.ws.Write(k.t.Context(), websocket.MessageText, []byte(text)); err != nil {

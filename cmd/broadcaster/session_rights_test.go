@@ -34,7 +34,7 @@ func TestRolesReachTheWire(t *testing.T) {
 			t.Errorf("%s: welcome %s", how, w.raw)
 		}
 		k.say(`{"op":"subscribe","id":1,"symbols":["EUR/USD","USD/CHF","*","EUR/*","*/JPY","GBP/JPY"],"channels":["news","vip"],"max_rate":50}`)
-		a := k.want("ack")
+		a := k.until("ack")
 		if !slices.Equal(a.OK, []string{"EUR/USD", "*/JPY", "news"}) || a.MaxRate == nil || *a.MaxRate != 2 {
 			t.Errorf("%s: ack %s", how, a.raw)
 		}
@@ -48,7 +48,7 @@ func TestRolesReachTheWire(t *testing.T) {
 			}
 		}
 		k.say(`{"op":"subscribe","id":2,"symbols":["EUR/USD"],"max_rate":0.5}`)
-		if a := k.want("ack"); *a.MaxRate != 0.5 {
+		if a := k.until("ack"); *a.MaxRate != 0.5 {
 			t.Errorf("%s: a lower rate is granted as %v", how, *a.MaxRate)
 		}
 		second, _, err := n.dial("/ws", bearer(basic.Token))
@@ -69,12 +69,12 @@ func TestRolesReachTheWire(t *testing.T) {
 			t.Errorf("%s: welcome %s", how, w.raw)
 		}
 		quiet.say(`{"op":"subscribe","symbols":["EUR/USD"]}`)
-		if a := quiet.want("ack"); len(a.OK) != 0 || len(a.Failed) != 1 || a.Failed[0].Code != "not_entitled" || !strings.Contains(a.Failed[0].Message, "latest") {
+		if a := quiet.until("ack"); len(a.OK) != 0 || len(a.Failed) != 1 || a.Failed[0].Code != "not_entitled" || !strings.Contains(a.Failed[0].Message, "latest") {
 			t.Errorf("%s: a mode the role does not have: %s", how, a.raw)
 		}
 		bot, _ := n.connect(n.signIn(user+"3", "bot").Token)
 		bot.say(`{"op":"subscribe","symbols":["*"]}`)
-		if a := bot.want("ack"); *a.MaxRate != 0.5 || len(a.OK) != 1 {
+		if a := bot.until("ack"); *a.MaxRate != 0.5 || len(a.OK) != 1 {
 			t.Errorf("%s: every tick asked by a slow role: %s", how, a.raw)
 		}
 		// The roles not in the table have the defaults.
@@ -83,7 +83,7 @@ func TestRolesReachTheWire(t *testing.T) {
 			t.Errorf("%s: welcome %s", how, w.raw)
 		}
 		user1.say(`{"op":"subscribe","symbols":["*"],"channels":["vip"]}`)
-		if a := user1.want("ack"); len(a.OK) != 2 || *a.MaxRate != 0 {
+		if a := user1.until("ack"); len(a.OK) != 2 || *a.MaxRate != 0 {
 			t.Errorf("%s: ack %s", how, a.raw)
 		}
 		n.stop()
@@ -100,7 +100,7 @@ func TestUnknownRole(t *testing.T) {
 		t.Errorf("welcome %s", w.raw)
 	}
 	k.say(`{"op":"subscribe","symbols":["EUR/USD"],"channels":["news"]}`)
-	if a := k.want("ack"); len(a.OK) != 0 || len(a.Failed) != 2 {
+	if a := k.until("ack"); len(a.OK) != 0 || len(a.Failed) != 2 {
 		t.Errorf("ack %s", a.raw)
 	}
 	n.connect(s.Token)

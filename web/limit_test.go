@@ -1,0 +1,57 @@
+package web_test
+
+import (
+	"testing"
+)
+
+// The limiter's plain form and its view of who is refused, on the admin listener.
+func TestRateLimitAdmin(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, nil)
+	h := newHTTPClient(t, n.admin)
+	admin := bearer(adminToken)
+	var got struct {
+		Allowed    bool     `json:"allowed"`
+		Remaining  int64    `json:"remaining"`
+		RetryAfter *float64 `json:"retry_after_seconds"`
+	}
+	check := func(body string) {
+		t.Helper()
+		got.RetryAfter = nil
+		h.do("POST", "/api/v1/redis/rate-limit/check", body, admin).into(t, 200, &got)
+	}
+	check(`{"key":"user:123","limit":2,"window_seconds":3600,"cost":2,"peek":true}`)
+	if !got.Allowed || got.Remaining != 2 {
+		t.Errorf("a look must not charge: %+v", got)
+	}
+	check(`{"key":"user:123","limit":2,"window_seconds":3600,"cost":2}`)
+	if !got.Allowed || got.Remaining != 0 {
+		t.Errorf("the first two units: %+v", got)
+	}
+	check(`{"key":"user:123","limit":2,"window_seconds":3600}`)
+	if got.Allowed || got.RetryAfter == nil || *got.RetryAfter <= 0 {
+		t.Errorf("a third unit: %+v", got)
+	}
+	check(`{"key":"user:123","limit":2,"window_seconds":3600,"cost":3}`)
+	if got.Allowed || got.RetryAfter != nil {
+		t.Errorf("a cost above the limit never fits: %+v", got)
+	}
+	for _, body := range []string{
+		`{"key":"a","limit":0,"window_seconds":1}`, `{"key":"a","limit":1,"window_seconds":0}`,
+		`{"key":"a","limit":1,"window_seconds":31622401}`, `{"key":"a","limit":1,"window_seconds":1,"cost":0}`,
+		`{"key":7,"limit":1,"window_seconds":1}`, `{"key":"a","limit":"1","window_seconds":1}`,
+		`{"key":"","limit":1,"window_seconds":1}`, `{"key":"a","limit":1,"window_seconds":1,"extra":true}`,
+	} {
+		if a := h.do("POST", "/api/v1/redis/rate-limit/check", body, admin); a.status != 400 {
+			t.Errorf("%s: %d, want 400", body, a.status)
+		}
+	}
+	var offenders []struct {
+		Subject string `json:"subject"`
+		Refused int64  `json:"refused"`
+	}
+	h.do("GET", "/api/v1/redis/rate-limit/offenders", "", admin).into(t, 200, &offenders)
+	if len(offenders) != 1 || offenders[0].Subject != "user:123" {
+		t.Errorf("offenders: %+v", offenders)
+	}
+}
