@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"bytes"
 	"context"
 	"runtime"
 	"slices"
@@ -43,7 +42,6 @@ type shard struct {
 	channels map[string][]*Client // clients by relayed channel
 	dirty    []*Client            // have something to be written; served in order
 	served   int                  // dirty[:served] are done
-	round    int                  // dirty[:round] were there at the last collect
 	wheel    wheel
 	degraded bool
 	swept    time.Duration
@@ -52,14 +50,17 @@ type shard struct {
 	changed  []*part // what collect works on
 	tasks    []func()
 	ready    []*Client
-	wall     time.Time // when the client being served is written to
+	wall     time.Time // about now: read again every few clients
 	heart    []byte    // heartbeat message of the last sweep
 	payload  []byte    // a message being built
 	out      []byte    // frames being built
 	packed   bool      // the client being served takes compressed messages
-	unpacked []byte    // the last message that was compressed
-	frame    []byte    // the frame it gave
-	stats    shardStats
+	ticks    []*tick   // that the client being served is to get
+	joined   []*tick   // the quotes of the last message that shared made of several
+	frame    []byte    // that message
+
+	joinedPacked bool // it is compressed
+	stats        shardStats
 }
 
 // A mailbox is all that others may touch of a shard. What it holds is bounded:
@@ -147,12 +148,16 @@ func (s *shard) run(ctx context.Context) {
 		now := s.now()
 		s.wheel.fire(now, s.release)
 		s.sweep(now)
-		if s.served >= s.round { // not: when all are served, which may never be
+		// What came meanwhile joins what is still to be written; who has been served
+		// already stands in line again.
+		s.collect(now)
+		if s.served > len(s.dirty)/2 {
 			s.dirty, s.served = slices.Delete(s.dirty, 0, s.served), 0
-			s.collect(now)
-			s.round = len(s.dirty)
 		}
 		for n := 0; n < serveSlice && s.served < len(s.dirty); n++ {
+			if n%8 == 0 {
+				s.wall = time.Now()
+			}
 			c := s.dirty[s.served]
 			s.dirty[s.served] = nil
 			s.served++
@@ -205,6 +210,7 @@ func (s *shard) takeTasks() {
 	s.ready, s.mail.ready = s.mail.ready, s.ready[:0]
 	s.mail.relays = 0
 	s.mail.mu.Unlock()
+	s.wall = time.Now()
 	for i, task := range s.tasks {
 		task()
 		s.tasks[i] = nil
@@ -338,7 +344,6 @@ func (s *shard) serve(c *Client) {
 		return
 	}
 	defer s.caught(c)
-	s.wall = time.Now()
 	s.packed = c.packed
 	frames, quotes := s.fill(c)
 	if len(frames) == 0 { // all was removed or is not due yet
@@ -377,19 +382,10 @@ func (s *shard) caught(c *Client) {
 	}
 }
 
-// fill gives the frames for a client: in the usual case the one that all share.
+// fill gives the frames for a client: in the usual case those that all share.
 func (s *shard) fill(c *Client) (frames []byte, quotes int) {
-	if len(c.pending) == 1 && !c.hasMessages() {
-		sub := c.pending[0]
-		if t := sub.pending; !sub.dead && t != nil && sub.plain(t) && sub.due <= s.wall.Sub(s.hub.start) {
-			c.pending = c.pending[:0]
-			s.sent(sub, t)
-			sub.seq = t.seq
-			if c.packed {
-				return t.packedFrame(s.hub.cfg.Framing), 1
-			}
-			return t.frame, 1
-		}
+	if frames, quotes = s.shared(c); quotes > 0 {
+		return frames, quotes
 	}
 	s.out = s.out[:0]
 	s.fillMessages(c)
@@ -399,6 +395,48 @@ func (s *shard) fill(c *Client) (frames []byte, quotes int) {
 		c.farewell = nil
 	}
 	return s.out, quotes
+}
+
+// shared gives the message for a client that is up to date and wants nothing but
+// its pending quotes. Clients in step want the same ones: the last message of
+// several quotes is kept and serves them all.
+func (s *shard) shared(c *Client) (frames []byte, quotes int) {
+	if len(c.pending) == 0 || len(c.pending) > batchQuotes || c.hasMessages() {
+		return nil, 0
+	}
+	now := s.wall.Sub(s.hub.start)
+	s.ticks = s.ticks[:0]
+	for _, sub := range c.pending {
+		t := sub.pending
+		if sub.dead || t == nil || sub.due > now || !sub.plain(t) {
+			return nil, 0
+		}
+		s.ticks = append(s.ticks, t)
+	}
+	for i, sub := range c.pending {
+		s.sent(sub, s.ticks[i])
+		sub.seq = s.ticks[i].seq
+	}
+	c.pending = c.pending[:0]
+	if len(s.ticks) == 1 {
+		if c.packed {
+			return s.ticks[0].packedFrame(s.hub.cfg.Framing), 1
+		}
+		return s.ticks[0].frame, 1
+	}
+	if c.packed != s.joinedPacked || !slices.Equal(s.ticks, s.joined) {
+		s.joined, s.joinedPacked = append(s.joined[:0], s.ticks...), c.packed
+		p := append(s.payload[:0], updateHead...)
+		for i, t := range s.ticks {
+			if i > 0 {
+				p = append(p, ',')
+			}
+			p = append(append(p, t.body...), '}')
+		}
+		s.payload = append(p, tail...)
+		s.frame = s.appendFramed(s.frame[:0], s.payload)
+	}
+	return s.frame, len(s.ticks)
 }
 
 // sent settles a subscription whose pending tick goes out now.
@@ -501,21 +539,17 @@ func (s *shard) joinQuotes(batch []*subscription, head string, snapshot bool) (q
 	return quotes
 }
 
-// append frames one message for the client being served; it may be built in
-// s.payload. Clients that are in step get the same joined messages, so the last
-// one that was compressed is kept.
+// append frames one message for the client being served; it may be built in s.payload.
 func (s *shard) append(message []byte) {
 	s.payload = s.payload[:0]
-	f := s.hub.cfg.Framing
-	if !s.packed || len(message) < packFrom {
-		s.out = f.AppendMessage(s.out, message)
-		return
+	s.out = s.appendFramed(s.out, message)
+}
+
+func (s *shard) appendFramed(dst, message []byte) []byte {
+	if s.packed && len(message) >= packFrom {
+		return s.hub.cfg.Framing.AppendPacked(dst, message)
 	}
-	if !bytes.Equal(message, s.unpacked) {
-		s.unpacked = append(s.unpacked[:0], message...)
-		s.frame = f.AppendPacked(s.frame[:0], message)
-	}
-	s.out = append(s.out, s.frame...)
+	return s.hub.cfg.Framing.AppendMessage(dst, message)
 }
 
 // sweep looks at every client now and then: heartbeat, ping, stall.

@@ -234,6 +234,15 @@ func (s *socket) crowded() bool {
 	return s.closed || s.flushing && len(s.rest) > controlWaiting
 }
 
+// abort closes at once. Whoever closes the connection marks it closed first: no
+// write may hit a descriptor that was closed and given to another connection.
+func (s *socket) abort() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	return s.Conn.Close()
+}
+
 // Close is called by coder/websocket when the connection is over. Where a close
 // frame still waits for room, it is given a short time to go out first.
 func (s *socket) Close() error {

@@ -8,18 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A plainWriter writes to a TCP socket without ever waiting. It uses the file
-// descriptor, which net keeps in non-blocking mode, through RawConn: Conn.Write
-// would hold the descriptor's write lock while it waits for a slow peer.
+// A plainWriter writes to a TCP socket without ever waiting. Conn.Write would hold
+// the descriptor's write lock while it waits for a slow peer, so the descriptor,
+// which net keeps in non-blocking mode, is written to directly. That is sound
+// because the socket writes only under its lock and while it is not closed, and
+// the descriptor is closed only after the socket was marked so under that lock.
 type plainWriter struct {
+	fd   uintptr
 	conn syscall.RawConn
-	// Arguments and results of attempt, kept here so that the closure is made
-	// once; guarded by the socket's mutex.
-	out []byte
-	n   int
-	err error
-
-	attempt func(fd uintptr)
 }
 
 func newPlainWriter(c *net.TCPConn, unsentLow int) *plainWriter {
@@ -27,25 +23,19 @@ func newPlainWriter(c *net.TCPConn, unsentLow int) *plainWriter {
 	if err != nil {
 		return nil
 	}
-	_ = raw.Control(func(fd uintptr) {
+	w := &plainWriter{conn: raw}
+	err = raw.Control(func(fd uintptr) {
+		w.fd = fd
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsentLow)
 	})
-	w := &plainWriter{conn: raw}
-	w.attempt = func(fd uintptr) { w.n, w.err = writeNow(fd, w.out) }
+	if err != nil {
+		return nil
+	}
 	return w
 }
 
 // write writes what the kernel takes now; a full buffer is not an error.
-func (w *plainWriter) write(b []byte) (int, error) {
-	w.out = b
-	// Control, not RawConn.Write: it takes no lock that a waiting writer holds.
-	err := w.conn.Control(w.attempt)
-	w.out = nil
-	if err != nil {
-		return 0, err
-	}
-	return w.n, w.err
-}
+func (w *plainWriter) write(b []byte) (int, error) { return writeNow(w.fd, b) }
 
 // wait calls f now and whenever the kernel has room, until f is done or fails,
 // or the write deadline passes. f writes with the function it is given.

@@ -159,7 +159,7 @@ func (c *wsConn) aside(f func()) {
 func (c *wsConn) panicked(v any) {
 	c.server.stats.panics.Inc()
 	c.server.log.Error("connection panicked", "conn", c.id, "panic", v)
-	_ = c.socket.Conn.Close() // the library may be in no state to do it
+	_ = c.socket.abort() // the library may be in no state to do it
 }
 
 // Write, Backlog and Close implement hub.Conn.
