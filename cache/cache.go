@@ -1,191 +1,223 @@
 // Package cache keeps values of the program in Redis for a while, in
-// namespaces with a life of their own.
+// namespaces with a life of their own, and in front of a slow source loads
+// each value once.
 //
-// A cache may lose anything at any time: when Redis is full, restarts or is
-// gone, a value is missing or a call fails, and the caller goes to the source
-// of the value. Nothing is kept in this process. Every call is bounded by its
-// context, and by the timeouts of the client.
+// A cache may lose anything at any time. Redis holds a value at
+//
+//	cache:<namespace>:<version>:<key>
+//
+// until it expires, is deleted, or Redis evicts it. The version is 1, or what
+// cache:<namespace>:version holds: see Namespace.InvalidateAll. Bytes and
+// strings are stored as they are, everything else as JSON; a header marks what
+// is not plain: see Typed. What another program wrote is read as bytes.
+//
+// # Without Redis
+//
+// A round trip takes at most Config.Timeout. When Redis does not answer, reads
+// are answered by a bounded copy in this process of values it has recently
+// read or written, and marked SourceMemory; what the copy does not have, and
+// every write, is refused with ErrUnavailable. For as long as Redis is lost one
+// call in 250 ms tries it and the others are refused or answered at once. (On
+// a cluster every call tries, since other nodes may answer.) Fetch goes on
+// working: it loads, and keeps the value in the copy. The copy may answer with
+// a value that was deleted or replaced since, by another node or by a call of
+// the same moment, for at most the time CopyFor sets. A full Redis (OOM) refuses writes only.
+//
+// A failed write may have been done: an answer that was lost looks the same.
 package cache
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"log/slog"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 )
 
-// ErrMiss means that the key is not in the cache.
-var ErrMiss = errors.New("cache: miss")
+var (
+	// ErrMiss means that the key is not in the cache. A function given to
+	// Fetch returns it, or an error that wraps it, to say that there is no
+	// such thing.
+	ErrMiss = errors.New("cache: miss")
+
+	// ErrUnavailable means that Redis could not be asked, or refused: it is
+	// not known whether the key is there, or the write was not done.
+	ErrUnavailable = errors.New("cache: Redis is not available")
+
+	// ErrFormat means that a value is no JSON of the type it was read as.
+	ErrFormat = errors.New("cache: value of another type")
+
+	// ErrClosed is returned by Fetch when it would have to load after Close.
+	ErrClosed = errors.New("cache: closed")
+)
 
 const (
 	// DefaultNamespace is used where none is named.
 	DefaultNamespace = "default"
 
-	// MaxKey and MaxValue bound what is stored, in bytes.
+	// MaxKey and MaxValue bound what is stored, in bytes; a value is measured
+	// before compression. MaxBulk bounds the keys of one call.
 	MaxKey   = 512
 	MaxValue = 8 << 20
+	MaxBulk  = 10_000
 
-	prefix  = "cache:"
-	version = "1" // of the namespace's content; another one leaves the old keys to expire
-	batch   = 500 // keys of one round trip
+	maxNamespaces = 1000 // in use by one Cache
+	maxDeclared   = 64   // label values of the metrics
+	maxReloads    = 64   // reloads behind stale values at a time
+	batch         = 500  // keys of one command, so that none holds up Redis for long
 )
 
 var namespaceName = regexp.MustCompile(`^[a-z0-9_.-]{1,64}$`)
 
-// Config of a Cache.
+// Config of a Cache. Only Redis has no default.
 type Config struct {
-	Redis      redis.UniversalClient // required; stays the caller's
+	// Redis is required and stays the caller's. Its ContextTimeoutEnabled must
+	// be set, or Timeout does not bound a call.
+	Redis redis.UniversalClient
+
+	// Namespaces are the names that the metrics tell apart, at most 64; all
+	// others are counted as "other".
+	Namespaces []string
+
+	Timeout        time.Duration // for a round trip, plus 1 ms per key of a bulk call; default 500 ms
+	LoadTimeout    time.Duration // for a function given to Fetch; default 10 s
+	VersionRefresh time.Duration // see InvalidateAll; default 1 s
+	CopyBytes      int           // size of the copy for times without Redis; default 16 MiB, below 0 none
+	CompressFrom   int           // size in bytes from which values are compressed if that saves an eighth; default 1024, below 0 never
+
 	Registerer prometheus.Registerer // may be nil
+	Logger     *slog.Logger          // may be nil
 }
 
 // Cache is a cache in Redis. It is safe for concurrent use.
 type Cache struct {
-	redis   redis.UniversalClient
+	// Static after construction.
+	cfg     Config
+	single  bool // one node holds all keys: commands may name many
+	codec   *codec
+	recent  *recent
+	outage  *outage
 	metrics *metrics
+	log     *slog.Logger
+	life    context.Context // ends with Close
+	end     context.CancelFunc
+	reloads chan struct{} // a slot per reload behind a stale value
+	running sync.WaitGroup
+
+	mu     sync.Mutex // guards the following fields
+	spaces map[string]*space
+	closed bool
 }
 
-// New returns a cache.
-func New(cfg Config) *Cache {
-	return &Cache{redis: cfg.Redis, metrics: newMetrics(cfg.Registerer)}
-}
-
-// Namespace returns the part of the cache with that name, whose values live
-// for ttl, less a random tenth so that they do not all end at once. The name
-// is 1 to 64 of a-z 0-9 _ . -, or empty for the default namespace; ttl is at
-// least 10 ms. Two calls with one name mean the same values.
-func (c *Cache) Namespace(name string, ttl time.Duration) (*Namespace, error) {
-	if name == "" {
-		name = DefaultNamespace
+// New returns a cache. The error says which part of the Config is wrong.
+func New(cfg Config) (*Cache, error) {
+	if cfg.Redis == nil {
+		return nil, errors.New("cache: Config.Redis is required")
 	}
-	if !namespaceName.MatchString(name) {
-		return nil, fmt.Errorf("cache: namespace %.80q: want 1 to 64 of the characters a-z 0-9 _ . -", name)
+	if len(cfg.Namespaces) > maxDeclared {
+		return nil, fmt.Errorf("cache: %d namespaces declared, want at most %d", len(cfg.Namespaces), maxDeclared)
 	}
-	if ttl < 10*time.Millisecond {
-		return nil, fmt.Errorf("cache: namespace %s: ttl %v: want at least 10ms", name, ttl)
-	}
-	return &Namespace{cache: c, prefix: prefix + name + ":" + version + ":", ttl: ttl}, nil
-}
-
-// Namespace is one part of a Cache. It is safe for concurrent use.
-type Namespace struct {
-	cache  *Cache
-	prefix string
-	ttl    time.Duration
-}
-
-// Get returns the value of key, or ErrMiss.
-func (n *Namespace) Get(ctx context.Context, key string) ([]byte, error) {
-	if err := checkKey(key); err != nil {
-		return nil, err
-	}
-	value, err := n.cache.redis.Get(ctx, n.prefix+key).Bytes()
-	switch {
-	case errors.Is(err, redis.Nil):
-		n.cache.metrics.misses.Inc()
-		return nil, ErrMiss
-	case err != nil:
-		return nil, n.failed("get", err)
-	}
-	n.cache.metrics.hits.Inc()
-	return value, nil
-}
-
-// GetMany returns those of the keys that are in the cache. A missing key is no
-// error. It is one round trip per 500 keys (on a cluster, to each node).
-func (n *Namespace) GetMany(ctx context.Context, keys ...string) (map[string][]byte, error) {
-	for _, key := range keys {
-		if err := checkKey(key); err != nil {
+	for _, name := range cfg.Namespaces {
+		if err := checkNamespace(name); err != nil {
 			return nil, err
 		}
 	}
-	found := make(map[string][]byte, len(keys))
-	for len(keys) > 0 {
-		part := keys[:min(batch, len(keys))]
-		keys = keys[len(part):]
-		// Single GETs in a pipeline: the keys of one MGET must lie in one slot
-		// of a cluster.
-		cmds := make([]*redis.StringCmd, len(part))
-		_, err := n.cache.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for i, key := range part {
-				cmds[i] = p.Get(ctx, n.prefix+key)
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, redis.Nil) {
-			return nil, n.failed("get", err)
-		}
-		for i, key := range part {
-			value, err := cmds[i].Bytes()
-			switch {
-			case errors.Is(err, redis.Nil):
-				n.cache.metrics.misses.Inc()
-			case err != nil:
-				return nil, n.failed("get", err)
-			default:
-				n.cache.metrics.hits.Inc()
-				found[key] = value
-			}
-		}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = 500 * time.Millisecond
 	}
-	return found, nil
+	if cfg.LoadTimeout <= 0 {
+		cfg.LoadTimeout = 10 * time.Second
+	}
+	if cfg.VersionRefresh <= 0 {
+		cfg.VersionRefresh = time.Second
+	}
+	if cfg.CopyBytes == 0 {
+		cfg.CopyBytes = 16 << 20
+	}
+	if cfg.CompressFrom == 0 {
+		cfg.CompressFrom = 1024
+	}
+	codec, err := newCodec(cfg.CompressFrom)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cache{
+		cfg: cfg, codec: codec, recent: newRecent(cfg.CopyBytes), outage: &outage{}, log: cfg.Logger,
+		reloads: make(chan struct{}, maxReloads), spaces: map[string]*space{},
+	}
+	_, c.single = cfg.Redis.(*redis.Client)
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	c.life, c.end = context.WithCancel(context.Background())
+	c.metrics = newMetrics(cfg.Registerer, cfg.Namespaces, c)
+	return c, nil
 }
 
-// Set stores value, at most MaxValue bytes, for the life of the namespace.
-func (n *Namespace) Set(ctx context.Context, key string, value []byte) error {
-	if err := checkKey(key); err != nil {
-		return err
+// Close cancels the loads under way and waits for them, at most
+// Config.LoadTimeout. Nothing is loaded afterwards; all else goes on working.
+// The error says that a load did not heed its context.
+func (c *Cache) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.end()
+	done := make(chan struct{})
+	go func() { c.running.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-time.After(c.cfg.LoadTimeout):
+		return errors.New("cache: a load is still running and does not heed its context")
 	}
-	if len(value) > MaxValue {
-		return fmt.Errorf("cache: a value of %d bytes is above the limit of %d", len(value), MaxValue)
+}
+
+// begin enters a load or reload that Close must wait for; running.Done ends it.
+func (c *Cache) begin() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
 	}
-	ttl := n.ttl - rand.N(n.ttl/10)
-	if err := n.cache.redis.Set(ctx, n.prefix+key, value, ttl).Err(); err != nil {
-		return n.failed("set", err)
+	c.running.Add(1)
+	return true
+}
+
+// space returns what this process knows of the namespace of that name.
+func (c *Cache) space(name string) (*space, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, ok := c.spaces[name]
+	if !ok {
+		if len(c.spaces) >= maxNamespaces {
+			return nil, fmt.Errorf("cache: namespace %s: %d are in use already, the limit", name, maxNamespaces)
+		}
+		s = newSpace(name, c.metrics.namespace(name))
+		c.spaces[name] = s
+	}
+	return s, nil
+}
+
+func checkNamespace(name string) error {
+	if !namespaceName.MatchString(name) {
+		return fmt.Errorf("cache: namespace %.80q: want 1 to 64 of the characters a-z 0-9 _ . -", name)
 	}
 	return nil
 }
 
-// Delete removes keys and returns how many were there.
-func (n *Namespace) Delete(ctx context.Context, keys ...string) (int, error) {
+func checkKeys(keys ...string) error {
+	if len(keys) > MaxBulk {
+		return fmt.Errorf("cache: %d keys in one call, want at most %d", len(keys), MaxBulk)
+	}
 	for _, key := range keys {
-		if err := checkKey(key); err != nil {
-			return 0, err
+		if key == "" || len(key) > MaxKey {
+			return fmt.Errorf("cache: a key of %d bytes: want 1 to %d", len(key), MaxKey)
 		}
-	}
-	if len(keys) == 0 {
-		return 0, nil
-	}
-	cmds := make([]*redis.IntCmd, len(keys))
-	_, err := n.cache.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, key := range keys {
-			cmds[i] = p.Unlink(ctx, n.prefix+key)
-		}
-		return nil
-	})
-	deleted := 0
-	for _, cmd := range cmds {
-		deleted += int(cmd.Val())
-	}
-	if err != nil {
-		return deleted, n.failed("delete", err)
-	}
-	return deleted, nil
-}
-
-// failed counts and words an error of Redis.
-func (n *Namespace) failed(what string, err error) error {
-	n.cache.metrics.errors.Inc()
-	return fmt.Errorf("cache: %s: %w", what, err)
-}
-
-func checkKey(key string) error {
-	if key == "" || len(key) > MaxKey {
-		return fmt.Errorf("cache: a key of %d bytes: want 1 to %d", len(key), MaxKey)
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 const (
 	checkTick   = 500 * time.Millisecond
 	checkEvery  = 3 * time.Second // re-check of every bound session; with a tick and a slow answer still under 5 s
-	touchEvery  = 20              // re-checks between two that also count as a use of the key, for LRU eviction
+	readEvery   = 20              // re-checks between two that read the sessions: to see what was changed in place, and as a use of the key for LRU eviction
 	lostAfter   = 3 * time.Second // without an answer or probe
 	unconfirmed = 10 * time.Second
 	drift       = 1500 * time.Millisecond // a ttl this far from the expected one was moved by somebody else
@@ -41,7 +41,11 @@ func (m *Manager) check(ctx context.Context) {
 			last = time.Now()
 			rounds++
 		}
-		m.checkThese(ctx, ids, all && rounds%touchEvery == 0)
+		if all && rounds%readEvery == 0 {
+			m.reread(ctx, ids)
+		} else {
+			m.checkThese(ctx, ids)
+		}
 		if all {
 			m.metrics.checkSeconds.Observe(time.Since(last).Seconds())
 		}
@@ -63,15 +67,12 @@ func (m *Manager) dueLocked(all bool) []string {
 }
 
 // checkThese asks for the remaining time of each session, and reads those where it is not what was expected.
-func (m *Manager) checkThese(ctx context.Context, ids []string, touch bool) {
+func (m *Manager) checkThese(ctx context.Context, ids []string) {
 	var read []string
 	for batch := range slices.Chunk(ids, checkBatch) {
 		pipe := m.rdb.Pipeline()
 		ttls := make([]*redis.DurationCmd, len(batch))
 		for i, id := range batch {
-			if touch {
-				pipe.Touch(ctx, sessionKey(id))
-			}
 			ttls[i] = pipe.PTTL(ctx, sessionKey(id))
 		}
 		_, _ = pipe.Exec(ctx) // each command has its own answer

@@ -30,7 +30,15 @@ func (m *Manager) CheckOnce(ctx context.Context) {
 	m.mu.Lock()
 	ids := m.dueLocked(true)
 	m.mu.Unlock()
-	m.checkThese(ctx, ids, false)
+	m.checkThese(ctx, ids)
+}
+
+// ReadOnce does what every readEvery-th re-check does.
+func (m *Manager) ReadOnce(ctx context.Context) {
+	m.mu.Lock()
+	ids := m.dueLocked(true)
+	m.mu.Unlock()
+	m.reread(ctx, ids)
 }
 
 // Heard hands a message of the control channel to the Manager.

@@ -62,6 +62,7 @@ func (m *Manager) judge(ctx context.Context) {
 		}
 		now := time.Now()
 		reachable := now.Sub(*m.lastReply.Load()) <= lostAfter
+		m.silent.Store(!reachable)
 		lost := !reachable || now.Sub(*m.lastProbe.Load()) > lostAfter
 		if m.degraded.Swap(lost) != lost {
 			if lost {

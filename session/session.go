@@ -31,6 +31,7 @@
 // # When Redis fails
 //
 // Slow or gone: every call returns an error that wraps [ErrUnavailable]; nobody is let in by an error.
+// When nothing has been answered for 3 s they do so at once, until Run finds Redis back; only revocations are still tried.
 // Bindings keep going until [Config].Grace after their session was last confirmed, then end with [Cutoff].
 // Restarting (LOADING) counts as gone. Back with its data: ids seen revoked are deleted again, so an
 // older copy of the data does not bring them back. Back without its data: the sessions are gone and
@@ -118,6 +119,7 @@ type Manager struct {
 
 	running   atomic.Bool
 	degraded  atomic.Bool
+	silent    atomic.Bool            // no background call was answered for lostAfter
 	probe     atomic.Pointer[string] // channel of the live control subscription; nil = none
 	lastProbe atomic.Pointer[time.Time]
 	lastReply atomic.Pointer[time.Time] // last answer of Redis to a background call
@@ -198,6 +200,9 @@ func (m *Manager) load(ctx context.Context, id string) (Session, error) {
 	if !ValidID(id) || m.withheld(id) {
 		return Session{}, ErrNotFound
 	}
+	if err := m.answers(); err != nil {
+		return Session{}, err
+	}
 	for range writeAttempts {
 		s, err := m.read(ctx, id)
 		if err != nil {
@@ -223,6 +228,14 @@ func (m *Manager) load(ctx context.Context, id string) (Session, error) {
 		}
 	}
 	return Session{}, fmt.Errorf("%w: the session changed at every try", ErrUnavailable)
+}
+
+// answers spares a caller the wait where Redis is known to be lost; Run finds out when it is back.
+func (m *Manager) answers() error {
+	if m.silent.Load() {
+		return fmt.Errorf("%w: it does not answer", ErrUnavailable)
+	}
+	return nil
 }
 
 // complete reports whether the key has all this package counts on.

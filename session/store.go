@@ -63,6 +63,9 @@ func unavailable(doing string, err error) error {
 
 // index adds id to the user's index and returns Redis's time and the size of the index.
 func (m *Manager) index(ctx context.Context, user, id string) (time.Time, int64, error) {
+	if err := m.answers(); err != nil {
+		return time.Time{}, 0, err
+	}
 	keep := m.cfg.AbsoluteTTL + time.Hour
 	r, err := indexScript.Run(ctx, m.rdb, []string{userKey(user)}, id, keep.Milliseconds()).Int64Slice()
 	if err != nil {

@@ -35,6 +35,9 @@ func (m *Manager) RedeemTicket(ctx context.Context, ticket string) (Session, err
 		m.metrics.tickets[ticketRefused].Inc()
 		return Session{}, ErrNotFound
 	}
+	if err := m.answers(); err != nil {
+		return Session{}, err
+	}
 	id, err := m.rdb.GetDel(ctx, ticketKey(ticket)).Result()
 	if errors.Is(err, redis.Nil) {
 		m.metrics.tickets[ticketRefused].Inc()

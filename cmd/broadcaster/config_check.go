@@ -311,6 +311,9 @@ func (c *Config) checkLimits(k *checker) {
 	const longest = 366 * 24 * time.Hour
 	s := &c.Session
 	k.match("SESSION_COOKIE_NAME", s.CookieName, cookieName, "want a cookie name: letters, digits, - and _")
+	if strings.HasPrefix(s.CookieName, "__") && c.HTTP.TLSCertFile == "" && len(c.HTTP.Proxies) == 0 {
+		c.Warnings = append(c.Warnings, "SESSION_COOKIE_NAME: browsers take a cookie of this name over TLS only; set TLS_CERT_FILE, or TRUSTED_PROXIES for a proxy that ends TLS")
+	}
 	k.duration("SESSION_TTL", s.TTL, time.Second, longest)
 	k.duration("SESSION_ABSOLUTE_TTL", s.AbsoluteTTL, time.Second, longest)
 	k.duration("SESSION_GRACE", s.Grace, time.Second, 24*time.Hour)

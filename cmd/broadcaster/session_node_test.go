@@ -5,10 +5,14 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"flag"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -29,6 +33,16 @@ const (
 	otherPub    = "other-publish-token-0123456789"
 	namedSource = "desk"
 )
+
+// TestMain lets more tests run at once than there are processors: those of whole
+// nodes mostly wait.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		_ = f.Value.Set("8")
+	}
+	os.Exit(m.Run())
+}
 
 // A testNode is a node as serve builds and runs it, on free ports.
 type testNode struct {

@@ -15,7 +15,7 @@ func TestRedisGone(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			r := redistest.Start(t)
-			n := startNode(t, r, "SESSION_GRACE=8s", "GUEST_SESSIONS=true")
+			n := startNode(t, r, "SESSION_GRACE=6s", "GUEST_SESSIONS=true")
 			s := n.signIn("ann", "user")
 			k, _ := n.connect(s.Token)
 			gone := time.Now()
@@ -51,10 +51,10 @@ func TestRedisGone(t *testing.T) {
 				t.Errorf("told more than once: %+v", said)
 			}
 			after := k.ended.Sub(gone)
-			t.Logf("cut off after %v, the grace is 8 s", after.Round(time.Millisecond))
+			t.Logf("cut off after %v, the grace is 6 s", after.Round(time.Millisecond))
 			// The last confirmation may be one re-check older than the outage.
-			if after < 3*time.Second || after > 8*time.Second+slack {
-				t.Errorf("cut off after %v, want about the grace of 8 s", after)
+			if after < 3*time.Second || after > 6*time.Second+slack {
+				t.Errorf("cut off after %v, want about the grace of 6 s", after)
 			}
 		})
 	}
