@@ -92,7 +92,7 @@ func (p listed) faults() (faults []string) {
 			}
 		}
 		first, _, _ := strings.Cut(imp, "/")
-		if top == "hub" && !ours && strings.Contains(first, ".") && !strings.HasPrefix(imp, "github.com/prometheus/client_golang/") {
+		if top == "hub" && !ours && strings.Contains(first, ".") && !strings.HasPrefix(imp, "github.com/prometheus/client_") {
 			bad(imp, "hub takes the standard library and prometheus only")
 		}
 	}

@@ -47,7 +47,6 @@ type Client struct {
 	dead     int             // of them: removed since, skipped
 	replies  [][]byte
 	waiters  []chan struct{} // commands that wait until the replies have been written
-	farewell []byte          // goes out after everything else
 	relays   []relayed
 
 	relayDrops int
@@ -224,8 +223,8 @@ func (c *Client) CloseAfter(code int, reason string, reconnect time.Duration) {
 		if c.gone {
 			return
 		}
-		c.farewell = appendClosing(nil, code, reason, reconnect)
 		s.serve(c)
+		c.replies = append(c.replies, appendClosing(nil, code, reason, reconnect))
 		s.endWith(c, endAsked, code, reason)
 	})
 }
@@ -252,7 +251,7 @@ func (c *Client) Leave() {
 }
 
 func (c *Client) hasMessages() bool {
-	return len(c.replies) > 0 || len(c.relays) > 0 || len(c.farewell) > 0 || c.tellLink || c.beat || c.ping
+	return len(c.replies) > 0 || len(c.relays) > 0 || c.tellLink || c.beat || c.ping
 }
 
 func (c *Client) hasPending() bool { return len(c.pending) > 0 || c.hasMessages() }
@@ -353,10 +352,14 @@ func (s *shard) endWith(c *Client, why endReason, code int, reason string) {
 	if c.gone {
 		return
 	}
+	var last []byte // replies that a full connection has not taken yet
+	for _, reply := range c.replies {
+		last = s.hub.cfg.Framing.AppendMessage(last, reply)
+	}
 	s.remove(c)
 	s.stats.ended[why].Add(1)
 	defer s.caught(c)
-	c.conn.Close(code, reason)
+	c.conn.Close(code, reason, last)
 }
 
 func (s *shard) remove(c *Client) {

@@ -139,3 +139,21 @@ func TestJoinAfterRun(t *testing.T) {
 		}
 	})
 }
+
+// A client whose connection takes nothing at the moment is told all the same why
+// it is closed: the connection gets its last messages with the close.
+func TestClosingReachesBlockedClients(t *testing.T) {
+	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
+		p := join(t, h, newPeer())
+		f.subscribe(p, 0, "*")
+		synctest.Wait()
+		p.block()
+		f.publish("EUR/USD", 1)
+		synctest.Wait()
+		p.client.CloseAfter(4029, "rate limited", time.Second)
+		synctest.Wait()
+		if m := p.messages("closing"); p.closed() != 4029 || len(m) != 1 || m[0].Code != 4029 || m[0].Reconnect != 1000 {
+			t.Errorf("closed with %d after %+v", p.closed(), m)
+		}
+	})
+}

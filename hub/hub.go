@@ -58,9 +58,10 @@ type Conn interface {
 	// Backlog returns how many bytes wait to be written and for how long nothing
 	// of them could be; 0 when nothing waits.
 	Backlog() (bytes int, stalled time.Duration)
-	// Close begins to close with a WebSocket close code; data still waiting is
-	// given a short time to go out first.
-	Close(code int, reason string)
+	// Close begins to close with a WebSocket close code, after last, which is whole
+	// frames or nothing and is the connection's to keep. What still waits is given
+	// a short time to go out first, whether the connection was ready or not.
+	Close(code int, reason string, last []byte)
 }
 
 // Config of a Hub. The zero values of the durations and of Shards mean the

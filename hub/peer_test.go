@@ -176,6 +176,15 @@ func (p *peer) Write(frames []byte) (bool, error) {
 	if len(frames) == 0 {
 		p.fault("empty write")
 	}
+	p.takeFrames(frames)
+	if p.blocked {
+		p.owes, p.owesFrom = true, time.Now()
+	}
+	return !p.blocked, nil
+}
+
+// takeFrames reads whole frames; mu is held.
+func (p *peer) takeFrames(frames []byte) {
 	for len(frames) > 0 {
 		n := binary.BigEndian.Uint32(frames)
 		compressed := n>>31 == 1
@@ -197,10 +206,6 @@ func (p *peer) Write(frames []byte) (bool, error) {
 		}
 		frames = frames[4+n:]
 	}
-	if p.blocked {
-		p.owes, p.owesFrom = true, time.Now()
-	}
-	return !p.blocked, nil
 }
 
 func (p *peer) Backlog() (int, time.Duration) {
@@ -212,8 +217,9 @@ func (p *peer) Backlog() (int, time.Duration) {
 	return 1, time.Since(p.owesFrom)
 }
 
-func (p *peer) Close(code int, reason string) {
+func (p *peer) Close(code int, reason string, last []byte) {
 	p.mu.Lock()
+	p.takeFrames(last)
 	if p.closes++; p.closes > 1 {
 		p.fault("closed twice")
 	}

@@ -390,10 +390,6 @@ func (s *shard) fill(c *Client) (frames []byte, quotes int) {
 	s.out = s.out[:0]
 	s.fillMessages(c)
 	quotes = s.fillQuotes(c)
-	if len(c.farewell) > 0 {
-		s.append(c.farewell)
-		c.farewell = nil
-	}
 	return s.out, quotes
 }
 

@@ -77,6 +77,9 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) error {
 	c := &wsConn{server: s, id: newID(), session: holding(sess), grants: s.grantsFor(sess), holder: s.subject(r), since: time.Now()}
 	c.commands = limiter.NewBucket(float64(s.cfg.CommandsPerSecond), float64(s.cfg.CommandsPerSecond))
 	c.pings = limiter.NewBucket(float64(s.cfg.CommandsPerSecond), float64(s.cfg.CommandsPerSecond))
+	// Counted from here, so that Wait can not miss the goroutines that Accept leads to.
+	s.sockets.Add(1)
+	defer s.sockets.Done()
 	up := &upgrader{ResponseWriter: w, spawn: s.sockets.Go}
 	c.ws, err = websocket.Accept(up, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{protocol},
@@ -169,8 +172,11 @@ func (c *wsConn) Write(frames []byte) (ready bool, err error) { return c.socket.
 func (c *wsConn) Backlog() (int, time.Duration) { return c.socket.backlog() }
 
 // Close starts the closing handshake, which takes at most some seconds.
-func (c *wsConn) Close(code int, reason string) {
+func (c *wsConn) Close(code int, reason string, last []byte) {
 	c.endOnce.Do(func() {
+		if len(last) > 0 {
+			_, _ = c.socket.send(last, false) // a connection that is lost needs no last words
+		}
 		c.server.sockets.Go(func() { _ = c.ws.Close(websocket.StatusCode(code), reason) })
 	})
 }

@@ -320,7 +320,7 @@ func TestEndings(t *testing.T) {
 			t.Run("1009 by one byte", func(t *testing.T) {
 				c := connect(t)
 				c.say(`{"op":"ping","id":1}` + strings.Repeat(" ", web.MaxMessageBytes-20))
-				c.want("pong")
+				c.until("pong")
 				c.say(strings.Repeat(" ", web.MaxMessageBytes+1))
 				c.wantClose(1009)
 			})

@@ -32,7 +32,7 @@ func (c *told) Write(frames []byte) (bool, error) {
 
 func (c *told) Backlog() (int, time.Duration) { return 0, 0 }
 
-func (c *told) Close(int, string) {}
+func (c *told) Close(int, string, []byte) {}
 
 func (c *told) is(want string) func() bool {
 	return func() bool {
