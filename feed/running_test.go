@@ -80,12 +80,11 @@ func metric(t testing.TB, reg *prometheus.Registry, name string, labels ...strin
 
 // sink records what it is told and checks the order of each symbol.
 type sink struct {
-	mu       sync.Mutex
-	events   []string            // "publish EUR/USD e1 3", "status EUR/USD stale", "drop EUR/USD", "relay news …", "degraded true"
-	quotes   map[string][]uint64 // numbers per symbol and epoch
-	degraded int
-	busy     map[string]bool
-	overlap  bool // two calls for one symbol at once
+	mu      sync.Mutex
+	events  []string            // "publish EUR/USD e1 3", "status EUR/USD stale", "drop EUR/USD", "relay news …", "degraded true"
+	quotes  map[string][]uint64 // numbers per symbol and epoch
+	busy    map[string]bool
+	overlap bool // two calls for one symbol at once
 }
 
 func newSink() *sink { return &sink{quotes: map[string][]uint64{}, busy: map[string]bool{}} }
