@@ -62,7 +62,7 @@ func scenarios(rounds int) []scenario {
 		{"stuck", "1,000 clients, 50 quotes/s, with and without 10 % that never read", args("-n 1000 -rate 50"),
 			[]candidate{fxcast.with("all read"), fxcast.with("10 % stuck", "-stuck", "100")}, rounds},
 		{"interest", "1,000 clients that want 10 symbols, of 10 or of 1,000 published", args("-n 1000 -run 4s"),
-			[]candidate{fxcast.with("10 published", args("-symbols 10 -wanted 10 -rate 10")...), fxcast.with("1,000 published", args("-symbols 1000 -wanted 10 -rate 1000 -burst 10")...)}, rounds},
+			[]candidate{fxcast.with("10 published", args("-symbols 10 -wanted 10 -rate 10 -burst 10")...), fxcast.with("1,000 published", args("-symbols 1000 -wanted 10 -rate 1000 -burst 10")...)}, rounds},
 		{"idle", "10,000 idle clients, 5 symbols each", args("-n 10000 -symbols 5 -idle 8s -run 0s"), []candidate{fxcast, centrifuge}, 1},
 	}
 	for _, rate := range []int{10, 25, 100} {
