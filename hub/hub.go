@@ -11,7 +11,7 @@
 //	shard.run          one goroutine per shard owns its clients and their subscriptions
 //	  shard.collect      take what was published; offer it to the topic's subscriptions
 //	    shard.offer        replace the subscription's pending tick, or queue it (max_rate: wheel)
-//	  shard.serve        one client: join all that is pending into one Conn.Write
+//	  shard.serve        (outbox.go) one client: join all that is pending into one Conn.Write
 //	    shard.fill         one pending quote: the shared frame; several: one joined message
 //	Client.Ready       the connection has room again: the client is served again
 //

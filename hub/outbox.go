@@ -1,0 +1,216 @@
+package hub
+
+import (
+	"slices"
+)
+
+// serve writes all that is pending for a client, once.
+func (s *shard) serve(c *Client) {
+	c.dirty = false
+	if c.gone || c.blocked {
+		return
+	}
+	defer s.caught(c)
+	s.packed = c.packed
+	frames, quotes := s.fill(c)
+	if len(frames) == 0 { // all was removed or is not due yet
+		if c.hasPending() {
+			s.wantWrite(c)
+		}
+		return
+	}
+	// Blocked before the write: the connection may call Ready before Write returns.
+	c.blocked = true
+	ready, err := c.conn.Write(frames)
+	s.stats.writes.n++
+	s.stats.quotes.n += uint64(quotes)
+	s.stats.bytes.n += uint64(len(frames))
+	if quotes > 0 {
+		s.stats.joined.observe(float64(quotes))
+	}
+	if err != nil {
+		s.end(c, endLost)
+		return
+	}
+	c.written = s.wall.Sub(s.hub.start)
+	if ready {
+		c.blocked = false
+		if c.hasPending() {
+			s.wantWrite(c)
+		}
+	}
+}
+
+// caught ends the one client whose connection panicked; nobody else notices.
+func (s *shard) caught(c *Client) {
+	if v := recover(); v != nil {
+		s.stats.panics.Add(1)
+		s.end(c, endPanic)
+	}
+}
+
+// fill gives the frames for a client: in the usual case those that all share.
+func (s *shard) fill(c *Client) (frames []byte, quotes int) {
+	if frames, quotes = s.shared(c); quotes > 0 {
+		return frames, quotes
+	}
+	s.out = s.out[:0]
+	s.fillMessages(c)
+	quotes = s.fillQuotes(c)
+	return s.out, quotes
+}
+
+// shared gives the message for a client that is up to date and wants nothing but
+// its pending quotes. Clients in step want the same ones: the last message of
+// several quotes is kept and serves them all.
+func (s *shard) shared(c *Client) (frames []byte, quotes int) {
+	if len(c.pending) == 0 || len(c.pending) > batchQuotes || c.hasMessages() {
+		return nil, 0
+	}
+	now := s.wall.Sub(s.hub.start)
+	s.ticks = s.ticks[:0]
+	for _, sub := range c.pending {
+		t := sub.pending
+		if sub.dead || t == nil || sub.due > now || !sub.plain(t) {
+			return nil, 0
+		}
+		s.ticks = append(s.ticks, t)
+	}
+	for i, sub := range c.pending {
+		s.sent(sub, s.ticks[i])
+		sub.seq = s.ticks[i].seq
+	}
+	c.pending = c.pending[:0]
+	if len(s.ticks) == 1 {
+		if c.packed {
+			return s.ticks[0].packedFrame(s.hub.cfg.Framing), 1
+		}
+		return s.ticks[0].frame, 1
+	}
+	if c.packed != s.joinedPacked || !slices.Equal(s.ticks, s.joined) {
+		s.joined, s.joinedPacked = append(s.joined[:0], s.ticks...), c.packed
+		p := append(s.payload[:0], updateHead...)
+		for i, t := range s.ticks {
+			if i > 0 {
+				p = append(p, ',')
+			}
+			p = append(append(p, t.body...), '}')
+		}
+		s.payload = append(p, tail...)
+		s.frame = s.appendFramed(s.frame[:0], s.payload)
+	}
+	return s.frame, len(s.ticks)
+}
+
+// sent settles a subscription whose pending tick goes out now.
+func (s *shard) sent(sub *subscription, t *tick) {
+	sub.queued, sub.pending = false, nil
+	if sub.interval > 0 {
+		sub.due = s.wall.Sub(s.hub.start) + sub.interval
+	}
+	s.stats.latency.observe(float64(s.wall.UnixMicro()-t.at) / 1e6)
+}
+
+// fillMessages appends what is not a quote: replies, the link's status, relayed
+// messages, a heartbeat.
+func (s *shard) fillMessages(c *Client) {
+	for i, reply := range c.replies {
+		s.append(reply)
+		c.replies[i] = nil
+	}
+	c.replies = c.replies[:0]
+	c.release()
+	if c.tellLink {
+		c.tellLink = false
+		s.append(appendLink(s.payload[:0], s.degraded))
+	}
+	for i, m := range c.relays {
+		s.append(appendRelayed(s.payload[:0], m, c.relayDrops))
+		c.relays[i], c.relayDrops = relayed{}, 0
+	}
+	c.relays = c.relays[:0]
+	if c.beat {
+		c.beat = false
+		s.append(s.heart)
+	}
+	if c.ping {
+		c.ping = false
+		s.out = append(s.out, s.hub.cfg.Framing.Ping()...)
+	}
+}
+
+// fillQuotes appends up to a batch of the client's pending subscriptions, in
+// turn: statuses, then snapshots, then updates.
+func (s *shard) fillQuotes(c *Client) (quotes int) {
+	batch := c.pending
+	if len(batch) > batchQuotes {
+		batch = batch[:batchQuotes]
+	}
+	snapshots := false
+	for _, sub := range batch {
+		if sub.dead {
+			continue
+		}
+		if sub.tellStatus {
+			sub.tellStatus = false
+			s.append(appendStatus(s.payload[:0], sub.part.name, sub.part.status))
+		}
+		snapshots = snapshots || sub.snapshot
+	}
+	if snapshots {
+		quotes += s.joinQuotes(batch, snapshotHead, true)
+	}
+	quotes += s.joinQuotes(batch, updateHead, false)
+	now := s.wall.Sub(s.hub.start)
+	for i, sub := range batch {
+		batch[i] = nil
+		sub.queued = false
+		if sub.dead {
+			c.dead--
+		}
+		s.schedule(sub, now) // only its status went out, the tick is not due yet
+	}
+	c.pending = append(c.pending[:0], c.pending[len(batch):]...)
+	return quotes
+}
+
+// joinQuotes appends messages with the pending ticks of the subscriptions whose
+// snapshot flag is as given.
+func (s *shard) joinQuotes(batch []*subscription, head string, snapshot bool) (quotes int) {
+	p := append(s.payload[:0], head...)
+	now := s.wall.Sub(s.hub.start)
+	for _, sub := range batch {
+		t := sub.pending
+		if sub.dead || t == nil || sub.snapshot != snapshot || !snapshot && sub.due > now {
+			continue
+		}
+		if len(p) > len(head) {
+			p = append(p, ',')
+		}
+		p = appendQuote(p, sub, t)
+		s.sent(sub, t)
+		if snapshot {
+			sub.due = 0 // a snapshot is not an update: the next tick need not wait
+		}
+		sub.snapshot = false
+		quotes++
+	}
+	s.payload = p
+	if quotes > 0 {
+		s.append(append(p, tail...))
+	}
+	return quotes
+}
+
+// append frames one message for the client being served; it may be built in s.payload.
+func (s *shard) append(message []byte) {
+	s.payload = s.payload[:0]
+	s.out = s.appendFramed(s.out, message)
+}
+
+func (s *shard) appendFramed(dst, message []byte) []byte {
+	if s.packed && len(message) >= packFrom {
+		return s.hub.cfg.Framing.AppendPacked(dst, message)
+	}
+	return s.hub.cfg.Framing.AppendMessage(dst, message)
+}
