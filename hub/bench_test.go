@@ -22,7 +22,7 @@ func (sink) Close(int, string, []byte)     {}
 // crowd is a hub in real time with n clients of the given patterns.
 func crowd(tb testing.TB, n int, patterns ...string) (h *hub.Hub, writes *atomic.Int64) {
 	tb.Helper()
-	h = hub.New(hub.Config{Framing: lengths{}, Heartbeat: never, Ping: never, WriteTimeout: never})
+	h = hub.New(hub.Config{Framings: []hub.Framing{lengths{}}, Heartbeat: never, Ping: never, WriteTimeout: never})
 	ctx, cancel := context.WithCancel(context.Background())
 	var run sync.WaitGroup
 	run.Go(func() { _ = h.Run(ctx) })
@@ -132,4 +132,46 @@ func BenchmarkSubscribeWildcard(b *testing.B) {
 		c.Subscribe(all, hub.Settings{}, nil)
 		c.Unsubscribe(all, nil)
 	}
+}
+
+// Every tick touches every subscription of its topic: one cache line each.
+func TestSubscriptionSize(t *testing.T) {
+	if hub.SubscriptionSize > 64 {
+		t.Errorf("a subscription has %d bytes, want at most a cache line of 64", hub.SubscriptionSize)
+	}
+}
+
+// A burst of ten symbols to clients that want all ten, per delivered quote.
+func BenchmarkBurst(b *testing.B) {
+	const clients, burst = 1000, 10
+	h, _ := crowd(b, 0)
+	var delivered atomic.Int64
+	names := make([]string, burst)
+	bodies := make([][]byte, burst)
+	for i := range names {
+		names[i] = fmt.Sprintf("EUR/X%02d", i)
+		bodies[i] = body(names[i], 1_000_000)
+		h.SetStatus(names[i], "live", time.Time{})
+	}
+	writes := new(atomic.Int64)
+	for range clients {
+		c, err := h.Join(sink{writes}, hub.JoinOptions{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		c.Subscribe(names, hub.Settings{}, nil)
+	}
+	seq := uint64(0)
+	for b.Loop() {
+		seq++
+		before := writes.Load()
+		for i, name := range names {
+			h.Publish(name, "e", seq, bodies[i], 0)
+		}
+		for writes.Load() < before+clients {
+			runtime.Gosched()
+		}
+		delivered.Add(clients * burst)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(delivered.Load()), "ns/quote")
 }

@@ -30,40 +30,40 @@ type Settings struct {
 // and wait while more than 32 KiB of replies have not been written: so a client
 // that asks and does not read is not read from.
 type Client struct {
-	// Static after construction.
-	shard  *shard
-	conn   Conn
-	packed bool // takes compressed messages
+	// Owned by shard.run, but for shard and conn, which are static. What each tick
+	// touches stands first.
+	shard   *shard
+	conn    Conn
+	pending []*subscription // have something to be written, first come first served
+	extras  *extras         // nil for a client that has and wants quotes only
 
-	heard   atomic.Int64 // hub clock, ns: when the peer last answered
-	replied int          // bytes of replies; owned by shard.run
-
-	// Owned by shard.run.
-	place    int // index in shard.clients, -1 before and after
-	wants    map[string]want
-	subs     map[*part]*subscription
-	channels []string
-	pending  []*subscription // have something to be written, first come first served
-	dead     int             // of them: removed since, skipped
-	replies  [][]byte
-	waiters  []chan struct{} // commands that wait until the replies have been written
-	relays   []relayed
-
-	relayDrops int
-	asked      int           // counts commands, to tell the later of two wildcards
-	written    time.Duration // when it was last written to
-	pinged     time.Duration
 	dirty      bool // stands in shard.dirty
 	blocked    bool // its connection takes nothing now
 	gone       bool
 	tellLink   bool // the link's status is due
 	beat, ping bool // a heartbeat, a ping is due
+	framing    uint8
+
+	place   int32         // index in shard.clients, -1 before and after
+	dead    int32         // of pending: removed since, skipped
+	asked   int32         // counts commands, to tell the later of two wildcards
+	written time.Duration // when it was last written to
+	pinged  time.Duration
+	wants   []want          // sorted by pattern
+	subs    []*subscription // sorted by part
+
+	left  atomic.Bool
+	heard atomic.Int64 // hub clock, ns: when the peer last answered
 }
 
-// A want is what a client asked of one pattern.
-type want struct {
-	interval time.Duration
-	asked    int
+// Extras are what only few clients have at a time.
+type extras struct {
+	replies    [][]byte
+	replied    int             // bytes of replies
+	waiters    []chan struct{} // commands that wait until the replies have been written
+	channels   []string
+	relays     []relayed
+	relayDrops int
 }
 
 // A relayed message waits for a client.
@@ -72,8 +72,8 @@ type relayed struct {
 	data    []byte
 }
 
-func newClient(s *shard, conn Conn, packed bool) *Client {
-	c := &Client{shard: s, conn: conn, packed: packed, place: -1}
+func newClient(s *shard, conn Conn, framing int) *Client {
+	c := &Client{shard: s, conn: conn, framing: uint8(framing), place: -1}
 	c.heard.Store(int64(s.now()))
 	return c
 }
@@ -97,17 +97,13 @@ func (c *Client) Subscribe(patterns []string, settings Settings, ack []byte) {
 	c.command(ack, func(s *shard) {
 		for _, p := range patterns {
 			c.asked++
-			_, again := c.wants[p]
-			if c.wants == nil {
-				c.wants = make(map[string]want)
-			}
-			c.wants[p] = want{interval, c.asked}
+			again := c.want(want{p, interval, c.asked})
 			if IsWildcard(p) && !again {
 				s.watchers[p] = append(s.watchers[p], c)
 			}
 			for _, part := range s.matching(p) {
 				s.take(part, s.now()) // the snapshot is of what is published by now
-				if sub := c.resolve(part); sub != nil && c.decides(p, part.name) {
+				if sub := c.resolve(part); sub != nil && c.decides(p, part) {
 					c.snapshot(sub, !IsWildcard(p))
 				}
 			}
@@ -120,10 +116,9 @@ func (c *Client) Subscribe(patterns []string, settings Settings, ack []byte) {
 func (c *Client) Unsubscribe(patterns []string, ack []byte) {
 	c.command(ack, func(s *shard) {
 		for _, p := range patterns {
-			if _, ok := c.wants[p]; !ok {
+			if !c.unwant(p) {
 				continue
 			}
-			delete(c.wants, p)
 			if IsWildcard(p) {
 				s.watchers[p] = without(s.watchers[p], c)
 			}
@@ -137,9 +132,10 @@ func (c *Client) Unsubscribe(patterns []string, ack []byte) {
 // SubscribeChannels adds relayed channels.
 func (c *Client) SubscribeChannels(names []string, ack []byte) {
 	c.command(ack, func(s *shard) {
+		x := c.extra()
 		for _, n := range names {
-			if !slices.Contains(c.channels, n) {
-				c.channels = append(c.channels, n)
+			if !slices.Contains(x.channels, n) {
+				x.channels = append(x.channels, n)
 				s.channels[n] = append(s.channels[n], c)
 			}
 		}
@@ -149,10 +145,11 @@ func (c *Client) SubscribeChannels(names []string, ack []byte) {
 // UnsubscribeChannels removes relayed channels.
 func (c *Client) UnsubscribeChannels(names []string, ack []byte) {
 	c.command(ack, func(s *shard) {
+		x := c.extra()
 		for _, n := range names {
-			c.channels = without(c.channels, n)
+			x.channels = without(x.channels, n)
 			s.channels[n] = without(s.channels[n], c)
-			c.relays = slices.DeleteFunc(c.relays, func(m relayed) bool { return m.channel == n })
+			x.relays = slices.DeleteFunc(x.relays, func(m relayed) bool { return m.channel == n })
 		}
 	})
 }
@@ -169,8 +166,8 @@ func (c *Client) command(reply []byte, f func(*shard)) {
 			c.reply(reply)
 			f(s)
 		}
-		if c.replied > replyBytes {
-			c.waiters = append(c.waiters, done)
+		if x := c.extras; x != nil && x.replied > replyBytes {
+			x.waiters = append(x.waiters, done)
 			return
 		}
 		close(done)
@@ -185,18 +182,26 @@ func (c *Client) reply(message []byte) {
 	if len(message) == 0 {
 		return
 	}
-	c.replies = append(c.replies, message)
-	c.replied += len(message)
+	x := c.extra()
+	x.replies = append(x.replies, message)
+	x.replied += len(message)
 	c.shard.wantWrite(c)
 }
 
+func (c *Client) extra() *extras {
+	if c.extras == nil {
+		c.extras = new(extras)
+	}
+	return c.extras
+}
+
 // release lets the commands go on that wait for the replies.
-func (c *Client) release() {
-	c.replied = 0
-	for _, done := range c.waiters {
+func (x *extras) release() {
+	x.replied = 0
+	for _, done := range x.waiters {
 		close(done)
 	}
-	c.waiters = nil
+	x.waiters = nil
 }
 
 // Heard notes a sign of life of the peer: a pong or a message.
@@ -224,7 +229,7 @@ func (c *Client) CloseAfter(code int, reason string, reconnect time.Duration) {
 			return
 		}
 		s.serve(c)
-		c.replies = append(c.replies, appendClosing(nil, code, reason, reconnect))
+		c.reply(appendClosing(nil, code, reason, reconnect))
 		s.endWith(c, endAsked, code, reason)
 	})
 }
@@ -235,8 +240,11 @@ func (c *Client) CloseRestart(reconnect time.Duration) {
 }
 
 // Leave removes the client; the caller's connection has ended. It returns when
-// the hub has let go of the connection.
+// the hub has let go of the connection. Only the first call does something.
 func (c *Client) Leave() {
+	if c.left.Swap(true) {
+		return
+	}
 	s := c.shard
 	left := make(chan struct{})
 	s.do(func() {
@@ -248,73 +256,4 @@ func (c *Client) Leave() {
 	case <-s.hub.done:
 	}
 	s.size.Add(-1)
-}
-
-func (c *Client) hasMessages() bool {
-	return len(c.replies) > 0 || len(c.relays) > 0 || c.tellLink || c.beat || c.ping
-}
-
-func (c *Client) hasPending() bool { return len(c.pending) > 0 || c.hasMessages() }
-
-// resolve makes the client's subscription to a topic what its patterns say, and
-// returns it, or nil where none matches.
-func (c *Client) resolve(p *part) *subscription {
-	w, ok := c.deciding(p.name)
-	ok = ok && (p.expanded || w == p.name)
-	sub := c.subs[p]
-	switch {
-	case !ok && sub == nil:
-		return nil
-	case !ok:
-		c.shard.unsubscribe(sub)
-		return nil
-	case sub == nil:
-		sub = c.shard.subscribe(c, p)
-	}
-	want := c.wants[w].interval
-	if sub.interval != want {
-		if sub.due > 0 {
-			sub.due += want - sub.interval // from the last update on
-		}
-		sub.interval = want
-		if sub.waiting {
-			c.shard.wheel.remove(sub)
-			c.shard.schedule(sub, c.shard.now())
-		}
-	}
-	return sub
-}
-
-// deciding names the client's pattern that counts for a topic.
-func (c *Client) deciding(topic string) (pattern string, ok bool) {
-	if _, ok := c.wants[topic]; ok {
-		return topic, true
-	}
-	base, quote := halves(topic)
-	b, okBase := c.wants[base]
-	q, okQuote := c.wants[quote]
-	switch {
-	case okBase && (!okQuote || b.asked > q.asked):
-		return base, true
-	case okQuote:
-		return quote, true
-	}
-	_, ok = c.wants["*"]
-	return "*", ok
-}
-
-func (c *Client) decides(pattern, topic string) bool {
-	p, ok := c.deciding(topic)
-	return ok && p == pattern
-}
-
-// snapshot makes the topic's last value, or if told so that there is none, due.
-func (c *Client) snapshot(sub *subscription, tellUnknown bool) {
-	if last := sub.part.last; last != nil {
-		sub.pending, sub.snapshot = last, true
-		c.shard.enqueue(sub)
-	} else if tellUnknown {
-		sub.tellStatus = true
-		c.shard.enqueue(sub)
-	}
 }

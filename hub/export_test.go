@@ -1,6 +1,9 @@
 package hub
 
-import "time"
+import (
+	"time"
+	"unsafe"
+)
 
 var AppendString = appendString
 
@@ -47,25 +50,25 @@ func (h *Hub) Ended() (lost, stalled, silent, panicked uint64) {
 // A Wheel is the wheel with names for its entries.
 type Wheel struct {
 	w    wheel
-	subs []*subscription
-	ids  map[*subscription]int
+	all  []*pace
+	ids  map[*pace]int
 }
 
 // Add puts a new entry in.
 func (w *Wheel) Add(due time.Duration) {
 	if w.ids == nil {
-		w.ids = make(map[*subscription]int)
+		w.ids = make(map[*pace]int)
 	}
-	s := &subscription{due: due}
-	w.ids[s] = len(w.subs)
-	w.subs = append(w.subs, s)
+	s := &pace{due: due}
+	w.ids[s] = len(w.all)
+	w.all = append(w.all, s)
 	w.w.add(s)
 }
 
 // Fire returns the entries due by now as release sees them: what fires early is
 // put back.
 func (w *Wheel) Fire(now time.Duration) (fired []int) {
-	w.w.fire(now, func(s *subscription) {
+	w.w.fire(now, func(s *pace) {
 		if s.due > now {
 			w.w.add(s)
 			return
@@ -77,6 +80,9 @@ func (w *Wheel) Fire(now time.Duration) (fired []int) {
 
 // Wait is wheel.wait.
 func (w *Wheel) Wait(now time.Duration) (time.Duration, bool) { return w.w.wait(now) }
+
+// SubscriptionSize is the size of a subscription in bytes.
+const SubscriptionSize = unsafe.Sizeof(subscription{})
 
 // Bucket is the index of the histogram bucket of a value.
 var Bucket = bucket

@@ -142,7 +142,7 @@ func start(t failer, cfg hub.Config) *hub.Hub {
 
 func startStop(t failer, cfg hub.Config) (h *hub.Hub, stop func()) {
 	t.Helper()
-	cfg.Framing = lengths{}
+	cfg.Framings = []hub.Framing{lengths{}, packedLengths{}}
 	for _, d := range []*time.Duration{&cfg.Heartbeat, &cfg.Ping, &cfg.WriteTimeout} {
 		if *d == 0 {
 			*d = never
@@ -161,7 +161,10 @@ func startStop(t failer, cfg hub.Config) (h *hub.Hub, stop func()) {
 
 func join(t failer, h *hub.Hub, p *peer) *peer {
 	t.Helper()
-	o := hub.JoinOptions{Welcome: []byte(`{"type":"welcome"}`), Joined: p.joined, Packed: p.packed}
+	o := hub.JoinOptions{Welcome: []byte(`{"type":"welcome"}`), Joined: p.joined}
+	if p.packed {
+		o.Framing = 1
+	}
 	if _, err := h.Join(p, o); err != nil {
 		t.Fatalf("join: %v", err)
 	}

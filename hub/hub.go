@@ -36,16 +36,17 @@ import (
 // after Run has returned.
 var ErrClosed = errors.New("hub: closed")
 
-// Framing turns a message into the bytes that go out. Its methods must be pure.
+// Framing turns a message into the bytes that go out. Its methods must be pure;
+// several goroutines call them.
 type Framing interface {
 	// AppendMessage appends payload, framed as one text message, to dst.
 	AppendMessage(dst, payload []byte) []byte
-	// AppendPacked is AppendMessage for clients that take compressed messages. It
-	// may be called by several goroutines.
-	AppendPacked(dst, payload []byte) []byte
 	// Ping is a frame that the other side answers, so that a vanished peer is noticed.
 	Ping() []byte
 }
+
+// maxFramings bounds Config.Framings.
+const maxFramings = 3
 
 // Conn is one subscriber's way out. The hub calls Write from one goroutine at a
 // time; none of the methods may block.
@@ -67,7 +68,7 @@ type Conn interface {
 // Config of a Hub. The zero values of the durations and of Shards mean the
 // defaults named at each field.
 type Config struct {
-	Framing      Framing
+	Framings     []Framing     // what JoinOptions.Framing chooses from, the usual one first; at most 3
 	Shards       int           // writer goroutines; default GOMAXPROCS
 	Heartbeat    time.Duration // a message at least this often on each connection; default 1 s
 	Ping         time.Duration // a ping frame this often; a peer silent for three is closed; default 20 s
@@ -100,6 +101,9 @@ type Hub struct {
 
 // New returns a hub whose Run must be called before clients are served.
 func New(cfg Config) *Hub {
+	if n := len(cfg.Framings); n == 0 || n > maxFramings {
+		panic("hub: want one to three framings")
+	}
 	if cfg.Shards <= 0 {
 		cfg.Shards = runtime.GOMAXPROCS(0)
 	}
@@ -137,9 +141,10 @@ func (h *Hub) Run(ctx context.Context) error {
 // within an epoch; at is its acceptance in Unix µs, for the latency metric.
 // Publish never waits for a client.
 func (h *Hub) Publish(name, epoch string, seq uint64, body []byte, at int64) {
-	t := newTick(h.cfg.Framing, epoch, seq, body, at)
+	topic := h.quoted(name)
+	t := newTick(h.cfg.Framings[0], topic.intern(epoch), seq, body, at)
 	h.stats.published.Inc()
-	for _, p := range h.quoted(name).parts {
+	for _, p := range topic.parts {
 		p.shard.publish(p, t)
 	}
 }
@@ -180,7 +185,7 @@ func (h *Hub) Degraded(degraded bool) {
 // JoinOptions of one client.
 type JoinOptions struct {
 	Welcome []byte        // the first message it gets
-	Packed  bool          // it takes messages framed by AppendPacked
+	Framing int           // index in Config.Framings
 	Joined  func(*Client) // told before the first Write; may be nil
 }
 
@@ -201,7 +206,7 @@ func (h *Hub) Join(conn Conn, o JoinOptions) (*Client, error) {
 			s = other
 		}
 	}
-	c := newClient(s, conn, o.Packed)
+	c := newClient(s, conn, o.Framing)
 	if o.Joined != nil {
 		o.Joined(c)
 	}
@@ -291,7 +296,7 @@ func (h *Hub) topic(name string) *topic {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if t = h.topics[name]; t == nil {
-		t = newTopic(name, h.shards)
+		t = newTopic(name, len(h.topics), h.shards)
 		h.topics[name] = t
 		for _, p := range t.parts {
 			p.shard.do(func() { p.shard.adopt(p) })

@@ -8,9 +8,8 @@ func (s *shard) join(c *Client, welcome []byte) {
 	if c.gone { // closed as soon as its connection knew it
 		return
 	}
-	c.place = len(s.clients)
+	c.place = int32(len(s.clients))
 	s.clients = append(s.clients, c)
-	c.subs = make(map[*part]*subscription)
 	c.written, c.pinged = s.now(), s.now()
 	c.tellLink = s.degraded
 	c.reply(welcome)
@@ -36,8 +35,10 @@ func (s *shard) endWith(c *Client, why endReason, code int, reason string) {
 		return
 	}
 	var last []byte // replies that a full connection has not taken yet
-	for _, reply := range c.replies {
-		last = s.hub.cfg.Framing.AppendMessage(last, reply)
+	if c.extras != nil {
+		for _, reply := range c.extras.replies {
+			last = s.hub.cfg.Framings[c.framing].AppendMessage(last, reply)
+		}
 	}
 	s.remove(c)
 	s.stats.ended[why].Add(1)
@@ -50,19 +51,21 @@ func (s *shard) remove(c *Client) {
 		return
 	}
 	c.gone = true
-	c.release()
-	for _, sub := range c.subs {
-		s.unsubscribe(sub)
+	for len(c.subs) > 0 {
+		s.unsubscribe(c.subs[len(c.subs)-1])
 	}
-	for p := range c.wants {
-		if IsWildcard(p) {
-			s.watchers[p] = without(s.watchers[p], c)
+	for _, w := range c.wants {
+		if IsWildcard(w.pattern) {
+			s.watchers[w.pattern] = without(s.watchers[w.pattern], c)
 		}
 	}
-	for _, n := range c.channels {
-		s.channels[n] = without(s.channels[n], c)
+	if x := c.extras; x != nil {
+		x.release()
+		for _, n := range x.channels {
+			s.channels[n] = without(s.channels[n], c)
+		}
 	}
-	c.wants, c.pending, c.replies, c.relays = nil, nil, nil, nil
+	c.wants, c.subs, c.pending, c.extras = nil, nil, nil, nil
 	if c.place >= 0 {
 		moved := s.clients[len(s.clients)-1]
 		s.clients[c.place], moved.place = moved, c.place
@@ -76,9 +79,10 @@ func (s *shard) subscribe(c *Client, p *part) *subscription {
 	if len(p.subs) == 0 {
 		s.listen(p)
 	}
-	sub := &subscription{client: c, part: p, place: len(p.subs)}
+	sub := &subscription{client: c, part: p, place: uint32(len(p.subs))}
 	p.subs = append(p.subs, sub)
-	c.subs[p] = sub
+	i, _ := c.findSub(p)
+	c.subs = slices.Insert(c.subs, i, sub)
 	s.stats.subscriptions.Add(1)
 	return sub
 }
@@ -86,18 +90,24 @@ func (s *shard) subscribe(c *Client, p *part) *subscription {
 func (s *shard) unsubscribe(sub *subscription) {
 	p := sub.part
 	sub.dead, sub.pending = true, nil
+	if sub.pace != nil && sub.pace.waiting {
+		s.wheel.remove(sub.pace)
+	}
 	moved := p.subs[len(p.subs)-1]
 	p.subs[sub.place], moved.place = moved, sub.place
 	p.subs[len(p.subs)-1] = nil
 	p.subs = p.subs[:len(p.subs)-1]
-	delete(sub.client.subs, p)
+	c := sub.client
+	if i, ok := c.findSub(p); ok {
+		c.subs = slices.Delete(c.subs, i, i+1)
+	}
 	if len(p.subs) == 0 {
 		s.ignore(p)
 	}
 	s.stats.subscriptions.Add(-1)
-	if c := sub.client; sub.queued {
+	if sub.queued {
 		// A client that takes nothing and changes its mind all the time must not grow.
-		if c.dead++; c.dead > len(c.pending)/2 {
+		if c.dead++; int(c.dead) > len(c.pending)/2 {
 			c.pending = slices.DeleteFunc(c.pending, func(s *subscription) bool { return s.dead })
 			c.dead = 0
 		}

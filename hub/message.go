@@ -19,11 +19,12 @@ const (
 // the client then has.
 func appendQuote(dst []byte, s *subscription, t *tick) []byte {
 	dst = append(dst, t.body...)
-	if s.snapshot || s.epoch != t.epoch {
+	same := s.isEpoch(t.epoch)
+	if s.snapshot || !same {
 		dst = append(dst, `,"epoch":`...)
-		dst = appendString(dst, t.epoch)
+		dst = appendString(dst, *t.epoch)
 	}
-	if !s.snapshot && s.epoch == t.epoch && t.seq > s.seq+1 {
+	if !s.snapshot && same && t.seq > s.seq+1 {
 		dst = append(dst, `,"skipped":`...)
 		dst = strconv.AppendUint(dst, t.seq-s.seq-1, 10)
 	}

@@ -11,7 +11,7 @@ func (s *shard) serve(c *Client) {
 		return
 	}
 	defer s.caught(c)
-	s.packed = c.packed
+	s.framing = c.framing
 	frames, quotes := s.fill(c)
 	if len(frames) == 0 { // all was removed or is not due yet
 		if c.hasPending() {
@@ -71,7 +71,7 @@ func (s *shard) shared(c *Client) (frames []byte, quotes int) {
 	s.ticks = s.ticks[:0]
 	for _, sub := range c.pending {
 		t := sub.pending
-		if sub.dead || t == nil || sub.due > now || !sub.plain(t) {
+		if sub.dead || t == nil || sub.pace != nil && sub.pace.due > now || !sub.plain(t) {
 			return nil, 0
 		}
 		s.ticks = append(s.ticks, t)
@@ -82,13 +82,10 @@ func (s *shard) shared(c *Client) (frames []byte, quotes int) {
 	}
 	c.pending = c.pending[:0]
 	if len(s.ticks) == 1 {
-		if c.packed {
-			return s.ticks[0].packedFrame(s.hub.cfg.Framing), 1
-		}
-		return s.ticks[0].frame, 1
+		return s.ticks[0].framed(s.hub.cfg.Framings, c.framing), 1
 	}
-	if c.packed != s.joinedPacked || !slices.Equal(s.ticks, s.joined) {
-		s.joined, s.joinedPacked = append(s.joined[:0], s.ticks...), c.packed
+	if c.framing != s.joinedFraming || !slices.Equal(s.ticks, s.joined) {
+		s.joined, s.joinedFraming = append(s.joined[:0], s.ticks...), c.framing
 		p := append(s.payload[:0], updateHead...)
 		for i, t := range s.ticks {
 			if i > 0 {
@@ -105,8 +102,8 @@ func (s *shard) shared(c *Client) (frames []byte, quotes int) {
 // sent settles a subscription whose pending tick goes out now.
 func (s *shard) sent(sub *subscription, t *tick) {
 	sub.queued, sub.pending = false, nil
-	if sub.interval > 0 {
-		sub.due = s.wall.Sub(s.hub.start) + sub.interval
+	if p := sub.pace; p != nil {
+		p.due = s.wall.Sub(s.hub.start) + p.interval
 	}
 	s.stats.latency.observe(float64(s.wall.UnixMicro()-t.at) / 1e6)
 }
@@ -114,28 +111,35 @@ func (s *shard) sent(sub *subscription, t *tick) {
 // fillMessages appends what is not a quote: replies, the link's status, relayed
 // messages, a heartbeat.
 func (s *shard) fillMessages(c *Client) {
-	for i, reply := range c.replies {
-		s.append(reply)
-		c.replies[i] = nil
+	x := c.extras
+	if x != nil {
+		for _, reply := range x.replies {
+			s.append(reply)
+		}
+		x.replies = nil
+		x.release()
 	}
-	c.replies = c.replies[:0]
-	c.release()
 	if c.tellLink {
 		c.tellLink = false
 		s.append(appendLink(s.payload[:0], s.degraded))
 	}
-	for i, m := range c.relays {
-		s.append(appendRelayed(s.payload[:0], m, c.relayDrops))
-		c.relays[i], c.relayDrops = relayed{}, 0
+	if x != nil {
+		for i, m := range x.relays {
+			s.append(appendRelayed(s.payload[:0], m, x.relayDrops))
+			x.relays[i], x.relayDrops = relayed{}, 0
+		}
+		x.relays = x.relays[:0]
+		if len(x.channels) == 0 {
+			c.extras = nil
+		}
 	}
-	c.relays = c.relays[:0]
 	if c.beat {
 		c.beat = false
 		s.append(s.heart)
 	}
 	if c.ping {
 		c.ping = false
-		s.out = append(s.out, s.hub.cfg.Framing.Ping()...)
+		s.out = append(s.out, s.hub.cfg.Framings[c.framing].Ping()...)
 	}
 }
 
@@ -181,7 +185,7 @@ func (s *shard) joinQuotes(batch []*subscription, head string, snapshot bool) (q
 	now := s.wall.Sub(s.hub.start)
 	for _, sub := range batch {
 		t := sub.pending
-		if sub.dead || t == nil || sub.snapshot != snapshot || !snapshot && sub.due > now {
+		if sub.dead || t == nil || sub.snapshot != snapshot || !snapshot && sub.due() > now {
 			continue
 		}
 		if len(p) > len(head) {
@@ -189,8 +193,8 @@ func (s *shard) joinQuotes(batch []*subscription, head string, snapshot bool) (q
 		}
 		p = appendQuote(p, sub, t)
 		s.sent(sub, t)
-		if snapshot {
-			sub.due = 0 // a snapshot is not an update: the next tick need not wait
+		if snapshot && sub.pace != nil {
+			sub.pace.due = 0 // a snapshot is not an update: the next tick need not wait
 		}
 		sub.snapshot = false
 		quotes++
@@ -202,6 +206,13 @@ func (s *shard) joinQuotes(batch []*subscription, head string, snapshot bool) (q
 	return quotes
 }
 
+// hasMessages reports whether something is due that is not a quote.
+func (c *Client) hasMessages() bool {
+	return c.tellLink || c.beat || c.ping || c.extras != nil && len(c.extras.replies)+len(c.extras.relays) > 0
+}
+
+func (c *Client) hasPending() bool { return len(c.pending) > 0 || c.hasMessages() }
+
 // append frames one message for the client being served; it may be built in s.payload.
 func (s *shard) append(message []byte) {
 	s.payload = s.payload[:0]
@@ -209,8 +220,5 @@ func (s *shard) append(message []byte) {
 }
 
 func (s *shard) appendFramed(dst, message []byte) []byte {
-	if s.packed && len(message) >= packFrom {
-		return s.hub.cfg.Framing.AppendPacked(dst, message)
-	}
-	return s.hub.cfg.Framing.AppendMessage(dst, message)
+	return s.hub.cfg.Framings[s.framing].AppendMessage(dst, message)
 }

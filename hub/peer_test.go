@@ -24,8 +24,10 @@ func (lengths) AppendMessage(dst, payload []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(dst, uint32(len(payload))), payload...)
 }
 
-// AppendPacked marks a compressed frame by the top bit and really compresses.
-func (lengths) AppendPacked(dst, payload []byte) []byte {
+// packedLengths marks a compressed frame by the top bit and really compresses.
+type packedLengths struct{ lengths }
+
+func (packedLengths) AppendMessage(dst, payload []byte) []byte {
 	var packed bytes.Buffer
 	w, _ := flate.NewWriter(&packed, flate.BestSpeed)
 	_, _ = w.Write(payload)

@@ -15,8 +15,6 @@ const (
 	serveSlice = 32
 	// batchQuotes bounds one write; what is left goes next time.
 	batchQuotes = 200
-	// packFrom is the least size at which compressing a joined message pays.
-	packFrom = 200
 	// replyBytes is how much may wait for a client before its next command does.
 	replyBytes = 32 << 10
 	// stuckAfter is when a client that takes nothing is counted as stuck.
@@ -54,13 +52,13 @@ type shard struct {
 	heart    []byte    // heartbeat message of the last sweep
 	payload  []byte    // a message being built
 	out      []byte    // frames being built
-	packed   bool      // the client being served takes compressed messages
+	framing  uint8     // of the client being served
 	ticks    []*tick   // that the client being served is to get
 	joined   []*tick   // the quotes of the last message that shared made of several
 	frame    []byte    // that message
 
-	joinedPacked bool // it is compressed
-	stats        shardStats
+	joinedFraming uint8 // that it is in
+	stats         shardStats
 }
 
 // A mailbox is all that others may touch of a shard. What it holds is bounded:
@@ -311,15 +309,15 @@ func (s *shard) offer(sub *subscription, t *tick, now time.Duration) {
 func (s *shard) schedule(sub *subscription, now time.Duration) {
 	switch {
 	case sub.queued || sub.pending == nil: // unsubscribe leaves nothing pending
-	case sub.due <= now:
+	case sub.due() <= now:
 		s.enqueue(sub)
-	case !sub.waiting:
-		s.wheel.add(sub)
+	case !sub.pace.waiting:
+		s.wheel.add(sub.pace)
 	}
 }
 
 // release is called by the wheel.
-func (s *shard) release(sub *subscription) { s.schedule(sub, s.now()) }
+func (s *shard) release(p *pace) { s.schedule(p.sub, s.now()) }
 
 func (s *shard) enqueue(sub *subscription) {
 	c := sub.client
@@ -385,11 +383,11 @@ func (s *shard) adopt(p *part) { s.parts[p.name] = p }
 // subscription, and its first quote as an update.
 func (s *shard) expand(p *part) {
 	p.expanded = true
-	base, quote := halves(p.name)
-	for _, family := range []string{"*", base, quote} {
+	families := p.families()
+	for _, family := range append(families[:], "*") {
 		s.families[family] = append(s.families[family], p)
 		for _, c := range s.watchers[family] {
-			_, had := c.subs[p]
+			had := c.sub(p) != nil
 			if sub := c.resolve(p); sub != nil && !had && p.last != nil {
 				s.offer(sub, p.last, s.now())
 			}
@@ -423,12 +421,13 @@ func (s *shard) postRelay(channel string, data []byte) {
 
 func (s *shard) relay(channel string, data []byte) {
 	for _, c := range s.channels[channel] {
-		if len(c.relays) == relayQueue {
-			c.relays = append(c.relays[:0], c.relays[1:]...)
-			c.relayDrops++
+		x := c.extra()
+		if len(x.relays) == relayQueue {
+			x.relays = append(x.relays[:0], x.relays[1:]...)
+			x.relayDrops++
 			s.stats.relayDropped.Add(1)
 		}
-		c.relays = append(c.relays, relayed{channel, data})
+		x.relays = append(x.relays, relayed{channel, data})
 		s.wantWrite(c)
 	}
 }

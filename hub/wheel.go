@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// A wheel holds the subscriptions that wait for their max_rate. One turn is
+// A wheel holds the paces whose subscriptions wait for them. One turn is
 // about a second in slots of one millisecond; what is due later goes round again.
 // Adding and firing cost the same however many wait.
 type wheel struct {
-	slots  [wheelSlots]*subscription
+	slots  [wheelSlots]*pace
 	filled [wheelSlots / 64]uint64 // a bit for each slot that is not empty
 	cursor int64                   // milliseconds on the hub's clock up to which slots have fired
 }
@@ -17,7 +17,7 @@ type wheel struct {
 const wheelSlots = 1024
 
 // add puts s where it fires at s.due or up to a millisecond later.
-func (w *wheel) add(s *subscription) {
+func (w *wheel) add(s *pace) {
 	at := int64((s.due + time.Millisecond - 1) / time.Millisecond)
 	at = min(max(at, w.cursor+1), w.cursor+wheelSlots-1)
 	i := at % wheelSlots
@@ -28,7 +28,7 @@ func (w *wheel) add(s *subscription) {
 
 // remove takes s, which waits, out again. It costs a look at what is due in the same
 // millisecond.
-func (w *wheel) remove(s *subscription) {
+func (w *wheel) remove(s *pace) {
 	at := &w.slots[s.slot]
 	for *at != s {
 		at = &(*at).next
@@ -40,8 +40,8 @@ func (w *wheel) remove(s *subscription) {
 	}
 }
 
-// fire calls f for each subscription in the slots up to now.
-func (w *wheel) fire(now time.Duration, f func(*subscription)) {
+// fire calls f for each pace in the slots up to now.
+func (w *wheel) fire(now time.Duration, f func(*pace)) {
 	to := int64(now / time.Millisecond)
 	from := max(w.cursor+1, to-wheelSlots+1)
 	w.cursor = max(to, w.cursor)

@@ -5,6 +5,8 @@ import (
 	"compress/flate"
 	"encoding/binary"
 	"sync"
+
+	"github.com/fxcast/fxcast/hub"
 )
 
 // Opcodes of RFC 6455 section 5.2.
@@ -45,9 +47,19 @@ var deflaters = sync.Pool{New: func() any {
 	return w
 }}
 
-// AppendPacked implements hub.Framing by permessage-deflate (RFC 7692 section
-// 7.2.1): a flushed block without its last four bytes.
-func (Frames) AppendPacked(dst, payload []byte) []byte {
+// packFrom is the least size at which compressing pays.
+const packFrom = 100
+
+// DeflateFrames implements hub.Framing for connections with permessage-deflate
+// (RFC 7692 section 7.2.1): a flushed block without its last four bytes. Short
+// messages go uncompressed.
+type DeflateFrames struct{ Frames }
+
+// AppendMessage implements hub.Framing.
+func (f DeflateFrames) AppendMessage(dst, payload []byte) []byte {
+	if len(payload) < packFrom {
+		return f.Frames.AppendMessage(dst, payload)
+	}
 	var b bytes.Buffer
 	w := deflaters.Get().(*flate.Writer)
 	defer deflaters.Put(w)
@@ -59,3 +71,14 @@ func (Frames) AppendPacked(dst, payload []byte) []byte {
 
 // Ping implements hub.Framing.
 func (Frames) Ping() []byte { return []byte{finalFrame | opcodePing, 0} }
+
+// Framings are what a hub needs for the connections of this package, in the order
+// of the constants.
+func Framings() []hub.Framing {
+	return []hub.Framing{framingPlain: Frames{}, framingDeflate: DeflateFrames{}}
+}
+
+const (
+	framingPlain = iota
+	framingDeflate
+)

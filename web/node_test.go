@@ -113,7 +113,7 @@ func startNode(t testing.TB, change func(*nodeConfig)) *testNode {
 	logger := slog.New(slog.NewTextHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	keys := feed.Keys{Prefix: "fx:"}
 	name := fmt.Sprintf("node-%p", n)
-	n.hub = hub.New(hub.Config{Framing: web.Frames{}, Heartbeat: cfg.heartbeat, Ping: cfg.ping, WriteTimeout: cfg.writeTimeout, Registerer: n.registry})
+	n.hub = hub.New(hub.Config{Framings: web.Framings(), Heartbeat: cfg.heartbeat, Ping: cfg.ping, WriteTimeout: cfg.writeTimeout, Registerer: n.registry})
 	n.board = feed.NewBoard(feed.BoardConfig{Sink: n.hub, QuoteTTL: cfg.quoteTTL, StaleAfter: cfg.staleAfter, Registerer: n.registry, Logger: logger})
 	n.publisher = feed.NewPublisher(feed.PublisherConfig{Redis: n.rdb, Keys: keys, QuoteTTL: cfg.quoteTTL, Known: n.board.Last, Registerer: n.registry, Logger: logger})
 	rejected := feed.NewRejectedLog(feed.RejectedConfig{Redis: n.rdb, Keys: keys, Registerer: n.registry, Logger: logger})

@@ -106,7 +106,11 @@ func (c *wsConn) open(sess session.Session) (websocket.StatusCode, string) {
 	if !c.lease() {
 		return closeTooMany, "too many connections"
 	}
-	options := hub.JoinOptions{Welcome: c.welcome(), Packed: c.packed, Joined: func(client *hub.Client) {
+	framing := framingPlain
+	if c.packed {
+		framing = framingDeflate
+	}
+	options := hub.JoinOptions{Welcome: c.welcome(), Framing: framing, Joined: func(client *hub.Client) {
 		c.client, c.socket.ready = client, client.Ready
 	}}
 	if _, err := c.server.cfg.Hub.Join(c, options); err != nil {

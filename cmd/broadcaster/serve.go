@@ -110,7 +110,7 @@ func newNode(cfg Config, client redis.UniversalClient, logger *slog.Logger) (*no
 		}
 	}
 	n.health = newRedisHealth(client, logger, registry)
-	n.hub = hub.New(hub.Config{Framing: web.Frames{}, Heartbeat: cfg.WS.Heartbeat, Ping: cfg.WS.Ping,
+	n.hub = hub.New(hub.Config{Framings: web.Framings(), Heartbeat: cfg.WS.Heartbeat, Ping: cfg.WS.Ping,
 		WriteTimeout: cfg.WS.WriteTimeout, Registerer: registry})
 	link := &link{Hub: n.hub}
 	n.board = feed.NewBoard(feed.BoardConfig{Sink: n.hub, QuoteTTL: cfg.Feed.QuoteTTL, StaleAfter: cfg.Feed.StaleAfter,

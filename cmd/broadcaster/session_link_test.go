@@ -45,7 +45,7 @@ func (c *told) is(want string) func() bool {
 // TestLinkIsOneTruth: degraded while either says so, told once.
 func TestLinkIsOneTruth(t *testing.T) {
 	const degraded, ok = `{"type":"status","status":"degraded"}` + "\n", `{"type":"status","status":"ok"}` + "\n"
-	h := hub.New(hub.Config{Framing: plainFrames{}, Heartbeat: time.Hour, Ping: time.Hour})
+	h := hub.New(hub.Config{Framings: []hub.Framing{plainFrames{}}, Heartbeat: time.Hour, Ping: time.Hour})
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { _ = h.Run(ctx) })
