@@ -22,7 +22,7 @@ type Sink interface {
 	// SetStatus tells that a symbol is StatusLive, StatusStale, StatusClosed or
 	// StatusUnknown and since when. A change to live comes before the quote
 	// that caused it.
-	SetStatus(symbol, status string, since time.Time)
+	SetStatus(symbol, status, source string, since time.Time)
 	// Drop tells that the last value has expired.
 	Drop(symbol string)
 	// Relay hands on a message of one of the further channels. data is valid
@@ -173,7 +173,7 @@ func (b *Board) emit(s Symbol, e *entry) {
 			case eventQuote:
 				b.cfg.Sink.Publish(string(s), ev.quote.Epoch, ev.quote.Seq, ev.quote.Body, ev.quote.At)
 			case eventStatus:
-				b.cfg.Sink.SetStatus(string(s), string(ev.status), ev.since)
+				b.cfg.Sink.SetStatus(string(s), string(ev.status), "", ev.since)
 			case eventDrop:
 				b.cfg.Sink.Drop(string(s))
 			}

@@ -172,7 +172,7 @@ func TestBoardOrder(t *testing.T) {
 type discard struct{ body []byte }
 
 func (d *discard) Publish(_, _ string, _ uint64, body []byte, _ int64) { d.body = body }
-func (*discard) SetStatus(string, string, time.Time)                   {}
+func (*discard) SetStatus(string, string, string, time.Time)           {}
 func (*discard) Drop(string)                                           {}
 func (*discard) Relay(string, []byte)                                  {}
 func (*discard) Degraded(bool)                                         {}

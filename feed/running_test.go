@@ -111,7 +111,7 @@ func (s *sink) Publish(symbol, epoch string, seq uint64, body []byte, at int64) 
 	s.leave(symbol, fmt.Sprintf("publish %s %s %d", symbol, epoch, seq))
 }
 
-func (s *sink) SetStatus(symbol, status string, since time.Time) {
+func (s *sink) SetStatus(symbol, status, _ string, since time.Time) {
 	s.enter(symbol)
 	s.leave(symbol, "status "+symbol+" "+status)
 }

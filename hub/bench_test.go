@@ -42,7 +42,7 @@ func crowd(tb testing.TB, n int, patterns ...string) (h *hub.Hub, writes *atomic
 
 // publisher returns what publishes one tick and waits until all have been written to.
 func publisher(h *hub.Hub, writes *atomic.Int64, n int) func() {
-	h.SetStatus("EUR/USD", "live", time.Time{})
+	h.SetStatus("EUR/USD", "live", "", time.Time{})
 	quote := body("EUR/USD", 1_000_000)
 	seq := uint64(0)
 	done := int64(-1)
@@ -151,7 +151,7 @@ func BenchmarkBurst(b *testing.B) {
 	for i := range names {
 		names[i] = fmt.Sprintf("EUR/X%02d", i)
 		bodies[i] = body(names[i], 1_000_000)
-		h.SetStatus(names[i], "live", time.Time{})
+		h.SetStatus(names[i], "live", "", time.Time{})
 	}
 	writes := new(atomic.Int64)
 	for range clients {

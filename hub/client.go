@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"math"
 	"slices"
 	"sync/atomic"
@@ -16,12 +17,21 @@ const (
 	endStalled                  // it took nothing for the write timeout
 	endSilent                   // it answered no ping
 	endPanic                    // its connection's code panicked
+	endSlow                     // it was too slow for every tick
+
+	endReasons = iota
 )
 
 // Settings of a subscription.
 type Settings struct {
-	// MaxRate is the most updates per second and topic; 0 means every tick.
+	// MaxRate is the most updates per second and topic; 0 means no limit.
 	MaxRate float64
+	// Every asks for every tick instead of the newest; MaxRate is ignored then. A
+	// client that is too slow for it is closed with 4008.
+	Every bool
+	// Hold lists topics that get nothing, no snapshot either, before Resume is
+	// called for them; it must be. Without Every it is ignored.
+	Hold []string
 }
 
 // A Client is one joined connection. Its methods are safe for concurrent use;
@@ -44,9 +54,11 @@ type Client struct {
 	beat, ping bool // a heartbeat, a ping is due
 	framing    uint8
 
-	place   int32         // index in shard.clients, -1 before and after
-	dead    int32         // of pending: removed since, skipped
-	asked   int32         // counts commands, to tell the later of two wildcards
+	place      int32 // index in shard.clients, -1 before and after
+	dead       int32 // of pending: removed since, skipped
+	backlogged int32 // ticks in backlogs
+	asked      int32 // counts commands, to tell the later of two wildcards
+
 	written time.Duration // when it was last written to
 	pinged  time.Duration
 	wants   []want          // sorted by pattern
@@ -94,16 +106,28 @@ func (c *Client) Subscribe(patterns []string, settings Settings, ack []byte) {
 			h.topic(p) // known to the shard before the command is
 		}
 	}
+	every, hold := settings.Every, settings.Hold
+	if every {
+		interval = 0
+	}
 	c.command(ack, func(s *shard) {
 		for _, p := range patterns {
 			c.asked++
-			again := c.want(want{p, interval, c.asked})
+			again := c.want(want{p, interval, every, c.asked})
 			if IsWildcard(p) && !again {
 				s.watchers[p] = append(s.watchers[p], c)
 			}
 			for _, part := range s.matching(p) {
 				s.take(part, s.now()) // the snapshot is of what is published by now
-				if sub := c.resolve(part); sub != nil && c.decides(p, part) {
+				if c.gone {
+					return
+				}
+				sub := c.resolve(part)
+				switch {
+				case sub == nil || !c.decides(p, part):
+				case every && slices.Contains(hold, part.name):
+					sub.hold()
+				default:
 					c.snapshot(sub, !IsWildcard(p))
 				}
 			}
@@ -256,4 +280,48 @@ func (c *Client) Leave() {
 	case <-s.hub.done:
 	}
 	s.size.Add(-1)
+}
+
+// Standing is where a client stands.
+type Standing struct {
+	Subscriptions int           // topics, wildcards expanded
+	Pending       int           // quotes that wait for it
+	Bytes         int           // that wait in its connection
+	Stalled       time.Duration // since the connection last took any of them; 0 when nothing waits
+}
+
+// Standing asks the shard. ok is false when the client has gone, or the context ended.
+func (c *Client) Standing(ctx context.Context) (standing Standing, ok bool) {
+	s := c.shard
+	answer := make(chan Standing, 1)
+	s.do(func() {
+		if c.gone {
+			close(answer)
+			return
+		}
+		st := Standing{Subscriptions: len(c.subs), Pending: int(c.backlogged)}
+		for _, sub := range c.pending {
+			if sub.pending != nil {
+				st.Pending++
+			}
+		}
+		st.Bytes, st.Stalled = c.conn.Backlog()
+		answer <- st
+	})
+	select {
+	case standing, ok = <-answer:
+	case <-ctx.Done():
+	case <-s.hub.done:
+	}
+	return standing, ok
+}
+
+// Positions yields what has been written of each topic so far. It may be called
+// only from Conn.Write of this client, and then includes what is being written.
+func (c *Client) Positions(yield func(topic string, at Position) bool) {
+	for _, sub := range c.subs {
+		if sub.epoch != nil && !yield(sub.part.name, Position{*sub.epoch, sub.seq}) {
+			return
+		}
+	}
 }

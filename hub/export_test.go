@@ -49,9 +49,9 @@ func (h *Hub) Ended() (lost, stalled, silent, panicked uint64) {
 
 // A Wheel is the wheel with names for its entries.
 type Wheel struct {
-	w    wheel
-	all  []*pace
-	ids  map[*pace]int
+	w   wheel
+	all []*pace
+	ids map[*pace]int
 }
 
 // Add puts a new entry in.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -24,6 +25,8 @@ type failer interface {
 // A feed publishes to a hub and knows what clients must have in the end.
 type feed struct {
 	hub     *hub.Hub
+	history map[string][]position
+	holes   map[resetAt]bool // ticks that the hub never got
 	last    map[string]position
 	dropped map[string]bool
 	status  map[string]string
@@ -31,7 +34,7 @@ type feed struct {
 }
 
 func newFeed(h *hub.Hub) *feed {
-	return &feed{hub: h, last: map[string]position{}, dropped: map[string]bool{}, status: map[string]string{}}
+	return &feed{hub: h, history: map[string][]position{}, holes: map[resetAt]bool{}, last: map[string]position{}, dropped: map[string]bool{}, status: map[string]string{}}
 }
 
 func body(topic string, seq uint64) []byte {
@@ -47,10 +50,39 @@ func (f *feed) publish(topic string, n int) {
 	}
 	for range n {
 		at.seq++
-		f.hub.Publish(topic, at.epoch, at.seq, body(topic, at.seq), time.Now().UnixMicro())
+		f.history[topic] = append(f.history[topic], at)
+		f.tell(topic, at)
 	}
 	f.last[topic] = at
 	delete(f.dropped, topic)
+}
+
+// tell gives the newest tick to the hub. Ticks have times that grow, also under a fake clock.
+func (f *feed) tell(topic string, at position) {
+	f.hub.Publish(topic, at.epoch, at.seq, body(topic, at.seq), int64(len(f.history[topic])))
+}
+
+// lose accepts a tick that does not reach the hub.
+func (f *feed) lose(topic string) {
+	at, known := f.last[topic]
+	if !known {
+		return
+	}
+	at.seq++
+	f.history[topic] = append(f.history[topic], at)
+	f.holes[resetAt{topic, at}] = true
+	f.last[topic] = at
+	f.publish(topic, 1)
+}
+
+// after is all of the history after a position, but for the newest ones left out.
+func (f *feed) after(topic string, at position, leave int) (missed []hub.Missed) {
+	all := f.history[topic]
+	for i := slices.Index(all, at) + 1; i < len(all)-leave; i++ {
+		missed = append(missed, hub.Missed{Position: hub.Position{Epoch: all[i].epoch, Seq: all[i].seq},
+			Body: body(topic, all[i].seq), At: int64(i + 1)})
+	}
+	return missed
 }
 
 func (f *feed) newEpoch() position {
@@ -60,7 +92,7 @@ func (f *feed) newEpoch() position {
 
 func (f *feed) setStatus(topic, status string) {
 	f.status[topic] = status
-	f.hub.SetStatus(topic, status, time.Now())
+	f.hub.SetStatus(topic, status, "", time.Now())
 }
 
 func (f *feed) drop(topic string) {
@@ -83,6 +115,15 @@ func (f *feed) subscribe(p *peer, rate float64, patterns ...string) {
 	p.client.Subscribe(patterns, hub.Settings{MaxRate: rate}, ack("subscribe", patterns, rate, expect))
 }
 
+// every subscribes to every tick.
+func (f *feed) every(p *peer, patterns ...string) {
+	for _, pattern := range patterns {
+		p.asked.add(pattern, 0)
+		p.asked.every[pattern] = true
+	}
+	p.client.Subscribe(patterns, hub.Settings{Every: true}, ackMode("subscribe", "all", patterns, 0, nil))
+}
+
 func (f *feed) unsubscribe(p *peer, patterns ...string) {
 	for _, pattern := range patterns {
 		p.asked.remove(pattern)
@@ -91,7 +132,11 @@ func (f *feed) unsubscribe(p *peer, patterns ...string) {
 }
 
 func ack(op string, patterns []string, rate float64, expect []string) []byte {
-	b, err := json.Marshal(map[string]any{"type": "ack", "op": op, "ok": patterns, "max_rate": rate, "expect": expect})
+	return ackMode(op, "latest", patterns, rate, expect)
+}
+
+func ackMode(op, mode string, patterns []string, rate float64, expect []string) []byte {
+	b, err := json.Marshal(map[string]any{"type": "ack", "op": op, "mode": mode, "ok": patterns, "max_rate": rate, "expect": expect})
 	if err != nil {
 		panic(err)
 	}

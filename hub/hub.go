@@ -7,17 +7,21 @@
 //
 // The path of a quote, which is also the order in which to read the package:
 //
-//	Hub.Publish        frame the quote once; per shard keep only the newest of a topic
+//	Hub.Publish        frame the quote once; per shard keep only the newest of a topic,
+//	                   or all of them where somebody wants every tick
 //	shard.run          one goroutine per shard owns its clients and their subscriptions
 //	  shard.collect      take what was published; offer it to the topic's subscriptions
-//	    shard.offer        replace the subscription's pending tick, or queue it (max_rate: wheel)
+//	    shard.offer        replace the subscription's pending tick; max_rate: wheel
+//	    shard.push         (backlog.go) append to the ticks of one that wants them all
 //	  shard.serve        (outbox.go) one client: join all that is pending into one Conn.Write
 //	    shard.fill         one pending quote: the shared frame; several: one joined message
 //	Client.Ready       the connection has room again: the client is served again
 //
 // What a client can not take waits in its subscriptions, at most one tick each:
 // a slow client gets fewer quotes, always the newest ones, and costs memory
-// bounded by the topics it asked for.
+// bounded by the topics it asked for. A subscription to every tick has a bounded
+// backlog instead; a client whose backlog is full is closed, and comes back with
+// the position it has reached.
 package hub
 
 import (
@@ -73,7 +77,11 @@ type Config struct {
 	Heartbeat    time.Duration // a message at least this often on each connection; default 1 s
 	Ping         time.Duration // a ping frame this often; a peer silent for three is closed; default 20 s
 	WriteTimeout time.Duration // a connection that takes nothing for this long is closed with 1013; default 10 s
-	Registerer   prometheus.Registerer
+	// Interest is told that the answer of Wanted may have changed. Shards call it: it
+	// must not block. With it, quotes of a topic come only between Follow(true) and
+	// Follow(false); nil: of every topic always.
+	Interest   func(topic string)
+	Registerer prometheus.Registerer
 }
 
 // Close codes the hub itself uses (RFC 6455 section 7.4 and the IANA registry).
@@ -81,10 +89,11 @@ const (
 	codeGoingAway = 1001 // the peer answered no ping
 	codeRestart   = 1012
 	codeTryLater  = 1013 // the peer takes nothing
+	codeSlow      = 4008 // the peer is too slow for every tick
 )
 
 // Hub is safe for concurrent use, except that the calls for one topic
-// (Publish, SetStatus, Drop) must come in order, as from one goroutine.
+// (Publish, SetStatus, Drop, Follow) must come in order, as from one goroutine.
 type Hub struct {
 	// Static after construction.
 	cfg    Config
@@ -117,8 +126,8 @@ func New(cfg Config) *Hub {
 		cfg.WriteTimeout = 10 * time.Second
 	}
 	h := &Hub{cfg: cfg, start: time.Now(), done: make(chan struct{}), topics: make(map[string]*topic)}
-	for range cfg.Shards {
-		h.shards = append(h.shards, newShard(h))
+	for i := range cfg.Shards {
+		h.shards = append(h.shards, newShard(h, i))
 	}
 	h.stats = newMetrics(h, cfg.Registerer)
 	return h
@@ -150,9 +159,10 @@ func (h *Hub) Publish(name, epoch string, seq uint64, body []byte, at int64) {
 }
 
 // SetStatus changes a topic's status, which is told to its subscribers and
-// stands in each quote that is sent while it is not "live".
-func (h *Hub) SetStatus(name, status string, since time.Time) {
-	c := &statusChange{status: status, since: since}
+// stands in each quote that is sent while it is not "live". A source that is not
+// empty is told too, also where the status stays the same.
+func (h *Hub) SetStatus(name, status, source string, since time.Time) {
+	c := &statusChange{status: status, source: source, since: since}
 	for _, p := range h.quoted(name).parts {
 		p.shard.setStatus(p, c)
 	}
@@ -163,6 +173,24 @@ func (h *Hub) Drop(name string) {
 	for _, p := range h.topic(name).parts {
 		p.shard.drop(p)
 	}
+}
+
+// Follow says whether from now on every tick of a topic is published. Its last
+// value, if it has one, was published before Follow(true): who subscribed since
+// Follow(false), or before the first Follow, has its snapshot then. Follow(false)
+// is Drop, and what is not published from then on may be anything.
+func (h *Hub) Follow(name string, following bool) {
+	for _, p := range h.quoted(name).parts {
+		p.shard.follow(p, following)
+	}
+}
+
+// Wanted reports whether anyone is subscribed to a topic.
+func (h *Hub) Wanted(name string) bool {
+	h.mu.RLock()
+	t := h.topics[name]
+	h.mu.RUnlock()
+	return t != nil && t.listeners.Load() > 0
 }
 
 // Relay sends data, one JSON value, to the subscribers of a relayed channel.
@@ -296,7 +324,7 @@ func (h *Hub) topic(name string) *topic {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if t = h.topics[name]; t == nil {
-		t = newTopic(name, len(h.topics), h.shards)
+		t = newTopic(name, len(h.topics), h)
 		h.topics[name] = t
 		for _, p := range t.parts {
 			p.shard.do(func() { p.shard.adopt(p) })

@@ -90,6 +90,7 @@ func (s *shard) subscribe(c *Client, p *part) *subscription {
 func (s *shard) unsubscribe(sub *subscription) {
 	p := sub.part
 	sub.dead, sub.pending = true, nil
+	sub.setEvery(false)
 	if sub.pace != nil && sub.pace.waiting {
 		s.wheel.remove(sub.pace)
 	}

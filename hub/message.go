@@ -11,20 +11,21 @@ import (
 const (
 	updateHead   = `{"type":"update","data":[`
 	snapshotHead = `{"type":"snapshot","data":[`
+	resetHead    = `{"type":"snapshot","reset":true,"data":[`
 	tail         = `]}`
 )
 
 // appendQuote appends one quote with the fields that say something only to this
 // client: epoch (first quote, change, snapshot), skipped, status. It records what
 // the client then has.
-func appendQuote(dst []byte, s *subscription, t *tick) []byte {
+func appendQuote(dst []byte, s *subscription, t *tick, snapshot bool) []byte {
 	dst = append(dst, t.body...)
 	same := s.isEpoch(t.epoch)
-	if s.snapshot || !same {
+	if snapshot || !same {
 		dst = append(dst, `,"epoch":`...)
 		dst = appendString(dst, *t.epoch)
 	}
-	if !s.snapshot && same && t.seq > s.seq+1 {
+	if !snapshot && same && t.seq > s.seq+1 {
 		dst = append(dst, `,"skipped":`...)
 		dst = strconv.AppendUint(dst, t.seq-s.seq-1, 10)
 	}
@@ -36,11 +37,19 @@ func appendQuote(dst []byte, s *subscription, t *tick) []byte {
 	return append(dst, '}')
 }
 
+func appendResumed(dst []byte, topic string) []byte {
+	return append(appendString(append(dst, `{"type":"resumed","symbol":`...), topic), '}')
+}
+
 func appendStatus(dst []byte, topic string, st statusChange) []byte {
 	dst = append(dst, `{"type":"status","symbol":`...)
 	dst = appendString(dst, topic)
 	dst = append(dst, `,"status":`...)
 	dst = appendString(dst, st.status)
+	if st.source != "" {
+		dst = append(dst, `,"source":`...)
+		dst = appendString(dst, st.source)
+	}
 	if !st.since.IsZero() {
 		dst = append(dst, `,"since":"`...)
 		dst = appendTime(dst, st.since)

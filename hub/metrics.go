@@ -29,7 +29,7 @@ type shardStats struct {
 	subscriptions atomic.Int64
 	waiting       atomic.Int64
 	stuck         atomic.Int64
-	ended         [endPanic + 1]atomic.Uint64
+	ended         [endReasons]atomic.Uint64
 }
 
 func (s *shardStats) publish() {
@@ -172,7 +172,7 @@ func newMetrics(h *Hub, reg prometheus.Registerer) *metrics {
 		m.descs[name] = prometheus.NewDesc(name, help, nil, nil)
 	}
 	m.descs["fx_hub_ended_total"] = prometheus.NewDesc("fx_hub_ended_total",
-		"Clients the hub ended, by reason. stalled, silent: dead or overloaded peers; panic: a bug.", []string{"reason"}, nil)
+		"Clients the hub ended, by reason. stalled, silent: dead or overloaded peers; slow: too slow for every tick; panic: a bug.", []string{"reason"}, nil)
 	if reg != nil {
 		reg.MustRegister(m.published, m)
 	}
@@ -190,7 +190,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	counters := make(map[string]uint64)
 	gauges := map[string]int64{"fx_hub_clients": int64(m.hub.Clients())}
-	var ended [endPanic + 1]uint64
+	var ended [endReasons]uint64
 	for _, s := range m.hub.shards {
 		st := &s.stats
 		counters["fx_hub_writes_total"] += st.writes.shown.Load()
@@ -213,7 +213,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	for name, v := range gauges {
 		ch <- prometheus.MustNewConstMetric(m.descs[name], prometheus.GaugeValue, float64(v))
 	}
-	for i, reason := range []string{"closed", "lost", "stalled", "silent", "panic"} {
+	for i, reason := range []string{"closed", "lost", "stalled", "silent", "panic", "slow"} {
 		ch <- prometheus.MustNewConstMetric(m.descs["fx_hub_ended_total"], prometheus.CounterValue, float64(ended[i]), reason)
 	}
 	ch <- m.merge("fx_hub_latency_seconds", func(s *shardStats) *distribution { return &s.latency }, -17, 6)

@@ -64,23 +64,23 @@ func (s *shard) fill(c *Client) (frames []byte, quotes int) {
 // its pending quotes. Clients in step want the same ones: the last message of
 // several quotes is kept and serves them all.
 func (s *shard) shared(c *Client) (frames []byte, quotes int) {
-	if len(c.pending) == 0 || len(c.pending) > batchQuotes || c.hasMessages() {
+	if len(c.pending) == 0 || len(c.pending) > batchQuotes || c.hasMessages() || !s.inStep(c) {
 		return nil, 0
 	}
-	now := s.wall.Sub(s.hub.start)
-	s.ticks = s.ticks[:0]
 	for _, sub := range c.pending {
-		t := sub.pending
-		if sub.dead || t == nil || sub.pace != nil && sub.pace.due > now || !sub.plain(t) {
-			return nil, 0
+		if b := sub.backlog; b != nil {
+			sub.seq += uint64(len(b.ticks))
+			sub.forget(len(b.ticks))
+		} else {
+			sub.seq++
+			s.sent(sub)
 		}
-		s.ticks = append(s.ticks, t)
-	}
-	for i, sub := range c.pending {
-		s.sent(sub, s.ticks[i])
-		sub.seq = s.ticks[i].seq
+		sub.queued = false
 	}
 	c.pending = c.pending[:0]
+	for _, t := range s.ticks {
+		s.observe(t)
+	}
 	if len(s.ticks) == 1 {
 		return s.ticks[0].framed(s.hub.cfg.Framings, c.framing), 1
 	}
@@ -99,12 +99,46 @@ func (s *shard) shared(c *Client) (frames []byte, quotes int) {
 	return s.frame, len(s.ticks)
 }
 
+// inStep collects into s.ticks all that is pending for a client, and reports
+// whether each follows the last one sent and is due.
+func (s *shard) inStep(c *Client) bool {
+	now := s.wall.Sub(s.hub.start)
+	s.ticks = s.ticks[:0]
+	for _, sub := range c.pending {
+		if sub.dead || !sub.plain() {
+			return false
+		}
+		if b := sub.backlog; b != nil {
+			for i, t := range b.ticks {
+				if t.seq != sub.seq+1+uint64(i) || !sub.isEpoch(t.epoch) {
+					return false
+				}
+			}
+			if b.held || len(s.ticks)+len(b.ticks) > batchQuotes {
+				return false
+			}
+			s.ticks = append(s.ticks, b.ticks...)
+			continue
+		}
+		t := sub.pending
+		if t == nil || !sub.precedes(t) || sub.pace != nil && sub.pace.due > now {
+			return false
+		}
+		s.ticks = append(s.ticks, t)
+	}
+	return len(s.ticks) > 0
+}
+
 // sent settles a subscription whose pending tick goes out now.
-func (s *shard) sent(sub *subscription, t *tick) {
-	sub.queued, sub.pending = false, nil
+func (s *shard) sent(sub *subscription) {
+	sub.pending = nil
 	if p := sub.pace; p != nil {
 		p.due = s.wall.Sub(s.hub.start) + p.interval
 	}
+}
+
+// observe measures a tick that goes out now.
+func (s *shard) observe(t *tick) {
 	s.stats.latency.observe(float64(s.wall.UnixMicro()-t.at) / 1e6)
 }
 
@@ -150,7 +184,7 @@ func (s *shard) fillQuotes(c *Client) (quotes int) {
 	if len(batch) > batchQuotes {
 		batch = batch[:batchQuotes]
 	}
-	snapshots := false
+	snapshots, backlogs := false, false
 	for _, sub := range batch {
 		if sub.dead {
 			continue
@@ -160,11 +194,15 @@ func (s *shard) fillQuotes(c *Client) (quotes int) {
 			s.append(appendStatus(s.payload[:0], sub.part.name, sub.part.status))
 		}
 		snapshots = snapshots || sub.snapshot
+		backlogs = backlogs || sub.backlog != nil
 	}
 	if snapshots {
 		quotes += s.joinQuotes(batch, snapshotHead, true)
 	}
 	quotes += s.joinQuotes(batch, updateHead, false)
+	if backlogs {
+		quotes += s.joinBacklogs(batch, batchQuotes-quotes)
+	}
 	now := s.wall.Sub(s.hub.start)
 	for i, sub := range batch {
 		batch[i] = nil
@@ -178,8 +216,8 @@ func (s *shard) fillQuotes(c *Client) (quotes int) {
 	return quotes
 }
 
-// joinQuotes appends messages with the pending ticks of the subscriptions whose
-// snapshot flag is as given.
+// joinQuotes appends a message with the pending ticks of the subscriptions whose
+// snapshot flag is as given. A snapshot after missed ticks is a message of its own.
 func (s *shard) joinQuotes(batch []*subscription, head string, snapshot bool) (quotes int) {
 	p := append(s.payload[:0], head...)
 	now := s.wall.Sub(s.hub.start)
@@ -188,11 +226,17 @@ func (s *shard) joinQuotes(batch []*subscription, head string, snapshot bool) (q
 		if sub.dead || t == nil || sub.snapshot != snapshot || !snapshot && sub.due() > now {
 			continue
 		}
-		if len(p) > len(head) {
-			p = append(p, ',')
+		if b := sub.backlog; b != nil && b.reset {
+			b.reset = false
+			s.append(append(appendQuote([]byte(resetHead), sub, t, true), tail...))
+		} else {
+			if len(p) > len(head) {
+				p = append(p, ',')
+			}
+			p = appendQuote(p, sub, t, snapshot)
 		}
-		p = appendQuote(p, sub, t)
-		s.sent(sub, t)
+		s.sent(sub)
+		s.observe(t)
 		if snapshot && sub.pace != nil {
 			sub.pace.due = 0 // a snapshot is not an update: the next tick need not wait
 		}
@@ -200,7 +244,7 @@ func (s *shard) joinQuotes(batch []*subscription, head string, snapshot bool) (q
 		quotes++
 	}
 	s.payload = p
-	if quotes > 0 {
+	if len(p) > len(head) {
 		s.append(append(p, tail...))
 	}
 	return quotes

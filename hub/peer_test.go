@@ -43,6 +43,9 @@ type message struct {
 	Op        string
 	OK        []string
 	MaxRate   float64  `json:"max_rate"`
+	Mode      string
+	Reset     bool
+	Source    string
 	Expect    []string // only here: topics a snapshot is due for
 	Data      json.RawMessage
 	Symbol    string
@@ -71,11 +74,12 @@ type quote struct {
 // wants is what a client asked for, by pattern, in the order asked.
 type wants struct {
 	rate  map[string]float64
+	every map[string]bool
 	asked map[string]int
 	n     int
 }
 
-func newWants() wants { return wants{map[string]float64{}, map[string]int{}, 0} }
+func newWants() wants { return wants{map[string]float64{}, map[string]bool{}, map[string]int{}, 0} }
 
 func (w *wants) add(pattern string, rate float64) {
 	w.n++
@@ -84,6 +88,7 @@ func (w *wants) add(pattern string, rate float64) {
 
 func (w *wants) remove(pattern string) {
 	delete(w.rate, pattern)
+	delete(w.every, pattern)
 	delete(w.asked, pattern)
 }
 
@@ -136,6 +141,10 @@ type peer struct {
 	status   map[string]string
 	updated  map[string]time.Time // last update, since rate or snapshot
 	awaiting map[string]bool      // snapshots that acks announced
+	first    bool                 // the first quote of a subscription may be a snapshot
+	begun    map[string]bool      // with first: had its first
+	since    map[string]position  // what it resumes from
+	resets   []resetAt
 	blocked  bool                 // Write takes one more and is then not ready
 	owes     bool                 // a call of Ready
 	owesFrom time.Time
@@ -149,7 +158,13 @@ type peer struct {
 
 func newPeer() *peer {
 	return &peer{wants: newWants(), asked: newWants(), have: map[string]position{}, status: map[string]string{},
-		updated: map[string]time.Time{}, awaiting: map[string]bool{}}
+		updated: map[string]time.Time{}, awaiting: map[string]bool{}, begun: map[string]bool{}, since: map[string]position{}}
+}
+
+// A resetAt is a snapshot that said that ticks were missed before it.
+type resetAt struct {
+	topic string
+	at    position
 }
 
 func (p *peer) fault(format string, args ...any) {
@@ -275,8 +290,19 @@ func (p *peer) take(payload []byte) {
 			return
 		}
 		for _, q := range m.quotes {
+			if m.Reset {
+				p.resets = append(p.resets, resetAt{q.Symbol, position{*q.Epoch, q.Seq}})
+				p.awaiting[q.Symbol] = true
+			}
 			p.quote(q, m.Type == "snapshot", m.at)
 		}
+	case "resumed":
+		at, ok := p.since[m.Symbol]
+		if !ok {
+			p.fault("resumed %s, which it did not ask for", m.Symbol)
+		}
+		delete(p.since, m.Symbol)
+		p.have[m.Symbol] = at
 	case "status":
 		if m.Symbol != "" {
 			if _, ok := p.wants.deciding(m.Symbol); !ok {
@@ -297,8 +323,13 @@ func (p *peer) take(payload []byte) {
 
 func (p *peer) ack(m message) {
 	for _, pattern := range m.OK {
+		maps.DeleteFunc(p.begun, func(t string, _ bool) bool { return matches(pattern, t) }) // the mode may change
 		if m.Op == "subscribe" {
 			p.wants.add(pattern, m.MaxRate)
+			delete(p.wants.every, pattern)
+			if m.Mode == "all" {
+				p.wants.every[pattern] = true
+			}
 		} else {
 			p.wants.remove(pattern)
 		}
@@ -331,7 +362,7 @@ func (p *peer) quote(q quote, snapshot bool, now time.Time) {
 		if q.Skipped != nil {
 			p.fault("snapshot of %s with skipped", q.Symbol)
 		}
-		if !p.awaiting[q.Symbol] {
+		if !p.awaiting[q.Symbol] && (!p.first || p.begun[q.Symbol]) {
 			p.fault("snapshot of %s, none is due", q.Symbol)
 		}
 		have.epoch = *q.Epoch
@@ -360,7 +391,14 @@ func (p *peer) quote(q quote, snapshot bool, now time.Time) {
 			p.fault("%s: %d after %d, skipped %d", q.Symbol, q.Seq, had.seq, skipped)
 		}
 	}
+	p.begun[q.Symbol] = true
 	if !snapshot {
+		if _, held := p.since[q.Symbol]; held {
+			p.fault("update of %s before it was resumed", q.Symbol)
+		}
+		if p.wants.every[pattern] && known && (q.Skipped != nil || q.Epoch != nil && q.Seq != 1) {
+			p.fault("%s: %d after %d, every tick was asked for", q.Symbol, q.Seq, had.seq)
+		}
 		if p.awaiting[q.Symbol] {
 			p.fault("update of %s before its snapshot", q.Symbol)
 		}

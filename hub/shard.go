@@ -21,6 +21,8 @@ const (
 	stuckAfter = time.Second
 	// relayQueue is how many relayed messages may wait for a client.
 	relayQueue = 64
+	// everyTicks is how many ticks of a topic may wait for a shard.
+	everyTicks = 8192
 	// relayTasks is how many relayed messages may wait for a shard.
 	relayTasks = 1024
 )
@@ -28,9 +30,10 @@ const (
 // A shard is one goroutine that owns a part of the clients: everything about
 // them is changed by it alone. Others leave it mail.
 type shard struct {
-	hub  *Hub
-	mail mailbox
-	size atomic.Int64 // clients that joined and did not leave
+	hub   *Hub
+	index int // in hub.shards
+	mail  mailbox
+	size  atomic.Int64 // clients that joined and did not leave
 
 	// Owned by run.
 	clients  []*Client
@@ -74,9 +77,9 @@ type mailbox struct {
 	wake    chan struct{}
 }
 
-func newShard(h *Hub) *shard {
+func newShard(h *Hub, index int) *shard {
 	return &shard{
-		hub:      h,
+		hub: h, index: index,
 		mail:     mailbox{wake: make(chan struct{}, 1)},
 		parts:    make(map[string]*part),
 		families: make(map[string][]*part),
@@ -111,6 +114,12 @@ func (s *shard) publish(p *part, t *tick) {
 		s.stats.replaced.Add(1)
 	}
 	p.next = t
+	if p.wantsEvery {
+		if len(p.every) == everyTicks {
+			p.every, p.overflowed = nil, true
+		}
+		p.every = append(p.every, t)
+	}
 	s.changedLocked(p)
 }
 
@@ -123,6 +132,15 @@ func (s *shard) setStatus(p *part, c *statusChange) {
 func (s *shard) drop(p *part) {
 	s.mail.mu.Lock()
 	p.next, p.dropped = nil, true
+	s.changedLocked(p)
+}
+
+func (s *shard) follow(p *part, following bool) {
+	s.mail.mu.Lock()
+	p.nextFollow = &following
+	if !following {
+		p.next, p.dropped = nil, true
+	}
 	s.changedLocked(p)
 }
 
@@ -238,24 +256,29 @@ func (s *shard) collect(now time.Duration) {
 
 // take is collect for one topic.
 func (s *shard) take(p *part, now time.Duration) {
-	t, st := s.update(p)
-	if st {
+	n := s.update(p)
+	if n.status {
 		for _, sub := range p.subs {
 			sub.tellStatus = true
 			s.enqueue(sub)
 		}
 	}
-	if t == nil {
-		return
+	if n.tick != nil {
+		s.stats.fanOut.observe(float64(len(p.subs)))
+		p.turn++
+		turn := p.turn % max(1, len(p.subs))
+		for _, sub := range p.subs[turn:] {
+			s.offer(sub, n.tick, now)
+		}
+		for _, sub := range p.subs[:turn] {
+			s.offer(sub, n.tick, now)
+		}
 	}
-	s.stats.fanOut.observe(float64(len(p.subs)))
-	p.turn++
-	turn := p.turn % max(1, len(p.subs))
-	for _, sub := range p.subs[turn:] {
-		s.offer(sub, t, now)
+	if p.backlogs > 0 && (len(n.every) > 0 || n.overflowed) {
+		s.pushAll(p, n)
 	}
-	for _, sub := range p.subs[:turn] {
-		s.offer(sub, t, now)
+	if n.followed {
+		s.settleOwed(p)
 	}
 }
 
@@ -266,38 +289,68 @@ func (s *shard) listen(p *part) {
 	wanted := p.wanted
 	p.wanted = true
 	s.mail.mu.Unlock()
-	if !wanted {
-		s.update(p)
+	if wanted {
+		return
+	}
+	s.update(p)
+	if p.topic.listeners.Add(1) == 1 && s.hub.cfg.Interest != nil {
+		s.hub.cfg.Interest(p.name)
 	}
 }
 
 func (s *shard) ignore(p *part) {
 	s.mail.mu.Lock()
-	p.wanted = false
+	p.wanted, p.wantsEvery, p.every = false, false, nil
 	s.mail.mu.Unlock()
+	if p.topic.listeners.Add(-1) == 0 && s.hub.cfg.Interest != nil {
+		s.hub.cfg.Interest(p.name)
+	}
+}
+
+// News is what was published for a part since the last look.
+type news struct {
+	tick       *tick   // the newest
+	every      []*tick // all, where somebody wants them
+	status     bool    // to be told
+	overflowed bool    // some of every were dropped
+	followed   bool    // it is from now on
 }
 
 // update moves what was published for a part into the fields the shard owns.
-func (s *shard) update(p *part) (t *tick, status bool) {
+func (s *shard) update(p *part) news {
 	s.mail.mu.Lock()
-	t, next, dropped := p.next, p.nextStatus, p.dropped
-	p.next, p.nextStatus, p.dropped = nil, nil, false
+	n := news{tick: p.next, every: p.every, overflowed: p.overflowed}
+	status, follow, dropped := p.nextStatus, p.nextFollow, p.dropped
+	p.next, p.every, p.nextStatus, p.nextFollow, p.dropped, p.overflowed = nil, nil, nil, nil, false, false
 	s.mail.mu.Unlock()
 	if dropped {
 		p.last = nil
 	}
-	if next != nil {
-		status = p.status.status != next.status
-		p.status = *next
+	if status != nil {
+		n.status = p.status.status != status.status || status.source != ""
+		p.status = *status
 	}
-	if t != nil {
-		p.last = t
+	if n.tick != nil {
+		p.last = n.tick
 	}
-	return t, status
+	if follow != nil {
+		n.followed = *follow && !p.followed
+		p.followed = *follow
+	}
+	if n.followed {
+		for _, ch := range p.awaiting {
+			close(ch)
+		}
+		p.awaiting = nil
+	}
+	return n
 }
 
 // offer makes t the pending tick of a subscription.
 func (s *shard) offer(sub *subscription, t *tick, now time.Duration) {
+	if sub.backlog != nil { // it is pushed
+		return
+	}
 	if sub.pending != nil {
 		s.stats.conflated.n++
 	}
@@ -307,8 +360,13 @@ func (s *shard) offer(sub *subscription, t *tick, now time.Duration) {
 
 // schedule sees to it that a pending tick is written when it is due.
 func (s *shard) schedule(sub *subscription, now time.Duration) {
-	switch {
-	case sub.queued || sub.pending == nil: // unsubscribe leaves nothing pending
+	switch b := sub.backlog; {
+	case sub.queued || sub.dead:
+	case b != nil:
+		if sub.pending != nil || len(b.ticks) > 0 && !b.held && !sub.snapshot {
+			s.enqueue(sub)
+		}
+	case sub.pending == nil:
 	case sub.due() <= now:
 		s.enqueue(sub)
 	case !sub.pace.waiting:
@@ -386,10 +444,20 @@ func (s *shard) expand(p *part) {
 	families := p.families()
 	for _, family := range append(families[:], "*") {
 		s.families[family] = append(s.families[family], p)
-		for _, c := range s.watchers[family] {
+		for _, c := range slices.Clone(s.watchers[family]) { // a slow one may be closed meanwhile
+			if c.gone {
+				continue
+			}
 			had := c.sub(p) != nil
-			if sub := c.resolve(p); sub != nil && !had && p.last != nil {
+			switch sub := c.resolve(p); {
+			case sub == nil || had:
+			case sub.backlog != nil || !p.followed:
+				c.snapshot(sub, false)
+			case p.last != nil:
 				s.offer(sub, p.last, s.now())
+			case p.status.status != statusUnknown:
+				sub.tellStatus = true // it may have been told otherwise, before the topic was spoken of
+				s.enqueue(sub)
 			}
 		}
 	}

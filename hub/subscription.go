@@ -11,15 +11,17 @@ import "time"
 type subscription struct {
 	client  *Client
 	part    *part
-	pending *tick // not yet sent; a newer tick replaces it
-	pace    *pace // nil: every tick
+	pending *tick    // not yet sent; a newer tick replaces it
+	pace    *pace    // nil: no max_rate
+	backlog *backlog // nil: the newest is enough
 
 	// What the client has: the last quote sent; epoch is nil before the first.
 	epoch *string
 	seq   uint64
 
 	place uint32 // index in part.subs
-	// What is due besides: the topic's status, a snapshot instead of an update.
+	// What is due besides: the topic's status, a snapshot instead of an update. A
+	// snapshot with nothing pending waits for the topic to be followed.
 	tellStatus, snapshot bool
 	queued               bool // stands in client.pending
 	dead                 bool // removed; whoever still holds it skips it
@@ -43,10 +45,17 @@ func (s *subscription) due() time.Duration {
 	return s.pace.due
 }
 
-// plain reports whether t can go out as the frame all clients share.
-func (s *subscription) plain(t *tick) bool {
-	return t.seq == s.seq+1 && s.isEpoch(t.epoch) && !s.snapshot && !s.tellStatus && s.part.status.status == statusLive
+// plain reports whether ticks that follow the last one sent can go out as the
+// frames all clients share.
+func (s *subscription) plain() bool {
+	return !s.snapshot && !s.tellStatus && s.part.status.status == statusLive
 }
+
+// precedes reports whether the last quote sent was the one just before t.
+func (s *subscription) precedes(t *tick) bool { return t.seq == s.seq+1 && s.isEpoch(t.epoch) }
+
+// has reports whether the client has t, or has had it.
+func (s *subscription) has(t *tick) bool { return t.seq <= s.seq && s.isEpoch(t.epoch) }
 
 // isEpoch reports whether the last quote sent was of this epoch.
 func (s *subscription) isEpoch(epoch *string) bool {

@@ -46,6 +46,7 @@ func newTick(f Framing, epoch *string, seq uint64, body []byte, at int64) *tick 
 
 type statusChange struct {
 	status string
+	source string // told if not empty
 	since  time.Time
 }
 
@@ -60,6 +61,8 @@ type topic struct {
 	parts  []*part
 	quoted atomic.Bool // the feed has spoken of it
 	epoch  *string     // of the last tick; owned by who publishes the topic
+
+	listeners atomic.Int32 // shards with subscriptions
 }
 
 // intern returns the topic's copy of an epoch's name.
@@ -71,10 +74,12 @@ func (t *topic) intern(epoch string) *string {
 	return t.epoch
 }
 
-func newTopic(name string, number int, shards []*shard) *topic {
+// newTopic is followed from the start where nobody is told of interest.
+func newTopic(name string, number int, h *Hub) *topic {
 	t := &topic{name: name}
-	for _, s := range shards {
-		t.parts = append(t.parts, &part{name: name, number: int32(number), shard: s, status: statusChange{status: statusUnknown}})
+	for _, s := range h.shards {
+		t.parts = append(t.parts, &part{name: name, number: int32(number), topic: t, shard: s,
+			status: statusChange{status: statusUnknown}, followed: h.cfg.Interest == nil})
 	}
 	return t
 }
@@ -84,21 +89,29 @@ type part struct {
 	// Static after construction.
 	name   string
 	number int32 // of the topic; orders a client's subscriptions
+	topic  *topic
 	shard  *shard
 
 	// Guarded by shard.mail.mu.
 	next       *tick         // newest that the shard has not collected; replaces an older one
-	nextStatus *statusChange // likewise
+	every      []*tick       // all that it has not collected, where wantsEvery; next is the last
+	nextStatus *statusChange // newest
+	nextFollow *bool         // newest
 	dropped    bool          // last is to be forgotten before next is applied
 	queued     bool          // stands in shard.mail.changed
 	wanted     bool          // has subscriptions: the shard is woken for it
+	wantsEvery bool          // has, or is about to have, backlogs
+	overflowed bool          // every was full and was dropped
 
 	// Owned by shard.run.
 	last     *tick
 	expanded bool // wildcards match it
+	followed bool // every tick comes
 	status   statusChange
 	subs     []*subscription
-	turn     int // where the next fan-out starts, so that no client is always last
+	backlogs int             // of subs: want every tick
+	turn     int             // where the next fan-out starts, so that no client is always last
+	awaiting []chan struct{} // closed when it is followed
 }
 
 // families returns the two wildcards that match a topic beside "*": "EUR/*" and "*/USD".

@@ -11,6 +11,7 @@ import (
 type want struct {
 	pattern  string
 	interval time.Duration
+	every    bool
 	asked    int32
 }
 
@@ -94,15 +95,26 @@ func (c *Client) resolve(p *part) *subscription {
 		sub = c.shard.subscribe(c, p)
 	}
 	sub.setInterval(w.interval)
+	if sub.setEvery(w.every) {
+		c.snapshot(sub, false)
+	}
 	return sub
 }
 
 // snapshot makes the topic's last value, or if told so that there is none, due.
+// Where the topic is not followed yet, it waits until it is.
 func (c *Client) snapshot(sub *subscription, tellUnknown bool) {
-	if last := sub.part.last; last != nil {
+	if b := sub.backlog; b != nil {
+		sub.forget(len(b.ticks))
+		b.held = false
+	}
+	switch last := sub.part.last; {
+	case last != nil:
 		sub.pending, sub.snapshot = last, true
 		c.shard.enqueue(sub)
-	} else if tellUnknown {
+	case !sub.part.followed:
+		sub.pending, sub.snapshot = nil, true
+	case tellUnknown:
 		sub.tellStatus = true
 		c.shard.enqueue(sub)
 	}

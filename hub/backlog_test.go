@@ -1,0 +1,338 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/fxcast/fxcast/hub"
+)
+
+// Who wants every tick gets every tick, once and in order, whatever happens; where
+// the hub itself has missed some, and only there, a reset says so.
+func TestEveryTickInAnyInterleaving(t *testing.T) {
+	topics := []string{"EUR/USD", "EUR/JPY", "USD/JPY"}
+	patterns := append(slices.Clone(topics), "*", "EUR/*", "*/JPY")
+	rapid.Check(t, func(rt *rapid.T) {
+		rapid.SyncTest(rt, func(rt *rapid.T) {
+			h := start(rt, hub.Config{Shards: rapid.IntRange(1, 2).Draw(rt, "shards")})
+			f := newFeed(h)
+			var peers []*peer
+			topic := rapid.SampledFrom(topics)
+			some := rapid.SliceOfN(rapid.SampledFrom(patterns), 1, 2)
+			begin := func() *peer {
+				p := newPeer()
+				p.first = true
+				peers = append(peers, join(rt, h, p))
+				return p
+			}
+			any := func() *peer {
+				if len(peers) == 0 {
+					begin()
+				}
+				return peers[rapid.IntRange(0, len(peers)-1).Draw(rt, "peer")]
+			}
+			rt.Repeat(map[string]func(*rapid.T){
+				"publish": func(rt *rapid.T) { f.publish(topic.Draw(rt, "topic"), rapid.IntRange(1, 5).Draw(rt, "ticks")) },
+				"publish all": func(*rapid.T) {
+					for _, tp := range topics {
+						f.publish(tp, 1)
+					}
+				},
+				"lose": func(rt *rapid.T) { f.lose(topic.Draw(rt, "topic")) },
+				"epoch": func(rt *rapid.T) {
+					if tp := topic.Draw(rt, "topic"); f.last[tp].epoch != "" {
+						f.last[tp] = f.newEpoch()
+						f.publish(tp, 1)
+					}
+				},
+				"every":       func(rt *rapid.T) { f.every(any(), some.Draw(rt, "patterns")...) },
+				"latest":      func(rt *rapid.T) { f.subscribe(any(), 0, some.Draw(rt, "patterns")...) },
+				"unsubscribe": func(rt *rapid.T) { f.unsubscribe(any(), some.Draw(rt, "patterns")...) },
+				"block":       func(*rapid.T) { any().block() },
+				"room":        func(*rapid.T) { any().room() },
+				"unblock":     func(*rapid.T) { any().unblock() },
+				"settle":      func(*rapid.T) { synctest.Wait() },
+				"come back": func(rt *rapid.T) {
+					old := any()
+					tp := topic.Draw(rt, "topic")
+					old.client.Leave()
+					old.check(rt)
+					peers = slices.DeleteFunc(peers, func(q *peer) bool { return q == old })
+					p := begin()
+					at, ok := old.have[tp]
+					if !ok {
+						return
+					}
+					p.since[tp] = at
+					p.asked.add(tp, 0)
+					p.asked.every[tp] = true
+					p.client.Subscribe([]string{tp}, hub.Settings{Every: true, Hold: []string{tp}},
+						ackMode("subscribe", "all", []string{tp}, 0, nil))
+					f.publish(tp, rapid.IntRange(0, 2).Draw(rt, "meanwhile"))
+					from := hub.Position{Epoch: at.epoch, Seq: at.seq}
+					missed := f.after(tp, at, rapid.IntRange(0, 3).Draw(rt, "left out"))
+					f.publish(tp, rapid.IntRange(0, 2).Draw(rt, "later"))
+					if p.client.Resume(tp, from, missed, true) && p.client.Resume(tp, from, f.after(tp, at, 0), true) {
+						// Ticks are missing between what was held: the feed has lost them.
+						p.since = map[string]position{}
+						f.holes[resetAt{tp, position{"any", 0}}] = true
+						p.client.Resume(tp, from, nil, false)
+					}
+				},
+			})
+			for _, p := range peers {
+				p.unblock()
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+			for _, p := range peers {
+				f.settled(rt, p)
+				for _, r := range p.resets {
+					before := position{r.at.epoch, r.at.seq - 1}
+					if !f.holes[resetAt{r.topic, before}] && !f.holes[resetAt{r.topic, position{"any", 0}}] {
+						rt.Errorf("%s was reset at %v, nothing was lost before it", r.topic, r.at)
+					}
+				}
+				for topic := range p.since {
+					rt.Errorf("%s was not resumed", topic)
+				}
+				p.client.Leave()
+			}
+			if clients, dirty := h.Known(); clients != 0 || dirty != 0 || h.Subscriptions() != 0 {
+				rt.Errorf("left behind: %d clients, %d to be served, %d subscriptions", clients, dirty, h.Subscriptions())
+			}
+		})
+	})
+}
+
+// A client that is too slow for every tick is closed with 4008; the others go on.
+func TestTooSlowForEveryTick(t *testing.T) {
+	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
+		slow, quick, latest := join(t, h, newPeer()), join(t, h, newPeer()), join(t, h, newPeer())
+		f.publish("EUR/USD", 1)
+		for _, p := range []*peer{slow, quick} {
+			p.first = true
+			f.every(p, "EUR/USD")
+		}
+		f.subscribe(latest, 0, "EUR/USD")
+		synctest.Wait()
+		slow.block()
+		latest.block()
+		for range 8192/64 + 1 {
+			f.publish("EUR/USD", 64)
+			synctest.Wait()
+		}
+		if code := slow.closed(); code != 4008 {
+			t.Errorf("the slow client was closed with %d, want 4008", code)
+		}
+		latest.unblock()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		f.settled(t, quick)
+		f.settled(t, latest)
+		if quick.closed() != 0 || latest.closed() != 0 {
+			t.Errorf("closed: %d, %d", quick.closed(), latest.closed())
+		}
+	})
+}
+
+// A shard that does not get to collect drops what it can not keep, and says so.
+func TestEveryTickOverflow(t *testing.T) {
+	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
+		p := join(t, h, newPeer())
+		p.first = true
+		f.every(p, "EUR/USD")
+		synctest.Wait()
+		busy := newPeer()
+		release := make(chan struct{})
+		var armed atomic.Bool
+		busy.onWrite = func() error {
+			if armed.Load() {
+				<-release
+			}
+			return nil
+		}
+		join(t, h, busy)
+		synctest.Wait()
+		armed.Store(true)
+		go busy.client.Send([]byte(`{"type":"pong"}`))
+		synctest.Wait()
+		f.publish("EUR/USD", 8192+1)
+		close(release)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if code := p.closed(); code != 4008 {
+			t.Errorf("closed with %d, want 4008", code)
+		}
+	})
+}
+
+// A resumed topic gets no snapshot; one that can not be resumed gets one that says so.
+func TestResume(t *testing.T) {
+	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
+		f.publish("EUR/USD", 10)
+		e := f.last["EUR/USD"].epoch
+		p := join(t, h, newPeer())
+		p.since["EUR/USD"] = position{e, 4}
+		f.publish("GBP/USD", 3)
+		p.client.Subscribe([]string{"EUR/USD", "GBP/USD"}, hub.Settings{Every: true, Hold: []string{"EUR/USD", "GBP/USD"}},
+			ackMode("subscribe", "all", []string{"EUR/USD", "GBP/USD"}, 0, nil))
+		f.publish("EUR/USD", 2)
+		synctest.Wait()
+		if got := p.types(); !slices.Equal(got, []string{"welcome", "ack"}) {
+			t.Fatalf("before Resume: %v", got)
+		}
+		from := hub.Position{Epoch: e, Seq: 4}
+		if !p.client.Resume("EUR/USD", from, f.after("EUR/USD", position{e, 4}, 5), true) {
+			t.Error("ticks are missing, Resume did not say so")
+		}
+		if p.client.Resume("EUR/USD", from, f.after("EUR/USD", position{e, 4}, 1), true) {
+			t.Error("all ticks are there, Resume asks for more")
+		}
+		p.client.Resume("GBP/USD", hub.Position{Epoch: "old", Seq: 7}, nil, false)
+		f.publish("EUR/USD", 1)
+		synctest.Wait()
+		if got, want := p.seqs("EUR/USD"), []uint64{5, 6, 7, 8, 9, 10, 11, 12, 13}; !slices.Equal(got, want) {
+			t.Errorf("updates %v, want %v", got, want)
+		}
+		if len(p.resets) != 1 || p.resets[0].topic != "GBP/USD" || p.resets[0].at.seq != 3 {
+			t.Errorf("resets %v, want one of GBP/USD at 3", p.resets)
+		}
+		p.check(t)
+	})
+}
+
+// What a feed would do that follows what is wanted.
+type follower struct {
+	*feed
+	mu       sync.Mutex
+	changed  map[string]bool
+	followed map[string]bool
+}
+
+func (f *follower) interest(topic string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.changed[topic] = true
+}
+
+// accept is publish, of which the hub learns only what is followed.
+func (f *follower) accept(topic string) {
+	if f.followed[topic] {
+		f.publish(topic, 1)
+		return
+	}
+	at, ok := f.last[topic]
+	if !ok {
+		at = f.newEpoch()
+		f.setStatus(topic, "live")
+	}
+	at.seq++
+	f.history[topic] = append(f.history[topic], at)
+	f.last[topic] = at
+}
+
+// attend follows what is wanted and what is not it does not.
+func (f *follower) attend() {
+	f.mu.Lock()
+	changed := f.changed
+	f.changed = map[string]bool{}
+	f.mu.Unlock()
+	for topic := range changed {
+		switch wanted := f.hub.Wanted(topic); {
+		case wanted && !f.followed[topic]:
+			if at, ok := f.last[topic]; ok {
+				f.tell(topic, at)
+			}
+			f.hub.Follow(topic, true)
+			f.followed[topic] = true
+		case !wanted && f.followed[topic]:
+			f.hub.Follow(topic, false)
+			f.followed[topic] = false
+		}
+	}
+}
+
+// With a feed that follows only what is wanted, nobody gets an old value, every
+// subscriber gets a snapshot and then what follows it.
+func TestInterestInAnyInterleaving(t *testing.T) {
+	topics := []string{"EUR/USD", "EUR/JPY", "USD/JPY"}
+	patterns := append(slices.Clone(topics), "*", "EUR/*")
+	rapid.Check(t, func(rt *rapid.T) {
+		rapid.SyncTest(rt, func(rt *rapid.T) {
+			f := &follower{changed: map[string]bool{}, followed: map[string]bool{}}
+			h := start(rt, hub.Config{Shards: rapid.IntRange(1, 2).Draw(rt, "shards"), Interest: f.interest})
+			f.feed = newFeed(h)
+			var peers []*peer
+			any := func() *peer {
+				if len(peers) == 0 {
+					p := newPeer()
+					p.first = true
+					peers = append(peers, join(rt, h, p))
+				}
+				return peers[rapid.IntRange(0, len(peers)-1).Draw(rt, "peer")]
+			}
+			topic := rapid.SampledFrom(topics)
+			some := rapid.SliceOfN(rapid.SampledFrom(patterns), 1, 2)
+			rt.Repeat(map[string]func(*rapid.T){
+				"accept": func(rt *rapid.T) { f.accept(topic.Draw(rt, "topic")) },
+				"attend": func(*rapid.T) { f.attend() },
+				"settle": func(*rapid.T) { synctest.Wait() },
+				"join": func(*rapid.T) {
+					if len(peers) < 4 {
+						p := newPeer()
+						p.first = true
+						peers = append(peers, join(rt, h, p))
+					}
+				},
+				"latest": func(rt *rapid.T) {
+					p, ps := any(), some.Draw(rt, "patterns")
+					for _, pattern := range ps {
+						p.asked.add(pattern, 0)
+					}
+					p.client.Subscribe(ps, hub.Settings{}, ack("subscribe", ps, 0, nil))
+				},
+				"every":       func(rt *rapid.T) { f.every(any(), some.Draw(rt, "patterns")...) },
+				"unsubscribe": func(rt *rapid.T) { f.unsubscribe(any(), some.Draw(rt, "patterns")...) },
+				"leave": func(*rapid.T) {
+					p := any()
+					p.client.Leave()
+					p.check(rt)
+					peers = slices.DeleteFunc(peers, func(q *peer) bool { return p == q })
+				},
+				"await": func(rt *rapid.T) {
+					ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+					defer cancel()
+					tp := topic.Draw(rt, "topic")
+					if err := any().client.Await(ctx, tp); err == nil && !f.followed[tp] {
+						rt.Errorf("%s is not followed, Await says it is", tp)
+					} else if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+						rt.Error(err)
+					}
+				},
+			})
+			synctest.Wait()
+			f.attend()
+			time.Sleep(time.Second)
+			synctest.Wait()
+			for _, p := range peers {
+				f.settled(rt, p)
+				p.client.Leave()
+			}
+			synctest.Wait()
+			for _, tp := range topics {
+				if h.Wanted(tp) {
+					rt.Errorf("%s is wanted, nobody is there", tp)
+				}
+			}
+		})
+	})
+}
