@@ -42,7 +42,7 @@ type message struct {
 	Type      string
 	Op        string
 	OK        []string
-	MaxRate   float64  `json:"max_rate"`
+	MaxRate   float64 `json:"max_rate"`
 	Mode      string
 	Reset     bool
 	Source    string
@@ -145,8 +145,8 @@ type peer struct {
 	begun    map[string]bool      // with first: had its first
 	since    map[string]position  // what it resumes from
 	resets   []resetAt
-	blocked  bool                 // Write takes one more and is then not ready
-	owes     bool                 // a call of Ready
+	blocked  bool // Write takes one more and is then not ready
+	owes     bool // a call of Ready
 	owesFrom time.Time
 	code     int
 	reason   string
