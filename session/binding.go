@@ -1,6 +1,7 @@
 package session
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,21 +46,39 @@ type Cause struct {
 // Binding ties something on this node, such as a socket, to a session.
 type Binding struct {
 	m     *Manager
-	id    string
 	onEnd func(Cause)
 	done  atomic.Bool // closed, or onEnd has been started
+
+	// Guarded by Manager.mu.
+	of         *bound // nil: ended or closed
+	prev, next *Binding
 }
 
-// bound is a session that has bindings on this node. All fields are guarded by Manager.mu.
+// bound is a session that has bindings on this node, and no more of it than they need: there is one for
+// nearly every connection. All fields are guarded by Manager.mu.
 type bound struct {
-	session  Session
-	bindings map[*Binding]struct{} // not empty
-	expires  time.Time             // of the key as last known, in this node's monotonic time
-	verified time.Time             // when Redis last confirmed the key
-	extended time.Time             // the last extension
-	tried    time.Time             // the last try to extend
-	due      bool                  // check at the next tick
+	id, user, role string
+	ttl            time.Duration
+	first          *Binding // the newest of a list, never empty while in Manager.bound
+	expires        moment   // of the key as last known
+	ends           moment   // the absolute expiry
+	verified       moment   // when Redis last confirmed the key
+	extended       moment   // the last extension
+	tried          moment   // the last try to extend
+	due            bool     // check at the next tick
 }
+
+// A moment is monotonic time since the Manager was made.
+type moment time.Duration
+
+// long is more than any time a moment is compared with, and far from overflow.
+const long = math.MaxInt64 / 4
+
+func (m *Manager) moment(t time.Time) moment { return moment(t.Sub(m.start)) }
+
+func (t moment) add(d time.Duration) moment { return t + moment(min(max(d, -long), long)) }
+
+func (t moment) since(u moment) time.Duration { return time.Duration(t - u) }
 
 type ended struct {
 	binding *Binding
@@ -75,16 +94,20 @@ const workers = 16
 // goroutines of Run, without a lock held; it should be quick and may call Bind and Close. Without
 // Run nothing is watched. While auto-extend is on, a binding keeps its session alive.
 func (m *Manager) Bind(s Session, onEnd func(Cause)) *Binding {
-	b := &Binding{m: m, id: s.ID, onEnd: onEnd}
+	b := &Binding{m: m, onEnd: onEnd}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e := m.bound[s.ID]
 	if e == nil {
-		e = &bound{bindings: make(map[*Binding]struct{}, 1), due: true}
-		e.saw(s)
+		e = &bound{id: s.ID, due: true, extended: -long, tried: -long}
+		m.sawLocked(e, &s)
 		m.bound[s.ID] = e
 	}
-	e.bindings[b] = struct{}{}
+	b.of, b.next = e, e.first
+	if e.first != nil {
+		e.first.prev = b
+	}
+	e.first = b
 	m.metrics.bindings.Inc()
 	return b
 }
@@ -95,31 +118,36 @@ func (b *Binding) Close() {
 	m := b.m
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	e := m.bound[b.id]
+	e := b.of
 	if e == nil {
 		return
 	}
-	if _, ok := e.bindings[b]; !ok {
-		return
+	if b.next != nil {
+		b.next.prev = b.prev
 	}
-	delete(e.bindings, b)
+	if b.prev != nil {
+		b.prev.next = b.next
+	} else {
+		e.first = b.next
+	}
+	b.of, b.prev, b.next = nil, nil, nil
 	m.metrics.bindings.Dec()
-	if len(e.bindings) == 0 {
-		delete(m.bound, b.id)
+	if e.first == nil {
+		delete(m.bound, e.id)
 	}
 }
 
-// saw notes s as read from Redis at s.readAt.
-func (e *bound) saw(s Session) {
-	if s.readAt.IsZero() {
-		s.readAt = time.Now()
+// sawLocked notes s as read from Redis at s.readAt. m.mu is held.
+func (m *Manager) sawLocked(e *bound, s *Session) {
+	at := time.Now()
+	if !s.readAt.IsZero() {
+		at = s.readAt
 	}
-	e.session = s
-	e.verified = s.readAt
-	e.expires = s.readAt.Add(max(s.remaining, 0))
-	if at := s.readAt.Add(-s.idle()); at.After(e.extended) {
-		e.extended = at
-	}
+	e.user, e.role, e.ttl = s.UserID, s.Role, s.TTL
+	e.verified = m.moment(at)
+	e.expires = e.verified.add(max(s.remaining, 0))
+	e.ends = e.verified.add(s.left())
+	e.extended = max(e.extended, e.verified.add(-s.idle()))
 }
 
 // endLocked ends all bindings of a session. m.mu is held.
@@ -129,10 +157,14 @@ func (m *Manager) endLocked(id string, c Cause) {
 		return
 	}
 	delete(m.bound, id)
-	for b := range e.bindings {
+	n := 0
+	for b := e.first; b != nil; n++ {
+		next := b.next
+		b.of, b.prev, b.next = nil, nil, nil
 		m.ends = append(m.ends, ended{b, c})
+		b = next
 	}
-	m.metrics.bindings.Sub(float64(len(e.bindings)))
+	m.metrics.bindings.Sub(float64(n))
 	wake(m.wakeEnds)
 }
 

@@ -56,9 +56,9 @@ func (m *Manager) check(ctx context.Context) {
 // dueLocked returns the sessions to ask about: all, or those marked and those whose time is up. m.mu is held.
 func (m *Manager) dueLocked(all bool) []string {
 	var ids []string
-	now := time.Now()
+	now := m.moment(time.Now())
 	for id, e := range m.bound {
-		if all || e.due || !now.Before(e.expires) {
+		if all || e.due || now >= e.expires {
 			e.due = false
 			ids = append(ids, id)
 		}
@@ -83,9 +83,11 @@ func (m *Manager) checkThese(ctx context.Context, ids []string) {
 
 // checked takes the answers of one batch and returns the ids to read.
 func (m *Manager) checked(ids []string, ttls []*redis.DurationCmd) (read []string) {
-	now := time.Now()
+	clock := time.Now()
+	now := m.moment(clock)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	answered := false
 	for i, id := range ids {
 		left, err := ttls[i].Result()
 		if err != nil { // lost, or an answer such as LOADING: nothing is known
@@ -95,26 +97,29 @@ func (m *Manager) checked(ids []string, ttls []*redis.DurationCmd) (read []strin
 			}
 			continue
 		}
-		m.lastReply.Store(&now)
+		answered = true
 		e := m.bound[id]
 		switch {
 		case e == nil: // unbound meanwhile
 		case left == -2:
 			m.metrics.checks[checkGone].Inc()
 			m.goneLocked(id, e, now)
-		case left < 0 || (left-e.expires.Sub(now)).Abs() > drift:
+		case left < 0 || (left-e.expires.since(now)).Abs() > drift:
 			read = append(read, id)
 		default:
 			m.metrics.checks[checkAlive].Inc()
-			e.verified, e.expires = now, now.Add(left)
+			e.verified, e.expires = now, now.add(left)
 		}
+	}
+	if answered {
+		m.lastReply.Store(&clock)
 	}
 	return read
 }
 
 // goneLocked ends a session whose key is not there: it expired if its time was up.
-func (m *Manager) goneLocked(id string, e *bound, now time.Time) {
-	if now.Before(e.expires.Add(-drift)) {
+func (m *Manager) goneLocked(id string, e *bound, now moment) {
+	if now < e.expires.add(-drift) {
 		m.endLocked(id, Cause{Reason: Revoked})
 		return
 	}
@@ -151,19 +156,19 @@ func (m *Manager) sawReading(id string, r reading) {
 		m.followLocked(renewal{from: id, to: r.movedTo})
 	case errors.Is(r.err, ErrNotFound):
 		m.metrics.checks[checkGone].Inc()
-		m.goneLocked(id, e, time.Now())
+		m.goneLocked(id, e, m.moment(time.Now()))
 	case errors.Is(r.err, ErrCorrupt):
 		m.metrics.loads[loadCorrupt].Inc()
 		m.endLocked(id, Cause{Reason: Revoked})
 	case r.err != nil:
 		m.metrics.checks[checkFailed].Inc()
 		e.due = true
-	case r.session.Role != e.session.Role || r.session.UserID != e.session.UserID:
+	case r.session.Role != e.role || r.session.UserID != e.user:
 		// Another program gave it other rights in place.
 		m.endLocked(id, Cause{Reason: Renewed, Next: r.session})
 	default:
 		m.metrics.checks[checkAlive].Inc()
-		e.saw(r.session)
+		m.sawLocked(e, &r.session)
 	}
 }
 
@@ -184,7 +189,7 @@ func (m *Manager) extendDue(ctx context.Context) {
 		return
 	}
 	var ids []string
-	now := time.Now()
+	now := m.moment(time.Now())
 	m.mu.Lock()
 	for id, e := range m.bound {
 		if e.extensionDue(now) {
@@ -199,13 +204,12 @@ func (m *Manager) extendDue(ctx context.Context) {
 }
 
 // extensionDue judges by the last known state; reading the session decides.
-func (e *bound) extensionDue(now time.Time) bool {
-	if now.Sub(e.extended) < e.session.TTL/3 || now.Sub(e.tried) < min(checkEvery, e.session.TTL/6) {
+func (e *bound) extensionDue(now moment) bool {
+	if now.since(e.extended) < e.ttl/3 || now.since(e.tried) < min(checkEvery, e.ttl/6) {
 		return false
 	}
-	left := e.session.left() - now.Sub(e.session.readAt) // to the absolute expiry
-	gain := min(e.session.TTL, left) - e.expires.Sub(now)
-	return gain >= min(time.Second, e.session.TTL/3)
+	gain := min(e.ttl, e.ends.since(now)) - e.expires.since(now)
+	return gain >= min(time.Second, e.ttl/3)
 }
 
 func (m *Manager) extendBatch(ctx context.Context, ids []string) {
@@ -250,7 +254,7 @@ func (m *Manager) extendBatch(ctx context.Context, ids []string) {
 		m.sawReading(keys[i], reading{session: due[i]})
 		m.mu.Lock()
 		if e := m.bound[keys[i]]; e != nil {
-			e.extended = due[i].readAt // also where Redis was full and the value still says otherwise
+			e.extended = m.moment(due[i].readAt) // also where Redis was full and the value still says otherwise
 		}
 		m.mu.Unlock()
 	}

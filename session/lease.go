@@ -3,8 +3,10 @@ package session
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,12 +26,16 @@ type Leases struct {
 	metrics *metrics
 	log     *slog.Logger
 
-	mu   sync.Mutex                     // guards held; no I/O under it
-	held map[string]map[string]struct{} // user -> connection ids of this node
+	mu   sync.Mutex         // guards held; no I/O under it
+	held map[lease]struct{} // of this node's connections
 }
 
+// A lease is one connection of a user. One flat set of them costs a fraction of a set for each user,
+// of which most have one connection.
+type lease struct{ user, conn string }
+
 func newLeases(rdb redis.UniversalClient, m *metrics, log *slog.Logger) *Leases {
-	return &Leases{rdb: rdb, metrics: m, log: log, held: make(map[string]map[string]struct{})}
+	return &Leases{rdb: rdb, metrics: m, log: log, held: make(map[lease]struct{})}
 }
 
 func connectionsKey(user string) string { return "session:connections:" + user }
@@ -50,27 +56,18 @@ func (l *Leases) Acquire(ctx context.Context, user, conn string, most int) (bool
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	conns := l.held[user]
-	if conns == nil {
-		conns = make(map[string]struct{}, 1)
-		l.held[user] = conns
-	}
-	if _, known := conns[conn]; !known {
+	if _, known := l.held[lease{user, conn}]; !known {
 		l.metrics.leases.Inc()
 	}
-	conns[conn] = struct{}{}
+	l.held[lease{user, conn}] = struct{}{}
 	return true, nil
 }
 
 // Release gives a lease back. If Redis cannot be told the lease runs out by itself.
 func (l *Leases) Release(ctx context.Context, user, conn string) error {
 	l.mu.Lock()
-	conns := l.held[user]
-	_, known := conns[conn]
-	delete(conns, conn)
-	if len(conns) == 0 {
-		delete(l.held, user)
-	}
+	_, known := l.held[lease{user, conn}]
+	delete(l.held, lease{user, conn})
 	l.mu.Unlock()
 	if !known {
 		return nil
@@ -96,24 +93,13 @@ func (l *Leases) refreshAll(ctx context.Context) {
 	}
 }
 
-// heldBy is the connections of one user on this node.
-type heldBy struct {
-	user  string
-	conns []string
-}
-
-func (l *Leases) snapshot() []heldBy {
+// snapshot lists the leases held here, those of one user together.
+func (l *Leases) snapshot() []lease {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	out := make([]heldBy, 0, len(l.held))
-	for user, conns := range l.held {
-		h := heldBy{user: user}
-		for conn := range conns {
-			h.conns = append(h.conns, conn)
-		}
-		out = append(out, h)
-	}
-	return out
+	all := slices.AppendSeq(make([]lease, 0, len(l.held)), maps.Keys(l.held))
+	l.mu.Unlock()
+	slices.SortFunc(all, func(a, b lease) int { return strings.Compare(a.user, b.user) })
+	return all
 }
 
 // refresh moves the end of every lease held here. Two plain commands per user, since scripts cost more.
@@ -127,13 +113,13 @@ func (l *Leases) refresh(ctx context.Context) {
 		}
 		end := float64(clock.Add(leaseTTL).UnixMilli())
 		pipe := l.rdb.Pipeline()
-		for _, h := range batch {
-			members := make([]redis.Z, len(h.conns))
-			for i, conn := range h.conns {
-				members[i] = redis.Z{Score: end, Member: conn}
+		for rest := batch; len(rest) > 0; {
+			user, members := rest[0].user, []redis.Z(nil)
+			for len(rest) > 0 && rest[0].user == user {
+				members, rest = append(members, redis.Z{Score: end, Member: rest[0].conn}), rest[1:]
 			}
-			pipe.ZAdd(ctx, connectionsKey(h.user), members...)
-			pipe.PExpire(ctx, connectionsKey(h.user), leaseTTL)
+			pipe.ZAdd(ctx, connectionsKey(user), members...)
+			pipe.PExpire(ctx, connectionsKey(user), leaseTTL)
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
 			l.metrics.leasesFailed.Inc()
@@ -144,14 +130,12 @@ func (l *Leases) refresh(ctx context.Context) {
 }
 
 // removeReleased takes back what was released while it was being refreshed.
-func (l *Leases) removeReleased(ctx context.Context, batch []heldBy) {
+func (l *Leases) removeReleased(ctx context.Context, batch []lease) {
 	pipe := l.rdb.Pipeline()
 	l.mu.Lock()
-	for _, h := range batch {
-		for _, conn := range h.conns {
-			if _, ok := l.held[h.user][conn]; !ok {
-				pipe.ZRem(ctx, connectionsKey(h.user), conn)
-			}
+	for _, was := range batch {
+		if _, ok := l.held[was]; !ok {
+			pipe.ZRem(ctx, connectionsKey(was.user), was.conn)
 		}
 	}
 	l.mu.Unlock()

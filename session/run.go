@@ -76,7 +76,7 @@ func (m *Manager) judge(ctx context.Context) {
 		}
 		m.mu.Lock()
 		for id, e := range m.bound {
-			if age := now.Sub(e.verified); age > m.cfg.Grace && (!reachable || age > unconfirmed) {
+			if age := m.moment(now).since(e.verified); age > m.cfg.Grace && (!reachable || age > unconfirmed) {
 				m.endLocked(id, Cause{Reason: Cutoff})
 			}
 		}

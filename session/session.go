@@ -113,6 +113,7 @@ type Manager struct {
 	rdb     redis.UniversalClient
 	log     *slog.Logger
 	metrics *metrics
+	start   time.Time // what moments count from
 
 	// Leases counts connections per user over all nodes.
 	Leases *Leases
@@ -154,7 +155,7 @@ func New(cfg Config) *Manager {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	m := &Manager{
-		cfg: cfg, rdb: cfg.Redis, log: cfg.Logger,
+		cfg: cfg, rdb: cfg.Redis, log: cfg.Logger, start: time.Now(),
 		wakeCheck: make(chan struct{}, 1),
 		wakeEnds:  make(chan struct{}, 1),
 		follow:    make(chan renewal, followQueue),
