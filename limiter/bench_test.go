@@ -68,7 +68,7 @@ func benchmark(b *testing.B, l *limiter.Limiter, callers int, subjects []string,
 }
 
 func BenchmarkBucket(b *testing.B) {
-	bucket := limiter.NewBucket(1e9, 1e9)
+	bucket := limiter.NewRate(1e9, 1e9).Bucket()
 	b.ReportAllocs()
 	for b.Loop() {
 		bucket.Take(1)

@@ -2,6 +2,8 @@ package limiter_test
 
 import (
 	"context"
+	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -115,4 +117,55 @@ func TestLocalMemoryIsBounded(t *testing.T) {
 	if n := l.LocalLen(); n > 200 || n < 100 {
 		t.Errorf("%d windows in memory, want at most 200", n)
 	}
+}
+
+// One subject that is asked about under ever other tiers takes no more than what
+// one decision could ask about, and what is dropped is what was charged first.
+func TestLocalMemoryOfOneSubjectIsBounded(t *testing.T) {
+	l := limiter.New(limiter.Config{})
+	tier := func(i int) limiter.Limit { return limiter.Limit{Max: int64(i + 1), Window: time.Hour} }
+	for i := range 1000 {
+		allow(t, l, "s", 1, tier(i), limiter.Limit{Max: 1e6, Window: time.Minute})
+	}
+	if n := l.LocalLen(); n > 64 || n < 60 {
+		t.Errorf("%d windows of one subject in memory, want at most 64", n)
+	}
+	if d := allow(t, l, "s", 1000, tier(999)); d.Allowed {
+		t.Error("the newest window was dropped")
+	}
+	if d := allow(t, l, "s", 1e6, limiter.Limit{Max: 1e6, Window: time.Minute}); d.Allowed {
+		t.Error("a window that was charged at every call was dropped")
+	}
+	if err := l.Reset(t.Context(), "s"); err != nil {
+		t.Fatal(err)
+	}
+	if n := l.LocalLen(); n != 0 {
+		t.Errorf("%d windows in memory after a reset", n)
+	}
+}
+
+// What a connected client costs: its subject's three tiers, charged once.
+func TestLocalMemoryPerSubject(t *testing.T) {
+	const subjects, most = 10_000, 330
+	l := limiter.New(limiter.Config{LocalSize: 3 * subjects})
+	names := make([]string, subjects)
+	for i := range names {
+		names[i] = fmt.Sprint("user:", i)
+	}
+	before := heapInUse()
+	for _, s := range names {
+		allow(t, l, s, 1, limiter.RequestTiers(60, 1000, 10_000)...)
+	}
+	each := (heapInUse() - before) / subjects
+	if n := l.LocalLen(); n != 3*subjects || each > most {
+		t.Errorf("%d windows; %d bytes for each subject, want at most %d", n, each, most)
+	}
+	runtime.KeepAlive(l)
+}
+
+func heapInUse() int {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
 }

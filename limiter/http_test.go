@@ -171,7 +171,7 @@ func TestClientAddress(t *testing.T) {
 }
 
 func TestBucket(t *testing.T) {
-	b := limiter.NewBucket(10, 3)
+	b := limiter.NewRate(10, 3).Bucket()
 	now := time.Unix(1_800_000_000, 0)
 	for i := range 3 {
 		if ok, wait := b.TakeAt(now, 1); !ok || wait != 0 {
@@ -197,7 +197,7 @@ func TestBucket(t *testing.T) {
 	if ok, _ := b.TakeAt(now.Add(time.Hour), 3); !ok {
 		t.Error("a full bucket is not full")
 	}
-	for _, b := range []limiter.Bucket{{}, limiter.NewBucket(0, 0)} {
+	for _, b := range []limiter.Bucket{{}, limiter.NewRate(0, 0).Bucket()} {
 		b.Take(1)
 		if ok, wait := b.Take(1); ok || wait == 0 {
 			t.Errorf("an empty bucket that does not fill gave a token: %v %v", ok, wait)

@@ -81,6 +81,7 @@ type Server struct {
 	draining atomic.Bool
 	grants   map[string]*session.Grants
 	noGrants *session.Grants                 // of a role that is not in the table
+	commands *limiter.Rate                   // of one connection's commands, and of its pings
 	limited  func(http.Handler) http.Handler // counts a request, or answers that it is one too many
 	lookup   func(http.Handler) http.Handler // puts the session into the request's context
 	public   http.Handler
@@ -89,7 +90,8 @@ type Server struct {
 
 // New returns a Server; it starts nothing.
 func New(cfg Config) (*Server, error) {
-	s := &Server{cfg: cfg, log: cfg.Log, stats: newMetrics(cfg.Registry)}
+	s := &Server{cfg: cfg, log: cfg.Log, stats: newMetrics(cfg.Registry),
+		commands: limiter.NewRate(float64(cfg.CommandsPerSecond), float64(cfg.CommandsPerSecond))}
 	s.prepareGrants(cfg.Roles)
 	s.limited = s.limits()
 	s.lookup = cfg.Sessions.Middleware(session.MiddlewareConfig{Cookie: s.cookie()})

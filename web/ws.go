@@ -72,8 +72,7 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) error {
 	}
 	r = r.WithContext(session.WithSession(r.Context(), sess))
 	c := &wsConn{server: s, id: newID(), session: holding(sess), grants: s.grantsFor(sess), holder: s.subject(r), since: time.Now()}
-	c.commands = limiter.NewBucket(float64(s.cfg.CommandsPerSecond), float64(s.cfg.CommandsPerSecond))
-	c.pings = limiter.NewBucket(float64(s.cfg.CommandsPerSecond), float64(s.cfg.CommandsPerSecond))
+	c.commands, c.pings = s.commands.Bucket(), s.commands.Bucket()
 	// Counted from here, so that Wait can not miss the goroutines that Accept leads to.
 	s.sockets.Add(1)
 	defer s.sockets.Done()
