@@ -17,31 +17,37 @@ const (
 
 // An Upgraded connection is what serveWS makes of a request, without a hub.
 type Upgraded struct {
-	WS     *websocket.Conn
-	socket *socket
+	WS      *websocket.Conn
+	socket  socket
+	start   func(func())
+	onReady func()
 }
+
+func (u *Upgraded) spawn(f func()) { u.start(f) }
+
+func (u *Upgraded) ready() { u.onReady() }
 
 // Upgrade shares a request's connection with the library as serveWS does. wrap,
 // if not nil, stands between the library and the upgrader.
 func Upgrade(w http.ResponseWriter, r *http.Request, spawn func(func()), wrap func(http.ResponseWriter) http.ResponseWriter) (*Upgraded, error) {
-	up := &upgrader{ResponseWriter: w, spawn: spawn}
+	u := &Upgraded{start: spawn, onReady: func() {}}
+	up := &upgrader{ResponseWriter: w, socket: &u.socket, owner: u}
 	var rw http.ResponseWriter = up
 	if wrap != nil {
 		rw = wrap(up)
 	}
-	ws, err := websocket.Accept(rw, r, &websocket.AcceptOptions{
-		OnPingReceived: func(context.Context, []byte) bool { return !up.socket.crowded() },
+	var err error
+	u.WS, err = websocket.Accept(rw, r, &websocket.AcceptOptions{
+		OnPingReceived: func(context.Context, []byte) bool { return !u.socket.crowded() },
 	})
 	if err != nil {
 		return nil, err
 	}
-	u := &Upgraded{WS: ws, socket: up.socket}
-	u.socket.ready = func() {}
 	return u, nil
 }
 
 // OnReady sets what offer promises to call.
-func (u *Upgraded) OnReady(f func()) { u.socket.ready = f }
+func (u *Upgraded) OnReady(f func()) { u.onReady = f }
 
 // Offer is what the hub writes with.
 func (u *Upgraded) Offer(frames []byte) (ready bool, err error) { return u.socket.offer(frames) }

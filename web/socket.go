@@ -28,8 +28,8 @@ import (
 //   - It closes the connection by calling our Close, and once only its reader is
 //     free: Close must wake a blocked Read.
 const (
-	readBuffer  = 256 // commands are small and rare; idle connections are many
-	writeBuffer = 256 // holds any control frame
+	readBuffer  = 128 // commands are small and rare; idle connections are many
+	writeBuffer = 144 // holds any control frame
 	// sendBuffer bounds what the kernel takes for a client that does not read:
 	// more would only make the prices it gets later older.
 	sendBuffer = 32 << 10
@@ -45,26 +45,38 @@ const (
 
 var errSocketClosed = errors.New("web: socket closed")
 
-// A socket is the only writer of a connection. send never blocks: it tries one
-// write and leaves what the kernel does not take to a goroutine, which exists
-// only as long as there is something to wait for.
-type socket struct {
-	net.Conn
-	plain *plainWriter // nil: not a plain TCP connection, such as TLS; writes may block
-	spawn func(func()) // starts a goroutine that the server waits for
-
-	mu       sync.Mutex // guards what follows; held only over writes that do not block
-	rest     []byte     // not yet written
-	flushing bool       // a goroutine is writing rest
-	closed   bool       // a close frame is on its way, or the socket is lost: no more data
-	shut     bool       // to be closed when rest is out
-	notify   bool       // the hub was told to wait for ready
-	moved    time.Time  // when rest last began to wait or got shorter
-	ready    func()     // tells the hub that rest is out; set before the first offer
+// A socketOwner is who a socket belongs to.
+type socketOwner interface {
+	spawn(f func()) // starts a goroutine that the server waits for
+	ready()         // the hub may write again, after it was told to wait
 }
 
-func newSocket(c net.Conn, spawn func(func())) *socket {
-	s := &socket{Conn: c, spawn: spawn}
+// A socket is the only writer of a connection. send never blocks: it tries one
+// write and leaves what the kernel does not take to a goroutine, which exists
+// only as long as there is something to wait for. It is part of its owner and
+// must not be copied once begun.
+type socket struct {
+	net.Conn
+	owner socketOwner
+	plain plainWriter // not usable: not a plain TCP connection, such as TLS; writes may block
+
+	mu       sync.Mutex // guards what follows; held only over writes that do not block
+	flushing bool       // a goroutine is writing what waits
+	closed   bool       // a close frame is on its way, or the socket is lost: no more data
+	shut     bool       // to be closed when nothing waits any more
+	notify   bool       // the hub was told to wait for ready
+	waiting  *waiting   // nil: nothing, as nearly always
+}
+
+// What waits to be written.
+type waiting struct {
+	rest  []byte
+	moved time.Time // when rest last began to wait or got shorter
+}
+
+// begin makes the zero socket that of a connection.
+func (s *socket) begin(c net.Conn, owner socketOwner) {
+	s.Conn, s.owner = c, owner
 	if wrapped, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
 		if tcp, ok := wrapped.NetConn().(*net.TCPConn); ok {
 			_ = tcp.SetWriteBuffer(sendBuffer)
@@ -73,9 +85,8 @@ func newSocket(c net.Conn, spawn func(func())) *socket {
 	if tcp, ok := c.(*net.TCPConn); ok {
 		// Failures leave the kernel's defaults, which are correct, only slower to notice.
 		_ = tcp.SetWriteBuffer(sendBuffer)
-		s.plain = newPlainWriter(tcp, unsentLow)
+		s.plain.begin(tcp, unsentLow)
 	}
-	return s
 }
 
 // Write is called by coder/websocket with one whole control frame.
@@ -102,11 +113,11 @@ func (s *socket) send(frames []byte, last bool) (sent bool, err error) {
 	}
 	s.closed = last
 	if s.flushing {
-		s.rest = append(s.rest, frames...)
+		s.waiting.rest = append(s.waiting.rest, frames...)
 		return false, nil
 	}
 	n := 0
-	if s.plain != nil {
+	if s.plain.usable() {
 		if n, err = s.plain.write(frames); err != nil {
 			s.closed = true
 			return false, err
@@ -115,12 +126,11 @@ func (s *socket) send(frames []byte, last bool) (sent bool, err error) {
 	if n == len(frames) {
 		return true, nil
 	}
-	s.rest = append(s.rest[:0], frames[n:]...)
-	s.flushing, s.moved = true, time.Now()
-	if s.plain != nil {
-		s.spawn(s.flush)
+	s.flushing, s.waiting = true, &waiting{append([]byte(nil), frames[n:]...), time.Now()}
+	if s.plain.usable() {
+		s.owner.spawn(s.flush)
 	} else {
-		s.spawn(s.flushBlocking)
+		s.owner.spawn(s.flushBlocking)
 	}
 	return false, nil
 }
@@ -130,15 +140,17 @@ func (s *socket) flush() {
 	err := s.plain.wait(func(write func([]byte) (int, error)) (done bool, err error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		n, err := write(s.rest)
+		w := s.waiting
+		n, err := write(w.rest)
 		if n > 0 {
-			s.moved = time.Now()
-			s.rest = s.rest[:copy(s.rest, s.rest[n:])]
+			w.moved = time.Now()
+			w.rest = w.rest[:copy(w.rest, w.rest[n:])]
 		}
-		if len(s.rest) == 0 {
-			s.flushing = false // while locked: the next send writes by itself again
+		done = len(w.rest) == 0
+		if done {
+			s.flushing, s.waiting = false, nil // while locked: the next send writes by itself again
 		}
-		return len(s.rest) == 0, err
+		return done, err
 	})
 	s.flushed(err)
 }
@@ -148,11 +160,12 @@ func (s *socket) flushBlocking() {
 	var err error
 	for err == nil {
 		s.mu.Lock()
-		out := s.rest
-		s.rest = nil
-		s.moved = time.Now()
+		w := s.waiting
+		out := w.rest
+		w.rest = nil
+		w.moved = time.Now()
 		if len(out) == 0 {
-			s.flushing = false
+			s.flushing, s.waiting = false, nil
 			s.mu.Unlock()
 			break
 		}
@@ -162,7 +175,7 @@ func (s *socket) flushBlocking() {
 			n, err = s.Conn.Write(out[:min(len(out), piece)])
 			out = out[n:]
 			s.mu.Lock()
-			s.moved = time.Now()
+			w.moved = time.Now()
 			s.mu.Unlock()
 		}
 	}
@@ -172,20 +185,17 @@ func (s *socket) flushBlocking() {
 func (s *socket) flushed(err error) {
 	s.mu.Lock()
 	if err != nil {
-		s.closed, s.flushing, s.rest = true, false, nil
+		s.closed, s.flushing, s.waiting = true, false, nil
 	}
-	shut, ready := s.shut && !s.flushing, s.ready
+	shut := s.shut && !s.flushing
 	notify := s.notify && err == nil
 	s.notify = false
-	if cap(s.rest) > 0 && !s.flushing {
-		s.rest = nil
-	}
 	s.mu.Unlock()
 	switch {
 	case shut || err != nil:
 		s.Conn.Close()
 	case notify:
-		ready()
+		s.owner.ready()
 	}
 }
 
@@ -222,7 +232,7 @@ func (s *socket) backlog() (int, time.Duration) {
 	if !s.flushing {
 		return 0, 0
 	}
-	return len(s.rest), time.Since(s.moved)
+	return len(s.waiting.rest), time.Since(s.waiting.moved)
 }
 
 // crowded reports whether more control frames should not be queued: too many
@@ -231,7 +241,7 @@ func (s *socket) backlog() (int, time.Duration) {
 func (s *socket) crowded() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.closed || s.flushing && len(s.rest) > controlWaiting
+	return s.closed || s.flushing && len(s.waiting.rest) > controlWaiting
 }
 
 // abort closes at once. Whoever closes the connection marks it closed first: no
@@ -262,11 +272,10 @@ func (s *socket) Close() error {
 // and small buffers instead of net/http's.
 type upgrader struct {
 	http.ResponseWriter
-	spawn func(func())
+	socket *socket // zero until Hijack
+	owner  socketOwner
 
-	// Set by Hijack.
-	socket     *socket
-	compressed bool // permessage-deflate was negotiated
+	compressed bool // permessage-deflate was negotiated; set by Hijack
 }
 
 // Hijack implements http.Hijacker.
@@ -279,13 +288,14 @@ func (u *upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, errors.Join(err, c.Close())
 	}
 	u.compressed = u.Header().Get("Sec-WebSocket-Extensions") != "" // as Accept has just answered
-	u.socket = newSocket(c, u.spawn)
+	u.socket.begin(c, u.owner)
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
-	reader := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(early)), u.socket), max(readBuffer, len(early)))
-	if len(early) == 0 {
-		reader.Reset(u.socket)
-	} else if _, err := reader.Peek(len(early)); err != nil {
-		return nil, nil, errors.Join(err, c.Close())
+	reader := bufio.NewReaderSize(u.socket, max(readBuffer, len(early)))
+	if len(early) > 0 {
+		reader.Reset(io.MultiReader(bytes.NewReader(bytes.Clone(early)), u.socket))
+		if _, err := reader.Peek(len(early)); err != nil {
+			return nil, nil, errors.Join(err, c.Close())
+		}
 	}
 	return u.socket, bufio.NewReadWriter(reader, bufio.NewWriterSize(u.socket, writeBuffer)), nil
 }

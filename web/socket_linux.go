@@ -18,21 +18,22 @@ type plainWriter struct {
 	conn syscall.RawConn
 }
 
-func newPlainWriter(c *net.TCPConn, unsentLow int) *plainWriter {
+// begin makes the writer usable, if the connection is.
+func (w *plainWriter) begin(c *net.TCPConn, unsentLow int) {
 	raw, err := c.SyscallConn()
 	if err != nil {
-		return nil
+		return
 	}
-	w := &plainWriter{conn: raw}
 	err = raw.Control(func(fd uintptr) {
 		w.fd = fd
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsentLow)
 	})
-	if err != nil {
-		return nil
+	if err == nil {
+		w.conn = raw
 	}
-	return w
 }
+
+func (w *plainWriter) usable() bool { return w.conn != nil }
 
 // write writes what the kernel takes now; a full buffer is not an error.
 func (w *plainWriter) write(b []byte) (int, error) { return writeNow(w.fd, b) }

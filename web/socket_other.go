@@ -11,7 +11,9 @@ import (
 // of those whose writes block.
 type plainWriter struct{}
 
-func newPlainWriter(*net.TCPConn, int) *plainWriter { return nil }
+func (*plainWriter) begin(*net.TCPConn, int) {}
+
+func (*plainWriter) usable() bool { return false }
 
 func (*plainWriter) write([]byte) (int, error) { return 0, errors.ErrUnsupported }
 

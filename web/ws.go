@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -40,21 +41,22 @@ type wsConn struct {
 	server *Server
 	id     string
 	ws     *websocket.Conn
-	socket *socket
 	grants *session.Grants // shared by all of the role
 	holder string          // whose connections are counted: the user, or a guest's address
 	client *hub.Client
-	since  time.Time
-	packed bool // permessage-deflate was negotiated
+	since  time.Duration // the server's age when it was opened
+	packed bool          // permessage-deflate was negotiated
+
+	socket socket // the library and the hub write through it
 
 	// Owned by read.
 	subscribed subscriptions
 	commands   limiter.Bucket
 	pings      limiter.Bucket
-	bad        int // bad messages in a row
-	limited    int // rate-limited messages in a row
+	bad        int32 // bad messages in a row
+	limited    int32 // rate-limited messages in a row
 
-	endOnce sync.Once
+	ending atomic.Bool // Close was called
 
 	bindMu  sync.Mutex // guards what follows; Bind and Binding.Close do not block
 	binding *session.Binding
@@ -71,12 +73,12 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	r = r.WithContext(session.WithSession(r.Context(), sess))
-	c := &wsConn{server: s, id: newID(), session: holding(sess), grants: s.grantsFor(sess), holder: s.subject(r), since: time.Now()}
+	c := &wsConn{server: s, id: newID(), session: holding(sess), grants: s.grantsFor(sess), holder: s.subject(r), since: s.age()}
 	c.commands, c.pings = s.commands.Bucket(), s.commands.Bucket()
 	// Counted from here, so that Wait can not miss the goroutines that Accept leads to.
 	s.sockets.Add(1)
 	defer s.sockets.Done()
-	up := &upgrader{ResponseWriter: w, spawn: s.sockets.Go}
+	up := &upgrader{ResponseWriter: w, socket: &c.socket, owner: c}
 	c.ws, err = websocket.Accept(up, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{protocol},
 		InsecureSkipVerify: true, // originAllowed has decided
@@ -88,7 +90,7 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) error {
 		return handled(err) // Accept has answered
 	}
 	c.ws.SetReadLimit(maxMessageBytes)
-	c.socket, c.packed = up.socket, up.compressed
+	c.packed = up.compressed
 	// Here and not in serve: what is deep would leave that goroutine a large stack
 	// for as long as the connection lasts.
 	if code, reason := c.open(sess); code > 0 {
@@ -110,7 +112,7 @@ func (c *wsConn) open(sess session.Session) (websocket.StatusCode, string) {
 		framing = framingDeflate
 	}
 	options := hub.JoinOptions{Welcome: c.welcome(), Framing: framing, Joined: func(client *hub.Client) {
-		c.client, c.socket.ready = client, client.Ready
+		c.client = client
 	}}
 	if _, err := c.server.cfg.Hub.Join(c, options); err != nil {
 		c.release()
@@ -133,7 +135,7 @@ func (c *wsConn) serve() {
 	if code > 0 {
 		_ = c.ws.Close(code, reason) // reads what is left, so that the code is not lost to a reset
 	}
-	c.server.log.Debug("connection ended", "conn", c.id, "reason", reason, "age", time.Since(c.since).Round(time.Millisecond))
+	c.server.log.Debug("connection ended", "conn", c.id, "reason", reason, "age", (c.server.age() - c.since).Round(time.Millisecond))
 }
 
 // close undoes open.
@@ -173,13 +175,20 @@ func (c *wsConn) Backlog() (int, time.Duration) { return c.socket.backlog() }
 
 // Close starts the closing handshake, which takes at most some seconds.
 func (c *wsConn) Close(code int, reason string, last []byte) {
-	c.endOnce.Do(func() {
-		if len(last) > 0 {
-			_, _ = c.socket.send(last, false) // a connection that is lost needs no last words
-		}
-		c.server.sockets.Go(func() { _ = c.ws.Close(websocket.StatusCode(code), reason) })
-	})
+	if c.ending.Swap(true) {
+		return
+	}
+	if len(last) > 0 {
+		_, _ = c.socket.send(last, false) // a connection that is lost needs no last words
+	}
+	c.spawn(func() { _ = c.ws.Close(websocket.StatusCode(code), reason) })
 }
+
+// spawn and ready implement socketOwner.
+
+func (c *wsConn) spawn(f func()) { c.server.sockets.Go(f) }
+
+func (c *wsConn) ready() { c.client.Ready() }
 
 // lease counts the connection over all nodes. Where Redis can not say, it is let
 // in: the session was good a moment ago.
@@ -371,6 +380,7 @@ func (c *wsConn) handle(message []byte) (websocket.StatusCode, string) {
 
 func (c *wsConn) subscribe(cmd command) {
 	symbols, channels, failed := c.subscribed.subscribe(cmd, c.grants, c.server.cfg.Channels)
+	c.subscribed.symbols = fitted(c.subscribed.symbols)
 	rate := c.grants.GrantRate(cmd.MaxRate)
 	answer := encode(ack{Type: "ack", ID: cmd.ID, Op: cmd.Op, OK: names(symbols, channels), Failed: failed, MaxRate: &rate, Mode: cmd.Mode})
 	c.client.Subscribe(symbols, hub.Settings{MaxRate: rate}, answer)
@@ -386,4 +396,12 @@ func (c *wsConn) fail(id json.RawMessage, e *commandError, retry time.Duration) 
 	}
 	c.server.stats.commandErrors.WithLabelValues(e.code).Inc()
 	c.client.Send(encode(m))
+}
+
+// fitted is list without much spare capacity, which would be kept for long.
+func fitted(list []string) []string {
+	if cap(list)-len(list) < 2 {
+		return list
+	}
+	return append(make([]string, 0, len(list)), list...)
 }
