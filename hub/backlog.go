@@ -79,7 +79,7 @@ func (c *Client) Resume(topic string, from Position, missed []Missed, complete b
 		b := sub.backlog
 		since, ok := after(b.ticks, &tick{epoch: &from.Epoch, seq: from.Seq}, ticks, p.last)
 		switch {
-		case !complete || len(ticks)+len(since) > maxBacklog:
+		case !complete || int(c.backlogged)-len(b.ticks)+len(ticks)+len(since) > maxBacklog:
 			c.snapshot(sub, true)
 			b.reset, sub.snapshot = true, true // also where there is no value yet
 		case !ok:

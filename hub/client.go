@@ -29,6 +29,8 @@ type Settings struct {
 	// Every asks for every tick instead of the newest; MaxRate is ignored then. A
 	// client that is too slow for it is closed with 4008.
 	Every bool
+	// Reset makes the snapshots of Every say that ticks may have been missed.
+	Reset bool
 	// Hold lists topics that get nothing, no snapshot either, before Resume is
 	// called for them; it must be. Without Every it is ignored.
 	Hold []string
@@ -129,6 +131,9 @@ func (c *Client) Subscribe(patterns []string, settings Settings, ack []byte) {
 					sub.hold()
 				default:
 					c.snapshot(sub, !IsWildcard(p))
+					if sub.backlog != nil {
+						sub.backlog.reset = settings.Reset
+					}
 				}
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/hub"
 	"github.com/fxcast/fxcast/session"
 )
 
@@ -25,19 +26,24 @@ const (
 	codeTooMany        = "too_many_symbols"
 	codeNotEntitled    = "not_entitled"
 	codeNotSubscribed  = "not_subscribed"
-	codeUnsupported    = "unsupported"
 	codeRateLimited    = "rate_limited"
 )
 
 // A command is one message of a client.
 type command struct {
-	Op       string          `json:"op"`
-	ID       json.RawMessage `json:"id"`
-	Symbols  []string        `json:"symbols"`
-	Channels []string        `json:"channels"`
-	MaxRate  float64         `json:"max_rate"`
-	Mode     string          `json:"mode"`
-	Since    json.RawMessage `json:"since"`
+	Op       string              `json:"op"`
+	ID       json.RawMessage     `json:"id"`
+	Symbols  []string            `json:"symbols"`
+	Channels []string            `json:"channels"`
+	MaxRate  float64             `json:"max_rate"`
+	Mode     string              `json:"mode"`
+	Since    map[string]position `json:"since"`
+}
+
+// A position is where a client stands in the sequence of a symbol.
+type position struct {
+	Epoch string `json:"epoch"`
+	Seq   uint64 `json:"seq"`
 }
 
 // A commandError is told to the client; the connection lives on.
@@ -50,7 +56,7 @@ func (e *commandError) Error() string { return e.code + ": " + e.message }
 const maxCommandID = 64
 
 // modes of delivery there are; a role may have fewer.
-var modes = []string{session.ModeLatest}
+var modes = []string{session.ModeLatest, session.ModeAll}
 
 // parseCommand reads one message. The id is returned even with an error, where
 // it could be read.
@@ -107,6 +113,8 @@ func fieldKind(field string) string {
 		return "an array of strings"
 	case "max_rate":
 		return "a number"
+	case "since":
+		return `an object of {"epoch","seq"} by symbol`
 	default:
 		return "a string"
 	}
@@ -114,20 +122,66 @@ func fieldKind(field string) string {
 
 func (c *command) checkSubscribe() *commandError {
 	switch c.Mode {
-	case "", "latest":
-		c.Mode = "latest"
-	case "all":
-		return &commandError{codeUnsupported, `mode "all" is not available on this server; want "latest"`}
+	case "":
+		c.Mode = session.ModeLatest
+	case session.ModeLatest, session.ModeAll:
 	default:
-		return &commandError{codeBadField, fmt.Sprintf(`mode: want "latest", got %s`, shown(c.Mode))}
-	}
-	if len(c.Since) > 0 && string(c.Since) != "null" {
-		return &commandError{codeUnsupported, `since is not available on this server; a subscription starts with a snapshot`}
+		return &commandError{codeBadField, fmt.Sprintf(`mode: want "latest" or "all", got %s`, shown(c.Mode))}
 	}
 	if c.MaxRate < 0 || math.IsNaN(c.MaxRate) || math.IsInf(c.MaxRate, 0) {
-		return &commandError{codeBadField, "max_rate: want 0 (every tick) or a positive number of updates per second"}
+		return &commandError{codeBadField, "max_rate: want 0 (no limit) or a positive number of updates per second"}
+	}
+	if c.Mode == session.ModeAll && c.MaxRate > 0 {
+		return &commandError{codeBadField, `max_rate: mode "all" is every tick; want no max_rate, or mode "latest"`}
+	}
+	if err := c.checkSince(); err != nil {
+		return err
 	}
 	return c.checkNames()
+}
+
+// checkSince makes the names canonical.
+func (c *command) checkSince() *commandError {
+	if len(c.Since) > maxSince {
+		return &commandError{codeBadField, fmt.Sprintf("since: want at most %d symbols", maxSince)}
+	}
+	since := make(map[string]position, len(c.Since))
+	for name, at := range c.Since {
+		symbol, err := feed.ParseSymbol(name)
+		switch {
+		case err != nil:
+			return &commandError{codeBadField, "since: " + err.Error()}
+		case at.Epoch == "" || len(at.Epoch) > maxEpoch || at.Seq == 0:
+			return &commandError{codeBadField, fmt.Sprintf(`since: %s: want the "epoch" and "seq" of the last quote received`, symbol)}
+		}
+		since[string(symbol)] = at
+	}
+	c.Since = since
+	return nil
+}
+
+const (
+	maxSince = 1000
+	maxEpoch = 32
+)
+
+// settings are what of a command the hub needs: of the granted symbols. With mode
+// "all", since lists those that are to be resumed.
+func (c *command) settings(grants *session.Grants, symbols []string) (settings hub.Settings, since map[string]position) {
+	if c.Mode == session.ModeLatest {
+		return hub.Settings{MaxRate: grants.GrantRate(c.MaxRate)}, nil
+	}
+	settings.Every = true
+	for symbol, at := range c.Since {
+		if slices.ContainsFunc(symbols, func(p string) bool { return feed.MatchPattern(p, feed.Symbol(symbol)) }) {
+			if since == nil {
+				since = make(map[string]position)
+			}
+			since[symbol] = at
+			settings.Hold = append(settings.Hold, symbol)
+		}
+	}
+	return settings, since
 }
 
 func (c *command) checkNames() *commandError {

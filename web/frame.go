@@ -75,10 +75,11 @@ func (Frames) Ping() []byte { return []byte{finalFrame | opcodePing, 0} }
 // Framings are what a hub needs for the connections of this package, in the order
 // of the constants.
 func Framings() []hub.Framing {
-	return []hub.Framing{framingPlain: Frames{}, framingDeflate: DeflateFrames{}}
+	return []hub.Framing{framingPlain: Frames{}, framingDeflate: DeflateFrames{}, framingEvents: EventFrames{}}
 }
 
 const (
 	framingPlain = iota
 	framingDeflate
+	framingEvents
 )

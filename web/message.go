@@ -39,6 +39,11 @@ type (
 		Type    string         `json:"type"`
 		Session welcomeSession `json:"session"`
 	}
+	closingMessage struct {
+		Type   string `json:"type"`
+		Code   int    `json:"code"`
+		Reason string `json:"reason"`
+	}
 	errorMessage struct {
 		Type       string          `json:"type"`
 		ID         json.RawMessage `json:"id,omitempty"`
@@ -59,7 +64,7 @@ type (
 	}
 )
 
-func (c *wsConn) welcome() []byte {
+func (c *connection) welcome() []byte {
 	return encode(welcomeMessage{
 		Type: "welcome", Protocol: protocol, ConnID: c.id, ServerTime: stamp(time.Now()),
 		Session: tellSession(c.session),

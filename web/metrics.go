@@ -7,6 +7,7 @@ type metrics struct {
 	upgrades      *prometheus.CounterVec
 	commandErrors *prometheus.CounterVec
 	requests      *prometheus.CounterVec
+	resumes       *prometheus.CounterVec
 }
 
 func newMetrics(reg *prometheus.Registry) *metrics {
@@ -20,17 +21,22 @@ func newMetrics(reg *prometheus.Registry) *metrics {
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "fx_web_requests_total",
 			Help: "Requests by class of status. Growing 5xx: see the log."}, []string{"class"}),
 	}
+	m.resumes = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "fx_web_resumes_total",
+		Help: "Symbols that clients came back to, by result. Many reset: they come back later than history reaches, or Redis is slow."}, []string{"result"})
+	for _, result := range []string{"resumed", "reset"} {
+		m.resumes.WithLabelValues(result)
+	}
 	for _, outcome := range []string{"accepted", "unauthorized", "origin", "limited", "unavailable", "bad"} {
 		m.upgrades.WithLabelValues(outcome)
 	}
-	for _, code := range []string{codeBadJSON, codeBadField, codeUnknownOp, codeUnsupported, codeRateLimited} {
+	for _, code := range []string{codeBadJSON, codeBadField, codeUnknownOp, codeRateLimited} {
 		m.commandErrors.WithLabelValues(code)
 	}
 	for _, class := range []string{"1xx", "2xx", "3xx", "4xx", "5xx"} {
 		m.requests.WithLabelValues(class)
 	}
 	if reg != nil {
-		reg.MustRegister(m.panics, m.upgrades, m.commandErrors, m.requests)
+		reg.MustRegister(m.panics, m.upgrades, m.commandErrors, m.requests, m.resumes)
 	}
 	return m
 }

@@ -29,7 +29,6 @@ func (s *Server) publicRoutes() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	// An answer that streams needs a list without bounded.
 	limited := []func(handler) handler{bounded, s.withSession, s.limit}
 	signedIn := []func(handler) handler{bounded, s.withSession, s.limit, requireSession}
 	mux := s.mux([]route{
@@ -38,7 +37,8 @@ func (s *Server) publicRoutes() (http.Handler, error) {
 		{"GET /api/v1/symbols", s.getSymbols, limited},
 		{"GET /api/v1/quotes", s.getQuotes, signedIn},
 		{"GET /api/v1/quotes/{base}/{quote}/history", s.getHistory, signedIn},
-		{"POST /api/v1/quotes", s.postQuotes, nil}, // by publish token and quotes, not requests
+		{"GET /api/v1/stream", s.getStream, []func(handler) handler{s.withSession, s.limit, requireSession}}, // without end, so not bounded
+		{"POST /api/v1/quotes", s.postQuotes, nil},                                                           // by publish token and quotes, not requests
 
 		{"POST /api/v1/session/guest", s.postGuest, limited},
 		{"POST /api/v1/session", s.postSession, limited},

@@ -82,6 +82,7 @@ type Server struct {
 	draining atomic.Bool
 	grants   map[string]*session.Grants
 	noGrants *session.Grants                 // of a role that is not in the table
+	resuming chan struct{}                   // has room for as many as may read history at a time
 	commands *limiter.Rate                   // of one connection's commands, and of its pings
 	limited  func(http.Handler) http.Handler // counts a request, or answers that it is one too many
 	lookup   func(http.Handler) http.Handler // puts the session into the request's context
@@ -92,6 +93,7 @@ type Server struct {
 // New returns a Server; it starts nothing.
 func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, log: cfg.Log, stats: newMetrics(cfg.Registry), start: time.Now(),
+		resuming: make(chan struct{}, resumers),
 		commands: limiter.NewRate(float64(cfg.CommandsPerSecond), float64(cfg.CommandsPerSecond))}
 	s.prepareGrants(cfg.Roles)
 	s.limited = s.limits()
@@ -137,7 +139,12 @@ func (s *Server) Wait(ctx context.Context) error {
 // NewHTTPServer has the time limits that protect a listener from slow clients.
 // An upgraded connection is not subject to them.
 func NewHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
+	// A socket or stream takes its connection over, which HTTP/2 has not: it belongs
+	// to a proxy in front.
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
 	return &http.Server{
+		Protocols:         &protocols,
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,

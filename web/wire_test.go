@@ -213,6 +213,7 @@ type message struct {
 	Failed    []struct{ Symbol, Channel, Code, Message string }
 	MaxRate   *float64 `json:"max_rate"`
 	Mode      string
+	Reset     bool
 	Data      json.RawMessage
 	Symbol    string
 	Status    string

@@ -6,14 +6,11 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"sync"
-	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
 	"github.com/coder/websocket"
 
-	"github.com/fxcast/fxcast/hub"
 	"github.com/fxcast/fxcast/limiter"
 	"github.com/fxcast/fxcast/session"
 )
@@ -34,20 +31,13 @@ const (
 	closeRateLimited websocket.StatusCode = 4029
 )
 
-// A wsConn is one client: a reader that carries out its commands, and the way
-// out that the hub writes to.
+// A wsConn is a connection that speaks WebSocket: its reader carries out commands.
 type wsConn struct {
-	// Static after construction.
-	server *Server
-	id     string
-	ws     *websocket.Conn
-	grants *session.Grants // shared by all of the role
-	holder string          // whose connections are counted: the user, or a guest's address
-	client *hub.Client
-	since  time.Duration // the server's age when it was opened
-	packed bool          // permessage-deflate was negotiated
+	connection
 
-	socket socket // the library and the hub write through it
+	// Static after construction.
+	ws     *websocket.Conn
+	packed bool // permessage-deflate was negotiated
 
 	// Owned by read.
 	subscribed subscriptions
@@ -55,13 +45,6 @@ type wsConn struct {
 	pings      limiter.Bucket
 	bad        int32 // bad messages in a row
 	limited    int32 // rate-limited messages in a row
-
-	ending atomic.Bool // Close was called
-
-	bindMu  sync.Mutex // guards what follows; Bind and Binding.Close do not block
-	binding *session.Binding
-	session boundSession // what binding is to
-	unbound bool
 }
 
 // serveWS upgrades a request and leaves the connection to a goroutine of its own,
@@ -73,7 +56,8 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	r = r.WithContext(session.WithSession(r.Context(), sess))
-	c := &wsConn{server: s, id: newID(), session: holding(sess), grants: s.grantsFor(sess), holder: s.subject(r), since: s.age()}
+	c := &wsConn{}
+	c.begin(s, r, sess)
 	c.commands, c.pings = s.commands.Bucket(), s.commands.Bucket()
 	// Counted from here, so that Wait can not miss the goroutines that Accept leads to.
 	s.sockets.Add(1)
@@ -93,33 +77,16 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) error {
 	c.packed = up.compressed
 	// Here and not in serve: what is deep would leave that goroutine a large stack
 	// for as long as the connection lasts.
-	if code, reason := c.open(sess); code > 0 {
+	framing := framingPlain
+	if c.packed {
+		framing = framingDeflate
+	}
+	if code, reason := c.open(c, sess, framing); code > 0 {
 		s.sockets.Go(func() { _ = c.ws.Close(code, reason) })
 		return nil
 	}
 	s.sockets.Go(c.serve)
 	return nil
-}
-
-// open gives the connection its place: among those of its holder, in the hub, and
-// with its session. A positive code is why it has none.
-func (c *wsConn) open(sess session.Session) (websocket.StatusCode, string) {
-	if !c.lease() {
-		return closeTooMany, "too many connections"
-	}
-	framing := framingPlain
-	if c.packed {
-		framing = framingDeflate
-	}
-	options := hub.JoinOptions{Welcome: c.welcome(), Framing: framing, Joined: func(client *hub.Client) {
-		c.client = client
-	}}
-	if _, err := c.server.cfg.Hub.Join(c, options); err != nil {
-		c.release()
-		return websocket.StatusServiceRestart, "restart"
-	}
-	c.bind(sess)
-	return 0, ""
 }
 
 // serve reads from the connection until it ends, and takes it down.
@@ -138,41 +105,6 @@ func (c *wsConn) serve() {
 	c.server.log.Debug("connection ended", "conn", c.id, "reason", reason, "age", (c.server.age() - c.since).Round(time.Millisecond))
 }
 
-// close undoes open.
-func (c *wsConn) close() {
-	c.unbind()
-	c.client.Leave()
-	c.release()
-}
-
-// aside runs what is deep on a goroutine of its own and waits for it, so that the
-// reader's stack stays small.
-func (c *wsConn) aside(f func()) {
-	done := make(chan struct{})
-	c.server.sockets.Go(func() {
-		defer close(done)
-		defer func() {
-			if v := recover(); v != nil {
-				c.panicked(v)
-			}
-		}()
-		f()
-	})
-	<-done
-}
-
-func (c *wsConn) panicked(v any) {
-	c.server.stats.panics.Inc()
-	c.server.log.Error("connection panicked", "conn", c.id, "panic", v)
-	_ = c.socket.abort() // the library may be in no state to do it
-}
-
-// Write, Backlog and Close implement hub.Conn.
-
-func (c *wsConn) Write(frames []byte) (ready bool, err error) { return c.socket.offer(frames) }
-
-func (c *wsConn) Backlog() (int, time.Duration) { return c.socket.backlog() }
-
 // Close starts the closing handshake, which takes at most some seconds.
 func (c *wsConn) Close(code int, reason string, last []byte) {
 	if c.ending.Swap(true) {
@@ -182,98 +114,6 @@ func (c *wsConn) Close(code int, reason string, last []byte) {
 		_, _ = c.socket.send(last, false) // a connection that is lost needs no last words
 	}
 	c.spawn(func() { _ = c.ws.Close(websocket.StatusCode(code), reason) })
-}
-
-// spawn and ready implement socketOwner.
-
-func (c *wsConn) spawn(f func()) { c.server.sockets.Go(f) }
-
-func (c *wsConn) ready() { c.client.Ready() }
-
-// lease counts the connection over all nodes. Where Redis can not say, it is let
-// in: the session was good a moment ago.
-func (c *wsConn) lease() bool {
-	ctx, cancel := context.WithTimeout(context.Background(), leaseTime)
-	defer cancel()
-	ok, err := c.server.cfg.Sessions.Leases.Acquire(ctx, c.holder, c.id, c.grants.MaxConnections)
-	return ok || err != nil
-}
-
-func (c *wsConn) release() {
-	ctx, cancel := context.WithTimeout(context.Background(), leaseTime)
-	defer cancel()
-	_ = c.server.cfg.Sessions.Leases.Release(ctx, c.holder, c.id) // else it runs out by itself
-}
-
-// A boundSession is the little of a session that a connection keeps: there are many.
-type boundSession struct {
-	id, user, role string
-	expires        time.Time
-}
-
-func holding(s session.Session) boundSession {
-	return boundSession{s.ID, s.UserID, s.Role, s.ExpiresAt}
-}
-
-// bind ties the connection to its session.
-func (c *wsConn) bind(s session.Session) {
-	c.bindMu.Lock()
-	defer c.bindMu.Unlock()
-	c.binding = c.server.cfg.Sessions.Bind(s, c.sessionEnded)
-}
-
-func (c *wsConn) unbind() {
-	c.bindMu.Lock()
-	defer c.bindMu.Unlock()
-	c.unbound = true
-	c.binding.Close()
-}
-
-// sessionEnded follows a session that was renewed for the same user in the same
-// role. Any other end of it is the connection's: what it was granted, and whose
-// connections it counts among, was decided when it was opened.
-func (c *wsConn) sessionEnded(cause session.Cause) {
-	next := cause.Next
-	c.bindMu.Lock()
-	was := c.session
-	c.bindMu.Unlock()
-	if cause.Reason == session.Renewed && next.Role == was.role && next.UserID == was.user {
-		c.follow(next)
-		return
-	}
-	c.client.Close(int(closeSession), endReason(cause.Reason))
-}
-
-func endReason(r session.Reason) string {
-	switch r {
-	case session.Expired:
-		return "session expired"
-	case session.Cutoff:
-		return "session can not be checked"
-	case session.Renewed:
-		return "session has other rights now"
-	default:
-		return "session revoked"
-	}
-}
-
-// follow goes on with the session that replaced the old one, and tells the client.
-func (c *wsConn) follow(next session.Session) {
-	c.bindMu.Lock()
-	defer c.bindMu.Unlock()
-	if c.unbound {
-		return
-	}
-	c.session = holding(next)
-	c.binding = c.server.cfg.Sessions.Bind(next, c.sessionEnded)
-	// Send may wait for a slow client, and others wait for this goroutine. The
-	// connection's own goroutine is still there: it ends after unbind.
-	c.server.sockets.Go(func() {
-		c.bindMu.Lock()
-		current := c.session
-		c.bindMu.Unlock()
-		c.client.Send(encode(sessionMessage{"session", tellSession(current)}))
-	})
 }
 
 // compression offers permessage-deflate without context takeover, or nothing:
@@ -381,12 +221,13 @@ func (c *wsConn) handle(message []byte) (websocket.StatusCode, string) {
 func (c *wsConn) subscribe(cmd command) {
 	symbols, channels, failed := c.subscribed.subscribe(cmd, c.grants, c.server.cfg.Channels)
 	c.subscribed.symbols = fitted(c.subscribed.symbols)
-	rate := c.grants.GrantRate(cmd.MaxRate)
-	answer := encode(ack{Type: "ack", ID: cmd.ID, Op: cmd.Op, OK: names(symbols, channels), Failed: failed, MaxRate: &rate, Mode: cmd.Mode})
-	c.client.Subscribe(symbols, hub.Settings{MaxRate: rate}, answer)
+	settings, since := cmd.settings(c.grants, symbols)
+	answer := encode(ack{Type: "ack", ID: cmd.ID, Op: cmd.Op, OK: names(symbols, channels), Failed: failed, MaxRate: &settings.MaxRate, Mode: cmd.Mode})
+	c.client.Subscribe(symbols, settings, answer)
 	if len(channels) > 0 {
 		c.client.SubscribeChannels(channels, nil)
 	}
+	c.resume(since)
 }
 
 func (c *wsConn) fail(id json.RawMessage, e *commandError, retry time.Duration) {

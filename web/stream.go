@@ -1,0 +1,270 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fxcast/fxcast/hub"
+)
+
+const (
+	// maxStreamPositions is how many symbols an event's id tells the position of.
+	maxStreamPositions = 50
+	// streamRetry is what a browser waits before it opens a lost stream again.
+	streamRetry = 1500 * time.Millisecond
+	// wideStream is the id of a stream whose positions would be too many.
+	wideStream = "*"
+)
+
+// EventFrames implements hub.Framing for Server-Sent Events (WHATWG HTML section
+// 9.2): one event for each message.
+type EventFrames struct{}
+
+var (
+	eventData    = []byte("data: ")
+	eventEnd     = []byte("\n\n")
+	eventClosing = []byte("event: closing\n")
+	closingStart = []byte(`{"type":"closing"`)
+)
+
+// AppendMessage implements hub.Framing.
+func (EventFrames) AppendMessage(dst, payload []byte) []byte {
+	if bytes.HasPrefix(payload, closingStart) {
+		dst = append(dst, eventClosing...)
+	}
+	dst = append(dst, eventData...)
+	start := len(dst)
+	dst = append(dst, payload...)
+	for i, b := range dst[start:] { // a relayed message may be spread over lines; within strings JSON has none
+		if b == '\n' || b == '\r' {
+			dst[start+i] = ' '
+		}
+	}
+	return append(dst, eventEnd...)
+}
+
+// Ping implements hub.Framing by a comment, which nobody answers.
+func (EventFrames) Ping() []byte { return []byte(":\n\n") }
+
+// A stream is a connection that speaks Server-Sent Events. It writes over the
+// taken-over connection, as the WebSocket side does, with an answer that ends
+// when the connection does; its one goroutine waits for the end.
+type stream struct {
+	connection
+
+	// Static after construction.
+	wide bool // its positions are too many for an id
+
+	// Owned by Write.
+	out  []byte
+	id   []byte
+	last map[string]position // where the client stands after what was written
+}
+
+// getStream answers with the same messages as the socket, as events. A client that
+// comes back says with Last-Event-ID how far it has got.
+func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
+	if s.draining.Load() {
+		return &problem{Status: http.StatusServiceUnavailable, Title: "Going down", Detail: "this node is going down; connect again", RetryAfter: time.Second}
+	}
+	sess, _ := sessionOf(r)
+	c := &stream{last: make(map[string]position)}
+	c.begin(s, r, sess)
+	cmd, err := s.streamCommand(r)
+	if err != nil {
+		return err
+	}
+	var set subscriptions
+	symbols, _, failed := set.subscribe(cmd, c.grants, nil)
+	if len(symbols) == 0 {
+		return forbidden(failed[0].Message)
+	}
+	c.wide = len(symbols) > maxStreamPositions || slices.ContainsFunc(symbols, hub.IsWildcard)
+	settings, since := cmd.settings(c.grants, symbols)
+	settings.Reset = settings.Every && r.Header.Get("Last-Event-ID") == wideStream
+
+	s.sockets.Add(1)
+	defer s.sockets.Done()
+	conn, err := c.takeOver(w)
+	if err != nil {
+		return err
+	}
+	c.socket.begin(conn, c)
+	if _, err := c.socket.send(streamHead(w.Header()), false); err != nil {
+		return handled(c.socket.abort())
+	}
+	if code, reason := c.open(c, sess, framingEvents); code > 0 {
+		c.Close(int(code), reason, nil)
+		return nil
+	}
+	answer := encode(ack{Type: "ack", Op: "subscribe", OK: symbols, Failed: failed, MaxRate: &settings.MaxRate, Mode: cmd.Mode})
+	c.spawn(func() {
+		c.client.Subscribe(symbols, settings, answer)
+		c.resume(since)
+	})
+	c.spawn(c.untilEnd)
+	return nil
+}
+
+// streamCommand is what the query and Last-Event-ID ask for.
+func (s *Server) streamCommand(r *http.Request) (command, error) {
+	q := r.URL.Query()
+	patterns, err := s.queryPatterns(r)
+	if err != nil {
+		return command{}, err
+	}
+	c := command{Op: "subscribe", Symbols: patterns, Mode: q.Get("mode")}
+	if text := q.Get("max_rate"); text != "" {
+		if c.MaxRate, err = strconv.ParseFloat(text, 64); err != nil {
+			return c, badRequest("max_rate: want a number of updates per second")
+		}
+	}
+	if id := r.Header.Get("Last-Event-ID"); id != "" && id != wideStream {
+		if c.Since, err = parseEventID(id); err != nil {
+			return c, badRequest("Last-Event-ID: %v", err)
+		}
+	}
+	if bad := c.checkSubscribe(); bad != nil {
+		return c, badRequest("%s", bad.message)
+	}
+	return c, nil
+}
+
+// parseEventID reads SYMBOL:epoch:seq, separated by commas.
+func parseEventID(id string) (map[string]position, error) {
+	since := make(map[string]position)
+	for entry := range strings.SplitSeq(id, ",") {
+		parts := strings.Split(entry, ":")
+		if len(parts) != 3 || len(since) == maxSince {
+			return nil, fmt.Errorf("want up to %d SYMBOL:epoch:seq, separated by commas", maxSince)
+		}
+		seq, err := strconv.ParseUint(parts[2], 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("%s: want SYMBOL:epoch:seq", shown(entry))
+		}
+		since[parts[0]] = position{Epoch: parts[1], Seq: seq}
+	}
+	return since, nil
+}
+
+// takeOver takes the connection from net/http, without the time limits it has there.
+func (c *stream) takeOver(w http.ResponseWriter) (net.Conn, error) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.SetDeadline(time.Time{}); err != nil {
+		_ = conn.Close()
+		return nil, handled(err)
+	}
+	return conn, nil
+}
+
+// streamHead is the head of the answer. What middleware has set stands in it too.
+func streamHead(header http.Header) []byte {
+	h := header.Clone()
+	h.Set("Content-Type", "text/event-stream; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no") // nginx passes each event on at once
+	h.Set("Connection", "close")
+	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	var b bytes.Buffer
+	b.WriteString("HTTP/1.1 200 OK\r\n")
+	_ = h.Write(&b) // a buffer takes everything
+	fmt.Fprintf(&b, "\r\nretry: %d\n\n", streamRetry.Milliseconds())
+	return b.Bytes()
+}
+
+// untilEnd reads until the other side closes; it has nothing more to say.
+func (c *stream) untilEnd() {
+	defer func() {
+		if v := recover(); v != nil {
+			c.panicked(v)
+		}
+		_ = c.socket.abort()
+		c.aside(c.close)
+	}()
+	var b [64]byte
+	for {
+		if _, err := c.socket.Read(b[:]); err != nil {
+			return
+		}
+	}
+}
+
+// Write implements hub.Conn: each event that moves the client's position says
+// where it stands after it.
+func (c *stream) Write(frames []byte) (ready bool, err error) {
+	c.client.Heard() // pings are not answered here; a write that goes nowhere is noticed by itself
+	c.out = c.out[:0]
+	several := bytes.Count(frames, quotesMark) > 1
+	for len(frames) > 0 {
+		n := bytes.Index(frames, eventEnd) + len(eventEnd)
+		event := frames[:n]
+		frames = frames[n:]
+		if bytes.Contains(event, quotesMark) {
+			c.moved(event, several)
+			c.out = append(append(append(c.out, "id: "...), c.id...), '\n')
+		}
+		c.out = append(c.out, event...)
+	}
+	return c.socket.offer(c.out)
+}
+
+// quotesMark is in messages with quotes, and in no other: strings have no bare quotes.
+var quotesMark = []byte(`"data":[{"symbol":`)
+
+// moved notes where the client stands after an event, and makes it the id. Where a
+// write has several events with quotes, the hub only knows what it is after all of them.
+func (c *stream) moved(event []byte, several bool) {
+	if c.wide {
+		c.id = append(c.id[:0], wideStream...)
+		return
+	}
+	if several {
+		var m struct {
+			Data []struct {
+				Symbol string
+				position
+			}
+		}
+		_ = json.Unmarshal(event[bytes.IndexByte(event, '{'):], &m) // the hub's own message
+		for _, q := range m.Data {
+			if q.Epoch == "" {
+				q.Epoch = c.last[q.Symbol].Epoch
+			}
+			c.last[q.Symbol] = q.position
+		}
+	} else {
+		for symbol, at := range c.client.Positions {
+			c.last[symbol] = position{at.Epoch, at.Seq}
+		}
+	}
+	c.id = c.id[:0]
+	for symbol, at := range c.last {
+		if len(c.id) > 0 {
+			c.id = append(c.id, ',')
+		}
+		c.id = append(append(append(append(c.id, symbol...), ':'), at.Epoch...), ':')
+		c.id = strconv.AppendUint(c.id, at.Seq, 10)
+	}
+}
+
+// Close implements hub.Conn by an event that says why, and the end.
+func (c *stream) Close(code int, reason string, last []byte) {
+	if c.ending.Swap(true) {
+		return
+	}
+	if !bytes.Contains(last, eventClosing) {
+		last = EventFrames{}.AppendMessage(last, encode(closingMessage{"closing", code, reason}))
+	}
+	_, _ = c.socket.send(last, true) // a connection that is lost needs no last words
+	c.spawn(func() { _ = c.socket.Close() })
+}

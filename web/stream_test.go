@@ -1,0 +1,243 @@
+package web_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// An event is one of a stream.
+type event struct {
+	id, name string
+	message
+}
+
+// A reader of a stream keeps the last id, as a browser does.
+type streamReader struct {
+	t      testing.TB
+	header http.Header
+	lines  *bufio.Scanner
+	last   string
+	close  func() error
+}
+
+func (n *testNode) stream(token, query, lastID string) *streamReader {
+	n.t.Helper()
+	r, err := http.NewRequestWithContext(n.t.Context(), "GET", n.public.URL+"/api/v1/stream?"+query, nil)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	r.Header = bearer(token)
+	if lastID != "" {
+		r.Header.Set("Last-Event-ID", lastID)
+	}
+	b := newHTTPClient(n.t, n.public)
+	b.http.Timeout = 0
+	resp, err := b.http.Do(r)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.t.Cleanup(func() { resp.Body.Close() })
+	if resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
+		n.t.Fatalf("%s %s", resp.Status, resp.Header)
+	}
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, 1<<20)
+	return &streamReader{t: n.t, header: resp.Header, lines: lines, last: lastID, close: resp.Body.Close}
+}
+
+// next is the next event but heartbeats; ok is false at the end of the stream.
+func (s *streamReader) next() (e event, ok bool) {
+	s.t.Helper()
+	stuck := time.AfterFunc(patience, func() { s.close() })
+	defer stuck.Stop()
+	for s.lines.Scan() {
+		field, value, _ := strings.Cut(s.lines.Text(), ": ")
+		switch field {
+		case "data":
+			e.raw = value
+			if err := json.Unmarshal([]byte(value), &e.message); err != nil {
+				s.t.Fatalf("%q: %v", value, err)
+			}
+		case "id":
+			e.id, s.last = value, value
+		case "event":
+			e.name = value
+		case "":
+			if e.raw != "" && e.Type != "heartbeat" {
+				return e, true
+			}
+			e = event{}
+		}
+	}
+	return e, false
+}
+
+func (s *streamReader) want(typ string) event {
+	s.t.Helper()
+	e, ok := s.next()
+	if !ok || e.Type != typ {
+		s.t.Fatalf("got %q, want %s", e.raw, typ)
+	}
+	return e
+}
+
+func TestStream(t *testing.T) {
+	for _, encrypted := range []bool{false, true} {
+		t.Run(fmt.Sprintf("TLS %t", encrypted), func(t *testing.T) {
+			n := startNode(t, func(c *nodeConfig) { c.tls = encrypted })
+			token, _ := n.signIn("u", "user")
+			out := n.publish([3]string{"EUR/USD", "1.08450", "1.08460"})
+			s := n.stream(token, "symbols=EURUSD,GBP/USD&max_rate=50", "")
+			if s.header.Get("Cache-Control") != "no-store" || s.header.Get("RateLimit") == "" {
+				t.Errorf("headers %v", s.header)
+			}
+			s.want("welcome")
+			if m := s.want("ack"); m.raw != `{"type":"ack","op":"subscribe","ok":["EUR/USD","GBP/USD"],"failed":[],"max_rate":50,"mode":"latest"}` {
+				t.Errorf("%s", m.raw)
+			}
+			for {
+				e, ok := s.next()
+				if !ok {
+					t.Fatal("the stream ended")
+				}
+				if e.Type == "status" {
+					continue
+				}
+				if q := e.quotes(t)[0]; e.Type != "snapshot" || q.Bid != "1.08450" || e.id != fmt.Sprintf("EUR/USD:%s:1", out[0].Epoch) {
+					t.Errorf("%s id %s", e.raw, e.id)
+				}
+				break
+			}
+			n.publish([3]string{"EUR/USD", "1.08451", "1.08461"})
+			if e := s.want("update"); e.quotes(t)[0].Seq != 2 || e.id != fmt.Sprintf("EUR/USD:%s:2", out[0].Epoch) {
+				t.Errorf("%s id %s", e.raw, e.id)
+			}
+		})
+	}
+}
+
+// A stream that was lost goes on where its last event was, with every tick.
+func TestStreamResumes(t *testing.T) {
+	n := startNode(t, nil)
+	token, _ := n.signIn("u", "user")
+	epoch, _ := n.ticks(5)
+	s := n.stream(token, "symbols=EUR/USD&mode=all", "")
+	s.want("welcome")
+	s.want("ack")
+	s.want("snapshot")
+	n.ticks(2)
+	next := uint64(6)
+	for round := range 3 {
+		for next <= uint64(7+round*3) {
+			for _, q := range s.want("update").quotes(t) {
+				if q.Seq != next {
+					t.Fatalf("seq %d, want %d", q.Seq, next)
+				}
+				next++
+			}
+		}
+		if want := fmt.Sprintf("EUR/USD:%s:%d", epoch, next-1); s.last != want {
+			t.Fatalf("id %s, want %s", s.last, want)
+		}
+		s.close()
+		n.ticks(3)
+		s = n.stream(token, "symbols=EUR/USD&mode=all", s.last)
+		s.want("welcome")
+		s.want("ack")
+		s.want("resumed")
+	}
+	s = n.stream(token, "symbols=EUR/USD&mode=all", "EUR/USD:old:7")
+	s.want("welcome")
+	s.want("ack")
+	if e := s.want("snapshot"); !e.Reset {
+		t.Errorf("%s", e.raw)
+	}
+	s = n.stream(token, "symbols=EUR/*&mode=all", "")
+	s.want("welcome")
+	s.want("ack")
+	if e := s.want("snapshot"); e.Reset || e.id != "*" {
+		t.Errorf("%s id %q", e.raw, e.id)
+	}
+	s = n.stream(token, "symbols=EUR/*&mode=all", s.last)
+	s.want("welcome")
+	s.want("ack")
+	if e := s.want("snapshot"); !e.Reset {
+		t.Errorf("%s", e.raw)
+	}
+}
+
+func TestStreamRefuses(t *testing.T) {
+	n := startNode(t, nil)
+	token, _ := n.signIn("u", "user")
+	b := newHTTPClient(t, n.public)
+	if a := b.do("GET", "/api/v1/stream", "", nil); a.status != 401 {
+		t.Errorf("without a session: %d", a.status)
+	}
+	for query, names := range map[string]string{
+		"symbols=FOO/BAR":               "FOO/BAR",
+		"symbols=EUR/USD&mode=some":     "mode",
+		"symbols=EUR/USD&max_rate=fast": "max_rate",
+		"symbols=EUR/USD&max_rate=-1":   "max_rate",
+		"mode=all&max_rate=1":           "max_rate",
+	} {
+		if p := b.do("GET", "/api/v1/stream?"+query, "", bearer(token)).problem(t, 400); !strings.Contains(p.Detail, names) {
+			t.Errorf("%s: %+v", query, p)
+		}
+	}
+	h := bearer(token)
+	h["Last-Event-Id"] = []string{"EUR/USD:e:x"}
+	if p := b.do("GET", "/api/v1/stream", "", h).problem(t, 400); !strings.Contains(p.Detail, "SYMBOL:epoch:seq") {
+		t.Errorf("%+v", p)
+	}
+}
+
+// A stream ends with its session, and when the node goes down, and says so.
+func TestStreamEnds(t *testing.T) {
+	n := startNode(t, nil)
+	token, sess := n.signIn("u", "user")
+	s := n.stream(token, "", "")
+	s.want("welcome")
+	s.want("ack")
+	if err := n.sessions.Revoke(t.Context(), sess.ID); err != nil {
+		t.Fatal(err)
+	}
+	e := s.want("closing")
+	if e.name != "closing" || string(e.Code) != "4001" {
+		t.Errorf("%s %s", e.name, e.raw)
+	}
+	if _, ok := s.next(); ok {
+		t.Error("the stream goes on")
+	}
+	eventually(t, "it has left", func() bool { return n.hub.Clients() == 0 })
+
+	token, _ = n.signIn("u", "user")
+	s = n.stream(token, "", "")
+	s.want("welcome")
+	s.want("ack")
+	go n.hub.Drain(t.Context(), 0)
+	if e := s.want("closing"); string(e.Code) != "1012" || e.Reconnect == 0 || e.name != "closing" {
+		t.Errorf("%s", e.raw)
+	}
+	if e, ok := s.next(); ok {
+		t.Errorf("after closing: %s", e.raw)
+	}
+}
+
+func TestStreamCountsAmongConnections(t *testing.T) {
+	n := startNode(t, func(c *nodeConfig) { c.conns = 1 })
+	token, _ := n.signIn("u", "user")
+	s := n.stream(token, "", "")
+	s.want("welcome")
+	second := n.stream(token, "", "")
+	if e := second.want("closing"); string(e.Code) != "4009" {
+		t.Errorf("%s", e.raw)
+	}
+	s.close()
+	eventually(t, "its place is free", func() bool { return n.hub.Clients() == 0 })
+	n.stream(token, "", "").want("welcome")
+}
