@@ -64,26 +64,16 @@ func (c *connection) close() {
 	c.release()
 }
 
-// aside runs what is deep on a goroutine of its own and waits for it, so that the
-// reader's stack stays small.
-func (c *connection) aside(f func()) {
-	done := make(chan struct{})
-	c.server.sockets.Go(func() {
-		defer close(done)
-		defer func() {
-			if v := recover(); v != nil {
-				c.panicked(v)
-			}
-		}()
-		f()
-	})
-	<-done
-}
-
-func (c *connection) panicked(v any) {
-	c.server.stats.panics.Inc()
-	c.server.log.Error("connection panicked", "conn", c.id, "panic", v)
-	_ = c.socket.abort() // the library may be in no state to do it
+// guarded keeps a panic to this connection.
+func (c *connection) guarded(f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.server.stats.panics.Inc()
+			c.server.log.Error("connection panicked", "conn", c.id, "panic", v)
+			_ = c.socket.abort() // the library may be in no state to do it
+		}
+	}()
+	f()
 }
 
 // Write and Backlog implement hub.Conn.

@@ -2,10 +2,13 @@ package web
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
+	"golang.org/x/sys/unix"
 )
 
 // Bounds the tests wait for.
@@ -21,6 +24,36 @@ type Upgraded struct {
 	socket  socket
 	start   func(func())
 	onReady func()
+	parks   atomic.Int64 // Next calls it; how often there was nothing to read
+}
+
+// controlled is what wsConn does after a control frame, where Next reads.
+func (u *Upgraded) controlled() {
+	if u.parks.Load() > 0 {
+		u.socket.betweenFrames()
+	}
+}
+
+// Next reads a message as work and park do, and counts how often it parked from 1.
+func (u *Upgraded) Next() ([]byte, error) {
+	u.parks.CompareAndSwap(0, 1)
+	for {
+		_, message, err := u.socket.next(u.WS)
+		if !errors.Is(err, errIdle) {
+			return message, err
+		}
+		u.parks.Add(1)
+		u.socket.plain.awaitRead()
+	}
+}
+
+// Parks is how often Next found nothing to read, and 1.
+func (u *Upgraded) Parks() int64 { return u.parks.Load() }
+
+// Unread is how many bytes the kernel holds that were not read yet.
+func (u *Upgraded) Unread() (n int, err error) {
+	err = errors.Join(u.socket.plain.conn.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.SIOCINQ) }), err)
+	return n, err
 }
 
 func (u *Upgraded) spawn(f func()) { u.start(f) }
@@ -38,7 +71,8 @@ func Upgrade(w http.ResponseWriter, r *http.Request, spawn func(func()), wrap fu
 	}
 	var err error
 	u.WS, err = websocket.Accept(rw, r, &websocket.AcceptOptions{
-		OnPingReceived: func(context.Context, []byte) bool { return !u.socket.crowded() },
+		OnPingReceived: func(context.Context, []byte) bool { u.controlled(); return !u.socket.crowded() },
+		OnPongReceived: func(context.Context, []byte) { u.controlled() },
 	})
 	if err != nil {
 		return nil, err

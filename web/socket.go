@@ -27,6 +27,10 @@ import (
 //   - It never writes data frames, since nobody calls its Write or Writer.
 //   - It closes the connection by calling our Close, and once only its reader is
 //     free: Close must wake a blocked Read.
+//   - When Read fails before the first byte of a frame, its Reader returns that
+//     error and has changed nothing: it can be called again. It calls what was set
+//     for pings and pongs before it reads the next frame.
+//   - Beside our reader only its Close reads, after it has sent the close frame.
 const (
 	readBuffer  = 128 // commands are small and rare; idle connections are many
 	writeBuffer = 144 // holds any control frame
@@ -43,7 +47,10 @@ const (
 	piece          = 8 << 10 // written at once where writes block, to see progress
 )
 
-var errSocketClosed = errors.New("web: socket closed")
+var (
+	errSocketClosed = errors.New("web: socket closed")
+	errIdle         = errors.New("web: nothing to read")
+)
 
 // A socketOwner is who a socket belongs to.
 type socketOwner interface {
@@ -57,14 +64,17 @@ type socketOwner interface {
 // must not be copied once begun.
 type socket struct {
 	net.Conn
-	owner socketOwner
-	plain plainWriter // not usable: not a plain TCP connection, such as TLS; writes may block
+	owner  socketOwner
+	plain  plainConn     // not usable: not a plain TCP connection, such as TLS; writes may block
+	reader *bufio.Reader // the library's, which reads by Read
 
 	mu       sync.Mutex // guards what follows; held only over writes that do not block
 	flushing bool       // a goroutine is writing what waits
 	closed   bool       // a close frame is on its way, or the socket is lost: no more data
 	shut     bool       // to be closed when nothing waits any more
 	notify   bool       // the hub was told to wait for ready
+	message  bool       // the reader is within a message
+	between  bool       // Read may fail with errIdle: what it reads begins a frame
 	waiting  *waiting   // nil: nothing, as nearly always
 }
 
@@ -199,13 +209,47 @@ func (s *socket) flushed(err error) {
 	}
 }
 
-// limitRead sets when reading ends, zero for never. Once the connection is being
-// closed that is decided, and what the reader wants no longer counts.
-func (s *socket) limitRead(until time.Time) {
+// Read is called by the library's bufio.Reader.
+func (s *socket) Read(b []byte) (int, error) {
+	s.mu.Lock()
+	between := s.between && !s.closed
+	s.between = false
+	if between {
+		defer s.mu.Unlock()
+		return s.plain.read(b)
+	}
+	s.mu.Unlock()
+	return s.Conn.Read(b)
+}
+
+// betweenFrames is called by whoever reads, before a message and after a control
+// frame. Where nothing of a next frame is there, and the connection is plain, the
+// next Read fails with errIdle instead of waiting.
+func (s *socket) betweenFrames() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	// Once closed, the library's Close may be reading too; until then only the caller is.
+	s.between = s.plain.usable() && !s.closed && !s.message && s.reader != nil && s.reader.Buffered() == 0
+}
+
+// beginMessage sets until when the message that has begun must have been read.
+// Once the connection is being closed its time is decided, and what the reader
+// wants no longer counts.
+func (s *socket) beginMessage(until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.message, s.between = true, false
 	if !s.closed {
 		_ = s.Conn.SetReadDeadline(until)
+	}
+}
+
+func (s *socket) endMessage() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.message = false
+	if !s.closed {
+		_ = s.Conn.SetReadDeadline(time.Time{})
 	}
 }
 
@@ -297,5 +341,6 @@ func (u *upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 			return nil, nil, errors.Join(err, c.Close())
 		}
 	}
+	u.socket.reader = reader
 	return u.socket, bufio.NewReadWriter(reader, bufio.NewWriterSize(u.socket, writeBuffer)), nil
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"io"
 	"net"
 	"syscall"
 	"unsafe"
@@ -8,18 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A plainWriter writes to a TCP socket without ever waiting. Conn.Write would hold
+// A plainConn reads and writes a TCP socket without waiting. Conn.Write would hold
 // the descriptor's write lock while it waits for a slow peer, so the descriptor,
-// which net keeps in non-blocking mode, is written to directly. That is sound
-// because the socket writes only under its lock and while it is not closed, and
+// which net keeps in non-blocking mode, is used directly. That is sound
+// because the socket does so only under its lock and while it is not closed, and
 // the descriptor is closed only after the socket was marked so under that lock.
-type plainWriter struct {
+type plainConn struct {
 	fd   uintptr
 	conn syscall.RawConn
 }
 
 // begin makes the writer usable, if the connection is.
-func (w *plainWriter) begin(c *net.TCPConn, unsentLow int) {
+func (w *plainConn) begin(c *net.TCPConn, unsentLow int) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return
@@ -33,14 +34,14 @@ func (w *plainWriter) begin(c *net.TCPConn, unsentLow int) {
 	}
 }
 
-func (w *plainWriter) usable() bool { return w.conn != nil }
+func (w *plainConn) usable() bool { return w.conn != nil }
 
 // write writes what the kernel takes now; a full buffer is not an error.
-func (w *plainWriter) write(b []byte) (int, error) { return writeNow(w.fd, b) }
+func (w *plainConn) write(b []byte) (int, error) { return writeNow(w.fd, b) }
 
 // wait calls f now and whenever the kernel has room, until f is done or fails,
 // or the write deadline passes. f writes with the function it is given.
-func (w *plainWriter) wait(f func(write func([]byte) (int, error)) (done bool, err error)) error {
+func (w *plainConn) wait(f func(write func([]byte) (int, error)) (done bool, err error)) error {
 	var failed error
 	err := w.conn.Write(func(fd uintptr) bool {
 		var done bool
@@ -51,6 +52,35 @@ func (w *plainWriter) wait(f func(write func([]byte) (int, error)) (done bool, e
 		return failed
 	}
 	return err
+}
+
+// read reads what is there; errIdle when that is nothing.
+func (w *plainConn) read(b []byte) (int, error) {
+	for {
+		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, w.fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+		switch {
+		case errno == syscall.EINTR:
+			continue
+		case errno == syscall.EAGAIN:
+			return 0, errIdle
+		case errno != 0:
+			return 0, errno
+		case n == 0:
+			return 0, io.EOF
+		}
+		return int(n), nil
+	}
+}
+
+// awaitRead returns when read would not be idle, or the read deadline has passed,
+// or the connection was closed.
+func (w *plainConn) awaitRead() { _ = w.conn.Read(readable) }
+
+// readable is called while the descriptor can not be closed.
+func readable(fd uintptr) bool {
+	var b byte
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b)), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
+	return errno != syscall.EAGAIN
 }
 
 // writeNow is one write(2). The socket never blocks, so the scheduler need not

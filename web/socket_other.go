@@ -7,16 +7,20 @@ import (
 	"net"
 )
 
-// A plainWriter exists on Linux only; elsewhere every connection takes the path
+// A plainConn exists on Linux only; elsewhere every connection takes the path
 // of those whose writes block.
-type plainWriter struct{}
+type plainConn struct{}
 
-func (*plainWriter) begin(*net.TCPConn, int) {}
+func (*plainConn) begin(*net.TCPConn, int) {}
 
-func (*plainWriter) usable() bool { return false }
+func (*plainConn) usable() bool { return false }
 
-func (*plainWriter) write([]byte) (int, error) { return 0, errors.ErrUnsupported }
+func (*plainConn) write([]byte) (int, error) { return 0, errors.ErrUnsupported }
 
-func (*plainWriter) wait(func(func([]byte) (int, error)) (bool, error)) error {
+func (*plainConn) read([]byte) (int, error) { return 0, errors.ErrUnsupported }
+
+func (*plainConn) awaitRead() {}
+
+func (*plainConn) wait(func(func([]byte) (int, error)) (bool, error)) error {
 	return errors.ErrUnsupported
 }

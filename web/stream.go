@@ -184,19 +184,16 @@ func streamHead(header http.Header) []byte {
 
 // untilEnd reads until the other side closes; it has nothing more to say.
 func (c *stream) untilEnd() {
-	defer func() {
-		if v := recover(); v != nil {
-			c.panicked(v)
+	c.guarded(func() {
+		var b [64]byte
+		for {
+			if _, err := c.socket.Conn.Read(b[:]); err != nil {
+				return
+			}
 		}
-		_ = c.socket.abort()
-		c.aside(c.close)
-	}()
-	var b [64]byte
-	for {
-		if _, err := c.socket.Read(b[:]); err != nil {
-			return
-		}
-	}
+	})
+	_ = c.socket.abort()
+	c.guarded(c.close)
 }
 
 // Write implements hub.Conn: each event that moves the client's position says

@@ -3,11 +3,8 @@ package web
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
 	"time"
-	"unicode/utf8"
 
 	"github.com/coder/websocket"
 
@@ -31,7 +28,8 @@ const (
 	closeRateLimited websocket.StatusCode = 4029
 )
 
-// A wsConn is a connection that speaks WebSocket: its reader carries out commands.
+// A wsConn is a connection that speaks WebSocket: its reader (reader.go) carries
+// out commands. There are many: what it keeps counts.
 type wsConn struct {
 	connection
 
@@ -39,7 +37,7 @@ type wsConn struct {
 	ws     *websocket.Conn
 	packed bool // permessage-deflate was negotiated
 
-	// Owned by read.
+	// Owned by work, which park and the next work follow one after the other.
 	subscribed subscriptions
 	commands   limiter.Bucket
 	pings      limiter.Bucket
@@ -75,8 +73,6 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) error {
 	}
 	c.ws.SetReadLimit(maxMessageBytes)
 	c.packed = up.compressed
-	// Here and not in serve: what is deep would leave that goroutine a large stack
-	// for as long as the connection lasts.
 	framing := framingPlain
 	if c.packed {
 		framing = framingDeflate
@@ -85,24 +81,9 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) error {
 		s.sockets.Go(func() { _ = c.ws.Close(code, reason) })
 		return nil
 	}
-	s.sockets.Go(c.serve)
+	s.sockets.Add(1) // until work has taken it down
+	go c.work()
 	return nil
-}
-
-// serve reads from the connection until it ends, and takes it down.
-func (c *wsConn) serve() {
-	defer func() {
-		if v := recover(); v != nil {
-			c.panicked(v)
-		}
-		_ = c.ws.CloseNow()
-		c.aside(c.close)
-	}()
-	code, reason := c.read()
-	if code > 0 {
-		_ = c.ws.Close(code, reason) // reads what is left, so that the code is not lost to a reset
-	}
-	c.server.log.Debug("connection ended", "conn", c.id, "reason", reason, "age", (c.server.age() - c.since).Round(time.Millisecond))
 }
 
 // Close starts the closing handshake, which takes at most some seconds.
@@ -123,60 +104,6 @@ func (s *Server) compression() websocket.CompressionMode {
 		return websocket.CompressionNoContextTakeover
 	}
 	return websocket.CompressionDisabled
-}
-
-// pinged decides whether a ping is answered: not when pongs pile up behind a
-// client that does not read, nor beyond the rate of commands.
-func (c *wsConn) pinged(context.Context, []byte) bool {
-	c.heard()
-	if ok, _ := c.pings.Take(1); !ok {
-		return false
-	}
-	return !c.socket.crowded()
-}
-
-// heard is also called while a connection that never joined the hub is closed.
-func (c *wsConn) heard() {
-	if c.client != nil {
-		c.client.Heard()
-	}
-}
-
-// read carries out commands until the connection ends. A positive code is what
-// it is to be closed with.
-func (c *wsConn) read() (websocket.StatusCode, string) {
-	for {
-		kind, message, err := c.next()
-		switch {
-		case errors.Is(err, websocket.ErrMessageTooBig):
-			return websocket.StatusMessageTooBig, "message too big"
-		case err != nil:
-			return 0, "" // over, or closed by the hub
-		case kind != websocket.MessageText:
-			return websocket.StatusUnsupportedData, "want JSON text, not binary"
-		case !utf8.Valid(message): // the library does not check
-			return websocket.StatusInvalidFramePayloadData, "text is not valid UTF-8"
-		}
-		c.client.Heard()
-		var code websocket.StatusCode
-		var reason string
-		c.aside(func() { code, reason = c.handle(message) })
-		if code > 0 {
-			return code, reason
-		}
-	}
-}
-
-// next reads one message, which must be whole some seconds after it began.
-func (c *wsConn) next() (websocket.MessageType, []byte, error) {
-	kind, r, err := c.ws.Reader(context.Background())
-	if err != nil {
-		return 0, nil, err
-	}
-	c.socket.limitRead(time.Now().Add(messageTime))
-	message, err := io.ReadAll(r)
-	c.socket.limitRead(time.Time{})
-	return kind, message, err
 }
 
 // handle answers one message. The positive code of a client that goes on with

@@ -1,0 +1,260 @@
+package web_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime/pprof"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/fxcast/fxcast/web"
+)
+
+// A failingRead is a connection whose Read fails once, before it has read
+// anything, whenever it is armed.
+type failingRead struct {
+	*tap
+	armed chan error
+}
+
+func (f *failingRead) Read(b []byte) (int, error) {
+	select {
+	case err := <-f.armed:
+		return 0, err
+	default:
+		return f.tap.Read(b)
+	}
+}
+
+// TestReadsInPieces has a client send each byte by itself, so that the reader
+// finds nothing more to read, and parks or waits, at every place of every frame:
+// what is read is the same, and control frames are answered.
+func TestReadsInPieces(t *testing.T) {
+	long := bytes.Repeat([]byte("0123456789"), 30) // more than the read buffer
+	var in []byte
+	for _, f := range [][]byte{
+		masked(true, opPing, []byte("a")),
+		masked(true, opText, []byte("one")),
+		masked(true, opPong, nil),
+		masked(false, opText, []byte("tw")), masked(true, opPing, []byte("b")), masked(false, opContinuation, nil), masked(true, opContinuation, []byte("o")),
+		masked(true, opText, nil),
+		masked(true, opPong, []byte("unasked")), masked(true, opPing, []byte("c")),
+		masked(true, opText, long),
+	} {
+		in = append(in, f...)
+	}
+	for _, size := range []int{1, 2, 3, 5, 7, 64, 127, 128, 129, len(in)} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			t.Parallel()
+			upgraded := make(chan *web.Upgraded, 1)
+			got := make(chan string, 10)
+			s := newUpgradeServer(t, "plain", nil, func(u *web.Upgraded) {
+				defer close(got)
+				defer u.WS.CloseNow()
+				upgraded <- u
+				for {
+					m, err := u.Next()
+					if err != nil {
+						if websocket.CloseStatus(err) != websocket.StatusNormalClosure {
+							t.Errorf("ended with %v", err)
+						}
+						return
+					}
+					got <- string(m)
+				}
+			})
+			p := s.dial(t)
+			u := <-upgraded
+			for rest := in; len(rest) > 0; {
+				n := min(size, len(rest))
+				p.Write(rest[:n])
+				rest = rest[n:]
+				eventually(t, "the server has read it", func() bool { n, err := u.Unread(); return n == 0 && err == nil })
+			}
+			for _, want := range []string{"one", "two", "", string(long)} {
+				if m, ok := <-got; m != want || !ok {
+					t.Fatalf("read %q, want %q", m, want)
+				}
+			}
+			for _, want := range []string{"a", "b", "c"} {
+				if f, err := p.read(); err != nil || f.opcode != opPong || string(f.payload) != want {
+					t.Fatalf("%v %v, want a pong of %q", f, err, want)
+				}
+			}
+			if size == 1 && u.Parks() < 9 { // before each of 8 frames that are not within a message, counted from 1
+				t.Errorf("parked %d times", u.Parks()-1)
+			}
+			p.send(true, opClose, closePayload(1000, ""))
+			if f, err := p.read(); err != nil || f.code() != 1000 {
+				t.Errorf("%v %v, want close 1000", f, err)
+			}
+			if _, ok := <-got; ok {
+				t.Error("one message too many")
+			}
+		})
+	}
+}
+
+// TestReaderCanBeCalledAgain holds the library to the other half of what
+// parking builds on: see socket.go.
+func TestReaderCanBeCalledAgain(t *testing.T) {
+	failure := errors.New("nothing now")
+	armed := make(chan error, 1)
+	reads := make(chan string)
+	s := newUpgradeServer(t, "plain", func(w http.ResponseWriter) http.ResponseWriter {
+		return failingWriter{w, armed}
+	}, func(u *web.Upgraded) {
+		for {
+			_, m, err := u.WS.Read(context.Background())
+			reads <- fmt.Sprint(string(m), errors.Is(err, failure))
+			if err != nil && !errors.Is(err, failure) {
+				return
+			}
+		}
+	})
+	p := s.dial(t)
+	for i := range 5 {
+		armed <- failure // found by the Read after the one that waits
+		p.send(true, opPing, nil)
+		if got := <-reads; got != "true" {
+			t.Fatalf("try %d: %s, want the failure", i, got)
+		}
+		p.send(true, opText, []byte("x"))
+		if got := <-reads; got != "xfalse" {
+			t.Fatalf("try %d: %s, want the message", i, got)
+		}
+	}
+	p.Close()
+	<-reads
+}
+
+// TestClosingWhileParked closes from either side while nobody is in the library's
+// Reader: the closing handshake is as whole as ever.
+func TestClosingWhileParked(t *testing.T) {
+	const tries = 100
+	for range tries {
+		upgraded := make(chan *web.Upgraded, 1)
+		ended := make(chan error, 1)
+		s := newUpgradeServer(t, "plain", nil, func(u *web.Upgraded) {
+			upgraded <- u
+			_, err := u.Next()
+			ended <- err
+		})
+		p := s.dial(t)
+		u := <-upgraded
+		eventually(t, "it is parked", func() bool { return u.Parks() > 1 })
+		closed := make(chan error, 1)
+		go func() { closed <- u.WS.Close(4001, "bye") }()
+		if f, err := p.read(); err != nil || f.code() != 4001 {
+			t.Fatalf("%v %v, want close 4001", f, err)
+		}
+		p.send(true, opPing, nil) // on its way when the close frame came
+		p.send(true, opClose, closePayload(4001, "bye"))
+		if _, err := p.read(); err != io.EOF {
+			t.Fatalf("after the handshake: %v, want the end", err)
+		}
+		for what, ch := range map[string]chan error{"Close": closed, "the reader": ended} {
+			select {
+			case err := <-ch:
+				if what == "Close" && err != nil {
+					t.Fatalf("Close: %v", err)
+				}
+			case <-time.After(patience):
+				t.Fatalf("%s did not return", what)
+			}
+		}
+		p.Close()
+		s.Close()
+	}
+}
+
+// TestIdleIsParked: what waits on an idle connection is its one small goroutine,
+// also after it has answered pings and carried out commands.
+func TestIdleIsParked(t *testing.T) {
+	const conns = 50
+	n := startNode(t, func(c *nodeConfig) { c.ping = 100 * time.Millisecond })
+	token, _ := n.signIn("idle", "user")
+	clients := make([]*client, conns)
+	for i := range clients {
+		clients[i], _ = n.connect(token)
+		clients[i].say(`{"op":"subscribe","symbols":["EUR/USD"]}`)
+	}
+	var answering sync.WaitGroup
+	var answered [conns]atomic.Int32
+	for i, c := range clients {
+		answering.Go(func() {
+			for {
+				f, err := c.read()
+				if err != nil {
+					return // closed below
+				}
+				if f.opcode == opPing {
+					c.peer.send(true, opPong, f.payload)
+					answered[i].Add(1)
+				}
+			}
+		})
+	}
+	eventually(t, "all have answered pings", func() bool {
+		for i := range answered {
+			if answered[i].Load() < 2 {
+				return false
+			}
+		}
+		return true
+	})
+	// Pings go on all the time; what the clients answer is read by goroutines that come and go.
+	eventually(t, "all are parked", func() bool {
+		var b strings.Builder
+		if err := pprof.Lookup("goroutine").WriteTo(&b, 1); err != nil {
+			t.Fatal(err)
+		}
+		parked := 0
+		for block := range strings.SplitSeq(b.String(), "\n\n") {
+			if strings.Contains(block, "web.(*wsConn).work") {
+				return false
+			}
+			if strings.Contains(block, "web.(*wsConn).park") {
+				var count int
+				fmt.Sscan(strings.TrimSpace(block), &count)
+				parked += count
+			}
+		}
+		return parked == conns
+	})
+	for _, c := range clients {
+		c.Close()
+	}
+	answering.Wait()
+	eventually(t, "nothing is left of them", func() bool {
+		var b strings.Builder
+		pprof.Lookup("goroutine").WriteTo(&b, 1)
+		return !strings.Contains(b.String(), "web.(*wsConn)")
+	})
+}
+
+// A failingWriter puts a failingRead between the upgrader and the library.
+type failingWriter struct {
+	http.ResponseWriter
+	armed chan error
+}
+
+func (w failingWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := w.ResponseWriter.(http.Hijacker).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	f := &failingRead{&tap{Conn: c}, w.armed}
+	return f, bufio.NewReadWriter(bufio.NewReaderSize(f, rw.Reader.Size()), bufio.NewWriterSize(f, rw.Writer.Size())), nil
+}
