@@ -31,6 +31,20 @@ func (m *Manager) IssueTicket(ctx context.Context, id string) (ticket string, ex
 // RedeemTicket returns the session of a ticket and uses the ticket up. ErrNotFound if it was used,
 // is too old or never was, or if its session has ended or been renewed since.
 func (m *Manager) RedeemTicket(ctx context.Context, ticket string) (Session, error) {
+	s, err := m.byTicket(ctx, ticket, m.rdb.GetDel)
+	if err == nil {
+		m.metrics.tickets[ticketRedeemed].Inc()
+	}
+	return s, err
+}
+
+// PeekTicket is RedeemTicket without using the ticket up: to know whose it is before it is decided whether
+// it may be used now. Only RedeemTicket lets somebody in.
+func (m *Manager) PeekTicket(ctx context.Context, ticket string) (Session, error) {
+	return m.byTicket(ctx, ticket, m.rdb.Get)
+}
+
+func (m *Manager) byTicket(ctx context.Context, ticket string, get func(context.Context, string) *redis.StringCmd) (Session, error) {
 	if !validToken(ticket) {
 		m.metrics.tickets[ticketRefused].Inc()
 		return Session{}, ErrNotFound
@@ -38,7 +52,7 @@ func (m *Manager) RedeemTicket(ctx context.Context, ticket string) (Session, err
 	if err := m.answers(); err != nil {
 		return Session{}, err
 	}
-	id, err := m.rdb.GetDel(ctx, ticketKey(ticket)).Result()
+	id, err := get(ctx, ticketKey(ticket)).Result()
 	if errors.Is(err, redis.Nil) {
 		m.metrics.tickets[ticketRefused].Inc()
 		return Session{}, ErrNotFound
@@ -51,6 +65,5 @@ func (m *Manager) RedeemTicket(ctx context.Context, ticket string) (Session, err
 		m.metrics.tickets[ticketRefused].Inc()
 		return Session{}, err
 	}
-	m.metrics.tickets[ticketRedeemed].Inc()
 	return s, nil
 }

@@ -18,6 +18,9 @@ const (
 	MaxMessageBytes = maxMessageBytes
 )
 
+// Framed is what stands around every handler.
+func (s *Server) Framed(h http.Handler) http.Handler { return s.framed(h) }
+
 // An Upgraded connection is what serveWS makes of a request, without a hub.
 type Upgraded struct {
 	WS      *websocket.Conn

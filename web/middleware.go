@@ -70,7 +70,7 @@ func (s *Server) recovered(next http.Handler) http.Handler {
 				panic(v)
 			}
 			s.stats.panics.Inc()
-			s.log.Error("request panicked", "path", r.URL.Path, "panic", v)
+			s.log.Error("request panicked", "request", requestID(r), "path", r.URL.Path, "panic", v)
 			writeProblem(w, r, s.log, &problem{Status: http.StatusInternalServerError, Title: "Internal error"})
 		}()
 		next.ServeHTTP(w, r)

@@ -50,14 +50,14 @@ func (s *Server) publicRoutes() (http.Handler, error) {
 		{"GET /readyz", s.getReady, nil},
 		{"/", page, nil},
 	})
-	return s.recovered(s.identified(s.secured(csrf(s.crossOrigin(mux))))), nil
+	return s.framed(csrf(s.crossOrigin(mux))), nil
 }
 
 // adminRoutes is the list of what the admin listener answers.
 func (s *Server) adminRoutes() http.Handler {
 	admin := []func(handler) handler{s.requireAdmin}
 	metrics := promhttp.HandlerFor(s.cfg.Registry, promhttp.HandlerOpts{Registry: s.cfg.Registry, EnableOpenMetrics: true})
-	return s.recovered(s.identified(s.secured(s.mux([]route{
+	return s.framed(s.mux([]route{
 		{"POST /api/v1/sessions", s.postAdminSession, admin},
 		{"GET /api/v1/sessions", s.getAdminSessions, admin},
 		{"DELETE /api/v1/sessions", s.deleteAdminSessions, admin},
@@ -76,7 +76,13 @@ func (s *Server) adminRoutes() http.Handler {
 		{"GET /metrics", plain(metrics), nil},
 		{"GET /livez", s.getLive, nil},
 		{"GET /readyz", s.getReady, nil},
-	}))))
+	}))
+}
+
+// framed is what stands around every handler. The name of a request is given
+// first, so that a panic's log and answer have it.
+func (s *Server) framed(next http.Handler) http.Handler {
+	return s.identified(s.recovered(s.secured(next)))
 }
 
 func plain(h http.Handler) handler {

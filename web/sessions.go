@@ -63,14 +63,19 @@ func (s *Server) sessionForSocket(w http.ResponseWriter, r *http.Request) (sessi
 		return none, forbidden("the page's origin may not connect here; see ALLOWED_ORIGINS")
 	}
 	sess, err := session.Lookup(r.Context())
-	if ticket := r.URL.Query().Get("ticket"); ticket != "" {
-		if sess, err = s.cfg.Sessions.RedeemTicket(r.Context(), ticket); err == nil {
+	ticket := r.URL.Query().Get("ticket")
+	if ticket != "" {
+		// Looked at only: what is refused by the limit does not use it up.
+		if sess, err = s.cfg.Sessions.PeekTicket(r.Context(), ticket); err == nil {
 			r = r.WithContext(session.WithSession(r.Context(), sess))
 		}
 	}
 	if limited := s.checkLimit(w, r); limited != nil {
 		outcome("limited")
 		return none, limited
+	}
+	if ticket != "" && err == nil {
+		sess, err = s.cfg.Sessions.RedeemTicket(r.Context(), ticket)
 	}
 	switch {
 	case errors.Is(err, session.ErrUnavailable):
