@@ -615,3 +615,35 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("%v, %v", problems, err)
 	}
 }
+
+// Whichever of a session's bindings are closed, in whatever order, the others are told of its end.
+func TestCloseSomeBindings(t *testing.T) {
+	t.Parallel()
+	m := run(t, manager(redistest.Start(t).Client()))
+	running(t, m)
+	for _, closing := range [][]int{{}, {0}, {1}, {3}, {0, 1}, {3, 2}, {1, 2}, {2, 0, 3}, {0, 1, 2, 3}, {3, 2, 1, 0}, {1, 1, 3, 1}} {
+		s, _ := create(t, m, session.Draft{})
+		all := []*socket{bind(m, s), bind(m, s), bind(m, s), bind(m, s)}
+		open := slices.Clone(all)
+		for _, i := range closing {
+			all[i].binding.Close()
+			open = slices.DeleteFunc(open, func(k *socket) bool { return k == all[i] })
+		}
+		if want := min(len(open), 1); m.Bound() != want {
+			t.Errorf("closed %v: %d sessions bound, want %d", closing, m.Bound(), want)
+		}
+		if err := m.Revoke(t.Context(), s.ID); err != nil {
+			t.Fatal(err)
+		}
+		slowest(t, open, time.Now(), time.Second, session.Revoked)
+		for i, k := range all {
+			k.binding.Close()
+			if slices.Contains(closing, i) && k.calls.Load() != 0 {
+				t.Errorf("closed %v: binding %d was told", closing, i)
+			}
+		}
+	}
+	if m.Bound() != 0 {
+		t.Errorf("%d sessions bound at the end", m.Bound())
+	}
+}

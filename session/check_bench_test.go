@@ -1,7 +1,9 @@
 package session_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -96,5 +98,42 @@ func BenchmarkLoad(b *testing.B) {
 		if _, err := m.Load(b.Context(), token); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// What a connection costs here: of its session only what bindings need, and its lease.
+func TestBoundSessionIsSmall(t *testing.T) {
+	const n, most = 5000, 600
+	srv := redistest.Start(t)
+	m := manager(srv.Client())
+	heap := func() int {
+		runtime.GC()
+		var s runtime.MemStats
+		runtime.ReadMemStats(&s)
+		return int(s.HeapAlloc)
+	}
+	bound := func(data string) int {
+		s, _, err := m.Create(t.Context(), session.Draft{UserID: "somebody", Role: "user", Data: json.RawMessage(data)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		bindings := make([]*session.Binding, n)
+		before := heap()
+		for i := range bindings {
+			loaded, err := m.LoadID(t.Context(), s.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			loaded.ID = fmt.Sprintf("%064x", i) // each another session
+			bindings[i] = m.Bind(loaded, func(session.Cause) {})
+		}
+		each := (heap() - before) / n
+		for _, b := range bindings {
+			b.Close()
+		}
+		return each
+	}
+	if each := bound(`{"k":"` + strings.Repeat("x", 4000) + `"}`); each > most {
+		t.Errorf("%d bytes for each bound session, want at most %d whatever data it has", each, most)
 	}
 }
