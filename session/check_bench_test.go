@@ -103,7 +103,7 @@ func BenchmarkLoad(b *testing.B) {
 
 // What a connection costs here: of its session only what bindings need, and its lease.
 func TestBoundSessionIsSmall(t *testing.T) {
-	const n, most = 5000, 600
+	const n, most = 1000, 600
 	srv := redistest.Start(t)
 	m := manager(srv.Client())
 	heap := func() int {

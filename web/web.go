@@ -3,7 +3,7 @@
 //
 // Requests reach handlers through the one list in routes.go. A handler returns
 // an error instead of writing one; errors.go turns it into problem+json. The
-// socket (ws.go, command.go, socket.go) leaves net/http after the upgrade and
+// socket (ws.go, reader.go, command.go, socket.go) leaves net/http after the upgrade and
 // belongs to one goroutine of Server.
 //
 // When Redis is slow or gone, requests that need it answer 503 with Retry-After
