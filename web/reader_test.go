@@ -112,9 +112,11 @@ func TestReaderCanBeCalledAgain(t *testing.T) {
 	failure := errors.New("nothing now")
 	armed := make(chan error, 1)
 	reads := make(chan string)
+	upgraded := make(chan bool, 1)
 	s := newUpgradeServer(t, "plain", func(w http.ResponseWriter) http.ResponseWriter {
 		return failingWriter{w, armed}
 	}, func(u *web.Upgraded) {
+		upgraded <- true
 		for {
 			_, m, err := u.WS.Read(context.Background())
 			reads <- fmt.Sprint(string(m), errors.Is(err, failure))
@@ -124,6 +126,7 @@ func TestReaderCanBeCalledAgain(t *testing.T) {
 		}
 	})
 	p := s.dial(t)
+	<-upgraded // what comes before is not kept by failingWriter
 	for i := range 5 {
 		armed <- failure // found by the Read after the one that waits
 		p.send(true, opPing, nil)
