@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -16,16 +17,33 @@ type AcceptArgs struct {
 	Run        string
 	KnownEpoch string
 	KnownSeq   uint64
+	Priorities Priorities
 }
 
-// Accept runs the publish script once, by itself.
-func Accept(ctx context.Context, c redis.UniversalClient, q Quote, a AcceptArgs) (Outcome, error) {
-	keys, args := acceptance{a.Keys, a.QuoteTTL, a.History, a.Candidate, a.Run}.args(q, lastSeen{epoch: a.KnownEpoch, seq: a.KnownSeq})
+// AcceptAll runs the publish script once, by itself, for quotes of one symbol.
+func AcceptAll(ctx context.Context, c redis.UniversalClient, quotes []Quote, a AcceptArgs) ([]Outcome, error) {
+	keys, args := acceptance{a.Keys, a.QuoteTTL, a.History, a.Candidate, a.Run, a.Priorities.argument()}.
+		args(quotes, lastSeen{epoch: a.KnownEpoch, seq: a.KnownSeq})
 	reply, err := publishScript.Run(ctx, c, keys, args...).Result()
+	if err != nil {
+		return nil, err
+	}
+	answers, err := readAnswers(quotes, a.Priorities, reply)
+	outcomes := make([]Outcome, len(answers))
+	for i, one := range answers {
+		outcomes[i] = one.Outcome
+		err = errors.Join(err, one.err)
+	}
+	return outcomes, err
+}
+
+// Accept does it for one quote.
+func Accept(ctx context.Context, c redis.UniversalClient, q Quote, a AcceptArgs) (Outcome, error) {
+	o, err := AcceptAll(ctx, c, []Quote{q}, a)
 	if err != nil {
 		return Outcome{}, err
 	}
-	return readOutcome(q, reply)
+	return o[0], nil
 }
 
 // PublishScript is the script with its raw arguments.

@@ -31,8 +31,8 @@ func (k Keys) Check() error {
 // Quote is the last accepted quote, a string that expires after QUOTE_TTL.
 func (k Keys) Quote(s Symbol) string { return k.Prefix + "{" + string(s) + "}:quote" }
 
-// Seq is a hash: epoch, counter, run id of the server that counted, and the
-// last time of each source.
+// Seq is a hash: epoch, counter, run id of the server that counted, the last
+// time of each source, and when each source with a priority was last heard.
 func (k Keys) Seq(s Symbol) string { return k.Prefix + "{" + string(s) + "}:seq" }
 
 // Ticks is the stream of the last accepted quotes, each in the field q.

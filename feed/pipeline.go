@@ -71,38 +71,76 @@ func (p *Publisher) connect(ctx context.Context) error {
 	return nil
 }
 
+// call is one run of the publish script: quotes of one symbol in their order.
+type call struct {
+	pending []pending
+	quotes  []Quote
+	answer  *redis.Cmd
+}
+
+// calls groups quotes by symbol, at most maxCallQuotes from maxCallSources in
+// each. Quotes of one symbol keep their order, within a call and over calls.
+func calls(quotes []pending) []*call {
+	var all []*call
+	open := map[Symbol]*call{}
+	for _, e := range quotes {
+		q := e.quote()
+		c := open[q.Symbol]
+		if c == nil || len(c.quotes) == maxCallQuotes || !c.hasRoomFor(sourceOf(q)) {
+			c = &call{}
+			open[q.Symbol] = c
+			all = append(all, c)
+		}
+		c.pending, c.quotes = append(c.pending, e), append(c.quotes, q)
+	}
+	return all
+}
+
+// hasRoomFor reports whether another quote of source may join.
+func (c *call) hasRoomFor(source string) bool {
+	if len(c.quotes) < maxCallSources {
+		return true
+	}
+	sources := map[string]bool{source: true}
+	for _, q := range c.quotes {
+		sources[sourceOf(q)] = true
+	}
+	return len(sources) <= maxCallSources
+}
+
 // send sends quotes in one round trip and returns those that may be sent
-// again, in their order, with the reason.
+// again, with the reason.
 func (p *Publisher) send(ctx context.Context, quotes []pending) (again []pending, reason error) {
 	accept := acceptance{
 		keys: p.cfg.Keys, quoteTTL: p.cfg.QuoteTTL, history: p.cfg.HistoryTicks,
-		candidate: newEpoch(), run: *p.run.Load(),
+		candidate: newEpoch(), run: *p.run.Load(), ranked: p.ranked,
 	}
 	pipe := p.client.Pipeline()
-	answers := make([]*redis.Cmd, len(quotes))
-	for i, e := range quotes {
-		q := e.quote()
-		keys, args := accept.args(q, p.lastSeen(q.Symbol))
-		answers[i] = pipe.EvalSha(ctx, publishScript.Hash(), keys, args...)
+	all := calls(quotes)
+	for _, c := range all {
+		keys, args := accept.args(c.quotes, p.lastSeen(c.quotes[0].Symbol))
+		c.answer = pipe.EvalSha(ctx, publishScript.Hash(), keys, args...)
 	}
 	pipe.Exec(ctx) // each answer has its own error
 
+	var sent []pending
 	var noScript bool
-	for i, e := range quotes {
-		reply, err := answers[i].Result()
+	for _, c := range all {
+		sent = append(sent, c.pending...)
+		reply, err := c.answer.Result()
 		if err == nil {
-			err = p.settle(e, reply)
+			err = p.settle(c, reply)
 		}
 		var answered redis.Error
 		switch {
 		case err == nil:
 		case retryable(err) || notSent(err):
-			again, reason = append(again, e), err
+			again, reason = append(again, c.pending...), err
 			noScript = noScript || redis.HasErrorPrefix(err, "NOSCRIPT")
 		case errors.As(err, &answered) || errors.Is(err, errBadReply):
-			e.job.fail(fmt.Errorf("%w: not published: %w", ErrUnavailable, err))
+			c.fail(fmt.Errorf("%w: not published: %w", ErrUnavailable, err))
 		default:
-			e.job.fail(fmt.Errorf("%w: %w: the connection failed while quotes were on their way: %w", ErrUnavailable, ErrOutcomeUnknown, err))
+			c.fail(fmt.Errorf("%w: %w: the connection failed while quotes were on their way: %w", ErrUnavailable, ErrOutcomeUnknown, err))
 		}
 		if err != nil && !errors.As(err, &answered) {
 			p.connected = false
@@ -113,11 +151,11 @@ func (p *Publisher) send(ctx context.Context, quotes []pending) (again []pending
 			reason = err
 		}
 	}
-	return inOrder(quotes, again), reason
+	return inOrder(sent, again), reason
 }
 
-// inOrder returns those of again that no later quote of the same symbol has
-// overtaken. The others are given up: sent again they would be newer than what
+// inOrder returns those of again, some of quotes in the same order, that no
+// later quote of the same symbol has overtaken. The others are given up: sent again they would be newer than what
 // followed them.
 func inOrder(quotes, again []pending) []pending {
 	if len(again) == 0 || len(again) == len(quotes) {
@@ -144,29 +182,47 @@ func inOrder(quotes, again []pending) []pending {
 	return kept
 }
 
-// settle stores the outcome of one quote.
-func (p *Publisher) settle(e pending, reply any) error {
-	q := e.quote()
-	o, err := readOutcome(q, reply)
+// settle stores the outcomes of a call.
+func (p *Publisher) settle(c *call, reply any) error {
+	answers, err := readAnswers(c.quotes, p.cfg.Priorities, reply)
 	if err != nil {
 		return err
 	}
-	e.job.outcomes[e.i] = o
-	if o.Rejection == nil {
-		if o.Seq == 1 {
-			p.metrics.epochs.Inc()
-			level := slog.LevelDebug
-			if p.lastSeen(q.Symbol).epoch != "" {
-				level = slog.LevelWarn // Redis lost the counter
-			}
-			p.log.Log(context.Background(), level, "sequence begun", "symbol", string(q.Symbol), "epoch", o.Epoch)
+	for i, a := range answers {
+		e := c.pending[i]
+		if a.err != nil {
+			e.job.fail(fmt.Errorf("%w: not published: %w", ErrUnavailable, a.err))
+			continue
 		}
-		if o.Epoch != p.seen[q.Symbol].epoch {
-			delete(p.listed, q.Symbol) // Redis may have lost that set too
+		e.job.outcomes[e.i] = a.Outcome
+		if a.Rejection == nil {
+			p.saw(c.quotes[i].Symbol, a.Outcome)
 		}
-		p.seen[q.Symbol] = lastSeen{o.Epoch, o.Seq, o.At}
 	}
 	return nil
+}
+
+// saw remembers an accepted quote.
+func (p *Publisher) saw(s Symbol, o Outcome) {
+	before := p.seen[s].epoch
+	if o.Seq == 1 {
+		p.metrics.epochs.Inc()
+		level := slog.LevelDebug
+		if p.lastSeen(s).epoch != "" {
+			level = slog.LevelWarn // Redis lost the counter
+		}
+		p.log.Log(context.Background(), level, "sequence begun", "symbol", string(s), "epoch", o.Epoch)
+	}
+	if o.Epoch != before {
+		delete(p.listed, s) // Redis may have lost that set too
+	}
+	p.seen[s] = lastSeen{o.Epoch, o.Seq, o.At}
+}
+
+func (c *call) fail(err error) {
+	for _, e := range c.pending {
+		e.job.fail(err)
+	}
 }
 
 // lastSeen is the newest number known of s: this publisher's own, or what

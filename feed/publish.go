@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/base32"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -24,29 +25,46 @@ type lastSeen struct {
 	at    int64 // Unix microseconds by Redis's clock
 }
 
-// acceptance is what the arguments of the publish script need beside the quote.
+// Bounds of one call of the publish script. A call costs Redis some 10 µs and
+// each of its quotes 5; nobody else is served meanwhile.
+const (
+	maxCallQuotes  = 64
+	maxCallSources = 16 // as many as the script remembers
+)
+
+// acceptance is what the arguments of the publish script need beside the quotes.
 type acceptance struct {
 	keys      Keys
 	quoteTTL  time.Duration
 	history   int
 	candidate string // epoch that begins where one must
 	run       string // run id of the server the script will run on
+	ranked    string // Priorities.argument
 }
 
-// args returns the keys and arguments of publishScript. q must pass Check.
-func (a acceptance) args(q Quote, seen lastSeen) (keys []string, args []any) {
-	text, micros := "", int64(0)
-	if !q.Time.IsZero() {
-		text, micros = string(AppendTime(nil, q.Time)), q.Time.UnixMicro()
+// args returns the keys and arguments of publishScript for quotes of one
+// symbol, at most maxCallQuotes from at most maxCallSources. They must pass Check.
+func (a acceptance) args(quotes []Quote, seen lastSeen) (keys []string, args []any) {
+	s := quotes[0].Symbol
+	args = make([]any, 0, 9+5*len(quotes))
+	args = append(args, a.keys.Channel(s), string(s), a.quoteTTL.Milliseconds(), a.history,
+		a.candidate, a.run, seen.epoch, seen.seq, a.ranked)
+	for _, q := range quotes {
+		text, micros := "", int64(0)
+		if !q.Time.IsZero() {
+			text, micros = string(AppendTime(nil, q.Time)), q.Time.UnixMicro()
+		}
+		args = append(args, q.Bid, q.Ask, text, micros, sourceOf(q))
 	}
-	source := q.Source
-	if source == "" {
-		source = DefaultSource
+	return []string{a.keys.Quote(s), a.keys.Seq(s), a.keys.Ticks(s)}, args
+}
+
+// sourceOf returns the source a quote counts as.
+func sourceOf(q Quote) string {
+	if q.Source == "" {
+		return DefaultSource
 	}
-	return []string{a.keys.Quote(q.Symbol), a.keys.Seq(q.Symbol), a.keys.Ticks(q.Symbol)}, []any{
-		a.keys.Channel(q.Symbol), string(q.Symbol), q.Bid, q.Ask, text, micros, source,
-		a.quoteTTL.Milliseconds(), a.history, a.candidate, a.run, seen.epoch, seen.seq,
-	}
+	return q.Source
 }
 
 // Outcome is what became of one quote. The zero value means that it is not known.
@@ -60,39 +78,73 @@ type Outcome struct {
 // Known reports whether the quote was certainly accepted or rejected.
 func (o Outcome) Known() bool { return o.Seq > 0 || o.Rejection != nil }
 
-var errBadReply = errors.New("the publish script's answer has an unknown form")
+// Errors of a quote that was certainly not accepted.
+var (
+	errBadReply = errors.New("the publish script's answer has an unknown form")
+	errRefused  = errors.New("Redis refused what the publish script wrote")
+)
 
-// readOutcome reads the answer of publishScript for q.
-func readOutcome(q Quote, reply any) (Outcome, error) {
+// answer is what the publish script said of one quote.
+type answer struct {
+	Outcome
+	err error
+}
+
+// readAnswers reads the answer of publishScript for quotes; there are as many.
+func readAnswers(quotes []Quote, ranked Priorities, reply any) ([]answer, error) {
 	list, _ := reply.([]any)
-	if len(list) == 3 && list[0] == int64(0) {
-		reason, _ := list[1].(string)
-		text, _ := list[2].(string)
-		micros, err := strconv.ParseInt(text, 10, 64)
+	if len(list) != 2+len(quotes) {
+		return nil, errBadReply
+	}
+	epoch, _ := list[0].(string)
+	at, _ := list[1].(int64)
+	answers := make([]answer, len(quotes))
+	for i, one := range list[2:] {
+		a := &answers[i]
+		if seq, ok := one.(int64); ok && seq > 0 && epoch != "" {
+			a.Outcome = Outcome{Epoch: epoch, Seq: uint64(seq), At: at}
+		} else if a.Rejection, a.err = readRejection(quotes[i], ranked, one); a.err == nil && a.Rejection == nil {
+			a.err = errBadReply
+		}
+	}
+	return answers, nil
+}
+
+// readRejection reads why a quote was not accepted.
+func readRejection(q Quote, ranked Priorities, why any) (*Rejection, error) {
+	pair, _ := why.([]any)
+	if len(pair) != 2 {
+		return nil, errBadReply
+	}
+	word, _ := pair[0].(string)
+	text, _ := pair[1].(string)
+	switch word {
+	case "failed":
+		return nil, fmt.Errorf("%w: %s", errRefused, text)
+	case string(ReasonOutranked):
+		source, micros, _ := strings.Cut(text, " ")
+		n, err := strconv.ParseInt(micros, 10, 64)
 		if err != nil {
-			return Outcome{}, errBadReply
+			return nil, errBadReply
 		}
-		given, limit := string(AppendTime(nil, q.Time)), string(AppendTime(nil, time.UnixMicro(micros)))
-		switch Reason(reason) {
-		case ReasonFuture:
-			return Outcome{Rejection: reject(ReasonFuture,
-				"the time %s is in the future: at most 5 s ahead of Redis's clock, which is %s", given, limit)}, nil
-		case ReasonOld:
-			return Outcome{Rejection: reject(ReasonOld,
-				"the time %s is older than that of the last accepted quote of this symbol and source, %s", given, limit)}, nil
-		}
-		return Outcome{}, errBadReply
+		ago := max(time.Duration(n)*time.Microsecond, 0).Round(time.Millisecond)
+		return reject(ReasonOutranked, "source %s is taken only while %s has been silent for more than %v: it was heard %v ago",
+			sourceOf(q), source, ranked.silence(source), ago), nil
 	}
-	if len(list) != 4 || list[0] != int64(1) {
-		return Outcome{}, errBadReply
+	micros, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return nil, errBadReply
 	}
-	epoch, _ := list[1].(string)
-	seq, _ := list[2].(int64)
-	at, _ := list[3].(int64)
-	if epoch == "" || seq < 1 {
-		return Outcome{}, errBadReply
+	given, limit := string(AppendTime(nil, q.Time)), string(AppendTime(nil, time.UnixMicro(micros)))
+	switch Reason(word) {
+	case ReasonFuture:
+		return reject(ReasonFuture,
+			"the time %s is in the future: at most 5 s ahead of Redis's clock, which is %s", given, limit), nil
+	case ReasonOld:
+		return reject(ReasonOld,
+			"the time %s is older than that of the last accepted quote of this symbol and source, %s", given, limit), nil
 	}
-	return Outcome{Epoch: epoch, Seq: uint64(seq), At: at}, nil
+	return nil, errBadReply
 }
 
 // newEpoch returns 8 random characters of a-z and 2-7.

@@ -216,12 +216,14 @@ func TestScriptRefusesBadArguments(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, c *redis.Client) {
 		ctx := t.Context()
-		good := []any{"fx:{EUR/USD}", "EUR/USD", "1.1", "1.2", "", 0, "inbox", 60000, 10, "aaaa", "run", "", 0}
+		good := []any{"fx:{EUR/USD}", "EUR/USD", 60000, 10, "aaaa", "run", "", 0, "main 5000", "1.1", "1.2", "", 0, "inbox"}
 		names := []string{keys.Quote("EUR/USD"), keys.Seq("EUR/USD"), keys.Ticks("EUR/USD")}
 		bad := map[int][]any{
-			0: {""}, 1: {"EURUSD", `EU"/USD`, "EUR/USD "}, 2: {"", "1.", ".1", "-1", "1e5", `1"`, strings.Repeat("1", 33)}, 3: {"x", "1,2"},
-			4: {"2026-11-22T10:15:00Z", "2026-11-22T10:15:00.123456+00:00"}, 5: {"", "x", "-1", "1.5", "1e300"},
-			6: {"", "A", `a"b`, strings.Repeat("a", 33)}, 7: {"", 0, -1, "nan", "inf"}, 8: {"", -1, "1.5"}, 9: {"", `a"`}, 10: {""}, 12: {"", "x", -1},
+			0: {""}, 1: {"EURUSD", `EU"/USD`, "EUR/USD "}, 2: {"", 0, -1, "nan", "inf"}, 3: {"", -1, "1.5"}, 4: {"", `a"`}, 5: {""}, 7: {"", "x", -1},
+			8: {"main", "main x", strings.Repeat("a 1 ", 17)},
+			9: {"", "1.", ".1", "-1", "1e5", `1"`, "1.2.3", strings.Repeat("1", 33)}, 10: {"x", "1,2"},
+			11: {"2026-11-22T10:15:00Z", "2026-11-22T10:15:00.123456+00:00"}, 12: {"", "x", "-1", "1.5", "1e300"},
+			13: {"", "A", `a"b`, strings.Repeat("a", 33)},
 		}
 		for i, values := range bad {
 			for _, v := range values {
@@ -232,8 +234,15 @@ func TestScriptRefusesBadArguments(t *testing.T) {
 				}
 			}
 		}
-		if _, err := feed.PublishScript(ctx, c, names, good[:12]...); err == nil {
-			t.Error("12 arguments were taken")
+		for _, n := range []int{8, 9, 13} {
+			if _, err := feed.PublishScript(ctx, c, names, good[:n]...); err == nil {
+				t.Errorf("%d arguments were taken", n)
+			}
+		}
+		// The second quote is looked at before the first is accepted.
+		two := append(append([]any(nil), good...), "1.1", "x", "", 0, "inbox")
+		if reply, err := feed.PublishScript(ctx, c, names, two...); err == nil || !strings.Contains(err.Error(), "FXARGS") {
+			t.Errorf("a bad second quote: %v, %v, want a refusal", reply, err)
 		}
 		if n := c.Exists(ctx, names...).Val(); n != 0 {
 			t.Errorf("refused calls left %d keys", n)
@@ -305,11 +314,11 @@ func TestScriptDate(t *testing.T) {
 	t.Parallel()
 	c := redistest.Start(t).Client()
 	source := feed.PublishSource
-	begin, end := strings.Index(source, "  local seconds ="), strings.Index(source, "  time = nil")
+	begin, end := strings.Index(source, "  local seconds ="), strings.Index(source, "  return text")
 	if begin < 0 || end < begin {
 		t.Fatal("the date part of the script was not found")
 	}
-	script := "local clock, text = {ARGV[1], ARGV[2]}\n" + source[begin:end] + "\nreturn text"
+	script := "local clock, format = {ARGV[1], ARGV[2]}, string.format\n" + source[begin:end] + "\nreturn text"
 	for at := time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC); at.Year() < 2200; at = at.Add(37*24*time.Hour + 7919*time.Second + 7*time.Microsecond) {
 		got, err := c.Eval(t.Context(), script, nil, at.Unix(), at.Nanosecond()/1000).Text()
 		if want := at.Format("2006-01-02T15:04:05.000000Z"); err != nil || got != want {

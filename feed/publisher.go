@@ -42,6 +42,10 @@ type PublisherConfig struct {
 	QuoteTTL     time.Duration // life of the last value; 0 = 60 s
 	HistoryTicks int           // quotes kept per symbol; 0 = 1000, negative = none
 
+	// Priorities of sources, the same on all nodes; they must pass Check. The
+	// zero value takes all sources alike and costs nothing.
+	Priorities Priorities
+
 	// Timeout bounds how long a call's quotes wait in the queue and, again, the
 	// round trip with its retries; 0 = 2 s.
 	Timeout time.Duration
@@ -66,6 +70,7 @@ type Publisher struct {
 	cfg     PublisherConfig
 	log     *slog.Logger
 	metrics *publisherMetrics
+	ranked  string // cfg.Priorities as the script reads them
 
 	room    *semaphore.Weighted // quotes that may still be queued
 	queue   chan *publishJob    // never full: a job has at least one quote
@@ -105,7 +110,7 @@ func NewPublisher(cfg PublisherConfig) *Publisher {
 		cfg.Timeout = 2 * time.Second
 	}
 	p := &Publisher{
-		cfg: cfg, log: logger(cfg.Logger),
+		cfg: cfg, log: logger(cfg.Logger), ranked: cfg.Priorities.argument(),
 		room:    semaphore.NewWeighted(maxPublishQueue),
 		queue:   make(chan *publishJob, maxPublishQueue),
 		stopped: make(chan struct{}),
@@ -129,7 +134,11 @@ func (p *Publisher) Publish(ctx context.Context, quotes []Quote) ([]Outcome, err
 	good := make([]Quote, 0, len(quotes))
 	index := make([]int, 0, len(quotes)) // of each good quote in quotes
 	for i, q := range quotes {
-		if r := q.check(); r != nil {
+		r := q.check()
+		if r == nil {
+			r = p.cfg.Priorities.admit(q)
+		}
+		if r != nil {
 			outcomes[i].Rejection = r
 			continue
 		}
@@ -245,7 +254,7 @@ func (p *Publisher) waitedTooLong() error {
 //	* take         up to maxPipeline quotes, no waiting
 //	* execute      until each quote has an outcome or the time is over
 //	  * connect    learn which server it is
-//	  * send       one pipeline of EVALSHA
+//	  * send       one pipeline of EVALSHA, each for quotes of one symbol
 //	  * settle     read the answers, decide what may be sent again
 func (p *Publisher) Run(ctx context.Context) error {
 	if p.started.Swap(true) {

@@ -29,13 +29,15 @@ const (
 	ReasonOld            Reason = "old"              // older than the last accepted quote of this symbol and source
 	ReasonBadSource      Reason = "bad_source"       // a source name outside [a-z0-9_.-]{1,32}
 	ReasonTooManySources Reason = "too_many_sources" // the symbol already has as many sources as are remembered
+	ReasonOutranked      Reason = "outranked"        // a source of higher priority has not been silent for long enough
+	ReasonUnlisted       Reason = "unlisted"         // the sources that are taken are listed, and this one is not
 	ReasonOverflow       Reason = "overflow"         // accepted faster than it could be published: a bounded queue was full
 )
 
 var reasons = []Reason{
 	ReasonBadJSON, ReasonMissingSymbol, ReasonUnknownSymbol, ReasonMissingPrice, ReasonNotANumber,
 	ReasonZero, ReasonNegative, ReasonTooLong, ReasonCrossed, ReasonBadTime, ReasonFuture, ReasonOld,
-	ReasonBadSource, ReasonTooManySources, ReasonOverflow,
+	ReasonBadSource, ReasonTooManySources, ReasonOutranked, ReasonUnlisted, ReasonOverflow,
 }
 
 // Reasons returns every Reason, so that a counter per reason can start at 0.
