@@ -1,129 +1,174 @@
 package redisadmin
 
-import (
-	"fmt"
-	"strconv"
-	"strings"
-	"time"
-)
-
-// Info is the part of INFO that is used, typed. A section that was not in the
-// text is nil.
+// Info is the text of INFO, typed. A section that was not in the text is nil;
+// within a section, what the server does not tell is unknown (JSON null).
 type Info struct {
-	Server      *ServerInfo
-	Memory      *MemoryInfo
-	Replication *ReplicationInfo
+	Server      *ServerInfo                   `json:"server"`
+	Clients     *ClientsInfo                  `json:"clients"`
+	Memory      *MemoryInfo                   `json:"memory"`
+	Persistence *PersistenceInfo              `json:"persistence"`
+	Stats       *StatsInfo                    `json:"stats"`
+	Replication *ReplicationInfo              `json:"replication"`
+	CPU         *CPUInfo                      `json:"cpu"`
+	Cluster     *ClusterInfo                  `json:"cluster"`
+	Keyspace    []Database                    `json:"keyspace"` // by number; empty but not nil: no keys
+	Commands    map[string]CommandStat        `json:"commands"` // by lower-case name, "config|get" for a subcommand
+	Percentiles map[string]LatencyPercentiles `json:"latency_percentiles"`
+	Errors      map[string]Number             `json:"errors"` // replies by error code, "NOPERM"
 }
 
 // ServerInfo is the section "server".
 type ServerInfo struct {
-	Name    string // "redis", or what a fork calls itself ("valkey")
-	Version string // of the fork if it is one; "7.0.15"
-	RunID   string // changes with every start of the process
-	Mode    string // standalone, sentinel or cluster
-	Uptime  time.Duration
+	Name          string `json:"name"`        // "redis", or what a fork calls itself ("valkey")
+	Version       Text   `json:"version"`     // of the fork if it is one; "7.0.15"
+	RunID         Text   `json:"run_id"`      // changes with every start of the process
+	Mode          Text   `json:"mode"`        // standalone, sentinel or cluster
+	ConfigFile    Text   `json:"config_file"` // empty: started without one
+	UptimeSeconds Number `json:"uptime_seconds"`
+	Hz            Number `json:"hz"`
+}
+
+// ClientsInfo is the section "clients".
+type ClientsInfo struct {
+	Connected                  Number `json:"connected_clients"` // without replicas
+	Max                        Number `json:"max_clients"`       // maxclients
+	Blocked                    Number `json:"blocked_clients"`   // waiting in BLPOP and the like
+	Tracking                   Number `json:"tracking_clients"`  // with client-side caching
+	PubSub                     Number `json:"pubsub_clients"`    // subscribers; Redis 7.4 and Valkey 8 on
+	RecentLargestOutputEntries Number `json:"recent_largest_output_entries"`
 }
 
 // MemoryInfo is the section "memory".
 type MemoryInfo struct {
-	UsedBytes    int64
-	PeakBytes    int64
-	MaxBytes     int64  // 0 = no limit
-	Policy       string // maxmemory-policy
-	LuaUsedBytes int64  // of the script engine
+	UsedBytes               Number   `json:"used_bytes"`
+	RSSBytes                Number   `json:"rss_bytes"` // as the operating system sees it
+	PeakBytes               Number   `json:"peak_bytes"`
+	DatasetBytes            Number   `json:"dataset_bytes"`  // keys and values
+	MaxBytes                Number   `json:"max_bytes"`      // 0 = no limit
+	SystemBytes             Number   `json:"system_bytes"`   // of the machine
+	LuaUsedBytes            Number   `json:"lua_used_bytes"` // of the script engine
+	ClientsBytes            Number   `json:"clients_bytes"`  // buffers of ordinary clients
+	NotCountedForEvictBytes Number   `json:"not_counted_for_evict_bytes"`
+	FragmentationRatio      *float64 `json:"fragmentation_ratio"` // RSS / used; nil = not told
+	Policy                  Text     `json:"maxmemory_policy"`    // maxmemory-policy
+}
+
+// PersistenceInfo is the section "persistence".
+type PersistenceInfo struct {
+	Loading                  *bool  `json:"loading"` // the data set is still read from disk
+	ChangesSinceSave         Number `json:"changes_since_save"`
+	SaveInProgress           *bool  `json:"save_in_progress"`
+	LastSaveUnixSeconds      Number `json:"last_save_unix_seconds"`
+	LastSaveStatus           Text   `json:"last_save_status"`  // ok or err
+	LastSaveSeconds          Number `json:"last_save_seconds"` // how long it took; unknown if there was none
+	AOFEnabled               *bool  `json:"aof_enabled"`
+	AOFRewriteInProgress     *bool  `json:"aof_rewrite_in_progress"`
+	AOFRewriteScheduled      *bool  `json:"aof_rewrite_scheduled"`
+	AOFRewriteRunningSeconds Number `json:"aof_rewrite_running_seconds"` // unknown if none runs
+	AOFLastRewriteStatus     Text   `json:"aof_last_rewrite_status"`     // ok or err
+	AOFLastWriteStatus       Text   `json:"aof_last_write_status"`       // ok or err
+	AOFBytes                 Number `json:"aof_bytes"`                   // present if enabled
+	AOFBaseBytes             Number `json:"aof_base_bytes"`              // after the last rewrite
+	AOFDelayedFsyncs         Number `json:"aof_delayed_fsyncs"`
+}
+
+// StatsInfo is the section "stats". Counters are since the start of the
+// process, or since CONFIG RESETSTAT.
+type StatsInfo struct {
+	ConnectionsReceived    Number `json:"connections_received"`
+	RejectedConnections    Number `json:"rejected_connections"` // over maxclients
+	CommandsProcessed      Number `json:"commands_processed"`
+	OpsPerSecond           Number `json:"ops_per_second"`
+	InputBytes             Number `json:"input_bytes"`
+	OutputBytes            Number `json:"output_bytes"`
+	ExpiredKeys            Number `json:"expired_keys"`
+	EvictedKeys            Number `json:"evicted_keys"`
+	EvictedClients         Number `json:"evicted_clients"`          // Redis 7.0 on
+	OutputLimitDisconnects Number `json:"output_limit_disconnects"` // cut off for a full output buffer; Redis 7.2 and Valkey 8 on
+	Hits                   Number `json:"hits"`
+	Misses                 Number `json:"misses"`
+	PubSubChannels         Number `json:"pubsub_channels"`
+	PubSubPatterns         Number `json:"pubsub_patterns"`
+	PubSubShardChannels    Number `json:"pubsub_shard_channels"` // Redis 7.0 on
+	LatestForkMicros       Number `json:"latest_fork_micros"`
+	ErrorReplies           Number `json:"error_replies"` // Redis 6.2 on
 }
 
 // ReplicationInfo is the section "replication".
 type ReplicationInfo struct {
-	Role         string // master or slave
-	Replicas     int64  // connected ones, of a master
-	MasterLinkUp bool   // of a replica
+	Role        Text      `json:"role"`     // master or slave
+	Replicas    Number    `json:"replicas"` // connected ones, of a master
+	Attached    []Replica `json:"attached"` // of a master
+	OffsetBytes Number    `json:"offset_bytes"`
+
+	// Of a replica.
+	MasterHost             Text   `json:"master_host"`
+	MasterLinkUp           *bool  `json:"master_link_up"`
+	MasterSilentSeconds    Number `json:"master_silent_seconds"` // since it was last heard; unknown while the link is down
+	MasterLinkDownSeconds  Number `json:"master_link_down_seconds"`
+	SyncInProgress         *bool  `json:"sync_in_progress"`
+	ReadOnly               *bool  `json:"read_only"`
+	ReplicatedOffsetBytes  Number `json:"replicated_offset_bytes"`
+	MasterSyncPendingBytes Number `json:"master_sync_pending_bytes"`
 }
 
-// ParseInfo reads the text of INFO, of Redis 6.2 and later and of its forks.
-// Unknown lines are ignored; a known field with a value that cannot be is an
-// error that names it.
-func ParseInfo(text string) (Info, error) {
-	fields := map[string]map[string]string{}
-	section := ""
-	for line := range strings.SplitSeq(text, "\n") {
-		line = strings.TrimRight(line, "\r")
-		if name, ok := strings.CutPrefix(line, "#"); ok {
-			section = strings.ToLower(strings.TrimSpace(name))
-			if fields[section] == nil {
-				fields[section] = map[string]string{}
-			}
-			continue
-		}
-		if name, value, ok := strings.Cut(line, ":"); ok && section != "" {
-			fields[section][name] = value
-		}
-	}
-	var info Info
-	var p numbers
-	if f := fields["server"]; len(f) > 0 {
-		s := &ServerInfo{Name: "redis", Version: f["redis_version"], RunID: f["run_id"], Mode: f["redis_mode"]}
-		if name := f["server_name"]; name != "" {
-			s.Name = name
-		}
-		if v := f[s.Name+"_version"]; v != "" {
-			s.Version = v
-		}
-		if s.Mode == "" {
-			s.Mode = f["server_mode"]
-		}
-		s.Uptime = time.Duration(min(p.bytes(f, "uptime_in_seconds"), 1<<33)) * time.Second
-		info.Server = s
-	}
-	if f := fields["memory"]; len(f) > 0 {
-		info.Memory = &MemoryInfo{
-			UsedBytes: p.bytes(f, "used_memory"),
-			PeakBytes: p.bytes(f, "used_memory_peak"),
-			MaxBytes:  p.bytes(f, "maxmemory"),
-			Policy:    f["maxmemory_policy"],
-			// 7.0 renamed the first to the second.
-			LuaUsedBytes: max(p.bytes(f, "used_memory_lua"), p.bytes(f, "used_memory_vm_eval")),
-		}
-	}
-	if f := fields["replication"]; len(f) > 0 {
-		info.Replication = &ReplicationInfo{
-			Role:         f["role"],
-			Replicas:     p.bytes(f, "connected_slaves"),
-			MasterLinkUp: f["master_link_status"] == "up",
-		}
-	}
-	return info, p.err
+// Replica is one that is connected to a master.
+type Replica struct {
+	Addr        string `json:"addr"`
+	State       string `json:"state"` // online when in step
+	OffsetBytes Number `json:"offset_bytes"`
+	LagSeconds  Number `json:"lag_seconds"` // since its last acknowledgement
 }
 
-// merge takes the sections that part has and reports whether there were any.
-func (i *Info) merge(part Info) bool {
-	if part.Server != nil {
-		i.Server = part.Server
-	}
-	if part.Memory != nil {
-		i.Memory = part.Memory
-	}
-	if part.Replication != nil {
-		i.Replication = part.Replication
-	}
-	return part != Info{}
+// CPUInfo is the section "cpu": seconds used since the start.
+type CPUInfo struct {
+	SystemSeconds *float64 `json:"system_seconds"`
+	UserSeconds   *float64 `json:"user_seconds"`
 }
 
-// numbers reads counts and keeps the first error.
-type numbers struct{ err error }
+// ClusterInfo is the section "cluster".
+type ClusterInfo struct {
+	Enabled *bool `json:"enabled"`
+}
 
-// bytes reads a count that cannot be negative; a missing one is 0.
-func (p *numbers) bytes(f map[string]string, name string) int64 {
-	text, ok := f[name]
-	if !ok {
-		return 0
+// Database is one line of the section "keyspace".
+type Database struct {
+	Number        int    `json:"db"`
+	Keys          Number `json:"keys"`
+	Expiring      Number `json:"expiring"`           // keys with a time to live
+	AverageMillis Number `json:"average_ttl_millis"` // an estimate of the server; 0 = it has none
+}
+
+// CommandStat is one line of the section "commandstats".
+type CommandStat struct {
+	Calls    Number `json:"calls"`
+	Micros   Number `json:"total_micros"` // time spent in it, all calls together
+	Rejected Number `json:"rejected"`     // not begun: wrong arguments, no permission; Redis 6.2 on
+	Failed   Number `json:"failed"`       // begun and failed; Redis 6.2 on
+}
+
+// LatencyPercentiles is one line of the section "latencystats", in
+// microseconds. Redis 7.0 on.
+type LatencyPercentiles struct {
+	P50  *float64 `json:"p50_micros"`
+	P99  *float64 `json:"p99_micros"`
+	P999 *float64 `json:"p999_micros"`
+}
+
+// HitRatio returns the part of look-ups that found a key, from 0 to 1. ok is
+// false without look-ups, and where the server does not count them.
+func (i Info) HitRatio() (ratio float64, ok bool) {
+	if i.Stats == nil {
+		return 0, false
 	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 0 {
-		if p.err == nil {
-			p.err = fmt.Errorf("redisadmin: info: %s is %.40q, want a whole number", name, text)
-		}
-		return 0
+	return hitRatio(i.Stats.Hits, i.Stats.Misses)
+}
+
+func hitRatio(hits, misses Number) (ratio float64, ok bool) {
+	h, known := hits.Get()
+	m, both := misses.Get()
+	if !known || !both || h < 0 || m < 0 || float64(h)+float64(m) == 0 {
+		return 0, false
 	}
-	return n
+	return float64(h) / (float64(h) + float64(m)), true
 }

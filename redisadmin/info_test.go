@@ -5,9 +5,10 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/fxcast/fxcast/redisadmin"
 )
@@ -60,24 +61,40 @@ func TestParseInfoGolden(t *testing.T) {
 
 func TestParseInfo(t *testing.T) {
 	fork, err := redisadmin.ParseInfo("# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\nserver_mode:cluster\r\nuptime_in_seconds:90\r\n")
-	if err != nil || *fork.Server != (redisadmin.ServerInfo{Name: "valkey", Version: "8.0.1", Mode: "cluster", Uptime: 90 * time.Second}) {
+	if err != nil || *fork.Server != (redisadmin.ServerInfo{Name: "valkey", Version: "8.0.1", Mode: "cluster", UptimeSeconds: redisadmin.Known(90)}) {
 		t.Errorf("a fork: %+v, %v", fork.Server, err)
 	}
-	if fork.Memory != nil || fork.Replication != nil {
+	if fork.Memory != nil || fork.Replication != nil || fork.Keyspace != nil {
 		t.Errorf("sections that were not there: %+v", fork)
 	}
-	replica, err := redisadmin.ParseInfo("# Replication\nrole:slave\nmaster_link_status:up\n\n# Unknown\nx:y\nno colon\n")
-	if err != nil || *replica.Replication != (redisadmin.ReplicationInfo{Role: "slave", MasterLinkUp: true}) {
+	replica, err := redisadmin.ParseInfo("# Replication\nrole:slave\nmaster_host:::1\nmaster_port:6379\nmaster_link_status:up\nmaster_last_io_seconds_ago:-1\n\n# Unknown\nx:y\nno colon\n")
+	if r := replica.Replication; err != nil || r.Role != "slave" || !*r.MasterLinkUp || r.MasterHost != "[::1]:6379" ||
+		r.MasterSilentSeconds != (redisadmin.Number{}) || r.SyncInProgress != nil {
 		t.Errorf("a replica: %+v, %v", replica.Replication, err)
 	}
-	for _, text := range []string{"", "x:y", "# Server", "# Clients\nconnected_clients:1\n", "#\n:", ":\n#"} {
-		if info, err := redisadmin.ParseInfo(text); err != nil || info != (redisadmin.Info{}) {
+	master, err := redisadmin.ParseInfo("# Replication\nrole:master\nconnected_slaves:2\nslave0:ip=10.0.0.2,port=6379,state=online,offset=56,lag=1\nslave1:ip=10.0.0.3,port=6380,state=wait_bgsave,offset=0,lag=0\nmaster_repl_offset:60\n")
+	want := []redisadmin.Replica{
+		{Addr: "10.0.0.2:6379", State: "online", OffsetBytes: redisadmin.Known(56), LagSeconds: redisadmin.Known(1)},
+		{Addr: "10.0.0.3:6380", State: "wait_bgsave", OffsetBytes: redisadmin.Known(0), LagSeconds: redisadmin.Known(0)},
+	}
+	if err != nil || !slices.Equal(master.Replication.Attached, want) {
+		t.Errorf("a master: %+v, %v", master.Replication, err)
+	}
+	if empty, err := redisadmin.ParseInfo("# Keyspace\r\n"); err != nil || empty.Keyspace == nil || len(empty.Keyspace) != 0 {
+		t.Errorf("no keys: %+v, %v, want an empty keyspace, not an unknown one", empty.Keyspace, err)
+	}
+	for _, text := range []string{"", "x:y", "# Server", "#\n:", ":\n#"} {
+		if info, err := redisadmin.ParseInfo(text); err != nil || !reflect.DeepEqual(info, redisadmin.Info{}) {
 			t.Errorf("%q: %+v, %v, want nothing", text, info, err)
 		}
 	}
-	for _, value := range []string{"-1", "1.5", "", "99999999999999999999", "12kb"} {
-		if _, err := redisadmin.ParseInfo("# Memory\nused_memory:" + value + "\n"); err == nil || !strings.Contains(err.Error(), "used_memory is") {
+	for _, value := range []string{"-2", "1.5", "", "99999999999999999999", "12kb"} {
+		info, err := redisadmin.ParseInfo("# Memory\nused_memory:" + value + "\nmaxmemory:7\n")
+		if err == nil || !strings.Contains(err.Error(), "used_memory is") {
 			t.Errorf("used_memory:%s: %v, want an error that names it", value, err)
+		}
+		if info.Memory.UsedBytes != (redisadmin.Number{}) || info.Memory.MaxBytes != redisadmin.Known(7) {
+			t.Errorf("used_memory:%s: %+v, want it unknown and the rest read", value, info.Memory)
 		}
 	}
 }
@@ -97,11 +114,22 @@ func FuzzParseInfo(f *testing.F) {
 		if err != nil && len(err.Error()) > 400 {
 			t.Errorf("an error of %d bytes", len(err.Error()))
 		}
-		if m := info.Memory; m != nil && (m.UsedBytes < 0 || m.MaxBytes < 0 || m.PeakBytes < 0 || m.LuaUsedBytes < 0) {
+		if len(info.Commands) > 2000 || len(info.Errors) > 2000 || len(info.Keyspace) > 10_000 {
+			t.Errorf("%d commands, %d errors, %d databases", len(info.Commands), len(info.Errors), len(info.Keyspace))
+		}
+		if m := info.Memory; m != nil && min(m.UsedBytes.Or(0), m.MaxBytes.Or(0), m.PeakBytes.Or(0), m.LuaUsedBytes.Or(0)) < 0 {
 			t.Errorf("negative bytes: %+v", m)
 		}
-		if s := info.Server; s != nil && s.Uptime < 0 {
-			t.Errorf("negative uptime: %v", s.Uptime)
+		if ratio, ok := info.HitRatio(); ok && !(ratio >= 0 && ratio <= 1) {
+			t.Errorf("hit ratio %v", ratio)
+		}
+		data, err := json.Marshal(info)
+		if err != nil {
+			t.Fatalf("no JSON: %v", err)
+		}
+		var back redisadmin.Info
+		if err := json.Unmarshal(data, &back); err != nil {
+			t.Errorf("JSON that cannot be read: %v", err)
 		}
 	})
 }

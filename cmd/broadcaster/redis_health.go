@@ -103,19 +103,19 @@ func logRedis(ctx context.Context, client redis.UniversalClient, cfg Config, log
 		logger.Info("redis", "mode", "embedded", "version", "embedded")
 		return
 	}
-	admin := redisadmin.New(client)
+	admin := redisadmin.New(redisadmin.Config{Redis: client, Prefix: cfg.Redis.Prefix, Logger: logger})
 	attrs := []any{"mode", cfg.Redis.Mode}
 	info, err := admin.Info(ctx)
 	switch {
 	case err == nil && info.Server != nil:
-		attrs = append(attrs, "server", info.Server.Name, "version", info.Server.Version, "server_mode", info.Server.Mode)
+		attrs = append(attrs, "server", info.Server.Name, "version", info.Server.Version.String(), "server_mode", info.Server.Mode.String())
 		if info.Replication != nil {
-			attrs = append(attrs, "role", info.Replication.Role)
+			attrs = append(attrs, "role", info.Replication.Role.String())
 		}
 		if info.Memory != nil {
 			attrs = append(attrs, "maxmemory", info.Memory.MaxBytes)
 		}
-	case err == nil || errors.Is(err, redisadmin.ErrUnavailable):
+	case err == nil || errors.Is(err, redisadmin.ErrNotOffered):
 		attrs = append(attrs, "version", "not told by the server")
 	default:
 		logger.Warn("redis: version not known yet", "mode", cfg.Redis.Mode, "err", err)

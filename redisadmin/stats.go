@@ -1,0 +1,240 @@
+package redisadmin
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// Stats are the numbers of a server; of a cluster, summed over its masters.
+// Counters are since the start of the process or CONFIG RESETSTAT. What the
+// server does not tell is null in JSON.
+type Stats struct {
+	At            time.Time     `json:"at"`
+	Nodes         int           `json:"nodes"`               // masters asked
+	Silent        []string      `json:"silent,omitempty"`    // those that did not answer: sums are without them
+	Version       Text          `json:"version"`             // of the first node
+	UptimeSeconds Number        `json:"uptime_seconds"`      // the shortest
+	Clients       StatsClients  `json:"clients"`             //
+	Memory        StatsMemory   `json:"memory"`              //
+	OpsPerSecond  Number        `json:"ops_per_second"`      // over the last 1.6 s or so
+	Commands      Number        `json:"commands_processed"`  //
+	InputBytes    Number        `json:"network_input_bytes"` //
+	OutputBytes   Number        `json:"network_output_bytes"`
+	Keyspace      []Database    `json:"keyspace"` // nil = not told
+	Hits          Number        `json:"hits"`
+	Misses        Number        `json:"misses"`
+	HitRatio      *float64      `json:"hit_ratio"` // null without look-ups
+	Evictions     Number        `json:"evictions"`
+	Expired       Number        `json:"expired_keys"`
+	Rejected      Number        `json:"rejected_connections"`
+	PubSub        StatsChannels `json:"pubsub"`
+	Keys
+}
+
+// StatsClients are connections.
+type StatsClients struct {
+	Connected Number `json:"connected"`
+	Max       Number `json:"max"`
+	Blocked   Number `json:"blocked"`
+	PubSub    Number `json:"pubsub"` // subscribers
+}
+
+// StatsMemory is the memory of the servers.
+type StatsMemory struct {
+	UsedBytes          Number   `json:"used_bytes"`
+	PeakBytes          Number   `json:"peak_bytes"`
+	RSSBytes           Number   `json:"rss_bytes"`
+	MaxBytes           Number   `json:"max_bytes"`           // 0 = no limit
+	FragmentationRatio *float64 `json:"fragmentation_ratio"` // RSS / used; the largest of the nodes
+	Policy             Text     `json:"maxmemory_policy"`    // of the first node
+}
+
+// StatsChannels are channels somebody subscribes to.
+type StatsChannels struct {
+	Channels      Number `json:"channels"`
+	Patterns      Number `json:"patterns"`
+	ShardChannels Number `json:"shard_channels"` // Redis 7.0 on
+}
+
+// Stats reads the numbers and counts the keys of each kind. The error is
+// ErrUnavailable if no node answered.
+func (a *Admin) Stats(ctx context.Context) (Stats, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	nodes, err := a.nodes(ctx)
+	if err != nil {
+		return Stats{}, err
+	}
+	list, parts := make([]NodeInfo, len(nodes)), make([]Stats, len(nodes))
+	counts := make([]keyCounts, len(nodes))
+	each(nodes, func(i int, n node) {
+		info, err := a.info(ctx, n)
+		list[i] = NodeInfo{Addr: n.addr, Info: info, Err: err}
+		if err != nil {
+			return
+		}
+		parts[i] = statsOf(info)
+		n.fillStats(ctx, &parts[i])
+		counts[i] = a.countKeys(ctx, n)
+	})
+	if err := allLost(list); err != nil {
+		return Stats{}, err
+	}
+	s := Stats{At: time.Now().UTC(), Nodes: len(nodes)}
+	first := true
+	for i, part := range parts {
+		if list[i].Err != nil {
+			s.Silent = append(s.Silent, list[i].Addr)
+			continue
+		}
+		if first {
+			at, all, silent := s.At, s.Nodes, s.Silent
+			s = part
+			s.At, s.Nodes, s.Silent, first = at, all, silent, false
+			continue
+		}
+		s.add(part)
+	}
+	if ratio, ok := hitRatio(s.Hits, s.Misses); ok {
+		s.HitRatio = &ratio
+	}
+	s.Keys = sumKeys(counts)
+	return s, nil
+}
+
+// statsOf takes what INFO has.
+func statsOf(info Info) Stats {
+	s := Stats{Keyspace: info.Keyspace}
+	if v := info.Server; v != nil {
+		s.Version, s.UptimeSeconds = v.Version, v.UptimeSeconds
+	}
+	if c := info.Clients; c != nil {
+		s.Clients = StatsClients{Connected: c.Connected, Max: c.Max, Blocked: c.Blocked, PubSub: c.PubSub}
+	}
+	if m := info.Memory; m != nil {
+		s.Memory = StatsMemory{
+			UsedBytes: m.UsedBytes, PeakBytes: m.PeakBytes, RSSBytes: m.RSSBytes, MaxBytes: m.MaxBytes,
+			FragmentationRatio: m.FragmentationRatio, Policy: m.Policy,
+		}
+	}
+	if t := info.Stats; t != nil {
+		s.OpsPerSecond, s.Commands, s.InputBytes, s.OutputBytes = t.OpsPerSecond, t.CommandsProcessed, t.InputBytes, t.OutputBytes
+		s.Hits, s.Misses, s.Evictions, s.Expired, s.Rejected = t.Hits, t.Misses, t.EvictedKeys, t.ExpiredKeys, t.RejectedConnections
+		s.PubSub = StatsChannels{Channels: t.PubSubChannels, Patterns: t.PubSubPatterns, ShardChannels: t.PubSubShardChannels}
+	}
+	return s
+}
+
+// fillStats asks for what INFO did not have but other commands tell.
+func (n node) fillStats(ctx context.Context, s *Stats) {
+	if !s.PubSub.Channels.known {
+		if list, err := n.client.PubSubChannels(ctx, "*").Result(); err == nil {
+			s.PubSub.Channels = Known(int64(len(list)))
+		}
+	}
+	if !s.PubSub.Patterns.known {
+		if count, err := n.client.PubSubNumPat(ctx).Result(); err == nil {
+			s.PubSub.Patterns = Known(count)
+		}
+	}
+	if !s.Clients.PubSub.known { // before Redis 7.4
+		if list, err := n.clients(ctx, PubSubClients); err == nil {
+			s.Clients.PubSub = Known(int64(len(list)))
+		}
+	}
+}
+
+// add sums another node's numbers.
+func (s *Stats) add(o Stats) {
+	for _, p := range []struct {
+		to   *Number
+		with Number
+	}{
+		{&s.Clients.Connected, o.Clients.Connected}, {&s.Clients.Max, o.Clients.Max}, {&s.Clients.Blocked, o.Clients.Blocked},
+		{&s.Clients.PubSub, o.Clients.PubSub}, {&s.Memory.UsedBytes, o.Memory.UsedBytes}, {&s.Memory.PeakBytes, o.Memory.PeakBytes},
+		{&s.Memory.RSSBytes, o.Memory.RSSBytes}, {&s.OpsPerSecond, o.OpsPerSecond}, {&s.Commands, o.Commands},
+		{&s.InputBytes, o.InputBytes}, {&s.OutputBytes, o.OutputBytes}, {&s.Hits, o.Hits}, {&s.Misses, o.Misses},
+		{&s.Evictions, o.Evictions}, {&s.Expired, o.Expired}, {&s.Rejected, o.Rejected}, {&s.PubSub.Channels, o.PubSub.Channels},
+		{&s.PubSub.Patterns, o.PubSub.Patterns}, {&s.PubSub.ShardChannels, o.PubSub.ShardChannels},
+	} {
+		*p.to = p.to.add(p.with)
+	}
+	// One node without a limit has none, so neither has the sum.
+	if s.Memory.MaxBytes.Or(0) == 0 || o.Memory.MaxBytes.Or(0) == 0 {
+		s.Memory.MaxBytes = Number{known: s.Memory.MaxBytes.known && o.Memory.MaxBytes.known}
+	} else {
+		s.Memory.MaxBytes = s.Memory.MaxBytes.add(o.Memory.MaxBytes)
+	}
+	if r := o.Memory.FragmentationRatio; r != nil && (s.Memory.FragmentationRatio == nil || *r > *s.Memory.FragmentationRatio) {
+		s.Memory.FragmentationRatio = r
+	}
+	if up, ok := o.UptimeSeconds.Get(); ok {
+		s.UptimeSeconds = Known(min(up, s.UptimeSeconds.Or(up)))
+	}
+	s.Keyspace = addDatabases(s.Keyspace, o.Keyspace)
+}
+
+// addDatabases sums two keyspaces; nil is unknown.
+func addDatabases(a, b []Database) []Database {
+	sum := slices.Clone(a)
+	if sum == nil {
+		sum = b[:0:0]
+	}
+	for _, d := range b {
+		i := slices.IndexFunc(sum, func(s Database) bool { return s.Number == d.Number })
+		if i < 0 {
+			sum = append(sum, d)
+			continue
+		}
+		s := &sum[i]
+		s.Keys, s.Expiring = s.Keys.add(d.Keys), s.Expiring.add(d.Expiring)
+		s.AverageMillis = Known(max(s.AverageMillis.Or(0), d.AverageMillis.Or(0)))
+	}
+	return sum
+}
+
+// HitRatio is how often a look-up found its key.
+type HitRatio struct {
+	Hits   Number   `json:"hits"`
+	Misses Number   `json:"misses"`
+	Ratio  *float64 `json:"ratio"` // 0 to 1; null without look-ups, and where the server does not count them
+}
+
+// HitRatio reads the server's own counters, over all keys and programs since
+// its start or CONFIG RESETSTAT. The error is ErrUnavailable.
+func (a *Admin) HitRatio(ctx context.Context) (HitRatio, error) {
+	list, err := a.Nodes(ctx)
+	if err != nil {
+		return HitRatio{}, err
+	}
+	var h HitRatio
+	for _, n := range list {
+		if s := n.Info.Stats; s != nil {
+			h.Hits, h.Misses = h.Hits.add(s.Hits), h.Misses.add(s.Misses)
+		}
+	}
+	if ratio, ok := hitRatio(h.Hits, h.Misses); ok {
+		h.Ratio = &ratio
+	}
+	return h, nil
+}
+
+// Keyspace lists the databases that hold keys, summed over masters. The error
+// is ErrNotOffered where the server does not tell, else ErrUnavailable.
+func (a *Admin) Keyspace(ctx context.Context) ([]Database, error) {
+	list, err := a.Nodes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []Database
+	for _, n := range list {
+		if n.Info.Keyspace != nil {
+			all = addDatabases(all, n.Info.Keyspace)
+		}
+	}
+	if all == nil {
+		return nil, ErrNotOffered
+	}
+	return all, nil
+}
