@@ -125,8 +125,9 @@ func (n node) probe(ctx context.Context, count int) (Probe, error) {
 	took := make([]time.Duration, 0, count)
 	for range count {
 		start := time.Now()
-		if err := n.client.Ping(ctx).Err(); err != nil {
-			// A server that refuses PING answers, but nothing is known of it.
+		// A refusal (no permission, or MISCONF while nothing can be saved) is a
+		// round trip too.
+		if err := n.client.Ping(ctx).Err(); err != nil && !refused(err) {
 			return Probe{}, lost(ctx, "ping", err)
 		}
 		took = append(took, time.Since(start))
