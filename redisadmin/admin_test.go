@@ -114,6 +114,7 @@ func TestWhatTheServerDoesNotTell(t *testing.T) {
 
 // TestServerGone wants every call to end in time and to say so.
 func TestServerGone(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	admin := newAdmin(quick(t, server.Addr()))
 	calls := map[string]func(context.Context) error{

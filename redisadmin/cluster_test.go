@@ -12,6 +12,7 @@ import (
 // TestCluster wants every master looked at, sums over all of them, and a lost
 // one named.
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	client, servers := startCluster(t)
 	admin := newAdmin(client)
 	ctx := t.Context()

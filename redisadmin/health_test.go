@@ -111,6 +111,7 @@ func TestHealthOfAServerThatIsGone(t *testing.T) {
 // TestHealthDeadline wants an answer from a paused server though the caller
 // sets no limit.
 func TestHealthDeadline(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	admin := newAdmin(quick(t, server.Addr()))
 	server.Pause()
@@ -125,6 +126,7 @@ func TestHealthDeadline(t *testing.T) {
 // TestHealthWhileEvicting fills a server until it evicts: degraded, with the
 // reason; then there is room again, and it is healthy.
 func TestHealthWhileEvicting(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, "--maxmemory", "4mb", "--maxmemory-policy", "volatile-ttl")
 	client := quick(t, server.Addr())
 	admin := newAdmin(client)
@@ -234,6 +236,7 @@ func TestHealthOfPersistence(t *testing.T) {
 }
 
 func TestHealthOfConnections(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, "--maxclients", "12")
 	admin := newAdmin(quick(t, server.Addr()))
 	admin.SetWindow(time.Second)

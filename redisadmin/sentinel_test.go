@@ -43,6 +43,7 @@ func startSentinel(t *testing.T, master *redistest.Server, quorum int) (*redis.S
 }
 
 func TestHealthOfSentinels(t *testing.T) {
+	t.Parallel()
 	master := redistest.Start(t)
 	var clients []*redis.SentinelClient
 	var addr string
