@@ -22,9 +22,6 @@ const (
 	KindOther        Kind = "other"
 )
 
-// kinds are all of them, in the order in which they are shown.
-var kinds = []Kind{KindQuote, KindHistory, KindSequence, KindSession, KindSessionIndex, KindRateLimit, KindCache, KindOther}
-
 // kind tells the kind of a key; prefix is that of the quote keys.
 func kind(prefix, key string) Kind {
 	if id, ok := strings.CutPrefix(key, "session:"); ok {

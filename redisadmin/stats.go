@@ -11,15 +11,15 @@ import (
 // server does not tell is null in JSON.
 type Stats struct {
 	At            time.Time     `json:"at"`
-	Nodes         int           `json:"nodes"`               // masters asked
-	Silent        []string      `json:"silent,omitempty"`    // those that did not answer: sums are without them
-	Version       Text          `json:"version"`             // of the first node
-	UptimeSeconds Number        `json:"uptime_seconds"`      // the shortest
-	Clients       StatsClients  `json:"clients"`             //
-	Memory        StatsMemory   `json:"memory"`              //
-	OpsPerSecond  Number        `json:"ops_per_second"`      // over the last 1.6 s or so
-	Commands      Number        `json:"commands_processed"`  //
-	InputBytes    Number        `json:"network_input_bytes"` //
+	Nodes         int           `json:"nodes"`            // masters asked
+	Silent        []string      `json:"silent,omitempty"` // those that did not answer: sums are without them
+	Version       Text          `json:"version"`          // of the first node
+	UptimeSeconds Number        `json:"uptime_seconds"`   // the shortest
+	Clients       StatsClients  `json:"clients"`
+	Memory        StatsMemory   `json:"memory"`
+	OpsPerSecond  Number        `json:"ops_per_second"` // over the last 1.6 s or so
+	Commands      Number        `json:"commands_processed"`
+	InputBytes    Number        `json:"network_input_bytes"`
 	OutputBytes   Number        `json:"network_output_bytes"`
 	Keyspace      []Database    `json:"keyspace"` // nil = not told
 	Hits          Number        `json:"hits"`
