@@ -1,0 +1,108 @@
+package redisadmin
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxCommandArguments bounds what is read of one command.
+const maxCommandArguments = 64
+
+// Command is one command that a server carried out, as it may be shown.
+type Command struct {
+	At      time.Time `json:"at"`
+	DB      int       `json:"db"`
+	Client  string    `json:"client"`  // address, or "lua" within a script
+	Name    string    `json:"name"`    // lower case; "config|get" for a subcommand; empty if unknown
+	Command string    `json:"command"` // see SlowEntry.Command
+	Node    string    `json:"node,omitempty"`
+
+	// Dropped is how many commands before this one were left out because the
+	// reader of Commands was slower than the server.
+	Dropped int64 `json:"dropped,omitempty"`
+
+	prefixes []string // of its keys
+}
+
+var errMonitorLine = errors.New("redisadmin: not a line of MONITOR")
+
+// ParseMonitorLine reads one line of MONITOR,
+//
+//	1339518083.107412 [0 127.0.0.1:60866] "set" "key" "value"
+//
+// without the leading + and the line end. A line that was cut within its
+// arguments gives those before the cut. No argument that may hold a secret is
+// kept.
+func ParseMonitorLine(line string) (Command, error) {
+	stamp, rest, ok := strings.Cut(line, " [")
+	at, err := monitorTime(stamp)
+	if !ok || err != nil {
+		return Command{}, errMonitorLine
+	}
+	// The address of a unix socket is a path, which may hold anything but is
+	// followed by the first quote.
+	origin, rest, ok := strings.Cut(rest, "] \"")
+	number, client, spaced := strings.Cut(origin, " ")
+	db, err := strconv.ParseUint(number, 10, 31)
+	if !ok || !spaced || err != nil {
+		return Command{}, errMonitorLine
+	}
+	args, more := monitorArguments("\"" + rest)
+	if len(args) == 0 {
+		return Command{}, errMonitorLine
+	}
+	if more > 0 { // as the slow log says it
+		args = append(args, fmt.Sprintf("... (%d more arguments)", more))
+	}
+	c := Command{At: at, DB: int(db), Client: plain(client, 64), Command: conceal(args)}
+	c.Name, _ = commandName(args)
+	for _, key := range keysOf(args) {
+		c.prefixes = append(c.prefixes, keyPrefix(key))
+	}
+	return c, nil
+}
+
+// monitorTime reads seconds since 1970 with microseconds.
+func monitorTime(text string) (time.Time, error) {
+	whole, fraction, _ := strings.Cut(text, ".")
+	seconds, err := strconv.ParseInt(whole, 10, 64)
+	micros, err2 := strconv.ParseInt(fraction, 10, 64)
+	if err != nil || err2 != nil || len(fraction) != 6 || micros < 0 || seconds < 0 || seconds > math.MaxInt32*100 {
+		return time.Time{}, errMonitorLine
+	}
+	return time.Unix(seconds, micros*1000).UTC(), nil
+}
+
+// monitorArguments reads "a" "b\n" and returns how many more there are than it
+// keeps. It ends where the text no longer looks so.
+func monitorArguments(text string) (args []string, more int) {
+	for len(text) > 0 && text[0] == '"' {
+		var b strings.Builder
+		i := 1
+		for ; i < len(text) && text[i] != '"'; i++ {
+			c := text[i]
+			if c == '\\' && i+1 < len(text) {
+				var used int
+				c, used = escaped(text[i+1:])
+				i += used
+			}
+			if b.Len() < maxMonitorLine {
+				b.WriteByte(c)
+			}
+		}
+		if i >= len(text) { // cut: there is one, and nobody knows how it ends
+			return args, more + 1
+		}
+		if len(args) < maxCommandArguments {
+			args = append(args, b.String())
+		} else {
+			more++
+		}
+		text = strings.TrimPrefix(text[i+1:], " ")
+	}
+	return args, more
+}
