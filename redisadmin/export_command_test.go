@@ -1,4 +1,28 @@
 package redisadmin
 
+import (
+	"context"
+	"math"
+)
+
 // Conceal returns a command as it may be shown.
 func Conceal(args []string) string { return conceal(args) }
+
+// SurveyPart estimates from about so many names, and says how many it saw.
+func (a *Admin) SurveyPart(ctx context.Context, most int) (map[Kind]KindMemory, int, error) {
+	n, err := a.first(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	s, err := a.survey(ctx, n, most)
+	if err != nil {
+		return nil, 0, err
+	}
+	total := map[group]*estimate{}
+	s.estimate(total)
+	kinds := map[Kind]KindMemory{}
+	for g, e := range total {
+		kinds[g.kind] = KindMemory{Kind: g.kind, Bytes: int64(e.bytes), ErrorBytes: int64(1.96 * math.Sqrt(e.variance))}
+	}
+	return kinds, s.scanned, nil
+}
