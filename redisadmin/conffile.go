@@ -192,3 +192,16 @@ func confBytes(text string) (n int64, ok bool) {
 	}
 	return n * unit, true
 }
+
+// confSize writes an amount of memory as a configuration file does.
+func confSize(n int64) string {
+	for _, unit := range []struct {
+		size int64
+		name string
+	}{{1 << 30, "gb"}, {1 << 20, "mb"}, {1 << 10, "kb"}} {
+		if n >= unit.size && n%unit.size == 0 {
+			return strconv.FormatInt(n/unit.size, 10) + unit.name
+		}
+	}
+	return strconv.FormatInt(n, 10)
+}

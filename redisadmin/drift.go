@@ -121,10 +121,36 @@ func (c ConfFile) differences(running map[string]string, compared *int) (list []
 
 func (c ConfFile) difference(name, value, now string) Difference {
 	d := Difference{Setting: name, File: shown(name, value), Running: shown(name, now), Meaning: meaningOf(name), Apply: applyOf(name)}
-	if secretSetting(name) && value != "" && now != "" {
+	switch written, isSize := confBytes(value); {
+	case secretSetting(name) && value != "" && now != "":
 		d.Running = "set, another one"
+	case name == "client-output-buffer-limit":
+		d.Running = limitClasses(now, value)
+	case isSize && value != strconv.FormatInt(written, 10): // in a unit
+		if n, err := strconv.ParseInt(now, 10, 64); err == nil {
+			d.Running = confSize(n)
+		}
 	}
 	return d
+}
+
+// limitClasses is the part of client-output-buffer-limit for the classes that
+// another one names.
+func limitClasses(setting, other string) string {
+	named := outputLimits(strings.Fields(other))
+	var parts []string
+	for part := range slices.Chunk(strings.Fields(setting), 4) {
+		if _, ok := named[newName(part[0])]; !ok || len(part) < 4 {
+			continue
+		}
+		for _, size := range part[1:3] {
+			if n, err := strconv.ParseInt(size, 10, 64); err == nil {
+				part = append(part, confSize(n))
+			}
+		}
+		parts = append(parts, strings.Join([]string{part[0], part[len(part)-2], part[len(part)-1], part[3]}, " "))
+	}
+	return plain(strings.Join(parts, " "), 200)
 }
 
 // newName is how later versions call a setting of an old name.

@@ -8,6 +8,9 @@ import (
 // Conceal returns a command as it may be shown.
 func Conceal(args []string) string { return conceal(args) }
 
+// ApplyOf tells how a setting can be changed.
+func ApplyOf(name string) string { return applyOf(name) }
+
 // SurveyPart estimates from about so many names, and says how many it saw.
 func (a *Admin) SurveyPart(ctx context.Context, most int) (map[Kind]KindMemory, int, error) {
 	n, err := a.first(ctx)

@@ -113,7 +113,7 @@ func (m aim) advise(s serverState) (Advice, bool) {
 		how = ApplyByHand
 	}
 	if m.setting == "client-output-buffer-limit" {
-		current = outputLimitText(current)
+		current = limitClasses(current, "pubsub 0 0 0")
 	}
 	if why == "" {
 		why = m.why
@@ -150,7 +150,7 @@ func wantMaxMemory(current string, s serverState) (want, why string) {
 		}
 	}
 	const unit = 1 << 20
-	return strconv.FormatInt((wanted+unit-1)/unit, 10) + "mb", ""
+	return confSize((wanted + unit - 1) / unit * unit), ""
 }
 
 func wantOutputLimit(current string, s serverState) (want, why string) {
@@ -166,17 +166,6 @@ func wantOutputLimit(current string, s serverState) (want, why string) {
 		return "", ""
 	}
 	return "pubsub 32mb 8mb 60", ""
-}
-
-// outputLimitText is the part of the setting that is looked at.
-func outputLimitText(setting string) string {
-	f := strings.Fields(setting)
-	for ; len(f) >= 4; f = f[4:] {
-		if f[0] == "pubsub" {
-			return strings.Join(f[:4], " ")
-		}
-	}
-	return setting
 }
 
 func wantTimeout(current string, _ serverState) (want, why string) {
@@ -283,7 +272,7 @@ func (n node) apply(ctx context.Context, advice Advice) (fault string, err error
 	if err == nil {
 		current := now[advice.Setting]
 		if advice.Setting == "client-output-buffer-limit" {
-			current = outputLimitText(current)
+			current = limitClasses(current, "pubsub 0 0 0")
 		}
 		if shown(advice.Setting, current) != advice.Current {
 			return "it was changed meanwhile, to " + shown(advice.Setting, current), nil
