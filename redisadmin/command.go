@@ -86,8 +86,23 @@ func commandName(args []string) (name string, words int) {
 	return name, 1
 }
 
-// keysOf returns the keys, or channels, of a command. What the slow log cut off
-// is not among them.
+// leftOut parts the arguments from the mark of how many more there were, as the
+// slow log puts it last.
+func leftOut(args []string) (rest []string, more int) {
+	if len(args) < 2 {
+		return args, 0
+	}
+	mark, found := strings.CutPrefix(args[len(args)-1], "... (")
+	number, ends := strings.CutSuffix(mark, " more arguments)")
+	more, err := strconv.Atoi(number)
+	if !found || !ends || err != nil || more < 1 || more >= 1<<31 {
+		return args, 0
+	}
+	return args[:len(args)-1], more
+}
+
+// keysOf returns the keys, or channels, of a command, without those that were
+// left out.
 func keysOf(args []string) []string {
 	name, _ := commandName(args)
 	spec, ok := keyed[name]
@@ -132,9 +147,10 @@ func keysOf(args []string) []string {
 // of them may be a password, a token or somebody's data; of CONFIG the names of
 // the settings are.
 func conceal(args []string) string {
+	args, more := leftOut(args)
 	name, words := commandName(args)
 	if name == "" {
-		return hiddenArguments("(unknown command)", len(args)-1, args)
+		return hiddenArguments("(unknown command)", len(args)-1+more)
 	}
 	var b strings.Builder
 	b.WriteString(strings.ToUpper(strings.ReplaceAll(name, "|", " ")))
@@ -157,7 +173,7 @@ func conceal(args []string) string {
 			shown++
 		}
 	}
-	return hiddenArguments(b.String(), len(args)-shown, args)
+	return hiddenArguments(b.String(), len(args)-shown+more)
 }
 
 // writeWord writes the name of a setting, unless it is something else.
@@ -169,17 +185,8 @@ func writeWord(b *strings.Builder, word string) int {
 	return 1
 }
 
-// hiddenArguments appends how many arguments are not shown. The slow log says in the
-// last one how many it left out itself.
-func hiddenArguments(text string, hidden int, args []string) string {
-	if len(args) > 1 {
-		rest, found := strings.CutPrefix(args[len(args)-1], "... (")
-		if number, ok := strings.CutSuffix(rest, " more arguments)"); found && ok {
-			if n, err := strconv.Atoi(number); err == nil && n > 0 && n < 1<<31 {
-				hidden += n - 1
-			}
-		}
-	}
+// hiddenArguments appends how many arguments are not shown.
+func hiddenArguments(text string, hidden int) string {
 	if hidden > 0 {
 		text += fmt.Sprintf(" [%d hidden]", hidden)
 	}

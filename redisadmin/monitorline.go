@@ -60,6 +60,7 @@ func ParseMonitorLine(line string) (Command, error) {
 	}
 	c := Command{At: at, DB: int(db), Client: plain(client, 64), Command: conceal(args)}
 	c.Name, _ = commandName(args)
+	args, _ = leftOut(args)
 	for _, key := range keysOf(args) {
 		c.prefixes = append(c.prefixes, keyPrefix(key))
 	}
