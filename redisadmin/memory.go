@@ -31,7 +31,7 @@ type Memory struct {
 	DatasetBytes       Number   `json:"dataset_bytes"` // used, without buffers and the like
 	MaxBytes           Number   `json:"max_bytes"`     // 0 = no limit
 	FragmentationRatio *float64 `json:"fragmentation_ratio"`
-	Policy             string   `json:"policy"` // what is evicted when it is full; empty = not told
+	Policy             Text     `json:"maxmemory_policy"` // of the first node
 
 	Keys     Number       `json:"keys"`     // of the selected database
 	Scanned  int          `json:"scanned"`  // names seen
@@ -159,18 +159,20 @@ func (m *Memory) addInfo(info Info) {
 	if mem == nil {
 		return
 	}
-	first := m.UsedBytes == Number{}
+	if m.Policy == "" {
+		m.Policy = mem.Policy
+	}
+	// One node without a limit has none, so neither has the sum.
+	if m.UsedBytes.known && (m.MaxBytes.Or(0) == 0 || mem.MaxBytes.Or(0) == 0) {
+		m.MaxBytes = Number{known: m.MaxBytes.known && mem.MaxBytes.known}
+	} else {
+		m.MaxBytes = m.MaxBytes.add(mem.MaxBytes)
+	}
 	m.UsedBytes = m.UsedBytes.add(mem.UsedBytes)
 	m.PeakBytes = m.PeakBytes.add(mem.PeakBytes)
 	m.DatasetBytes = m.DatasetBytes.add(mem.DatasetBytes)
-	m.MaxBytes = m.MaxBytes.add(mem.MaxBytes)
 	if r := mem.FragmentationRatio; r != nil && (m.FragmentationRatio == nil || *r > *m.FragmentationRatio) {
 		m.FragmentationRatio = r // the worst of a cluster
-	}
-	if policy := string(mem.Policy); first {
-		m.Policy = policy
-	} else if m.Policy != policy {
-		m.Policy = "different"
 	}
 }
 

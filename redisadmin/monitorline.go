@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +28,9 @@ type Command struct {
 
 	prefixes []string // of its keys
 }
+
+// Commands whose own commands have lines as well.
+var scriptCommands = []string{"eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro"}
 
 var errMonitorLine = errors.New("redisadmin: not a line of MONITOR")
 
@@ -60,6 +64,9 @@ func ParseMonitorLine(line string) (Command, error) {
 	}
 	c := Command{At: at, DB: int(db), Client: plain(client, 64), Command: conceal(args)}
 	c.Name, _ = commandName(args)
+	if slices.Contains(scriptCommands, c.Name) {
+		return c, nil // what the script does with its keys has lines of its own
+	}
 	args, _ = leftOut(args)
 	for _, key := range keysOf(args) {
 		c.prefixes = append(c.prefixes, keyPrefix(key))

@@ -42,6 +42,8 @@ type serverState struct {
 	memory   *MemoryInfo // nil = not told
 }
 
+const lazyWhy = "Evicted, expired, replaced and deleted values are freed in the background: a large one does not make everybody wait."
+
 // aims are in the order in which they are shown: the most important first.
 var aims = []aim{
 	{"maxmemory-policy", "When memory is full, volatile-ttl evicts what would expire soonest: quotes and limiter windows, which come back by themselves.", wantPolicy},
@@ -52,13 +54,13 @@ var aims = []aim{
 	{"client-output-buffer-limit", "A subscriber that does not read takes the memory of all others until it is cut off.", wantOutputLimit},
 	{"timeout", "Closes connections whose other side is gone. The pool gives its own up after 240 s, so it must be more than that.", wantTimeout},
 	{"tcp-keepalive", "Finds out within a minute that a subscriber has vanished, and frees its buffer.", between(1, 60, 60)},
-	{"notify-keyspace-events", "Lets operators watch sessions end (E by key, x expired, g deleted).", wantEvents},
+	{"notify-keyspace-events", "The sockets of a session that expires, or that another program deletes, then close at once instead of within 5 s (E by key, x expired, g deleted).", wantEvents},
 	{"hz", "Expired quotes and windows are looked for this often: more seldom they stay in memory, more often it takes processor time.", between(10, 100, 10)},
 	{"dynamic-hz", "Looks more often while many clients are connected, and only then.", exactly("yes")},
-	{"lazyfree-lazy-eviction", "Evicting a large value does not make everybody wait.", exactly("yes")},
-	{"lazyfree-lazy-expire", "A large value that expires does not make everybody wait.", exactly("yes")},
-	{"lazyfree-lazy-server-del", "Overwriting a large value does not make everybody wait.", exactly("yes")},
-	{"lazyfree-lazy-user-del", "Deleting a large value does not make everybody wait.", exactly("yes")},
+	{"lazyfree-lazy-eviction", lazyWhy, exactly("yes")},
+	{"lazyfree-lazy-expire", lazyWhy, exactly("yes")},
+	{"lazyfree-lazy-server-del", lazyWhy, exactly("yes")},
+	{"lazyfree-lazy-user-del", lazyWhy, exactly("yes")},
 	{"slowlog-log-slower-than", "Keeps commands of more than 10 ms, which is when quotes are visibly late. 0 would keep all, a negative number none.", between(1, 10_000, 10_000)},
 	{"slowlog-max-len", "So that one bad minute does not push out the rest.", atLeast(128, 256)},
 	{"latency-monitor-threshold", "Keeps what made everybody wait for more than 100 ms: forks, disks, expiry. 0 keeps nothing.", between(1, 100, 100)},

@@ -34,6 +34,7 @@ Usage:
   broadcaster [serve]          run the server
   broadcaster feed COMMAND     produce quotes: simulate, or replay recorded ones
   broadcaster session COMMAND  create, show, list and revoke sessions
+  broadcaster monitor FLAGS    look at Redis: health, everything, live, what to change
   broadcaster config           list every setting with its value, default and meaning
   broadcaster version          show version, commit and Go version
 
@@ -83,6 +84,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return runFeed(ctx, args, environ, stdout, stderr)
 	case "session":
 		return runSession(ctx, args, environ, stdout, stderr)
+	case "monitor":
+		return runMonitor(ctx, args, environ, stdout, stderr)
 	case "config":
 		return runConfig(args, environ, stdout, stderr)
 	case "version":
@@ -99,7 +102,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	if strings.HasPrefix(command, "-") {
 		what = "flag"
 	}
-	return usageFault(stderr, "unknown %s %.64q, want one of: serve, feed, session, config, version, help", what, command)
+	return usageFault(stderr, "unknown %s %.64q, want one of: serve, feed, session, monitor, config, version, help", what, command)
 }
 
 func runServe(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {

@@ -1,0 +1,270 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/redisadmin"
+)
+
+const monitorUsage = `Usage: broadcaster monitor FLAGS
+
+Looks at the Redis that REDIS_URL names. One of:
+
+  --health      one line: healthy, degraded or unhealthy, and why
+  --all         everything: health, numbers, memory by kind of key, clients,
+                slow commands, latency, differences to REDIS_CONF, advice
+  --monitor N   N seconds of commands per second, slow ones and clients; on a
+                terminal redrawn in place, Ctrl-C ends it
+  --optimize    the settings of Redis that would be better otherwise, and why
+
+  --commands    with --monitor: also which keys are touched. This uses MONITOR,
+                which takes up to half of the throughput of Redis while it runs.
+  --apply       with --optimize: make the changes by CONFIG SET
+  --json        with each: JSON; with --monitor one document a line
+
+Values of keys and of commands are never shown. Exit code 1: with --health,
+Redis is unhealthy; else it does not answer, or a change was refused.
+`
+
+const (
+	monitorTimeout = 25 * time.Second // of everything but --monitor
+	maxMonitorTime = 86_400           // seconds
+)
+
+// A monitorRequest is a command line of `monitor` that makes sense.
+type monitorRequest struct {
+	health, all, optimize bool
+	seconds               int // --monitor; 0 = not asked for
+	commands, apply, json bool
+}
+
+// parseMonitor reads the arguments of `monitor`. flag.ErrHelp asks for help.
+func parseMonitor(args []string) (r monitorRequest, err error) {
+	if len(args) > 0 && args[0] == "help" {
+		return r, flag.ErrHelp
+	}
+	fs := flag.NewFlagSet("monitor", flag.ContinueOnError)
+	fs.BoolVar(&r.health, "health", false, "")
+	fs.BoolVar(&r.all, "all", false, "")
+	fs.BoolVar(&r.optimize, "optimize", false, "")
+	fs.IntVar(&r.seconds, "monitor", 0, "")
+	fs.BoolVar(&r.commands, "commands", false, "")
+	fs.BoolVar(&r.apply, "apply", false, "")
+	fs.BoolVar(&r.json, "json", false, "")
+	rest, err := parseMixed(fs, args)
+	if err != nil {
+		return r, err
+	}
+	given := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	asked := 0
+	for _, one := range []bool{r.health, r.all, r.optimize, given["monitor"]} {
+		if one {
+			asked++
+		}
+	}
+	switch {
+	case len(rest) > 0:
+		return r, fmt.Errorf("unexpected argument %.64q", rest[0])
+	case asked == 0:
+		return r, errors.New("want one of: --health, --all, --monitor N, --optimize")
+	case asked > 1:
+		return r, errors.New("want only one of: --health, --all, --monitor N, --optimize")
+	case given["monitor"] && (r.seconds < 1 || r.seconds > maxMonitorTime):
+		return r, fmt.Errorf("--monitor: want a number of seconds from 1 to %d, got %d", maxMonitorTime, r.seconds)
+	case r.commands && r.seconds == 0:
+		return r, errors.New("--commands: only with --monitor N")
+	case r.apply && !r.optimize:
+		return r, errors.New("--apply: only with --optimize")
+	}
+	return r, nil
+}
+
+// runMonitor is `broadcaster monitor`. It returns the exit code.
+func runMonitor(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	r, err := parseMonitor(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(stdout, monitorUsage)
+		return exitOK
+	}
+	if err != nil {
+		return usageFault(stderr, "monitor: %v", err)
+	}
+	cfg, err := loadConfig(environ)
+	if err == nil && cfg.Embedded() {
+		err = errNoRedis
+	}
+	if err != nil {
+		return settingsFault(stderr, err)
+	}
+	// What the Redis library has to say is about connections that fail, which
+	// is reported anyway: only those who debug want it.
+	if cfg.Log.Level <= slog.LevelDebug {
+		startLog(cfg, stderr)
+	} else {
+		redis.SetLogger(redisLogger{slog.New(slog.DiscardHandler)})
+	}
+	m, err := openMonitor(ctx, cfg)
+	if err != nil {
+		return r.unreachable(err, stdout, stderr)
+	}
+	defer m.close()
+	m.request, m.stdout, m.stderr = r, stdout, stderr
+	if r.seconds > 0 {
+		return m.live(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, monitorTimeout)
+	defer cancel()
+	switch {
+	case r.health:
+		return m.health(ctx)
+	case r.all:
+		return m.all(ctx)
+	}
+	return m.optimize(ctx)
+}
+
+// monitor looks at one Redis for one request.
+type monitor struct {
+	admin   *redisadmin.Admin
+	where   string // the server, for headings
+	close   func()
+	request monitorRequest
+	stdout  io.Writer
+	stderr  io.Writer
+}
+
+// openMonitor connects; a server that is down is no error yet.
+func openMonitor(ctx context.Context, cfg Config) (*monitor, error) {
+	opts := openOptions{Name: "broadcaster-monitor"}
+	client, err := openRedis(ctx, cfg, opts)
+	if err != nil {
+		return nil, err
+	}
+	o, err := redisOptions(cfg, opts)
+	if err != nil {
+		client.Close()
+		return nil, err
+	}
+	var sentinels []*redis.SentinelClient
+	if cfg.Redis.Mode == "sentinel" {
+		for _, addr := range cfg.Redis.Addrs {
+			sentinels = append(sentinels, redis.NewSentinelClient(&redis.Options{
+				Addr: addr, Dialer: o.Dialer, DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout,
+				MaxRetries: -1, DisableIdentity: true, ContextTimeoutEnabled: true,
+			}))
+		}
+	}
+	return &monitor{
+		admin: redisadmin.New(redisadmin.Config{
+			Redis: client, Prefix: cfg.Redis.Prefix, ConfPath: cfg.Redis.ConfPath, Sentinels: sentinels, MasterName: cfg.Redis.MasterName,
+		}),
+		where: redisWhere(cfg.Redis, o),
+		close: func() {
+			client.Close()
+			for _, s := range sentinels {
+				s.Close()
+			}
+		},
+	}, nil
+}
+
+// unreachable reports a Redis that time alone does not mend: a wrong password,
+// or no TLS where it was asked for.
+func (r monitorRequest) unreachable(err error, stdout, stderr io.Writer) int {
+	if !r.health {
+		fmt.Fprintf(stderr, "broadcaster: monitor: %v\n", err)
+		return exitFailed
+	}
+	h := redisadmin.Health{Status: redisadmin.Unhealthy, Reason: err.Error(), At: time.Now().UTC(), Checks: []redisadmin.Check{
+		{Name: redisadmin.CheckReachable, Result: redisadmin.Fail, Why: err.Error()},
+	}}
+	return r.writeHealth(stdout, h)
+}
+
+func (m *monitor) health(ctx context.Context) int {
+	return m.request.writeHealth(m.stdout, m.admin.Health(ctx))
+}
+
+// writeHealth prints one line, or all of it as JSON.
+func (r monitorRequest) writeHealth(w io.Writer, h redisadmin.Health) int {
+	if r.json {
+		writeIndented(w, h)
+	} else {
+		fmt.Fprintln(w, printable(healthLine(h)))
+	}
+	if h.Status == redisadmin.Unhealthy {
+		return exitFailed
+	}
+	return exitOK
+}
+
+// healthLine is "healthy (redis 7.0.15, master, 0.21ms)", or why it is not.
+func healthLine(h redisadmin.Health) string {
+	var parts []string
+	if h.Version != "" {
+		parts = append(parts, h.Server.String()+" "+h.Version.String())
+	}
+	if h.Role != "" {
+		parts = append(parts, h.Role.String())
+	}
+	if h.LatencySeconds != nil {
+		parts = append(parts, durationText(*h.LatencySeconds))
+	}
+	line := string(h.Status)
+	if len(parts) > 0 {
+		line += " (" + strings.Join(parts, ", ") + ")"
+	}
+	if h.Reason != "" {
+		line += ": " + h.Reason
+	}
+	return line
+}
+
+// optimize prints what would be better, and with --apply changes it.
+func (m *monitor) optimize(ctx context.Context) int {
+	list, err := m.admin.Optimise(ctx)
+	var done []redisadmin.Applied
+	if err == nil && m.request.apply {
+		done, err = m.admin.Apply(ctx, list)
+	}
+	code := exitOK
+	for _, d := range done {
+		if !d.Done && d.How == redisadmin.ApplyLive {
+			code = exitFailed
+		}
+	}
+	p := newPage()
+	switch {
+	case m.request.apply:
+		p.applied(m.where, done)
+	case err == nil:
+		p.advice(m.where, list)
+	}
+	if m.request.json && (err == nil || len(done) > 0) {
+		document := map[string]any{"advice": list}
+		if m.request.apply {
+			document = map[string]any{"applied": done}
+		}
+		writeIndented(m.stdout, document)
+	} else if !m.request.json {
+		p.writeTo(m.stdout)
+	}
+	if err != nil {
+		fmt.Fprintf(m.stderr, "broadcaster: monitor: %s: %s\n", m.where, reason(err))
+		return exitFailed
+	}
+	return code
+}
+
+// reason is an error of redisadmin as a user reads it.
+func reason(err error) string { return printable(strings.TrimPrefix(err.Error(), "redisadmin: ")) }

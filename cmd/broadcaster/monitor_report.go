@@ -1,0 +1,472 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/fxcast/fxcast/redisadmin"
+)
+
+// How much of each list the page has; the JSON has all.
+const (
+	shownClients  = 12
+	shownCommands = 10
+	shownSlow     = 10
+	shownKinds    = 20
+	askedSlow     = 128
+)
+
+// monitorReport is everything, as --all shows it. What the server does not
+// tell is null, and Missing says why.
+type monitorReport struct {
+	Health   redisadmin.Health       `json:"health"`
+	Stats    *redisadmin.Stats       `json:"stats"`
+	Memory   *redisadmin.Memory      `json:"memory"`
+	Clients  *redisadmin.Clients     `json:"clients"`
+	Commands map[string]commandTotal `json:"commands"` // since the start of the server
+	Slow     []redisadmin.SlowEntry  `json:"slowlog"`
+	Latency  *redisadmin.Latency     `json:"latency"`
+	Drift    *redisadmin.Drift       `json:"config"`
+	Advice   []redisadmin.Advice     `json:"advice"`
+	Missing  map[string]string       `json:"missing"` // by the names above
+}
+
+// commandTotal is one command's share since the start of the server.
+type commandTotal struct {
+	Calls  redisadmin.Number `json:"calls"`
+	Micros redisadmin.Number `json:"total_us"`
+	Failed redisadmin.Number `json:"failed"`
+}
+
+// all prints everything. A server that is lost meanwhile is not asked again.
+func (m *monitor) all(ctx context.Context) int {
+	r := monitorReport{Health: m.admin.Health(ctx), Missing: map[string]string{}}
+	down := slices.ContainsFunc(r.Health.Checks, func(c redisadmin.Check) bool {
+		return c.Name == redisadmin.CheckReachable && c.Result == redisadmin.Fail && c.Node == ""
+	})
+	lost := ""
+	if down {
+		lost = "Redis does not answer"
+	}
+	ask := func(name string, call func() error) {
+		if lost != "" {
+			r.Missing[name] = lost
+			return
+		}
+		if err := call(); err != nil {
+			r.Missing[name] = reason(err)
+			if !errors.Is(err, redisadmin.ErrNotOffered) {
+				lost = reason(err)
+			}
+		}
+	}
+	ask("stats", func() error { return fetch(&r.Stats)(m.admin.Stats(ctx)) })
+	ask("memory", func() error { return fetch(&r.Memory)(m.admin.Memory(ctx)) })
+	ask("clients", func() error { return fetch(&r.Clients)(m.admin.Clients(ctx, redisadmin.AllClients)) })
+	ask("commands", func() error {
+		nodes, err := m.admin.Nodes(ctx, "commandstats")
+		r.Commands = commandTotals(nodes)
+		if err == nil && r.Commands == nil {
+			err = redisadmin.ErrNotOffered
+		}
+		return err
+	})
+	ask("slowlog", func() (err error) { r.Slow, err = m.admin.SlowLog(ctx, askedSlow); return err })
+	ask("latency", func() error { return fetch(&r.Latency)(m.admin.Latency(ctx)) })
+	ask("config", func() error { return fetch(&r.Drift)(m.admin.Drift(ctx)) })
+	ask("advice", func() (err error) { r.Advice, err = m.admin.Optimise(ctx); return err })
+	if m.request.json {
+		writeIndented(m.stdout, r)
+	} else {
+		p := newPage()
+		p.report(m.where, r)
+		p.writeTo(m.stdout)
+	}
+	if lost != "" {
+		return exitFailed
+	}
+	return exitOK
+}
+
+// fetch keeps an answer that came without an error.
+func fetch[T any](to **T) func(T, error) error {
+	return func(v T, err error) error {
+		if err == nil {
+			*to = &v
+		}
+		return err
+	}
+}
+
+// commandTotals sums over nodes; nil = not told.
+func commandTotals(nodes []redisadmin.NodeInfo) map[string]commandTotal {
+	var totals map[string]commandTotal
+	for _, n := range nodes {
+		for name, stat := range n.Info.Commands {
+			if totals == nil {
+				totals = map[string]commandTotal{}
+			}
+			t, known := totals[name]
+			if !known {
+				totals[name] = commandTotal{Calls: stat.Calls, Micros: stat.Micros, Failed: stat.Failed}
+				continue
+			}
+			t.Calls = redisadmin.Known(t.Calls.Or(0) + stat.Calls.Or(0))
+			t.Micros = redisadmin.Known(t.Micros.Or(0) + stat.Micros.Or(0))
+			if _, told := stat.Failed.Get(); told {
+				t.Failed = redisadmin.Known(t.Failed.Or(0) + stat.Failed.Or(0))
+			}
+			totals[name] = t
+		}
+	}
+	return totals
+}
+
+// report writes all sections.
+func (p *page) report(where string, r monitorReport) {
+	p.health(where, r.Health)
+	// section writes what there is, or why there is nothing.
+	section := func(title, name string, there bool, write func()) {
+		p.title(title, "")
+		if there {
+			write()
+		} else {
+			p.text(pageIndent, cmp.Or(r.Missing[name], notAvailable))
+		}
+	}
+	section("numbers", "stats", r.Stats != nil, func() { p.stats(*r.Stats) })
+	section("memory by kind of key", "memory", r.Memory != nil, func() { p.memory(*r.Memory) })
+	section("clients", "clients", r.Clients != nil, func() { p.clients(*r.Clients) })
+	section("commands since the start, by time spent", "commands", r.Commands != nil, func() { p.commands(r.Commands) })
+	section("slow commands, newest first", "slowlog", r.Slow != nil, func() { p.slow(r.Slow) })
+	section("latency events", "latency", r.Latency != nil, func() { p.latency(*r.Latency) })
+	section("configuration: running server and redis.conf", "config", r.Drift != nil, func() { p.drift(*r.Drift) })
+	section("advice", "advice", r.Advice != nil, func() { p.summary(r.Advice) })
+}
+
+func (p *page) health(where string, h redisadmin.Health) {
+	p.title("redis", where)
+	p.row("status", string(h.Status))
+	if h.Version != "" {
+		p.row("server", fmt.Sprintf("%s %s, %s, %s", h.Server, h.Version, h.Role, h.Mode))
+	}
+	if h.LatencySeconds != nil {
+		p.row("round trip", durationText(*h.LatencySeconds)+" (median)")
+	}
+	p.b.WriteString("\n")
+	for _, c := range h.Checks {
+		value := string(c.Value)
+		if value == "" && c.Result == redisadmin.Unknown {
+			value = notAvailable
+		}
+		if c.Limit != "" && c.Result != redisadmin.OK && value != notAvailable {
+			value += " (limit " + string(c.Limit) + ")"
+		}
+		if c.Why != "" && c.Why != value {
+			value += ifAny(value, ": ") + c.Why
+		}
+		name := strings.ReplaceAll(string(c.Name), "_", " ")
+		if c.Node != "" {
+			value += ifAny(value, ", ") + "on " + c.Node
+		}
+		mark := map[redisadmin.Result]string{redisadmin.OK: "  ", redisadmin.Warn: "! ", redisadmin.Fail: "X ", redisadmin.Unknown: "? "}[c.Result]
+		p.row(mark+cut(name, labelWidth-3), cmp.Or(value, "ok"))
+		if c.Do != "" && c.Result != redisadmin.OK {
+			p.row("", "→ "+c.Do)
+		}
+	}
+}
+
+func ifAny(s, then string) string {
+	if s == "" {
+		return ""
+	}
+	return then
+}
+
+func (p *page) stats(s redisadmin.Stats) {
+	p.row("up for", ageText(s.UptimeSeconds))
+	p.row("clients", fmt.Sprintf("%s of %s, %s blocked, %s subscribing", countText(s.Clients.Connected), countText(s.Clients.Max), countText(s.Clients.Blocked), countText(s.Clients.PubSub)))
+	p.row("commands", fmt.Sprintf("%s per second now, %s in all", countText(s.OpsPerSecond), countText(s.Commands)))
+	p.row("network", fmt.Sprintf("%s in, %s out", sizeText(s.InputBytes), sizeText(s.OutputBytes)))
+	hits := "no look-ups yet"
+	if s.HitRatio != nil {
+		hits = fmt.Sprintf("%s (%s hits, %s misses)", percentText(s.HitRatio), countText(s.Hits), countText(s.Misses))
+	} else if _, told := s.Hits.Get(); !told {
+		hits = notAvailable
+	}
+	p.row("hit ratio", hits)
+	p.row("removed", fmt.Sprintf("%s expired, %s evicted", countText(s.Expired), countText(s.Evictions)))
+	p.row("refused", countText(s.Rejected)+" connections")
+	p.row("channels", fmt.Sprintf("%s, %s patterns, %s sharded", countText(s.PubSub.Channels), countText(s.PubSub.Patterns), countText(s.PubSub.ShardChannels)))
+	for _, db := range s.Keyspace {
+		p.row(fmt.Sprintf("keys in db %d", db.Number), fmt.Sprintf("%s, %s of them expire", countText(db.Keys), countText(db.Expiring)))
+	}
+	if s.Keyspace == nil {
+		p.row("keys", countText(s.Total))
+	}
+	if len(s.Silent) > 0 {
+		p.row("silent", strings.Join(s.Silent, ", ")+": the sums are without them")
+	}
+}
+
+func (p *page) memory(m redisadmin.Memory) {
+	limit := "no limit"
+	if m.MaxBytes.Or(0) > 0 {
+		limit = "limit " + sizeText(m.MaxBytes) + ", " + m.Policy.String()
+	}
+	if _, told := m.UsedBytes.Get(); told {
+		p.row("used", fmt.Sprintf("%s, peak %s, %s", sizeText(m.UsedBytes), sizeText(m.PeakBytes), limit))
+		p.row("data", sizeText(m.DatasetBytes))
+	} else {
+		p.row("used", notAvailable)
+	}
+	if m.FragmentationRatio != nil {
+		p.row("fragmentation", fmt.Sprintf("%.2f", *m.FragmentationRatio))
+	}
+	if m.Kinds == nil {
+		p.row("by kind", m.Missing)
+		return
+	}
+	names := "all names seen"
+	if !m.Complete {
+		names = fmt.Sprintf("%s of %s names seen", grouped(int64(m.Scanned)), countText(m.Keys))
+	}
+	p.row("sample", fmt.Sprintf("%s, %s sizes asked", names, grouped(int64(m.Sampled))))
+	if len(m.Kinds) == 0 {
+		p.row("by kind", "no keys")
+		return
+	}
+	p.b.WriteString("\n")
+	rows := [][]string{{"kind", "keys", "bytes", "± 95 %", "each"}}
+	for i, k := range m.Kinds {
+		if i == shownKinds {
+			break
+		}
+		name := strings.ReplaceAll(string(k.Kind), "_", " ")
+		if k.Namespace != "" {
+			name += " " + k.Namespace
+		}
+		off, each := "exact", "-"
+		if k.ErrorBytes > 0 {
+			off = bytesText(float64(k.ErrorBytes))
+		}
+		if k.Keys > 0 {
+			each = bytesText(float64(k.Bytes) / float64(k.Keys))
+		}
+		rows = append(rows, []string{name, grouped(k.Keys), bytesText(float64(k.Bytes)), off, each})
+	}
+	p.table("Lrrrr", rows)
+	if len(m.Kinds) > shownKinds {
+		p.text(pageIndent, fmt.Sprintf("and %d more", len(m.Kinds)-shownKinds))
+	}
+}
+
+func (p *page) clients(c redisadmin.Clients) {
+	rows := [][]string{{"client", "name", "age", "idle", "subs", "unsent", "last command"}}
+	list := slices.Clone(c.Clients)
+	slices.SortStableFunc(list, func(a, b redisadmin.Client) int {
+		return cmp.Or(cmp.Compare(b.OutputBufferBytes.Or(0), a.OutputBufferBytes.Or(0)), cmp.Compare(b.AgeSeconds.Or(0), a.AgeSeconds.Or(0)))
+	})
+	for _, one := range list[:min(len(list), shownClients)] {
+		subs := one.Channels.Or(0) + one.Patterns.Or(0) + one.ShardChannels.Or(0)
+		rows = append(rows, []string{
+			one.Addr.String(), cut(string(one.Name), 24), shortAge(one.AgeSeconds), shortAge(one.IdleSeconds), grouped(subs), sizeText(one.OutputBufferBytes), cut(string(one.Command), 14),
+		})
+	}
+	p.table("lLrrrrl", rows)
+	if more := c.Total - (len(rows) - 1); more > 0 {
+		p.text(pageIndent, fmt.Sprintf("and %s more", grouped(int64(more))))
+	}
+}
+
+// shortAge is a time span of one unit, for tables.
+func shortAge(seconds redisadmin.Number) string {
+	n, known := seconds.Get()
+	switch {
+	case !known:
+		return "-"
+	case n >= 2*86_400:
+		return fmt.Sprintf("%dd", n/86_400)
+	case n >= 2*3600:
+		return fmt.Sprintf("%dh", n/3600)
+	case n >= 120:
+		return fmt.Sprintf("%dm", n/60)
+	}
+	return fmt.Sprintf("%ds", n)
+}
+
+func (p *page) commands(totals map[string]commandTotal) {
+	names := make([]string, 0, len(totals))
+	var all int64
+	for name, t := range totals {
+		names = append(names, name)
+		all += t.Micros.Or(0)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(cmp.Compare(totals[b].Micros.Or(0), totals[a].Micros.Or(0)), strings.Compare(a, b))
+	})
+	rows := [][]string{{"command", "calls", "mean", "failed", "share"}}
+	for _, name := range names[:min(len(names), shownCommands)] {
+		t := totals[name]
+		mean, share := "-", "-"
+		if calls := t.Calls.Or(0); calls > 0 {
+			mean = microsText(float64(t.Micros.Or(0)) / float64(calls))
+		}
+		if all > 0 {
+			share = percentText(new(float64(t.Micros.Or(0)) / float64(all)))
+		}
+		rows = append(rows, []string{strings.ReplaceAll(name, "|", " "), countText(t.Calls), mean, countText(t.Failed), share})
+	}
+	p.table("Lrrrr", rows)
+}
+
+func (p *page) slow(list []redisadmin.SlowEntry) {
+	if len(list) == 0 {
+		p.text(pageIndent, "none")
+		return
+	}
+	rows := [][]string{{"at (UTC)", "took", "command", "client"}}
+	for _, e := range list[:min(len(list), shownSlow)] {
+		rows = append(rows, []string{e.At.Format("01-02 15:04:05"), microsText(float64(e.Micros)), e.Command, cut(cmp.Or(e.ClientName, e.Client, "-"), 21)})
+	}
+	p.table("lrLl", rows)
+	if len(list) > shownSlow {
+		p.text(pageIndent, fmt.Sprintf("and %s more", grouped(int64(len(list)-shownSlow))))
+	}
+}
+
+func (p *page) latency(l redisadmin.Latency) {
+	switch {
+	case l.Events == nil:
+		p.text(pageIndent, cmp.Or(l.Why, notAvailable))
+	case len(l.Events) == 0 && l.Why == "":
+		p.text(pageIndent, "none")
+	case len(l.Events) == 0:
+		p.text(pageIndent, l.Why)
+	default:
+		rows := [][]string{{"event", "latest at (UTC)", "took", "at most"}}
+		for _, e := range l.Events {
+			rows = append(rows, []string{e.Event, e.At.UTC().Format("01-02 15:04:05"), durationText(e.LatestSeconds), durationText(e.MaxSeconds)})
+		}
+		p.table("Llrr", rows)
+	}
+	if l.Do != "" {
+		p.text(pageIndent, "→ "+l.Do)
+	}
+}
+
+func (p *page) drift(d redisadmin.Drift) {
+	switch {
+	case d.File == "":
+		p.text(pageIndent, "not configured: REDIS_CONF names no file")
+		return
+	case d.Differences == nil:
+		p.text(pageIndent, d.Missing)
+		return
+	case len(d.Differences) == 0:
+		p.text(pageIndent, fmt.Sprintf("no difference in %d settings", d.Compared))
+	}
+	for i, one := range d.Differences {
+		file := one.File
+		if one.Default {
+			file += " (not in the file: the default)"
+		}
+		name := one.Setting
+		if one.Node != "" {
+			name += " on " + one.Node
+		}
+		p.text(pageIndent, fmt.Sprintf("%s: file %s, running %s", name, file, one.Running))
+		// Settings that mean the same are told together.
+		if i+1 == len(d.Differences) || d.Differences[i+1].Meaning != one.Meaning || d.Differences[i+1].Apply != one.Apply {
+			p.text(2*pageIndent, one.Meaning+" Apply the file's value: "+one.Apply+".")
+		}
+	}
+	if len(d.Includes) > 0 {
+		p.text(pageIndent, "Not read, since the file only includes them: "+strings.Join(d.Includes, ", "))
+	}
+	if len(d.NotCompared) > 0 {
+		p.text(pageIndent, "Not compared, since the server does not tell them: "+strings.Join(d.NotCompared, ", "))
+	}
+}
+
+// summary is the advice in short.
+func (p *page) summary(list []redisadmin.Advice) {
+	if len(list) == 0 {
+		p.text(pageIndent, "nothing to change")
+		return
+	}
+	var parts []string
+	for _, a := range list {
+		parts = append(parts, fmt.Sprintf("%s %s", a.Setting, cmp.Or(a.Wanted, "(see there)")))
+	}
+	p.text(pageIndent, fmt.Sprintf("%d settings would be better otherwise: %s.", len(list), strings.Join(parts, ", ")))
+	p.text(pageIndent, `"broadcaster monitor --optimize" says why.`)
+}
+
+// advice is all of it.
+func (p *page) advice(where string, list []redisadmin.Advice) {
+	p.title("advice for redis", where)
+	if len(list) == 0 {
+		p.text(pageIndent, "nothing to change")
+		return
+	}
+	live := false
+	for i, a := range list {
+		if i == 0 || list[i-1].Why != a.Why {
+			p.b.WriteString("\n")
+		}
+		p.text(pageIndent, adviceLine(a))
+		if i+1 == len(list) || list[i+1].Why != a.Why {
+			p.text(2*pageIndent, a.Why)
+		}
+		if a.How == redisadmin.ApplyLive {
+			live = true
+		} else {
+			p.text(2*pageIndent, "→ "+a.How)
+		}
+	}
+	if live {
+		p.b.WriteString("\n")
+		p.text(0, "--apply makes these changes by CONFIG SET. Put them into redis.conf as well: a restart undoes them otherwise.")
+	}
+}
+
+func adviceLine(a redisadmin.Advice) string {
+	line := a.Setting + ": " + a.Current
+	if a.Wanted != "" {
+		line += " → " + a.Wanted
+	}
+	if a.Node != "" {
+		line += " on " + a.Node
+	}
+	return line
+}
+
+// applied is what became of the advice.
+func (p *page) applied(where string, list []redisadmin.Applied) {
+	p.title("changed on redis", where)
+	if len(list) == 0 {
+		p.text(pageIndent, "nothing to change")
+		return
+	}
+	keep := []string{}
+	for _, d := range list {
+		word := "done"
+		if !d.Done {
+			word = "not done: " + d.Fault
+		}
+		p.text(pageIndent, adviceLine(d.Advice)+" — "+word)
+		if d.Keep != "" && !slices.Contains(keep, d.Keep) {
+			keep = append(keep, d.Keep)
+		}
+	}
+	for _, text := range keep {
+		p.b.WriteString("\n")
+		p.text(0, "To keep it: "+text+".")
+	}
+}
