@@ -20,6 +20,7 @@ const (
 	liveEvery    = time.Second
 	liveSlow     = 5   // slowest commands of the whole time, kept
 	liveHistory  = 60  // samples in the curve
+	liveTall     = 34  // lines from which everything is shown at length
 	liveWidest   = 120 // columns of the terminal that are used
 	liveTopNames = 3   // commands on a plain line
 )
@@ -199,6 +200,7 @@ type screen struct {
 	problem string
 	slowest []redisadmin.SlowEntry // of the whole time
 	ops     []float64
+	over    bool
 }
 
 const (
@@ -241,6 +243,7 @@ func (s *screen) fault(at time.Time, reason string) {
 
 func (s *screen) end() {
 	width, _ := s.size()
+	s.over = true
 	var b strings.Builder
 	b.WriteString(ansiClose)
 	for _, line := range s.lines(min(width, liveWidest), 100) {
@@ -275,11 +278,14 @@ func (s *screen) draw() {
 // lines is a frame of at most width columns and height lines.
 func (s *screen) lines(width, height int) []string {
 	spent := min(int(time.Since(s.start).Seconds()+0.5), s.request.seconds)
-	lines := []string{fmt.Sprintf("redis %s  %d of %d s  Ctrl-C ends", s.where, spent, s.request.seconds)}
+	lines := []string{fmt.Sprintf("redis %s  %d of %d s", s.where, spent, s.request.seconds)}
+	if !s.over {
+		lines[0] += "  Ctrl-C ends"
+	}
 	if s.problem != "" {
 		lines = append(lines, wrap("! "+s.problem, width)...)
 	}
-	if s.request.commands {
+	if s.request.commands && !s.over {
 		lines = append(lines, wrap("! "+monitorWarning, width)...)
 	}
 	lines = append(lines, "")
@@ -300,6 +306,10 @@ func (s *screen) lines(width, height int) []string {
 		lines = append(lines, fmt.Sprintf("%s  at most %s/s", curve, rateText(slices.Max(s.ops))))
 	}
 	// What is below the commands has a fixed size; the commands take the rest.
+	rest := liveSlow
+	if height < liveTall {
+		rest = 2
+	}
 	var below []string
 	below = append(below, "", "SLOWEST SO FAR")
 	switch {
@@ -309,7 +319,7 @@ func (s *screen) lines(width, height int) []string {
 		below = append(below, "  none above slowlog-log-slower-than")
 	default:
 		var rows [][]string
-		for _, e := range s.slowest {
+		for _, e := range s.slowest[:min(len(s.slowest), rest)] {
 			rows = append(rows, []string{e.At.Format("15:04:05"), microsText(float64(e.Micros)), e.Command, cut(cmp.Or(e.ClientName, e.Client, "-"), 21)})
 		}
 		for _, line := range columns("lrLl", rows, width-2) {
@@ -317,7 +327,7 @@ func (s *screen) lines(width, height int) []string {
 		}
 	}
 	if t := one.Touched; t != nil {
-		below = append(below, s.touched(*t, width)...)
+		below = append(below, s.touched(*t, width, rest)...)
 	}
 	room := max(height-len(lines)-len(below)-3, 1)
 	lines = append(lines, "")
@@ -335,13 +345,13 @@ func (s *screen) lines(width, height int) []string {
 }
 
 // touched is the part of a frame that MONITOR fills.
-func (s *screen) touched(t redisadmin.Touched, width int) []string {
+func (s *screen) touched(t redisadmin.Touched, width, rest int) []string {
 	lines := []string{"", "KEYS TOUCHED PER SECOND"}
 	if t.Fault != "" {
 		return append(lines, wrap("  MONITOR: "+t.Fault, width)...)
 	}
 	var rows [][]string
-	for _, one := range t.Prefixes[:min(len(t.Prefixes), liveSlow)] {
+	for _, one := range t.Prefixes[:min(len(t.Prefixes), rest)] {
 		rows = append(rows, []string{one.Prefix, rateText(one.PerSecond)})
 	}
 	for _, line := range columns("lr", rows, width-2) {
@@ -353,8 +363,11 @@ func (s *screen) touched(t redisadmin.Touched, width int) []string {
 	if t.Dropped > 0 {
 		lines = append(lines, fmt.Sprintf("  %s commands came too fast and are not counted", grouped(t.Dropped)))
 	}
+	if rest < liveSlow { // a small terminal
+		return lines
+	}
 	lines = append(lines, "", "LATEST COMMANDS")
-	for _, c := range t.Latest[max(0, len(t.Latest)-3):] {
+	for _, c := range t.Latest[max(0, len(t.Latest)-rest):] {
 		lines = append(lines, "  "+c.At.Format("15:04:05.000")+"  "+c.Command)
 	}
 	return lines

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/fxcast/fxcast/internal/redistest"
+)
+
+// openTerminal returns both ends of a pseudo-terminal of 80 columns and 24 lines.
+func openTerminal(t *testing.T) (master, tty *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("no pseudo-terminals here: %v", err)
+	}
+	t.Cleanup(func() { master.Close() })
+	fd := int(master.Fd())
+	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
+	}
+	if err == nil {
+		err = unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tty.Close() })
+	return master, tty
+}
+
+// TestMonitorOnATerminal ends the live view as Ctrl-C does, also while the server
+// hangs: the terminal gets its screen and its cursor back.
+func TestMonitorOnATerminal(t *testing.T) {
+	t.Parallel()
+	for _, hang := range []bool{false, true} {
+		server := redistest.Start(t)
+		master, tty := openTerminal(t)
+		var screen syncBuffer
+		var reader sync.WaitGroup
+		reader.Go(func() {
+			if _, err := io.Copy(&screen, master); err != nil && !errors.Is(err, unix.EIO) {
+				t.Error(err)
+			}
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		var errs syncBuffer
+		code := make(chan int, 1)
+		go func() {
+			code <- run(ctx, []string{"monitor", "--monitor", "600", "--commands"}, []string{"REDIS_URL=" + server.URL()}, tty, &errs)
+		}()
+		eventually(t, "a frame with numbers", func() bool { return strings.Contains(screen.String(), "COMMAND  ") })
+		if hang {
+			server.Pause()
+			eventually(t, "the pause is told", func() bool { return strings.Contains(screen.String(), "Redis does not answer") })
+		}
+		cancel()
+		start := time.Now()
+		if c := <-code; c != 0 {
+			t.Errorf("exit code %d, %q", c, errs.String())
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("it ended after %v", took)
+		}
+		tty.Close()
+		reader.Wait()
+		text := screen.String()
+		if strings.Count(text, ansiOpen) != 1 || strings.Count(text, ansiClose) != 1 || strings.LastIndex(text, "\x1b") > strings.Index(text, ansiClose)+len(ansiClose) {
+			t.Errorf("the terminal is not as it was: %q", text)
+		}
+		_, left, _ := strings.Cut(text, ansiClose)
+		if !strings.Contains(left, "SLOWEST SO FAR") || hang && !strings.Contains(left, "Redis does not answer") {
+			t.Errorf("left on the terminal: %q", left)
+		}
+		checkText(t, "the last frame", strings.ReplaceAll(left, "\r\n", "\n"))
+	}
+}
