@@ -20,11 +20,12 @@ const (
 
 // Drift is how the running server differs from its configuration file.
 type Drift struct {
-	File        string       `json:"file"`         // path; empty = not configured
-	Compared    int          `json:"compared"`     // settings
-	Differences []Difference `json:"differences"`  // by setting; nil: see Missing
-	NotCompared []string     `json:"not_compared"` // directives of the file whose running value cannot be asked
-	Includes    []string     `json:"includes"`     // files it includes, which were not read
+	File        string       `json:"file"`             // path; empty = not configured
+	Compared    int          `json:"compared"`         // settings
+	Differences []Difference `json:"differences"`      // by setting; nil: see Missing
+	NotCompared []string     `json:"not_compared"`     // directives of the file whose running value cannot be asked
+	Includes    []string     `json:"includes"`         // files it includes, which were not read
+	Silent      []string     `json:"silent,omitempty"` // nodes that did not answer and are left out
 	Missing     string       `json:"missing,omitempty"`
 }
 
@@ -60,21 +61,23 @@ func (a *Admin) Drift(ctx context.Context) (Drift, error) {
 	if err != nil {
 		return Drift{}, err
 	}
-	for _, n := range nodes {
-		running, err := n.config(ctx, "*")
-		if errors.Is(err, ErrNotOffered) {
-			d.Missing = why(err)
-			d.Differences = nil
-			return d, nil
-		}
-		if err != nil {
-			return Drift{}, err
-		}
-		if d.Differences == nil {
-			d.Differences = []Difference{}
+	running, faults := make([]map[string]string, len(nodes)), make([]error, len(nodes))
+	each(nodes, func(i int, n node) { running[i], faults[i] = n.config(ctx, "*") })
+	d.Silent, err = silent(nodes, faults)
+	if errors.Is(err, ErrNotOffered) {
+		d.Missing = why(err)
+		return d, nil
+	}
+	if err != nil {
+		return Drift{}, err
+	}
+	d.Differences = []Difference{}
+	for i, n := range nodes {
+		if faults[i] != nil {
+			continue
 		}
 		d.Compared = 0
-		for _, one := range file.differences(running, &d.Compared) {
+		for _, one := range file.differences(running[i], &d.Compared) {
 			one.Node = n.addr
 			d.Differences = append(d.Differences, one)
 		}

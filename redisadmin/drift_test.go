@@ -72,6 +72,7 @@ func FuzzParseConf(f *testing.F) {
 // TestOwnConfHasNoDrift starts a server with the file of this repository and
 // compares them.
 func TestOwnConfHasNoDrift(t *testing.T) {
+	t.Parallel()
 	path, err := filepath.Abs("../redis.conf")
 	if err != nil {
 		t.Fatal(err)
@@ -100,6 +101,7 @@ func TestOwnConfHasNoDrift(t *testing.T) {
 }
 
 func TestDrift(t *testing.T) {
+	t.Parallel()
 	path := writeConf(t, "maxmemory 1gb\nmaxmemory-policy volatile-ttl\nhz 10\nsave 900 1\nnotify-keyspace-events gxE\nappendonly YES\n"+
 		"requirepass "+secret+"\nmasterauth "+secret+"\nclient-output-buffer-limit pubsub 32mb 8mb 60\ndir ./\ndatabases 4\nno-such-setting 1\n"+
 		"slave-priority 50\nlazyfree-lazy-expire yes\nuser default on >"+secret+"\ninclude /etc/more.conf\nlogfile \"\"\ntls-key-file-pass "+secret+"\n")
@@ -167,6 +169,7 @@ func TestDrift(t *testing.T) {
 // TestHowToApply sets every setting of a real server to what it is, and compares
 // what the server refuses with what is said of it.
 func TestHowToApply(t *testing.T) {
+	t.Parallel()
 	rdb := redistest.Start(t).Client()
 	all, err := rdb.ConfigGet(t.Context(), "*").Result()
 	if err != nil || len(all) < 100 {

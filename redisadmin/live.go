@@ -32,8 +32,9 @@ type Sample struct {
 	Clients              Number   `json:"clients"` // now
 	Blocked              Number   `json:"blocked"`
 	UsedBytes            Number   `json:"used_bytes"`
-	MaxBytes             Number   `json:"max_bytes"` // 0 = no limit
-	Restarted            bool     `json:"restarted"` // a server is another process than before
+	MaxBytes             Number   `json:"max_bytes"`        // 0 = no limit
+	Restarted            bool     `json:"restarted"`        // a server is another process than before
+	Silent               []string `json:"silent,omitempty"` // nodes that do not answer: sums are without them
 
 	Commands []CommandRate `json:"commands"` // busiest first; nil = not told
 	Slow     []SlowEntry   `json:"slow"`     // new in the slow log, slowest first; nil = not told
@@ -62,7 +63,7 @@ type WatchConfig struct {
 // Watch yields a sample every so often until ctx ends or the caller stops. It
 // asks INFO and SLOWLOG GET each time and the first time at once; what it
 // yields first covers the time from then on. With an error, which is
-// ErrUnavailable, there is no sample, and the next one covers the whole time:
+// ErrUnavailable when no node answers, there is no sample, and the next one covers the whole time:
 // Watch goes on when the server is back.
 func (a *Admin) Watch(ctx context.Context, cfg WatchConfig) iter.Seq2[Sample, error] {
 	every := max(cfg.Every, minWatchEvery)
@@ -116,10 +117,11 @@ func (a *Admin) Watch(ctx context.Context, cfg WatchConfig) iter.Seq2[Sample, er
 
 // A reading is what all nodes said at one moment.
 type reading struct {
-	at    time.Time // monotonic
-	nodes map[string]nodeReading
-	slow  []SlowEntry
-	told  bool // the slow log was
+	at     time.Time // monotonic
+	nodes  map[string]nodeReading
+	silent []string
+	slow   []SlowEntry
+	told   bool // the slow log was
 }
 
 type nodeReading struct {
@@ -153,9 +155,12 @@ func (a *Admin) read(ctx context.Context, before *reading) (*reading, error) {
 		slow[i] = list
 	})
 	r := &reading{at: time.Now(), nodes: map[string]nodeReading{}, slow: []SlowEntry{}}
+	if r.silent, err = silent(nodes, faults); err != nil {
+		return nil, err
+	}
 	for i, n := range nodes {
 		if faults[i] != nil {
-			return nil, faults[i]
+			continue
 		}
 		last := int64(-1)
 		if before != nil {
@@ -180,7 +185,7 @@ func (a *Admin) read(ctx context.Context, before *reading) (*reading, error) {
 // since makes the sample between two readings.
 func (r *reading) since(before *reading) Sample {
 	seconds := max(r.at.Sub(before.at).Seconds(), 1e-3)
-	s := Sample{At: r.at.UTC(), Seconds: seconds}
+	s := Sample{At: r.at.UTC(), Seconds: seconds, Silent: r.silent}
 	var ops, in, out, hits, misses Number
 	rates := map[string]*CommandRate{}
 	micros := map[string]Number{}

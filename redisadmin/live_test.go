@@ -33,6 +33,7 @@ func load(ctx context.Context, rdb *redis.Client) (stop func()) {
 }
 
 func TestWatch(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, "--maxmemory", "64mb")
 	defer load(t.Context(), server.Client())()
 	admin := redisadmin.New(redisadmin.Config{Redis: server.Client()})
@@ -73,6 +74,7 @@ func TestWatch(t *testing.T) {
 
 // TestWatchOutlivesTheServer kills, restarts and pauses the server meanwhile.
 func TestWatchOutlivesTheServer(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	// The times of a client that heeds contexts.
 	rdb := redis.NewClient(&redis.Options{Addr: server.Addr(), DisableIdentity: true, ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1})
@@ -117,6 +119,7 @@ func TestWatchOutlivesTheServer(t *testing.T) {
 }
 
 func TestWatchTouched(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	rdb := server.Client()
 	if err := rdb.Do(t.Context(), "ACL", "SETUSER", "ann", "on", ">"+secret, "+@all", "~*", "&*").Err(); err != nil {
@@ -147,6 +150,7 @@ func TestWatchTouched(t *testing.T) {
 }
 
 func TestWatchEmbedded(t *testing.T) {
+	t.Parallel()
 	embedded, _ := redistest.Embedded(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -169,6 +173,7 @@ func TestWatchEmbedded(t *testing.T) {
 }
 
 func TestCommands(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	rdb := server.Client()
 	admin := redisadmin.New(redisadmin.Config{Redis: rdb})
@@ -208,6 +213,7 @@ func TestCommands(t *testing.T) {
 // TestCommandsDropsWhatIsTooFast: a reader that sleeps holds a bounded number of
 // commands and is told how many it missed.
 func TestCommandsDropsWhatIsTooFast(t *testing.T) {
+	t.Parallel()
 	rdb := redistest.Start(t).Client()
 	const sent = 30_000
 	seen, dropped, marks := int64(0), int64(0), 0
@@ -250,6 +256,7 @@ func TestCommandsDropsWhatIsTooFast(t *testing.T) {
 }
 
 func TestCommandsRefused(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	rdb := server.Client()
 	for _, rule := range [][]any{{"ACL", "SETUSER", "ann", "on", ">" + secret, "+@all", "-monitor"}} {

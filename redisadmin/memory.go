@@ -33,11 +33,12 @@ type Memory struct {
 	FragmentationRatio *float64 `json:"fragmentation_ratio"`
 	Policy             Text     `json:"maxmemory_policy"` // of the first node
 
-	Keys     Number       `json:"keys"`     // of the selected database
-	Scanned  int          `json:"scanned"`  // names seen
-	Sampled  int          `json:"sampled"`  // keys whose size was asked
-	Complete bool         `json:"complete"` // all names were seen
-	Kinds    []KindMemory `json:"kinds"`    // largest first; nil: see Missing
+	Keys     Number       `json:"keys"`             // of the selected database
+	Scanned  int          `json:"scanned"`          // names seen
+	Sampled  int          `json:"sampled"`          // keys whose size was asked
+	Complete bool         `json:"complete"`         // all names were seen
+	Silent   []string     `json:"silent,omitempty"` // nodes that did not answer: sums are without them
+	Kinds    []KindMemory `json:"kinds"`            // largest first; nil: see Missing
 	Missing  string       `json:"missing,omitempty"`
 }
 
@@ -119,14 +120,14 @@ func (a *Admin) Memory(ctx context.Context) (Memory, error) {
 		surveys[i], faults[i] = a.survey(ctx, n, max(scanPage, maxKeysScanned/len(nodes)))
 	})
 	m := Memory{Complete: true}
+	if m.Silent, err = silent(nodes, faults); err != nil && !errors.Is(err, ErrNotOffered) {
+		return Memory{}, err
+	}
+	if err != nil {
+		m.Missing = why(err)
+	}
 	total := map[group]*estimate{}
 	for i := range nodes {
-		switch err := faults[i]; {
-		case errors.Is(err, ErrNotOffered):
-			m.Missing = why(err)
-		case err != nil:
-			return Memory{}, err
-		}
 		m.addInfo(infos[i])
 		if s := surveys[i]; s != nil {
 			m.Keys = m.Keys.add(Known(s.keys))

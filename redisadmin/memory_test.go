@@ -13,8 +13,8 @@ import (
 	"github.com/fxcast/fxcast/redisadmin"
 )
 
-// fill writes keys as the broadcaster does.
-func fill(t *testing.T, rdb *redis.Client, sessions int) {
+// fillKinds writes keys as the broadcaster does.
+func fillKinds(t *testing.T, rdb *redis.Client, sessions int) {
 	t.Helper()
 	_, err := rdb.Pipelined(t.Context(), func(p redis.Pipeliner) error {
 		for i := range sessions {
@@ -66,9 +66,10 @@ func usage(t *testing.T, rdb *redis.Client, pattern string) (keys, bytes int64) 
 }
 
 func TestMemory(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, "--maxmemory", "64mb", "--maxmemory-policy", "volatile-ttl")
 	rdb := server.Client()
-	fill(t, rdb, 5000)
+	fillKinds(t, rdb, 5000)
 	admin := redisadmin.New(redisadmin.Config{Redis: rdb})
 	m, err := admin.Memory(t.Context())
 	if err != nil {
@@ -107,8 +108,9 @@ func TestMemory(t *testing.T) {
 // TestMemoryErrorIsHonest repeats a survey that sees a part of the names only:
 // the truth lies within the interval about 19 times in 20.
 func TestMemoryErrorIsHonest(t *testing.T) {
+	t.Parallel()
 	rdb := redistest.Start(t).Client()
-	fill(t, rdb, 6000)
+	fillKinds(t, rdb, 6000)
 	admin := redisadmin.New(redisadmin.Config{Redis: rdb})
 	_, sessions := usage(t, rdb, "session:0*")
 	_, history := usage(t, rdb, "*:ticks")
@@ -140,6 +142,7 @@ func TestMemoryErrorIsHonest(t *testing.T) {
 }
 
 func TestMemoryNotTold(t *testing.T) {
+	t.Parallel()
 	embedded, _ := redistest.Embedded(t)
 	embedded.Set(t.Context(), "session:a", "x", 0)
 	m, err := redisadmin.New(redisadmin.Config{Redis: embedded}).Memory(t.Context())
@@ -148,7 +151,7 @@ func TestMemoryNotTold(t *testing.T) {
 	}
 	server := redistest.Start(t)
 	rdb := server.Client()
-	fill(t, rdb, 1)
+	fillKinds(t, rdb, 1)
 	if err := rdb.Do(t.Context(), "ACL", "SETUSER", "default", "-memory|usage").Err(); err != nil {
 		t.Fatal(err)
 	}

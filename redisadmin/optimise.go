@@ -67,8 +67,9 @@ var aims = []aim{
 }
 
 // Optimise returns the settings that would be better otherwise, the most
-// important first; none is empty and not nil. It changes nothing. The error is
-// ErrNotOffered where the server does not tell its settings.
+// important first; none is empty and not nil. It changes nothing. A cluster's
+// nodes that do not answer are left out. The error is ErrNotOffered where the
+// server does not tell its settings.
 func (a *Admin) Optimise(ctx context.Context) ([]Advice, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -76,14 +77,15 @@ func (a *Admin) Optimise(ctx context.Context) ([]Advice, error) {
 	if err != nil {
 		return nil, err
 	}
+	states, faults := make([]serverState, len(nodes)), make([]error, len(nodes))
+	each(nodes, func(i int, n node) { states[i], faults[i] = a.state(ctx, n) })
+	if _, err := silent(nodes, faults); err != nil {
+		return nil, err
+	}
 	list := []Advice{}
-	for _, n := range nodes {
-		s, err := a.state(ctx, n)
-		if err != nil {
-			return nil, err
-		}
+	for i, n := range nodes {
 		for _, aim := range aims {
-			if advice, ok := aim.advise(s); ok {
+			if advice, ok := aim.advise(states[i]); ok {
 				advice.Node = n.addr
 				list = append(list, advice)
 			}

@@ -26,6 +26,7 @@ func advised(t *testing.T, admin *redisadmin.Admin) map[string]redisadmin.Advice
 }
 
 func TestOptimise(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, "--maxmemory-policy", "allkeys-lru", "--client-output-buffer-limit", "pubsub 0 0 0", "--timeout", "30",
 		"--notify-keyspace-events", "Kx", "--hz", "1", "--slowlog-log-slower-than", "-1", "--appendfsync", "always", "--maxmemory-samples", "3")
 	rdb := server.Client()
@@ -82,6 +83,7 @@ func TestOptimise(t *testing.T) {
 
 // TestOptimiseOwnConf: the file of this repository needs no advice.
 func TestOptimiseOwnConf(t *testing.T) {
+	t.Parallel()
 	file, err := redisadmin.ReadConfFile("../redis.conf")
 	if err != nil {
 		t.Fatal(err)
@@ -100,6 +102,7 @@ func TestOptimiseOwnConf(t *testing.T) {
 }
 
 func TestOptimiseNotOffered(t *testing.T) {
+	t.Parallel()
 	embedded, _ := redistest.Embedded(t)
 	if list, err := redisadmin.New(redisadmin.Config{Redis: embedded}).Optimise(t.Context()); !errors.Is(err, redisadmin.ErrNotOffered) {
 		t.Errorf("embedded: %v, %v", list, err)

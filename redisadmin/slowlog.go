@@ -3,6 +3,7 @@ package redisadmin
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -27,9 +28,9 @@ type SlowEntry struct {
 }
 
 // SlowLog returns at most limit of the newest entries, newest first; of a
-// cluster, from all nodes. limit is taken as 1 to 1000. The error is
+// cluster, from all nodes that answer. limit is taken as 1 to 1000. The error is
 // ErrNotOffered where the server has no slow log or does not let this user read
-// it.
+// it, and ErrUnavailable if no node answers.
 func (a *Admin) SlowLog(ctx context.Context, limit int) ([]SlowEntry, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -38,14 +39,12 @@ func (a *Admin) SlowLog(ctx context.Context, limit int) ([]SlowEntry, error) {
 		return nil, err
 	}
 	limit = min(max(limit, 1), maxSlowEntries)
-	all := []SlowEntry{}
-	for _, n := range nodes {
-		list, err := n.slowLog(ctx, limit)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, list...)
+	lists, faults := make([][]SlowEntry, len(nodes)), make([]error, len(nodes))
+	each(nodes, func(i int, n node) { lists[i], faults[i] = n.slowLog(ctx, limit) })
+	if _, err := silent(nodes, faults); err != nil {
+		return nil, err
 	}
+	all := append([]SlowEntry{}, slices.Concat(lists...)...)
 	slices.SortStableFunc(all, func(a, b SlowEntry) int {
 		return cmp.Or(b.At.Compare(a.At), cmp.Compare(b.ID, a.ID))
 	})
@@ -69,4 +68,21 @@ func slowEntry(raw redis.SlowLog, addr string) SlowEntry {
 		ID: raw.ID, At: raw.Time.UTC(), Micros: raw.Duration.Microseconds(), Command: conceal(raw.Args),
 		Client: plain(raw.ClientAddr, 64), ClientName: plain(raw.ClientName, 64), Node: addr,
 	}
+}
+
+// silent returns the nodes that did not answer. The error is the first fault
+// that is another one, or the loss of all.
+func silent(nodes []node, faults []error) (addrs []string, err error) {
+	for i, fault := range faults {
+		switch {
+		case errors.Is(fault, ErrUnavailable):
+			addrs = append(addrs, nodes[i].addr)
+		case fault != nil && err == nil:
+			err = fault
+		}
+	}
+	if err == nil && len(addrs) == len(nodes) {
+		err = faults[0]
+	}
+	return addrs, err
 }

@@ -40,6 +40,7 @@ func useSecrets(t *testing.T, rdb *redis.Client) {
 }
 
 func TestSlowLogHidesSecrets(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, "--slowlog-log-slower-than", "0", "--slowlog-max-len", "1000")
 	rdb := server.Client()
 	useSecrets(t, rdb)
@@ -76,6 +77,7 @@ func TestSlowLogHidesSecrets(t *testing.T) {
 }
 
 func TestSlowLog(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, "--slowlog-log-slower-than", "20000")
 	rdb := server.Client()
 	admin := redisadmin.New(redisadmin.Config{Redis: rdb})

@@ -113,8 +113,8 @@ func (p *plainLines) sample(s redisadmin.Sample) {
 		lines = lines[1:]
 	}
 	p.headed = true
-	if s.Restarted {
-		lines = append(lines, "          Redis was restarted; its counters began anew")
+	if text := sampleRemark(s); text != "" {
+		lines = append(lines, cut("          "+text, pageWidth))
 	}
 	for _, e := range s.Slow[:min(len(s.Slow), liveSlow)] {
 		lines = append(lines, cut(fmt.Sprintf("          slow %s: %s from %s", microsText(float64(e.Micros)), e.Command, cmp.Or(e.ClientName, e.Client, "-")), pageWidth))
@@ -155,6 +155,17 @@ func touchedLines(t redisadmin.Touched) (lines []string) {
 		lines = append(lines, "          "+line)
 	}
 	return lines
+}
+
+// sampleRemark is what one must know to read a sample.
+func sampleRemark(s redisadmin.Sample) string {
+	switch {
+	case len(s.Silent) > 0:
+		return "these do not answer, and the numbers are without them: " + strings.Join(s.Silent, ", ")
+	case s.Restarted:
+		return "Redis was restarted; its counters began anew"
+	}
+	return ""
 }
 
 // topNames is "get 800, set 300".
@@ -230,8 +241,8 @@ func (s *screen) sample(one redisadmin.Sample) {
 		s.ops = append(s.ops, *one.OpsPerSecond)
 		s.ops = s.ops[max(0, len(s.ops)-liveHistory):]
 	}
-	if one.Restarted {
-		s.problem = "Redis was restarted; its counters began anew"
+	if text := sampleRemark(one); text != "" {
+		s.problem = text
 	}
 	s.draw()
 }

@@ -237,6 +237,9 @@ func (p *page) memory(m redisadmin.Memory) {
 		names = fmt.Sprintf("%s of %s names seen", grouped(int64(m.Scanned)), countText(m.Keys))
 	}
 	p.row("sample", fmt.Sprintf("%s, %s sizes asked", names, grouped(int64(m.Sampled))))
+	if len(m.Silent) > 0 {
+		p.row("silent", strings.Join(m.Silent, ", ")+": the sums are without them")
+	}
 	if len(m.Kinds) == 0 {
 		p.row("by kind", "no keys")
 		return
@@ -385,6 +388,9 @@ func (p *page) drift(d redisadmin.Drift) {
 		if i+1 == len(d.Differences) || d.Differences[i+1].Meaning != one.Meaning || d.Differences[i+1].Apply != one.Apply {
 			p.text(2*pageIndent, one.Meaning+" Apply the file's value: "+one.Apply+".")
 		}
+	}
+	if len(d.Silent) > 0 {
+		p.text(pageIndent, "Did not answer: "+strings.Join(d.Silent, ", "))
 	}
 	if len(d.Includes) > 0 {
 		p.text(pageIndent, "Not read, since the file only includes them: "+strings.Join(d.Includes, ", "))
