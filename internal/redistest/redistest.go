@@ -1,19 +1,17 @@
-// Package redistest gives tests a Redis of their own: a real redis-server
-// process that the test may kill, pause and restart, or an in-process one.
+// Package redistest gives tests a Redis of their own: real redis-server
+// processes that the test may kill, pause and restart, alone (Start), watched
+// by sentinels (StartSentinel) or as a cluster (StartCluster), each with TLS and
+// users if wanted (Options); an in-process one (Embedded); and a proxy whose
+// network the test breaks (StartProxy).
 //
 // Every server listens on a free port of 127.0.0.1, keeps its files in the
 // test's temporary directory and is gone when the test ends.
 package redistest
 
 import (
-	"bufio"
-	"context"
-	"io"
 	"net"
-	"os"
-	"os/exec"
-	"strings"
-	"sync"
+	"net/url"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -21,58 +19,81 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// How long a server may take until it accepts connections.
+// How long a server may take until it accepts connections, and everything else
+// that this package waits for.
 const startTimeout = 20 * time.Second
 
-// Server is a running redis-server process. Its methods may be called from
-// one goroutine at a time, the one that runs the test.
+// Server is a redis-server process. Its methods may be called from one
+// goroutine at a time, the one that runs the test.
 type Server struct {
+	*Security
+
 	t    testing.TB
+	opts Options
 	bin  string
 	dir  string
-	args []string
+	args []string // beside those of opts
 	port string
 
 	proc *process // nil after Kill
 }
 
-// Start starts a redis-server without persistence. args are appended to its
-// command line ("--maxmemory", "4mb") and win over the defaults. It skips the
-// test if there is no redis-server on PATH, and fails it instead if
-// FXCAST_REQUIRE_ALL is 1.
+// Start starts a redis-server without persistence, with args appended to its
+// command line. It skips the test if there is no redis-server on PATH, and
+// fails it instead if FXCAST_REQUIRE_ALL is 1.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	bin, err := exec.LookPath("redis-server")
-	if err != nil {
-		if os.Getenv("FXCAST_REQUIRE_ALL") == "1" {
-			t.Fatal("redistest: no redis-server on PATH, and FXCAST_REQUIRE_ALL=1 requires one")
-		}
-		t.Skip("redistest: no redis-server on PATH")
-	}
-	s := &Server{t: t, bin: bin, dir: t.TempDir(), args: args}
+	return Options{Args: args}.Start(t)
+}
+
+// Start is Start with more choice.
+func (o Options) Start(t testing.TB) *Server {
+	t.Helper()
+	s := newServer(t, o, findServer(t), o.security(t))
+	s.start()
+	return s
+}
+
+// newServer is a server that does not run yet.
+func newServer(t testing.TB, o Options, bin string, sec *Security) *Server {
+	s := &Server{Security: sec, t: t, opts: o, bin: bin, dir: t.TempDir()}
 	t.Cleanup(s.Kill)
+	return s
+}
+
+// start starts it on a port of its own.
+func (s *Server) start(args ...string) {
+	s.t.Helper()
+	s.args = args
 	// The port is free when it is chosen and may be taken by another process
 	// before the server binds it.
 	var out string
 	for range 5 {
-		s.port = freePort(t)
+		s.port = freePort(s.t)
 		if out = s.launch(); s.proc != nil {
-			return s
+			return
 		}
 	}
-	t.Fatalf("redistest: redis-server did not start:\n%s", out)
-	return nil
+	s.t.Fatalf("redistest: redis-server did not start:\n%s", out)
 }
 
 // Addr returns host:port. It stays the same over Restart.
 func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", s.port) }
 
-// URL returns the address as a redis:// URL.
-func (s *Server) URL() string { return "redis://" + s.Addr() + "/0" }
+// URL returns the address as a redis:// or rediss:// URL, with the User of the
+// Options.
+func (s *Server) URL() string {
+	u := url.URL{Scheme: s.scheme(), Host: s.Addr(), Path: "/0"}
+	if s.opts.User != "" {
+		u.User = url.UserPassword(s.opts.User, s.opts.Password)
+	}
+	return u.String()
+}
 
-// Client returns a new client of the server, closed when the test ends.
+// Client returns a new client of the server that may do everything, closed
+// when the test ends.
 func (s *Server) Client() *redis.Client {
-	c := redis.NewClient(&redis.Options{Addr: s.Addr(), DisableIdentity: true})
+	c := redis.NewClient(s.clientOptions(s.Addr()))
 	s.t.Cleanup(func() { c.Close() })
 	return c
 }
@@ -87,6 +108,9 @@ func (s *Server) Kill() {
 	s.proc.kill()
 	s.proc = nil
 }
+
+// Running reports whether the server was started and not killed since.
+func (s *Server) Running() bool { return s.proc != nil }
 
 // Pause stops the process with SIGSTOP: connections stay open and nothing is
 // answered until Resume.
@@ -122,84 +146,10 @@ func (s *Server) signal(sig syscall.Signal) {
 
 // launch starts the process and sets s.proc once it accepts connections;
 // otherwise it returns what the server printed.
-func (s *Server) launch() string {
+func (s *Server) launch() (printed string) {
 	s.t.Helper()
-	args := append([]string{
-		"--port", s.port, "--bind", "127.0.0.1", "--dir", s.dir,
-		"--save", "", "--appendonly", "no", "--daemonize", "no",
-	}, s.args...)
-	cmd := exec.Command(s.bin, args...)
-	cmd.SysProcAttr = procAttr()
-	p := &process{cmd: cmd, ready: make(chan struct{})}
-	// The pipe is read by an own goroutine, so that the server never blocks
-	// on its log.
-	r, w, err := os.Pipe()
-	if err != nil {
-		s.t.Fatalf("redistest: %v", err)
-	}
-	cmd.Stdout, cmd.Stderr = w, w
-	err = cmd.Start()
-	w.Close()
-	if err != nil {
-		r.Close()
-		return err.Error()
-	}
-	p.done.Go(func() { p.readLog(r) })
-	exited := make(chan struct{})
-	p.done.Go(func() { cmd.Wait(); close(exited) })
-
-	timeout := time.NewTimer(startTimeout)
-	defer timeout.Stop()
-	// The server's own word is waited for, not a PING: a PING could be
-	// answered by another process that took the port first.
-	select {
-	case <-p.ready:
-		s.proc = p
-		return ""
-	case <-exited:
-		p.done.Wait()
-	case <-timeout.C:
-		p.kill()
-	}
-	return p.log.String()
-}
-
-// process is one life of the server.
-type process struct {
-	cmd   *exec.Cmd
-	ready chan struct{}   // closed when the server says that it is ready
-	log   strings.Builder // first lines printed; owned by readLog until done
-	done  sync.WaitGroup  // readLog and Wait
-}
-
-func (p *process) readLog(r io.ReadCloser) {
-	defer r.Close()
-	const keep = 8 << 10
-	isReady := false
-	for sc := bufio.NewScanner(r); sc.Scan(); {
-		if p.log.Len() < keep {
-			p.log.WriteString(sc.Text() + "\n")
-		}
-		if !isReady && strings.Contains(sc.Text(), "Ready to accept connections") {
-			isReady = true
-			close(p.ready)
-		}
-	}
-}
-
-func (p *process) kill() {
-	p.cmd.Process.Kill() // SIGKILL also ends a paused process
-	p.done.Wait()
-}
-
-func freePort(t testing.TB) string {
-	t.Helper()
-	var lc net.ListenConfig
-	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("redistest: %v", err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	s.proc, printed = launch(s.t, s.bin, "Ready to accept connections", slices.Concat(s.listenArgs(s.port), s.aclArgs(), []string{
+		"--bind", "127.0.0.1", "--dir", s.dir, "--save", "", "--appendonly", "no", "--daemonize", "no",
+	}, s.args, s.opts.Args)...)
+	return printed
 }

@@ -1,0 +1,281 @@
+package redistest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Slots is the number of hash slots of a cluster.
+const Slots = 16384
+
+// Cluster is three masters that share the slots, each a process of its own, and
+// a replica for each if Options.Replicas asks for it. A master that is silent
+// for a second is taken for failed. Its methods may be called from one
+// goroutine at a time, the one that runs the test.
+type Cluster struct {
+	*Security
+
+	t       testing.TB
+	servers []*Server       // three masters at first, then their replicas
+	clients []*redis.Client // of the servers
+	ids     []string        // of the servers in the cluster
+}
+
+const clusterMasters = 3
+
+// StartCluster starts three masters and returns when each finds the cluster
+// whole.
+func StartCluster(t testing.TB) *Cluster {
+	t.Helper()
+	return Options{}.StartCluster(t)
+}
+
+// StartCluster is StartCluster with more choice.
+func (o Options) StartCluster(t testing.TB) *Cluster {
+	t.Helper()
+	bin := findServer(t)
+	c := &Cluster{Security: o.security(t), t: t}
+	n := clusterMasters
+	if o.Replicas {
+		n *= 2
+	}
+	for range n {
+		s := newServer(t, o, bin, c.Security)
+		s.start("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "1000",
+			"--cluster-port", freePort(t), "--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0")
+		c.servers, c.clients = append(c.servers, s), append(c.clients, s.Client())
+	}
+	c.join()
+	return c
+}
+
+// join makes one cluster of the servers.
+func (c *Cluster) join() {
+	c.t.Helper()
+	ctx := c.t.Context()
+	must := func(err error) {
+		c.t.Helper()
+		if err != nil {
+			c.t.Fatalf("redistest: cluster: %v", err)
+		}
+	}
+	for i, client := range c.clients {
+		id, err := client.Do(ctx, "CLUSTER", "MYID").Text()
+		must(err)
+		c.ids = append(c.ids, id)
+		must(client.Do(ctx, "CLUSTER", "SET-CONFIG-EPOCH", i+1).Err())
+		if i < clusterMasters {
+			must(client.Do(ctx, "CLUSTER", "ADDSLOTSRANGE", i*Slots/clusterMasters, (i+1)*Slots/clusterMasters-1).Err())
+		}
+	}
+	for i, s := range c.servers[1:] {
+		_, port, _ := net.SplitHostPort(s.Addr())
+		must(c.clients[0].Do(ctx, "CLUSTER", "MEET", "127.0.0.1", port, busPort(c.servers[i+1])).Err())
+	}
+	poll(c.t, "every node knows every other", func() bool {
+		for _, client := range c.clients {
+			nodes := client.ClusterNodes(ctx).Val()
+			if strings.Count(nodes, " connected") != len(c.servers) || strings.Contains(nodes, "handshake") {
+				return false
+			}
+		}
+		return true
+	})
+	for i := clusterMasters; i < len(c.servers); i++ {
+		must(c.clients[i].Do(ctx, "CLUSTER", "REPLICATE", c.ids[i-clusterMasters]).Err())
+	}
+	c.AwaitWhole()
+}
+
+func busPort(s *Server) string {
+	for i, a := range s.args {
+		if a == "--cluster-port" {
+			return s.args[i+1]
+		}
+	}
+	return ""
+}
+
+// AwaitWhole waits until every running server finds that all slots are served,
+// by the same masters, and every replica has its link.
+func (c *Cluster) AwaitWhole() {
+	c.t.Helper()
+	poll(c.t, "the cluster is whole", func() bool { return c.whole() == nil })
+}
+
+func (c *Cluster) whole() error {
+	ctx, cancel := context.WithTimeout(c.t.Context(), 2*time.Second)
+	defer cancel()
+	view := ""
+	for i, s := range c.servers {
+		if !s.Running() {
+			continue
+		}
+		info, err := c.clients[i].ClusterInfo(ctx).Result()
+		if err != nil || !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, "cluster_slots_ok:"+strconv.Itoa(Slots)) {
+			return fmt.Errorf("%s: %v %s", s.Addr(), err, info)
+		}
+		repl := c.clients[i].Info(ctx, "replication").Val()
+		if strings.Contains(repl, "role:slave") && !strings.Contains(repl, "master_link_status:up") {
+			return fmt.Errorf("%s: no link to its master", s.Addr())
+		}
+		owners, err := c.owners(ctx, i)
+		if err != nil {
+			return err
+		}
+		this := fmt.Sprint(owners)
+		if view != "" && view != this {
+			return fmt.Errorf("%s sees other owners", s.Addr())
+		}
+		view = this
+	}
+	return nil
+}
+
+// owners lists for each slot the index of the server that serves it, as server
+// i sees it.
+func (c *Cluster) owners(ctx context.Context, i int) (owners [Slots]int8, err error) {
+	ranges, err := c.clients[i].ClusterSlots(ctx).Result()
+	if err != nil {
+		return owners, err
+	}
+	for _, r := range ranges {
+		for slot := r.Start; slot <= r.End; slot++ {
+			owners[slot] = int8(c.index(r.Nodes[0].ID))
+		}
+	}
+	return owners, nil
+}
+
+func (c *Cluster) index(id string) int {
+	for i := range c.ids {
+		if c.ids[i] == id {
+			return i
+		}
+	}
+	return -1
+}
+
+// Addrs returns host:port of the servers, the first three of them masters at
+// the start.
+func (c *Cluster) Addrs() []string {
+	addrs := make([]string, len(c.servers))
+	for i, s := range c.servers {
+		addrs[i] = s.Addr()
+	}
+	return addrs
+}
+
+// Server returns the server Addrs()[i].
+func (c *Cluster) Server(i int) *Server { return c.servers[i] }
+
+// Client returns a new client of the cluster that may do everything, closed
+// when the test ends.
+func (c *Cluster) Client() *redis.ClusterClient {
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.Addrs(), Username: c.user, Password: c.secret,
+		TLSConfig: c.tlsConfig(), DisableIdentity: true, DialerRetries: 1})
+	c.t.Cleanup(func() { client.Close() })
+	return client
+}
+
+// Owner returns the index of the server that serves a slot.
+func (c *Cluster) Owner(slot int) int {
+	c.t.Helper()
+	for i, s := range c.servers {
+		if !s.Running() {
+			continue
+		}
+		owners, err := c.owners(c.t.Context(), i)
+		if err != nil {
+			c.t.Fatalf("redistest: cluster: %v", err)
+		}
+		return int(owners[slot])
+	}
+	c.t.Fatal("redistest: no server of the cluster runs")
+	return -1
+}
+
+// SlotOf returns the slot of a key or sharded channel.
+func (c *Cluster) SlotOf(key string) int {
+	c.t.Helper()
+	for i, s := range c.servers {
+		if s.Running() {
+			slot, err := c.clients[i].ClusterKeySlot(c.t.Context(), key).Result()
+			if err != nil {
+				c.t.Fatalf("redistest: cluster: %v", err)
+			}
+			return int(slot)
+		}
+	}
+	c.t.Fatal("redistest: no server of the cluster runs")
+	return -1
+}
+
+// KillMaster kills the server i. If it has a replica, that is master a few
+// seconds later; see AwaitWhole. Server(i).Restart brings it back, as a replica
+// then.
+func (c *Cluster) KillMaster(i int) { c.servers[i].Kill() }
+
+// Failover makes the replica i the master of its shard, without loss, and
+// returns when every server knows it.
+func (c *Cluster) Failover(i int) {
+	c.t.Helper()
+	if err := c.clients[i].ClusterFailover(c.t.Context()).Err(); err != nil {
+		c.t.Fatalf("redistest: failover to %s: %v", c.servers[i].Addr(), err)
+	}
+	poll(c.t, "the replica is master", func() bool {
+		return strings.Contains(c.clients[i].Info(c.t.Context(), "replication").Val(), "role:master") && c.whole() == nil
+	})
+}
+
+// MoveSlot moves a slot with its keys from one master to another, as redis-cli
+// --cluster reshard does: while it moves, keys are on either side.
+func (c *Cluster) MoveSlot(slot, from, to int) {
+	c.t.Helper()
+	ctx := c.t.Context()
+	must := func(what string, err error) {
+		c.t.Helper()
+		if err != nil {
+			c.t.Fatalf("redistest: move slot %d from %s to %s: %s: %v", slot, c.servers[from].Addr(), c.servers[to].Addr(), what, err)
+		}
+	}
+	must("importing", c.clients[to].Do(ctx, "CLUSTER", "SETSLOT", slot, "IMPORTING", c.ids[from]).Err())
+	must("migrating", c.clients[from].Do(ctx, "CLUSTER", "SETSLOT", slot, "MIGRATING", c.ids[to]).Err())
+	host, port, _ := net.SplitHostPort(c.servers[to].Addr())
+	for {
+		keys, err := c.clients[from].ClusterGetKeysInSlot(ctx, slot, 100).Result()
+		must("list keys", err)
+		if len(keys) == 0 {
+			break
+		}
+		args := []any{"MIGRATE", host, port, "", 0, 5000}
+		if c.user != "" {
+			args = append(args, "AUTH2", c.user, c.secret)
+		}
+		args = append(args, "KEYS")
+		for _, k := range keys {
+			args = append(args, k)
+		}
+		must("migrate", c.clients[from].Do(ctx, args...).Err())
+	}
+	// The new owner first, so that no node is ever told of none; then all masters.
+	order := []int{to, from}
+	for i, s := range c.servers {
+		if i != to && i != from && s.Running() {
+			order = append(order, i)
+		}
+	}
+	for _, i := range order {
+		if strings.Contains(c.clients[i].Info(ctx, "replication").Val(), "role:master") {
+			must("set owner", c.clients[i].Do(ctx, "CLUSTER", "SETSLOT", slot, "NODE", c.ids[to]).Err())
+		}
+	}
+	poll(c.t, "every server knows the slot's owner", func() bool { return c.whole() == nil && c.Owner(slot) == to })
+}

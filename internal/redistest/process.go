@@ -1,0 +1,115 @@
+package redistest
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// process is one life of a server or sentinel.
+type process struct {
+	cmd   *exec.Cmd
+	ready chan struct{}   // closed when it says that it is ready
+	log   strings.Builder // first lines printed; owned by readLog until done
+	done  sync.WaitGroup  // readLog and Wait
+}
+
+// launch starts redis-server with these arguments and waits until it prints
+// word; otherwise it returns what was printed instead.
+//
+// The server's own word is waited for, not a PING: a PING could be answered by
+// another process that took the port first.
+func launch(t testing.TB, bin, word string, args ...string) (p *process, printed string) {
+	t.Helper()
+	cmd := exec.Command(bin, args...)
+	cmd.SysProcAttr = procAttr()
+	p = &process{cmd: cmd, ready: make(chan struct{})}
+	// The pipe is read by an own goroutine, so that the server never blocks
+	// on its log.
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatalf("redistest: %v", err)
+	}
+	cmd.Stdout, cmd.Stderr = w, w
+	err = cmd.Start()
+	w.Close()
+	if err != nil {
+		r.Close()
+		return nil, err.Error()
+	}
+	p.done.Go(func() { p.readLog(r, word) })
+	exited := make(chan struct{})
+	p.done.Go(func() { cmd.Wait(); close(exited) })
+
+	timeout := time.NewTimer(startTimeout)
+	defer timeout.Stop()
+	select {
+	case <-p.ready:
+		return p, ""
+	case <-exited:
+		p.done.Wait()
+	case <-timeout.C:
+		p.kill()
+	}
+	return nil, p.log.String()
+}
+
+func (p *process) readLog(r io.ReadCloser, word string) {
+	defer r.Close()
+	const keep = 8 << 10
+	isReady := false
+	for sc := bufio.NewScanner(r); sc.Scan(); {
+		if p.log.Len() < keep {
+			p.log.WriteString(sc.Text() + "\n")
+		}
+		if !isReady && strings.Contains(sc.Text(), word) {
+			isReady = true
+			close(p.ready)
+		}
+	}
+}
+
+func (p *process) kill() {
+	p.cmd.Process.Kill() // SIGKILL also ends a paused process
+	p.done.Wait()
+}
+
+// findServer returns the path of redis-server, or skips or fails the test.
+func findServer(t testing.TB) string {
+	t.Helper()
+	bin, err := exec.LookPath("redis-server")
+	if err != nil {
+		if os.Getenv("FXCAST_REQUIRE_ALL") == "1" {
+			t.Fatal("redistest: no redis-server on PATH, and FXCAST_REQUIRE_ALL=1 requires one")
+		}
+		t.Skip("redistest: no redis-server on PATH")
+	}
+	return bin
+}
+
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("redistest: %v", err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+// poll waits until ok reports true; what names it if it never does.
+func poll(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(startTimeout); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("redistest: not within %v: %s", startTimeout, what)
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package redistest_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/internal/redistest"
+)
+
+// dial opens a connection on which every line that is sent comes back.
+func dial(t *testing.T, p *redistest.Proxy) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", p.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// ask sends a PING and reports whether it was answered in time.
+func ask(t *testing.T, c net.Conn, patience time.Duration) error {
+	t.Helper()
+	if _, err := c.Write([]byte("PING\r\n")); err != nil {
+		return err
+	}
+	return answered(c, patience)
+}
+
+func answered(c net.Conn, patience time.Duration) error {
+	c.SetReadDeadline(time.Now().Add(patience))
+	b := make([]byte, 7)
+	_, err := c.Read(b)
+	return err
+}
+
+const (
+	patience = 10 * time.Second
+	silence  = 150 * time.Millisecond
+)
+
+func TestProxyCut(t *testing.T) {
+	server := redistest.Start(t)
+	p := redistest.StartProxy(t, server.Addr())
+	c := dial(t, p)
+	if err := ask(t, c, patience); err != nil {
+		t.Fatal(err)
+	}
+	p.Cut()
+	if err := ask(t, c, silence); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("over a cut: %v, want nothing", err)
+	}
+	during := dial(t, p)
+	if err := ask(t, during, silence); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("connected during a cut: %v, want nothing", err)
+	}
+	// The end of a connection does not get through.
+	other := dial(t, p)
+	other.Close()
+	server.Kill()
+	if err := answered(c, silence); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the server ended behind a cut: %v, want nothing", err)
+	}
+	server.Restart()
+	p.Restore()
+	if err := answered(c, silence); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("an old connection after Restore: %v, want nothing", err)
+	}
+	if err := ask(t, dial(t, p), patience); err != nil {
+		t.Errorf("a new connection after Restore: %v", err)
+	}
+	if p.Connections() < 3 {
+		t.Errorf("%d connections, want those that were cut too", p.Connections())
+	}
+	p.Reset()
+	if err := answered(c, patience); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("after Reset: %v, want a reset", err)
+	}
+	eventually(t, "the connections are gone", func() bool { return p.Connections() == 0 })
+}
+
+func TestProxyHold(t *testing.T) {
+	p := redistest.StartProxy(t, redistest.Start(t).Addr())
+	c := dial(t, p)
+	if err := ask(t, c, patience); err != nil {
+		t.Fatal(err)
+	}
+	p.Hold()
+	if err := ask(t, c, silence); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("held: %v, want nothing", err)
+	}
+	during := dial(t, p)
+	if err := ask(t, during, silence); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("connected while held: %v, want nothing", err)
+	}
+	p.Restore()
+	for _, c := range []net.Conn{c, during} {
+		if err := answered(c, patience); err != nil {
+			t.Errorf("what was held did not come: %v", err)
+		}
+	}
+}
+
+func TestProxySlow(t *testing.T) {
+	server := redistest.Start(t)
+	p := redistest.StartProxy(t, server.Addr())
+	c := redis.NewClient(&redis.Options{Addr: p.Addr(), DisableIdentity: true})
+	defer c.Close()
+	ctx := t.Context()
+	c.Set(ctx, "k", make([]byte, 50_000), 0)
+	p.Slow(0, 100*time.Millisecond)
+	start := time.Now()
+	if err := c.Ping(ctx).Err(); err != nil || time.Since(start) < 200*time.Millisecond {
+		t.Errorf("with 100 ms each way a PING took %v, %v", time.Since(start), err)
+	}
+	p.Slow(100_000, 0)
+	start = time.Now()
+	if err := c.Get(ctx, "k").Err(); err != nil || time.Since(start) < 400*time.Millisecond {
+		t.Errorf("50 kB at 100 kB/s took %v, %v", time.Since(start), err)
+	}
+	p.Restore()
+	start = time.Now()
+	if err := c.Get(ctx, "k").Err(); err != nil || time.Since(start) > 300*time.Millisecond {
+		t.Errorf("after Restore it took %v, %v", time.Since(start), err)
+	}
+}
+
+// A proxy whose server is not there resets what connects, and one that is
+// stopped leaves nothing behind.
+func TestProxyWithoutServer(t *testing.T) {
+	server := redistest.Start(t)
+	p := redistest.StartProxy(t, server.Addr())
+	open := dial(t, p)
+	if err := ask(t, open, patience); err != nil {
+		t.Fatal(err)
+	}
+	server.Kill()
+	if err := answered(open, patience); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the server is gone: %v, want the end", err)
+	}
+	c := dial(t, p)
+	if err := answered(c, patience); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("no server: %v, want the end", err)
+	}
+	server.Restart()
+	client := redis.NewClient(&redis.Options{Addr: p.Addr(), DisableIdentity: true})
+	defer client.Close()
+	if err := client.Ping(context.Background()).Err(); err != nil {
+		t.Error(err)
+	}
+}
