@@ -180,7 +180,8 @@ func (c *Cluster) Server(i int) *Server { return c.servers[i] }
 // when the test ends.
 func (c *Cluster) Client() *redis.ClusterClient {
 	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.Addrs(), Username: c.user, Password: c.secret,
-		TLSConfig: c.tlsConfig(), DisableIdentity: true, DialerRetries: 1})
+		TLSConfig: c.tlsConfig(), DisableIdentity: true, DialerRetries: 1,
+		ClusterStateReloadInterval: 500 * time.Millisecond})
 	c.t.Cleanup(func() { client.Close() })
 	return client
 }
