@@ -142,13 +142,23 @@ func (c *Cluster) whole() error {
 // owners lists for each slot the index of the server that serves it, as server
 // i sees it.
 func (c *Cluster) owners(ctx context.Context, i int) (owners [Slots]int8, err error) {
-	ranges, err := c.clients[i].ClusterSlots(ctx).Result()
+	shards, err := c.clients[i].ClusterShards(ctx).Result()
 	if err != nil {
 		return owners, err
 	}
-	for _, r := range ranges {
-		for slot := r.Start; slot <= r.End; slot++ {
-			owners[slot] = int8(c.index(r.Nodes[0].ID))
+	for slot := range owners {
+		owners[slot] = -1
+	}
+	for _, shard := range shards {
+		for _, n := range shard.Nodes {
+			if n.Role != "master" {
+				continue
+			}
+			for _, r := range shard.Slots {
+				for slot := r.Start; slot <= r.End; slot++ {
+					owners[slot] = int8(c.index(n.ID))
+				}
+			}
 		}
 	}
 	return owners, nil

@@ -2,8 +2,8 @@ package redistest
 
 import "syscall"
 
-// procAttr makes the kernel end the server with the test binary, even if
-// that one panics or is killed.
-func procAttr() *syscall.SysProcAttr {
+// ProcAttr makes the kernel end a process with the test binary that started it,
+// even if that one panics or is killed.
+func ProcAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

@@ -4,4 +4,5 @@ package redistest
 
 import "syscall"
 
-func procAttr() *syscall.SysProcAttr { return nil }
+// ProcAttr has nothing to offer on this system.
+func ProcAttr() *syscall.SysProcAttr { return nil }

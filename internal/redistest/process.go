@@ -28,7 +28,7 @@ type process struct {
 func launch(t testing.TB, bin, word string, args ...string) (p *process, printed string) {
 	t.Helper()
 	cmd := exec.Command(bin, args...)
-	cmd.SysProcAttr = procAttr()
+	cmd.SysProcAttr = ProcAttr()
 	p = &process{cmd: cmd, ready: make(chan struct{})}
 	// The pipe is read by an own goroutine, so that the server never blocks
 	// on its log.

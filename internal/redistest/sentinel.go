@@ -67,7 +67,7 @@ func (s *Sentinel) replicate(replica, master *Server) {
 	s.t.Helper()
 	c := replica.Client()
 	host, port, _ := net.SplitHostPort(master.Addr())
-	if err := c.SlaveOf(s.t.Context(), host, port).Err(); err != nil {
+	if err := c.ReplicaOf(s.t.Context(), host, port).Err(); err != nil {
 		s.t.Fatalf("redistest: %v", err)
 	}
 	poll(s.t, "the replica has a link to its master", func() bool {
