@@ -119,7 +119,7 @@ func (p *Publisher) send(ctx context.Context, quotes []pending) (again []pending
 	all := calls(quotes)
 	for _, c := range all {
 		keys, args := accept.args(c.quotes, p.lastSeen(c.quotes[0].Symbol))
-		c.answer = pipe.EvalSha(ctx, publishScript.Hash(), keys, args...)
+		c.answer = evalOnce(ctx, pipe, publishScript.Hash(), keys, args)
 	}
 	pipe.Exec(ctx) // each answer has its own error
 
@@ -152,6 +152,24 @@ func (p *Publisher) send(ctx context.Context, quotes []pending) (again []pending
 		}
 	}
 	return inOrder(sent, again), reason
+}
+
+// once is a command that a cluster's client does not send again when the
+// connection fails; where a slot has moved it still follows.
+type once struct{ *redis.Cmd }
+
+func (once) NoRetry() bool { return true }
+
+// evalOnce adds EVALSHA to a pipeline.
+func evalOnce(ctx context.Context, pipe redis.Pipeliner, hash string, keys []string, args []any) *redis.Cmd {
+	all := make([]any, 0, 3+len(keys)+len(args))
+	all = append(all, "evalsha", hash, len(keys))
+	for _, k := range keys {
+		all = append(all, k)
+	}
+	cmd := redis.NewCmd(ctx, append(all, args...)...)
+	_ = pipe.Process(ctx, once{cmd}) // fails only when the pipeline is executed
+	return cmd
 }
 
 // inOrder returns those of again, some of quotes in the same order, that no
