@@ -27,6 +27,10 @@ const (
 	redisKeepAlive   = 30 * time.Second
 	redisPingTimeout = 3 * time.Second
 
+	// How old the client's picture of a cluster may be when it is used. While a
+	// master is dead nothing else makes the client look for the one that follows.
+	redisClusterReload = time.Second
+
 	// Less than the 300 s after which redis.conf has the server close an idle
 	// connection.
 	redisMaxIdle = 240 * time.Second
@@ -96,7 +100,12 @@ func newRedisClient(cfg RedisConfig, o *redis.Options, embedded bool) redis.Univ
 	if cfg.Mode == "sentinel" {
 		return redis.NewFailoverClient(u.Failover())
 	}
-	return redis.NewClusterClient(u.Cluster())
+	c := u.Cluster()
+	// A cluster's client tries a command on other nodes by itself, MaxRedirects
+	// times; each node's own attempts would multiply that.
+	c.MaxRetries = -1
+	c.ClusterStateReloadInterval = redisClusterReload
+	return redis.NewClusterClient(c)
 }
 
 // redisOptions turns the settings into options: the URL first, then each

@@ -37,6 +37,9 @@ const (
 // TestMain lets more tests run at once than there are processors: those of whole
 // nodes mostly wait.
 func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main() // this process is a node of a test
+	}
 	flag.Parse()
 	if f := flag.Lookup("test.parallel"); f.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
 		_ = f.Value.Set("8")
