@@ -20,11 +20,11 @@ var leaves = []string{"hub", "feed", "limiter", "session", "cache", "redisadmin"
 // only names who may import something, by the first part of the path within
 // the module. cmd/loadgen plays the clients and may import what they need.
 var only = map[string][]string{
-	"github.com/coder/websocket":  {"web"},
+	"github.com/coder/websocket":  {"web", "internal"},
 	"github.com/caarlos0/env/v11": {"cmd"},
 	"github.com/redis/go-redis":   {"cmd", "feed", "limiter", "session", "cache", "redisadmin", "internal"},
 	"github.com/alicebob":         {"cmd", "internal"},
-	"net/http":                    {"cmd", "web", "session", "limiter"}, // cookies and limit headers
+	"net/http":                    {"cmd", "web", "session", "limiter", "internal"}, // cookies and limit headers
 }
 
 type listed struct {

@@ -1,0 +1,293 @@
+package faulttest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// Modes of a subscription.
+const (
+	Latest = "latest"
+	All    = "all"
+)
+
+// ClientConfig configures NewClient.
+type ClientConfig struct {
+	Name    string
+	Address func() string // the ws:// URL, asked for before each connection
+	Header  http.Header   // with the session
+	Symbols []string      // exact
+	Mode    string        // Latest or All
+
+	// Silence is how long the server may say nothing, not even a heartbeat,
+	// before the client connects anew; 0 = 10 s.
+	Silence time.Duration
+
+	// Tamper may change what the client hears, to prove the checker; nil =
+	// nothing is changed. It is called by one goroutine.
+	Tamper func(Frame) []Frame
+}
+
+// Frame is one message from the server, or the end of the connection.
+type Frame struct {
+	Text  []byte
+	Close int // close code; with Text nil
+}
+
+// Client is a WebSocket client that keeps all it is told. It connects again
+// where the protocol says so, after the time it is told, and resumes in mode All.
+type Client struct {
+	cfg ClientConfig
+
+	mu      sync.Mutex // guards what follows
+	events  []Event
+	last    map[string]Event          // newest data event by symbol, with its epoch
+	newest  map[string]map[int]uint64 // by symbol and publisher: highest number heard
+	up, bad bool                      // connected; told that the connection is degraded
+	revoked time.Time
+	within  time.Duration
+}
+
+// NewClient makes a client that works once Run is called.
+func NewClient(cfg ClientConfig) *Client {
+	if cfg.Silence <= 0 {
+		cfg.Silence = 10 * time.Second
+	}
+	return &Client{cfg: cfg, last: map[string]Event{}, newest: map[string]map[int]uint64{}}
+}
+
+// Name returns what the client is called.
+func (c *Client) Name() string { return c.cfg.Name }
+
+// Run connects and reads until ctx ends, or until the server tells that
+// connecting again is of no use.
+func (c *Client) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		code, after := c.connection(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		c.add(Event{At: time.Now(), Kind: Closed, Code: code})
+		switch code {
+		case 4001, 4009, 1003, 1007, 1008, 1009:
+			return
+		}
+		if after <= 0 {
+			after = 50*time.Millisecond + rand.N(200*time.Millisecond)
+		}
+		wait(ctx, after)
+	}
+}
+
+// connection is one connection from its beginning to its end.
+func (c *Client) connection(ctx context.Context) (code int, after time.Duration) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	dialing, done := context.WithTimeout(ctx, c.cfg.Silence)
+	defer done()
+	ws, resp, err := websocket.Dial(dialing, c.cfg.Address(), &websocket.DialOptions{HTTPHeader: c.cfg.Header, Subprotocols: []string{"fx.v1"}})
+	if err != nil {
+		if resp != nil && resp.StatusCode == http.StatusUnauthorized {
+			return 4001, 0
+		}
+		return 0, 0
+	}
+	defer ws.CloseNow()
+	ws.SetReadLimit(16 << 20)
+	c.add(Event{At: time.Now(), Kind: Connected})
+	if err := ws.Write(dialing, websocket.MessageText, c.subscription()); err != nil {
+		return 0, 0
+	}
+	for {
+		read, done := context.WithTimeout(ctx, c.cfg.Silence)
+		_, text, err := ws.Read(read)
+		done()
+		frame := Frame{Text: text}
+		if err != nil {
+			frame = Frame{}
+			if closed, ok := errors.AsType[websocket.CloseError](err); ok {
+				frame.Close = int(closed.Code)
+			}
+		}
+		frames := []Frame{frame}
+		if c.cfg.Tamper != nil && ctx.Err() == nil {
+			frames = c.cfg.Tamper(frame)
+		}
+		for _, f := range frames {
+			if f.Text == nil {
+				return f.Close, after
+			}
+			if d := c.take(f.Text); d > 0 {
+				after = d
+			}
+		}
+		if err != nil { // the end was kept from the client
+			<-ctx.Done()
+			return 0, 0
+		}
+	}
+}
+
+// subscription is the command that opens the stream, or goes on with it.
+func (c *Client) subscription() []byte {
+	type position struct {
+		Epoch string `json:"epoch"`
+		Seq   uint64 `json:"seq"`
+	}
+	command := struct {
+		Op      string              `json:"op"`
+		ID      int                 `json:"id"`
+		Symbols []string            `json:"symbols"`
+		Mode    string              `json:"mode"`
+		Since   map[string]position `json:"since,omitempty"`
+	}{Op: "subscribe", ID: 1, Symbols: c.cfg.Symbols, Mode: c.cfg.Mode}
+	if c.cfg.Mode == All {
+		c.mu.Lock()
+		command.Since = make(map[string]position, len(c.last))
+		for s, e := range c.last {
+			command.Since[s] = position{e.Epoch, e.Seq}
+		}
+		c.mu.Unlock()
+	}
+	text, err := json.Marshal(command)
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	return text
+}
+
+// take records one message. It returns how long to wait before connecting
+// again if the message says so.
+func (c *Client) take(text []byte) (reconnect time.Duration) {
+	now := time.Now()
+	var m struct {
+		Type, Symbol, Status string
+		Reset                bool
+		ReconnectAfterMS     int `json:"reconnect_after_ms"`
+		Failed               []struct{ Symbol, Code string }
+		Data                 json.RawMessage
+	}
+	if err := json.Unmarshal(text, &m); err != nil {
+		c.add(Event{At: now, Kind: Closed, Code: -1})
+		return 0
+	}
+	kind := Update
+	switch m.Type {
+	case "closing":
+		return time.Duration(m.ReconnectAfterMS) * time.Millisecond
+	case "status":
+		switch {
+		case m.Symbol == "" && m.Status == "degraded":
+			c.add(Event{At: now, Kind: Degraded})
+		case m.Symbol == "" && m.Status == "ok":
+			c.add(Event{At: now, Kind: OK})
+		case m.Status == "stale":
+			c.add(Event{At: now, Kind: Stale, Symbol: m.Symbol})
+		}
+		return 0
+	case "resumed":
+		c.add(Event{At: now, Kind: Resumed, Symbol: m.Symbol})
+		return 0
+	case "snapshot":
+		kind = Snapshot
+		if m.Reset {
+			kind = Reset
+		}
+	case "update":
+	default:
+		return 0
+	}
+	var quotes []struct {
+		Symbol, Bid, Epoch string
+		Seq, Skipped       uint64
+	}
+	if err := json.Unmarshal(m.Data, &quotes); err != nil {
+		c.add(Event{At: now, Kind: Closed, Code: -1})
+		return 0
+	}
+	for _, q := range quotes {
+		c.add(Event{At: now, Kind: kind, Symbol: q.Symbol, Bid: q.Bid, Epoch: q.Epoch, Seq: q.Seq, Skipped: q.Skipped})
+	}
+	return 0
+}
+
+func (c *Client) add(e Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.events = append(c.events, e)
+	switch e.Kind {
+	case Connected:
+		c.up, c.bad = true, false
+	case Closed:
+		c.up = false
+	case Degraded:
+		c.bad = true
+	case OK:
+		c.bad = false
+	case Snapshot, Reset, Update:
+		if e.Epoch == "" {
+			e.Epoch = c.last[e.Symbol].Epoch
+		}
+		c.last[e.Symbol] = e
+		if p, n, ok := tickOf(e.Bid); ok {
+			if c.newest[e.Symbol] == nil {
+				c.newest[e.Symbol] = map[int]uint64{}
+			}
+			c.newest[e.Symbol][p] = max(n, c.newest[e.Symbol][p])
+		}
+	}
+}
+
+// Revoked says that the client's session ends now, and that its socket must be
+// closed within this time.
+func (c *Client) Revoked(within time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.revoked, c.within = time.Now(), within
+}
+
+// Record returns a copy of what the client was told.
+func (c *Client) Record() Record {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Record{Client: c.cfg.Name, Mode: c.cfg.Mode, Symbols: c.cfg.Symbols, Events: append([]Event(nil), c.events...), Revoked: c.revoked, Within: c.within}
+}
+
+// heard reports whether the client is connected, not degraded, and has heard of
+// each symbol a tick of this publisher that is at least as new as the mark.
+func (c *Client) heard(publisher int, mark map[string]uint64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.revoked.IsZero() {
+		return true
+	}
+	if !c.up || c.bad {
+		return false
+	}
+	for _, s := range c.cfg.Symbols {
+		if n, published := mark[s]; published && c.newest[s][publisher] < n {
+			return false
+		}
+	}
+	return true
+}
+
+// noticed returns when the client was first told of trouble at or after a time.
+func (c *Client) noticed(from time.Time) (at time.Time, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := len(c.events) - 1; i >= 0 && !c.events[i].At.Before(from); i-- {
+		switch c.events[i].Kind {
+		case Degraded, Stale, Closed:
+			at, ok = c.events[i].At, true
+		}
+	}
+	return at, ok
+}

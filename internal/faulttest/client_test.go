@@ -1,0 +1,192 @@
+package faulttest_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/fxcast/fxcast/internal/faulttest"
+)
+
+// A script is what a server says on one connection, and how it ends it.
+type script struct {
+	say   []string
+	close int // 0 = stay open
+}
+
+// serve plays one script after the other to whoever connects, and keeps what
+// it is sent.
+func serve(t *testing.T, scripts ...script) (address func() string, said func() []string) {
+	t.Helper()
+	var mu sync.Mutex
+	var got []string
+	next := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		i := next
+		next++
+		mu.Unlock()
+		if i >= len(scripts) {
+			http.Error(w, "no more", http.StatusServiceUnavailable)
+			return
+		}
+		ws, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer ws.CloseNow()
+		_, text, err := ws.Read(r.Context())
+		if err != nil {
+			return
+		}
+		mu.Lock()
+		got = append(got, string(text))
+		mu.Unlock()
+		for _, m := range scripts[i].say {
+			ws.Write(r.Context(), websocket.MessageText, []byte(m))
+		}
+		if scripts[i].close > 0 {
+			ws.Close(websocket.StatusCode(scripts[i].close), "")
+			return
+		}
+		ws.CloseRead(r.Context())
+		<-r.Context().Done()
+	}))
+	t.Cleanup(s.Close)
+	return func() string { return "ws" + strings.TrimPrefix(s.URL, "http") }, func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(got)
+	}
+}
+
+// listen runs a client until its record holds n events, and returns them.
+func listen(t *testing.T, cfg faulttest.ClientConfig, n int) faulttest.Record {
+	t.Helper()
+	c := faulttest.NewClient(cfg)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { c.Run(ctx) })
+	defer wg.Wait()
+	defer cancel()
+	for deadline := time.Now().Add(10 * time.Second); len(c.Record().Events) < n; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not %d events: %+v", n, c.Record().Events)
+		}
+	}
+	return c.Record()
+}
+
+func quote(kind string, seq int, more string) string {
+	return fmt.Sprintf(`{"type":%q%s,"data":[{"symbol":"EUR/USD","bid":%q,"ask":"9","ts":"2026-01-05T12:00:00Z","seq":%d,"epoch":"a"}]}`, kind, more, bid(uint64(seq)), seq)
+}
+
+func TestClientResumes(t *testing.T) {
+	address, said := serve(t,
+		script{[]string{`{"type":"welcome"}`, `{"type":"ack"}`, quote("snapshot", 3, ""), quote("update", 4, ""),
+			`{"type":"status","status":"degraded"}`, `{"type":"status","status":"ok"}`, `{"type":"status","symbol":"EUR/USD","status":"stale"}`,
+			`{"type":"closing","code":1012,"reconnect_after_ms":300}`}, 1012},
+		script{[]string{`{"type":"resumed","symbol":"EUR/USD"}`, quote("update", 5, "")}, 4008},
+		script{[]string{quote("snapshot", 9, `,"reset":true`)}, 4001},
+		script{})
+	r := listen(t, faulttest.ClientConfig{Name: "c", Address: address, Symbols: []string{symbol}, Mode: faulttest.All}, 13)
+	var got []string
+	for _, e := range r.Events {
+		text := e.Kind.String()
+		switch e.Kind {
+		case faulttest.Closed:
+			text += fmt.Sprint(" ", e.Code)
+		case faulttest.Snapshot, faulttest.Update, faulttest.Reset:
+			text += fmt.Sprint(" ", e.Symbol, " ", e.Bid, " ", e.Epoch, e.Seq)
+		}
+		got = append(got, text)
+	}
+	want := []string{"connected", "snapshot EUR/USD 1.000000003 a3", "update EUR/USD 1.000000004 a4", "degraded", "ok", "stale", "closed 1012",
+		"connected", "resumed", "update EUR/USD 1.000000005 a5", "closed 4008",
+		"connected", "reset EUR/USD 1.000000009 a9", "closed 4001"}
+	if len(got) < len(want) { // the last may not have come yet
+		want = want[:len(got)]
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("recorded\n%q, want\n%q", got, want)
+	}
+	if wait := r.Events[7].At.Sub(r.Events[6].At); wait < 290*time.Millisecond {
+		t.Errorf("connected again after %v, told 300 ms", wait)
+	}
+	commands := said()
+	if strings.Contains(commands[0], `"EUR/USD":{`) || !strings.Contains(commands[0], `"mode":"all"`) {
+		t.Errorf("the first subscribe is %s", commands[0])
+	}
+	for i, seq := range map[int]string{1: `"since":{"EUR/USD":{"epoch":"a","seq":4}}`, 2: `"since":{"EUR/USD":{"epoch":"a","seq":5}}`} {
+		if !strings.Contains(commands[i], seq) {
+			t.Errorf("subscribe %d is %s, want %s", i, commands[i], seq)
+		}
+	}
+}
+
+// A server that says nothing is left.
+func TestClientLeavesSilence(t *testing.T) {
+	address, _ := serve(t, script{}, script{})
+	r := listen(t, faulttest.ClientConfig{Name: "c", Address: address, Symbols: []string{symbol}, Mode: faulttest.Latest, Silence: 100 * time.Millisecond}, 3)
+	if r.Events[1].Kind != faulttest.Closed || r.Events[1].Code != 0 || r.Events[2].Kind != faulttest.Connected {
+		t.Errorf("recorded %+v", r.Events)
+	}
+}
+
+// One that cannot be understood is a violation.
+func TestClientKeepsNonsense(t *testing.T) {
+	address, _ := serve(t, script{say: []string{`{"type":"update","data":{}}`, `{`}})
+	r := listen(t, faulttest.ClientConfig{Name: "c", Address: address, Symbols: []string{symbol}, Mode: faulttest.Latest}, 3)
+	if got := kinds(faulttest.Verify(nil, []faulttest.Record{r})); !slices.Equal(got, []string{"protocol"}) {
+		t.Errorf("%v, want protocol", got)
+	}
+}
+
+func TestPublisherOverHTTP(t *testing.T) {
+	var mu sync.Mutex
+	var bodies []string
+	answers := []string{`{"accepted":1,"rejected":[{"index":1,"reason":"old"}]}`, ``, `{"accepted":1,"rejected":[]}`}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		b := make([]byte, r.ContentLength)
+		r.Body.Read(b)
+		bodies = append(bodies, string(b)+r.Header.Get("Authorization"))
+		answer := answers[len(bodies)-1]
+		if answer == "" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		fmt.Fprint(w, answer)
+	}))
+	defer s.Close()
+	p := faulttest.NewPublisher(2, []string{"EUR/USD", "GBP/USD"}, faulttest.OverHTTP(s.Client(), func() string { return s.URL }, "secret"))
+	if err := p.Finish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	type sent struct {
+		symbol, bid string
+		state       faulttest.State
+	}
+	var got []sent
+	for _, tick := range p.Ticks() {
+		got = append(got, sent{tick.Symbol, tick.Bid, tick.State})
+	}
+	want := []sent{
+		{"EUR/USD", "2.000000001", faulttest.Accepted}, {"GBP/USD", "2.000000001", faulttest.Rejected},
+		{"GBP/USD", "2.000000002", faulttest.Unknown}, {"GBP/USD", "2.000000003", faulttest.Accepted},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if !strings.Contains(bodies[0], `"bid":"2.000000001","ask":"9.000000001","ts":"`) || !strings.HasSuffix(bodies[0], "Bearer secret") {
+		t.Errorf("sent %s", bodies[0])
+	}
+}

@@ -1,0 +1,197 @@
+package faulttest_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/fxcast/fxcast/internal/faulttest"
+)
+
+const symbol = "EUR/USD"
+
+var began = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
+
+// at is the i-th moment of a stream.
+func at(i int) time.Time { return began.Add(time.Duration(i) * 10 * time.Millisecond) }
+
+func bid(n uint64) string { return fmt.Sprintf("1.%09d", n) }
+
+// accepted is a day on which ticks first to last of an epoch were accepted.
+func accepted(epoch string, first, last uint64) (ticks []faulttest.Tick) {
+	for n := first; n <= last; n++ {
+		ticks = append(ticks, faulttest.Tick{Symbol: symbol, Bid: bid(n), State: faulttest.Accepted, Epoch: epoch, Seq: n,
+			Sent: at(int(n)), Answered: at(int(n))})
+	}
+	return ticks
+}
+
+// stream builds what a client was told.
+type stream []faulttest.Event
+
+func (s stream) add(e faulttest.Event) stream {
+	e.At, e.Symbol = at(len(s)+1), symbol
+	return append(slices.Clip(s), e)
+}
+func (s stream) connect() stream { return s.add(faulttest.Event{Kind: faulttest.Connected}) }
+func (s stream) closed(code int) stream {
+	return s.add(faulttest.Event{Kind: faulttest.Closed, Code: code})
+}
+func (s stream) quote(kind faulttest.Kind, epoch string, seq, skipped uint64) stream {
+	return s.add(faulttest.Event{Kind: kind, Epoch: epoch, Bid: bid(seq), Seq: seq, Skipped: skipped})
+}
+func (s stream) snapshot(epoch string, seq uint64) stream {
+	return s.quote(faulttest.Snapshot, epoch, seq, 0)
+}
+func (s stream) reset(epoch string, seq uint64) stream {
+	return s.quote(faulttest.Reset, epoch, seq, 0)
+}
+func (s stream) updates(first, last uint64) stream {
+	for n := first; n <= last; n++ {
+		s = s.quote(faulttest.Update, "", n, 0)
+	}
+	return s
+}
+func (s stream) skip(to, skipped uint64) stream { return s.quote(faulttest.Update, "", to, skipped) }
+
+func kinds(found []faulttest.Violation) (kinds []string) {
+	for _, v := range found {
+		if !slices.Contains(kinds, v.Kind) {
+			kinds = append(kinds, v.Kind)
+		}
+	}
+	slices.Sort(kinds)
+	return kinds
+}
+
+func TestVerify(t *testing.T) {
+	both := append(accepted("a", 1, 5), accepted("b", 6, 9)...) // b begins at 6 here: numbers are those of the prices
+	unknown := accepted("a", 1, 10)
+	unknown[4].State, unknown[4].Epoch, unknown[4].Seq = faulttest.Unknown, "", 0
+	rejected := accepted("a", 1, 10)
+	rejected[4].State, rejected[4].Epoch, rejected[4].Seq = faulttest.Rejected, "", 0
+	twice := accepted("a", 1, 10)
+	twice[9].Seq = 9
+	day := accepted("a", 1, 10)
+	start := stream(nil).connect()
+	for _, tc := range []struct {
+		name   string
+		ticks  []faulttest.Tick
+		latest []string // violations in mode latest
+		all    []string // and in mode all
+		stream stream
+	}{
+		{"all of it", day, nil, nil, start.snapshot("a", 1).updates(2, 10)},
+		{"from the middle", day, nil, nil, start.snapshot("a", 4).updates(5, 10)},
+		{"no snapshot", day, nil, nil, start.quote(faulttest.Update, "a", 1, 0).updates(2, 10)},
+		{"conflated", day, nil, []string{"lost", "skipped"}, start.snapshot("a", 1).skip(5, 3).skip(10, 4)},
+		{"a lost tick", day, []string{"gap"}, []string{"gap", "lost"}, start.snapshot("a", 1).updates(2, 4).updates(6, 10)},
+		{"skipped too many", day, []string{"skipped"}, []string{"lost", "skipped"}, start.snapshot("a", 1).skip(5, 4).updates(6, 10)},
+		{"skipped too few", day, []string{"gap"}, []string{"gap", "lost"}, start.snapshot("a", 1).skip(5, 2).updates(6, 10)},
+		{"a double", day, []string{"double"}, []string{"double"}, start.snapshot("a", 1).updates(2, 5).updates(5, 10)},
+		{"the snapshot again as an update", day, []string{"double"}, []string{"double"}, start.snapshot("a", 1).updates(1, 10)},
+		{"a reorder", day, []string{"gap", "order"}, []string{"gap", "order"}, start.snapshot("a", 1).updates(2, 4).updates(6, 6).updates(5, 5).updates(6, 10)},
+		{"a stale last value", day, []string{"final"}, []string{"final", "lost"}, start.snapshot("a", 1).updates(2, 9)},
+		{"nothing", day, []string{"final"}, []string{"final"}, start},
+		{"no epoch", day, []string{"epoch"}, []string{"epoch"}, start.snapshot("", 1).snapshot("a", 1).updates(2, 10)},
+		{"no epoch on the second connection", day, []string{"epoch"}, []string{"epoch"},
+			start.snapshot("a", 1).updates(2, 5).closed(1012).connect().snapshot("", 5).updates(6, 10)},
+		{"again with a snapshot", day, nil, []string{"gap", "lost"}, start.snapshot("a", 1).updates(2, 5).closed(1012).connect().snapshot("a", 8).updates(9, 10)},
+		{"again with an older snapshot", day, nil, []string{"order"}, start.snapshot("a", 1).updates(2, 5).closed(0).connect().snapshot("a", 3).updates(4, 10)},
+		{"resumed", day, nil, nil, start.snapshot("a", 1).updates(2, 5).closed(4008).connect().add(faulttest.Event{Kind: faulttest.Resumed}).
+			quote(faulttest.Update, "a", 6, 0).updates(7, 10)},
+		{"resumed with a gap", day, nil, []string{"gap", "lost"}, start.snapshot("a", 1).updates(2, 5).closed(4008).connect().
+			add(faulttest.Event{Kind: faulttest.Resumed}).quote(faulttest.Update, "a", 7, 0).updates(8, 10)},
+		{"resumed with a double", day, nil, []string{"double"}, start.snapshot("a", 1).updates(2, 5).closed(4008).connect().
+			add(faulttest.Event{Kind: faulttest.Resumed}).quote(faulttest.Update, "a", 5, 0).updates(6, 10)},
+		{"reset", day, nil, nil, start.snapshot("a", 1).updates(2, 5).closed(0).connect().reset("a", 8).updates(9, 10)},
+		{"a new epoch", both, nil, nil, start.snapshot("a", 1).updates(2, 5).quote(faulttest.Update, "b", 6, 0).updates(7, 9)},
+		{"a new epoch, its first tick and the last of the old lost", both, nil, nil, start.snapshot("a", 1).updates(2, 4).quote(faulttest.Update, "b", 7, 0).updates(8, 9)},
+		{"a new epoch, then a lost tick", both, []string{"gap"}, []string{"gap", "lost"}, start.snapshot("a", 1).updates(2, 5).quote(faulttest.Update, "b", 6, 0).updates(8, 9)},
+		{"an epoch comes back", both, []string{"order"}, []string{"order"}, start.snapshot("a", 1).updates(2, 3).quote(faulttest.Update, "b", 6, 0).
+			quote(faulttest.Update, "a", 4, 0).quote(faulttest.Update, "b", 7, 0).updates(8, 9)},
+		{"an unknown one came", unknown, nil, nil, start.snapshot("a", 1).updates(2, 10)},
+		{"a rejected one came", rejected, []string{"phantom"}, []string{"phantom"}, start.snapshot("a", 1).updates(2, 10)},
+		{"nobody sent it", day[:9], []string{"final", "phantom"}, []string{"final", "phantom"}, start.snapshot("a", 1).updates(2, 10)},
+		{"two ticks with one number", twice, []string{"content", "double"}, []string{"content", "double"}, start.snapshot("a", 1).updates(2, 10)},
+		{"another price", day, []string{"content", "double"}, []string{"content", "double"}, start.snapshot("a", 1).updates(2, 4).
+			add(faulttest.Event{Kind: faulttest.Update, Bid: bid(4), Seq: 5}).updates(6, 10)},
+		{"closed without a reason", day, []string{"revocation"}, []string{"revocation"}, start.snapshot("a", 1).updates(2, 10).closed(4001)},
+	} {
+		for mode, want := range map[string][]string{faulttest.Latest: tc.latest, faulttest.All: tc.all} {
+			found := faulttest.Verify(tc.ticks, []faulttest.Record{{Client: "c", Mode: mode, Symbols: []string{symbol}, Events: tc.stream}})
+			if got := kinds(found); !slices.Equal(got, want) {
+				t.Errorf("%s, mode %s: %v, want %v\n%v", tc.name, mode, got, want, found)
+			}
+		}
+	}
+}
+
+func TestVerifyRevocation(t *testing.T) {
+	day := accepted("a", 1, 10)
+	open := stream(nil).connect().snapshot("a", 1).updates(2, 4)
+	ended := at(len(open))
+	for _, tc := range []struct {
+		name   string
+		stream stream
+		within time.Duration
+		want   []string
+	}{
+		{"in time", open.closed(4001), time.Second, nil},
+		{"late", open.updates(5, 9).closed(4001), 30 * time.Millisecond, []string{"revocation"}},
+		{"never", open.updates(5, 10), time.Second, []string{"revocation"}},
+		{"otherwise, and connected again", open.closed(1012).connect().closed(4001), time.Second, nil},
+		{"connected after it", open.closed(4001).connect(), time.Second, []string{"revocation"}},
+	} {
+		found := faulttest.Verify(day, []faulttest.Record{{Client: "c", Mode: faulttest.Latest, Symbols: []string{symbol},
+			Events: tc.stream, Revoked: ended, Within: tc.within}})
+		if got := kinds(found); !slices.Equal(got, tc.want) {
+			t.Errorf("%s: %v, want %v\n%v", tc.name, got, tc.want, found)
+		}
+	}
+}
+
+// Two clients that were told different things of the same number.
+func TestVerifyClientsAgree(t *testing.T) {
+	ticks := accepted("a", 1, 10)
+	ticks[4].Epoch, ticks[4].Seq = "", 0 // accepted, and its number not told
+	one := stream(nil).connect().snapshot("a", 1).updates(2, 10)
+	other := stream(nil).connect().snapshot("a", 1).updates(2, 4).skip(6, 1).updates(7, 10)
+	other[5].Bid = bid(5) // a six with the price of the five
+	records := []faulttest.Record{{Client: "one", Mode: faulttest.Latest, Events: one}, {Client: "other", Mode: faulttest.Latest, Events: other}}
+	if got := kinds(faulttest.Verify(ticks, records)); !slices.Contains(got, "content") {
+		t.Errorf("%v, want content", got)
+	}
+}
+
+func TestMissed(t *testing.T) {
+	s := stream(nil).connect().snapshot("a", 1).updates(2, 4).closed(0).connect().reset("a", 8).updates(9, 10)
+	s[1].At = began
+	if n := faulttest.Missed(accepted("a", 1, 10), faulttest.Record{Mode: faulttest.All, Events: s}); n != 3 {
+		t.Errorf("missed %d ticks, want the 3 before the reset", n)
+	}
+}
+
+func TestSchedule(t *testing.T) {
+	faults := []faulttest.Fault{{Name: "a"}, {Name: "b", Heal: healed}, {Name: "c", Heal: healed, Shortest: time.Second, Longest: 2 * time.Second}}
+	names := func(steps []faulttest.Step) (names []string) {
+		for _, s := range steps {
+			names = append(names, fmt.Sprint(s.Fault.Name, s.Calm, s.Hold))
+			if s.Fault.Heal == nil && s.Hold != 0 || s.Fault.Name == "c" && (s.Hold < time.Second || s.Hold > 2*time.Second) {
+				t.Errorf("%s holds for %v", s.Fault.Name, s.Hold)
+			}
+		}
+		return names
+	}
+	one, again, other := names(faulttest.Schedule(1, faults, time.Minute)), names(faulttest.Schedule(1, faults, time.Minute)), names(faulttest.Schedule(2, faults, time.Minute))
+	if !slices.Equal(one, again) || slices.Equal(one, other) || len(one) < 12 {
+		t.Errorf("seed 1: %v\nagain: %v\nseed 2: %v", one, again, other)
+	}
+	if first := faulttest.Schedule(1, faults, 0); len(first) != 1 {
+		t.Errorf("no time: %d steps, want one", len(first))
+	}
+}
+
+func healed(context.Context) error { return nil }
