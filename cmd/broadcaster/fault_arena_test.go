@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/internal/faulttest"
+)
+
+const (
+	publishEvery = 50 * time.Millisecond // one tick of each symbol, from each publisher
+	arenaNodes   = 2
+	clientsEach  = 2 // per node and mode
+)
+
+var arenaSymbols = []string{"EUR/USD", "USD/JPY", "GBP/USD", "CHF/SEK", "NOK/PLN"}
+
+// An arena is nodes, two publishers and clients on one kind of Redis, for faults
+// to be injected into. One publisher runs the script itself as producers do, the
+// other goes through the nodes.
+type arena struct {
+	t       *testing.T
+	rdb     redis.UniversalClient // not through what the test breaks
+	environ []string              // of the nodes
+
+	mu    sync.Mutex // guards nodes
+	nodes []*processNode
+
+	direct, web *faulttest.Publisher
+	clients     []*faulttest.Client
+	tokens      map[string]madeSession // by client
+	field       faulttest.Field
+	modes       []string // of subscription, that the server knows
+
+	stopPublishing, stopClients func()
+}
+
+// newArena starts everything; environ are the settings of Redis for a node.
+func newArena(t *testing.T, rdb redis.UniversalClient, environ []string, tamper func(faulttest.Frame) []faulttest.Frame) *arena {
+	t.Helper()
+	a := &arena{t: t, rdb: rdb, environ: environ, tokens: map[string]madeSession{}}
+	for range arenaNodes {
+		a.nodes = append(a.nodes, startProcess(t, environ...))
+	}
+	a.modes = a.subscriptionModes()
+	a.startPublishers()
+	a.startClients(tamper)
+	a.field = faulttest.Field{Publisher: a.direct, Clients: a.clients, Log: func(format string, args ...any) {
+		t.Logf("%s "+format, append([]any{time.Now().Format("05.000")}, args...)...)
+	}}
+	calm, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := a.field.AwaitRight(calm); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// node is the i-th, as it is now.
+func (a *arena) node(i int) *processNode {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.nodes[i%len(a.nodes)]
+}
+
+// subscriptionModes asks a node what it can do.
+func (a *arena) subscriptionModes() []string {
+	user := a.node(0).signIn("asks", "user")
+	k, welcome := a.node(0).connect(user.Token)
+	defer k.ws.CloseNow()
+	_ = welcome
+	k.say(`{"op":"subscribe","id":1,"symbols":["EUR/USD"],"mode":"all"}`)
+	for {
+		m, ok := k.next()
+		switch {
+		case !ok:
+			a.t.Fatalf("subscribe in mode all: %v", k.err)
+		case m.Type == "ack":
+			return []string{faulttest.Latest, faulttest.All}
+		case m.Type == "error":
+			return []string{faulttest.Latest}
+		}
+	}
+}
+
+func (a *arena) startPublishers() {
+	environ := withoutCertificate(a.environ)
+	cfg, err := loadConfig(environ)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	client, err := openRedis(a.t.Context(), cfg, openOptions{Name: "fault-publisher", NoRetry: true, Require: true})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	p := feed.NewPublisher(feed.PublisherConfig{Redis: client, Keys: feed.Keys{Prefix: "fx:"}})
+	running, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = p.Run(running) })
+	a.t.Cleanup(func() { stop(); wg.Wait(); client.Close() })
+	a.direct = faulttest.NewPublisher(1, arenaSymbols, byScript(p))
+	turn := 0
+	a.web = faulttest.NewPublisher(2, arenaSymbols, faulttest.OverHTTP(&http.Client{Timeout: 8 * time.Second},
+		func() string { turn++; return a.node(turn).public }, otherPub))
+
+	publishing, cancel := context.WithCancel(context.Background())
+	var sending sync.WaitGroup
+	for _, p := range []*faulttest.Publisher{a.direct, a.web} {
+		sending.Go(func() { p.Run(publishing, publishEvery) })
+	}
+	a.stopPublishing = func() { cancel(); sending.Wait() }
+	a.t.Cleanup(a.stopPublishing)
+}
+
+// byScript is the way of programs that bring their own publisher.
+func byScript(p *feed.Publisher) faulttest.Transport {
+	return func(ctx context.Context, quotes []faulttest.Quote) []faulttest.Answer {
+		in := make([]feed.Quote, len(quotes))
+		for i, q := range quotes {
+			in[i] = feed.Quote{Symbol: feed.Symbol(q.Symbol), Bid: q.Bid, Ask: q.Ask, Time: q.Time, Source: "script"}
+		}
+		outcomes, _ := p.Publish(ctx, in) // what failed is not Known
+		answers := make([]faulttest.Answer, len(quotes))
+		for i, o := range outcomes {
+			switch {
+			case o.Rejection != nil:
+				answers[i].State = faulttest.Rejected
+			case o.Known():
+				answers[i] = faulttest.Answer{State: faulttest.Accepted, Epoch: o.Epoch, Seq: o.Seq}
+			}
+		}
+		return answers
+	}
+}
+
+// withoutCertificate leaves out what a process reads by itself.
+func withoutCertificate(environ []string) (kept []string) {
+	for _, e := range environ {
+		if !strings.HasPrefix(e, "SSL_CERT_FILE=") {
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}
+
+func (a *arena) startClients(tamper func(faulttest.Frame) []faulttest.Frame) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	for i := range arenaNodes {
+		for _, mode := range a.modes {
+			for j := range clientsEach {
+				name := fmt.Sprintf("%s-%d-%d", mode, i, j)
+				s := a.node(0).signIn(name, "user")
+				turn := i - 1
+				cfg := faulttest.ClientConfig{Name: name, Header: bearer(s.Token), Symbols: arenaSymbols, Mode: mode,
+					Address: func() string { turn++; return "ws" + strings.TrimPrefix(a.node(turn).public, "http") + "/ws" }}
+				if i == 0 && j == 0 {
+					cfg.Tamper = tamper
+				}
+				c := faulttest.NewClient(cfg)
+				a.clients, a.tokens[name] = append(a.clients, c), s
+				wg.Go(func() { c.Run(ctx) })
+			}
+		}
+	}
+	a.stopClients = func() { cancel(); wg.Wait() }
+	a.t.Cleanup(a.stopClients)
+}
+
+// revoke ends the session of a client.
+func (a *arena) revoke(c *faulttest.Client, within time.Duration) {
+	c.Revoked(within)
+	n := a.node(0)
+	if got := n.do("DELETE", n.admin+"/api/v1/redis/session/"+a.tokens[c.Name()].ID, "", bearer(adminToken)); got.status/100 != 2 {
+		a.t.Errorf("revoke the session of %s: %d %s", c.Name(), got.status, got.body)
+	}
+}
+
+// judge ends the run: the last ticks, the last revocation, and what was promised.
+func (a *arena) judge() []faulttest.Violation {
+	a.t.Helper()
+	a.stopPublishing()
+	ctx, cancel := context.WithTimeout(a.t.Context(), patience)
+	defer cancel()
+	if err := a.direct.Finish(ctx); err != nil {
+		a.t.Error(err)
+	}
+	settle, done := context.WithTimeout(ctx, 10*time.Second)
+	defer done()
+	_ = a.field.AwaitLast(settle) // who does not get there is found by Verify
+	last := a.clients[0]
+	a.revoke(last, revokedWithin+slack)
+	for deadline := time.Now().Add(revokedWithin + slack + time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if e := last.Record().Events; e[len(e)-1].Code == 4001 {
+			break
+		}
+	}
+	a.stopClients()
+	return faulttest.Verify(a.published(), a.records())
+}
+
+func (a *arena) published() []faulttest.Tick { return append(a.direct.Ticks(), a.web.Ticks()...) }
+
+func (a *arena) records() (records []faulttest.Record) {
+	for _, c := range a.clients {
+		records = append(records, c.Record())
+	}
+	return records
+}
+
+// missed sums what clients of mode all did not get, and what they should have.
+func (a *arena) missed() (missed, accepted int) {
+	published := a.published()
+	for _, r := range a.records() {
+		if r.Mode == faulttest.All {
+			missed += faulttest.Missed(published, r)
+			for _, t := range published {
+				if t.State == faulttest.Accepted {
+					accepted++
+				}
+			}
+		}
+	}
+	return missed, accepted
+}
