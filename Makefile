@@ -1,8 +1,9 @@
 # The targets, explained: make help
 .DEFAULT_GOAL := help
-.PHONY: help run test bench bench-compare fuzz lint cover deps
+.PHONY: help run test soak bench bench-compare fuzz lint cover deps
 
 FUZZTIME ?= 30s
+SOAK ?= 10m
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,6 +13,9 @@ run: ## run the server; with nothing configured it brings its own Redis and pric
 
 test: deps ## run every test with the race detector; installs what is missing
 	go test -race -timeout 15m ./...
+
+soak: deps ## inject faults for SOAK (10m) over every kind of Redis, print what each cost
+	SOAK=$(SOAK) go test -race -count 1 -timeout 0 -v -run '^TestSoak$$' ./cmd/broadcaster
 
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...

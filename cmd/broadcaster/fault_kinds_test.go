@@ -72,12 +72,17 @@ func (a *arena) relaunch(i int) {
 
 // sentinelFaults happen to the servers that sentinels watch.
 func sentinelFaults(s *redistest.Sentinel) []faulttest.Fault {
-	var killed *redistest.Server
+	var master *redistest.Server // that it happens to
 	return []faulttest.Fault{
 		{Name: "Sentinel failover", Inject: does(s.Failover)},
-		{Name: "master killed under Sentinel", Inject: does(func() { killed = s.KillMaster() }), Heal: does(func() {
-			s.AwaitFailover(killed)
-			s.Restart(killed)
+		{Name: "kill -9 of the master", Inject: does(func() { master = s.KillMaster() }), Heal: does(func() {
+			s.AwaitFailover(master)
+			s.Restart(master)
+			s.AwaitWhole()
+		})},
+		{Name: "SIGSTOP of the master", Inject: does(func() { master = s.Master(); master.Pause() }), Heal: does(func() {
+			master.Resume()
+			s.AwaitWhole()
 		})},
 	}
 }
@@ -88,7 +93,7 @@ func clusterFaults(c *redistest.Cluster) []faulttest.Fault {
 		owner := c.Owner(c.SlotOf("fx:{EUR/USD}:seq"))
 		return (owner + 3) % 6
 	}
-	killed := 0
+	hit := 0 // the server it happens to
 	return []faulttest.Fault{
 		{Name: "cluster failover", Inject: does(func() { c.Failover(replica()) })},
 		{Name: "slot moved", Inject: does(func() {
@@ -99,10 +104,14 @@ func clusterFaults(c *redistest.Cluster) []faulttest.Fault {
 				c.MoveSlot(slot, from, to)
 			}
 		})},
-		{Name: "master of a cluster killed", Inject: does(func() {
-			killed = c.Owner(c.SlotOf("fx:{USD/JPY}:seq"))
-			c.KillMaster(killed)
-		}), Heal: does(func() { c.Server(killed).Restart(); c.AwaitWhole() }), Shortest: 3 * time.Second, Longest: 6 * time.Second},
+		{Name: "kill -9 of a master", Inject: does(func() {
+			hit = c.Owner(c.SlotOf("fx:{USD/JPY}:seq"))
+			c.KillMaster(hit)
+		}), Heal: does(func() { c.Server(hit).Restart(); c.AwaitWhole() }), Shortest: 3 * time.Second, Longest: 6 * time.Second},
+		{Name: "SIGSTOP of a master", Inject: does(func() {
+			hit = c.Owner(c.SlotOf("fx:{USD/JPY}:seq"))
+			c.Server(hit).Pause()
+		}), Heal: does(func() { c.Server(hit).Resume(); c.AwaitWhole() })},
 	}
 }
 

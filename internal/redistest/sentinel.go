@@ -21,6 +21,7 @@ type Sentinel struct {
 
 	t         testing.TB
 	servers   [2]*Server
+	admins    [2]*redis.Client // of the servers
 	sentinels []*process
 	addrs     []string
 	clients   []*redis.SentinelClient
@@ -45,6 +46,7 @@ func (o Options) StartSentinel(t testing.TB) *Sentinel {
 	for i := range s.servers {
 		s.servers[i] = newServer(t, o, bin, s.Security)
 		s.servers[i].start("--repl-diskless-sync-delay", "0", "--repl-timeout", "5")
+		s.admins[i] = s.servers[i].Client()
 	}
 	s.replicate(s.servers[1], s.servers[0])
 	for range 3 {
@@ -168,9 +170,51 @@ func (s *Sentinel) Failover() {
 		return err == nil || strings.Contains(err.Error(), "INPROG")
 	})
 	s.AwaitFailover(old)
-	poll(s.t, "the old master follows the new one", func() bool {
-		return strings.Contains(old.Client().Info(s.t.Context(), "replication").Val(), "master_link_status:up")
-	})
+	s.AwaitWhole()
+}
+
+// AwaitWhole waits until the sentinels agree on a master that takes writes, and
+// the other server, if it runs, follows it and is known to.
+func (s *Sentinel) AwaitWhole() {
+	s.t.Helper()
+	poll(s.t, "the other server follows the master", func() bool { return s.whole() })
+}
+
+func (s *Sentinel) whole() bool {
+	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Second)
+	defer cancel()
+	master := s.MasterAddr()
+	for i, server := range s.servers {
+		if !server.Running() {
+			continue
+		}
+		info := s.admins[i].Info(ctx, "replication").Val()
+		if server.Addr() == master && !strings.Contains(info, "role:master") ||
+			server.Addr() != master && !strings.Contains(info, "master_link_status:up") {
+			return false
+		}
+	}
+	for _, c := range s.clients {
+		replicas, err := c.Replicas(ctx, MasterName).Result()
+		if err != nil {
+			return false
+		}
+		for _, r := range replicas {
+			if net.JoinHostPort(r["ip"], r["port"]) != master && r["flags"] != "slave" && s.runs(r["port"]) {
+				return false
+			}
+		}
+	}
+	return master != ""
+}
+
+func (s *Sentinel) runs(port string) bool {
+	for _, server := range s.servers {
+		if server.port == port {
+			return server.Running()
+		}
+	}
+	return false
 }
 
 // KillMaster kills the master and returns it; a few seconds later the replica
