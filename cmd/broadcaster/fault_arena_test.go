@@ -41,6 +41,7 @@ type arena struct {
 	modes       []string // of subscription, that the server knows
 
 	stopPublishing, stopClients func()
+	startClient                 func(node int, cfg faulttest.ClientConfig) *faulttest.Client
 }
 
 // newArena starts everything; environ are the settings of Redis for a node.
@@ -154,25 +155,32 @@ func withoutCertificate(environ []string) (kept []string) {
 func (a *arena) startClients(tamper func(faulttest.Frame) []faulttest.Frame) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
+	a.stopClients = func() { cancel(); wg.Wait() }
+	a.t.Cleanup(a.stopClients)
+	a.startClient = func(node int, cfg faulttest.ClientConfig) *faulttest.Client {
+		s := a.node(0).signIn(cfg.Name, "user")
+		turn := node - 1
+		cfg.Header, cfg.Symbols = bearer(s.Token), arenaSymbols
+		cfg.Address = func() string { turn++; return "ws" + strings.TrimPrefix(a.node(turn).public, "http") + "/ws" }
+		c := faulttest.NewClient(cfg)
+		a.clients, a.tokens[cfg.Name] = append(a.clients, c), s
+		wg.Go(func() { c.Run(ctx) })
+		return c
+	}
 	for i := range arenaNodes {
 		for _, mode := range a.modes {
 			for j := range clientsEach {
-				name := fmt.Sprintf("%s-%d-%d", mode, i, j)
-				s := a.node(0).signIn(name, "user")
-				turn := i - 1
-				cfg := faulttest.ClientConfig{Name: name, Header: bearer(s.Token), Symbols: arenaSymbols, Mode: mode,
-					Address: func() string { turn++; return "ws" + strings.TrimPrefix(a.node(turn).public, "http") + "/ws" }}
+				cfg := faulttest.ClientConfig{Name: fmt.Sprintf("%s-%d-%d", mode, i, j), Mode: mode}
 				if i == 0 && j == 0 {
 					cfg.Tamper = tamper
 				}
-				c := faulttest.NewClient(cfg)
-				a.clients, a.tokens[name] = append(a.clients, c), s
-				wg.Go(func() { c.Run(ctx) })
+				if mode == faulttest.Latest && j == 1 {
+					cfg.MaxRate = 3 // so that ticks are skipped
+				}
+				a.startClient(i, cfg)
 			}
 		}
 	}
-	a.stopClients = func() { cancel(); wg.Wait() }
-	a.t.Cleanup(a.stopClients)
 }
 
 // revoke ends the session of a client.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -31,14 +32,7 @@ func networkFaults(p *redistest.Proxy) []faulttest.Fault {
 
 // commandFaults are what somebody may do to Redis with commands.
 func (a *arena) commandFaults() []faulttest.Fault {
-	everywhere := func(command func(ctx context.Context, c *redis.Client) error) func(context.Context) error {
-		return func(ctx context.Context) error {
-			if c, ok := a.rdb.(*redis.ClusterClient); ok {
-				return c.ForEachMaster(ctx, command)
-			}
-			return command(ctx, a.rdb.(*redis.Client))
-		}
-	}
+	everywhere := a.everywhere
 	return []faulttest.Fault{
 		{Name: "CLIENT KILL", Inject: everywhere(func(ctx context.Context, c *redis.Client) error {
 			return errors.Join(c.ClientKillByFilter(ctx, "TYPE", "pubsub").Err(), c.ClientKillByFilter(ctx, "TYPE", "normal", "SKIPME", "yes").Err())
@@ -51,10 +45,30 @@ func (a *arena) commandFaults() []faulttest.Fault {
 	}
 }
 
+// everywhere carries out commands on each master.
+func (a *arena) everywhere(command func(ctx context.Context, c *redis.Client) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if c, ok := a.rdb.(*redis.ClusterClient); ok {
+			return c.ForEachMaster(ctx, command)
+		}
+		return command(ctx, a.rdb.(*redis.Client))
+	}
+}
+
 // ourFaults happen to nodes and publishers.
 func (a *arena) ourFaults() []faulttest.Fault {
-	victim := 0
+	victim, revoked := 0, 0
 	return []faulttest.Fault{
+		{Name: "revocation as subscriptions end", Inject: func(ctx context.Context) error {
+			revoked++
+			c := a.startClient(1, faulttest.ClientConfig{Name: fmt.Sprintf("revoked-%d", revoked), Mode: faulttest.Latest})
+			eventually(a.t, "the client to be revoked is connected", c.Connected)
+			err := a.everywhere(func(ctx context.Context, c *redis.Client) error {
+				return c.ClientKillByFilter(ctx, "TYPE", "pubsub").Err()
+			})(ctx)
+			a.revoke(c, goneWithin+slack) // the notice may be lost, the next check finds it
+			return err
+		}},
 		{Name: "kill -9 of a node", Inject: does(func() { victim++; a.node(victim).kill() }), Heal: does(func() { a.relaunch(victim) }),
 			Shortest: 10 * time.Millisecond, Longest: 2 * time.Second},
 		{Name: "publisher's clock an hour ahead", Inject: does(func() { a.web.SetClock(time.Hour) }), Heal: does(func() { a.web.SetClock(0) })},

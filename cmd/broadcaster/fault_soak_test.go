@@ -42,13 +42,10 @@ var battles = []battle{
 		rdb, addr := redistest.Embedded(t)
 		proxy := redistest.StartProxy(t, addr)
 		a := newArena(t, rdb, []string{"REDIS_URL=redis://" + proxy.Addr()}, nil)
-		var can []faulttest.Fault // it knows no CLIENT KILL and no CONFIG
-		for _, f := range a.commandFaults() {
-			if f.Name == "SCRIPT FLUSH" || f.Name == "DEL of a counter" {
-				can = append(can, f)
-			}
-		}
-		return a, networkFaults(proxy), slices.Concat(can, a.ourFaults())
+		common := slices.DeleteFunc(slices.Concat(a.commandFaults(), a.ourFaults()), func(f faulttest.Fault) bool {
+			return slices.Contains([]string{"CLIENT KILL", "maxmemory", "revocation as subscriptions end"}, f.Name) // commands it does not know
+		})
+		return a, networkFaults(proxy), common
 	}},
 }
 

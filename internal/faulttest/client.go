@@ -25,6 +25,7 @@ type ClientConfig struct {
 	Header  http.Header   // with the session
 	Symbols []string      // exact
 	Mode    string        // Latest or All
+	MaxRate float64       // updates per second and symbol, in Latest; 0 = any
 
 	// Silence is how long the server may say nothing, not even a heartbeat,
 	// before the client connects anew; 0 = 10 s.
@@ -146,8 +147,9 @@ func (c *Client) subscription() []byte {
 		ID      int                 `json:"id"`
 		Symbols []string            `json:"symbols"`
 		Mode    string              `json:"mode"`
+		MaxRate float64             `json:"max_rate,omitempty"`
 		Since   map[string]position `json:"since,omitempty"`
-	}{Op: "subscribe", ID: 1, Symbols: c.cfg.Symbols, Mode: c.cfg.Mode}
+	}{Op: "subscribe", ID: 1, Symbols: c.cfg.Symbols, Mode: c.cfg.Mode, MaxRate: c.cfg.MaxRate}
 	if c.cfg.Mode == All {
 		c.mu.Lock()
 		command.Since = make(map[string]position, len(c.last))
@@ -258,6 +260,11 @@ func (c *Client) Record() Record {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return Record{Client: c.cfg.Name, Mode: c.cfg.Mode, Symbols: c.cfg.Symbols, Events: append([]Event(nil), c.events...), Revoked: c.revoked, Within: c.within}
+}
+
+// Connected reports whether the client is connected and has a value of each symbol.
+func (c *Client) Connected() bool {
+	return c.heard(0, nil) && len(c.Record().Events) > len(c.cfg.Symbols)
 }
 
 // heard reports whether the client is connected, not degraded, and has heard of
