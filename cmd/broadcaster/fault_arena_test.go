@@ -224,18 +224,22 @@ func (a *arena) records() (records []faulttest.Record) {
 	return records
 }
 
-// missed sums what clients of mode all did not get, and what they should have.
-func (a *arena) missed() (missed, accepted int) {
+// blame says which fault cost clients of mode all ticks, and returns how many
+// they should have got.
+func (a *arena) blame(outcomes []faulttest.Outcome) (owed int) {
 	published := a.published()
 	for _, r := range a.records() {
-		if r.Mode == faulttest.All {
-			missed += faulttest.Missed(published, r)
-			for _, t := range published {
-				if t.State == faulttest.Accepted {
-					accepted++
-				}
+		if r.Mode != faulttest.All {
+			continue
+		}
+		if rest := faulttest.Blame(outcomes, faulttest.Missed(published, r)); rest > 0 {
+			a.t.Errorf("%s missed %d ticks before any fault", r.Client, rest)
+		}
+		for _, t := range published {
+			if t.State == faulttest.Accepted {
+				owed++
 			}
 		}
 	}
-	return missed, accepted
+	return owed
 }

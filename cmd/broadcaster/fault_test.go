@@ -49,8 +49,7 @@ func (a *arena) run(report *faulttest.Report, mode string, steps []faulttest.Ste
 	for _, v := range shortened(a.judge()) {
 		a.t.Error(v)
 	}
-	missed, accepted := a.missed()
-	report.Add(mode, outcomes, missed, accepted)
+	report.Add(mode, outcomes, a.blame(outcomes))
 	if a.t.Failed() {
 		for i := range a.nodes {
 			a.t.Logf("log of node %d:\n%s", i, warnings(a.node(i).stderr.String()))

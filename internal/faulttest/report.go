@@ -16,6 +16,7 @@ type Line struct {
 	Runs        int
 	Noticed     []time.Duration // of the runs in which it was
 	Right       []time.Duration
+	Lost        int
 }
 
 // Report gathers outcomes.
@@ -24,9 +25,10 @@ type Report struct {
 	missed map[string][2]int // by mode: ticks lost, ticks accepted
 }
 
-// Add adds the outcomes of one run in a mode of Redis, in which this many of
-// the accepted ticks did not reach a client of mode all.
-func (r *Report) Add(mode string, outcomes []Outcome, missed, accepted int) {
+// Add adds the outcomes of one run in a mode of Redis, in which clients of mode
+// all should have got this many ticks, summed over them.
+func (r *Report) Add(mode string, outcomes []Outcome, owed int) {
+	missed := 0
 	for _, o := range outcomes {
 		i := slices.IndexFunc(r.lines, func(l *Line) bool { return l.Mode == mode && l.Fault == o.Fault })
 		if i < 0 {
@@ -35,6 +37,8 @@ func (r *Report) Add(mode string, outcomes []Outcome, missed, accepted int) {
 		}
 		l := r.lines[i]
 		l.Runs++
+		l.Lost += o.Lost
+		missed += o.Lost
 		l.Right = append(l.Right, o.Right)
 		if o.Noticed >= 0 {
 			l.Noticed = append(l.Noticed, o.Noticed)
@@ -44,7 +48,7 @@ func (r *Report) Add(mode string, outcomes []Outcome, missed, accepted int) {
 		r.missed = map[string][2]int{}
 	}
 	m := r.missed[mode]
-	r.missed[mode] = [2]int{m[0] + missed, m[1] + accepted}
+	r.missed[mode] = [2]int{m[0] + missed, m[1] + owed}
 }
 
 // WriteTo writes a table: median and longest time to notice and to be right
@@ -52,10 +56,10 @@ func (r *Report) Add(mode string, outcomes []Outcome, missed, accepted int) {
 func (r *Report) WriteTo(w io.Writer) (int64, error) {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "redis\tfault\truns\tnoticed\tto notice: median\tlongest\tto be right: median\tlongest")
+	fmt.Fprintln(t, "redis\tfault\truns\tnoticed\tto notice: median\tlongest\tto be right: median\tlongest\tlost")
 	for _, l := range r.lines {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\n", l.Mode, l.Fault, l.Runs, len(l.Noticed),
-			middle(l.Noticed), longest(l.Noticed), middle(l.Right), longest(l.Right))
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\t%d\n", l.Mode, l.Fault, l.Runs, len(l.Noticed),
+			middle(l.Noticed), longest(l.Noticed), middle(l.Right), longest(l.Right), l.Lost)
 	}
 	t.Flush()
 	for _, mode := range slices.Sorted(maps.Keys(r.missed)) {

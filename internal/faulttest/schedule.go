@@ -92,6 +92,27 @@ type Outcome struct {
 	// Right is from Healed until every client was connected, not degraded, and
 	// had of every symbol a tick that was sent after Healed.
 	Right time.Duration
+
+	// Lost is how many accepted ticks clients of mode all did not get, summed
+	// over them; see Blame.
+	Lost int
+}
+
+// Blame adds ticks that a client missed to the last fault that was injected
+// before they were answered, and returns how many there were before any.
+func Blame(outcomes []Outcome, missed []Tick) (rest int) {
+	for _, t := range missed {
+		i := len(outcomes) - 1
+		for i >= 0 && outcomes[i].Injected.After(t.Answered) {
+			i--
+		}
+		if i < 0 {
+			rest++
+			continue
+		}
+		outcomes[i].Lost++
+	}
+	return rest
 }
 
 // Field is who takes part in a run.

@@ -295,9 +295,10 @@ func (p *position) owed(n number) bool {
 	return false
 }
 
-// Missed counts the accepted ticks with a known number that came after the
-// first one a client of mode all got, and which it did not get, announced or not.
-func Missed(published []Tick, r Record) int {
+// Missed returns the accepted ticks that were sent after the first one a client
+// got of their symbol, and that it did not get, announced or not. It says
+// something of mode all only.
+func Missed(published []Tick, r Record) (missed []Tick) {
 	type key struct{ symbol, bid string }
 	got := map[key]bool{}
 	began := map[string]time.Time{}
@@ -310,10 +311,9 @@ func Missed(published []Tick, r Record) int {
 			}
 		}
 	}
-	missed := 0
 	for _, t := range published {
 		if b := began[t.Symbol]; t.State == Accepted && !b.IsZero() && t.Sent.After(b) && !got[key{t.Symbol, t.Bid}] {
-			missed++
+			missed = append(missed, t)
 		}
 	}
 	return missed

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -169,8 +170,20 @@ func TestVerifyClientsAgree(t *testing.T) {
 func TestMissed(t *testing.T) {
 	s := stream(nil).connect().snapshot("a", 1).updates(2, 4).closed(0).connect().reset("a", 8).updates(9, 10)
 	s[1].At = began
-	if n := faulttest.Missed(accepted("a", 1, 10), faulttest.Record{Mode: faulttest.All, Events: s}); n != 3 {
-		t.Errorf("missed %d ticks, want the 3 before the reset", n)
+	missed := faulttest.Missed(accepted("a", 1, 10), faulttest.Record{Mode: faulttest.All, Events: s})
+	if len(missed) != 3 || missed[0].Seq != 5 {
+		t.Errorf("missed %v, want the 3 before the reset", missed)
+	}
+	outcomes := []faulttest.Outcome{{Fault: "one", Injected: at(2)}, {Fault: "two", Injected: at(6)}}
+	if rest := faulttest.Blame(outcomes, missed); rest != 0 || outcomes[0].Lost != 1 || outcomes[1].Lost != 2 {
+		t.Errorf("%d blamed on none, else %+v", rest, outcomes)
+	}
+	var text strings.Builder
+	report := &faulttest.Report{}
+	report.Add("standalone", outcomes, 10)
+	report.WriteTo(&text)
+	if got := text.String(); !strings.Contains(got, "two") || !strings.Contains(got, "of 10 ticks accepted") || !strings.Contains(got, " 3 did not come") {
+		t.Errorf("the report:\n%s", got)
 	}
 }
 
