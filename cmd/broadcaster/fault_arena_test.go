@@ -45,7 +45,8 @@ type arena struct {
 }
 
 // newArena starts everything; environ are the settings of Redis for a node.
-func newArena(t *testing.T, rdb redis.UniversalClient, environ []string, tamper func(faulttest.Frame) []faulttest.Frame) *arena {
+// tamper, which may be nil, is between a server and the first client of a mode.
+func newArena(t *testing.T, rdb redis.UniversalClient, environ []string, tamper map[string]func(faulttest.Frame) []faulttest.Frame) *arena {
 	t.Helper()
 	a := &arena{t: t, rdb: rdb, environ: environ, tokens: map[string]madeSession{}}
 	for range arenaNodes {
@@ -152,7 +153,7 @@ func withoutCertificate(environ []string) (kept []string) {
 	return kept
 }
 
-func (a *arena) startClients(tamper func(faulttest.Frame) []faulttest.Frame) {
+func (a *arena) startClients(tamper map[string]func(faulttest.Frame) []faulttest.Frame) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	a.stopClients = func() { cancel(); wg.Wait() }
@@ -172,7 +173,7 @@ func (a *arena) startClients(tamper func(faulttest.Frame) []faulttest.Frame) {
 			for j := range clientsEach {
 				cfg := faulttest.ClientConfig{Name: fmt.Sprintf("%s-%d-%d", mode, i, j), Mode: mode}
 				if i == 0 && j == 0 {
-					cfg.Tamper = tamper
+					cfg.Tamper = tamper[mode]
 				}
 				if mode == faulttest.Latest && j == 1 {
 					cfg.MaxRate = 3 // so that ticks are skipped
@@ -192,8 +193,9 @@ func (a *arena) revoke(c *faulttest.Client, within time.Duration) {
 	}
 }
 
-// judge ends the run: the last ticks, the last revocation, and what was promised.
-func (a *arena) judge() []faulttest.Violation {
+// judge ends the run: the last ticks, the session of one client, and what was
+// promised to all.
+func (a *arena) judge(last *faulttest.Client) []faulttest.Violation {
 	a.t.Helper()
 	a.stopPublishing()
 	ctx, cancel := context.WithTimeout(a.t.Context(), patience)
@@ -204,7 +206,6 @@ func (a *arena) judge() []faulttest.Violation {
 	settle, done := context.WithTimeout(ctx, 10*time.Second)
 	defer done()
 	_ = a.field.AwaitLast(settle) // who does not get there is found by Verify
-	last := a.clients[0]
 	a.revoke(last, revokedWithin+slack)
 	for deadline := time.Now().Add(revokedWithin + slack + time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if e := last.Record().Events; e[len(e)-1].Code == 4001 {

@@ -46,7 +46,7 @@ func (a *arena) run(report *faulttest.Report, mode string, steps []faulttest.Ste
 	if err != nil {
 		a.t.Error(err)
 	}
-	for _, v := range shortened(a.judge()) {
+	for _, v := range shortened(a.judge(a.clients[0])) {
 		a.t.Error(v)
 	}
 	report.Add(mode, outcomes, a.blame(outcomes))
