@@ -58,17 +58,57 @@ func TestBoardKeepsNewest(t *testing.T) {
 func TestBoardMerge(t *testing.T) {
 	s, reg := newSink(), prometheus.NewPedanticRegistry()
 	b := feed.NewBoard(feed.BoardConfig{Sink: s, Registerer: reg})
-	b.Merge(time.Minute, acceptedQuote("EUR/USD", "a", 5)) // the first: nothing was missed
+	merge := func(epoch string, seq uint64) {
+		b.Merge("EUR/USD", time.Minute, acceptedQuote("EUR/USD", epoch, seq))
+	}
+	b.Open("EUR/USD")
+	merge("a", 5) // the first: nothing was missed
 	b.Apply(acceptedQuote("EUR/USD", "a", 6))
 	// A live quote of this subscription is newer than whatever was read.
-	b.MergeLate(time.Minute, acceptedQuote("EUR/USD", "a", 9), acceptedQuote("EUR/USD", "b", 1))
-	b.Merge(time.Minute, acceptedQuote("EUR/USD", "a", 6)) // subscribed again, nothing happened
-	b.Merge(time.Minute, acceptedQuote("EUR/USD", "a", 9)) // 7 and 8 were missed
-	b.Merge(time.Minute, acceptedQuote("EUR/USD", "z", 2)) // another epoch wins whatever its clock says; 1 was missed
-	check(t, "events", s.all(), "status EUR/USD live", "publish EUR/USD a 5", "publish EUR/USD a 6",
+	merge("a", 9)
+	merge("b", 1)
+	b.Open("EUR/USD")
+	merge("a", 6) // subscribed again, nothing happened
+	b.Open("EUR/USD")
+	merge("a", 9) // 7 and 8 were missed
+	b.Open("EUR/USD")
+	merge("z", 2) // another epoch wins whatever its clock says; 1 was missed
+	check(t, "events", s.all(), "status EUR/USD live", "publish EUR/USD a 5", "follow EUR/USD true", "publish EUR/USD a 6",
 		"publish EUR/USD a 9", "publish EUR/USD z 2")
 	if n := metric(t, reg, "fx_feed_missed_total"); n != 3 {
 		t.Errorf("missed = %v, want 3", n)
+	}
+}
+
+// Quotes that came between subscription and marker are newer than the value
+// read; only the newest is told, then every one.
+func TestBoardFollows(t *testing.T) {
+	s := newSink()
+	b := feed.NewBoard(feed.BoardConfig{Sink: s})
+	b.Open("EUR/USD")
+	for seq := uint64(7); seq < 10; seq++ {
+		b.Apply(acceptedQuote("EUR/USD", "a", seq))
+	}
+	b.Merge("EUR/USD", time.Minute, acceptedQuote("EUR/USD", "a", 8))
+	b.Apply(acceptedQuote("EUR/USD", "a", 10))
+	b.Leave("EUR/USD")
+	b.Leave("EUR/USD")
+	b.Apply(acceptedQuote("EUR/USD", "a", 11)) // still on its way
+	if epoch, seq, _ := b.Last("EUR/USD"); epoch != "a" || seq != 10 {
+		t.Errorf("Last = %s %d after leaving, want a 10", epoch, seq)
+	}
+	b.Open("EUR/USD")
+	b.Apply(acceptedQuote("EUR/USD", "a", 40)) // of a session that fails
+	b.Open("EUR/USD")
+	b.Merge("EUR/USD", time.Minute, acceptedQuote("EUR/USD", "a", 41)) // a stretch nobody wanted is not missed
+	b.Leave("EUR/USD")
+	b.Open("EUR/USD")
+	b.Merge("EUR/USD", 0, feed.Accepted{})
+	check(t, "events", s.all(), "status EUR/USD live", "publish EUR/USD a 9", "follow EUR/USD true", "publish EUR/USD a 10",
+		"follow EUR/USD false", "status EUR/USD live", "publish EUR/USD a 41", "follow EUR/USD true", "follow EUR/USD false",
+		"status EUR/USD unknown", "follow EUR/USD true")
+	if b.Held() != 0 {
+		t.Errorf("%d quotes still held", b.Held())
 	}
 }
 
@@ -78,23 +118,24 @@ func TestBoardStatus(t *testing.T) {
 		time.Sleep(time.Until(time.Date(2000, 1, 3, 17, 0, 0, 0, time.UTC)))
 		s, reg := newSink(), prometheus.NewPedanticRegistry()
 		b := feed.NewBoard(feed.BoardConfig{Sink: s, QuoteTTL: time.Minute, StaleAfter: 10 * time.Second, Registerer: reg})
+		lasts := feed.NewLasts(b, nil, keys) // what is followed needs no Redis
 		stop := start(t, b.Run)
 		b.Apply(acceptedQuote("EUR/USD", "a", 1))
 		time.Sleep(9 * time.Second)
 		check(t, "after 9 s", s.all(), "status EUR/USD live", "publish EUR/USD a 1")
 		time.Sleep(3 * time.Second)
 		check(t, "after 12 s", s.all()[2:], "status EUR/USD stale")
-		if q := b.Quotes([]string{"EUR/*"}); len(q) != 1 || q[0].Status != feed.StatusStale || q[0].Seq != 1 || time.Since(q[0].Since) != 2*time.Second {
+		if q, _ := lasts.Quotes(t.Context(), []string{"EUR/*"}); len(q) != 1 || q[0].Status != feed.StatusStale || q[0].Seq != 1 || time.Since(q[0].Since) != 2*time.Second {
 			t.Errorf("Quotes = %+v, want the stale one, since 2 s", q)
 		}
 		b.Apply(acceptedQuote("EUR/USD", "a", 2))
 		check(t, "a quote", s.all()[3:], "status EUR/USD live", "publish EUR/USD a 2")
 		time.Sleep(62 * time.Second)
 		check(t, "after QUOTE_TTL", s.all()[5:], "status EUR/USD stale", "drop EUR/USD", "status EUR/USD unknown")
-		if q := b.Quotes([]string{"*"}); len(q) != 0 {
+		if q, _ := lasts.Quotes(t.Context(), []string{"*"}); len(q) != 0 {
 			t.Errorf("Quotes = %v, want none after QUOTE_TTL", q)
 		}
-		if i := b.Symbols(); len(i) != 1 || i[0].Status != feed.StatusUnknown || !i[0].Last.IsZero() || i[0].Digits != 5 || i[0].Pip != "0.0001" {
+		if i, _ := lasts.Symbols(t.Context()); len(i) != 1 || i[0].Status != feed.StatusUnknown || !i[0].Last.IsZero() || i[0].Digits != 5 || i[0].Pip != "0.0001" {
 			t.Errorf("Symbols = %+v", i)
 		}
 		if n := metric(t, reg, "fx_feed_symbols", `"unknown"`); n != 1 {
@@ -105,8 +146,9 @@ func TestBoardStatus(t *testing.T) {
 		check(t, "again", s.all()[8:], "status EUR/USD live", "publish EUR/USD a 3")
 
 		// A value read after a restart has part of its life behind it.
-		b.Merge(45*time.Second, acceptedQuote("GBP/USD", "g", 7))
-		check(t, "read", s.all()[10:], "status GBP/USD stale", "publish GBP/USD g 7")
+		b.Open("GBP/USD")
+		b.Merge("GBP/USD", 45*time.Second, acceptedQuote("GBP/USD", "g", 7))
+		check(t, "read", s.all()[10:], "status GBP/USD stale", "publish GBP/USD g 7", "follow GBP/USD true")
 		time.Sleep(44 * time.Second)
 		if s.has("drop GBP/USD") {
 			t.Error("dropped before its life was over")
@@ -172,8 +214,9 @@ func TestBoardOrder(t *testing.T) {
 type discard struct{ body []byte }
 
 func (d *discard) Publish(_, _ string, _ uint64, body []byte, _ int64) { d.body = body }
-func (*discard) SetStatus(string, string, string, time.Time)           {}
+func (*discard) SetStatus(_, _, _ string, _ time.Time)                 {}
 func (*discard) Drop(string)                                           {}
+func (*discard) Follow(string, bool)                                   {}
 func (*discard) Relay(string, []byte)                                  {}
 func (*discard) Degraded(bool)                                         {}
 

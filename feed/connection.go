@@ -50,6 +50,34 @@ func ownClient(rdb redis.UniversalClient, poolSize int, timeout time.Duration, o
 	return own, func() { own.Close() }
 }
 
+// receiveClient opens a client for subscriptions and for what goes with them,
+// with the options of rdb: every wait ends by its context or after opTimeout.
+func receiveClient(rdb redis.UniversalClient, poolSize int) (c redis.UniversalClient, release func()) {
+	cluster, ok := rdb.(*redis.ClusterClient)
+	if !ok {
+		return ownClient(rdb, poolSize, opTimeout, nil)
+	}
+	opt := *cluster.Options()
+	opt.PoolSize = poolSize // of each node
+	opt.MinIdleConns, opt.MaxIdleConns, opt.MaxActiveConns = 0, 0, 0
+	opt.ContextTimeoutEnabled = true
+	opt.DialerRetries = 1
+	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout, opt.PoolTimeout = opTimeout, opTimeout, opTimeout, opTimeout
+	own := redis.NewClusterClient(&opt)
+	return own, func() { own.Close() }
+}
+
+// probeClient is what test messages for subscriptions of own are published
+// with. With Sentinel that is rdb: it leaves a master that Sentinel has
+// replaced even if that one still answers, so that the messages do not come
+// back to who is still subscribed there.
+func probeClient(rdb, own redis.UniversalClient) redis.UniversalClient {
+	if c, ok := rdb.(*redis.Client); ok && c.Options().Addr == "FailoverClient" {
+		return rdb
+	}
+	return own
+}
+
 // open returns the client Run works with.
 func (p *Publisher) open() (c redis.UniversalClient, release func()) {
 	if _, ok := p.cfg.Redis.(*redis.Client); !ok {

@@ -54,22 +54,56 @@ func PublishScript(ctx context.Context, c redis.UniversalClient, keys []string, 
 // AbandonLease makes Run end as if the process had been killed.
 func (in *Inbox) AbandonLease() { in.abandon = true }
 
-// Merge takes last values as after a new subscription.
-func (b *Board) Merge(life time.Duration, quotes ...Accepted) {
-	b.beginRound()
-	b.mergeAll(life, quotes)
-}
+// Open, Merge, Leave and Heal are what the Receiver does with a Board.
+func (b *Board) Open(s Symbol)  { b.open(s) }
+func (b *Board) Leave(s Symbol) { b.leave(s) }
+func (b *Board) Heal()          { b.heal(true) }
 
-// MergeLate takes last values within the current subscription.
-func (b *Board) MergeLate(life time.Duration, quotes ...Accepted) { b.mergeAll(life, quotes) }
-
-func (b *Board) mergeAll(life time.Duration, quotes []Accepted) {
-	var stored []storedQuote
-	for _, q := range quotes {
-		stored = append(stored, storedQuote{q, life})
+// Merge takes a last value; the zero one means that there is none.
+func (b *Board) Merge(s Symbol, life time.Duration, q Accepted) {
+	if q.Seq == 0 {
+		b.merge(s, nil)
+		return
 	}
-	b.merge(nil, stored)
+	b.merge(s, &storedQuote{q, life})
 }
+
+// Gaps are the symbols with a gap and the numbers before it.
+func (b *Board) Gaps() map[Symbol]uint64 {
+	gaps := map[Symbol]uint64{}
+	for _, g := range b.openGaps() {
+		gaps[g.symbol] = g.seq
+	}
+	return gaps
+}
+
+// Refill closes the open gap of s.
+func (b *Board) Refill(s Symbol, ticks []Accepted, complete, giveUp bool) {
+	for _, g := range b.openGaps() {
+		if g.symbol == s {
+			b.refill(g.position, historyAnswer{ticks: ticks, complete: complete}, giveUp)
+		}
+	}
+}
+
+// Position is the last number handed on.
+func (b *Board) Position(s Symbol) (epoch string, seq uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.entries[s].last.Epoch, b.entries[s].last.Seq
+}
+
+// Held is how many quotes wait for missing ones.
+func (b *Board) Held() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.held
+}
+
+const (
+	MaxHeld      = maxHeld
+	MaxHeldTotal = maxHeldTotal
+)
 
 // Receive handles one message of a quote channel.
 func (r *Receiver) Receive(channel, payload string) { r.receiveQuote(channel, payload) }

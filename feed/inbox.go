@@ -68,7 +68,7 @@ type sighting struct {
 func NewInbox(cfg InboxConfig) *Inbox {
 	return &Inbox{
 		cfg: cfg, log: logger(cfg.Logger), metrics: newInboxMetrics(cfg.Registerer),
-		probe: newProbe(nil, cfg.Keys.Probe(cfg.Node, "inbox")),
+		probe: newProbe(nil, cfg.Keys.Probe(cfg.Node, "inbox"), false),
 		lease: newLease(nil, cfg.Keys.InboxLease(), cfg.Node),
 		queue: newInboxQueue(),
 	}
@@ -100,9 +100,9 @@ func (in *Inbox) Run(ctx context.Context) error {
 	if in.started.Swap(true) {
 		return errors.New("feed: Inbox.Run called twice")
 	}
-	client, release := ownClient(in.cfg.Redis, 4, opTimeout, nil)
+	client, release := receiveClient(in.cfg.Redis, 4)
 	defer release()
-	in.client, in.probe.client, in.lease.client = client, client, client
+	in.client, in.lease.client, in.probe.client = client, client, probeClient(in.cfg.Redis, client)
 
 	for failing := false; ; {
 		holder, err := in.lease.holder(ctx)
@@ -180,8 +180,11 @@ func (in *Inbox) setHeld(held bool) {
 // subscribe returns once both subscriptions are confirmed. What the producers
 // publish from then on will be received.
 func (in *Inbox) subscribe(ctx context.Context) (*redis.PubSub, error) {
-	ps, err := subscribe(ctx, in.client, opTimeout, []string{in.cfg.Channel, in.probe.channel})
-	if err != nil {
+	ps := in.client.Subscribe(ctx)
+	opening, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	if err := ps.Subscribe(opening, in.cfg.Channel, in.probe.channel); err != nil {
+		ps.Close()
 		return nil, err
 	}
 	deadline := time.Now().Add(opTimeout)

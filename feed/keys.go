@@ -53,6 +53,10 @@ func (k Keys) Control() string { return k.Prefix + "control" }
 // Probe is the channel of a node's own test messages, one per connection.
 func (k Keys) Probe(node, conn string) string { return k.Prefix + "probe:" + node + ":" + conn }
 
+// SymbolProbe is the sharded channel of a node's test messages for the
+// connection that receives a symbol; it is where the symbol's Channel is.
+func (k Keys) SymbolProbe(node string, s Symbol) string { return k.Channel(s) + ":probe:" + node }
+
 // InboxLease is held by the node that takes producers' messages in.
 func (k Keys) InboxLease() string { return k.Prefix + "inbox:lease" }
 
@@ -63,6 +67,11 @@ func (k Keys) Rejected() string { return k.Prefix + "rejected" }
 func (k Keys) isChannel(channel string, s Symbol) bool {
 	rest, ok := strings.CutPrefix(channel, k.Prefix)
 	return ok && len(rest) == len(s)+2 && rest[0] == '{' && rest[1:len(rest)-1] == string(s) && rest[len(rest)-1] == '}'
+}
+
+// isQuoteChannel reports whether channel is Channel of some symbol.
+func (k Keys) isQuoteChannel(channel string) bool {
+	return len(channel) > len(k.Prefix) && channel[len(k.Prefix)] == '{' && channel[:len(k.Prefix)] == k.Prefix
 }
 
 var globEscaper = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)

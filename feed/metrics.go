@@ -129,9 +129,9 @@ func newReceiverMetrics(reg prometheus.Registerer, probeAge func() float64) *rec
 		relayTooLong: f.NewCounter(prometheus.CounterOpts{
 			Name: "fx_feed_relay_too_long_total", Help: "Messages of further channels dropped for being over 16 KB."}),
 		lost: f.NewCounter(prometheus.CounterOpts{
-			Name: "fx_feed_connection_lost_total", Help: "Times the connection that receives quotes was lost or silent and opened anew."}),
+			Name: "fx_feed_connection_lost_total", Help: "Times a connection that receives quotes was lost or silent and opened anew."}),
 		resyncs: f.NewCounter(prometheus.CounterOpts{
-			Name: "fx_feed_resyncs_total", Help: "Times the last values were read again after the connection was opened."}),
+			Name: "fx_feed_resyncs_total", Help: "Times a connection that receives quotes was opened and the last values were read."}),
 		degraded: f.NewGauge(prometheus.GaugeOpts{
 			Name: "fx_feed_degraded", Help: "1 while quotes are not received from Redis."}),
 		lag: f.NewHistogram(prometheus.HistogramOpts{
@@ -142,18 +142,26 @@ func newReceiverMetrics(reg prometheus.Registerer, probeAge func() float64) *rec
 }
 
 type boardMetrics struct {
-	missed, outdated, dropped prometheus.Counter
-	symbols                   map[Status]prometheus.Gauge
+	missed, refilled, heldOver prometheus.Counter
+	outdated, dropped          prometheus.Counter
+	followed                   prometheus.Gauge
+	symbols                    map[Status]prometheus.Gauge
 }
 
 func newBoardMetrics(reg prometheus.Registerer) *boardMetrics {
 	f := promauto.With(reg)
 	symbols := f.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "fx_feed_symbols", Help: "Symbols by status. Many stale ones while the market is open: a producer has stopped.",
+		Name: "fx_feed_symbols", Help: "Known symbols by status; those not followed here count as unknown. Many stale ones while the market is open: a producer has stopped.",
 	}, []string{"status"})
 	m := &boardMetrics{
 		missed: f.NewCounter(prometheus.CounterOpts{
-			Name: "fx_feed_missed_total", Help: "Quotes that others accepted and this node never received, by gaps in the sequence. 0 unless the connection to Redis failed."}),
+			Name: "fx_feed_missed_total", Help: "Quotes that others accepted and this node neither received nor found in history. Above 0: it was cut off for longer than history lasts, or history could not be read."}),
+		refilled: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_refilled_total", Help: "Quotes whose message was lost and that were read from history instead. Grows only when the connection to Redis failed."}),
+		heldOver: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_held_over_total", Help: "Quotes let go while earlier ones were read from history, because too many waited; they are read from history in their turn. Growing: history is read too slowly."}),
+		followed: f.NewGauge(prometheus.GaugeOpts{
+			Name: "fx_feed_followed_symbols", Help: "Symbols this node receives from Redis: those its clients want, and for a while those they wanted. Near the number of known symbols with few clients: wildcards."}),
 		outdated: f.NewCounter(prometheus.CounterOpts{
 			Name: "fx_feed_outdated_total", Help: "Received quotes ignored because a newer one was there already. A few around a reconnect are normal."}),
 		dropped: f.NewCounter(prometheus.CounterOpts{

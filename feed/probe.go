@@ -22,12 +22,13 @@ const (
 type probe struct {
 	client  redis.UniversalClient
 	channel string
+	sharded bool         // by SPUBLISH
 	base    time.Time    // messages are nanoseconds since base
 	last    atomic.Int64 // the newest that came back; 0 = none
 }
 
-func newProbe(client redis.UniversalClient, channel string) *probe {
-	return &probe{client: client, channel: channel, base: time.Now()}
+func newProbe(client redis.UniversalClient, channel string, sharded bool) *probe {
+	return &probe{client: client, channel: channel, sharded: sharded, base: time.Now()}
 }
 
 // run publishes until ctx ends. An error needs no report: the message will
@@ -48,6 +49,9 @@ func (p *probe) run(ctx context.Context) {
 func (p *probe) send(ctx context.Context, payload string) error {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
+	if p.sharded {
+		return p.client.SPublish(ctx, p.channel, payload).Err()
+	}
 	return p.client.Publish(ctx, p.channel, payload).Err()
 }
 

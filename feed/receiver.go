@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -28,195 +28,197 @@ type ReceiverConfig struct {
 	Board    *Board
 	Sink     Sink // for Relay and Degraded; the Board's gets the quotes
 
+	// Wanted tells whether somebody on this node wants a symbol; only such are
+	// received. It must not block. InterestChanged tells when the answer may
+	// have changed. nil means every known symbol is.
+	Wanted func(symbol string) bool
+	// Linger is for how long a symbol that nobody wants any more is still
+	// received; 0 = 30 s.
+	Linger time.Duration
+
 	Registerer prometheus.Registerer
 	Logger     *slog.Logger
 }
 
 // Receiver receives accepted quotes from Redis and gives them to the Board.
 //
-// When Redis is gone or silent for 3 s it tells the Sink, opens the connection
-// again with growing pauses, reads the last values it may have missed and
-// tells the Sink that delivery is back.
+// A symbol is received while it is wanted. It is subscribed to first; then its
+// last value is read, and merged with what came meanwhile; from then on the
+// Board hands on every quote.
+//
+// When a connection to Redis fails or is silent for 3 s it is opened again, with
+// growing pauses and for as long as it takes. Quotes whose messages were lost
+// meanwhile are read from history, up to 10,000 of a symbol as far as Redis keeps
+// them, before later ones are handed on; those that can not be had within 5 s
+// are counted in fx_feed_missed_total. After 3 s without any message the Sink is
+// told that delivery is degraded, and then when everything is up to date again.
+// In a cluster each symbol has a connection of its own, to the server that has
+// its slot, and each fails and heals by itself.
 type Receiver struct {
 	cfg     ReceiverConfig
 	log     *slog.Logger
 	metrics *receiverMetrics
-	probe   *probe
 	started atomic.Bool
+	wake    chan struct{} // holds a token when changed was added to
+
+	// Set when Run begins, before it starts anything.
+	client  redis.UniversalClient
+	probes  redis.UniversalClient // see probeClient
+	cluster bool
+	lasts   lastValues
+	main    *line
+
+	mu      sync.Mutex // guards lines and changed
+	lines   []*line    // in use; the main one first
+	changed map[Symbol]bool
 
 	// Owned by Run's goroutine.
-	client   redis.UniversalClient
-	heard    time.Time // when the last message came
-	degraded bool
-	badLog   time.Time // when a bad message was last logged
+	followers   map[Symbol]*follower
+	symbolLines map[Symbol]*symbolLine
+	degraded    bool
 
-	mu      sync.Mutex // guards fetched
-	fetched *fetched   // last values that wait for their marker
+	badLog atomic.Int64 // when a bad message was last logged, Unix seconds
 }
 
 // NewReceiver returns a Receiver that works once Run is called.
 func NewReceiver(cfg ReceiverConfig) *Receiver {
 	cfg.Channels = slices.Compact(slices.Sorted(slices.Values(cfg.Channels)))
-	r := &Receiver{cfg: cfg, log: logger(cfg.Logger)}
-	r.probe = newProbe(nil, cfg.Keys.Probe(cfg.Node, "quotes"))
+	if cfg.Linger <= 0 {
+		cfg.Linger = 30 * time.Second
+	}
+	r := &Receiver{
+		cfg: cfg, log: logger(cfg.Logger), wake: make(chan struct{}, 1), changed: map[Symbol]bool{},
+		followers: map[Symbol]*follower{}, symbolLines: map[Symbol]*symbolLine{},
+	}
 	r.metrics = newReceiverMetrics(cfg.Registerer, func() float64 { return r.ProbeAge().Seconds() })
 	return r
 }
 
 // ProbeAge returns how long ago the newest test message that came back through
 // Redis was sent: about a second at most in good health, the largest duration
-// if none came back yet.
-func (r *Receiver) ProbeAge() time.Duration { return r.probe.age() }
+// if none came back yet. With several connections it is that of the worst.
+func (r *Receiver) ProbeAge() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.lines) == 0 {
+		return math.MaxInt64
+	}
+	worst := r.lines[0].probe.age()
+	for _, l := range r.lines[1:] {
+		worst = max(worst, min(l.probe.age(), time.Since(l.probe.base))) // it may be new
+	}
+	return worst
+}
 
 // Run receives until ctx ends and returns nil. It may be called once.
 //
-//	Run               opens the connection again and again
-//	* session         one subscription                      (Run's goroutine)
+//	Run               gives the lines what is wanted, watches them
+//	* line.run        one connection                        (1 goroutine per line, and those it starts)
 //	  * handle        one message: quote, probe or relay
 //	    * receiveQuote  DecodeAccepted, Board.Apply
-//	    * merge       last values whose marker came back
-//	* fetch           reads last values                     (1 goroutine per session)
-//	* probe.run       publishes test messages               (1 goroutine)
+//	* watchSymbols    new symbols                           (1 goroutine)
+//	* fill            what is missing, from history         (1 goroutine)
 func (r *Receiver) Run(ctx context.Context) error {
 	if r.started.Swap(true) {
 		return errors.New("feed: Receiver.Run called twice")
 	}
-	client, release := ownClient(r.cfg.Redis, 2, opTimeout, nil)
+	client, release := receiveClient(r.cfg.Redis, 4)
 	defer release()
-	r.client, r.probe.client = client, client
+	r.client, r.probes = client, probeClient(r.cfg.Redis, client)
+	_, r.cluster = client.(*redis.ClusterClient)
+	r.lasts = lastValues{client, r.cfg.Keys, r.cfg.Board.cfg.QuoteTTL}
+	r.main = newLine(r, r.cfg.Keys.Probe(r.cfg.Node, "quotes"), false, r.cfg.Channels)
+	r.mu.Lock()
+	r.lines = []*line{r.main}
+	r.mu.Unlock()
+	r.cfg.Board.heal(true)
+	defer r.cfg.Board.heal(false)
 
-	var probing sync.WaitGroup
-	defer probing.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	probing.Go(func() { r.probe.run(ctx) })
-
-	r.heard = time.Now()
-	for pause := time.Duration(0); ; {
-		confirmed, err := r.session(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		r.metrics.lost.Inc()
-		r.checkDegraded()
-		if confirmed || pause == 0 {
-			r.log.Warn("connection for quotes lost, opening it again", "err", err)
-			pause = 25 * time.Millisecond
-		}
-		if !sleep(ctx, pause/2+rand.N(pause)) {
-			return nil
-		}
-		pause = min(2*pause, time.Second)
-	}
+	var parts sync.WaitGroup
+	parts.Go(func() { r.main.run(ctx) })
+	parts.Go(func() { r.watchSymbols(ctx) })
+	parts.Go(func() { r.fill(ctx) })
+	r.steer(ctx)
+	parts.Wait()
+	return nil
 }
 
-// checkDegraded tells the Sink once nothing has come for too long.
+// checkDegraded tells the Sink when nothing has come on some line for too long,
+// and when all are up to date again.
 func (r *Receiver) checkDegraded() {
-	if !r.degraded && time.Since(r.heard) >= silence {
-		r.setDegraded(true)
+	r.mu.Lock()
+	lines := slices.Clone(r.lines)
+	r.mu.Unlock()
+	lost, whole := false, true
+	for _, l := range lines {
+		silent := l.silent() >= silence
+		lost = lost || silent
+		whole = whole && !silent && l.synced.Load()
 	}
-}
-
-func (r *Receiver) setDegraded(d bool) {
-	if r.degraded == d {
+	switch {
+	case lost == r.degraded, !lost && (!whole || len(r.cfg.Board.openGaps()) > 0):
 		return
 	}
-	r.degraded = d
+	r.degraded = lost
 	r.metrics.degraded.Set(0)
-	if d {
+	if lost {
 		r.metrics.degraded.Set(1)
 	}
-	r.log.Warn("delivery from Redis", "degraded", d)
-	r.cfg.Sink.Degraded(d)
+	r.log.Warn("delivery from Redis", "degraded", lost)
+	r.cfg.Sink.Degraded(lost)
 }
 
-// session subscribes and receives until the connection fails or is silent.
-// A read that timed out may have stopped within a message, so it always ends
-// the session; probes make silence the sign of a dead connection.
-func (r *Receiver) session(ctx context.Context) (confirmed bool, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	var fetching sync.WaitGroup
-	defer fetching.Wait()
-	defer cancel()
-
-	r.cfg.Board.beginRound()
-	r.setFetched(nil)
-	channels := append([]string{r.probe.channel}, r.cfg.Channels...)
-	ps, err := subscribe(ctx, r.client, r.openTimeout(), channels, r.cfg.Keys.ChannelPattern())
-	if err != nil {
-		return false, err
-	}
-	defer ps.Close()
-	defer context.AfterFunc(ctx, func() { ps.Close() })() // a read ignores ctx
-
-	opened := time.Now()
-	waiting := len(channels) + 1 // confirmations to come
-	for {
-		wait := silence - time.Since(r.heard)
-		if waiting > 0 {
-			wait = opTimeout - time.Since(opened)
-		}
-		// What has come already is read even if it was left lying for too long.
-		m, err := ps.ReceiveTimeout(ctx, max(wait, 10*time.Millisecond))
-		if err != nil {
-			return waiting == 0, err
-		}
-		r.heard = time.Now()
-		switch m := m.(type) {
-		case *redis.Subscription:
-			// After a reconnect that go-redis made by itself they come again.
-			if waiting == 0 {
-				return true, errors.New("subscribed again")
+// fill reads what is missing from history, until ctx ends.
+func (r *Receiver) fill(ctx context.Context) {
+	history := NewHistory(r.client, r.cfg.Keys)
+	for ctx.Err() == nil {
+		gaps := r.cfg.Board.openGaps()
+		if len(gaps) == 0 {
+			select {
+			case <-r.cfg.Board.gapped:
+			case <-ctx.Done():
 			}
-			if waiting--; waiting == 0 {
-				fetching.Go(func() { r.fetch(ctx) })
-			}
-		case *redis.Message:
-			r.handle(m)
+			continue
+		}
+		failed := false
+		for batch := range slices.Chunk(gaps, 64) {
+			failed = !r.fillBatch(ctx, history, batch) || failed
+		}
+		if failed {
+			sleep(ctx, 100*time.Millisecond)
 		}
 	}
 }
 
-// openTimeout keeps opening a connection from delaying the news that quotes
-// have stopped.
-func (r *Receiver) openTimeout() time.Duration {
-	if left := silence - time.Since(r.heard); !r.degraded && left < opTimeout {
-		return max(left, 100*time.Millisecond)
-	}
-	return opTimeout
-}
-
-// subscribe opens a connection and asks for the channels and patterns. The
-// confirmations are still to be received.
-func subscribe(ctx context.Context, c redis.UniversalClient, timeout time.Duration, channels []string, patterns ...string) (*redis.PubSub, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+// fillBatch reports whether all of gaps were settled.
+func (r *Receiver) fillBatch(ctx context.Context, history *History, gaps []gap) bool {
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	ps := c.Subscribe(ctx)
-	err := ps.Subscribe(ctx, channels...)
-	if err == nil && len(patterns) > 0 {
-		err = ps.PSubscribe(ctx, patterns...)
+	positions := make([]position, len(gaps))
+	for i, g := range gaps {
+		positions[i] = g.position
 	}
-	if err != nil {
-		ps.Close()
-		return nil, err
+	all := true
+	for i, a := range history.after(ctx, positions, refillLimit) {
+		giveUp := a.err != nil
+		if giveUp && time.Since(gaps[i].since) < refillPatience {
+			all = false
+			continue
+		}
+		if giveUp {
+			r.log.Warn("quotes that were missed could not be read from history", "symbol", string(gaps[i].symbol), "err", a.err)
+		}
+		r.cfg.Board.refill(gaps[i].position, a, giveUp)
 	}
-	return ps, nil
+	return all
 }
 
-func (r *Receiver) handle(m *redis.Message) {
+func (r *Receiver) handle(s *subscription, m *redis.Message) {
 	switch {
-	case m.Pattern != "":
+	case m.Channel == s.probe.channel:
+		s.probed(m.Payload)
+	case r.cfg.Keys.isQuoteChannel(m.Channel):
 		r.receiveQuote(m.Channel, m.Payload)
-	case m.Channel == r.probe.channel:
-		if f := r.takeFetched(m.Payload); f != nil {
-			r.cfg.Board.merge(f.symbols, f.quotes)
-			if !f.again {
-				r.metrics.resyncs.Inc()
-				r.setDegraded(false)
-			}
-			return
-		}
-		r.probe.received(m.Payload)
 	default:
 		r.relay(m.Channel, m.Payload)
 	}
@@ -229,8 +231,8 @@ func (r *Receiver) receiveQuote(channel, payload string) {
 	}
 	if err != nil {
 		r.metrics.bad.Inc()
-		if now := time.Now(); now.Sub(r.badLog) > time.Minute {
-			r.badLog = now
+		now, last := time.Now().Unix(), r.badLog.Load()
+		if now-last > 60 && r.badLog.CompareAndSwap(last, now) {
 			r.log.Warn("bad message on a quote channel ignored; more within a minute are only counted", "channel", quoted(channel), "err", err)
 		}
 		return

@@ -111,9 +111,17 @@ func (s *sink) Publish(symbol, epoch string, seq uint64, body []byte, at int64) 
 	s.leave(symbol, fmt.Sprintf("publish %s %s %d", symbol, epoch, seq))
 }
 
-func (s *sink) SetStatus(symbol, status, _ string, since time.Time) {
+func (s *sink) SetStatus(symbol, status, source string, since time.Time) {
 	s.enter(symbol)
-	s.leave(symbol, "status "+symbol+" "+status)
+	if source != "" {
+		source = " from " + source
+	}
+	s.leave(symbol, "status "+symbol+" "+status+source)
+}
+
+func (s *sink) Follow(symbol string, following bool) {
+	s.enter(symbol)
+	s.leave(symbol, fmt.Sprintf("follow %s %v", symbol, following))
 }
 
 func (s *sink) Drop(symbol string) {

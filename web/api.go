@@ -23,9 +23,13 @@ type symbolAnswer struct {
 }
 
 // getSymbols lists the symbols that have been published. It needs no session.
-func (s *Server) getSymbols(w http.ResponseWriter, _ *http.Request) error {
+func (s *Server) getSymbols(w http.ResponseWriter, r *http.Request) error {
+	infos, err := s.cfg.Lasts.Symbols(r.Context())
+	if err != nil {
+		return err
+	}
 	symbols := []symbolAnswer{}
-	for _, info := range s.cfg.Board.Symbols() {
+	for _, info := range infos {
 		a := symbolAnswer{Symbol: info.Symbol, Digits: info.Digits, Pip: info.Pip, Status: info.Status}
 		if !info.Last.IsZero() {
 			a.TS = stamp(info.Last)
@@ -43,8 +47,12 @@ func (s *Server) getQuotes(w http.ResponseWriter, r *http.Request) error {
 	}
 	sess, _ := sessionOf(r)
 	grants := s.grantsFor(sess)
+	lasts, err := s.cfg.Lasts.Quotes(r.Context(), patterns)
+	if err != nil {
+		return err
+	}
 	quotes := []json.RawMessage{}
-	for _, q := range s.cfg.Board.Quotes(patterns) {
+	for _, q := range lasts {
 		if grants.Allows(string(q.Symbol)) {
 			quotes = append(quotes, quoteJSON(q))
 		}

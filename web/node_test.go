@@ -57,6 +57,7 @@ type testNode struct {
 	rdb       *redis.Client
 	hub       *hub.Hub
 	board     *feed.Board
+	lasts     *feed.Lasts
 	publisher *feed.Publisher
 	sessions  *session.Manager
 	receiver  *feed.Receiver
@@ -115,6 +116,7 @@ func startNode(t testing.TB, change func(*nodeConfig)) *testNode {
 	name := fmt.Sprintf("node-%p", n)
 	n.hub = hub.New(hub.Config{Framings: web.Framings(), Heartbeat: cfg.heartbeat, Ping: cfg.ping, WriteTimeout: cfg.writeTimeout, Registerer: n.registry})
 	n.board = feed.NewBoard(feed.BoardConfig{Sink: n.hub, QuoteTTL: cfg.quoteTTL, StaleAfter: cfg.staleAfter, Registerer: n.registry, Logger: logger})
+	n.lasts = feed.NewLasts(n.board, n.rdb, keys)
 	n.publisher = feed.NewPublisher(feed.PublisherConfig{Redis: n.rdb, Keys: keys, QuoteTTL: cfg.quoteTTL, Known: n.board.Last, Registerer: n.registry, Logger: logger})
 	rejected := feed.NewRejectedLog(feed.RejectedConfig{Redis: n.rdb, Keys: keys, Registerer: n.registry, Logger: logger})
 	n.inbox = feed.NewInbox(feed.InboxConfig{Redis: n.rdb, Keys: keys, Channel: "forex_updates", Base: "EUR", Node: name,
@@ -129,7 +131,7 @@ func startNode(t testing.TB, change func(*nodeConfig)) *testNode {
 		t.Fatal(err)
 	}
 	wc := web.Config{
-		Hub: n.hub, Sessions: n.sessions, Limiter: limits, Board: n.board, Publisher: n.publisher, Rejected: rejected,
+		Hub: n.hub, Sessions: n.sessions, Limiter: limits, Lasts: n.lasts, Publisher: n.publisher, Rejected: rejected,
 		Ready: n.ready, History: feed.NewHistory(n.rdb, keys),
 		CookieName: "session_id", GuestSessions: !cfg.noGuests, SecureCookies: cfg.tls,
 		AllowedOrigins: cfg.origins, TrustedProxies: cfg.proxies, FeedBase: "EUR",

@@ -45,7 +45,7 @@ type Config struct {
 	Hub       *hub.Hub
 	Sessions  *session.Manager
 	Limiter   *limiter.Limiter
-	Board     *feed.Board
+	Lasts     *feed.Lasts
 	Publisher *feed.Publisher
 	History   *feed.History
 	Rejected  *feed.RejectedLog

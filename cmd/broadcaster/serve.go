@@ -132,7 +132,7 @@ func newNode(cfg Config, client redis.UniversalClient, logger *slog.Logger) (*no
 		tokens = append(tokens, web.PublishToken{Source: t.Name, Token: t.Token})
 	}
 	n.web, err = web.New(web.Config{
-		Hub: n.hub, Sessions: n.sessions, Limiter: n.limiter, Board: n.board, Publisher: n.publisher, Rejected: n.rejected,
+		Hub: n.hub, Sessions: n.sessions, Limiter: n.limiter, Lasts: feed.NewLasts(n.board, client, keys), Publisher: n.publisher, Rejected: n.rejected,
 		History:    feed.NewHistory(client, keys),
 		Ready:      n.ready,
 		CookieName: cfg.Session.CookieName, GuestSessions: cfg.Session.Guests, SecureCookies: cfg.HTTP.TLSCertFile != "",

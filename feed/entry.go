@@ -1,0 +1,165 @@
+package feed
+
+import "time"
+
+// entry is what a Board knows of one symbol. Board.mu guards it.
+type entry struct {
+	state  entryState
+	listed bool     // one of the symbols that were ever published
+	newest lastSeen // ever received; outlives everything else
+
+	// While the symbol is followed.
+	last    Accepted // kept after it expired, to tell newer from older
+	has     bool     // last has not expired
+	arrived time.Time
+	expires time.Time
+	retired [4]string // epochs before that of last
+	live    bool      // a quote came since the present subscription was confirmed
+	source  string    // of last, as far as it was told
+	told    time.Time // when a change of source was last told
+
+	status Status
+	since  time.Time
+
+	held    []arrival // quotes after a gap, in order; while opening, the newest one
+	filling bool      // what is missing before held is being read
+
+	// Whoever changes an entry appends events under mu; one goroutine at a
+	// time, the one that set emitting, hands them to the Sink outside mu. So
+	// they reach it in the order of the changes. More than the events of one
+	// call gather only while the Sink is being called, or after a gap.
+	events, spare []event
+	emitting      bool
+}
+
+type entryState int
+
+const (
+	idle      entryState = iota // known by name
+	opening                     // subscribed; its last value is being read
+	following                   // the Sink has it
+)
+
+// arrival is a quote, when it arrived and when it is to be forgotten.
+type arrival struct {
+	quote            Accepted
+	arrived, expires time.Time
+}
+
+type event struct {
+	kind   eventKind
+	quote  Accepted
+	status Status
+	source string
+	since  time.Time
+}
+
+type eventKind int
+
+const (
+	eventQuote eventKind = iota
+	eventStatus
+	eventDrop
+	eventFollow
+	eventLeave
+)
+
+const (
+	// sourceEvery bounds how often a change of source is told: two producers
+	// that take turns would otherwise double the messages to clients.
+	sourceEvery = time.Second
+
+	maxSpareEvents = 64
+)
+
+// outdated reports that a is not newer than the last one. An epoch that was
+// left does not come back, unless Redis went back to it: then its quotes carry
+// later times of acceptance.
+func (e *entry) outdated(a Accepted) bool {
+	if a.Epoch == e.last.Epoch {
+		return a.Seq <= e.last.Seq
+	}
+	for _, epoch := range e.retired {
+		if epoch == a.Epoch {
+			return a.At <= e.last.At
+		}
+	}
+	return false
+}
+
+// follows reports that certainly none is missing between the last one and a. A
+// new epoch tells nothing of how the old one ended.
+func (e *entry) follows(a Accepted) bool {
+	return e.last.Epoch == "" || a.Epoch == e.last.Epoch && a.Seq == e.last.Seq+1
+}
+
+// saw remembers the newest number.
+func (e *entry) saw(a Accepted) {
+	if a.Epoch != e.newest.epoch || a.Seq > e.newest.seq {
+		e.newest = lastSeen{a.Epoch, a.Seq, a.At}
+	}
+}
+
+func (e *entry) retire(epoch string) {
+	copy(e.retired[1:], e.retired[:])
+	e.retired[0] = epoch
+}
+
+// forgettable reports an entry that says nothing: somebody asked for a symbol
+// that nobody ever published.
+func (e *entry) forgettable() bool {
+	return e.state == idle && !e.listed && e.newest.epoch == "" && !e.emitting && len(e.events) == 0
+}
+
+// set makes h, which is not outdated, the last value and returns how many
+// before it were missed. b.mu is held.
+func (b *Board) set(e *entry, h arrival, now time.Time) (missed uint64) {
+	a := h.quote
+	if e.last.Epoch != "" {
+		missed = a.Seq - 1 - seqIn(a.Epoch, e.last.Epoch, e.last.Seq)
+		if a.Epoch != e.last.Epoch {
+			e.retire(e.last.Epoch)
+		}
+	}
+	e.last, e.has, e.arrived, e.expires = a, true, h.arrived, h.expires
+	if now.Before(h.expires) {
+		b.age(e, now) // a change to live comes first
+		e.events = append(e.events, event{kind: eventQuote, quote: a})
+		return missed
+	}
+	e.events = append(e.events, event{kind: eventQuote, quote: a})
+	b.age(e, now) // it expired before it came: at once dropped
+	return missed
+}
+
+// age brings the status of e up to now and reports whether there is something
+// to tell. b.mu is held.
+func (b *Board) age(e *entry, now time.Time) bool {
+	before := len(e.events)
+	if e.has && !now.Before(e.expires) {
+		e.has = false
+		b.metrics.dropped.Inc()
+		e.events = append(e.events, event{kind: eventDrop})
+	}
+	status := StatusAt(e.arrived, now, b.cfg.StaleAfter, e.has)
+	source := ""
+	if status == StatusLive && e.last.Source != e.source {
+		switch {
+		case e.source == "":
+			e.source = e.last.Source // the first need not be told
+		case now.Sub(e.told) >= sourceEvery:
+			source = e.last.Source
+			e.source, e.told = source, now
+		}
+	}
+	if status != e.status {
+		e.status, e.since = status, now
+		if became := e.arrived.Add(b.cfg.StaleAfter); status == StatusStale && became.Before(now) {
+			e.since = became
+		}
+	} else if source == "" {
+		return len(e.events) > before
+	}
+	e.events = append(e.events, event{kind: eventStatus, status: e.status, source: source, since: e.since})
+	return true
+}
