@@ -1,6 +1,9 @@
 package feed
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	// maxHeld and maxHeldTotal bound the quotes that wait for missing ones, of
@@ -95,24 +98,31 @@ func (b *Board) refill(p position, a historyAnswer, giveUp bool) {
 		return
 	}
 	delete(b.gaps, p.symbol)
-	held := e.held
+	held, last := e.held, e.held[len(e.held)-1]
 	b.release(e)
+	// Both are in the order of acceptance, and history is without gap.
+	before, after := splitHeld(held, a.ticks)
 	var missed, refilled uint64
+	for _, h := range before {
+		if !e.outdated(h.quote) {
+			missed += b.set(e, h, now)
+		}
+	}
 	for _, t := range a.ticks {
-		if e.outdated(t) || !a.complete && t.Epoch != held[0].quote.Epoch && t.At <= e.last.At {
+		if e.outdated(t) || !a.complete && t.Epoch != last.quote.Epoch && t.At <= e.last.At {
 			continue // the second: from before the last one, of an epoch this node never saw
 		}
 		e.saw(t)
-		missed += b.set(e, b.asOf(t, held[len(held)-1], now), now)
+		missed += b.set(e, b.asOf(t, last, now), now)
 		refilled++
 	}
 	jump := giveUp || !a.complete || refilled == 0
-	for i, h := range held {
+	for i, h := range after {
 		if e.outdated(h.quote) {
 			continue
 		}
 		if !jump && !e.follows(h.quote) { // lost after history was read
-			e.held, e.filling = append(e.held, held[i:]...), true
+			e.held, e.filling = append(e.held, after[i:]...), true
 			b.held += len(e.held)
 			b.ask(p.symbol)
 			break
@@ -123,6 +133,37 @@ func (b *Board) refill(p position, a historyAnswer, giveUp bool) {
 	b.emit(p.symbol, e) // unlocks
 	b.countMissed(missed)
 	b.metrics.refilled.Add(float64(refilled))
+}
+
+// splitHeld returns the held quotes that were accepted before the first tick of
+// history, which then does not reach back far enough, and those after its last.
+// It changes held.
+func splitHeld(held []arrival, history []Accepted) (before, after []arrival) {
+	if len(history) == 0 {
+		return nil, held
+	}
+	type number struct {
+		epoch string
+		seq   uint64
+	}
+	in := make(map[number]bool, len(history))
+	for _, t := range history {
+		in[number{t.Epoch, t.Seq}] = true
+	}
+	i := slices.IndexFunc(held, func(h arrival) bool { return in[number{h.quote.Epoch, h.quote.Seq}] })
+	if i < 0 { // history ends before any that is held, but may begin after some
+		first := history[0]
+		i = slices.IndexFunc(held, func(h arrival) bool {
+			if h.quote.Epoch == first.Epoch {
+				return h.quote.Seq > first.Seq
+			}
+			return h.quote.At >= first.At
+		})
+	}
+	if i < 0 {
+		i = len(held)
+	}
+	return held[:i], slices.DeleteFunc(held[i:], func(h arrival) bool { return in[number{h.quote.Epoch, h.quote.Seq}] })
 }
 
 // asOf is t as if it had arrived when it was accepted, reckoned from one whose
