@@ -46,6 +46,14 @@ func Accept(ctx context.Context, c redis.UniversalClient, q Quote, a AcceptArgs)
 	return o[0], nil
 }
 
+// AcceptArguments are the keys and arguments of the publish script.
+func AcceptArguments(q Quote, a AcceptArgs) (keys []string, args []any) {
+	return acceptance{a.Keys, a.QuoteTTL, a.History, a.Candidate, a.Run}.args(q, lastSeen{epoch: a.KnownEpoch, seq: a.KnownSeq})
+}
+
+// ReadOutcome reads the script's answer.
+var ReadOutcome = readOutcome
+
 // PublishScript is the script with its raw arguments.
 func PublishScript(ctx context.Context, c redis.UniversalClient, keys []string, args ...any) (any, error) {
 	return publishScript.Run(ctx, c, keys, args...).Result()

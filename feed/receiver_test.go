@@ -24,14 +24,21 @@ type node struct {
 	stop     func()
 }
 
-func startNode(t testing.TB, c *redis.Client, channels ...string) *node {
+func startNode(t testing.TB, c redis.UniversalClient, channels ...string) *node {
+	t.Helper()
+	return startNodeWith(t, c, func(cfg *feed.ReceiverConfig) { cfg.Channels = channels })
+}
+
+func startNodeWith(t testing.TB, c redis.UniversalClient, change func(*feed.ReceiverConfig)) *node {
 	t.Helper()
 	n := &node{sink: newSink(), reg: prometheus.NewPedanticRegistry()}
 	n.board = feed.NewBoard(feed.BoardConfig{Sink: n.sink, Registerer: n.reg})
-	n.receiver = feed.NewReceiver(feed.ReceiverConfig{
-		Redis: c, Keys: keys, Node: "n-" + feed.NewEpoch(), Channels: channels,
+	cfg := feed.ReceiverConfig{
+		Redis: c, Keys: keys, Node: "n-" + feed.NewEpoch(),
 		Board: n.board, Sink: n.sink, Registerer: n.reg,
-	})
+	}
+	change(&cfg)
+	n.receiver = feed.NewReceiver(cfg)
 	start(t, n.board.Run)
 	n.stop = start(t, n.receiver.Run)
 	eventually(t, 10*time.Second, "the first resync", func() bool { return metric(t, n.reg, "fx_feed_resyncs_total") >= 1 })

@@ -3,6 +3,7 @@ package feed_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -148,12 +149,9 @@ func (s *sink) all() []string {
 }
 
 func (s *sink) has(event string) bool {
-	for _, e := range s.all() {
-		if e == event {
-			return true
-		}
-	}
-	return false
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.events, event)
 }
 
 func (s *sink) seqs(symbol, epoch string) []uint64 {

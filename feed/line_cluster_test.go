@@ -1,0 +1,130 @@
+package feed_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/internal/redistest"
+)
+
+// shardedScript is the publish script with a sharded channel.
+var shardedScript = redis.NewScript(strings.ReplaceAll(feed.PublishSource, "'PUBLISH'", "'SPUBLISH'"))
+
+// startShardedProducer publishes quotes of one symbol in a cluster.
+func startShardedProducer(t testing.TB, c *redis.ClusterClient, s feed.Symbol) *producer {
+	return produce(t, []feed.Symbol{s}, func(ctx context.Context, quotes []feed.Quote) []feed.Outcome {
+		outcomes := make([]feed.Outcome, len(quotes))
+		for i, q := range quotes {
+			a := feed.AcceptArgs{Keys: keys, QuoteTTL: time.Minute, History: 9000, Candidate: feed.NewEpoch(), Run: "unknown"}
+			k, args := feed.AcceptArguments(q, a)
+			ctx, cancel := context.WithTimeout(ctx, time.Second)
+			reply, err := shardedScript.Run(ctx, c, k, args...).Result()
+			cancel()
+			if err != nil {
+				break
+			}
+			outcomes[i], _ = feed.ReadOutcome(q, reply)
+		}
+		return outcomes
+	})
+}
+
+// In a cluster each symbol is received from the server that has its slot, which
+// may change; each heals by itself.
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.Options{Replicas: true}.StartCluster(t)
+	// One symbol on each master.
+	bySlot := map[int]feed.Symbol{}
+	for _, s := range manySymbols(100) {
+		if i := cluster.Owner(cluster.SlotOf(keys.Channel(s))); bySlot[i] == "" {
+			bySlot[i] = s
+		}
+		if len(bySlot) == 3 {
+			break
+		}
+	}
+	made := map[feed.Symbol]*producer{}
+	for _, s := range bySlot {
+		made[s] = startShardedProducer(t, cluster.Client(), s)
+	}
+	more := func(t *testing.T) {
+		t.Helper()
+		for s, p := range made {
+			p.more(t, 20, s)
+		}
+	}
+	more(t)
+	c := cluster.Client()
+	n, w := startWishing(t, c, time.Millisecond)
+	w.want("AUD/KES", true) // nobody publishes it
+	for s := range made {
+		w.want(string(s), true)
+	}
+	for s := range made {
+		eventually(t, 10*time.Second, "all are followed", func() bool { return n.follows(s) && n.follows("AUD/KES") })
+	}
+	eventually(t, 5*time.Second, "probes come back", func() bool { return n.receiver.ProbeAge() < 2*time.Second })
+	more(t)
+
+	moved := bySlot[0]
+	slot := cluster.SlotOf(keys.Channel(moved))
+	cluster.MoveSlot(slot, 0, 1)
+	more(t)
+	cluster.MoveSlot(slot, 1, 0)
+	more(t)
+
+	cluster.Failover(3 + 1) // the replica of the second master
+	more(t)
+	for i := range 6 {
+		killer := redis.NewClient(&redis.Options{Addr: cluster.Server(i).Addr(), DisableIdentity: true})
+		killer.ClientKillByFilter(t.Context(), "TYPE", "pubsub")
+		killer.Close()
+	}
+	more(t)
+
+	for s, p := range made {
+		p.stop()
+		n.complete(t, p, s)
+		n.stretches(t, s)
+	}
+	n.nothingMissed(t)
+
+	// A master that is paused is noticed, the others go on. Its replica takes
+	// over, which may lose quotes that it did not have yet.
+	paused, other := bySlot[2], bySlot[0]
+	clear(made)
+	for _, s := range []feed.Symbol{paused, other} {
+		made[s] = startShardedProducer(t, cluster.Client(), s)
+	}
+	more(t)
+	cluster.Server(2).Pause()
+	made[other].more(t, 200, other)
+	cluster.Server(2).Resume()
+	more(t)
+	eventually(t, 10*time.Second, "all probes come back", func() bool { return n.receiver.ProbeAge() < 2*time.Second })
+	made[paused].stop()
+	made[other].stop()
+	n.complete(t, made[other], other)
+	n.stretches(t, other)
+	last := made[paused].accepted[paused][made[paused].count(paused)-1]
+	eventually(t, 5*time.Second, "the newest quote", func() bool { return n.has(fmt.Sprintf("publish %s %s %d", paused, last.Epoch, last.Seq)) })
+
+	// Given up, and wanted again: the line ends and another begins.
+	for range 3 {
+		w.want(string(other), false)
+		eventually(t, 5*time.Second, "given up", func() bool { return !n.follows(other) })
+		w.want(string(other), true)
+		eventually(t, 5*time.Second, "followed again", func() bool { return n.follows(other) })
+	}
+	quotes, err := feed.NewLasts(n.board, c, keys).Quotes(t.Context(), []string{"*"})
+	if err != nil || len(quotes) != 3 {
+		t.Errorf("%d last values, %v, want 3", len(quotes), err)
+	}
+}
