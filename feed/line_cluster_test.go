@@ -17,7 +17,11 @@ import (
 var shardedScript = redis.NewScript(strings.ReplaceAll(feed.PublishSource, "'PUBLISH'", "'SPUBLISH'"))
 
 // startShardedProducer publishes quotes of one symbol in a cluster.
-func startShardedProducer(t testing.TB, c *redis.ClusterClient, s feed.Symbol) *producer {
+func startShardedProducer(t testing.TB, cluster *redistest.Cluster, s feed.Symbol) *producer {
+	opt := *cluster.Client().Options()
+	opt.ReadTimeout, opt.WriteTimeout, opt.DialTimeout = time.Second, time.Second, time.Second
+	c := redis.NewClusterClient(&opt)
+	t.Cleanup(func() { c.Close() })
 	return produce(t, []feed.Symbol{s}, func(ctx context.Context, quotes []feed.Quote) []feed.Outcome {
 		outcomes := make([]feed.Outcome, len(quotes))
 		for i, q := range quotes {
@@ -52,7 +56,7 @@ func TestCluster(t *testing.T) {
 	}
 	made := map[feed.Symbol]*producer{}
 	for _, s := range bySlot {
-		made[s] = startShardedProducer(t, cluster.Client(), s)
+		made[s] = startShardedProducer(t, cluster, s)
 	}
 	more := func(t *testing.T) {
 		t.Helper()
@@ -101,14 +105,15 @@ func TestCluster(t *testing.T) {
 	paused, other := bySlot[2], bySlot[0]
 	clear(made)
 	for _, s := range []feed.Symbol{paused, other} {
-		made[s] = startShardedProducer(t, cluster.Client(), s)
+		made[s] = startShardedProducer(t, cluster, s)
 	}
 	more(t)
 	cluster.Server(2).Pause()
+	eventually(t, 6*time.Second, "it is noticed", func() bool { return n.receiver.ProbeAge() > 2*time.Second })
 	made[other].more(t, 200, other)
-	cluster.Server(2).Resume()
+	eventually(t, 15*time.Second, "all probes come back", func() bool { return n.receiver.ProbeAge() < 2*time.Second })
 	more(t)
-	eventually(t, 10*time.Second, "all probes come back", func() bool { return n.receiver.ProbeAge() < 2*time.Second })
+	cluster.Server(2).Resume()
 	made[paused].stop()
 	made[other].stop()
 	n.complete(t, made[other], other)
