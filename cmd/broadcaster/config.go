@@ -16,6 +16,7 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
+	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/session"
 )
 
@@ -87,14 +88,7 @@ type FeedConfig struct {
 	Channels     []string      `env:"FEED_CHANNELS"`
 	SourceList   []string      `env:"FEED_SOURCES"` // read Sources instead
 
-	Sources []SourcePriority // best first; empty: all sources are equal
-}
-
-// SourcePriority is one entry of FEED_SOURCES: the sources after it are taken
-// only while it has been silent for longer than Silence.
-type SourcePriority struct {
-	Name    string
-	Silence time.Duration
+	Sources feed.Priorities // the zero value: all sources are equal
 }
 
 // SessionConfig is about sessions and who may do what in one.

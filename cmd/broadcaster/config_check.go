@@ -17,9 +17,8 @@ import (
 )
 
 const (
-	minToken   = 24 // characters of an admin or publish token
-	maxToken   = 512
-	maxSources = 16 // FEED_SOURCES entries; the accept script remembers as many per symbol
+	minToken = 24 // characters of an admin or publish token
+	maxToken = 512
 )
 
 var (
@@ -285,25 +284,44 @@ func (c *Config) checkFeed(k *checker) {
 			k.fault("FEED_CHANNELS", ch, "want each channel once")
 		}
 	}
-	f.Sources = nil
-	seen := map[string]bool{}
+	f.checkSources(k)
+}
+
+// checkSources reads FEED_SOURCES. A source without a limit has STALE_AFTER:
+// when its symbol would be marked stale, those after it may step in.
+func (f *FeedConfig) checkSources(k *checker) {
+	const name, form = "FEED_SOURCES", "want a comma list of different sources, best first, as name or name:silence, such as main:2s,backup, with * at the end for all others"
+	f.Sources = feed.Priorities{}
 	entries := trimmed(f.SourceList)
-	if len(entries) > maxSources {
-		k.fault("FEED_SOURCES", strconv.Itoa(len(entries)), fmt.Sprintf("want at most %d sources", maxSources))
+	if n := len(entries); n > 0 && entries[n-1] == "*" {
+		f.Sources.Others = true
+		entries = entries[:n-1]
 	}
+	if len(entries) > feed.MaxPriorities {
+		k.fault(name, strconv.Itoa(len(entries)), fmt.Sprintf("want at most %d sources", feed.MaxPriorities))
+		return
+	}
+	seen := map[string]bool{}
 	for _, entry := range entries {
-		name, limit, limited := strings.Cut(entry, ":")
-		p := SourcePriority{Name: name, Silence: f.StaleAfter}
+		source, limit, limited := strings.Cut(entry, ":")
+		silence := max(f.StaleAfter.Truncate(time.Millisecond), time.Millisecond)
 		var err error
 		if limited {
-			p.Silence, err = time.ParseDuration(limit)
+			silence, err = time.ParseDuration(limit)
 		}
-		if err != nil || p.Silence <= 0 || !sourceName.MatchString(name) || seen[name] {
-			k.fault("FEED_SOURCES", entry, "want a comma list of different sources, best first, as name or name:silence, such as main:2s,backup")
-			continue
+		switch {
+		case source == "*":
+			k.fault(name, entry, "want * at the end only and without a time: it stands for all sources that are not named")
+		case !sourceName.MatchString(source) || err != nil:
+			k.fault(name, entry, form)
+		case seen[source]:
+			k.fault(name, entry, "want each source once")
+		case silence < time.Millisecond || silence > 24*time.Hour || silence%time.Millisecond != 0:
+			k.fault(name, entry, "want a silence from 1ms to 24h in whole milliseconds")
+		default:
+			seen[source] = true
+			f.Sources.Named = append(f.Sources.Named, feed.Priority{Source: source, Silence: silence})
 		}
-		seen[name] = true
-		f.Sources = append(f.Sources, p)
 	}
 }
 

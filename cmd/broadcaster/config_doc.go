@@ -41,7 +41,7 @@ var meanings = []struct{ name, text string }{
 	{"FEED_INBOX", "Redis channel on which any producer may publish JSON"},
 	{"FEED_BASE", "base currency of a message that names only one"},
 	{"FEED_CHANNELS", "further Redis channels relayed to clients as they are, `news,alerts`"},
-	{"FEED_SOURCES", "sources by priority, best first, `main:2s,backup`: a later one is taken only while the earlier are silent for longer than their limit"},
+	{"FEED_SOURCES", "sources by priority, best first, `main:2s,backup:5s,*`: a later one is taken only while each earlier one has been silent for longer than its limit (default `STALE_AFTER`), by symbol; `*` at the end takes all others, without it they are rejected; the same on all nodes and producers"},
 	{"SESSION_COOKIE_NAME", "name of the session cookie"},
 	{"SESSION_TTL", "a session ends when it is not used for this long"},
 	{"SESSION_ABSOLUTE_TTL", "a session ends after this long in any case"},

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/fxcast/fxcast/feed"
 )
 
 var update = flag.Bool("update", false, "write the table of settings into README.md")
@@ -89,7 +91,9 @@ func TestValuesAreRead(t *testing.T) {
 	}
 	check("Channels", c.Feed.Channels, []string{"news", "alerts"})
 	check("Base", c.Feed.Base, "USD")
-	check("Sources", c.Feed.Sources, []SourcePriority{{"main", 2 * time.Second}, {"backup", 7 * time.Second}})
+	check("Sources", c.Feed.Sources, feed.Priorities{Named: []feed.Priority{{Source: "main", Silence: 2 * time.Second}, {Source: "backup", Silence: 7 * time.Second}}})
+	check("Sources with all others", mustLoad(t, "FEED_SOURCES=a-1:500ms, *").Feed.Sources,
+		feed.Priorities{Named: []feed.Priority{{Source: "a-1", Silence: 500 * time.Millisecond}}, Others: true})
 	var proxies []string
 	for _, p := range c.HTTP.Proxies {
 		proxies = append(proxies, p.String())
@@ -254,6 +258,24 @@ func TestSettingsThatDisagree(t *testing.T) {
 		if len(faults) != 1 || !strings.HasPrefix(faults[0], tc.want+": ") {
 			t.Errorf("%q: %q, want one fault of %s", tc.environ, faults, tc.want)
 		}
+	}
+}
+
+func TestFaultySources(t *testing.T) {
+	for value, want := range map[string]string{
+		"main:2s,*,backup": "at the end", "main,*:5s": "without a time", "main,main:2s": "once",
+		"main:0s": "1ms", "main:48h": "24h", "main:1500us": "whole milliseconds", "main:-2s": "1ms",
+		"Main": "name:silence", "main:5": "name:silence", "a b": "name:silence",
+		strings.TrimSuffix(strings.Repeat("x,", 17), ","): "at most 16",
+	} {
+		_, err := loadConfig([]string{"FEED_SOURCES=" + value})
+		faults, _ := errors.AsType[Faults](err)
+		if len(faults) != 1 || !strings.HasPrefix(faults[0], "FEED_SOURCES: ") || !strings.Contains(faults[0], want) {
+			t.Errorf("%q: %q, want one fault that says %q", value, faults, want)
+		}
+	}
+	if c := mustLoad(t, "FEED_SOURCES=a", "STALE_AFTER=1500500us"); c.Feed.Sources.Check() != nil {
+		t.Errorf("%+v: %v", c.Feed.Sources, c.Feed.Sources.Check())
 	}
 }
 

@@ -21,6 +21,7 @@ func openPublisher(ctx context.Context, cfg Config, logger *slog.Logger) (*feed.
 		Keys:         feed.Keys{Prefix: cfg.Redis.Prefix},
 		QuoteTTL:     cfg.Feed.QuoteTTL,
 		HistoryTicks: cfg.Feed.HistoryTicks,
+		Priorities:   cfg.Feed.Sources,
 		Logger:       logger,
 	})
 	// It outlives ctx, so that what is under way when ctx ends is still published.

@@ -116,7 +116,7 @@ func newNode(cfg Config, client redis.UniversalClient, logger *slog.Logger) (*no
 	n.board = feed.NewBoard(feed.BoardConfig{Sink: n.hub, QuoteTTL: cfg.Feed.QuoteTTL, StaleAfter: cfg.Feed.StaleAfter,
 		Registerer: registry, Logger: logger})
 	n.publisher = feed.NewPublisher(feed.PublisherConfig{Redis: client, Keys: keys, QuoteTTL: cfg.Feed.QuoteTTL,
-		HistoryTicks: cfg.Feed.HistoryTicks, Known: n.board.Last, Registerer: registry, Logger: logger})
+		HistoryTicks: cfg.Feed.HistoryTicks, Priorities: cfg.Feed.Sources, Known: n.board.Last, Registerer: registry, Logger: logger})
 	n.rejected = feed.NewRejectedLog(feed.RejectedConfig{Redis: client, Keys: keys, Registerer: registry, Logger: logger})
 	n.inbox = feed.NewInbox(feed.InboxConfig{Redis: client, Keys: keys, Channel: cfg.Feed.Inbox, Base: cfg.Feed.Base, Node: name,
 		Publisher: n.publisher, Rejected: n.rejected, Registerer: registry, Logger: logger})
