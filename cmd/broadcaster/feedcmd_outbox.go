@@ -15,8 +15,9 @@ const (
 	outboxBatch    = 256    // quotes of one Publish, which is one round trip
 	retryFirst     = 100 * time.Millisecond
 	retryMost      = 2 * time.Second
-	flushGrace     = 30 * time.Second // for what waits when no more comes
-	interruptGrace = time.Second      // the same when the user wants it to end
+	heldWait       = 20 * time.Millisecond // between looks for quotes among those held back
+	flushGrace     = 30 * time.Second      // for what waits when no more comes
+	interruptGrace = time.Second           // the same when the user wants it to end
 )
 
 // quotePublisher is *feed.Publisher.
@@ -30,16 +31,20 @@ type addFunc func(ctx context.Context, quotes []feed.Quote) error
 
 // outboxEvents are called by the goroutine that publishes, one at a time.
 type outboxEvents struct {
-	lost     func(err error)                               // Redis does not take quotes any more
+	lost     func(err error)                               // Redis does not take all quotes any more
 	back     func(away time.Duration, dropped uint64)      // it does again
 	rejected func(q feed.Quote, rejection *feed.Rejection) // the first of each reason
 }
 
 // outbox holds quotes between their producer and a publisher. A full outbox makes
-// the producer wait. If drops is set it does so only while Redis answers: when
-// Redis is gone the older half of each symbol's quotes is dropped and counted, so
-// that the newest of every symbol stay. What Redis has certainly not executed is
-// published again; what it may have is counted as unknown and not repeated.
+// the producer wait. If drops is set it does so only while Redis takes quotes:
+// when it does not, the older half of each symbol's quotes is dropped and counted,
+// so that the newest of every symbol stay. What Redis has certainly not executed is
+// published again, in the order of its symbol; what it may have is counted as
+// unknown and not repeated.
+//
+// A symbol of which Redis did not take a quote is held back for a while, and the
+// others go on: of a cluster a part may be away, or one key may be damaged.
 type outbox struct {
 	publisher quotePublisher
 	tally     *tally
@@ -50,14 +55,16 @@ type outbox struct {
 
 	mu    sync.Mutex // guards the fields below
 	queue []feed.Quote
-	away  bool // the last Publish failed
+	away  bool // a symbol is held back
 	ended bool // no more will be added
+
+	held map[feed.Symbol]time.Time // until when; owned by send
 }
 
 func newOutbox(p quotePublisher, t *tally, events outboxEvents) *outbox {
 	return &outbox{
 		publisher: p, tally: t, events: events,
-		some: make(chan struct{}, 1), room: make(chan struct{}, 1),
+		some: make(chan struct{}, 1), room: make(chan struct{}, 1), held: map[feed.Symbol]time.Time{},
 	}
 }
 
@@ -145,55 +152,97 @@ func (o *outbox) send(ctx context.Context) {
 	seen := map[feed.Reason]bool{}
 	batch := make([]feed.Quote, 0, outboxBatch)
 	for {
+		var next time.Time
 		var ended bool
-		batch, ended = o.take(batch[:0])
+		batch, next, ended = o.take(batch[:0], time.Now())
 		if len(batch) == 0 {
-			if ended {
+			if ended && next.IsZero() {
 				return
 			}
-			select {
-			case <-o.some:
-				continue
-			case <-ctx.Done():
+			if !o.wait(ctx, next) {
 				o.leave()
 				return
 			}
-		}
-		outcomes, err := o.publisher.Publish(ctx, batch)
-		left := o.settle(batch, outcomes, err, seen)
-		if err == nil {
-			if !since.IsZero() {
-				o.setAway(false)
-				o.events.back(time.Since(since).Round(time.Millisecond), o.tally.snapshot().dropped-droppedBefore)
-				since, retry = time.Time{}, retryFirst
-			}
 			continue
 		}
-		if len(left) > 0 {
-			o.putBack(left)
-		}
+		outcomes, err := o.publisher.Publish(ctx, batch)
+		o.putBack(o.settle(batch, outcomes, err, seen))
 		if ctx.Err() != nil {
 			o.leave()
 			return
 		}
-		if since.IsZero() {
+		o.hold(batch, outcomes, err, retry)
+		switch {
+		case err != nil && since.IsZero():
 			since, droppedBefore = time.Now(), o.tally.snapshot().dropped
 			o.setAway(true)
 			o.events.lost(err)
-		}
-		select {
-		case <-time.After(retry):
+		case err != nil:
 			retry = min(2*retry, retryMost)
-		case <-ctx.Done():
-			o.leave()
-			return
+		case len(o.held) == 0 && !since.IsZero():
+			o.setAway(false)
+			o.events.back(time.Since(since).Round(time.Millisecond), o.tally.snapshot().dropped-droppedBefore)
+			since, retry = time.Time{}, retryFirst
 		}
 	}
 }
 
-// settle counts the outcomes and returns the quotes to publish again.
+// wait waits until something is added or it is next, unless that is zero. It
+// reports whether ctx still holds.
+func (o *outbox) wait(ctx context.Context, next time.Time) bool {
+	if next.IsZero() {
+		select {
+		case <-o.some:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	due := time.NewTimer(time.Until(next))
+	defer due.Stop()
+	select {
+	case <-o.some: // let more come: all that is held back is looked through again
+		due.Reset(min(heldWait, time.Until(next)))
+	case <-due.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+	select {
+	case <-due.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// hold holds back the symbols of batch that had a quote not taken, and lets the
+// others go.
+func (o *outbox) hold(batch []feed.Quote, outcomes []feed.Outcome, err error, retry time.Duration) {
+	for _, q := range batch {
+		delete(o.held, q.Symbol)
+	}
+	if err == nil {
+		return
+	}
+	until := time.Now().Add(retry)
+	for i, q := range batch {
+		if i >= len(outcomes) || !outcomes[i].Known() {
+			o.held[q.Symbol] = until
+		}
+	}
+}
+
+// settle counts the outcomes and returns the quotes to publish again. One that
+// was not taken although a later one of its symbol was is given up.
 func (o *outbox) settle(batch []feed.Quote, outcomes []feed.Outcome, err error, seen map[feed.Reason]bool) (left []feed.Quote) {
-	var accepted, unknown int
+	var accepted, unknown, overtaken int
+	newest := map[feed.Symbol]int{} // index of a symbol's last accepted quote
+	for i, out := range outcomes {
+		if err != nil && out.Seq > 0 {
+			newest[batch[i].Symbol] = i
+		}
+	}
 	for i, q := range batch {
 		var out feed.Outcome
 		if i < len(outcomes) {
@@ -210,30 +259,55 @@ func (o *outbox) settle(batch []feed.Quote, outcomes []feed.Outcome, err error, 
 			accepted++
 		case err == nil || errors.Is(err, feed.ErrOutcomeUnknown):
 			unknown++
+		case i < newest[q.Symbol]:
+			overtaken++
 		default:
 			left = append(left, q)
 		}
 	}
 	o.tally.published(accepted, unknown)
+	o.tally.unsent(overtaken)
 	return left
 }
 
-// take moves the oldest quotes into batch.
-func (o *outbox) take(batch []feed.Quote) (taken []feed.Quote, ended bool) {
+// take moves the oldest quotes into batch, without those held back at now. next
+// is when the first of these may be tried, zero if none waits.
+func (o *outbox) take(batch []feed.Quote, now time.Time) (taken []feed.Quote, next time.Time, ended bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	n := min(len(o.queue), outboxBatch)
-	batch = append(batch, o.queue[:n]...)
-	o.queue = o.queue[n:]
+	if len(o.held) == 0 {
+		n := min(len(o.queue), outboxBatch)
+		batch = append(batch, o.queue[:n]...)
+		o.queue = o.queue[n:]
+	} else {
+		kept := o.queue[:0]
+		for _, q := range o.queue {
+			until, held := o.held[q.Symbol]
+			held = held && now.Before(until)
+			if held && (next.IsZero() || until.Before(next)) {
+				next = until
+			}
+			if held || len(batch) == outboxBatch {
+				kept = append(kept, q)
+			} else {
+				batch = append(batch, q)
+			}
+		}
+		clear(o.queue[len(kept):])
+		o.queue = kept
+	}
 	if len(o.queue) == 0 {
 		o.queue = nil
 	}
 	wake(o.room)
-	return batch, o.ended
+	return batch, next, o.ended
 }
 
 // putBack puts quotes before those that wait.
 func (o *outbox) putBack(quotes []feed.Quote) {
+	if len(quotes) == 0 {
+		return
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.queue = append(quotes, o.queue...)
