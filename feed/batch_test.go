@@ -45,8 +45,8 @@ func TestScriptManyAsOneByOne(t *testing.T) {
 				}
 				return q
 			})
-			for range rapid.IntRange(1, 3).Draw(rt, "calls") {
-				quotes := rapid.SliceOfN(quote, 1, 64).Draw(rt, "quotes")
+			for range rapid.IntRange(1, 2).Draw(rt, "calls") {
+				quotes := rapid.SliceOfN(quote, 1, 30).Draw(rt, "quotes")
 				many, single := slices.Clone(quotes), slices.Clone(quotes)
 				for i := range quotes {
 					many[i].Symbol, single[i].Symbol = "EUR/USD", "GBP/USD"
@@ -130,7 +130,7 @@ func TestScriptStreamAtItsEnd(t *testing.T) {
 func TestPublishManySources(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, c *redis.Client) {
-		p := startPublisher(t, c)
+		p := startPublisher(t, c, func(cfg *feed.PublisherConfig) { cfg.Timeout = 20 * time.Second })
 		var quotes []feed.Quote
 		for i := range 300 {
 			q := from(fmt.Sprintf("s%d", i%50))

@@ -69,7 +69,7 @@ func TestScriptPriorities(t *testing.T) {
 		refused("while main is heard", from("backup"), "source backup", "main", "5s")
 		refused("while main is heard", from("other"), "main")
 		silent("main", 4*time.Second)
-		refused("within the limit", from("backup"), "4.0")
+		refused("within the limit", from("backup"), "heard 4")
 		silent("main", 6*time.Second)
 		refused("backup is there", from("other"), "backup")
 		taken("main is silent", from("backup"))
