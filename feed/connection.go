@@ -78,6 +78,13 @@ func probeClient(rdb, own redis.UniversalClient) redis.UniversalClient {
 	return own
 }
 
+// sharded reports whether a client is a cluster's, where messages of a symbol stay
+// with the server that has its slot.
+func sharded(rdb redis.UniversalClient) bool {
+	_, ok := rdb.(*redis.ClusterClient)
+	return ok
+}
+
 // open returns the client Run works with.
 func (p *Publisher) open() (c redis.UniversalClient, release func()) {
 	if _, ok := p.cfg.Redis.(*redis.Client); !ok {

@@ -22,7 +22,7 @@ type AcceptArgs struct {
 
 // AcceptAll runs the publish script once, by itself, for quotes of one symbol.
 func AcceptAll(ctx context.Context, c redis.UniversalClient, quotes []Quote, a AcceptArgs) ([]Outcome, error) {
-	keys, args := acceptance{a.Keys, a.QuoteTTL, a.History, a.Candidate, a.Run, a.Priorities.argument()}.
+	keys, args := acceptance{a.Keys, a.QuoteTTL, a.History, a.Candidate, a.Run, a.Priorities.argument(), sharded(c)}.
 		args(quotes, lastSeen{epoch: a.KnownEpoch, seq: a.KnownSeq})
 	reply, err := publishScript.Run(ctx, c, keys, args...).Result()
 	if err != nil {
@@ -45,14 +45,6 @@ func Accept(ctx context.Context, c redis.UniversalClient, q Quote, a AcceptArgs)
 	}
 	return o[0], nil
 }
-
-// AcceptArguments are the keys and arguments of the publish script.
-func AcceptArguments(q Quote, a AcceptArgs) (keys []string, args []any) {
-	return acceptance{a.Keys, a.QuoteTTL, a.History, a.Candidate, a.Run}.args(q, lastSeen{epoch: a.KnownEpoch, seq: a.KnownSeq})
-}
-
-// ReadOutcome reads the script's answer.
-var ReadOutcome = readOutcome
 
 // PublishScript is the script with its raw arguments.
 func PublishScript(ctx context.Context, c redis.UniversalClient, keys []string, args ...any) (any, error) {

@@ -3,7 +3,6 @@ package feed_test
 import (
 	"context"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -12,9 +11,6 @@ import (
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/internal/redistest"
 )
-
-// shardedScript is the publish script with a sharded channel.
-var shardedScript = redis.NewScript(strings.ReplaceAll(feed.PublishSource, "'PUBLISH'", "'SPUBLISH'"))
 
 // startShardedProducer publishes quotes of one symbol in a cluster.
 func startShardedProducer(t testing.TB, cluster *redistest.Cluster, s feed.Symbol) *producer {
@@ -26,14 +22,13 @@ func startShardedProducer(t testing.TB, cluster *redistest.Cluster, s feed.Symbo
 		outcomes := make([]feed.Outcome, len(quotes))
 		for i, q := range quotes {
 			a := feed.AcceptArgs{Keys: keys, QuoteTTL: time.Minute, History: 9000, Candidate: feed.NewEpoch(), Run: "unknown"}
-			k, args := feed.AcceptArguments(q, a)
 			ctx, cancel := context.WithTimeout(ctx, time.Second)
-			reply, err := shardedScript.Run(ctx, c, k, args...).Result()
+			o, err := feed.Accept(ctx, c, q, a)
 			cancel()
 			if err != nil {
 				break
 			}
-			outcomes[i], _ = feed.ReadOutcome(q, reply)
+			outcomes[i] = o
 		}
 		return outcomes
 	})

@@ -113,7 +113,7 @@ func (c *call) hasRoomFor(source string) bool {
 func (p *Publisher) send(ctx context.Context, quotes []pending) (again []pending, reason error) {
 	accept := acceptance{
 		keys: p.cfg.Keys, quoteTTL: p.cfg.QuoteTTL, history: p.cfg.HistoryTicks,
-		candidate: newEpoch(), run: *p.run.Load(), ranked: p.ranked,
+		candidate: newEpoch(), run: *p.run.Load(), ranked: p.ranked, sharded: sharded(p.cfg.Redis),
 	}
 	pipe := p.client.Pipeline()
 	all := calls(quotes)

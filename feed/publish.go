@@ -40,15 +40,20 @@ type acceptance struct {
 	candidate string // epoch that begins where one must
 	run       string // run id of the server the script will run on
 	ranked    string // Priorities.argument
+	sharded   bool   // in a cluster: messages stay with the server of the symbol
 }
 
 // args returns the keys and arguments of publishScript for quotes of one
 // symbol, at most maxCallQuotes from at most maxCallSources. They must pass Check.
 func (a acceptance) args(quotes []Quote, seen lastSeen) (keys []string, args []any) {
 	s := quotes[0].Symbol
-	args = make([]any, 0, 9+5*len(quotes))
+	publish := "PUBLISH"
+	if a.sharded {
+		publish = "SPUBLISH"
+	}
+	args = make([]any, 0, 10+5*len(quotes))
 	args = append(args, a.keys.Channel(s), string(s), a.quoteTTL.Milliseconds(), a.history,
-		a.candidate, a.run, seen.epoch, seen.seq, a.ranked)
+		a.candidate, a.run, seen.epoch, seen.seq, a.ranked, publish)
 	for _, q := range quotes {
 		text, micros := "", int64(0)
 		if !q.Time.IsZero() {

@@ -13,7 +13,8 @@
 --      7 epoch and 8 highest number that the caller has seen, '' and 0 = none
 --      9 named sources, best first, each with the ms it must be silent before
 --        those after it are taken: 'main 5000 backup 10000'; '' = all are equal
---     10… five for each quote: bid, ask, time as text ('' = that of acceptance),
+--     10 PUBLISH or, in a cluster, SPUBLISH
+--     11… five for each quote: bid, ask, time as text ('' = that of acceptance),
 --        the same in microseconds, source
 --
 -- Returns {epoch, acceptance in microseconds, an answer for each quote}. An
@@ -26,12 +27,13 @@
 local MAX_SOURCES = 16
 local MAX_AHEAD = 5000000 -- microseconds
 local MAX_COUNT = 9007199254740991 -- 2^53-1, the last number counted exactly
-local FIRST = 10 -- argument of the first quote
+local FIRST = 11 -- argument of the first quote
 
 local call, format, find = redis.call, string.format, string.find
 local LAST, COUNTER, HISTORY = KEYS[1], KEYS[2], KEYS[3]
 local channel, symbol, ttl, history = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local candidate, run, seen_epoch, seen, ranked = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8]), ARGV[9]
+local publish = ARGV[10]
 
 local function bad(what)
   return redis.error_reply('FXARGS publish script: bad ' .. what)
@@ -45,6 +47,7 @@ end
 
 if #KEYS ~= 3 or #ARGV < FIRST + 4 or (#ARGV - FIRST + 1) % 5 ~= 0 then return bad('number of arguments') end
 if channel == '' then return bad('channel') end
+if publish ~= 'PUBLISH' and publish ~= 'SPUBLISH' then return bad('command to publish') end
 if not find(symbol, '^%u%u%u/%u%u%u$') then return bad('symbol') end
 if not whole(ttl, 1, 1e12) then return bad('life of the last quote') end
 if not whole(history, 0, 1e9) then return bad('length of the history') end
@@ -108,7 +111,7 @@ if may then
   if not may('HSET', COUNTER, 'seq', '') then return forbidden('HSET', COUNTER) end
   if not may('HDEL', COUNTER, 's:') then return forbidden('HDEL', COUNTER) end
   if not may('SET', LAST, '') then return forbidden('SET', LAST) end
-  if not may('PUBLISH', channel, '') then return forbidden('PUBLISH', channel) end
+  if not may(publish, channel, '') then return forbidden(publish, channel) end
 end
 
 local clock = call('TIME')
@@ -253,5 +256,5 @@ for source in pairs(remembered) do
 end
 call('HSET', COUNTER, 'epoch', epoch, 'seq', format('%.0f', seq), 'run', run, unpack(update))
 call('SET', LAST, quotes[#quotes], 'PX', ARGV[3])
-for n = 1, #quotes do call('PUBLISH', channel, quotes[n]) end
+for n = 1, #quotes do call(publish, channel, quotes[n]) end
 return answers
