@@ -5,12 +5,9 @@ import (
 	"context"
 	"errors"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // Bounds of what Memory asks of one Redis; a cluster's masters share them.
@@ -174,141 +171,5 @@ func (m *Memory) addInfo(info Info) {
 	m.DatasetBytes = m.DatasetBytes.add(mem.DatasetBytes)
 	if r := mem.FragmentationRatio; r != nil && (m.FragmentationRatio == nil || *r > *m.FragmentationRatio) {
 		m.FragmentationRatio = r // the worst of a cluster
-	}
-}
-
-// survey is what was seen of one server's keys.
-type survey struct {
-	keys     int64 // that there are
-	scanned  int
-	complete bool
-	kinds    map[group]*stratum
-}
-
-// stratum is the keys of one kind, and a random choice of them.
-type stratum struct {
-	seen   int
-	chosen []string
-	sizes  []float64
-}
-
-// survey looks at the names, then asks the sizes.
-func (a *Admin) survey(ctx context.Context, n node, most int) (*survey, error) {
-	keys, err := n.client.DBSize(ctx).Result()
-	if err := ask(ctx, "dbsize", err); err != nil {
-		return nil, err
-	}
-	s := &survey{keys: keys, kinds: map[group]*stratum{}}
-	deadline := time.Now().Add(scanTime)
-	for cursor := uint64(0); ; {
-		var page []string
-		page, cursor, err = n.client.Scan(ctx, cursor, "", scanPage).Result()
-		if err := ask(ctx, "scan", err); err != nil {
-			return nil, err
-		}
-		for _, key := range page {
-			s.see(a.prefix, key)
-		}
-		if cursor == 0 {
-			s.complete = true
-			break
-		}
-		if s.scanned >= most || time.Now().After(deadline) {
-			break
-		}
-	}
-	// Keys came and went meanwhile, and a table that grows may show one twice.
-	if s.complete && keys < int64(s.scanned) || keys == 0 {
-		s.keys = int64(s.scanned)
-	}
-	return s, s.measure(ctx, n)
-}
-
-// see counts a name and keeps a fair choice of those of its kind (algorithm R).
-func (s *survey) see(prefix, key string) {
-	s.scanned++
-	k := groupOf(prefix, key)
-	t := s.kinds[k]
-	if t == nil {
-		if k.kind == KindCache && len(s.kinds) >= maxNamespaces {
-			k.namespace = "(others)" // together
-		}
-		if t = s.kinds[k]; t == nil {
-			t = &stratum{}
-			s.kinds[k] = t
-		}
-	}
-	t.seen++
-	if len(t.chosen) < maxPerKind {
-		t.chosen = append(t.chosen, key)
-	} else if i := rand.IntN(t.seen); i < maxPerKind {
-		t.chosen[i] = key
-	}
-}
-
-// measure asks the sizes of the chosen keys, in pages of one round trip each.
-func (s *survey) measure(ctx context.Context, n node) error {
-	for _, t := range s.kinds {
-		for page := range slices.Chunk(t.chosen, usagePage) {
-			cmds := make([]*redis.IntCmd, len(page))
-			_, err := n.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-				for i, key := range page {
-					cmds[i] = p.MemoryUsage(ctx, key)
-				}
-				return nil
-			})
-			for _, cmd := range cmds {
-				switch size, one := cmd.Result(); {
-				case one == nil:
-					t.sizes = append(t.sizes, float64(size))
-				case errors.Is(one, redis.Nil): // gone meanwhile
-				default:
-					return ask(ctx, "memory usage", cmp.Or(err, one))
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// estimate is of one kind; those of several servers are added up.
-type estimate struct {
-	keys, bytes, variance float64
-	sampled               int
-}
-
-// estimate adds what this server's sample says, by double sampling: the names
-// tell how many keys are of a kind, the chosen ones how large they are. SCAN
-// walks the table of a random hash, so a part of the names is a random choice.
-func (s *survey) estimate(total map[group]*estimate) {
-	scanned, keys := float64(s.scanned), float64(s.keys)
-	for k, t := range s.kinds {
-		e := total[k]
-		if e == nil {
-			e = &estimate{}
-			total[k] = e
-		}
-		seen, n := float64(t.seen), float64(len(t.sizes))
-		count := seen / scanned * keys
-		e.keys += count
-		e.sampled += len(t.sizes)
-		if n == 0 {
-			continue
-		}
-		mean, squares := 0.0, 0.0
-		for _, size := range t.sizes {
-			mean += size / n
-		}
-		for _, size := range t.sizes {
-			squares += (size - mean) * (size - mean)
-		}
-		e.bytes += count * mean
-		if n > 1 {
-			e.variance += count * count * squares / (n - 1) / n * max(0, 1-n/count)
-		}
-		if keys > scanned {
-			part := seen / scanned
-			e.variance += keys * keys * mean * mean * part * (1 - part) / scanned * (1 - scanned/keys)
-		}
 	}
 }
