@@ -194,4 +194,3 @@ func tableNumber(n redisadmin.Number, text func(int64) string) string {
 	}
 	return text(count)
 }
-

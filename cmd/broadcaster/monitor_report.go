@@ -145,4 +145,3 @@ func (p *page) report(where string, r monitorReport) {
 	section("configuration: running server and redis.conf", "config", r.Drift != nil, func() { p.drift(*r.Drift) })
 	section("advice", "advice", r.Advice != nil, func() { p.summary(r.Advice) })
 }
-

@@ -223,4 +223,3 @@ func (p *page) latency(l redisadmin.Latency) {
 		p.text(pageIndent, "→ "+l.Do)
 	}
 }
-

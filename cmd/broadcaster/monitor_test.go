@@ -260,7 +260,7 @@ func TestMonitorLive(t *testing.T) {
 		t.Errorf("%d %q\n%s", code, errs, out)
 	}
 	checkText(t, "live", out)
-	for _, want := range []string{"set ", "slow ", "SET session:… [1 hidden]", "keys touched per second: ", "fx:{EUR/USD}:quote "} {
+	for _, want := range []string{"set ", "slow ", " [1 hidden] from ", "keys touched per second: ", "fx:{EUR/USD}:quote "} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing:\n%s", want, out)
 		}
