@@ -216,14 +216,15 @@ func TestScriptRefusesBadArguments(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, c *redis.Client) {
 		ctx := t.Context()
-		good := []any{"fx:{EUR/USD}", "EUR/USD", 60000, 10, "aaaa", "run", "", 0, "main 5000", "1.1", "1.2", "", 0, "inbox"}
+		good := []any{"fx:{EUR/USD}", "EUR/USD", 60000, 10, "aaaa", "run", "", 0, "main 5000", "PUBLISH", "1.1", "1.2", "", 0, "inbox"}
 		names := []string{keys.Quote("EUR/USD"), keys.Seq("EUR/USD"), keys.Ticks("EUR/USD")}
 		bad := map[int][]any{
 			0: {""}, 1: {"EURUSD", `EU"/USD`, "EUR/USD "}, 2: {"", 0, -1, "nan", "inf"}, 3: {"", -1, "1.5"}, 4: {"", `a"`}, 5: {""}, 7: {"", "x", -1},
-			8: {"main", "main x", strings.Repeat("a 1 ", 17)},
-			9: {"", "1.", ".1", "-1", "1e5", `1"`, "1.2.3", strings.Repeat("1", 33)}, 10: {"x", "1,2"},
-			11: {"2026-11-22T10:15:00Z", "2026-11-22T10:15:00.123456+00:00"}, 12: {"", "x", "-1", "1.5", "1e300"},
-			13: {"", "A", `a"b`, strings.Repeat("a", 33)},
+			8:  {"main", "main x", strings.Repeat("a 1 ", 17)},
+			9:  {"", "publish", "DEL"},
+			10: {"", "1.", ".1", "-1", "1e5", `1"`, "1.2.3", strings.Repeat("1", 33)}, 11: {"x", "1,2"},
+			12: {"2026-11-22T10:15:00Z", "2026-11-22T10:15:00.123456+00:00"}, 13: {"", "x", "-1", "1.5", "1e300"},
+			14: {"", "A", `a"b`, strings.Repeat("a", 33)},
 		}
 		for i, values := range bad {
 			for _, v := range values {
@@ -234,7 +235,7 @@ func TestScriptRefusesBadArguments(t *testing.T) {
 				}
 			}
 		}
-		for _, n := range []int{8, 9, 13} {
+		for _, n := range []int{8, 9, 10, 14} {
 			if _, err := feed.PublishScript(ctx, c, names, good[:n]...); err == nil {
 				t.Errorf("%d arguments were taken", n)
 			}

@@ -13,6 +13,7 @@ type backlog struct {
 	ticks []*tick // in the order of acceptance; what the client has already is skipped when sent
 	held  bool    // nothing is sent before Resume
 	reset bool    // the snapshot that is due says that ticks were missed
+	first bool    // the next quote is the first of a topic that was resumed: it tells its epoch
 }
 
 // A Position is a place in the sequence of a topic.
@@ -86,7 +87,7 @@ func (c *Client) Resume(topic string, from Position, missed []Missed, complete b
 			again = true
 		default:
 			c.backlogged += int32(len(ticks) + len(since) - len(b.ticks))
-			b.held, b.ticks = false, append(ticks, since...)
+			b.held, b.first, b.ticks = false, true, append(ticks, since...)
 			sub.epoch, sub.seq = &from.Epoch, from.Seq
 			c.reply(appendResumed(nil, topic))
 			s.schedule(sub, s.now())
@@ -151,7 +152,7 @@ func (sub *subscription) setEvery(every bool) (changed bool) {
 // hold makes a subscription wait for Resume.
 func (sub *subscription) hold() {
 	sub.forget(len(sub.backlog.ticks))
-	sub.backlog.held, sub.backlog.reset = true, false
+	sub.backlog.held, sub.backlog.reset, sub.backlog.first = true, false, false
 	sub.pending, sub.snapshot = nil, false
 }
 

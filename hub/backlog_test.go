@@ -126,7 +126,7 @@ func TestTooSlowForEveryTick(t *testing.T) {
 		synctest.Wait()
 		slow.block()
 		latest.block()
-		for range 8192/64 + 1 {
+		for range 8192/64 + 8 {
 			f.publish("EUR/USD", 64)
 			synctest.Wait()
 		}

@@ -16,12 +16,16 @@ const (
 )
 
 // appendQuote appends one quote with the fields that say something only to this
-// client: epoch (first quote, change, snapshot), skipped, status. It records what
+// client: epoch (first quote of the connection, change, snapshot), skipped, status. It records what
 // the client then has.
 func appendQuote(dst []byte, s *subscription, t *tick, snapshot bool) []byte {
 	dst = append(dst, t.body...)
 	same := s.isEpoch(t.epoch)
-	if snapshot || !same {
+	first := s.backlog != nil && s.backlog.first
+	if first {
+		s.backlog.first = false
+	}
+	if snapshot || !same || first {
 		dst = append(dst, `,"epoch":`...)
 		dst = appendString(dst, *t.epoch)
 	}

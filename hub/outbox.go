@@ -114,7 +114,7 @@ func (s *shard) inStep(c *Client) bool {
 					return false
 				}
 			}
-			if b.held || len(s.ticks)+len(b.ticks) > batchQuotes {
+			if b.held || b.first || len(s.ticks)+len(b.ticks) > batchQuotes {
 				return false
 			}
 			s.ticks = append(s.ticks, b.ticks...)

@@ -144,6 +144,7 @@ type peer struct {
 	first    bool                 // the first quote of a subscription may be a snapshot
 	begun    map[string]bool      // with first: had its first
 	since    map[string]position  // what it resumes from
+	resumed  map[string]bool      // the next quote is the first of the connection
 	resets   []resetAt
 	blocked  bool // Write takes one more and is then not ready
 	owes     bool // a call of Ready
@@ -158,7 +159,7 @@ type peer struct {
 
 func newPeer() *peer {
 	return &peer{wants: newWants(), asked: newWants(), have: map[string]position{}, status: map[string]string{},
-		updated: map[string]time.Time{}, awaiting: map[string]bool{}, begun: map[string]bool{}, since: map[string]position{}}
+		updated: map[string]time.Time{}, awaiting: map[string]bool{}, begun: map[string]bool{}, since: map[string]position{}, resumed: map[string]bool{}}
 }
 
 // A resetAt is a snapshot that said that ticks were missed before it.
@@ -303,6 +304,7 @@ func (p *peer) take(payload []byte) {
 		}
 		delete(p.since, m.Symbol)
 		p.have[m.Symbol] = at
+		p.resumed[m.Symbol] = true
 	case "status":
 		if m.Symbol != "" {
 			if _, ok := p.wants.deciding(m.Symbol); !ok {
@@ -353,6 +355,8 @@ func (p *peer) quote(q quote, snapshot bool, now time.Time) {
 	}
 	had, known := p.have[q.Symbol]
 	have := position{had.epoch, q.Seq}
+	first := p.resumed[q.Symbol]
+	delete(p.resumed, q.Symbol)
 	switch {
 	case snapshot:
 		if q.Epoch == nil {
@@ -372,9 +376,11 @@ func (p *peer) quote(q quote, snapshot bool, now time.Time) {
 		delete(p.awaiting, q.Symbol)
 		delete(p.updated, q.Symbol)
 	case q.Epoch != nil:
-		if have.epoch = *q.Epoch; known && have.epoch == had.epoch {
+		if have.epoch = *q.Epoch; known && have.epoch == had.epoch && !first {
 			p.fault("%s %d repeats its epoch", q.Symbol, q.Seq)
 		}
+	case first:
+		p.fault("first quote of %s after it was resumed has no epoch", q.Symbol)
 		if q.Skipped != nil {
 			p.fault("%s %d has skipped with a new epoch", q.Symbol, q.Seq)
 		}
@@ -396,7 +402,7 @@ func (p *peer) quote(q quote, snapshot bool, now time.Time) {
 		if _, held := p.since[q.Symbol]; held {
 			p.fault("update of %s before it was resumed", q.Symbol)
 		}
-		if p.wants.every[pattern] && known && (q.Skipped != nil || q.Epoch != nil && q.Seq != 1) {
+		if p.wants.every[pattern] && known && (q.Skipped != nil || q.Epoch != nil && q.Seq != 1 && !first || first && *q.Epoch == had.epoch && q.Seq != had.seq+1) {
 			p.fault("%s: %d after %d, every tick was asked for", q.Symbol, q.Seq, had.seq)
 		}
 		if p.awaiting[q.Symbol] {

@@ -106,7 +106,7 @@ func (c *Client) resolve(p *part) *subscription {
 func (c *Client) snapshot(sub *subscription, tellUnknown bool) {
 	if b := sub.backlog; b != nil {
 		sub.forget(len(b.ticks))
-		b.held = false
+		b.held, b.first = false, false
 	}
 	switch last := sub.part.last; {
 	case last != nil:

@@ -114,7 +114,8 @@ func startNode(t testing.TB, change func(*nodeConfig)) *testNode {
 	logger := slog.New(slog.NewTextHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	keys := feed.Keys{Prefix: "fx:"}
 	name := fmt.Sprintf("node-%p", n)
-	n.hub = hub.New(hub.Config{Framings: web.Framings(), Heartbeat: cfg.heartbeat, Ping: cfg.ping, WriteTimeout: cfg.writeTimeout, Registerer: n.registry})
+	n.hub = hub.New(hub.Config{Framings: web.Framings(), Heartbeat: cfg.heartbeat, Ping: cfg.ping, WriteTimeout: cfg.writeTimeout, Registerer: n.registry,
+		Interest: func(symbol string) { n.receiver.InterestChanged(symbol) }})
 	n.board = feed.NewBoard(feed.BoardConfig{Sink: n.hub, QuoteTTL: cfg.quoteTTL, StaleAfter: cfg.staleAfter, Registerer: n.registry, Logger: logger})
 	n.lasts = feed.NewLasts(n.board, n.rdb, keys)
 	n.publisher = feed.NewPublisher(feed.PublisherConfig{Redis: n.rdb, Keys: keys, QuoteTTL: cfg.quoteTTL, Known: n.board.Last, Registerer: n.registry, Logger: logger})
@@ -122,7 +123,7 @@ func startNode(t testing.TB, change func(*nodeConfig)) *testNode {
 	n.inbox = feed.NewInbox(feed.InboxConfig{Redis: n.rdb, Keys: keys, Channel: "forex_updates", Base: "EUR", Node: name,
 		Publisher: n.publisher, Rejected: rejected, Registerer: n.registry, Logger: logger})
 	n.receiver = feed.NewReceiver(feed.ReceiverConfig{Redis: n.rdb, Keys: keys, Node: name, Channels: cfg.channels,
-		Board: n.board, Sink: n.hub, Registerer: n.registry, Logger: logger})
+		Board: n.board, Sink: n.hub, Wanted: n.hub.Wanted, Registerer: n.registry, Logger: logger})
 	n.sessions = session.New(session.Config{Redis: n.rdb, Node: name, AutoExtend: true, Registerer: n.registry, Logger: logger})
 	limits := limiter.New(limiter.Config{Redis: n.rdb, OnRedisDown: "local", Registerer: n.registry, Logger: logger})
 	roles, err := session.LoadRoles(cfg.roles, session.RolesConfig{ParsePattern: feed.ParsePattern,

@@ -111,7 +111,8 @@ func newNode(cfg Config, client redis.UniversalClient, logger *slog.Logger) (*no
 	}
 	n.health = newRedisHealth(client, logger, registry)
 	n.hub = hub.New(hub.Config{Framings: web.Framings(), Heartbeat: cfg.WS.Heartbeat, Ping: cfg.WS.Ping,
-		WriteTimeout: cfg.WS.WriteTimeout, Registerer: registry})
+		WriteTimeout: cfg.WS.WriteTimeout, Registerer: registry,
+		Interest: func(symbol string) { n.receiver.InterestChanged(symbol) }})
 	link := &link{Hub: n.hub}
 	n.board = feed.NewBoard(feed.BoardConfig{Sink: n.hub, QuoteTTL: cfg.Feed.QuoteTTL, StaleAfter: cfg.Feed.StaleAfter,
 		Registerer: registry, Logger: logger})
@@ -121,7 +122,7 @@ func newNode(cfg Config, client redis.UniversalClient, logger *slog.Logger) (*no
 	n.inbox = feed.NewInbox(feed.InboxConfig{Redis: client, Keys: keys, Channel: cfg.Feed.Inbox, Base: cfg.Feed.Base, Node: name,
 		Publisher: n.publisher, Rejected: n.rejected, Registerer: registry, Logger: logger})
 	n.receiver = feed.NewReceiver(feed.ReceiverConfig{Redis: client, Keys: keys, Node: name, Channels: cfg.Feed.Channels,
-		Board: n.board, Sink: link, Registerer: registry, Logger: logger})
+		Board: n.board, Sink: link, Wanted: n.hub.Wanted, Registerer: registry, Logger: logger})
 	n.sessions = session.New(session.Config{Redis: client, Prefix: cfg.Redis.Prefix, Node: name, TTL: cfg.Session.TTL,
 		AbsoluteTTL: cfg.Session.AbsoluteTTL, AutoExtend: cfg.Session.AutoExtend, Grace: cfg.Session.Grace,
 		OnDegraded: link.sessionsDegraded, Registerer: registry, Logger: logger})
