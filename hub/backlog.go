@@ -90,6 +90,9 @@ func (c *Client) Resume(topic string, from Position, missed []Missed, complete b
 			b.held, b.first, b.ticks = false, true, append(ticks, since...)
 			sub.epoch, sub.seq = &from.Epoch, from.Seq
 			c.reply(appendResumed(nil, topic))
+			if sub.tellStatus = p.status.status != statusLive; sub.tellStatus {
+				s.enqueue(sub)
+			}
 			s.schedule(sub, s.now())
 		}
 	})

@@ -259,8 +259,10 @@ func (s *shard) take(p *part, now time.Duration) {
 	n := s.update(p)
 	if n.status {
 		for _, sub := range p.subs {
-			sub.tellStatus = true
-			s.enqueue(sub)
+			if !sub.waits() {
+				sub.tellStatus = true
+				s.enqueue(sub)
+			}
 		}
 	}
 	if n.tick != nil {

@@ -45,6 +45,12 @@ func (s *subscription) due() time.Duration {
 	return s.pace.due
 }
 
+// waits reports whether nothing is told yet: before the snapshot of a topic that is
+// not followed yet, which tells the status too, and before Resume.
+func (s *subscription) waits() bool {
+	return s.snapshot && s.pending == nil || s.backlog != nil && s.backlog.held
+}
+
 // plain reports whether ticks that follow the last one sent can go out as the
 // frames all clients share.
 func (s *subscription) plain() bool {
