@@ -6,6 +6,15 @@
 // end and keep the producer's digits; no float is involved. The functions of
 // values in this package (symbols, prices, input, calendar) read no clock and
 // hold no state, so they are safe for concurrent use.
+//
+// When Redis fails: a Publisher fails in bounded time and doubles nothing. A
+// Receiver notices within 3 s, by test messages that go through Redis, says so,
+// opens its connections again and reads what it missed from history before it
+// goes on, so that each accepted quote is handed on once and in order. What
+// history no longer has, or what Redis itself lost (replication is asynchronous,
+// a server may come back empty), is not handed on: the first shows as a gap in
+// the sequence and is counted, the second as a new epoch. Statuses turn stale by
+// themselves meanwhile. The Inbox stops when it may have lost its lease.
 package feed
 
 import (

@@ -187,28 +187,6 @@ func TestReceiverFindsSymbolListedLate(t *testing.T) {
 	})
 }
 
-func TestReceiverDegraded(t *testing.T) {
-	t.Parallel()
-	s := redistest.Start(t)
-	c := s.Client()
-	n := startNode(t, c)
-	p := startPublisher(t, c)
-	n.at(t, publishOne(t, p, eurusd("1", "2")))
-	s.Pause()
-	began := time.Now()
-	eventually(t, 6*time.Second, "degraded", func() bool { return n.has("degraded true") })
-	if took := time.Since(began); took < time.Second || took > 5*time.Second {
-		t.Errorf("degraded after %v, want about 3 s after the last probe", took)
-	}
-	if age := n.receiver.ProbeAge(); age < 2*time.Second {
-		t.Errorf("probe age %v while Redis is paused", age)
-	}
-	s.Resume()
-	eventually(t, 10*time.Second, "no longer degraded", func() bool { return n.has("degraded false") })
-	n.at(t, publishAgain(t, p))
-	eventually(t, 5*time.Second, "a fresh probe", func() bool { return n.receiver.ProbeAge() < 2*time.Second })
-}
-
 func TestReceiverStopsWithoutRedis(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
