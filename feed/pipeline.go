@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -75,6 +76,7 @@ func (p *Publisher) connect(ctx context.Context) error {
 type call struct {
 	pending []pending
 	quotes  []Quote
+	sources []string // of quotes, each once
 	answer  *redis.Cmd
 }
 
@@ -86,26 +88,28 @@ func calls(quotes []pending) []*call {
 	for _, e := range quotes {
 		q := e.quote()
 		c := open[q.Symbol]
-		if c == nil || len(c.quotes) == maxCallQuotes || !c.hasRoomFor(sourceOf(q)) {
+		if c == nil || !c.add(e, q) {
 			c = &call{}
 			open[q.Symbol] = c
 			all = append(all, c)
+			c.add(e, q)
 		}
-		c.pending, c.quotes = append(c.pending, e), append(c.quotes, q)
 	}
 	return all
 }
 
-// hasRoomFor reports whether another quote of source may join.
-func (c *call) hasRoomFor(source string) bool {
-	if len(c.quotes) < maxCallSources {
-		return true
+// add reports whether there was room for another quote.
+func (c *call) add(e pending, q Quote) bool {
+	source := sourceOf(q)
+	known := slices.Contains(c.sources, source)
+	if len(c.quotes) == maxCallQuotes || !known && len(c.sources) == maxCallSources {
+		return false
 	}
-	sources := map[string]bool{source: true}
-	for _, q := range c.quotes {
-		sources[sourceOf(q)] = true
+	if !known {
+		c.sources = append(c.sources, source)
 	}
-	return len(sources) <= maxCallSources
+	c.pending, c.quotes = append(c.pending, e), append(c.quotes, q)
+	return true
 }
 
 // send sends quotes in one round trip and returns those that may be sent

@@ -22,7 +22,8 @@
 -- was compared with}, {'outranked', 'source microseconds since it was heard'},
 -- {'failed', why}. A quote with such an answer wrote nothing, except that under
 -- ARGV 9 its source was heard.
--- Numbers that may pass 10^14 are printed by %.0f: tostring would round them.
+-- Numbers that may pass 10^14 are printed by %.0f: tostring would round them,
+-- and %d, which costs half, may be of 32 bits.
 
 local MAX_SOURCES = 16
 local MAX_AHEAD = 5000000 -- microseconds
@@ -64,7 +65,7 @@ for i = FIRST, #ARGV, 5 do
   if not price(ARGV[i]) then return bad('bid') end
   if not price(ARGV[i + 1]) then return bad('ask') end
   if text ~= '' and not find(text, '^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%d%d%d%dZ$') then return bad('time') end
-  if not whole(time, 0, MAX_COUNT) then return bad('time in microseconds') end
+  if not time or time > MAX_COUNT or not find(ARGV[i + 3], '^%d+$') then return bad('time in microseconds') end
   if not sources[source] then
     if #source > 32 or not find(source, '^[a-z0-9_.%-]+$') then return bad('source') end
     fields[#fields + 1] = 's:' .. source
@@ -116,7 +117,7 @@ end
 
 local clock = call('TIME')
 local at = clock[1] * 1000000 + clock[2]
-local accepted = format('%.0f', at)
+local accepted = clock[1] .. ('00000' .. clock[2]):sub(-6)
 
 local epoch, seq = stored[1] or '', tonumber(stored[2] or '')
 local count = (#ARGV - FIRST + 1) / 5
@@ -187,14 +188,14 @@ for i = FIRST, #ARGV, 5 do
   if not answer then
     if text ~= '' then
       if not newest[source] then unknown = unknown + 1 end
-      newest[source], arrived[source], remembered[source] = time, at, true
+      newest[source], arrived[source], remembered[source] = time, at, ARGV[i + 3]
     else
       today = today or now()
       text = today
     end
     seq = seq + 1
     local n = #quotes + 1
-    quotes[n] = head .. ARGV[i] .. '","ask":"' .. ARGV[i + 1] .. '","ts":"' .. text .. '","seq":' .. format('%.0f', seq)
+    quotes[n] = head .. ARGV[i] .. '","ask":"' .. ARGV[i + 1] .. '","ts":"' .. text .. '","seq":' .. format(seq < 2147483648 and '%d' or '%.0f', seq)
       .. middle .. source .. '"}'
     indexes[n] = #answers + 1
     answer = seq
@@ -251,8 +252,8 @@ for n, quote in ipairs(quotes) do
 end
 
 for _, field in ipairs(forget) do call('HDEL', COUNTER, field) end
-for source in pairs(remembered) do
-  update[#update + 1], update[#update + 2] = 's:' .. source, format('%.0f', newest[source]) .. ' ' .. accepted
+for source, time in pairs(remembered) do
+  update[#update + 1], update[#update + 2] = 's:' .. source, time .. ' ' .. accepted
 end
 call('HSET', COUNTER, 'epoch', epoch, 'seq', format('%.0f', seq), 'run', run, unpack(update))
 call('SET', LAST, quotes[#quotes], 'PX', ARGV[3])
