@@ -2,6 +2,7 @@ package feed_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -117,12 +118,23 @@ func TestScriptStreamAtItsEnd(t *testing.T) {
 	if n := c.HGet(ctx, keys.Seq("EUR/USD"), "seq").Val(); n != "3" {
 		t.Errorf("counter %s, want 3", n)
 	}
-	// By itself, and through a publisher: refused, nothing written.
+	// At the end: refused, nothing written.
 	if _, err := feed.Accept(ctx, c, quotes[3], args()); err == nil {
 		t.Error("accepted without an entry in the history")
 	}
 	if n := c.HGet(ctx, keys.Seq("EUR/USD"), "seq").Val(); n != "3" {
 		t.Errorf("counter %s after a refusal, want 3", n)
+	}
+
+	// A publisher tells which of its quotes were taken.
+	c.Del(ctx, keys.Ticks("EUR/USD"))
+	c.XAdd(ctx, &redis.XAddArgs{Stream: keys.Ticks("EUR/USD"), ID: "18446744073709551615-18446744073709551614", Values: []string{"q", "x"}})
+	o, err = startPublisher(t, c).Publish(ctx, []feed.Quote{quotes[0], quotes[1], {Symbol: "GBP/USD", Bid: "1", Ask: "1"}})
+	if !errors.Is(err, feed.ErrUnavailable) || errors.Is(err, feed.ErrOutcomeUnknown) || !strings.Contains(err.Error(), "refused") {
+		t.Errorf("%v, want one not published because it was refused", err)
+	}
+	if o[0].Seq == 0 || o[1].Known() || o[2].Seq != 1 {
+		t.Errorf("outcomes %+v, want the first and the last accepted", o)
 	}
 }
 
