@@ -86,7 +86,7 @@ func (o Outcome) Known() bool { return o.Seq > 0 || o.Rejection != nil }
 // Errors of a quote that was certainly not accepted.
 var (
 	errBadReply = errors.New("the publish script's answer has an unknown form")
-	errRefused  = errors.New("Redis refused what the publish script wrote")
+	errRefused  = errors.New("refused by Redis in the publish script")
 )
 
 // answer is what the publish script said of one quote.
