@@ -38,7 +38,7 @@ func TestQuotesAndSymbols(t *testing.T) {
 		t.Errorf("symbols before any quote: %v, want []", symbols)
 	}
 	n.publish([3]string{"USD/JPY", "151.20", "151.210"}, [3]string{"EUR/USD", "1.08450", "1.0846"})
-	eventually(t, "the quotes are here", func() bool { return len(n.board.Quotes([]string{"*"})) == 2 })
+	eventually(t, "the quotes are here", func() bool { return n.lastQuotes() == 2 })
 	h.do("GET", "/api/v1/symbols", "", nil).into(t, 200, &symbols)
 	if len(symbols) != 2 || symbols[0].Symbol != "EUR/USD" || symbols[0].Digits != 5 || symbols[0].Pip != "0.0001" || symbols[0].Status != "live" || symbols[0].TS == "" ||
 		symbols[1].Symbol != "USD/JPY" || symbols[1].Digits != 3 || symbols[1].Pip != "0.01" {

@@ -271,6 +271,16 @@ func (n *testNode) user() *client {
 	return c
 }
 
+// lastQuotes is how many symbols have a last value.
+func (n *testNode) lastQuotes() int {
+	n.t.Helper()
+	quotes, err := n.lasts.Quotes(n.t.Context(), []string{"*"})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return len(quotes)
+}
+
 // publish has quotes accepted, given as symbol, bid, ask.
 func (n *testNode) publish(quotes ...[3]string) []feed.Outcome {
 	n.t.Helper()

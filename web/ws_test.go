@@ -20,7 +20,7 @@ func TestSubscribe(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, func(c *nodeConfig) { c.channels = []string{"news"} })
 	n.publish([3]string{"EUR/USD", "1.08500", "1.08510"}, [3]string{"GBP/USD", "1.27000", "1.2701"})
-	eventually(t, "both symbols are here", func() bool { return len(n.board.Quotes([]string{"*"})) == 2 })
+	eventually(t, "both symbols are here", func() bool { return n.lastQuotes() == 2 })
 
 	token, sess := n.signIn("alice", "user")
 	c, welcome := n.connect(token)
@@ -126,7 +126,7 @@ func TestSubscribeOrder(t *testing.T) {
 	})
 	defer publishing.Wait()
 	defer stop()
-	eventually(t, "ticks come", func() bool { return len(n.board.Quotes([]string{"*"})) == 2 })
+	eventually(t, "ticks come", func() bool { return n.lastQuotes() == 2 })
 	token, _ := n.signIn("order", "user")
 	for range 15 {
 		c, _ := n.connect(token)
@@ -646,7 +646,7 @@ func TestRoles(t *testing.T) {
 		c.roles = `{"basic":{"symbols":["EUR/*"],"channels":["news"],"max_rate":2,"max_symbols":3}}`
 	})
 	n.publish([3]string{"EUR/USD", "1", "2"}, [3]string{"USD/JPY", "1", "2"})
-	eventually(t, "the quotes are here", func() bool { return len(n.board.Quotes([]string{"*"})) == 2 })
+	eventually(t, "the quotes are here", func() bool { return n.lastQuotes() == 2 })
 	token, _ := n.signIn("dan", "basic")
 	c, w := n.connect(token)
 	if w.Limits.MaxSymbols != 3 || w.Limits.MaxRate != 2 {
