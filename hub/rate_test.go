@@ -209,6 +209,7 @@ func TestSlowClientGetsTheNewest(t *testing.T) {
 		slow, quick := join(t, h, newPeer()), join(t, h, newPeer())
 		f.subscribe(slow, 0, "EUR/USD")
 		f.subscribe(quick, 0, "EUR/USD")
+		synctest.Wait() // the ack is out
 		slow.block()
 		for range 1000 {
 			f.publish("EUR/USD", 1)

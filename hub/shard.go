@@ -453,8 +453,8 @@ func (s *shard) expand(p *part) {
 			had := c.sub(p) != nil
 			switch sub := c.resolve(p); {
 			case sub == nil || had:
-			case sub.backlog != nil || !p.followed:
-				c.snapshot(sub, false)
+			case p.last != nil && sub.backlog != nil:
+				s.push(sub, p.last)
 			case p.last != nil:
 				s.offer(sub, p.last, s.now())
 			case p.status.status != statusUnknown:

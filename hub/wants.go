@@ -85,6 +85,7 @@ func (c *Client) sub(p *part) *subscription {
 // returns it, or nil where none matches.
 func (c *Client) resolve(p *part) *subscription {
 	w, sub := c.deciding(p), c.sub(p)
+	had := sub != nil
 	switch {
 	case w == nil && sub == nil:
 		return nil
@@ -95,7 +96,7 @@ func (c *Client) resolve(p *part) *subscription {
 		sub = c.shard.subscribe(c, p)
 	}
 	sub.setInterval(w.interval)
-	if sub.setEvery(w.every) {
+	if sub.setEvery(w.every) && had {
 		c.snapshot(sub, false)
 	}
 	return sub
