@@ -8,10 +8,13 @@ RUN CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o /broadcaster ./cmd/broa
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+# For the hours of the market, which are New York's.
 COPY --from=build /usr/local/go/lib/time/zoneinfo.zip /zoneinfo.zip
 ENV ZONEINFO=/zoneinfo.zip
 COPY --from=build /broadcaster /broadcaster
 USER 65532:65532
 EXPOSE 8080
 STOPSIGNAL SIGTERM
+# It asks Redis with the settings of the container: 0 healthy or degraded, 1 not.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["/broadcaster", "monitor", "--health"]
 ENTRYPOINT ["/broadcaster"]

@@ -10,7 +10,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"errors"
 	"log/slog"
 	"math/big"
 	"net"
@@ -351,66 +350,6 @@ func TestCertificateOfTheListener(t *testing.T) {
 	}
 	if _, err := tls.LoadX509KeyPair(certFile, keyFile); err != nil {
 		t.Error(err)
-	}
-}
-
-// TestRedisConf loads redis.conf the way docker-compose.yml does, with the
-// password on standard input.
-func TestRedisConf(t *testing.T) {
-	bin, err := exec.LookPath("redis-server")
-	if err != nil {
-		if os.Getenv("FXCAST_REQUIRE_ALL") == "1" {
-			t.Fatal("no redis-server on PATH, and FXCAST_REQUIRE_ALL=1 requires one")
-		}
-		t.Skip("no redis-server on PATH")
-	}
-	conf, err := os.ReadFile("../../redis.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir, err := os.MkdirTemp("", "fx") // short: the path of a socket has at most 107 bytes
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	socket := filepath.Join(dir, "s")
-	_, logged := textLog()
-	cmd := exec.Command(bin, "-")
-	cmd.Stdin = strings.NewReader(string(conf) + "\nport 0\nunixsocket " + socket + "\ndir " + dir + "\nrequirepass \"s3cret\"\n")
-	cmd.Stdout, cmd.Stderr = logged, logged
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() { cmd.Wait() })
-	defer func() { cmd.Process.Kill(); wg.Wait() }()
-	eventually(t, "redis.conf loads", func() bool { return strings.Contains(logged.String(), "connections at") })
-
-	if _, err := openRedis(t.Context(), mustLoad(t, "REDIS_URL=unix://"+socket), openOptions{Require: true}); !redis.IsAuthError(errors.Unwrap(err)) && !redis.IsAuthError(err) {
-		t.Errorf("without the password: %v, want to be refused", err)
-	}
-	client, err := openRedis(t.Context(), mustLoad(t, "REDIS_URL=unix://:s3cret@"+socket), openOptions{Require: true})
-	if err != nil {
-		t.Fatalf("%v\n%s", err, logged)
-	}
-	defer client.Close()
-	for name, want := range map[string]string{
-		"maxmemory": "268435456", "maxmemory-policy": "volatile-ttl", "appendonly": "yes", "appendfsync": "everysec",
-		"timeout": "300", "notify-keyspace-events": "gxE", "hz": "10", "dynamic-hz": "yes", "save": "900 1 300 10 60 10000",
-	} {
-		if got := client.ConfigGet(t.Context(), name).Val()[name]; got != want {
-			t.Errorf("%s is %q, want %q", name, got, want)
-		}
-	}
-	for _, command := range []string{"FLUSHDB", "FLUSHALL"} {
-		if err := client.Do(t.Context(), command).Err(); err == nil || !strings.Contains(err.Error(), "unknown command") {
-			t.Errorf("%s: %v, want it to be unknown", command, err)
-		}
-	}
-	logger, log := textLog()
-	logRedis(t.Context(), client, mustLoad(t, "REDIS_URL=unix://"+socket), logger)
-	if strings.Contains(log.String(), "WARN") {
-		t.Errorf("our own redis.conf is warned of: %s", log)
 	}
 }
 
