@@ -101,6 +101,9 @@ func TestFullMemory(t *testing.T) {
 		bid++
 		publish(bid)
 	}
+	if used := memoryUsed(ctx, n.rdb); used < 0.9 || used > 1.1 {
+		t.Errorf("memory is full and said to be used by %v", used)
+	}
 	close(stop)
 	filling.Wait()
 

@@ -175,6 +175,9 @@ func TestDeployedRedis(t *testing.T) {
 			t.Errorf("%s: %v, want it to be unknown", command, err)
 		}
 	}
+	if used := memoryUsed(t.Context(), d.as("broadcaster")); !(used > 0 && used < 0.5) {
+		t.Errorf("%v of maxmemory is used", used)
+	}
 	// The program finds nothing to warn of.
 	logger, log := textLog()
 	logRedis(t.Context(), d.as("broadcaster"), mustLoad(t, "REDIS_HOST=127.0.0.1"), logger)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +28,7 @@ type redisHealth struct {
 	up       prometheus.Gauge
 	ping     prometheus.Histogram
 	failures prometheus.Counter
+	memory   prometheus.Gauge
 }
 
 // newRedisHealth makes a check of client every 30 s. reg may be nil.
@@ -46,9 +48,14 @@ func newRedisHealth(client redis.UniversalClient, logger *slog.Logger, reg prome
 			Name: "fx_redis_ping_failures_total",
 			Help: "Periodic PINGs without an answer in time. Growing: Redis is down, overloaded or unreachable.",
 		}),
+		memory: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "fx_redis_memory_used_ratio",
+			Help: "Memory of Redis as a part of maxmemory, of the fullest master; NaN if not known. Above 0.9: it is about to evict, quotes first and sessions later.",
+		}),
 	}
+	h.memory.Set(math.NaN())
 	if reg != nil {
-		reg.MustRegister(h.up, h.ping, h.failures)
+		reg.MustRegister(h.up, h.ping, h.failures, h.memory)
 	}
 	return h
 }
@@ -81,6 +88,7 @@ func (h *redisHealth) check(ctx context.Context, was bool) bool {
 	if err != nil {
 		h.failures.Inc()
 		h.up.Set(0)
+		h.memory.Set(math.NaN())
 		if was {
 			h.logger.Error("redis does not answer", "err", err)
 		}
@@ -88,6 +96,7 @@ func (h *redisHealth) check(ctx context.Context, was bool) bool {
 	}
 	h.ping.Observe(took.Seconds())
 	h.up.Set(1)
+	h.memory.Set(memoryUsed(pingCtx, h.client))
 	if !was {
 		h.logger.Info("redis answers again", "ping", took)
 	}
