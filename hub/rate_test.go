@@ -209,19 +209,20 @@ func TestSlowClientGetsTheNewest(t *testing.T) {
 		slow, quick := join(t, h, newPeer()), join(t, h, newPeer())
 		f.subscribe(slow, 0, "EUR/USD")
 		f.subscribe(quick, 0, "EUR/USD")
-		synctest.Wait() // the ack is out
+		f.publish("EUR/USD", 1)
+		synctest.Wait() // ack, status and first tick are out
 		slow.block()
 		for range 1000 {
 			f.publish("EUR/USD", 1)
 			synctest.Wait()
 		}
-		if got := len(quick.seqs("EUR/USD")); got != 1000 {
-			t.Errorf("the quick client got %d of 1000", got)
+		if got := len(quick.seqs("EUR/USD")); got != 1001 {
+			t.Errorf("the quick client got %d of 1001", got)
 		}
 		slow.unblock()
 		synctest.Wait()
-		if got := slow.seqs("EUR/USD"); !slices.Equal(got, []uint64{1, 1000}) {
-			t.Errorf("the slow client got %v, want the first and the last", got)
+		if got := slow.seqs("EUR/USD"); !slices.Equal(got, []uint64{1, 2, 1001}) {
+			t.Errorf("the slow client got %v, want the first two and the last", got)
 		}
 		f.settled(t, slow)
 		f.settled(t, quick)
