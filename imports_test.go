@@ -15,14 +15,14 @@ const module = "github.com/fxcast/fxcast"
 
 // leaves are the packages that know nothing of each other: cmd and web put
 // them together. A package below a leaf belongs to it.
-var leaves = []string{"hub", "feed", "limiter", "session", "cache", "redisadmin"}
+var leaves = []string{"hub", "feed", "limiter", "session", "cache", "redisadmin", "nodes"}
 
 // only names who may import something, by the first part of the path within
 // the module. cmd/loadgen plays the clients and may import what they need.
 var only = map[string][]string{
 	"github.com/coder/websocket":  {"web", "internal"},
 	"github.com/caarlos0/env/v11": {"cmd"},
-	"github.com/redis/go-redis":   {"cmd", "feed", "limiter", "session", "cache", "redisadmin", "internal"},
+	"github.com/redis/go-redis":   {"cmd", "feed", "limiter", "session", "cache", "redisadmin", "nodes", "internal"},
 	"github.com/alicebob":         {"cmd", "internal"},
 	"net/http":                    {"cmd", "web", "session", "limiter", "internal"}, // cookies and limit headers
 }

@@ -11,17 +11,28 @@ import (
 	"github.com/fxcast/fxcast/session"
 )
 
+// A sessionRequest asks for a session of a user.
+type sessionRequest struct {
+	UserID flexibleID      `json:"user_id"`
+	Role   string          `json:"role"`
+	Data   json.RawMessage `json:"data,omitempty"`
+	TTL    *float64        `json:"ttl_seconds,omitempty"`
+}
+
+// A madeSession is told once: only who asked for it has the token.
+type madeSession struct {
+	sessionAnswer
+	Token string `json:"token"`
+}
+
 // postAdminSession makes a session for a user of the embedding application.
 func (s *Server) postAdminSession(w http.ResponseWriter, r *http.Request) error {
-	var in struct {
-		UserID flexibleID      `json:"user_id"`
-		Role   string          `json:"role"`
-		Data   json.RawMessage `json:"data"`
-		TTL    *float64        `json:"ttl_seconds"`
-	}
+	var in sessionRequest
 	if err := readJSON(r, &in); err != nil {
 		return err
 	}
+	note(r, "user", string(in.UserID))
+	note(r, "role", in.Role)
 	draft := session.Draft{UserID: string(in.UserID), Role: in.Role, Data: in.Data, Address: s.address(r), Agent: r.UserAgent()}
 	if in.TTL != nil {
 		const most = 366 * 24 * 3600
@@ -34,11 +45,8 @@ func (s *Server) postAdminSession(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	s.log.Info("admin: session made", "request", requestID(r), "session", sess.ID, "user", sess.UserID, "role", sess.Role, "from", s.address(r))
-	return writeJSON(w, http.StatusCreated, struct {
-		sessionAnswer
-		Token string `json:"token"`
-	}{answerOf(sess), token})
+	note(r, "session", sess.ID)
+	return writeJSON(w, http.StatusCreated, madeSession{answerOf(sess), token})
 }
 
 func (s *Server) getAdminSessions(w http.ResponseWriter, r *http.Request) error {
@@ -61,11 +69,12 @@ func (s *Server) deleteAdminSessions(w http.ResponseWriter, r *http.Request) err
 	if user == "" {
 		return badRequest("user_id: want the id of a user in the query")
 	}
+	note(r, "user", user)
 	n, err := s.cfg.Sessions.RevokeUser(r.Context(), user)
+	note(r, "revoked", n)
 	if err != nil {
 		return err
 	}
-	s.log.Info("admin: sessions of a user revoked", "request", requestID(r), "user", user, "revoked", n, "from", s.address(r))
 	return writeJSON(w, http.StatusOK, map[string]int{"revoked": n})
 }
 
@@ -79,10 +88,10 @@ func (s *Server) getAdminSession(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) deleteAdminSession(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("session_id")
+	note(r, "session", id)
 	if err := s.cfg.Sessions.Revoke(r.Context(), id); err != nil {
 		return noSuchSession(err)
 	}
-	s.log.Info("admin: session revoked", "request", requestID(r), "session", id, "from", s.address(r))
 	return writeJSON(w, http.StatusOK, map[string]bool{"revoked": true})
 }
 

@@ -1,19 +1,19 @@
 package web
 
-import (
-	"net/http"
-	"strconv"
-)
+import "net/http"
+
+// A rateRequest asks whether a key may spend cost of its limit now.
+type rateRequest struct {
+	Key    string `json:"key"`
+	Limit  int64  `json:"limit"`
+	Window int64  `json:"window_seconds"`
+	Cost   *int64 `json:"cost,omitempty"`
+	Peek   bool   `json:"peek,omitempty"`
+}
 
 // postRateCheck is the limiter's plain form for other programs: one key, one window.
 func (s *Server) postRateCheck(w http.ResponseWriter, r *http.Request) error {
-	in := struct {
-		Key    string `json:"key"`
-		Limit  int64  `json:"limit"`
-		Window int64  `json:"window_seconds"`
-		Cost   *int64 `json:"cost"`
-		Peek   bool   `json:"peek"`
-	}{}
+	var in rateRequest
 	if err := readJSON(r, &in); err != nil {
 		return err
 	}
@@ -30,12 +30,9 @@ func (s *Server) postRateCheck(w http.ResponseWriter, r *http.Request) error {
 
 // getOffenders lists the subjects this node refuses most.
 func (s *Server) getOffenders(w http.ResponseWriter, r *http.Request) error {
-	n := 20
-	if text := r.URL.Query().Get("limit"); text != "" {
-		var err error
-		if n, err = strconv.Atoi(text); err != nil || n < 1 || n > 100 {
-			return badRequest("limit: want 1 to 100")
-		}
+	n, err := queryLimit(r, 20, 100)
+	if err != nil {
+		return err
 	}
 	return writeJSON(w, http.StatusOK, s.cfg.Limiter.TopOffenders(n))
 }

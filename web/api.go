@@ -1,9 +1,9 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -24,9 +24,17 @@ type symbolAnswer struct {
 
 // getSymbols lists the symbols that have been published. It needs no session.
 func (s *Server) getSymbols(w http.ResponseWriter, r *http.Request) error {
-	infos, err := s.cfg.Lasts.Symbols(r.Context())
+	symbols, err := s.symbolList(r.Context())
 	if err != nil {
 		return err
+	}
+	return writeJSON(w, http.StatusOK, symbols)
+}
+
+func (s *Server) describeSymbols(ctx context.Context) ([]symbolAnswer, error) {
+	infos, err := s.cfg.Lasts.Symbols(ctx)
+	if err != nil {
+		return nil, err
 	}
 	symbols := []symbolAnswer{}
 	for _, info := range infos {
@@ -36,7 +44,7 @@ func (s *Server) getSymbols(w http.ResponseWriter, r *http.Request) error {
 		}
 		symbols = append(symbols, a)
 	}
-	return writeJSON(w, http.StatusOK, symbols)
+	return symbols, nil
 }
 
 // getQuotes answers with the last quotes of ?symbols=EUR/USD,GBP/*; all without.
@@ -83,11 +91,9 @@ func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) error {
 	if !s.grantsFor(sess).Allows(string(symbol)) {
 		return forbidden("the session's role does not include this symbol")
 	}
-	limit := defaultHistory
-	if text := r.URL.Query().Get("limit"); text != "" {
-		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > maxHistory {
-			return badRequest("limit: want 1 to %d", maxHistory)
-		}
+	limit, err := queryLimit(r, defaultHistory, maxHistory)
+	if err != nil {
+		return err
 	}
 	var since time.Time
 	if text := r.URL.Query().Get("since"); text != "" {
@@ -95,13 +101,9 @@ func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) error {
 			return badRequest("since: want a time like 2026-11-22T10:15:00Z")
 		}
 	}
-	ticks, err := s.cfg.History.Newest(r.Context(), symbol, limit, since)
+	quotes, err := s.history(r.Context(), symbol, limit, since)
 	if err != nil {
 		return err
-	}
-	quotes := []json.RawMessage{}
-	for _, a := range ticks {
-		quotes = append(quotes, quoteJSON(feed.LastQuote{Accepted: a, Status: feed.StatusLive}))
 	}
 	return writeJSON(w, http.StatusOK, quotes)
 }

@@ -284,12 +284,15 @@ func (s *subscriptions) unsubscribe(c command) (symbols, channels []string, fail
 const maxShown = 40
 
 // clipped bounds what is echoed of a client's text.
-func clipped(s string) string {
+func clipped(s string) string { return clippedTo(maxShown, s) }
+
+// clippedTo is the beginning of a text, as valid UTF-8.
+func clippedTo(most int, s string) string {
 	s = strings.ToValidUTF8(s, "\ufffd")
-	if len(s) <= maxShown {
+	if len(s) <= most {
 		return s
 	}
-	cut := maxShown
+	cut := most
 	for !utf8.RuneStart(s[cut]) {
 		cut--
 	}

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/fxcast/fxcast/hub"
+	"github.com/fxcast/fxcast/limiter"
 	"github.com/fxcast/fxcast/session"
 )
 
@@ -22,7 +24,9 @@ type connection struct {
 	grants *session.Grants // shared by all of the role
 	holder string          // whose connections are counted: the user, or a guest's address
 	client *hub.Client
+	addr   netip.Addr    // the client's; may be invalid
 	since  time.Duration // the server's age when it was opened
+	events bool          // it speaks Server-Sent Events, else WebSocket
 
 	socket socket // the library and the hub write through it
 
@@ -38,6 +42,7 @@ type connection struct {
 func (c *connection) begin(s *Server, r *http.Request, sess session.Session) {
 	c.server, c.id, c.session = s, newID(), holding(sess)
 	c.grants, c.holder, c.since = s.grantsFor(sess), s.subject(r), s.age()
+	c.addr = limiter.ClientAddress(r, s.cfg.TrustedProxies)
 }
 
 // open gives a connection its place: among those of its holder, in the hub, and
@@ -46,6 +51,7 @@ func (c *connection) open(conn hub.Conn, sess session.Session, framing int) (web
 	if !c.lease() {
 		return closeTooMany, "too many connections"
 	}
+	c.events = framing == framingEvents
 	options := hub.JoinOptions{Welcome: c.welcome(), Framing: framing, Joined: func(client *hub.Client) {
 		c.client = client
 	}}
@@ -54,11 +60,13 @@ func (c *connection) open(conn hub.Conn, sess session.Session, framing int) (web
 		return websocket.StatusServiceRestart, "restart"
 	}
 	c.bind(sess)
+	c.server.roster.add(c)
 	return 0, ""
 }
 
 // close undoes open.
 func (c *connection) close() {
+	c.server.roster.remove(c)
 	c.unbind()
 	c.client.Leave()
 	c.release()

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/fxcast/fxcast/cache"
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/session"
 )
@@ -69,7 +71,8 @@ func asProblem(err error) *problem {
 		return asProblem(unauthorized("sign in, or ask for a guest session where the server allows it"))
 	case errors.Is(err, session.ErrInvalid):
 		return &problem{Status: http.StatusBadRequest, Title: "Bad request", Detail: err.Error()}
-	case errors.Is(err, session.ErrUnavailable), errors.Is(err, feed.ErrUnavailable):
+	case errors.Is(err, session.ErrUnavailable), errors.Is(err, feed.ErrUnavailable), errors.Is(err, cache.ErrUnavailable),
+		errors.Is(err, cache.ErrClosed), errors.Is(err, context.DeadlineExceeded):
 		return asProblem(unavailable("Redis can not be reached; try again", err))
 	}
 	return &problem{Status: http.StatusInternalServerError, Title: "Internal error", Cause: err}

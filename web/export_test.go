@@ -94,3 +94,14 @@ func (u *Upgraded) Stalled() time.Duration {
 	_, stalled := u.socket.backlog()
 	return stalled
 }
+
+// Routes returns the patterns of both listeners.
+func (s *Server) Routes() (public, admin []string) {
+	for _, r := range s.publicRoutes(nil) {
+		public = append(public, r.pattern)
+	}
+	for _, r := range s.adminRoutes() {
+		admin = append(admin, r.pattern)
+	}
+	return public, admin
+}

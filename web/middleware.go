@@ -16,6 +16,8 @@ type contextKey int
 
 const (
 	keyRequestID contextKey = iota
+	keyAdmin                // int: which admin token, from 1
+	keyAudit                // *auditEntry
 )
 
 func requestID(r *http.Request) string {
@@ -97,12 +99,20 @@ func (s *Server) secured(next http.Handler) http.Handler {
 // not bound by it.
 const requestTime = 5 * time.Second
 
+// sweepTime bounds an admin request that walks over all keys of Redis.
+const sweepTime = 30 * time.Second
+
 // bounded ends what a request waits for.
-func bounded(next handler) handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		ctx, cancel := context.WithTimeout(r.Context(), requestTime)
-		defer cancel()
-		return next(w, r.WithContext(ctx))
+func bounded(next handler) handler { return within(requestTime)(next) }
+
+// within ends what a request waits for after some time.
+func within(time time.Duration) func(handler) handler {
+	return func(next handler) handler {
+		return func(w http.ResponseWriter, r *http.Request) error {
+			ctx, cancel := context.WithTimeout(r.Context(), time)
+			defer cancel()
+			return next(w, r.WithContext(ctx))
+		}
 	}
 }
 
@@ -122,9 +132,11 @@ func (s *Server) requireAdmin(next handler) handler {
 		if len(s.cfg.AdminTokens) == 0 {
 			return forbidden("the admin API is off: ADMIN_TOKEN is not set")
 		}
-		if !oneOf(s.cfg.AdminTokens, bearer(r)) {
+		who := indexOf(s.cfg.AdminTokens, bearer(r))
+		if who < 0 {
 			return &problem{Status: http.StatusUnauthorized, Title: "Not authorized", Detail: "want Authorization: Bearer with the admin token"}
 		}
+		r = r.WithContext(context.WithValue(r.Context(), keyAdmin, who+1))
 		r.Body = http.MaxBytesReader(w, r.Body, maxAdminBody)
 		return next(w, r)
 	}
@@ -141,13 +153,20 @@ func bearer(r *http.Request) string {
 	return strings.TrimSpace(token)
 }
 
-// oneOf compares in a time that tells nothing of the tokens, nor of their length.
-func oneOf(tokens []string, given string) bool {
-	found := 0
+// oneOf reports whether given is one of the tokens.
+func oneOf(tokens []string, given string) bool { return indexOf(tokens, given) >= 0 }
+
+// indexOf finds given among the tokens, -1 if it is none of them, in a time that
+// tells nothing of them, nor of their length.
+func indexOf(tokens []string, given string) int {
+	found := -1
 	sum := sha256.Sum256([]byte(given))
-	for _, t := range tokens {
+	for i, t := range tokens {
 		want := sha256.Sum256([]byte(t))
-		found |= subtle.ConstantTimeCompare(want[:], sum[:])
+		found = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(want[:], sum[:]), i, found)
 	}
-	return found == 1 && given != ""
+	if given == "" {
+		return -1
+	}
+	return found
 }

@@ -21,10 +21,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/fxcast/fxcast/cache"
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/hub"
 	"github.com/fxcast/fxcast/internal/redistest"
 	"github.com/fxcast/fxcast/limiter"
+	"github.com/fxcast/fxcast/nodes"
+	"github.com/fxcast/fxcast/redisadmin"
 	"github.com/fxcast/fxcast/session"
 	"github.com/fxcast/fxcast/web"
 )
@@ -48,6 +51,7 @@ type nodeConfig struct {
 	noGuests, noTokens, tls       bool
 	roles                         string
 	publishPerSecond              int64
+	redisConf                     string
 }
 
 // A testNode is a whole node on a real Redis, put together as cmd does it.
@@ -62,6 +66,8 @@ type testNode struct {
 	sessions  *session.Manager
 	receiver  *feed.Receiver
 	inbox     *feed.Inbox
+	cache     *cache.Cache
+	nodes     *nodes.Nodes
 	web       *web.Server
 	registry  *prometheus.Registry
 	public    *httptest.Server
@@ -126,6 +132,12 @@ func startNode(t testing.TB, change func(*nodeConfig)) *testNode {
 		Board: n.board, Sink: n.hub, Wanted: n.hub.Wanted, Registerer: n.registry, Logger: logger})
 	n.sessions = session.New(session.Config{Redis: n.rdb, Node: name, AutoExtend: true, Registerer: n.registry, Logger: logger})
 	limits := limiter.New(limiter.Config{Redis: n.rdb, OnRedisDown: "local", Registerer: n.registry, Logger: logger})
+	var err error
+	n.cache, err = cache.New(cache.Config{Redis: n.rdb, Namespaces: web.CacheNamespaces, Registerer: n.registry, Logger: logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.nodes = nodes.New(nodes.Config{Redis: n.rdb, Node: name, Registerer: n.registry, Logger: logger})
 	roles, err := session.LoadRoles(cfg.roles, session.RolesConfig{ParsePattern: feed.ParsePattern,
 		Defaults: session.Grants{MaxSymbols: cfg.symbols, MaxConnections: cfg.conns, Rate: cfg.rate}})
 	if err != nil {
@@ -133,7 +145,11 @@ func startNode(t testing.TB, change func(*nodeConfig)) *testNode {
 	}
 	wc := web.Config{
 		Hub: n.hub, Sessions: n.sessions, Limiter: limits, Lasts: n.lasts, Publisher: n.publisher, Rejected: rejected,
-		Ready: n.ready, History: feed.NewHistory(n.rdb, keys),
+		Ready: n.ready, History: feed.NewHistory(n.rdb, keys), Cache: n.cache, Nodes: n.nodes, Prefix: "fx:",
+		Admin: redisadmin.New(redisadmin.Config{Redis: n.rdb, ConfPath: cfg.redisConf, Logger: logger}),
+		PubSub: func(ctx context.Context, channel string, message []byte) (int64, error) {
+			return n.rdb.Publish(ctx, channel, message).Result()
+		},
 		CookieName: "session_id", GuestSessions: !cfg.noGuests, SecureCookies: cfg.tls,
 		AllowedOrigins: cfg.origins, TrustedProxies: cfg.proxies, FeedBase: "EUR",
 		PublishTier: limiter.Limit{Name: "publish", Max: cfg.publishPerSecond, Window: time.Second},
@@ -153,7 +169,7 @@ func startNode(t testing.TB, change func(*nodeConfig)) *testNode {
 	go func() { defer close(n.hubDone); n.hub.Run(hubCtx) }()
 	ctx, cancel := context.WithCancel(context.Background())
 	n.cancel = cancel
-	for _, run := range []func(context.Context) error{n.board.Run, n.publisher.Run, rejected.Run, n.inbox.Run, n.receiver.Run, n.sessions.Run, limits.Run} {
+	for _, run := range []func(context.Context) error{n.board.Run, n.publisher.Run, rejected.Run, n.inbox.Run, n.receiver.Run, n.sessions.Run, limits.Run, n.nodes.Run} {
 		n.parts.Go(func() {
 			if err := run(ctx); err != nil {
 				t.Errorf("a part of the node ended: %v", err)
@@ -211,6 +227,9 @@ func (n *testNode) stop() {
 		}
 		if err := n.web.Wait(deadline); err != nil {
 			n.t.Errorf("connections did not end: %v", err)
+		}
+		if err := n.cache.Close(); err != nil {
+			n.t.Error(err)
 		}
 		n.cancel()
 		n.parts.Wait()

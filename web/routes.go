@@ -20,18 +20,10 @@ type route struct {
 }
 
 // publicRoutes is the list of what the public listener answers.
-func (s *Server) publicRoutes() (http.Handler, error) {
-	page, err := pageHandler()
-	if err != nil {
-		return nil, err
-	}
-	csrf, err := s.sameSite()
-	if err != nil {
-		return nil, err
-	}
+func (s *Server) publicRoutes(page handler) []route {
 	limited := []func(handler) handler{bounded, s.withSession, s.limit}
 	signedIn := []func(handler) handler{bounded, s.withSession, s.limit, requireSession}
-	mux := s.mux([]route{
+	return []route{
 		{"GET /ws", s.serveWS, []func(handler) handler{bounded, s.withSession}}, // the rest of its checks have an order of their own
 
 		{"GET /api/v1/symbols", s.getSymbols, limited},
@@ -49,34 +41,67 @@ func (s *Server) publicRoutes() (http.Handler, error) {
 		{"GET /livez", s.getLive, nil},
 		{"GET /readyz", s.getReady, nil},
 		{"/", page, nil},
-	})
+	}
+}
+
+func (s *Server) publicHandler() (http.Handler, error) {
+	page, err := pageHandler()
+	if err != nil {
+		return nil, err
+	}
+	csrf, err := s.sameSite()
+	if err != nil {
+		return nil, err
+	}
+	mux := s.mux(s.publicRoutes(page))
 	return s.framed(csrf(s.crossOrigin(mux))), nil
 }
 
 // adminRoutes is the list of what the admin listener answers.
-func (s *Server) adminRoutes() http.Handler {
-	admin := []func(handler) handler{s.requireAdmin}
+func (s *Server) adminRoutes() []route {
+	read := []func(handler) handler{s.requireAdmin, bounded}
+	sweep := []func(handler) handler{s.requireAdmin, within(sweepTime)} // looks at all of Redis
+	profile := []func(handler) handler{s.requireAdmin}                  // as long as it is asked to
+	change := func(what string) []func(handler) handler {
+		return []func(handler) handler{s.requireAdmin, s.audited(what), bounded}
+	}
 	metrics := promhttp.HandlerFor(s.cfg.Registry, promhttp.HandlerOpts{Registry: s.cfg.Registry, EnableOpenMetrics: true})
-	return s.framed(s.mux([]route{
-		{"POST /api/v1/sessions", s.postAdminSession, admin},
-		{"GET /api/v1/sessions", s.getAdminSessions, admin},
-		{"DELETE /api/v1/sessions", s.deleteAdminSessions, admin},
-		{"GET /api/v1/redis/session/{session_id}", s.getAdminSession, admin},
-		{"DELETE /api/v1/redis/session/{session_id}", s.deleteAdminSession, admin},
-		{"POST /api/v1/redis/rate-limit/check", s.postRateCheck, admin},
-		{"GET /api/v1/redis/rate-limit/offenders", s.getOffenders, admin},
-		{"GET /api/v1/feed/rejected", s.getRejected, admin},
+	return []route{
+		{"POST /api/v1/sessions", s.postAdminSession, change("session made")},
+		{"GET /api/v1/sessions", s.getAdminSessions, read},
+		{"DELETE /api/v1/sessions", s.deleteAdminSessions, change("user signed out")},
+		{"GET /api/v1/redis/session/{session_id}", s.getAdminSession, read},
+		{"DELETE /api/v1/redis/session/{session_id}", s.deleteAdminSession, change("session revoked")},
 
-		{"/debug/pprof/", plain(http.HandlerFunc(pprof.Index)), admin},
-		{"/debug/pprof/cmdline", plain(http.HandlerFunc(pprof.Cmdline)), admin},
-		{"/debug/pprof/profile", plain(http.HandlerFunc(pprof.Profile)), admin},
-		{"/debug/pprof/symbol", plain(http.HandlerFunc(pprof.Symbol)), admin},
-		{"/debug/pprof/trace", plain(http.HandlerFunc(pprof.Trace)), admin},
+		{"GET /api/v1/redis/health", s.getRedisHealth, sweep},
+		{"GET /api/v1/redis/stats", s.getRedisStats, sweep},
+		{"GET /api/v1/redis/memory", s.getRedisMemory, sweep},
+		{"GET /api/v1/redis/slowlog", s.getSlowLog, sweep},
+		{"GET /api/v1/redis/config", s.getRedisConfig, sweep},
+		{"GET /api/v1/redis/cache/hit-ratio", s.getHitRatio, sweep},
+		{"POST /api/v1/redis/cache/invalidate", s.postInvalidate, []func(handler) handler{s.requireAdmin, s.audited("cache invalidated"), within(sweepTime)}},
+		{"POST /api/v1/redis/pubsub/publish", s.postPubSub, change("message published")},
+		{"POST /api/v1/redis/rate-limit/check", s.postRateCheck, read}, // by other programs, for each of their requests
+		{"GET /api/v1/redis/rate-limit/offenders", s.getOffenders, read},
+
+		{"GET /api/v1/connections", s.getConnections, read},
+		{"DELETE /api/v1/connections/{conn_id}", s.deleteConnection, change("connection closed")},
+		{"GET /api/v1/feed/rejected", s.getRejected, read},
+
+		{"/debug/pprof/", plain(http.HandlerFunc(pprof.Index)), profile},
+		{"/debug/pprof/cmdline", plain(http.HandlerFunc(pprof.Cmdline)), profile},
+		{"/debug/pprof/profile", plain(http.HandlerFunc(pprof.Profile)), profile},
+		{"/debug/pprof/symbol", plain(http.HandlerFunc(pprof.Symbol)), profile},
+		{"/debug/pprof/trace", plain(http.HandlerFunc(pprof.Trace)), profile},
 
 		{"GET /metrics", plain(metrics), nil},
 		{"GET /livez", s.getLive, nil},
 		{"GET /readyz", s.getReady, nil},
-	}))
+	}
+}
+
+func (s *Server) adminHandler() http.Handler {
+	return s.framed(s.mux(s.adminRoutes()))
 }
 
 // framed is what stands around every handler. The name of a request is given

@@ -21,9 +21,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fxcast/fxcast/cache"
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/hub"
 	"github.com/fxcast/fxcast/limiter"
+	"github.com/fxcast/fxcast/nodes"
+	"github.com/fxcast/fxcast/redisadmin"
 	"github.com/fxcast/fxcast/session"
 )
 
@@ -49,7 +52,15 @@ type Config struct {
 	Publisher *feed.Publisher
 	History   *feed.History
 	Rejected  *feed.RejectedLog
+	Cache     *cache.Cache
+	Admin     *redisadmin.Admin
+	Nodes     *nodes.Nodes
 	Ready     func() []Check // must not wait
+
+	// PubSub publishes on a channel as it is, and returns how many subscribers
+	// got the message, as far as the one server that was asked knows.
+	PubSub func(ctx context.Context, channel string, message []byte) (int64, error)
+	Prefix string // of the program's own keys and channels
 
 	CookieName     string
 	GuestSessions  bool
@@ -80,12 +91,14 @@ type Server struct {
 	start    time.Time
 	sockets  sync.WaitGroup // goroutines of connections that left net/http
 	draining atomic.Bool
+	roster   roster
 	grants   map[string]*session.Grants
 	noGrants *session.Grants                 // of a role that is not in the table
 	resuming chan struct{}                   // has room for as many as may read history at a time
 	commands *limiter.Rate                   // of one connection's commands, and of its pings
 	limited  func(http.Handler) http.Handler // counts a request, or answers that it is one too many
 	lookup   func(http.Handler) http.Handler // puts the session into the request's context
+	caches   caches
 	public   http.Handler
 	admin    http.Handler
 }
@@ -95,14 +108,19 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, log: cfg.Log, stats: newMetrics(cfg.Registry), start: time.Now(),
 		resuming: make(chan struct{}, resumers),
 		commands: limiter.NewRate(float64(cfg.CommandsPerSecond), float64(cfg.CommandsPerSecond))}
+	var err error
+	if s.caches, err = openCaches(cfg.Cache); err != nil {
+		return nil, err
+	}
 	s.prepareGrants(cfg.Roles)
+	s.answerNodes()
 	s.limited = s.limits()
 	s.lookup = cfg.Sessions.Middleware(session.MiddlewareConfig{Cookie: s.cookie()})
-	public, err := s.publicRoutes()
+	public, err := s.publicHandler()
 	if err != nil {
 		return nil, err
 	}
-	s.public, s.admin = public, s.adminRoutes()
+	s.public, s.admin = public, s.adminHandler()
 	return s, nil
 }
 

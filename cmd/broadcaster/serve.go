@@ -18,10 +18,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/fxcast/fxcast/cache"
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/simulator"
 	"github.com/fxcast/fxcast/hub"
 	"github.com/fxcast/fxcast/limiter"
+	"github.com/fxcast/fxcast/nodes"
+	"github.com/fxcast/fxcast/redisadmin"
 	"github.com/fxcast/fxcast/session"
 	"github.com/fxcast/fxcast/web"
 )
@@ -91,6 +94,8 @@ type node struct {
 	receiver  *feed.Receiver
 	sessions  *session.Manager
 	limiter   *limiter.Limiter
+	cache     *cache.Cache
+	nodes     *nodes.Nodes
 	cert      *certificate // nil without TLS
 	web       *web.Server
 }
@@ -128,14 +133,25 @@ func newNode(cfg Config, client redis.UniversalClient, logger *slog.Logger) (*no
 		OnDegraded: link.sessionsDegraded, Registerer: registry, Logger: logger})
 	n.limiter = limiter.New(limiter.Config{Redis: client, OnRedisDown: limiter.Policy(cfg.Rate.OnRedisDown), DryRun: cfg.Rate.DryRun,
 		Registerer: registry, Logger: logger})
+	if n.cache, err = cache.New(cache.Config{Redis: client, Namespaces: web.CacheNamespaces, Registerer: registry, Logger: logger}); err != nil {
+		return nil, err
+	}
+	n.nodes = nodes.New(nodes.Config{Redis: client, Prefix: cfg.Redis.Prefix, Node: name, Registerer: registry, Logger: logger})
 	tokens := make([]web.PublishToken, 0, len(cfg.HTTP.PublishTokens))
 	for _, t := range cfg.HTTP.PublishTokens {
 		tokens = append(tokens, web.PublishToken{Source: t.Name, Token: t.Token})
 	}
 	n.web, err = web.New(web.Config{
 		Hub: n.hub, Sessions: n.sessions, Limiter: n.limiter, Lasts: feed.NewLasts(n.board, client, keys), Publisher: n.publisher, Rejected: n.rejected,
-		History:    feed.NewHistory(client, keys),
-		Ready:      n.ready,
+		History: feed.NewHistory(client, keys),
+		Cache:   n.cache,
+		Nodes:   n.nodes,
+		Admin:   redisadmin.New(redisadmin.Config{Redis: client, Prefix: cfg.Redis.Prefix, ConfPath: cfg.Redis.ConfPath, Logger: logger}),
+		Ready:   n.ready,
+		Prefix:  cfg.Redis.Prefix,
+		PubSub: func(ctx context.Context, channel string, message []byte) (int64, error) {
+			return client.Publish(ctx, channel, message).Result()
+		},
 		CookieName: cfg.Session.CookieName, GuestSessions: cfg.Session.Guests, SecureCookies: cfg.HTTP.TLSCertFile != "",
 		AllowedOrigins: cfg.HTTP.AllowedOrigins, TrustedProxies: cfg.HTTP.Proxies,
 		AdminTokens: cfg.HTTP.AdminTokens, PublishTokens: tokens, FeedBase: cfg.Feed.Base,
@@ -205,6 +221,7 @@ func (n *node) run(ctx context.Context, public, admin net.Listener, stdout io.Wr
 	parts.start("receiver", n.receiver.Run)
 	parts.start("sessions", n.sessions.Run)
 	parts.start("limiter", n.limiter.Run)
+	parts.start("nodes", n.nodes.Run)
 	if n.cfg.Embedded() {
 		producers.start("simulator", func(ctx context.Context) error {
 			return simulate(ctx, n.publisher, simulator.Config{Seed: uint64(time.Now().UnixNano()), Start: time.Now()}, n.log)
@@ -257,6 +274,9 @@ func (n *node) run(ctx context.Context, public, admin net.Listener, stdout io.Wr
 		n.log.Warn("connections did not close in time")
 	}
 	producers.stop()
+	if err := n.cache.Close(); err != nil {
+		n.log.Warn("cache", "err", err)
+	}
 	parts.stop()
 	fan.stop()
 	n.log.Info("stopped")

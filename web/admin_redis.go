@@ -1,0 +1,255 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fxcast/fxcast/cache"
+	"github.com/fxcast/fxcast/redisadmin"
+)
+
+// getRedisHealth is always 200: what is wrong stands in the body.
+func (s *Server) getRedisHealth(w http.ResponseWriter, r *http.Request) error {
+	return writeJSON(w, http.StatusOK, s.cfg.Admin.Health(r.Context()))
+}
+
+func (s *Server) getRedisStats(w http.ResponseWriter, r *http.Request) error {
+	stats, err := s.cfg.Admin.Stats(r.Context())
+	if err != nil {
+		return ofRedis(err)
+	}
+	return writeJSON(w, http.StatusOK, stats)
+}
+
+func (s *Server) getRedisMemory(w http.ResponseWriter, r *http.Request) error {
+	memory, err := s.cfg.Admin.Memory(r.Context())
+	if err != nil {
+		return ofRedis(err)
+	}
+	return writeJSON(w, http.StatusOK, memory)
+}
+
+const (
+	defaultSlow = 50
+	maxSlow     = 1000
+)
+
+// getSlowLog lists the newest slow commands. Their values are not shown.
+func (s *Server) getSlowLog(w http.ResponseWriter, r *http.Request) error {
+	limit, err := queryLimit(r, defaultSlow, maxSlow)
+	if err != nil {
+		return err
+	}
+	entries, err := s.cfg.Admin.SlowLog(r.Context(), limit)
+	if err != nil {
+		return ofRedis(err)
+	}
+	if entries == nil {
+		entries = []redisadmin.SlowEntry{}
+	}
+	return writeJSON(w, http.StatusOK, entries)
+}
+
+// A configAnswer says how Redis is configured, and how it might be better.
+type configAnswer struct {
+	Drift    redisadmin.Drift    `json:"drift"`
+	Optimise []redisadmin.Advice `json:"optimise"` // null: see missing
+	Missing  string              `json:"missing,omitempty"`
+}
+
+// getRedisConfig proposes and changes nothing: that is for `broadcaster monitor`.
+func (s *Server) getRedisConfig(w http.ResponseWriter, r *http.Request) error {
+	drift, err := s.cfg.Admin.Drift(r.Context())
+	if err != nil {
+		return ofRedis(err)
+	}
+	answer := configAnswer{Drift: drift}
+	answer.Optimise, err = s.cfg.Admin.Optimise(r.Context())
+	switch {
+	case errors.Is(err, redisadmin.ErrNotOffered):
+		answer.Missing = err.Error()
+	case err != nil:
+		return ofRedis(err)
+	}
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+// ofRedis tells a server that is gone from one that does not have what was asked.
+func ofRedis(err error) error {
+	switch {
+	case errors.Is(err, redisadmin.ErrNotOffered):
+		return &problem{Status: http.StatusNotImplemented, Title: "Not available here", Detail: "this Redis does not tell, or not to this user", Cause: err}
+	case errors.Is(err, redisadmin.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+		return unavailable("Redis can not be reached; try again", err)
+	}
+	return err
+}
+
+type (
+	hitRatioAnswer struct {
+		Server redisadmin.HitRatio `json:"server"` // all programs and keys
+		Cache  cacheRatio          `json:"cache"`
+		Node   string              `json:"node"` // whose cache look-ups these are
+		// Why the server's numbers are missing.
+		Missing string `json:"missing,omitempty"`
+	}
+	cacheRatio struct {
+		lookups
+		Namespaces map[string]lookups `json:"namespaces"`
+	}
+	// lookups are those of this process since it began.
+	lookups struct {
+		Hits   uint64   `json:"hits"`
+		Misses uint64   `json:"misses"`
+		Ratio  *float64 `json:"ratio"`  // null without look-ups
+		Errors uint64   `json:"errors"` // Redis was lost: neither hit nor miss
+		Stale  uint64   `json:"stale"`  // of the hits: beyond their time
+		Memory uint64   `json:"memory"` // of the hits: from this process's copy
+	}
+)
+
+// getHitRatio shows the two caches apart: what Redis finds, and what this
+// program's cache finds in it.
+func (s *Server) getHitRatio(w http.ResponseWriter, r *http.Request) error {
+	namespaces, total := s.cfg.Cache.Stats()
+	answer := hitRatioAnswer{Cache: cacheRatio{lookupsOf(total), make(map[string]lookups, len(namespaces))}, Node: s.cfg.Nodes.Name()}
+	for name, stats := range namespaces {
+		answer.Cache.Namespaces[name] = lookupsOf(stats)
+	}
+	var err error
+	if answer.Server, err = s.cfg.Admin.HitRatio(r.Context()); err != nil {
+		answer.Missing = "Redis can not be reached"
+	}
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+func lookupsOf(st cache.Stats) lookups {
+	l := lookups{Hits: st.Hits, Misses: st.Misses, Errors: st.Errors, Stale: st.Stale, Memory: st.Memory}
+	if ratio, ok := st.HitRatio(); ok {
+		l.Ratio = &ratio
+	}
+	return l
+}
+
+type (
+	invalidateRequest struct {
+		Pattern   string `json:"pattern"`
+		Namespace string `json:"namespace,omitempty"`
+	}
+	deletedAnswer struct {
+		Deleted int `json:"deleted"`
+	}
+)
+
+// postInvalidate deletes the keys of one cache namespace that match a glob.
+func (s *Server) postInvalidate(w http.ResponseWriter, r *http.Request) error {
+	var in invalidateRequest
+	if err := readJSON(r, &in); err != nil {
+		return err
+	}
+	note(r, "namespace", in.Namespace)
+	note(r, "pattern", in.Pattern)
+	if in.Pattern == "" {
+		return badRequest("pattern: want a glob over keys, as in user:*")
+	}
+	ns, err := s.cfg.Cache.Namespace(in.Namespace, time.Hour)
+	if err != nil {
+		return badRequest("%v", err)
+	}
+	deleted, err := ns.Invalidate(r.Context(), in.Pattern, nil)
+	note(r, "deleted", deleted)
+	switch {
+	case err == nil:
+		return writeJSON(w, http.StatusOK, deletedAnswer{deleted})
+	case errors.Is(err, cache.ErrUnavailable), r.Context().Err() != nil:
+		return unavailable(fmt.Sprintf("Redis was lost or too slow after %d keys had been deleted; try again", deleted), err)
+	}
+	return badRequest("%v", err)
+}
+
+type (
+	pubsubRequest struct {
+		Channel string          `json:"channel"`
+		Message json.RawMessage `json:"message"`
+	}
+	receiversAnswer struct {
+		Receivers int64 `json:"receivers"` // on a cluster, those of one of its nodes
+	}
+)
+
+const (
+	maxChannel = 256
+	maxRelayed = 16 << 10 // longer messages of FEED_CHANNELS are not relayed
+)
+
+// postPubSub publishes on a channel that is not the program's own. What goes to
+// the inbox passes the same gate as every producer's.
+func (s *Server) postPubSub(w http.ResponseWriter, r *http.Request) error {
+	var in pubsubRequest
+	if err := readJSON(r, &in); err != nil {
+		return err
+	}
+	note(r, "channel", in.Channel)
+	switch {
+	case in.Channel == "" || len(in.Channel) > maxChannel:
+		return badRequest("channel: want a name of 1 to %d bytes", maxChannel)
+	case strings.HasPrefix(in.Channel, s.cfg.Prefix):
+		return badRequest("channel: those under %s carry accepted quotes and notices between nodes; quotes go to the inbox channel", s.cfg.Prefix)
+	case strings.HasPrefix(in.Channel, "__"):
+		return badRequest("channel: those under __ are Redis's own")
+	case in.Message == nil:
+		return badRequest("message: want any JSON value")
+	}
+	payload, err := published(in.Message)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(s.cfg.Channels, in.Channel) && len(payload) > maxRelayed {
+		return badRequest("message: %d bytes, and clients get at most %d from a relayed channel", len(payload), maxRelayed)
+	}
+	note(r, "bytes", len(payload))
+	receivers, err := s.cfg.PubSub(r.Context(), in.Channel, payload)
+	if err != nil {
+		return unavailable("Redis did not take the message, or its answer was lost", err)
+	}
+	note(r, "receivers", receivers)
+	return writeJSON(w, http.StatusOK, receiversAnswer{receivers})
+}
+
+// published is the text that goes on the channel: of a JSON string its content,
+// of any other value its JSON.
+func published(message json.RawMessage) ([]byte, error) {
+	var text string
+	if message[0] == '"' {
+		if err := json.Unmarshal(message, &text); err != nil {
+			return nil, badRequest("message: %v", err)
+		}
+		return []byte(text), nil
+	}
+	var out bytes.Buffer
+	if err := json.Compact(&out, message); err != nil {
+		return nil, badRequest("message: %v", err)
+	}
+	return out.Bytes(), nil
+}
+
+// queryLimit reads ?limit=, which is between 1 and most.
+func queryLimit(r *http.Request, otherwise, most int) (int, error) {
+	text := r.URL.Query().Get("limit")
+	if text == "" {
+		return otherwise, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > most {
+		return 0, badRequest("limit: want 1 to %d", most)
+	}
+	return n, nil
+}

@@ -1,0 +1,377 @@
+package web_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// operator is an HTTP client with the admin token.
+type operator struct{ *httpClient }
+
+func (n *testNode) operator() operator { return operator{newHTTPClient(n.t, n.admin)} }
+
+func (o operator) ask(method, path, body string) answer {
+	o.t.Helper()
+	return o.do(method, path, body, bearer(adminToken))
+}
+
+func (o operator) get(path string, into any) {
+	o.t.Helper()
+	o.ask("GET", path, "").into(o.t, 200, into)
+}
+
+// TestAdminDoors walks every route of the admin listener: on the public one there
+// is nothing, and without the admin token only health and metrics answer.
+func TestAdminDoors(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, nil)
+	closed := startNode(t, func(c *nodeConfig) { c.redis, c.noTokens = n.redis, true })
+	public, admin, off := newHTTPClient(t, n.public), newHTTPClient(t, n.admin), newHTTPClient(t, closed.admin)
+	open := map[string]bool{"/metrics": true, "/livez": true, "/readyz": true}
+	_, routes := n.web.Routes()
+	if len(routes) < 20 {
+		t.Fatalf("only %q", routes)
+	}
+	shared := map[string]bool{} // paths both listeners have
+	all, _ := n.web.Routes()
+	for _, pattern := range all {
+		shared[pattern] = true
+	}
+	for _, pattern := range routes {
+		method, path, ok := strings.Cut(pattern, " ")
+		if !ok {
+			method, path = "GET", pattern
+		}
+		path = strings.NewReplacer("{session_id}", strings.Repeat("ab", 32), "{conn_id}", "abc").Replace(path)
+		if !shared[pattern] {
+			for name, header := range map[string]http.Header{"a token": bearer(adminToken), "no token": nil} {
+				if p := public.do(method, path, "", header).problem(t, 404); p.Title != "Not found" {
+					t.Errorf("%s on the public listener with %s: %+v", pattern, name, p)
+				}
+			}
+		}
+		if open[path] {
+			if a := admin.do(method, path, "", nil); a.status != 200 {
+				t.Errorf("%s without a token: %d", pattern, a.status)
+			}
+			continue
+		}
+		for name, header := range map[string]http.Header{"no token": nil, "another": bearer(publishToken), "half": bearer(adminToken[:20]),
+			"basic": {"Authorization": {"Basic " + adminToken}}, "query": nil} {
+			target := path
+			if name == "query" {
+				target += "?token=" + adminToken + "&access_token=" + adminToken
+			}
+			a := admin.do(method, target, "{}", header)
+			a.problem(t, 401)
+			if a.header.Get("WWW-Authenticate") == "" {
+				t.Errorf("%s with %s: no WWW-Authenticate", pattern, name)
+			}
+		}
+		off.do(method, path, "", bearer(adminToken)).problem(t, 403)
+	}
+}
+
+// TestRedisSeen asks every endpoint that looks at Redis, of a server that is there,
+// and of one that has gone.
+func TestRedisSeen(t *testing.T) {
+	t.Parallel()
+	conf := filepath.Join(t.TempDir(), "redis.conf")
+	if err := os.WriteFile(conf, []byte("maxmemory-policy volatile-ttl\nmaxclients 1234\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n := startNode(t, func(c *nodeConfig) { c.redisConf = conf })
+	o := n.operator()
+	n.publish([3]string{"EUR/USD", "1.08501", "1.08513"})
+	n.signIn("123", "user")
+
+	var health struct {
+		Status         string
+		LatencySeconds *float64 `json:"latency_seconds"`
+		Role, Version  string
+		Checks         []struct{ Name, Result string }
+	}
+	o.get("/api/v1/redis/health", &health)
+	if health.Status == "unhealthy" || health.Status == "" || health.LatencySeconds == nil || health.Role != "master" || health.Version == "" || len(health.Checks) < 5 {
+		t.Errorf("health %+v", health)
+	}
+	var stats struct {
+		Clients struct{ Connected *int }
+		Memory  struct {
+			Used *int `json:"used_bytes"`
+		}
+		Ops       *int `json:"ops_per_second"`
+		Keyspace  []struct{ Keys int }
+		Hits      *int
+		Evictions *int
+		PubSub    struct{ Channels *int }
+		Quotes    struct{ Count *int }
+		Sessions  struct{ Count *int }
+		Cache     struct{ Count *int }
+	}
+	o.get("/api/v1/redis/stats", &stats)
+	if stats.Clients.Connected == nil || stats.Memory.Used == nil || stats.Ops == nil || len(stats.Keyspace) != 1 || stats.Hits == nil || stats.Evictions == nil ||
+		stats.PubSub.Channels == nil || *stats.Quotes.Count != 1 || *stats.Sessions.Count != 1 || stats.Cache.Count == nil {
+		t.Errorf("stats %+v", stats)
+	}
+	var memory struct {
+		Used  int `json:"used_bytes"`
+		Kinds []struct {
+			Kind  string
+			Bytes int
+		}
+	}
+	o.get("/api/v1/redis/memory", &memory)
+	seen := map[string]int{}
+	for _, k := range memory.Kinds {
+		seen[k.Kind] = k.Bytes
+	}
+	if memory.Used == 0 || seen["quotes"] == 0 || seen["sessions"] == 0 {
+		t.Errorf("memory %+v", memory)
+	}
+	var config struct {
+		Drift struct {
+			File        string
+			Differences []struct{ Setting, Running string }
+		}
+		Optimise []struct{ Setting, Why string }
+	}
+	o.get("/api/v1/redis/config", &config)
+	if config.Drift.File != conf || !strings.Contains(fmt.Sprint(config.Drift.Differences), "maxclients") || len(config.Optimise) == 0 {
+		t.Errorf("config %+v", config)
+	}
+
+	if err := n.rdb.ConfigSet(t.Context(), "slowlog-log-slower-than", "0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.rdb.Set(t.Context(), "user:secret", "hunter2", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.rdb.ConfigSet(t.Context(), "slowlog-log-slower-than", "-1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	var slow []struct{ Command string }
+	o.get("/api/v1/redis/slowlog?limit=1000", &slow)
+	if text := fmt.Sprint(slow); len(slow) == 0 || !strings.Contains(strings.ToLower(text), "set") || strings.Contains(text, "hunter2") {
+		t.Errorf("slow log %s", text)
+	}
+	if o.get("/api/v1/redis/slowlog?limit=1", &slow); len(slow) != 1 {
+		t.Errorf("%d entries, asked for one", len(slow))
+	}
+	for _, limit := range []string{"0", "-1", "1001", "x", "1e3"} {
+		o.ask("GET", "/api/v1/redis/slowlog?limit="+limit, "").problem(t, 400)
+	}
+
+	// Gone: health still says what is wrong; the others can not.
+	n.redis.Kill()
+	var gone struct{ Status, Reason string }
+	o.get("/api/v1/redis/health", &gone)
+	if gone.Status != "unhealthy" || gone.Reason == "" {
+		t.Errorf("health without Redis: %+v", gone)
+	}
+	for _, path := range []string{"stats", "memory", "slowlog", "config"} {
+		a := o.ask("GET", "/api/v1/redis/"+path, "")
+		if a.problem(t, 503); a.header.Get("Retry-After") == "" {
+			t.Errorf("%s: no Retry-After", path)
+		}
+	}
+	var ratio struct {
+		Server  struct{ Hits *int }
+		Missing string
+	}
+	if o.get("/api/v1/redis/cache/hit-ratio", &ratio); ratio.Server.Hits != nil || ratio.Missing == "" {
+		t.Errorf("hit ratio without Redis: %+v", ratio)
+	}
+	o.ask("POST", "/api/v1/redis/cache/invalidate", `{"pattern":"*"}`).problem(t, 503)
+	o.ask("POST", "/api/v1/redis/pubsub/publish", `{"channel":"x","message":1}`).problem(t, 503)
+}
+
+// TestCacheAdmin invalidates by pattern within one namespace, and shows the ratio.
+func TestCacheAdmin(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, nil)
+	o := n.operator()
+	users, err := n.cache.Namespace("users", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := n.cache.Namespace("", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 30 {
+		if err := users.Set(t.Context(), fmt.Sprintf("user:%d", i), "x"); err != nil {
+			t.Fatal(err)
+		}
+		if err := plain.Set(t.Context(), fmt.Sprintf("user:%d", i), "x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := users.Set(t.Context(), "group:1", "x"); err != nil {
+		t.Fatal(err)
+	}
+	var done struct{ Deleted int }
+	invalidate := func(body string) int {
+		t.Helper()
+		o.ask("POST", "/api/v1/redis/cache/invalidate", body).into(t, 200, &done)
+		return done.Deleted
+	}
+	if got := invalidate(`{"pattern":"user:*","namespace":"users"}`); got != 30 {
+		t.Errorf("deleted %d of 30", got)
+	}
+	if ok, err := users.Exists(t.Context(), "group:1"); err != nil || !ok {
+		t.Errorf("what does not match: %v %v", ok, err)
+	}
+	if got := invalidate(`{"pattern":"user:*","namespace":"users"}`) + invalidate(`{"pattern":"user:*","namespace":"nobody"}`); got != 0 {
+		t.Errorf("deleted %d of nothing", got)
+	}
+	if got := invalidate(`{"pattern":"user:[0-4]"}`); got != 5 {
+		t.Errorf("deleted %d of the default namespace, want 5", got)
+	}
+	for body, names := range map[string]string{
+		`{}`: "pattern", `{"pattern":""}`: "pattern", `{"pattern":1}`: "pattern", `{"pattern":"*","namespace":"a*"}`: "namespace",
+		`{"pattern":"*","all":true}`: "all", `[]`: "object", ``: "object", `{"pattern":"*"} {}`: "more than one", `{"pattern":"[a"}`: "[a",
+	} {
+		if p := o.ask("POST", "/api/v1/redis/cache/invalidate", body).problem(t, 400); !strings.Contains(p.Detail, names) {
+			t.Errorf("%s: %q does not name %q", body, p.Detail, names)
+		}
+	}
+	o.ask("POST", "/api/v1/redis/cache/invalidate", `{"pattern":"`+strings.Repeat("x", 65<<10)+`"}`).problem(t, 413)
+
+	type ratio struct {
+		Hits, Misses *int
+		Ratio        *float64
+	}
+	var seen struct {
+		Server ratio
+		Cache  struct {
+			ratio
+			Namespaces map[string]ratio
+		}
+		Node string
+	}
+	o.get("/api/v1/redis/cache/hit-ratio", &seen)
+	if seen.Server.Hits == nil || seen.Node != n.nodes.Name() {
+		t.Errorf("hit ratio %+v", seen)
+	}
+	if r := seen.Cache.Namespaces["nobody"]; r.Ratio != nil || *r.Hits != 0 {
+		t.Errorf("a ratio without look-ups: %+v", r)
+	}
+	for _, key := range []string{"group:1", "group:1", "group:1", "none"} {
+		_, _ = users.Get(t.Context(), key)
+	}
+	o.get("/api/v1/redis/cache/hit-ratio", &seen)
+	if r := seen.Cache.Namespaces["users"]; r.Ratio == nil || *r.Ratio != 0.75 || *r.Hits != 3 || *r.Misses != 1 {
+		t.Errorf("ratio of 3 of 4: %+v", r)
+	}
+}
+
+// TestPubSubPublish: what goes to the inbox passes the gate; a relayed channel
+// reaches clients; the program's own channels can not be written to.
+func TestPubSubPublish(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, func(c *nodeConfig) { c.channels = []string{"news"} })
+	o := n.operator()
+	token, _ := n.signIn("reader", "user")
+	c, _ := n.connect(token)
+	c.say(`{"op":"subscribe","symbols":["EUR/USD"],"channels":["news"]}`)
+	c.until("ack")
+	publish := func(body string) (receivers int) {
+		t.Helper()
+		var done struct{ Receivers int }
+		o.ask("POST", "/api/v1/redis/pubsub/publish", body).into(t, 200, &done)
+		return done.Receivers
+	}
+	if got := publish(`{"channel":"forex_updates","message":{"symbol":"EURUSD","bid":1.08500,"ask":"1.08513"}}`); got != 1 {
+		t.Errorf("%d receivers of the inbox, want the node that holds it", got)
+	}
+	for {
+		m := c.next()
+		if m.Type == "update" || m.Type == "snapshot" && strings.Contains(m.raw, "bid") {
+			if !strings.Contains(m.raw, `"bid":"1.08500"`) {
+				t.Errorf("the quote: %s", m.raw)
+			}
+			break
+		}
+	}
+	publish(`{"channel":"forex_updates","message":{"symbol":"EURUSD","bid":"2","ask":"1"}}`)
+	eventually(t, "the crossed quote is rejected", func() bool {
+		return strings.Contains(o.ask("GET", "/api/v1/feed/rejected", "").body, `"crossed"`)
+	})
+	for _, tc := range []struct{ message, want string }{
+		{`{"headline": "rates"}`, `{"headline":"rates"}`}, {`"plain text"`, `"plain text"`}, {`[1, 2]`, `[1,2]`}, {`null`, `null`}, {`0.10`, `0.10`},
+	} {
+		if got := publish(`{"channel":"news","message":` + tc.message + `}`); got != 1 {
+			t.Errorf("%d receivers of news", got)
+		}
+		if m := c.until("message"); !strings.Contains(m.raw, `"data":`+tc.want) {
+			t.Errorf("%s came as %s", tc.message, m.raw)
+		}
+	}
+	if got := publish(`{"channel":"nobody listens","message":1}`); got != 0 {
+		t.Errorf("%d receivers of nothing", got)
+	}
+	for body, names := range map[string]string{
+		`{"channel":"fx:{EUR/USD}","message":{}}`: "fx:", `{"channel":"fx:control","message":{}}`: "fx:", `{"channel":"__keyevent@0__:del","message":""}`: "__",
+		`{"channel":"__sentinel__:hello","message":""}`: "__", `{"channel":"","message":1}`: "channel", `{"message":1}`: "channel", `{"channel":"x"}`: "message",
+		`{"channel":"` + strings.Repeat("x", 257) + `","message":1}`: "256", `{"channel":"x","message":1,"qos":1}`: "qos", `{"channel":7,"message":1}`: "channel",
+		`{"channel":"news","message":"` + strings.Repeat("x", 17<<10) + `"}`: "16384",
+	} {
+		if p := o.ask("POST", "/api/v1/redis/pubsub/publish", body).problem(t, 400); !strings.Contains(p.Detail, names) {
+			t.Errorf("%.60s: %q does not name %q", body, p.Detail, names)
+		}
+	}
+}
+
+// TestAudit: each change leaves a line that says who, what and the result, whether
+// it was made or not, and no secret.
+func TestAudit(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, nil)
+	o := n.operator()
+	var made struct{ Token, SessionID string }
+	a := o.do("POST", "/api/v1/sessions", `{"user_id":123,"role":"user","data":{"pin":"data-secret"}}`, bearer("second-"+adminToken))
+	if err := json.Unmarshal([]byte(strings.Replace(a.body, "session_id", "SessionID", 1)), &made); err != nil || a.status != 201 {
+		t.Fatal(a, err)
+	}
+	o.ask("POST", "/api/v1/sessions", `{"user_id":""}`).problem(t, 400)
+	o.ask("DELETE", "/api/v1/redis/session/"+made.SessionID, "").into(t, 200, new(any))
+	o.ask("DELETE", "/api/v1/sessions?user_id=123", "").into(t, 200, new(any))
+	o.ask("POST", "/api/v1/redis/cache/invalidate", `{"pattern":"a:*"}`).into(t, 200, new(any))
+	o.ask("POST", "/api/v1/redis/pubsub/publish", `{"channel":"x","message":"message-secret"}`).into(t, 200, new(any))
+	o.ask("DELETE", "/api/v1/connections/none", "").problem(t, 404)
+	o.get("/api/v1/redis/stats", new(any)) // no change, no line
+	lines := strings.Split(strings.TrimSpace(lines(n.log.String(), "msg=audit")), "\n")
+	for i, want := range [][]string{
+		{`who="token 2"`, `change="session made"`, "of.user=123", "of.role=user", "of.session=" + made.SessionID, "result=done"},
+		{`who="token 1"`, `change="session made"`, `result="400 Bad request`},
+		{`change="session revoked"`, "of.session=" + made.SessionID, "result=done"},
+		{`change="user signed out"`, "of.user=123", "of.revoked=0", "result=done"},
+		{`change="cache invalidated"`, "of.pattern=a:*", "of.deleted=0", "result=done"},
+		{`change="message published"`, "of.channel=x", "of.receivers=0", "result=done"},
+		{`change="connection closed"`, "of.connection=none", `result="404 Not found`},
+	} {
+		if i >= len(lines) {
+			t.Fatalf("only %d audit lines:\n%s", len(lines), strings.Join(lines, "\n"))
+		}
+		for _, part := range append(want, "level=INFO", "from=127.0.0.1", "request=") {
+			if !strings.Contains(lines[i], part) {
+				t.Errorf("no %s in %s", part, lines[i])
+			}
+		}
+	}
+	if len(lines) != 7 {
+		t.Errorf("%d audit lines, want 7", len(lines))
+	}
+	for _, secret := range []string{made.Token, adminToken, "data-secret", "message-secret"} {
+		if strings.Contains(n.log.String(), secret) {
+			t.Errorf("the log has %q", secret)
+		}
+	}
+}

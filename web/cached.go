@@ -1,0 +1,139 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/fxcast/fxcast/cache"
+	"github.com/fxcast/fxcast/feed"
+)
+
+// CacheNamespaces are the parts of the cache that this package uses, for
+// cache.Config. Keys begin with Config.Prefix, since deployments that share a
+// Redis share its cache.
+var CacheNamespaces = []string{symbolsNamespace, historyNamespace}
+
+const (
+	symbolsNamespace = "symbols"
+	historyNamespace = "history"
+
+	// symbolsAge is how old the list of symbols may be.
+	symbolsAge = time.Second
+	// historyAge is how long a page of history is kept. It is found under the
+	// number of the newest quote this node knows of, so it is never without one
+	// that a client of this node could have seen.
+	historyAge = 5 * time.Second
+	// unknownAge is that of a page whose symbol has no last value.
+	unknownAge = time.Second
+
+	shortPage, longPage = 100, 1000 // quotes; what is longer is read from Redis
+)
+
+// caches are the namespaces, opened once.
+type caches struct {
+	symbols *cache.Namespace
+	history cache.Typed[historyPage]
+	unknown cache.Typed[historyPage]
+}
+
+func openCaches(c *cache.Cache) (opened caches, err error) {
+	if opened.symbols, err = c.Namespace(symbolsNamespace, symbolsAge, cache.Jitter(0)); err != nil {
+		return opened, err
+	}
+	history, err := c.Namespace(historyNamespace, historyAge, cache.Jitter(0))
+	if err != nil {
+		return opened, err
+	}
+	unknown, err := c.Namespace(historyNamespace, unknownAge, cache.Jitter(0))
+	opened.history, opened.unknown = cache.As[historyPage](history), cache.As[historyPage](unknown)
+	return opened, err
+}
+
+// symbolList is the JSON of all symbols, at most symbolsAge old.
+func (s *Server) symbolList(ctx context.Context) (json.RawMessage, error) {
+	e, err := s.caches.symbols.Fetch(ctx, s.cfg.Prefix+"all", func(ctx context.Context) (any, error) {
+		symbols, err := s.describeSymbols(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(symbols)
+	})
+	return e.Value, err
+}
+
+// A historyPage is the newest quotes of a symbol, oldest first, as clients get
+// them.
+type historyPage struct {
+	Quotes []json.RawMessage `json:"quotes"`
+	At     []int64           `json:"at"` // acceptance of each, Unix microseconds
+}
+
+func pageOf(ticks []feed.Accepted) historyPage {
+	p := historyPage{Quotes: []json.RawMessage{}, At: []int64{}}
+	for _, a := range ticks {
+		p.Quotes = append(p.Quotes, quoteJSON(feed.LastQuote{Accepted: a, Status: feed.StatusLive}))
+		p.At = append(p.At, a.At)
+	}
+	return p
+}
+
+// quotesSince are the newest quotes of at most a number, accepted at since or later.
+func (p historyPage) quotesSince(limit int, since time.Time) []json.RawMessage {
+	from := 0
+	if !since.IsZero() {
+		from, _ = slices.BinarySearch(p.At, since.UnixMicro())
+	}
+	return p.Quotes[max(from, len(p.Quotes)-limit):]
+}
+
+// history reads the newest quotes of a symbol through the cache, where a page of
+// it can tell them.
+func (s *Server) history(ctx context.Context, symbol feed.Symbol, limit int, since time.Time) ([]json.RawMessage, error) {
+	size := shortPage
+	if limit > shortPage {
+		size = longPage
+	}
+	if limit <= size {
+		p, err := s.historyPage(ctx, symbol, size)
+		if err != nil {
+			return nil, err
+		}
+		reachesBack := since.IsZero() || len(p.At) < size || p.At[0] < since.UnixMicro()
+		if quotes := p.quotesSince(limit, since); reachesBack || len(quotes) == limit {
+			return quotes, nil
+		}
+	}
+	ticks, err := s.cfg.History.Newest(ctx, symbol, limit, since)
+	if err != nil {
+		return nil, err
+	}
+	return pageOf(ticks).Quotes, nil
+}
+
+func (s *Server) historyPage(ctx context.Context, symbol feed.Symbol, size int) (historyPage, error) {
+	last, known, err := s.lastOf(ctx, symbol)
+	if err != nil {
+		return historyPage{}, err
+	}
+	pages, key := s.caches.history, fmt.Sprintf("%s%s:%d:%s:%d", s.cfg.Prefix, symbol, size, last.Epoch, last.Seq)
+	if !known {
+		pages = s.caches.unknown
+	}
+	e, err := pages.Fetch(ctx, key, func(ctx context.Context) (historyPage, error) {
+		ticks, err := s.cfg.History.Newest(ctx, symbol, size, time.Time{})
+		return pageOf(ticks), err
+	})
+	return e.Value, err
+}
+
+// lastOf is the last value of a symbol, if it has one.
+func (s *Server) lastOf(ctx context.Context, symbol feed.Symbol) (last feed.LastQuote, known bool, err error) {
+	quotes, err := s.cfg.Lasts.Quotes(ctx, []string{string(symbol)})
+	if err != nil || len(quotes) == 0 {
+		return last, false, err
+	}
+	return quotes[0], true, nil
+}

@@ -1,0 +1,263 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fxcast/fxcast/hub"
+	"github.com/fxcast/fxcast/nodes"
+)
+
+const (
+	defaultConnections = 100
+	maxConnections     = 1000 // shown of each node, and of all
+	maxConnID          = 64
+
+	closeKicked  = 1008
+	reasonKicked = "closed by an operator"
+)
+
+// A roster has the connections of this node, so that an operator can find them.
+type roster struct {
+	mu   sync.Mutex             // guards byID; no calls out under it
+	byID map[string]*connection // the key shares the connection's own string
+}
+
+func (r *roster) add(c *connection) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.byID == nil {
+		r.byID = make(map[string]*connection)
+	}
+	r.byID[c.id] = c
+}
+
+func (r *roster) remove(c *connection) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.byID, c.id)
+}
+
+func (r *roster) get(id string) (*connection, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c, ok := r.byID[id]
+	return c, ok
+}
+
+func (r *roster) all() []*connection {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Values(r.byID))
+}
+
+// describe does not wait, and leaves out what the hub knows.
+func (c *connection) describe() connectionAnswer {
+	c.bindMu.Lock()
+	who := c.session
+	c.bindMu.Unlock()
+	bytes, stalled := c.Backlog()
+	d := connectionAnswer{ID: c.id, Node: c.server.cfg.Nodes.Name(), Kind: "websocket", SessionID: who.id, UserID: who.user, Role: who.role,
+		Since: stamp(c.server.start.Add(c.since)), Bytes: bytes, Stalled: stalled.Seconds()}
+	if c.events {
+		d.Kind = "sse"
+	}
+	if c.addr.IsValid() {
+		d.Address = c.addr.String()
+	}
+	return d
+}
+
+type (
+	// A connectionAnswer says who is connected and how far behind.
+	connectionAnswer struct {
+		ID        string `json:"conn_id"`
+		Node      string `json:"node"`
+		Kind      string `json:"kind"` // websocket or sse
+		SessionID string `json:"session_id"`
+		UserID    string `json:"user_id"`
+		Role      string `json:"role"`
+		Address   string `json:"address"`
+		Since     string `json:"since"`
+		// Bytes wait in the connection; none of them has gone out for Stalled.
+		Bytes   int     `json:"waiting_bytes"`
+		Stalled float64 `json:"stalled_seconds"`
+		// Null where the hub did not say in time.
+		Symbols *int `json:"symbols"`        // subscribed to, wildcards expanded
+		Pending *int `json:"waiting_quotes"` // not yet in the connection
+	}
+	// connectionsAnswer is what one node says, and all of them.
+	connectionsAnswer struct {
+		Total       int                `json:"total"` // that match, shown or not
+		Connections []connectionAnswer `json:"connections"`
+	}
+	connectionsOfAll struct {
+		connectionsAnswer
+		Nodes  map[string]int `json:"nodes"`  // how many that match each node has
+		Silent []string       `json:"silent"` // nodes that did not answer: theirs are missing
+	}
+	// connectionsQuery selects connections.
+	connectionsQuery struct {
+		Limit  int    `json:"limit"`
+		UserID string `json:"user_id,omitempty"`
+	}
+	kickRequest struct {
+		ID string `json:"conn_id"`
+		By string `json:"by"` // the request, for the log of the node that has it
+	}
+	kickAnswer struct {
+		Node string `json:"node"` // that had it; empty: not this one
+	}
+)
+
+// behind orders connections: those that are furthest behind first.
+func behind(a, b connectionAnswer) int {
+	return cmp.Or(cmp.Compare(b.Stalled, a.Stalled), cmp.Compare(b.Bytes, a.Bytes),
+		cmp.Compare(deref(b.Pending), deref(a.Pending)), cmp.Compare(a.Since, b.Since), cmp.Compare(a.ID, b.ID))
+}
+
+func deref(n *int) int {
+	if n == nil {
+		return 0
+	}
+	return *n
+}
+
+// connectionsHere lists those of this node that are furthest behind. The hub is
+// asked about those only.
+func (s *Server) connectionsHere(ctx context.Context, q connectionsQuery) connectionsAnswer {
+	type found struct {
+		connectionAnswer
+		client *hub.Client
+	}
+	var list []found
+	for _, one := range s.roster.all() {
+		d := one.describe()
+		if q.UserID != "" && d.UserID != q.UserID {
+			continue
+		}
+		list = append(list, found{d, one.client})
+	}
+	answer := connectionsAnswer{Total: len(list), Connections: []connectionAnswer{}}
+	slices.SortFunc(list, func(a, b found) int { return behind(a.connectionAnswer, b.connectionAnswer) })
+	ctx, cancel := context.WithTimeout(ctx, standingTime)
+	defer cancel()
+	for _, f := range list[:min(len(list), q.Limit)] {
+		if standing, ok := f.client.Standing(ctx); ok {
+			f.Symbols, f.Pending = &standing.Subscriptions, &standing.Pending
+			f.Bytes, f.Stalled = standing.Bytes, standing.Stalled.Seconds()
+		}
+		answer.Connections = append(answer.Connections, f.connectionAnswer)
+	}
+	slices.SortFunc(answer.Connections, behind)
+	return answer
+}
+
+// standingTime bounds what one list waits for the hub's shards.
+const standingTime = 500 * time.Millisecond
+
+// answerNodes makes other nodes' questions about connections answered.
+func (s *Server) answerNodes() {
+	s.cfg.Nodes.Handle("connections", func(ctx context.Context, body json.RawMessage) (any, error) {
+		var q connectionsQuery
+		if err := json.Unmarshal(body, &q); err != nil {
+			return nil, errors.New("not a question about connections")
+		}
+		q.Limit = min(max(q.Limit, 0), maxConnections)
+		return s.connectionsHere(ctx, q), nil
+	})
+	s.cfg.Nodes.Handle("kick", func(_ context.Context, body json.RawMessage) (any, error) {
+		var k kickRequest
+		if err := json.Unmarshal(body, &k); err != nil {
+			return nil, errors.New("not a connection to close")
+		}
+		return s.kickHere(k), nil
+	})
+}
+
+// kickHere closes a connection if this node has it.
+func (s *Server) kickHere(k kickRequest) kickAnswer {
+	one, ok := s.roster.get(k.ID)
+	if !ok {
+		return kickAnswer{}
+	}
+	one.client.Close(closeKicked, reasonKicked)
+	s.log.Info("connection closed by an operator", "conn", k.ID, "request", k.By)
+	return kickAnswer{s.cfg.Nodes.Name()}
+}
+
+// getConnections lists the connections of all nodes, those that are furthest
+// behind first. Nodes that do not answer within a second are named; while Redis is
+// lost these are all others.
+func (s *Server) getConnections(w http.ResponseWriter, r *http.Request) error {
+	q := connectionsQuery{UserID: r.URL.Query().Get("user_id")}
+	var err error
+	if q.Limit, err = queryLimit(r, defaultConnections, maxConnections); err != nil {
+		return err
+	}
+	here := s.connectionsHere(r.Context(), q)
+	answer := connectionsOfAll{connectionsAnswer: here, Nodes: map[string]int{s.cfg.Nodes.Name(): here.Total}, Silent: []string{}}
+	others, err := s.cfg.Nodes.Ask(r.Context(), "connections", q, nil)
+	if err != nil {
+		s.log.Warn("connections of other nodes", "request", requestID(r), "err", err)
+	}
+	answer.Silent = append(answer.Silent, others.Silent...)
+	for _, a := range others.Answers {
+		var there connectionsAnswer
+		if a.Fault != "" || json.Unmarshal(a.Body, &there) != nil {
+			s.log.Warn("connections of another node", "request", requestID(r), "node", a.Node, "fault", a.Fault)
+			answer.Silent = append(answer.Silent, a.Node)
+			continue
+		}
+		answer.Nodes[a.Node] = there.Total
+		answer.Total += there.Total
+		answer.Connections = append(answer.Connections, there.Connections...)
+	}
+	slices.SortFunc(answer.Connections, behind)
+	answer.Connections = answer.Connections[:min(len(answer.Connections), q.Limit)]
+	slices.Sort(answer.Silent)
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+// deleteConnection closes a connection on whichever node has it.
+func (s *Server) deleteConnection(w http.ResponseWriter, r *http.Request) error {
+	k := kickRequest{ID: r.PathValue("conn_id"), By: requestID(r)}
+	note(r, "connection", k.ID)
+	if len(k.ID) > maxConnID {
+		return noSuchConnection()
+	}
+	if done := s.kickHere(k); done.Node != "" {
+		note(r, "node", done.Node)
+		return writeJSON(w, http.StatusOK, done)
+	}
+	var done kickAnswer
+	var faults []string
+	others, err := s.cfg.Nodes.Ask(r.Context(), "kick", k, func(a nodes.Answer) bool {
+		if a.Fault != "" || json.Unmarshal(a.Body, &done) != nil {
+			faults = append(faults, a.Node)
+		}
+		return done.Node != ""
+	})
+	silent := append(others.Silent, faults...)
+	switch {
+	case done.Node != "":
+		note(r, "node", done.Node)
+		return writeJSON(w, http.StatusOK, done)
+	case err != nil || len(silent) > 0:
+		slices.Sort(silent)
+		return unavailable(fmt.Sprintf("no such connection on the nodes that answered; %q did not", silent), err)
+	}
+	return noSuchConnection()
+}
+
+func noSuchConnection() error {
+	return &problem{Status: http.StatusNotFound, Title: "Not found", Detail: "no node has a connection with this conn_id"}
+}
