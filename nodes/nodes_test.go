@@ -1,0 +1,209 @@
+package nodes_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/internal/redistest"
+	"github.com/fxcast/fxcast/nodes"
+)
+
+const wait = 20 * time.Second
+
+// member runs a node until the test, or stop, ends it.
+func member(t *testing.T, rdb redis.UniversalClient, name string) (n *nodes.Nodes, stop func()) {
+	t.Helper()
+	n = nodes.New(nodes.Config{Redis: rdb, Node: name})
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := n.Run(ctx); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	})
+	stop = sync.OnceFunc(func() { cancel(); running.Wait() })
+	t.Cleanup(stop)
+	return n, stop
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(wait); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", wait, what)
+		}
+	}
+}
+
+func knows(n *nodes.Nodes, names ...string) func() bool {
+	return func() bool { return slices.Equal(n.Others(), names) }
+}
+
+// client takes its context for the bound of each call.
+func client(t *testing.T, r *redistest.Server) *redis.Client {
+	c := redis.NewClient(&redis.Options{Addr: r.Addr(), DisableIdentity: true, ContextTimeoutEnabled: true,
+		DialTimeout: time.Second, ReadTimeout: time.Second, WriteTimeout: time.Second})
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// TestAsk: all others answer; one that can not, and one whose answer is too long,
+// say so; enough ends the wait.
+func TestAsk(t *testing.T) {
+	t.Parallel()
+	rdb := client(t, redistest.Start(t))
+	a, _ := member(t, rdb, "a")
+	if all, err := a.Ask(t.Context(), "sum", []int{1}, nil); err != nil || len(all.Answers)+len(all.Silent) != 0 {
+		t.Errorf("a node alone: %+v, %v", all, err)
+	}
+	b, _ := member(t, rdb, "b")
+	c, stop := member(t, rdb, "c")
+	eventually(t, "a knows b and c", knows(a, "b", "c"))
+	for _, n := range []*nodes.Nodes{a, b, c} {
+		n.Handle("sum", func(_ context.Context, body json.RawMessage) (any, error) {
+			var in []int
+			if err := json.Unmarshal(body, &in); err != nil {
+				return nil, err
+			}
+			return in[0] + in[1], nil
+		})
+	}
+	all, err := a.Ask(t.Context(), "sum", []int{2, 3}, nil)
+	if err != nil || len(all.Answers) != 2 || len(all.Silent) != 0 {
+		t.Fatalf("asked all: %+v, %v", all, err)
+	}
+	for _, one := range all.Answers {
+		if string(one.Body) != "5" || one.Fault != "" {
+			t.Errorf("%s answers %s %s", one.Node, one.Body, one.Fault)
+		}
+	}
+	if all, err := a.Ask(t.Context(), "sum", []int{2, 3}, func(nodes.Answer) bool { return true }); err != nil || len(all.Answers) != 1 {
+		t.Errorf("one is enough: %+v, %v", all, err)
+	}
+	c.Handle("sum", func(context.Context, json.RawMessage) (any, error) { panic("a bug") })
+	b.Handle("sum", func(context.Context, json.RawMessage) (any, error) { return strings.Repeat("x", 2<<20), nil })
+	all, err = a.Ask(t.Context(), "sum", []int{2, 3}, nil)
+	if err != nil || len(all.Answers) != 2 || all.Answers[0].Fault == "" || all.Answers[1].Fault == "" {
+		t.Errorf("none can: %+v, %v", all, err)
+	}
+	if all, err := a.Ask(t.Context(), "nothing", nil, nil); err != nil || len(all.Answers) != 2 || !strings.Contains(all.Answers[0].Fault, "does not know") {
+		t.Errorf("an unknown question: %+v, %v", all, err)
+	}
+	// One that takes too long is silent, and asked for no longer than a second.
+	hold := make(chan struct{})
+	defer close(hold)
+	b.Handle("slow", func(ctx context.Context, _ json.RawMessage) (any, error) {
+		select {
+		case <-hold:
+		case <-ctx.Done():
+		}
+		<-hold
+		return 1, nil
+	})
+	c.Handle("slow", func(context.Context, json.RawMessage) (any, error) { return 2, nil })
+	asked := time.Now()
+	all, err = a.Ask(t.Context(), "slow", nil, nil)
+	if took := time.Since(asked); err != nil || len(all.Answers) != 1 || !slices.Equal(all.Silent, []string{"b"}) || took > 5*time.Second {
+		t.Errorf("b is silent: %+v, %v, after %v", all, err, took)
+	}
+	// Good-bye is heard at once: well before it would be missed.
+	left := time.Now()
+	stop()
+	eventually(t, "c is gone", knows(a, "b"))
+	if d := time.Since(left); d > 4*time.Second {
+		t.Errorf("good-bye was heard after %v", d)
+	}
+	if err := a.Run(t.Context()); !errors.Is(err, nodes.ErrRunning) {
+		t.Errorf("run twice: %v", err)
+	}
+}
+
+// TestGarbage: what else is published on the channels does no harm.
+func TestGarbage(t *testing.T) {
+	t.Parallel()
+	rdb := client(t, redistest.Start(t))
+	a, _ := member(t, rdb, "a")
+	b, _ := member(t, rdb, "b")
+	eventually(t, "they know each other", func() bool { return knows(a, "b")() && knows(b, "a")() })
+	b.Handle("echo", func(_ context.Context, body json.RawMessage) (any, error) { return body, nil })
+	for _, text := range []string{"", "{", "[]", "null", `{"type":"here"}`, `{"type":"here","node":"` + strings.Repeat("x", 200) + `"}`, `{"type":"ask","node":"z"}`,
+		`{"type":"answer","node":"z","id":"none","body":1}`, `{"type":"what","node":"z"}`, strings.Repeat("x", 3<<20)} {
+		for _, channel := range []string{"fx:nodes", "fx:nodes:to:a", "fx:nodes:to:b"} {
+			if err := rdb.Publish(t.Context(), channel, text).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	all, err := a.Ask(t.Context(), "echo", map[string]int{"x": 1}, func(a nodes.Answer) bool { return a.Node == "b" })
+	if err != nil || len(all.Answers) == 0 || string(all.Answers[len(all.Answers)-1].Body) != `{"x":1}` {
+		t.Errorf("after garbage: %+v, %v", all, err)
+	}
+	if others := a.Others(); !slices.Contains(others, "b") || slices.ContainsFunc(others, func(s string) bool { return len(s) > 128 }) {
+		t.Errorf("nodes that are known: %q", others)
+	}
+}
+
+// TestRedisLost kills Redis: Ask says so within its second, and when Redis is back
+// nodes find each other again.
+func TestRedisLost(t *testing.T) {
+	t.Parallel()
+	r := redistest.Start(t)
+	rdb := client(t, r)
+	a, _ := member(t, rdb, "a")
+	b, _ := member(t, rdb, "b")
+	b.Handle("echo", func(_ context.Context, body json.RawMessage) (any, error) { return body, nil })
+	eventually(t, "a knows b", knows(a, "b"))
+	r.Kill()
+	asked := time.Now()
+	all, err := a.Ask(t.Context(), "echo", 1, nil)
+	if !errors.Is(err, nodes.ErrUnavailable) || !slices.Equal(all.Silent, []string{"b"}) || time.Since(asked) > 5*time.Second {
+		t.Errorf("without Redis: %+v, %v, after %v", all, err, time.Since(asked))
+	}
+	eventually(t, "b is not heard of", knows(a))
+	r.Restart()
+	eventually(t, "a hears b again", knows(a, "b"))
+	eventually(t, "b answers again", func() bool {
+		all, err := a.Ask(t.Context(), "echo", 1, nil)
+		return err == nil && len(all.Answers) == 1 && string(all.Answers[0].Body) == "1"
+	})
+}
+
+// TestPaused: a Redis that does not answer holds nobody longer than a second.
+func TestPaused(t *testing.T) {
+	t.Parallel()
+	r := redistest.Start(t)
+	rdb := client(t, r)
+	a, _ := member(t, rdb, "a")
+	b, _ := member(t, rdb, "b")
+	eventually(t, "they know each other", func() bool { return knows(a, "b")() && knows(b, "a")() })
+	r.Pause()
+	asked := time.Now()
+	all, err := a.Ask(t.Context(), "echo", 1, nil)
+	if took := time.Since(asked); !errors.Is(err, nodes.ErrUnavailable) || len(all.Silent) != 1 || took > 3*time.Second {
+		t.Errorf("with Redis paused: %+v, %v, after %v", all, err, took)
+	}
+	r.Resume()
+	eventually(t, "they know each other again", func() bool { return knows(a, "b")() && knows(b, "a")() })
+}
+
+// TestEmbedded: the server inside the process knows all that is needed.
+func TestEmbedded(t *testing.T) {
+	t.Parallel()
+	rdb, _ := redistest.Embedded(t)
+	a, _ := member(t, rdb, "a")
+	b, _ := member(t, rdb, "b")
+	b.Handle("echo", func(_ context.Context, body json.RawMessage) (any, error) { return body, nil })
+	eventually(t, "they know each other", func() bool { return knows(a, "b")() && knows(b, "a")() })
+	all, err := a.Ask(t.Context(), "echo", "hello", nil)
+	if err != nil || len(all.Answers) != 1 || string(all.Answers[0].Body) != `"hello"` {
+		t.Errorf("b answers %+v, %v", all, err)
+	}
+}
