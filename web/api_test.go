@@ -39,7 +39,10 @@ func TestQuotesAndSymbols(t *testing.T) {
 	}
 	n.publish([3]string{"USD/JPY", "151.20", "151.210"}, [3]string{"EUR/USD", "1.08450", "1.0846"})
 	eventually(t, "the quotes are here", func() bool { return n.lastQuotes() == 2 })
-	h.do("GET", "/api/v1/symbols", "", nil).into(t, 200, &symbols)
+	eventually(t, "the list of symbols, at most a second old, has both", func() bool {
+		h.do("GET", "/api/v1/symbols", "", nil).into(t, 200, &symbols)
+		return len(symbols) > 0
+	})
 	if len(symbols) != 2 || symbols[0].Symbol != "EUR/USD" || symbols[0].Digits != 5 || symbols[0].Pip != "0.0001" || symbols[0].Status != "live" || symbols[0].TS == "" ||
 		symbols[1].Symbol != "USD/JPY" || symbols[1].Digits != 3 || symbols[1].Pip != "0.01" {
 		t.Errorf("symbols: %+v", symbols)
