@@ -25,6 +25,15 @@ type madeSession struct {
 	Token string `json:"token"`
 }
 
+type (
+	revokedUser struct {
+		Revoked int `json:"revoked"` // sessions
+	}
+	revokedSession struct {
+		Revoked bool `json:"revoked"`
+	}
+)
+
 // postAdminSession makes a session for a user of the embedding application.
 func (s *Server) postAdminSession(w http.ResponseWriter, r *http.Request) error {
 	var in sessionRequest
@@ -75,7 +84,7 @@ func (s *Server) deleteAdminSessions(w http.ResponseWriter, r *http.Request) err
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, map[string]int{"revoked": n})
+	return writeJSON(w, http.StatusOK, revokedUser{n})
 }
 
 func (s *Server) getAdminSession(w http.ResponseWriter, r *http.Request) error {
@@ -92,7 +101,7 @@ func (s *Server) deleteAdminSession(w http.ResponseWriter, r *http.Request) erro
 	if err := s.cfg.Sessions.Revoke(r.Context(), id); err != nil {
 		return noSuchSession(err)
 	}
-	return writeJSON(w, http.StatusOK, map[string]bool{"revoked": true})
+	return writeJSON(w, http.StatusOK, revokedSession{true})
 }
 
 func noSuchSession(err error) error {

@@ -1,6 +1,10 @@
 package web
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/fxcast/fxcast/limiter"
+)
 
 // A rateRequest asks whether a key may spend cost of its limit now.
 type rateRequest struct {
@@ -34,5 +38,5 @@ func (s *Server) getOffenders(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, s.cfg.Limiter.TopOffenders(n))
+	return writeJSON(w, http.StatusOK, append([]limiter.Offender{}, s.cfg.Limiter.TopOffenders(n)...))
 }

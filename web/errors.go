@@ -78,6 +78,15 @@ func asProblem(err error) *problem {
 	return &problem{Status: http.StatusInternalServerError, Title: "Internal error", Cause: err}
 }
 
+// A problemBody is a problem as it is told.
+type problemBody struct {
+	Type     string `json:"type"`
+	Title    string `json:"title"`
+	Status   int    `json:"status"`
+	Detail   string `json:"detail,omitempty"`
+	Instance string `json:"instance,omitempty"`
+}
+
 // writeProblem answers with err and logs what the client is not told.
 func writeProblem(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
 	if errors.Is(err, errHandled) {
@@ -98,13 +107,7 @@ func writeProblem(w http.ResponseWriter, r *http.Request, log *slog.Logger, err 
 	h.Set("Cache-Control", "no-store")
 	h.Del("ETag")
 	w.WriteHeader(p.Status)
-	body := struct {
-		Type     string `json:"type"`
-		Title    string `json:"title"`
-		Status   int    `json:"status"`
-		Detail   string `json:"detail,omitempty"`
-		Instance string `json:"instance,omitempty"`
-	}{"about:blank", p.Title, p.Status, p.Detail, "urn:request:" + requestID(r)}
+	body := problemBody{"about:blank", p.Title, p.Status, p.Detail, "urn:request:" + requestID(r)}
 	_ = json.NewEncoder(w).Encode(body) // the client may have gone
 }
 

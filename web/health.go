@@ -2,9 +2,19 @@ package web
 
 import "net/http"
 
+type (
+	liveAnswer struct {
+		Status string `json:"status"`
+	}
+	readyAnswer struct {
+		Status string  `json:"status"` // ready, or not ready
+		Checks []Check `json:"checks"`
+	}
+)
+
 // getLive answers as long as the process does; it does not look at Redis.
 func (s *Server) getLive(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, http.StatusOK, map[string]string{"status": "live"})
+	return writeJSON(w, http.StatusOK, liveAnswer{"live"})
 }
 
 // getReady says whether clients should be sent here. It does not wait: the checks
@@ -17,5 +27,5 @@ func (s *Server) getReady(w http.ResponseWriter, _ *http.Request) error {
 			status, text = http.StatusServiceUnavailable, "not ready"
 		}
 	}
-	return writeJSON(w, status, map[string]any{"status": text, "checks": checks})
+	return writeJSON(w, status, readyAnswer{text, checks})
 }

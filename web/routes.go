@@ -40,6 +40,8 @@ func (s *Server) publicRoutes(page handler) []route {
 
 		{"GET /livez", s.getLive, nil},
 		{"GET /readyz", s.getReady, nil},
+		{"GET /openapi.json", s.getOpenAPI, nil},
+		{"GET /asyncapi.json", s.getAsyncAPI, nil},
 		{"/", page, nil},
 	}
 }
@@ -87,6 +89,8 @@ func (s *Server) adminRoutes() []route {
 		{"GET /api/v1/connections", s.getConnections, read},
 		{"DELETE /api/v1/connections/{conn_id}", s.deleteConnection, change("connection closed")},
 		{"GET /api/v1/feed/rejected", s.getRejected, read},
+
+		{"GET /openapi.json", s.getOpenAPI, read},
 
 		{"/debug/pprof/", plain(http.HandlerFunc(pprof.Index)), profile},
 		{"/debug/pprof/cmdline", plain(http.HandlerFunc(pprof.Cmdline)), profile},

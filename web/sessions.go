@@ -196,13 +196,18 @@ func (s *Server) deleteSession(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+type ticketAnswer struct {
+	Ticket    string `json:"ticket"`
+	ExpiresIn int    `json:"expires_in"`
+}
+
 func (s *Server) postTicket(w http.ResponseWriter, r *http.Request) error {
 	sess, _ := sessionOf(r)
 	ticket, ttl, err := s.cfg.Sessions.IssueTicket(r.Context(), sess.ID)
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, map[string]any{"ticket": ticket, "expires_in": int(ttl.Seconds())})
+	return writeJSON(w, http.StatusOK, ticketAnswer{ticket, int(ttl.Seconds())})
 }
 
 func (s *Server) cookie() session.CookieConfig {
