@@ -192,7 +192,7 @@ func TestOpenAPI(t *testing.T) {
 	token, sess := n.signIn("lea", "user")
 	c, welcome := n.connect(token)
 	call(200, "POST", "/api/v1/quotes", `[{"symbol":"EURUSD","bid":1.08450,"ask":"1.0846"},{"currency":"USD","bid":"2","ask":1,"ts":1700000000000}]`, publishToken)
-	eventually(t, "the quote is here", func() bool { return len(n.board.Quotes([]string{"*"})) > 0 })
+	eventually(t, "the quote is here", func() bool { return n.lastQuotes() > 0 })
 	eventually(t, "the symbol is listed", func() bool { return call(200, "GET", "/api/v1/symbols", "", "").body != "[]\n" })
 	call(200, "GET", "/api/v1/quotes?symbols=*", "", token)
 	call(400, "GET", "/api/v1/quotes?symbols=FOO/BAR", "", token)
@@ -326,7 +326,7 @@ func TestAsyncAPI(t *testing.T) {
 	}
 	until("welcome")
 	n.publish([3]string{"EUR/USD", "1.08450", "1.0846"})
-	eventually(t, "the quote is here", func() bool { return len(n.board.Quotes([]string{"EUR/USD"})) == 1 })
+	eventually(t, "the quote is here", func() bool { return n.lastQuotes() == 1 })
 	say(`{"op":"subscribe","id":1,"symbols":["EURUSD","GBP/*","FOO/BAR"],"channels":["news"],"max_rate":50,"mode":"latest"}`)
 	until("ack")
 	until("snapshot")
