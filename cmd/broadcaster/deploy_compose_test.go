@@ -40,8 +40,8 @@ type composeService struct {
 	Networks                       yaml.Node
 }
 
-// nodes are the services that run the broadcaster as a server.
-var nodes = []string{"broadcaster-1", "broadcaster-2"}
+// composeNodes are the services that run the broadcaster as a server.
+var composeNodes = []string{"broadcaster-1", "broadcaster-2"}
 
 func readCompose(t *testing.T) (c composeFile) {
 	t.Helper()
@@ -204,14 +204,14 @@ func TestComposeNetwork(t *testing.T) {
 	}
 	subnet := strings.TrimSuffix(c.Networks["front"].IPAM.Config[0].Subnet, "0/24")
 	seen := map[string]bool{}
-	for _, service := range append([]string{"nginx"}, nodes...) {
+	for _, service := range append([]string{"nginx"}, composeNodes...) {
 		a := address(service)
 		if !strings.HasPrefix(a, subnet) || seen[a] || a == subnet+"1" {
 			t.Errorf("%s has the address %q in %s0/24", service, a, subnet)
 		}
 		seen[a] = true
 	}
-	for _, node := range nodes {
+	for _, node := range composeNodes {
 		if got := c.Services[node].Environment["TRUSTED_PROXIES"]; got != address("nginx")+"/32" {
 			t.Errorf("%s trusts %s, want nginx alone, %s", node, got, address("nginx"))
 		}
@@ -231,7 +231,7 @@ func TestComposeNetwork(t *testing.T) {
 	}
 	// The other files name the same places.
 	proxy, scrape := readRoot(t, "deploy/nginx.conf"), readRoot(t, "deploy/prometheus.yml")
-	for _, node := range nodes {
+	for _, node := range composeNodes {
 		if !strings.Contains(proxy, "server "+node+":8080") || !strings.Contains(scrape, `"`+node+c.Services[node].Environment["ADMIN_ADDR"]+`"`) {
 			t.Errorf("nginx.conf or prometheus.yml does not know %s", node)
 		}

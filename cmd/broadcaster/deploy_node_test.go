@@ -36,7 +36,7 @@ func startDeployment(t *testing.T) *deployment {
 	t.Helper()
 	given := map[string]string{"FEED_CHANNELS": "news"}
 	d := &deployment{t: t, redis: startDeployed(t, "FEED_CHANNELS=news")}
-	for _, name := range nodes {
+	for _, name := range composeNodes {
 		environ := slices.Concat(readCompose(t).Services[name].environ(d.redis.secrets, given), []string{
 			"REDIS_HOST=127.0.0.1", "REDIS_PORT=" + d.redis.port, "ADMIN_ADDR=127.0.0.1:0", "TRUSTED_PROXIES=127.0.0.1/32",
 			"REDIS_CONF=../../redis.conf", "DRAIN_TIMEOUT=2s", "LOG_LEVEL=info"})
@@ -55,7 +55,7 @@ func (d *deployment) startNginx(bin string) {
 	d.t.Helper()
 	dir, port := d.t.TempDir(), freePort(d.t)
 	text := readRoot(d.t, "deploy/nginx.conf")
-	for i, name := range nodes {
+	for i, name := range composeNodes {
 		text = strings.Replace(text, name+":8080", strings.TrimPrefix(d.nodes[i].url, "http://"), 1)
 	}
 	text = strings.Replace(text, "listen 8080;", "listen 127.0.0.1:"+port+";", 1)

@@ -283,7 +283,6 @@ func TestUsers(t *testing.T) {
 		{"broadcaster", "PUBLISH forex_updates {}", yes},
 		{"broadcaster", "SUBSCRIBE fx:{EUR/USD} forex_updates news alerts.fx __keyevent@0__:del __keyevent@3__:expired", yes},
 		{"broadcaster", "SSUBSCRIBE fx:{EUR/USD}", yes},
-		{"broadcaster", "SUBSCRIBE fx:{EUR/USD}", yes},
 		{"broadcaster", "PSUBSCRIBE fx:*", yes},
 		{"broadcaster", "PSUBSCRIBE *", no},
 		{"broadcaster", "SUBSCRIBE other", no},
