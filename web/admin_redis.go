@@ -75,7 +75,7 @@ func (s *Server) getRedisConfig(w http.ResponseWriter, r *http.Request) error {
 	answer.Optimise, err = s.cfg.Admin.Optimise(r.Context())
 	switch {
 	case errors.Is(err, redisadmin.ErrNotOffered):
-		answer.Missing = err.Error()
+		answer.Missing = "this Redis does not tell its settings, or not to this user"
 	case err != nil:
 		return ofRedis(err)
 	}

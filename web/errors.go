@@ -93,7 +93,7 @@ func writeProblem(w http.ResponseWriter, r *http.Request, log *slog.Logger, err 
 		return
 	}
 	p := asProblem(err)
-	if p.Status >= 500 {
+	if p.Status >= 500 && p.Status != http.StatusNotImplemented {
 		log.Error("request failed", "request", requestID(r), "path", r.URL.Path, "status", p.Status, "err", err)
 	}
 	h := w.Header()
