@@ -1,0 +1,54 @@
+package web_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// TestAudit: each change leaves a line that says who, what and the result, whether
+// it was made or not, and no secret.
+func TestAudit(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, nil)
+	o := n.operator()
+	var made struct{ Token, SessionID string }
+	a := o.do("POST", "/api/v1/sessions", `{"user_id":123,"role":"user","data":{"pin":"data-secret"}}`, bearer("second-"+adminToken))
+	if err := json.Unmarshal([]byte(strings.Replace(a.body, "session_id", "SessionID", 1)), &made); err != nil || a.status != 201 {
+		t.Fatal(a, err)
+	}
+	o.ask("POST", "/api/v1/sessions", `{"user_id":""}`).problem(t, 400)
+	o.ask("DELETE", "/api/v1/redis/session/"+made.SessionID, "").into(t, 200, new(any))
+	o.ask("DELETE", "/api/v1/sessions?user_id=123", "").into(t, 200, new(any))
+	o.ask("POST", "/api/v1/redis/cache/invalidate", `{"pattern":"a:*"}`).into(t, 200, new(any))
+	o.ask("POST", "/api/v1/redis/pubsub/publish", `{"channel":"x","message":"message-secret"}`).into(t, 200, new(any))
+	o.ask("DELETE", "/api/v1/connections/none", "").problem(t, 404)
+	o.get("/api/v1/redis/stats", new(any)) // no change, no line
+	lines := strings.Split(strings.TrimSpace(lines(n.log.String(), "msg=audit")), "\n")
+	for i, want := range [][]string{
+		{`who="token 2"`, `change="session made"`, "of.user=123", "of.role=user", "of.session=" + made.SessionID, "result=done"},
+		{`who="token 1"`, `change="session made"`, `result="400 Bad request`},
+		{`change="session revoked"`, "of.session=" + made.SessionID, "result=done"},
+		{`change="user signed out"`, "of.user=123", "of.revoked=0", "result=done"},
+		{`change="cache invalidated"`, "of.pattern=a:*", "of.deleted=0", "result=done"},
+		{`change="message published"`, "of.channel=x", "of.receivers=0", "result=done"},
+		{`change="connection closed"`, "of.connection=none", `result="404 Not found`},
+	} {
+		if i >= len(lines) {
+			t.Fatalf("only %d audit lines:\n%s", len(lines), strings.Join(lines, "\n"))
+		}
+		for _, part := range append(want, "level=INFO", "from=127.0.0.1", "request=") {
+			if !strings.Contains(lines[i], part) {
+				t.Errorf("no %s in %s", part, lines[i])
+			}
+		}
+	}
+	if len(lines) != 7 {
+		t.Errorf("%d audit lines, want 7", len(lines))
+	}
+	for _, secret := range []string{made.Token, adminToken, "data-secret", "message-secret"} {
+		if strings.Contains(n.log.String(), secret) {
+			t.Errorf("the log has %q", secret)
+		}
+	}
+}

@@ -1,0 +1,188 @@
+package web_test
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// TestOpenAPI: the document is valid OpenAPI 3.1, describes every route and no
+// other, and real answers of every operation are as it says.
+func TestOpenAPI(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, nil)
+	public, admin := newHTTPClient(t, n.public), newHTTPClient(t, n.admin)
+	served := public.do("GET", "/openapi.json", "", nil)
+	if served.status != 200 || served.header.Get("Content-Type") != "application/json" || served.header.Get("ETag") == "" {
+		t.Fatalf("openapi.json: %d %v", served.status, served.header)
+	}
+	if a := public.do("GET", "/openapi.json", "", map[string][]string{"If-None-Match": {served.header.Get("ETag")}}); a.status != 304 || a.body != "" {
+		t.Errorf("asked again: %d", a.status)
+	}
+	if a := admin.do("GET", "/openapi.json", "", bearer(adminToken)); a.body != served.body {
+		t.Error("the admin listener serves another document")
+	}
+	doc, err := openapi3.NewLoader().LoadFromData([]byte(served.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := doc.Validate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	described := map[string]bool{}
+	for path, item := range doc.Paths.Map() {
+		for method := range item.Operations() {
+			described[method+" "+path] = false
+		}
+	}
+	publicRoutes, adminRoutes := n.web.Routes()
+	for _, pattern := range slices.Concat(publicRoutes, adminRoutes) {
+		if strings.HasPrefix(pattern, "/debug/pprof/") { // net/http/pprof describes itself
+			continue
+		}
+		if pattern == "/" {
+			pattern = "GET /"
+		}
+		if _, ok := described[pattern]; !ok {
+			t.Errorf("%s is not described in openapi.go", pattern)
+		}
+		described[pattern] = true
+	}
+	for name, is := range described {
+		if !is {
+			t.Errorf("%s is described, and not in routes.go", name)
+		}
+	}
+
+	// Real answers.
+	s := readSpec(t, served.body)
+	seen := map[string]bool{}
+	pathOf := func(path string) string {
+		path, _, _ = strings.Cut(path, "?")
+		if s.root["paths"].(map[string]any)[path] != nil {
+			return path
+		}
+		for known := range doc.Paths.Map() {
+			pattern := "^" + regexp.MustCompile(`\\\{\w+\\\}`).ReplaceAllString(regexp.QuoteMeta(known), "[^/]+") + "$"
+			if known != "/" && regexp.MustCompile(pattern).MatchString(path) {
+				return known
+			}
+		}
+		t.Fatalf("no description of %s", path)
+		return ""
+	}
+	call := func(status int, method, path, body, token string) answer {
+		t.Helper()
+		on := public
+		known := pathOf(path)
+		if op := doc.Paths.Value(known).GetOperation(method); op.Servers != nil {
+			on = admin
+		}
+		header := bearer(token)
+		if token == "" {
+			header = nil
+		}
+		a := on.do(method, path, body, header)
+		if a.status != status {
+			t.Errorf("%s %s: %d %.300s, want %d", method, path, a.status, a.body, status)
+			return a
+		}
+		if status < 400 {
+			seen[method+" "+known] = true
+		}
+		kind, _, _ := strings.Cut(a.header.Get("Content-Type"), ";")
+		where := []string{"paths", known, strings.ToLower(method), "responses", fmt.Sprint(status)}
+		switch {
+		case kind == "application/problem+json":
+			response := doc.Paths.Value(known).GetOperation(method).Responses.Value(fmt.Sprint(status))
+			if response == nil {
+				t.Errorf("%s %s may answer %d, which is not described", method, known, status)
+			}
+			s.check(method+" "+path, "/components/schemas/Problem", a.body)
+		case kind == "application/json":
+			s.check(method+" "+path, pointer(append(where, "content", kind, "schema")...), a.body)
+			if body != "" && status < 300 {
+				s.check("the body of "+path, pointer("paths", known, strings.ToLower(method), "requestBody", "content", kind, "schema"), body)
+			}
+		case status != 204:
+			response := doc.Paths.Value(known).GetOperation(method).Responses.Value(fmt.Sprint(status))
+			if response == nil || response.Value.Content[kind] == nil {
+				t.Errorf("%s %s answers %d %s, which is not described", method, known, status, kind)
+			}
+		}
+		return a
+	}
+	token, sess := n.signIn("lea", "user")
+	c, welcome := n.connect(token)
+	call(200, "POST", "/api/v1/quotes", `[{"symbol":"EURUSD","bid":1.08450,"ask":"1.0846"},{"currency":"USD","bid":"2","ask":1,"ts":1700000000000}]`, publishToken)
+	eventually(t, "the quote is here", func() bool { return n.lastQuotes() > 0 })
+	eventually(t, "the symbol is listed", func() bool { return call(200, "GET", "/api/v1/symbols", "", "").body != "[]\n" })
+	call(200, "GET", "/api/v1/quotes?symbols=*", "", token)
+	call(400, "GET", "/api/v1/quotes?symbols=FOO/BAR", "", token)
+	call(200, "GET", "/api/v1/quotes/EUR/USD/history?limit=5", "", token)
+	call(404, "GET", "/api/v1/quotes/FOO/BAR/history", "", token)
+	call(401, "GET", "/api/v1/quotes", "", "")
+	call(401, "GET", "/api/v1/stream", "", "")
+	call(426, "GET", "/ws", "", token)
+	call(401, "POST", "/api/v1/quotes", "{}", token)
+	guest := call(201, "POST", "/api/v1/session/guest", "", "")
+	call(200, "POST", "/api/v1/session/guest", "", "") // its cookie is there now
+	_ = guest
+	call(200, "GET", "/api/v1/session", "", "")
+	call(200, "POST", "/api/v1/ws-ticket", "", "")
+	call(204, "DELETE", "/api/v1/session", "", "")
+	other, _ := n.signIn("max", "user")
+	fresh := newHTTPClient(t, n.public)
+	s.check("a bearer token for a cookie", pointer("paths", "/api/v1/session", "post", "responses", "200", "content", "application/json", "schema"),
+		fresh.do("POST", "/api/v1/session", "", bearer(other)).body)
+	seen["POST /api/v1/session"] = true
+	for _, path := range []string{"/livez", "/readyz", "/openapi.json", "/asyncapi.json", "/", "/metrics"} {
+		call(200, "GET", path, "", "")
+	}
+
+	made := call(201, "POST", "/api/v1/sessions", `{"user_id":"123","role":"user","data":{"a":[1]},"ttl_seconds":60}`, adminToken)
+	call(400, "POST", "/api/v1/sessions", `{"user":"123"}`, adminToken)
+	call(413, "POST", "/api/v1/sessions", `{"user_id":"`+strings.Repeat("x", 70<<10)+`"}`, adminToken)
+	id := regexp.MustCompile(`"session_id":"(\w+)"`).FindStringSubmatch(made.body)[1]
+	call(200, "GET", "/api/v1/sessions?user_id=123", "", adminToken)
+	call(200, "GET", "/api/v1/redis/session/"+sess.ID, "", adminToken)
+	call(404, "GET", "/api/v1/redis/session/none", "", adminToken)
+	call(401, "GET", "/api/v1/redis/session/none", "", token)
+	call(200, "DELETE", "/api/v1/redis/session/"+id, "", adminToken)
+	call(200, "DELETE", "/api/v1/sessions?user_id=123", "", adminToken)
+	if err := n.rdb.ConfigSet(t.Context(), "slowlog-log-slower-than", "0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"health", "stats", "memory", "slowlog", "config", "cache/hit-ratio", "rate-limit/offenders"} {
+		call(200, "GET", "/api/v1/redis/"+name, "", adminToken)
+	}
+	call(400, "GET", "/api/v1/redis/slowlog?limit=0", "", adminToken)
+	call(200, "POST", "/api/v1/redis/cache/invalidate", `{"pattern":"*","namespace":"history"}`, adminToken)
+	call(200, "POST", "/api/v1/redis/pubsub/publish", `{"channel":"news","message":{"a":1}}`, adminToken)
+	for _, body := range []string{`{"key":"user:1","limit":1,"window_seconds":60}`, `{"key":"user:1","limit":1,"window_seconds":60,"cost":2,"peek":true}`} {
+		call(200, "POST", "/api/v1/redis/rate-limit/check", body, adminToken)
+	}
+	call(400, "POST", "/api/v1/redis/rate-limit/check", `{}`, adminToken)
+	eventually(t, "the rejected quote is listed", func() bool { return call(200, "GET", "/api/v1/feed/rejected", "", adminToken).body != "[]\n" })
+	call(200, "GET", "/api/v1/connections", "", adminToken)
+	call(404, "DELETE", "/api/v1/connections/none", "", adminToken)
+	call(200, "DELETE", "/api/v1/connections/"+welcome.ConnID, "", adminToken)
+	c.wantClose(1008)
+	for name := range described {
+		if name != "GET /ws" && name != "GET /api/v1/stream" && !seen[name] { // those are described by AsyncAPI
+			t.Errorf("no real answer of %s was tried", name)
+		}
+	}
+	n.redis.Kill()
+	call(503, "GET", "/api/v1/redis/stats", "", adminToken)
+	call(200, "GET", "/api/v1/redis/health", "", adminToken)
+	call(200, "GET", "/api/v1/redis/cache/hit-ratio", "", adminToken)
+	call(200, "GET", "/api/v1/connections", "", adminToken)
+	eventually(t, "it is not ready", func() bool { return public.do("GET", "/readyz", "", nil).status == 503 })
+	call(503, "GET", "/readyz", "", "")
+}
