@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -52,15 +53,22 @@ func openCaches(c *cache.Cache) (opened caches, err error) {
 	return opened, err
 }
 
-// symbolList is the JSON of all symbols, at most symbolsAge old.
+// symbolList is the JSON of all symbols, at most symbolsAge old. That there are
+// none is not remembered: the first quote should show at once.
 func (s *Server) symbolList(ctx context.Context) (json.RawMessage, error) {
 	e, err := s.caches.symbols.Fetch(ctx, s.cfg.Prefix+"all", func(ctx context.Context) (any, error) {
 		symbols, err := s.describeSymbols(ctx)
+		if err == nil && len(symbols) == 0 {
+			err = cache.ErrMiss
+		}
 		if err != nil {
 			return nil, err
 		}
 		return json.Marshal(symbols)
 	})
+	if errors.Is(err, cache.ErrMiss) {
+		return json.RawMessage("[]"), nil
+	}
 	return e.Value, err
 }
 

@@ -92,6 +92,9 @@ func TestSymbolsCached(t *testing.T) {
 	if d := time.Since(heard); d > 3*time.Second {
 		t.Errorf("the list was %v old", d)
 	}
+	for range 5 {
+		list()
+	}
 	namespaces, _ := n.cache.Stats()
 	if s := namespaces["symbols"]; s.Hits == 0 {
 		t.Errorf("the cache was not used: %+v", s)
