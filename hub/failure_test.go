@@ -49,7 +49,8 @@ func (stallPanic) Backlog() (int, time.Duration) { panic("stalled") }
 func TestPanicInStalledStaysWithItsClient(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
 		bad := newPeer()
-		if _, err := h.Join(stallPanic{bad}, hub.JoinOptions{Joined: bad.joined}); err != nil {
+		bad.block()
+		if _, err := h.Join(stallPanic{bad}, hub.JoinOptions{Joined: bad.joined, Welcome: []byte(`{"type":"welcome"}`)}); err != nil {
 			t.Fatal(err)
 		}
 		good := join(t, h, newPeer())

@@ -404,8 +404,8 @@ func (s *shard) sweep(now time.Duration) {
 	s.stats.publish()
 	s.heart = appendHeartbeat(s.heart[:0], time.Now())
 	s.waiting, s.stuck = 0, 0
-	for _, c := range slices.Clone(s.clients) {
-		s.inspect(c, now)
+	for i := len(s.clients) - 1; i >= 0; i-- { // who ends has his place taken by the last, which was looked at
+		s.inspect(s.clients[i], now)
 	}
 	s.stats.waiting.Store(int64(s.waiting))
 	s.stats.stuck.Store(int64(s.stuck))
@@ -414,7 +414,11 @@ func (s *shard) sweep(now time.Duration) {
 func (s *shard) inspect(c *Client, now time.Duration) {
 	defer s.caught(c)
 	cfg := &s.hub.cfg
-	waiting, stalled := c.conn.Backlog()
+	var waiting int
+	var stalled time.Duration
+	if c.blocked { // else everything was written
+		waiting, stalled = c.conn.Backlog()
+	}
 	s.waiting += waiting
 	if stalled > stuckAfter {
 		s.stuck++
