@@ -55,7 +55,7 @@ func newArena(t *testing.T, rdb redis.UniversalClient, environ []string, tamper 
 	a.modes = a.subscriptionModes()
 	a.startPublishers()
 	a.startClients(tamper)
-	a.field = faulttest.Field{Publisher: a.direct, Clients: a.clients, Log: func(format string, args ...any) {
+	a.field = faulttest.Field{Publishers: []*faulttest.Publisher{a.direct, a.web}, Clients: a.clients, Log: func(format string, args ...any) {
 		t.Logf("%s "+format, append([]any{time.Now().Format("05.000")}, args...)...)
 	}}
 	calm, cancel := context.WithTimeout(t.Context(), patience)

@@ -264,12 +264,12 @@ func (c *Client) Record() Record {
 
 // Connected reports whether the client is connected and has a value of each symbol.
 func (c *Client) Connected() bool {
-	return c.heard(0, nil) && len(c.Record().Events) > len(c.cfg.Symbols)
+	return c.heard(nil) && len(c.Record().Events) > len(c.cfg.Symbols)
 }
 
 // heard reports whether the client is connected, not degraded, and has heard of
-// each symbol a tick of this publisher that is at least as new as the mark.
-func (c *Client) heard(publisher int, mark map[string]uint64) bool {
+// each symbol a tick of any of these publishers that is at least as new as its mark.
+func (c *Client) heard(marks map[int]map[string]uint64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.revoked.IsZero() {
@@ -279,7 +279,13 @@ func (c *Client) heard(publisher int, mark map[string]uint64) bool {
 		return false
 	}
 	for _, s := range c.cfg.Symbols {
-		if n, published := mark[s]; published && c.newest[s][publisher] < n {
+		published, heard := false, false
+		for publisher, mark := range marks {
+			n, of := mark[s]
+			published = published || of
+			heard = heard || of && c.newest[s][publisher] >= n
+		}
+		if published && !heard {
 			return false
 		}
 	}

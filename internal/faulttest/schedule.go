@@ -117,10 +117,13 @@ func Blame(outcomes []Outcome, missed []Tick) (rest int) {
 
 // Field is who takes part in a run.
 type Field struct {
-	Publisher *Publisher // its ticks tell when a client is right again
-	Clients   []*Client
-	Patience  time.Duration // for clients to be right again; 0 = 60 s
-	Log       func(format string, args ...any)
+	// Publishers' ticks tell when a client is right again: it has one of any of
+	// them, since one that is sent a part of the ticks gets whichever is newest.
+	// The first one sends the last ticks.
+	Publishers []*Publisher
+	Clients    []*Client
+	Patience   time.Duration // for clients to be right again; 0 = 60 s
+	Log        func(format string, args ...any)
 }
 
 // Run carries out the steps, one after the other, and waits after each until
@@ -165,11 +168,14 @@ func (f Field) AwaitRight(ctx context.Context) error {
 	if patience == 0 {
 		patience = time.Minute
 	}
-	mark := f.Publisher.mark()
+	marks := map[int]map[string]uint64{}
+	for _, p := range f.Publishers {
+		marks[p.id] = p.mark()
+	}
 	for deadline := time.Now().Add(patience); ; {
 		late := ""
 		for _, c := range f.Clients {
-			if !c.heard(f.Publisher.id, mark) {
+			if !c.heard(marks) {
 				late = c.Name()
 			}
 		}
@@ -185,17 +191,18 @@ func (f Field) AwaitRight(ctx context.Context) error {
 	}
 }
 
-// AwaitLast waits until every client has the last tick the publisher sent of
-// each symbol, as Publisher.Finish leaves it.
+// AwaitLast waits until every client has the last tick the first publisher sent
+// of each symbol, as Publisher.Finish leaves it.
 func (f Field) AwaitLast(ctx context.Context) error {
-	mark := f.Publisher.mark()
+	mark := f.Publishers[0].mark()
 	for s := range mark {
 		mark[s]--
 	}
+	marks := map[int]map[string]uint64{f.Publishers[0].id: mark}
 	for {
 		late := 0
 		for _, c := range f.Clients {
-			if !c.heard(f.Publisher.id, mark) {
+			if !c.heard(marks) {
 				late++
 			}
 		}
