@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -11,53 +12,82 @@ import (
 )
 
 const (
-	resumeTime  = 5 * time.Second // for all symbols of a command; then they begin anew
-	resumeTicks = 8000            // of a symbol; who has missed more begins anew
-	resumeTries = 3               // readings of the history, where ticks came in between
-	resumers    = 16              // connections that read history at a time
+	resumeTime  = 15 * time.Second // for all symbols of a command; then they begin anew
+	resumeStep  = 250 * time.Millisecond
+	resumeTicks = 8000 // of a symbol; who has missed more begins anew
+	resumeTries = 3    // readings of the history, where ticks came in between
+	resumers    = 16   // connections that read history at a time
 )
 
 // resume sends what a client has missed of the symbols that its subscription holds
-// back. Where history does not reach back to where it stands, or can not be read,
-// it gets a snapshot that says so.
+// back. Where history does not reach back to where it stands, or can not be read
+// in time, it gets a snapshot that says so. Symbols take turns: one that can not be
+// read now, because its server is lost, does not keep the others waiting for long.
 func (c *connection) resume(since map[string]position) {
 	if len(since) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), resumeTime)
 	defer cancel()
+	waiting := slices.Sorted(maps.Keys(since))
+	for step := resumeStep; len(waiting) > 0; step *= 2 {
+		began := time.Now()
+		var again []string
+		for _, symbol := range waiting {
+			switch resumed, known := c.resumeOne(ctx, symbol, since[symbol], step); {
+			case !known && ctx.Err() == nil && !c.ending.Load():
+				again = append(again, symbol)
+			case resumed:
+				c.server.stats.resumes.WithLabelValues("resumed").Inc()
+			default:
+				c.client.Resume(symbol, hub.Position{}, nil, false)
+				c.server.stats.resumes.WithLabelValues("reset").Inc()
+			}
+		}
+		if waiting = again; len(waiting) > 0 {
+			pause(ctx, resumeStep-time.Since(began))
+		}
+	}
+}
+
+// resumeOne reports whether a client has, or will get, all that it has missed;
+// known is false where that could not be found out within a step.
+func (c *connection) resumeOne(ctx context.Context, symbol string, at position, step time.Duration) (resumed, known bool) {
+	ctx, cancel := context.WithTimeout(ctx, step)
+	defer cancel()
+	// Only what is read from now on reaches up to the ticks that are held back.
+	if err := c.client.Await(ctx, symbol); err != nil {
+		return false, errors.Is(err, hub.ErrClosed)
+	}
 	select {
 	case c.server.resuming <- struct{}{}:
 		defer func() { <-c.server.resuming }()
 	case <-ctx.Done():
-	}
-	for _, symbol := range slices.Sorted(maps.Keys(since)) {
-		result := "resumed"
-		if !c.resumeOne(ctx, symbol, since[symbol]) {
-			c.client.Resume(symbol, hub.Position{}, nil, false)
-			result = "reset"
-		}
-		c.server.stats.resumes.WithLabelValues(result).Inc()
-	}
-}
-
-// resumeOne reports whether a client has, or will get, all that it has missed.
-func (c *connection) resumeOne(ctx context.Context, symbol string, at position) bool {
-	// Only what is read from now on reaches up to the ticks that are held back.
-	if c.client.Await(ctx, symbol) != nil {
-		return false
+		return false, false
 	}
 	from := hub.Position{Epoch: at.Epoch, Seq: at.Seq}
 	for range resumeTries {
 		ticks, complete, err := c.server.cfg.History.After(ctx, feed.Symbol(symbol), at.Epoch, at.Seq, resumeTicks)
-		if err != nil || !complete {
-			return false
-		}
-		if !c.client.Resume(symbol, from, missedTicks(ticks), true) {
-			return true
+		switch {
+		case err != nil:
+			return false, false
+		case !complete:
+			return false, true
+		case !c.client.Resume(symbol, from, missedTicks(ticks), true):
+			return true, true
 		}
 	}
-	return false
+	return false, false
+}
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(max(d, 0))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
 }
 
 func missedTicks(ticks []feed.Accepted) []hub.Missed {

@@ -3,6 +3,7 @@ package web_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/fxcast/fxcast/internal/redistest"
 )
@@ -101,4 +102,29 @@ func TestComeBackTooLate(t *testing.T) {
 	}
 	n.ticks(1)
 	c.everyTick(4, 4)
+}
+
+// TestComeBackWhileRedisIsGone has history out of reach for a while: that is no
+// reason to begin anew.
+func TestComeBackWhileRedisIsGone(t *testing.T) {
+	t.Parallel()
+	r := redistest.Start(t, "--appendonly", "yes")
+	n := startNode(t, func(c *nodeConfig) { c.redis = r })
+	epoch, _ := n.ticks(40)
+	follows := n.user() // so that the node follows the symbol when Redis goes
+	follows.say(`{"op":"subscribe","symbols":["EUR/USD"]}`)
+	follows.want("ack")
+	follows.want("snapshot")
+	c := n.user()
+	r.Kill()
+	c.say(fmt.Sprintf(`{"op":"subscribe","id":1,"symbols":["EUR/USD"],"mode":"all","since":{"EUR/USD":{"epoch":%q,"seq":7}}}`, epoch))
+	c.want("ack")
+	time.Sleep(6 * time.Second) // in which any one reading has failed, with all its retries
+	r.Restart()
+	for m := c.next(); m.Type != "resumed"; m = c.next() {
+		if m.Type == "snapshot" {
+			t.Fatalf("%s", m.raw)
+		}
+	}
+	c.everyTick(8, 40)
 }
