@@ -19,6 +19,10 @@ const (
 	publishEvery = 50 * time.Millisecond // one tick of each symbol, from each publisher
 	arenaNodes   = 2
 	clientsEach  = 2 // per node and mode
+
+	// arenaHistory is more than what is published in any run: history then tells
+	// at the end whether a reset was called for.
+	arenaHistory = 1_000_000
 )
 
 var arenaSymbols = []string{"EUR/USD", "USD/JPY", "GBP/USD", "CHF/SEK", "NOK/PLN"}
@@ -48,6 +52,7 @@ type arena struct {
 // tamper, which may be nil, is between a server and the first client of a mode.
 func newArena(t *testing.T, rdb redis.UniversalClient, environ []string, tamper map[string]func(faulttest.Frame) []faulttest.Frame) *arena {
 	t.Helper()
+	environ = append(environ, fmt.Sprint("HISTORY_TICKS=", arenaHistory))
 	a := &arena{t: t, rdb: rdb, environ: environ, tokens: map[string]madeSession{}}
 	for range arenaNodes {
 		a.nodes = append(a.nodes, startProcess(t, environ...))
@@ -103,7 +108,7 @@ func (a *arena) startPublishers() {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	p := feed.NewPublisher(feed.PublisherConfig{Redis: client, Keys: feed.Keys{Prefix: "fx:"}})
+	p := feed.NewPublisher(feed.PublisherConfig{Redis: client, Keys: feed.Keys{Prefix: "fx:"}, HistoryTicks: arenaHistory})
 	running, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = p.Run(running) })
@@ -213,7 +218,26 @@ func (a *arena) judge(last *faulttest.Client) []faulttest.Violation {
 		}
 	}
 	a.stopClients()
-	return faulttest.Verify(a.published(), a.records())
+	return faulttest.Verify(a.published(), a.kept(), a.records())
+}
+
+// kept is what history holds of all symbols.
+func (a *arena) kept() (kept []faulttest.Entry) {
+	for _, s := range arenaSymbols {
+		entries, err := a.rdb.XRange(a.t.Context(), "fx:{"+s+"}:ticks", "-", "+").Result()
+		if err != nil || len(entries) == 0 {
+			a.t.Errorf("history of %s: %d entries, %v", s, len(entries), err)
+		}
+		for _, e := range entries {
+			text, _ := e.Values["q"].(string)
+			q, err := feed.DecodeAccepted([]byte(text))
+			if err != nil {
+				a.t.Errorf("history of %s has %q: %v", s, text, err)
+			}
+			kept = append(kept, faulttest.Entry{Symbol: s, Epoch: q.Epoch, Seq: q.Seq})
+		}
+	}
+	return kept
 }
 
 func (a *arena) published() []faulttest.Tick { return append(a.direct.Ticks(), a.web.Ticks()...) }

@@ -145,7 +145,7 @@ func TestClientLeavesSilence(t *testing.T) {
 func TestClientKeepsNonsense(t *testing.T) {
 	address, _ := serve(t, script{say: []string{`{"type":"update","data":{}}`, `{`}})
 	r := listen(t, faulttest.ClientConfig{Name: "c", Address: address, Symbols: []string{symbol}, Mode: faulttest.Latest}, 3)
-	if got := kinds(faulttest.Verify(nil, []faulttest.Record{r})); !slices.Equal(got, []string{"protocol"}) {
+	if got := kinds(faulttest.Verify(nil, nil, []faulttest.Record{r})); !slices.Equal(got, []string{"protocol"}) {
 		t.Errorf("%v, want protocol", got)
 	}
 }

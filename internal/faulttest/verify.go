@@ -19,17 +19,18 @@ type Record struct {
 
 // What a Violation may be of.
 const (
-	Order      = "order"      // an older tick after a newer one, or an epoch that was over
-	Double     = "double"     // a tick twice
-	Gap        = "gap"        // ticks are missing and nothing announced it
-	Skipped    = "skipped"    // skipped is not what seq says
-	Epoch      = "epoch"      // the first quote of a connection without epoch
-	Content    = "content"    // other prices than were published under this number
-	Phantom    = "phantom"    // a tick that nobody sent, or that was rejected
-	Lost       = "lost"       // an accepted tick that a client of mode all did not get
-	Final      = "final"      // the last value is not the last accepted one
-	Revocation = "revocation" // the session was ended and the connection was not
-	Protocol   = "protocol"   // a message that cannot be read
+	Order         = "order"      // an older tick after a newer one, or an epoch that was over
+	Double        = "double"     // a tick twice
+	Gap           = "gap"        // ticks are missing and nothing announced it
+	Skipped       = "skipped"    // skipped is not what seq says
+	Epoch         = "epoch"      // the first quote of a connection without epoch
+	Content       = "content"    // other prices than were published under this number
+	Phantom       = "phantom"    // a tick that nobody sent, or that was rejected
+	Lost          = "lost"       // an accepted tick that a client of mode all did not get
+	NeedlessReset = "reset"      // a reset although history reaches back to where the client stood
+	Final         = "final"      // the last value is not the last accepted one
+	Revocation    = "revocation" // the session was ended and the connection was not
+	Protocol      = "protocol"   // a message that cannot be read
 )
 
 // Violation is one broken promise.
@@ -59,7 +60,14 @@ type verifier struct {
 	final   map[string]*Tick            // the last accepted of each symbol
 	prices  map[number]string           // bid of each number, as told by answers and clients
 	numbers map[string]map[string]number
+	kept    map[number]bool
 	found   []Violation
+}
+
+// Entry is one tick that Redis keeps in the history of its symbol.
+type Entry struct {
+	Symbol, Epoch string
+	Seq           uint64
 }
 
 // Verify compares what was published with what clients were told. The last tick
@@ -73,10 +81,18 @@ type verifier struct {
 // between, and no accepted tick. Everybody ends on the last accepted tick. A
 // session that was ended has its connection closed.
 //
+// kept is what history holds at the end, which must have been long enough for all
+// that was accepted. Where the tick that a client stood at is in it, a reset was
+// not called for.
+//
 // On a new connection of mode latest the snapshot may be older than what the
 // last connection brought: it may be to another node, which is a moment behind.
-func Verify(published []Tick, records []Record) []Violation {
-	v := &verifier{ticks: map[string]map[string]*Tick{}, final: map[string]*Tick{}, prices: map[number]string{}, numbers: map[string]map[string]number{}}
+func Verify(published []Tick, kept []Entry, records []Record) []Violation {
+	v := &verifier{ticks: map[string]map[string]*Tick{}, final: map[string]*Tick{}, prices: map[number]string{},
+		numbers: map[string]map[string]number{}, kept: map[number]bool{}}
+	for _, e := range kept {
+		v.kept[number{e.Symbol, e.Epoch, e.Seq}] = true
+	}
 	for i := range published {
 		v.sent(&published[i])
 	}
@@ -182,6 +198,9 @@ func (v *verifier) step(r Record, p *position, e Event) {
 		epoch = p.epoch
 	}
 	v.content(r, e, number{e.Symbol, epoch, e.Seq})
+	if e.Kind == Reset && v.kept[number{e.Symbol, p.epoch, p.seq}] {
+		v.say(NeedlessReset, r, e, "a reset to %s %d, and history still has %s %d", epoch, e.Seq, p.epoch, p.seq)
+	}
 	switch {
 	case p.epoch == "": // the very first
 	case epoch != p.epoch:

@@ -103,6 +103,8 @@ func TestVerify(t *testing.T) {
 		{"again with an older snapshot", day, nil, []string{"order"}, start.snapshot("a", 1).updates(2, 5).closed(0).connect().snapshot("a", 3).updates(4, 10)},
 		{"resumed", day, nil, nil, start.snapshot("a", 1).updates(2, 5).closed(4008).connect().add(faulttest.Event{Kind: faulttest.Resumed}).
 			quote(faulttest.Update, "a", 6, 0).updates(7, 10)},
+		{"resumed, and no epoch", day, []string{"epoch"}, []string{"epoch"}, start.snapshot("a", 1).updates(2, 5).closed(4008).connect().
+			add(faulttest.Event{Kind: faulttest.Resumed}).updates(6, 10)},
 		{"resumed with a gap", day, nil, []string{"gap", "lost"}, start.snapshot("a", 1).updates(2, 5).closed(4008).connect().
 			add(faulttest.Event{Kind: faulttest.Resumed}).quote(faulttest.Update, "a", 7, 0).updates(8, 10)},
 		{"resumed with a double", day, nil, []string{"double"}, start.snapshot("a", 1).updates(2, 5).closed(4008).connect().
@@ -122,10 +124,40 @@ func TestVerify(t *testing.T) {
 		{"closed without a reason", day, []string{"revocation"}, []string{"revocation"}, start.snapshot("a", 1).updates(2, 10).closed(4001)},
 	} {
 		for mode, want := range map[string][]string{faulttest.Latest: tc.latest, faulttest.All: tc.all} {
-			found := faulttest.Verify(tc.ticks, []faulttest.Record{{Client: "c", Mode: mode, Symbols: []string{symbol}, Events: tc.stream}})
+			found := faulttest.Verify(tc.ticks, nil, []faulttest.Record{{Client: "c", Mode: mode, Symbols: []string{symbol}, Events: tc.stream}})
 			if got := kinds(found); !slices.Equal(got, want) {
 				t.Errorf("%s, mode %s: %v, want %v\n%v", tc.name, mode, got, want, found)
 			}
+		}
+	}
+}
+
+// A reset is in order only where the tick that the client stood at is gone.
+func TestVerifyReset(t *testing.T) {
+	ticks := append(accepted("a", 1, 7), accepted("b", 8, 10)...)
+	kept := func(epoch string, first, last uint64) (kept []faulttest.Entry) {
+		for _, t := range accepted(epoch, first, last) {
+			kept = append(kept, faulttest.Entry{Symbol: symbol, Epoch: epoch, Seq: t.Seq})
+		}
+		return kept
+	}
+	open := stream(nil).connect().snapshot("a", 1).updates(2, 5)
+	for _, tc := range []struct {
+		name   string
+		kept   []faulttest.Entry
+		stream stream
+		want   []string
+	}{
+		{"history has it", kept("a", 1, 7), open.closed(0).connect().reset("a", 7).quote(faulttest.Update, "b", 8, 0).updates(9, 10), []string{"reset"}},
+		{"without a new connection", kept("a", 5, 7), open.reset("a", 7).quote(faulttest.Update, "b", 8, 0).updates(9, 10), []string{"reset"}},
+		{"into a new epoch", append(kept("a", 1, 7), kept("b", 8, 10)...), open.closed(0).connect().reset("b", 10), []string{"reset"}},
+		{"history begins later", kept("a", 6, 7), open.closed(0).connect().reset("a", 7).quote(faulttest.Update, "b", 8, 0).updates(9, 10), nil},
+		{"it was lost", append(kept("a", 1, 4), kept("b", 8, 10)...), open.closed(0).connect().reset("b", 10), nil},
+		{"the very first", kept("a", 1, 7), stream(nil).connect().reset("a", 7).quote(faulttest.Update, "b", 8, 0).updates(9, 10), nil},
+	} {
+		found := faulttest.Verify(ticks, tc.kept, []faulttest.Record{{Client: "c", Mode: faulttest.All, Symbols: []string{symbol}, Events: tc.stream}})
+		if got := kinds(found); !slices.Equal(got, tc.want) {
+			t.Errorf("%s: %v, want %v\n%v", tc.name, got, tc.want, found)
 		}
 	}
 }
@@ -146,7 +178,7 @@ func TestVerifyRevocation(t *testing.T) {
 		{"otherwise, and connected again", open.closed(1012).connect().closed(4001), time.Second, nil},
 		{"connected after it", open.closed(4001).connect(), time.Second, []string{"revocation"}},
 	} {
-		found := faulttest.Verify(day, []faulttest.Record{{Client: "c", Mode: faulttest.Latest, Symbols: []string{symbol},
+		found := faulttest.Verify(day, nil, []faulttest.Record{{Client: "c", Mode: faulttest.Latest, Symbols: []string{symbol},
 			Events: tc.stream, Revoked: ended, Within: tc.within}})
 		if got := kinds(found); !slices.Equal(got, tc.want) {
 			t.Errorf("%s: %v, want %v\n%v", tc.name, got, tc.want, found)
@@ -162,7 +194,7 @@ func TestVerifyClientsAgree(t *testing.T) {
 	other := stream(nil).connect().snapshot("a", 1).updates(2, 4).skip(6, 1).updates(7, 10)
 	other[5].Bid = bid(5) // a six with the price of the five
 	records := []faulttest.Record{{Client: "one", Mode: faulttest.Latest, Events: one}, {Client: "other", Mode: faulttest.Latest, Events: other}}
-	if got := kinds(faulttest.Verify(ticks, records)); !slices.Contains(got, "content") {
+	if got := kinds(faulttest.Verify(ticks, nil, records)); !slices.Contains(got, "content") {
 		t.Errorf("%v, want content", got)
 	}
 }
