@@ -167,7 +167,7 @@ func (a *arena) startClients(tamper map[string]func(faulttest.Frame) []faulttest
 		s := a.node(0).signIn(cfg.Name, "user")
 		turn := node - 1
 		cfg.Header, cfg.Symbols = bearer(s.Token), arenaSymbols
-		cfg.Address = func() string { turn++; return "ws" + strings.TrimPrefix(a.node(turn).public, "http") + "/ws" }
+		cfg.Address = func() string { turn++; return addressOf(a.node(turn), cfg.Stream) }
 		c := faulttest.NewClient(cfg)
 		a.clients, a.tokens[cfg.Name] = append(a.clients, c), s
 		wg.Go(func() { c.Run(ctx) })
@@ -186,7 +186,16 @@ func (a *arena) startClients(tamper map[string]func(faulttest.Frame) []faulttest
 				a.startClient(i, cfg)
 			}
 		}
+		a.startClient(i, faulttest.ClientConfig{Name: fmt.Sprintf("stream-%d", i), Mode: faulttest.All, Stream: true})
 	}
+}
+
+// addressOf is where clients connect to a node.
+func addressOf(n *processNode, stream bool) string {
+	if stream {
+		return n.public + "/api/v1/stream"
+	}
+	return "ws" + strings.TrimPrefix(n.public, "http") + "/ws"
 }
 
 // revoke ends the session of a client.
@@ -218,12 +227,12 @@ func (a *arena) judge(last *faulttest.Client) []faulttest.Violation {
 		}
 	}
 	a.stopClients()
-	return faulttest.Verify(a.published(), a.kept(), a.records())
+	return faulttest.Verify(a.published(), a.keptOf(arenaSymbols), a.records())
 }
 
-// kept is what history holds of all symbols.
-func (a *arena) kept() (kept []faulttest.Entry) {
-	for _, s := range arenaSymbols {
+// keptOf is what history holds of symbols.
+func (a *arena) keptOf(symbols []string) (kept []faulttest.Entry) {
+	for _, s := range symbols {
 		entries, err := a.rdb.XRange(a.t.Context(), "fx:{"+s+"}:ticks", "-", "+").Result()
 		if err != nil || len(entries) == 0 {
 			a.t.Errorf("history of %s: %d entries, %v", s, len(entries), err)

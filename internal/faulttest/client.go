@@ -26,6 +26,7 @@ type ClientConfig struct {
 	Symbols []string      // exact
 	Mode    string        // Latest or All
 	MaxRate float64       // updates per second and symbol, in Latest; 0 = any
+	Stream  bool          // Server-Sent Events; Address is then the http:// URL of the stream
 
 	// Silence is how long the server may say nothing, not even a heartbeat,
 	// before the client connects anew; 0 = 10 s.
@@ -42,10 +43,11 @@ type Frame struct {
 	Close int // close code; with Text nil
 }
 
-// Client is a WebSocket client that keeps all it is told. It connects again
-// where the protocol says so, after the time it is told, and resumes in mode All.
+// Client is a client that keeps all it is told. It connects again where the
+// protocol says so, after the time it is told, and resumes in mode All.
 type Client struct {
-	cfg ClientConfig
+	cfg    ClientConfig
+	lastID string // of a stream; owned by Run
 
 	mu      sync.Mutex // guards what follows
 	events  []Event
@@ -71,7 +73,11 @@ func (c *Client) Name() string { return c.cfg.Name }
 // connecting again is of no use.
 func (c *Client) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		code, after := c.connection(ctx)
+		connection := c.connection
+		if c.cfg.Stream {
+			connection = c.stream
+		}
+		code, after := connection(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -87,7 +93,7 @@ func (c *Client) Run(ctx context.Context) {
 	}
 }
 
-// connection is one connection from its beginning to its end.
+// connection is one WebSocket from its beginning to its end.
 func (c *Client) connection(ctx context.Context) (code int, after time.Duration) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -132,6 +132,39 @@ func TestClientResumes(t *testing.T) {
 	}
 }
 
+// A stream goes on where its last whole event says, and ends with what was told.
+func TestStreamResumes(t *testing.T) {
+	var mu sync.Mutex
+	var ids []string
+	answers := []string{
+		": hello\n\nid: EUR/USD:a:3\ndata: " + quote("snapshot", 3, "") + "\n\nid: EUR/USD:a:4\ndata: " + quote("update", 4, "") + "\n\nid: EUR/USD:a:5\ndata: " + quote("update", 5, ""),
+		"data: {\"type\":\"resumed\",\"symbol\":\"EUR/USD\"}\n\nid: EUR/USD:a:5\ndata: " + quote("update", 5, "") + "\n\nevent: closing\ndata: {\"type\":\"closing\",\"code\":1012,\"reconnect_after_ms\":300}\n\n",
+		"event: closing\ndata: {\"type\":\"closing\",\"code\":4001}\n\n",
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprint(w, answers[len(ids)])
+		ids = append(ids, r.Header.Get("Last-Event-ID"))
+	}))
+	defer s.Close()
+	r := listen(t, faulttest.ClientConfig{Name: "c", Address: func() string { return s.URL }, Symbols: []string{symbol}, Mode: faulttest.All, Stream: true}, 10)
+	var got []string
+	for _, e := range r.Events {
+		got = append(got, fmt.Sprint(e.Kind, " ", e.Seq, " ", e.Code))
+	}
+	want := []string{"connected 0 0", "snapshot 3 0", "update 4 0", "closed 0 0", "connected 0 0", "resumed 0 0", "update 5 0", "closed 0 1012", "connected 0 0", "closed 0 4001"}
+	if !slices.Equal(got, want) {
+		t.Errorf("recorded\n%q, want\n%q", got, want)
+	}
+	if wait := r.Events[8].At.Sub(r.Events[7].At); wait < 290*time.Millisecond {
+		t.Errorf("connected again after %v, told 300 ms", wait)
+	}
+	if want := []string{"", "EUR/USD:a:4", "EUR/USD:a:5"}; !slices.Equal(ids, want) {
+		t.Errorf("ids %q, want %q", ids, want)
+	}
+}
+
 // A server that says nothing is left.
 func TestClientLeavesSilence(t *testing.T) {
 	address, _ := serve(t, script{}, script{})

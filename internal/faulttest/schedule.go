@@ -177,6 +177,7 @@ func (f Field) AwaitRight(ctx context.Context) error {
 		for _, c := range f.Clients {
 			if !c.heard(marks) {
 				late = c.Name()
+				break
 			}
 		}
 		if late == "" {

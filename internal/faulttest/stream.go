@@ -1,0 +1,84 @@
+package faulttest
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// stream is one connection of a client that hears Server-Sent Events, from its
+// beginning to its end. It goes on where the last event's id says, as browsers do.
+func (c *Client) stream(ctx context.Context) (code int, after time.Duration) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	silence := time.AfterFunc(c.cfg.Silence, cancel)
+	defer silence.Stop()
+	query := url.Values{"symbols": {strings.Join(c.cfg.Symbols, ",")}, "mode": {c.cfg.Mode}}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.cfg.Address()+"?"+query.Encode(), nil)
+	if err != nil {
+		return 0, 0
+	}
+	maps.Copy(r.Header, c.cfg.Header)
+	if c.lastID != "" {
+		r.Header.Set("Last-Event-ID", c.lastID)
+	}
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		return 0, 0
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusUnauthorized:
+		return 4001, 0
+	default:
+		_, _ = io.Copy(io.Discard, resp.Body) // what it says does not matter
+		return 0, 0
+	}
+	c.add(Event{At: time.Now(), Kind: Connected})
+	var event, id, data string
+	for lines := bufio.NewScanner(resp.Body); ; {
+		if !lines.Scan() {
+			return code, after
+		}
+		silence.Reset(c.cfg.Silence)
+		name, value, _ := strings.Cut(lines.Text(), ":")
+		value = strings.TrimPrefix(value, " ")
+		switch name {
+		case "event":
+			event = value
+		case "id":
+			id = value
+		case "data":
+			data = value
+		case "": // the end of an event, or a comment
+			if data == "" {
+				continue
+			}
+			if id != "" {
+				c.lastID = id
+			}
+			if event == "closing" {
+				var m struct{ Code int }
+				_ = json.Unmarshal([]byte(data), &m) // take says what is wrong with it
+				code = m.Code
+			}
+			frames := []Frame{{Text: []byte(data)}}
+			if c.cfg.Tamper != nil {
+				frames = c.cfg.Tamper(frames[0])
+			}
+			for _, f := range frames {
+				if d := c.take(f.Text); d > 0 {
+					after = d
+				}
+			}
+			event, id, data = "", "", ""
+		}
+	}
+}
