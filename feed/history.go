@@ -67,8 +67,13 @@ type historyAnswer struct {
 	err      error
 }
 
-// historyChunk is how many ticks of a symbol are read in one round trip.
-const historyChunk = 256
+// How many ticks of a symbol are read in one round trip. Who comes back after a
+// moment has missed few, and comes with many others: the first chunk is small, and
+// each is four times the one before.
+const (
+	firstChunk = 16
+	lastChunk  = 1024
+)
 
 // after is After for several symbols, with one pipeline per round trip. Streams
 // are read backwards, the newest chunk first, until the position is found.
@@ -77,14 +82,14 @@ func (h *History) after(ctx context.Context, from []position, limit int) []histo
 	searches := make([]historySearch, len(from))
 	open := make([]int, len(from))
 	for i, p := range from {
-		searches[i] = historySearch{position: p, below: "+", limit: limit}
+		searches[i] = historySearch{position: p, below: "+", limit: limit, chunk: firstChunk}
 		open[i] = i
 	}
 	for len(open) > 0 {
 		pipe := h.redis.Pipeline()
 		reads := make([]*redis.XMessageSliceCmd, len(open))
 		for k, i := range open {
-			reads[k] = pipe.XRevRangeN(ctx, h.keys.Ticks(from[i].symbol), searches[i].below, "-", historyChunk)
+			reads[k] = pipe.XRevRangeN(ctx, h.keys.Ticks(from[i].symbol), searches[i].below, "-", searches[i].chunk)
 		}
 		pipe.Exec(ctx) // each answer has its own error
 		var still []int
@@ -109,6 +114,7 @@ type historySearch struct {
 	position
 	limit int
 	below string // where the next chunk begins
+	chunk int64  // its length
 
 	newest []Accepted // newest first
 	found  bool       // the position itself is in the stream
@@ -131,7 +137,9 @@ func (f *historySearch) take(entries []redis.XMessage) bool {
 		}
 		f.newest = append(f.newest, a)
 	}
-	return len(entries) < historyChunk
+	end := int64(len(entries)) < f.chunk
+	f.chunk = min(4*f.chunk, lastChunk)
+	return end
 }
 
 func (f *historySearch) answer() historyAnswer {

@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	resumeTime  = 15 * time.Second // for all symbols of a command; then they begin anew
-	resumeStep  = 250 * time.Millisecond
-	resumeTicks = 8000 // of a symbol; who has missed more begins anew
-	resumeTries = 3    // readings of the history, where ticks came in between
-	resumers    = 16   // connections that read history at a time
+	resumeTime  = 15 * time.Second       // for all symbols of a command; then they begin anew
+	resumeStep  = 500 * time.Millisecond // for each wait for one symbol; then the next has its turn, and more time
+	resumeTicks = 8000                   // of a symbol; who has missed more begins anew
+	resumeTries = 3                      // readings of the history, where ticks came in between
+	resumers    = 16                     // connections that read history at a time
 )
 
 // resume sends what a client has missed of the symbols that its subscription holds
@@ -51,12 +51,15 @@ func (c *connection) resume(since map[string]position) {
 }
 
 // resumeOne reports whether a client has, or will get, all that it has missed;
-// known is false where that could not be found out within a step.
+// known is false where that could not be found out yet. Following and reading may
+// take a step each. That many others read takes as long as it takes: a reading that
+// is given up would have to be done again.
 func (c *connection) resumeOne(ctx context.Context, symbol string, at position, step time.Duration) (resumed, known bool) {
-	ctx, cancel := context.WithTimeout(ctx, step)
-	defer cancel()
 	// Only what is read from now on reaches up to the ticks that are held back.
-	if err := c.client.Await(ctx, symbol); err != nil {
+	following, cancel := context.WithTimeout(ctx, step)
+	err := c.client.Await(following, symbol)
+	cancel()
+	if err != nil {
 		return false, errors.Is(err, hub.ErrClosed)
 	}
 	select {
@@ -65,6 +68,8 @@ func (c *connection) resumeOne(ctx context.Context, symbol string, at position, 
 	case <-ctx.Done():
 		return false, false
 	}
+	ctx, cancel = context.WithTimeout(ctx, step)
+	defer cancel()
 	from := hub.Position{Epoch: at.Epoch, Seq: at.Seq}
 	for range resumeTries {
 		ticks, complete, err := c.server.cfg.History.After(ctx, feed.Symbol(symbol), at.Epoch, at.Seq, resumeTicks)
