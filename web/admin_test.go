@@ -26,13 +26,14 @@ func (o operator) get(path string, into any) {
 }
 
 // TestAdminDoors walks every route of the admin listener: on the public one there
-// is nothing, and without the admin token only health and metrics answer.
+// is nothing, and without the admin token only health, metrics and
+// the operator's page, which holds no data, answer.
 func TestAdminDoors(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, nil)
 	closed := startNode(t, func(c *nodeConfig) { c.redis, c.noTokens = n.redis, true })
 	public, admin, off := newHTTPClient(t, n.public), newHTTPClient(t, n.admin), newHTTPClient(t, closed.admin)
-	open := map[string]bool{"/metrics": true, "/livez": true, "/readyz": true}
+	open := map[string]bool{"/": true, "/metrics": true, "/livez": true, "/readyz": true}
 	_, routes := n.web.Routes()
 	if len(routes) < 20 {
 		t.Fatalf("only %q", routes)

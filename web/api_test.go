@@ -325,7 +325,7 @@ func TestEveryAnswer(t *testing.T) {
 		{public, "GET", "/api/v1/symbols/", 404}, {public, "GET", "/static/index.html", 404}, {public, "GET", "/index.html/x", 404}, {public, "GET", "/%2e%2e/go.mod", 404},
 		{public, "POST", "/", 405}, {public, "PUT", "/api/v1/quotes", 405}, {public, "POST", "/api/v1/symbols", 405}, {public, "GET", "/api/v1/ws-ticket", 405},
 		{public, "DELETE", "/livez", 405}, {public, "BREW", "/ws", 405}, {public, "PATCH", "/api/v1/session", 405},
-		{admin, "GET", "/", 404}, {admin, "GET", "/nothing", 404}, {admin, "GET", "/api/v1/quotes", 404}, {admin, "POST", "/metrics", 405}, {admin, "PUT", "/api/v1/sessions", 405},
+		{admin, "POST", "/", 405}, {admin, "GET", "/nothing", 404}, {admin, "GET", "/api/v1/quotes", 404}, {admin, "POST", "/metrics", 405}, {admin, "PUT", "/api/v1/sessions", 405},
 		{admin, "GET", "/ws", 404},
 	}
 	// What the admin listener has, the public one has not, with or without token.

@@ -100,7 +100,7 @@ func (s *Server) Routes() (public, admin []string) {
 	for _, r := range s.publicRoutes(nil) {
 		public = append(public, r.pattern)
 	}
-	for _, r := range s.adminRoutes() {
+	for _, r := range s.adminRoutes(nil) {
 		admin = append(admin, r.pattern)
 	}
 	return public, admin

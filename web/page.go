@@ -26,14 +26,18 @@ type asset struct {
 	etag string
 }
 
-// pageHandler serves the embedded page and its parts, each with a strong ETag.
-func pageHandler() (handler, error) {
+// pageHandler serves the embedded page and its parts.
+func pageHandler() (handler, error) { return assetHandler(static, "static", contentSecurity) }
+
+// assetHandler serves the files of a folder, index.html at /, each with a strong
+// ETag and the policy.
+func assetHandler(files embed.FS, folder, policy string) (handler, error) {
 	assets := make(map[string]asset)
-	err := fs.WalkDir(static, "static", func(name string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(files, folder, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		body, err := static.ReadFile(name)
+		body, err := files.ReadFile(name)
 		if err != nil {
 			return err
 		}
@@ -47,7 +51,7 @@ func pageHandler() (handler, error) {
 		case "":
 			kind = "text/plain; charset=utf-8"
 		}
-		assets[strings.TrimPrefix(name, "static")] = asset{body, kind, `"` + hex.EncodeToString(sum[:12]) + `"`}
+		assets[strings.TrimPrefix(name, folder)] = asset{body, kind, `"` + hex.EncodeToString(sum[:12]) + `"`}
 		return nil
 	})
 	if err != nil {
@@ -68,7 +72,7 @@ func pageHandler() (handler, error) {
 		}
 		h := w.Header()
 		h.Set("Content-Type", a.kind)
-		h.Set("Content-Security-Policy", contentSecurity)
+		h.Set("Content-Security-Policy", policy)
 		h.Set("Cache-Control", "no-cache")
 		h.Set("ETag", a.etag)
 		if strings.Contains(r.Header.Get("If-None-Match"), a.etag) {

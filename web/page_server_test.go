@@ -19,16 +19,21 @@ func init() {
 		if out, err := exec.Command("go", "build", "-o", binary, "../cmd/broadcaster").CombinedOutput(); err != nil {
 			t.Fatalf("build: %v: %s", err, out)
 		}
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+		free := func() net.Listener {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return l
 		}
-		addr := l.Addr().String()
-		l.Close()
+		forPublic, forAdmin := free(), free()
+		addr, admin := forPublic.Addr().String(), forAdmin.Addr().String()
+		forPublic.Close()
+		forAdmin.Close()
 		var process *exec.Cmd
 		start := func() {
 			process = exec.Command(binary)
-			process.Env = append(os.Environ(), "HTTP_ADDR="+addr, "ADMIN_ADDR=", "LOG_LEVEL=error",
+			process.Env = append(os.Environ(), "HTTP_ADDR="+addr, "ADMIN_ADDR="+admin, "ADMIN_TOKEN="+adminToken, "LOG_LEVEL=error",
 				"RATE_PER_MINUTE=6000", "RATE_PER_HOUR=60000", "RATE_PER_DAY=600000")
 			process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 			if err := process.Start(); err != nil {
@@ -52,6 +57,6 @@ func init() {
 		}
 		start()
 		t.Cleanup(stop)
-		return pageServer{URL: "http://" + addr, Stop: stop, Restart: start}
+		return pageServer{URL: "http://" + addr, Admin: "http://" + admin, Stop: stop, Restart: start}
 	}
 }

@@ -28,6 +28,7 @@ import (
 // A pageServer is a running server whose page the browser opens.
 type pageServer struct {
 	URL     string // of the page, without a slash at the end
+	Admin   string // of the operator's page, likewise; its token is adminToken
 	Stop    func() // as a crash: the listener and its connections are gone at once, nobody is told
 	Restart func() // after Stop: serves again at the same URL
 }
@@ -103,6 +104,14 @@ type tab struct {
 // openPage opens url and waits for the first live prices.
 func openPage(t *testing.T, browser context.Context, url string, steps ...chromedp.Action[chromedp.Void]) *tab {
 	t.Helper()
+	p := openTab(t, browser, append(steps, chromedp.Navigate(url+"/"))...)
+	p.waitLive()
+	return p
+}
+
+// openTab takes steps in a tab of its own.
+func openTab(t *testing.T, browser context.Context, steps ...chromedp.Action[chromedp.Void]) *tab {
+	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
 	p := &tab{t: t, ctx: ctx}
@@ -113,8 +122,7 @@ func openPage(t *testing.T, browser context.Context, url string, steps ...chrome
 		page.AddScriptToEvaluateOnNewDocumentParams{Source: watchful}); err != nil {
 		t.Fatalf("preparing the tab: %v", err)
 	}
-	p.do(append(steps, chromedp.Navigate(url+"/"))...)
-	p.waitLive()
+	p.do(steps...)
 	return p
 }
 

@@ -60,7 +60,7 @@ func (s *Server) publicHandler() (http.Handler, error) {
 }
 
 // adminRoutes is the list of what the admin listener answers.
-func (s *Server) adminRoutes() []route {
+func (s *Server) adminRoutes(page handler) []route {
 	read := []func(handler) handler{s.requireAdmin, bounded}
 	sweep := []func(handler) handler{s.requireAdmin, within(sweepTime)} // looks at all of Redis
 	profile := []func(handler) handler{s.requireAdmin}                  // as long as it is asked to
@@ -101,11 +101,16 @@ func (s *Server) adminRoutes() []route {
 		{"GET /metrics", plain(metrics), nil},
 		{"GET /livez", s.getLive, nil},
 		{"GET /readyz", s.getReady, nil},
+		{"/", page, nil},
 	}
 }
 
-func (s *Server) adminHandler() http.Handler {
-	return s.framed(s.mux(s.adminRoutes()))
+func (s *Server) adminHandler() (http.Handler, error) {
+	page, err := operatorHandler()
+	if err != nil {
+		return nil, err
+	}
+	return s.framed(s.mux(s.adminRoutes(page))), nil
 }
 
 // framed is what stands around every handler. The name of a request is given

@@ -116,11 +116,12 @@ func New(cfg Config) (*Server, error) {
 	s.answerNodes()
 	s.limited = s.limits()
 	s.lookup = cfg.Sessions.Middleware(session.MiddlewareConfig{Cookie: s.cookie()})
-	public, err := s.publicHandler()
-	if err != nil {
+	if s.public, err = s.publicHandler(); err != nil {
 		return nil, err
 	}
-	s.public, s.admin = public, s.adminHandler()
+	if s.admin, err = s.adminHandler(); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 

@@ -1,0 +1,106 @@
+// Is everything doing its work, and if not, why? Redis by its own checks, and this
+// node by its metrics.
+
+import { byId, facts, make, say } from '/dom.js';
+import { bytes, count, decimal, missing, seconds, span } from '/format.js';
+import { value } from '/metrics.js';
+
+const words = { ok: 'ok', warn: 'look', fail: 'fails', unknown: missing };
+const order = ['fail', 'warn', 'unknown', 'ok'];
+
+/**
+ * What this node's metrics say of its own state.
+ *
+ * @param {import('/metrics.js').Sample | undefined} sample
+ */
+function nodeChecks(sample) {
+  if (!sample) return [];
+  const flag = (name, metric, good, bad, why, act) => {
+    const n = value(sample, metric);
+    const result = n === undefined ? 'unknown' : n > 0 ? 'fail' : 'ok';
+    return { name, node: 'this node', result, value: n === undefined ? null : n > 0 ? bad : good, why: n > 0 ? why : '', what_to_do: n > 0 ? act : '' };
+  };
+  const redis = 'see Redis above, and the network between it and this node';
+  const list = [
+    flag('quotes', 'fx_feed_degraded', 'received from Redis', 'not received from Redis', 'clients here see the last prices, and were told that they are old', redis),
+    flag('sessions', 'fx_session_degraded', 'checked, revocations are heard', 'can not be checked', 'revocations are not heard; sockets stay for SESSION_GRACE at most', redis),
+    flag('limits', 'fx_limiter_degraded', 'decided in Redis', 'decided by this node alone', 'each node counts by itself until Redis is back', redis),
+  ];
+  const panics = (value(sample, 'fx_web_panics_total') ?? 0) + (value(sample, 'fx_hub_panics_total') ?? 0);
+  if (panics > 0) list.push({ name: 'panics', node: 'this node', result: 'warn', value: count(panics), limit: '0', why: 'the code of a request or a connection failed', what_to_do: 'it is a bug: see the log' });
+  const probe = value(sample, 'fx_feed_probe_age_seconds');
+  if (probe !== undefined) list[0].value += `, probed ${seconds(probe)} ago`;
+  return list;
+}
+
+const title = (check) => check.name.replaceAll('_', ' ') + (check.node ? ` · ${check.node}` : '');
+
+function row(check) {
+  const { result } = check;
+  const item = make('li', {}, make('span', { className: 'result' }, words[result] ?? result), make('strong', {}, title(check)));
+  item.dataset.result = result;
+  const told = check.value ?? (result === 'unknown' ? '' : null);
+  if (told) item.append(make('span', { className: 'value' }, told + (result !== 'ok' && check.limit ? ` (limit ${check.limit})` : '')));
+  if (check.why && !(result === 'unknown' && check.why === missing)) item.append(make('p', {}, check.why));
+  if (check.what_to_do) item.append(make('p', { className: 'act' }, `Do: ${check.what_to_do}`));
+  return item;
+}
+
+/** What was last told, kept apart because it comes at different times. */
+export class Health {
+  constructor() {
+    this.redis = null;
+    this.sample = undefined;
+  }
+
+  /** @param {any} redis The answer of /api/v1/redis/health. */
+  showRedis(redis) {
+    this.redis = redis;
+    document.documentElement.dataset.redis = redis.status;
+    say(byId('redis-status'), redis.status);
+    say(byId('redis-reason'), redis.reason || 'All checks of Redis are fine.');
+    this.show();
+  }
+
+  /** @param {import('/metrics.js').Sample} sample */
+  showNode(sample) {
+    this.sample = sample;
+    this.show();
+  }
+
+  /** Whether Redis answered when it was last looked at. */
+  get reachable() {
+    return !this.redis?.checks.some((c) => c.name === 'reachable' && c.result === 'fail');
+  }
+
+  show() {
+    const redis = (this.redis?.checks ?? []).map((c) => ({ ...c, node: c.node || 'Redis' }));
+    const all = [...redis, ...nodeChecks(this.sample)].sort((a, b) => order.indexOf(a.result) - order.indexOf(b.result));
+    const made = all.map(row);
+    const list = byId('checks');
+    if (made.length !== list.children.length || !made.every((node, i) => node.isEqualNode(list.children[i]))) list.replaceChildren(...made);
+    const bad = all.filter((c) => c.result === 'fail' || c.result === 'warn').length;
+    say(byId('checks-note'), bad ? `${bad} to look at` : `${all.length}, none to look at`);
+  }
+
+  /** @param {any} stats The answer of /api/v1/redis/stats; null while Redis does not answer. */
+  showStats(stats) {
+    const redis = this.redis;
+    const of = (n, most) => (n === null || n === undefined ? missing : most ? `${count(n)} of ${count(most)}` : count(n));
+    const waiting = stats ? null : 'not while Redis is lost';
+    const keys = stats?.keyspace?.reduce((sum, db) => sum + (db.keys ?? 0), 0);
+    facts(byId('redis-facts'), [
+      ['Round trip', waiting && !redis?.latency_seconds ? waiting : seconds(redis?.latency_seconds)],
+      ['Server', waiting ?? (redis?.server || redis?.version ? [redis.server, redis.version].filter(Boolean).join(' ') : missing)],
+      ['Role', waiting ?? redis?.role ?? missing],
+      ['Up for', waiting ?? span(stats.uptime_seconds)],
+      ['Commands', waiting ?? (stats.ops_per_second === null ? missing : `${decimal(stats.ops_per_second)}/s`)],
+      ['Clients', waiting ?? of(stats.clients.connected, stats.clients.max)],
+      ['Keys', waiting ?? (stats.keyspace ? count(keys) : missing)],
+      ['Memory', waiting ?? bytes(stats.memory.used_bytes)],
+      ['Evicted', waiting ?? count(stats.evictions)],
+      ['Refused', waiting ?? count(stats.rejected_connections)],
+      ['Channels', waiting ?? count(stats.pubsub.channels)],
+    ]);
+  }
+}

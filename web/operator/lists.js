@@ -1,0 +1,73 @@
+// What takes Redis's memory and time, and what was refused.
+
+import { byId, cell, fill, say } from '/dom.js';
+import { bytes, count, missing, moment, percent, seconds } from '/format.js';
+import { value } from '/metrics.js';
+
+/** @param {any} m The answer of /api/v1/redis/memory. */
+export function showMemory(m) {
+  const { used_bytes: used, max_bytes: max } = m;
+  const part = used !== null && max > 0 ? used / max : null;
+  say(byId('memory-used'), used === null ? missing : max === null ? `${bytes(used)}, the limit is ${missing}`
+    : max === 0 ? `${bytes(used)}, no limit is set` : `${bytes(used)} of ${bytes(max)}, ${percent(part)}`);
+  byId('memory-bar').querySelector('.part').setAttribute('width', String(Math.min(100, 100 * (part ?? 0))));
+  byId('memory-bar').classList.toggle('none', part === null);
+  byId('memory-bar').classList.toggle('high', part >= 0.9);
+  const kinds = m.kinds ?? [];
+  fill(byId('memory'), kinds.map((k) => [
+    cell((k.kind + (k.namespace ? ` · ${k.namespace}` : '')).replaceAll('_', ' '), { head: true }),
+    cell((m.complete ? '' : '≈ ') + count(k.keys), { kind: 'n' }),
+    cell(bytes(k.bytes), { kind: 'n' }),
+    cell(k.error_bytes === 0 ? 'exact' : bytes(k.error_bytes), { kind: 'n', full: `${count(k.sampled)} of these keys were measured` }),
+  ]), m.kinds === null ? `By kind of key: ${m.missing || missing}.` : 'There are no keys.');
+  say(byId('memory-note'), `as of ${moment(new Date())}` + (m.silent?.length ? `, without ${m.silent.join(', ')}` : ''));
+}
+
+/** @param {any[] | null} entries The answer of /api/v1/redis/slowlog; null if the server has none. */
+export function showSlow(entries) {
+  fill(byId('slow'), (entries ?? []).map((e) => [
+    cell(moment(e.at), { head: true }),
+    cell(seconds(e.duration_us / 1e6), { kind: 'n' }),
+    cell(e.command, { kind: 'code cut', full: e.command }),
+    cell(e.client_name || e.client || missing, { full: e.client }),
+  ]), entries ? 'No command was slow.' : `The slow log is ${missing}.`);
+  say(byId('slow-note'), entries ? `${entries.length} shown, as of ${moment(new Date())}` : '');
+}
+
+/** @param {any[] | null} entries The answer of /api/v1/feed/rejected. */
+export function showRejected(entries) {
+  fill(byId('rejected'), (entries ?? []).slice(0, 50).map((e) => [
+    cell(moment(e.ts), { head: true }),
+    cell(e.reason.replaceAll('_', ' '), { kind: 'reason' }),
+    cell(e.message, { kind: 'cut', full: e.message }),
+    cell([e.source, e.via].filter(Boolean).join(', ')),
+    cell(e.input, { kind: 'code cut', full: e.input }),
+  ]), 'None was rejected.');
+}
+
+/** How many were rejected on this node, by reason. */
+export function showReasons(sample) {
+  const total = value(sample, 'fx_feed_rejected_total');
+  const by = (sample.series.get('fx_feed_rejected_total') ?? []).filter((s) => s.value > 0).sort((a, b) => b.value - a.value);
+  say(byId('rejected-note'), total === undefined ? missing
+    : `on this node since its start: ${total === 0 ? 'none' : by.map((s) => `${s.labels.reason.replaceAll('_', ' ')} ${count(s.value)}`).join(', ')}`);
+}
+
+/** @param {any[]} list The answer of /api/v1/redis/rate-limit/offenders. */
+export function showOffenders(list) {
+  fill(byId('offenders'), list.map((o) => [
+    cell(o.subject, { head: true, kind: 'code cut', full: o.subject }),
+    cell(count(o.refused), { kind: 'n', full: o.at_most_over > 0 ? `at most ${count(o.at_most_over)} too high` : '' }),
+  ]), 'Nobody was refused lately.');
+}
+
+/** Says that these are from before Redis was lost. */
+export function withoutRedis() {
+  for (const id of ['memory-note', 'slow-note']) {
+    const note = byId(id);
+    if (!note.textContent.includes('lost')) say(note, `Redis is lost${note.textContent ? `; ${note.textContent}` : ''}`);
+  }
+  for (const id of ['memory', 'slow', 'rejected', 'offenders']) {
+    if (byId(id).tBodies[0].rows.length === 0) fill(byId(id), [], 'Not while Redis is lost.');
+  }
+}
