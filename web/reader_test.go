@@ -186,16 +186,16 @@ func TestClosingWhileParked(t *testing.T) {
 // also after it has answered pings and carried out commands.
 func TestIdleIsParked(t *testing.T) {
 	const conns = 50
-	n := startNode(t, func(c *nodeConfig) { c.ping = 100 * time.Millisecond })
+	// Three pings without an answer end a connection: each answers from the start.
+	n := startNode(t, func(c *nodeConfig) { c.ping = time.Second })
 	token, _ := n.signIn("idle", "user")
 	clients := make([]*client, conns)
-	for i := range clients {
-		clients[i], _ = n.connect(token)
-		clients[i].say(`{"op":"subscribe","symbols":["EUR/USD"]}`)
-	}
 	var answering sync.WaitGroup
 	var answered [conns]atomic.Int32
-	for i, c := range clients {
+	for i := range clients {
+		c, _ := n.connect(token)
+		clients[i] = c
+		c.say(`{"op":"subscribe","symbols":["EUR/USD"]}`)
 		answering.Go(func() {
 			for {
 				f, err := c.read()
