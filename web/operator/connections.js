@@ -18,20 +18,24 @@ export class Connections {
     this.rows = new Map();
   }
 
-  /** @param {any} answer The answer of /api/v1/connections. */
-  show(answer) {
+  /**
+   * @param {any} answer The answer of /api/v1/connections.
+   * @param {boolean} reachable Whether Redis is, through which nodes see each other.
+   */
+  show(answer, reachable) {
     const { connections, silent } = answer;
     const shown = connections.length < answer.total ? `${count(connections.length)} of ${count(answer.total)}` : count(answer.total);
     const nodes = Object.keys(answer.nodes).length;
-    say(byId('connections-note'), silent.length
+    const alone = nodes === 1 && !reachable;
+    say(byId('connections-note'), alone ? `${shown} on this node; others are not seen while Redis is lost` : silent.length
       ? `${shown} on ${nodes} that answered; without ${silent.join(', ')}`
       : `${shown} on ${nodes} ${nodes === 1 ? 'node' : 'nodes'}`);
-    byId('connections-note').dataset.bad = String(silent.length > 0);
+    byId('connections-note').dataset.bad = String(alone || silent.length > 0);
 
     const body = this.table.tBodies[0];
     if (connections.length === 0) {
       this.rows.clear();
-      fill(this.table, [], silent.length ? 'None on the nodes that answered.' : 'Nobody is connected.');
+      fill(this.table, [], alone || silent.length ? 'None on the nodes that answered.' : 'Nobody is connected.');
       return;
     }
     body.querySelector('.empty')?.remove();
@@ -62,7 +66,7 @@ export class Connections {
     tr.dataset.conn = c.conn_id;
     const who = make('button', { type: 'button', className: 'text', title: `Sessions of ${c.user_id}`, onclick: () => this.act.look(tr.entry.user_id) }, c.user_id);
     const id = make('span', { className: 'dim' }, ` ${c.role}, ${c.kind === 'sse' ? 'event stream' : 'socket'}`);
-    const user = make('th', { scope: 'row' }, who, id);
+    const user = make('th', { scope: 'row', className: 'cut' }, who, id);
     const button = (word, label, act) => {
       const b = make('button', { type: 'button', className: 'small', onclick: () => act(tr.entry) }, word);
       b.setAttribute('aria-label', label);
@@ -73,7 +77,7 @@ export class Connections {
       button('Kick', `Kick connection ${c.conn_id} of ${c.user_id}`, this.act.kick),
       button('Revoke', `Revoke the session of ${c.user_id} that connection ${c.conn_id} uses`, this.act.revoke));
     tr.append(user);
-    for (let i = 1; i < columns - 1; i++) tr.append(cell('', { kind: i < 5 ? 'n' : '' }));
+    for (let i = 1; i < columns - 1; i++) tr.append(cell('', { kind: i < 5 ? 'n' : i === 5 ? 'cut' : '' }));
     tr.append(actions);
     return tr;
   }
@@ -88,6 +92,7 @@ export class Connections {
     say(symbols, count(c.symbols));
     for (const td of [quotes, symbols]) td.classList.toggle('words', td.textContent === missing);
     say(node, c.node);
+    node.title = c.node;
     say(address, c.address || missing);
     say(since, moment(c.since));
     tr.dataset.bad = String(c.stalled_seconds >= 1);

@@ -5,7 +5,7 @@ import { byId, facts, make, say } from '/dom.js';
 import { bytes, count, decimal, missing, seconds, span } from '/format.js';
 import { value } from '/metrics.js';
 
-const words = { ok: 'ok', warn: 'look', fail: 'fails', unknown: missing };
+const words = { ok: 'ok', warn: 'look', fail: 'fails', unknown: 'unknown' };
 const order = ['fail', 'warn', 'unknown', 'ok'];
 
 /**
@@ -33,15 +33,14 @@ function nodeChecks(sample) {
   return list;
 }
 
-const title = (check) => check.name.replaceAll('_', ' ') + (check.node ? ` · ${check.node}` : '');
-
 function row(check) {
   const { result } = check;
-  const item = make('li', {}, make('span', { className: 'result' }, words[result] ?? result), make('strong', {}, title(check)));
+  const head = make('p', {}, make('strong', {}, check.name.replaceAll('_', ' ')), make('span', { className: 'dim' }, ` ${check.node} `));
+  const told = check.value ?? (result === 'unknown' ? missing : '');
+  if (told) head.append(make('span', { className: 'value' }, told + (result !== 'ok' && check.limit ? ` (limit ${check.limit})` : '')));
+  const item = make('li', {}, make('span', { className: 'result' }, words[result] ?? result), head);
   item.dataset.result = result;
-  const told = check.value ?? (result === 'unknown' ? '' : null);
-  if (told) item.append(make('span', { className: 'value' }, told + (result !== 'ok' && check.limit ? ` (limit ${check.limit})` : '')));
-  if (check.why && !(result === 'unknown' && check.why === missing)) item.append(make('p', {}, check.why));
+  if (check.why && check.why !== missing) item.append(make('p', {}, check.why));
   if (check.what_to_do) item.append(make('p', { className: 'act' }, `Do: ${check.what_to_do}`));
   return item;
 }
@@ -87,7 +86,7 @@ export class Health {
   showStats(stats) {
     const redis = this.redis;
     const of = (n, most) => (n === null || n === undefined ? missing : most ? `${count(n)} of ${count(most)}` : count(n));
-    const waiting = stats ? null : 'not while Redis is lost';
+    const waiting = stats ? null : '–';
     const keys = stats?.keyspace?.reduce((sum, db) => sum + (db.keys ?? 0), 0);
     facts(byId('redis-facts'), [
       ['Round trip', waiting && !redis?.latency_seconds ? waiting : seconds(redis?.latency_seconds)],

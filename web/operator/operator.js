@@ -17,6 +17,7 @@ const reasonKey = 'fxcast.operator.reason'; // why the gate is shown, over a rel
 const second = 1000;
 const longestWait = 30 * second;
 const livePatience = 8 * second; // for what does not look at all of Redis
+const metricsPatience = 4 * second; // which need no Redis
 
 let token = sessionStorage.getItem(tokenKey) ?? '';
 let ratio = null;
@@ -41,7 +42,7 @@ async function ask(path, signal, show) {
 const beats = [
   new Beat([
     { every: 2 * second, run: async (signal) => {
-      const text = await call(token, '/metrics', { text: true, signal, timeout: livePatience });
+      const text = await call(token, '/metrics', { text: true, signal, timeout: metricsPatience });
       const sample = parse(text, performance.now());
       vitals.show(sample, ratio);
       health.showNode(sample);
@@ -50,7 +51,7 @@ const beats = [
     } },
   ], failed),
   new Beat([
-    { every: 2 * second, run: async (signal) => connections.show(await get('/api/v1/connections?limit=200', signal, livePatience)) },
+    { every: 2 * second, run: async (signal) => connections.show(await get('/api/v1/connections?limit=200', signal, livePatience), health.reachable) },
   ], failed),
   new Beat([
     { every: 3 * second, run: async (signal) => {

@@ -13,9 +13,9 @@ const per = (n, unit = '') => (n === undefined ? missing : `${decimal(n)}${unit}
 
 /**
  * What a tile shows: `main` large, `more` below it, `trend` the number drawn, and
- * `bad` whether somebody should look.
+ * `bad` which text somebody should look at.
  *
- * @type {[string, string, (now: any, last: any, then: any, ratio: any) => {main: string, more?: string, trend?: number | null, bad?: boolean}][]}
+ * @type {[string, string, (now: any, last: any, then: any, ratio: any) => {main: string, more?: string, trend?: number | null, bad?: 'main' | 'more' | false}][]}
  */
 const tiles = [
   ['clients', 'Clients', (now) => {
@@ -25,7 +25,7 @@ const tiles = [
   ['received', 'Quotes in', (now, last) => {
     const n = rate(last, now, 'fx_feed_received_total');
     const missed = value(now, 'fx_feed_missed_total');
-    return { main: per(n), more: join(`${per(rate(last, now, 'fx_feed_published_total', { result: 'accepted' }))} accepted here`, missed > 0 && `${count(missed)} missed`), trend: n, bad: missed > 0 };
+    return { main: per(n), more: join(`${per(rate(last, now, 'fx_feed_published_total', { result: 'accepted' }))} accepted here`, missed > 0 && `${count(missed)} missed`), trend: n, bad: missed > 0 && 'more' };
   }],
   ['delivered', 'Quotes out', (now, last) => {
     const n = rate(last, now, 'fx_hub_delivered_total');
@@ -42,19 +42,19 @@ const tiles = [
     const p = (q) => quantile(then, now, 'fx_hub_latency_seconds', q);
     const [half, most] = [p(0.5), p(0.99)];
     const n = increase(then, now, 'fx_hub_latency_seconds_count');
-    if (half === null) return { main: 'nothing sent', more: 'in the last 10 s', trend: null };
+    if (half === null) return { main: 'nothing sent', more: 'in the last few seconds', trend: null };
     if (half === undefined) return { main: missing };
-    return { main: `${seconds(half)} · ${seconds(most)}`, more: `p50 · p99 of ${count(n)}`, trend: most === Infinity ? null : most };
+    return { main: `${seconds(half)} · ${seconds(most)}`, more: `p50 · p99 of ${count(n)} quotes in ${seconds((now.at - then.at) / 1000)}`, trend: most === Infinity ? null : most };
   }],
   ['stuck', 'Stuck clients', (now) => {
     const n = value(now, 'fx_hub_stuck_clients');
     const pending = value(now, 'fx_hub_pending_bytes');
-    return { main: count(n), more: `${bytes(pending)} pending`, trend: pending, bad: n > 0 };
+    return { main: count(n), more: `${bytes(pending)} pending`, trend: pending, bad: n > 0 && 'main' };
   }],
   ['symbols', 'Symbols live', (now) => {
     const of = (status) => value(now, 'fx_feed_symbols', { status });
     const stale = of('stale');
-    return { main: count(of('live')), more: of('live') === undefined ? '' : `${count(stale)} stale, ${count(of('closed'))} closed, ${count(of('unknown'))} unknown here`, trend: stale, bad: stale > 0 };
+    return { main: count(of('live')), more: of('live') === undefined ? '' : `${count(stale)} stale, ${count(of('closed'))} closed, ${count(of('unknown'))} unknown here`, trend: stale, bad: stale > 0 && 'more' };
   }],
   ['refused', 'Limiter refusals', (now, last) => {
     const n = rate(last, now, 'fx_limiter_decisions_total', { outcome: 'refused' });
@@ -101,7 +101,7 @@ export class Vitals {
       const more = make('p', { className: 'more' });
       const [line, ground] = [draw('path', { class: 'line' }), draw('path', { class: 'ground' })];
       const svg = draw('svg', { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' }, ground, line);
-      const tile = make('li', {}, make('h3', {}, name), main, more, svg);
+      const tile = make('li', { className: id }, make('h3', {}, name), main, more, svg);
       byId('tiles').append(tile);
       return { of, main, more, line, ground, tile, trend: [] };
     });
@@ -127,7 +127,7 @@ export class Vitals {
       say(t.main, shown.main);
       say(t.more, unknown ? '' : (shown.more ?? ''));
       t.main.classList.toggle('words', !/^[\d<]/.test(shown.main));
-      t.tile.dataset.bad = String(Boolean(shown.bad));
+      t.tile.dataset.bad = shown.bad || '';
       t.trend = [...t.trend, shown.trend ?? null].slice(-trendLength);
       const [line, ground] = paths(t.trend);
       t.line.setAttribute('d', line);
