@@ -130,7 +130,6 @@ func (n *node) nothingMissed(t testing.TB) {
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	symbols := []feed.Symbol{"EUR/USD", "GBP/JPY"}
-	durable := []string{"--appendonly", "yes", "--appendfsync", "always"}
 	for _, c := range []struct {
 		name    string
 		options []string
@@ -160,7 +159,7 @@ func TestFaults(t *testing.T) {
 		{"network cut", nil, func(t *testing.T, _ *redistest.Server, p *redistest.Proxy, n *node, made *producer) {
 			n.outage(t, p.Cut, p.Restore)
 		}},
-		{"server killed, data kept", durable, func(t *testing.T, s *redistest.Server, _ *redistest.Proxy, n *node, made *producer) {
+		{"server killed, data kept", redistest.Durable, func(t *testing.T, s *redistest.Server, _ *redistest.Proxy, n *node, made *producer) {
 			for range 2 {
 				s.Kill()
 				s.Restart()

@@ -172,7 +172,7 @@ func TestNewEpochAfterRestart(t *testing.T) {
 		t.Parallel()
 		// The append-only file may have lost its end, so the counter is not
 		// trusted: neither by the publisher that knew it nor by a new one.
-		s := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
+		s := redistest.Start(t, redistest.Durable...)
 		p := startPublisher(t, s.Client())
 		other := startPublisher(t, s.Client())
 		first := publishOne(t, p, eurusd("1", "2"))

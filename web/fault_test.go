@@ -123,7 +123,7 @@ func TestRelayedChannels(t *testing.T) {
 // go on when it is back.
 func TestRedisLost(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, func(c *nodeConfig) { c.redis = redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always") })
+	n := startNode(t, func(c *nodeConfig) { c.redis = redistest.Start(t, redistest.Durable...) })
 	token, _ := n.signIn("gina", "user")
 	c, _ := n.connect(token)
 	n.publish([3]string{"EUR/USD", "1.1", "1.2"})

@@ -108,7 +108,7 @@ func TestComeBackTooLate(t *testing.T) {
 // reason to begin anew.
 func TestComeBackWhileRedisIsGone(t *testing.T) {
 	t.Parallel()
-	r := redistest.Start(t, "--appendonly", "yes")
+	r := redistest.Start(t, redistest.Durable...)
 	n := startNode(t, func(c *nodeConfig) { c.redis = r })
 	epoch, _ := n.ticks(40)
 	follows := n.user() // so that the node follows the symbol when Redis goes

@@ -23,6 +23,12 @@ import (
 // that this package waits for.
 const startTimeout = 20 * time.Second
 
+// Durable are the arguments of a server that has, after Kill and Restart, all
+// that it had answered. It writes its append-only file before each answer and
+// leaves the disk to the kernel, which a killed process does not take along:
+// with everysec a slow disk puts the writing off, by up to 2 s.
+var Durable = []string{"--appendonly", "yes", "--appendfsync", "no"}
+
 // Server is a redis-server process. Its methods may be called from one
 // goroutine at a time, the one that runs the test.
 type Server struct {

@@ -9,7 +9,7 @@ import (
 )
 
 func TestServerLife(t *testing.T) {
-	s := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
+	s := redistest.Start(t, redistest.Durable...)
 	c := s.Client()
 	ctx := t.Context()
 	if err := c.Set(ctx, "k", "v", 0).Err(); err != nil {
