@@ -98,7 +98,8 @@ func (a *arena) subscriptionModes() []string {
 	}
 }
 
-func (a *arena) startPublishers() {
+// scriptPublisher is a publisher that runs the script itself.
+func (a *arena) scriptPublisher(symbols []string) *faulttest.Publisher {
 	environ := withoutCertificate(a.environ)
 	cfg, err := loadConfig(environ)
 	if err != nil {
@@ -113,7 +114,11 @@ func (a *arena) startPublishers() {
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = p.Run(running) })
 	a.t.Cleanup(func() { stop(); wg.Wait(); client.Close() })
-	a.direct = faulttest.NewPublisher(1, arenaSymbols, byScript(p))
+	return faulttest.NewPublisher(1, symbols, byScript(p))
+}
+
+func (a *arena) startPublishers() {
+	a.direct = a.scriptPublisher(arenaSymbols)
 	turn := 0
 	a.web = faulttest.NewPublisher(2, arenaSymbols, faulttest.OverHTTP(&http.Client{Timeout: 8 * time.Second},
 		func() string { turn++; return a.node(turn).public }, otherPub))

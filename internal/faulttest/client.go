@@ -28,6 +28,9 @@ type ClientConfig struct {
 	MaxRate float64       // updates per second and symbol, in Latest; 0 = any
 	Stream  bool          // Server-Sent Events; Address is then the http:// URL of the stream
 
+	// HTTP opens the connections; nil = http.DefaultClient.
+	HTTP *http.Client
+
 	// Silence is how long the server may say nothing, not even a heartbeat,
 	// before the client connects anew; 0 = 10 s.
 	Silence time.Duration
@@ -62,6 +65,9 @@ type Client struct {
 func NewClient(cfg ClientConfig) *Client {
 	if cfg.Silence <= 0 {
 		cfg.Silence = 10 * time.Second
+	}
+	if cfg.HTTP == nil {
+		cfg.HTTP = http.DefaultClient
 	}
 	return &Client{cfg: cfg, last: map[string]Event{}, newest: map[string]map[int]uint64{}}
 }
@@ -99,7 +105,7 @@ func (c *Client) connection(ctx context.Context) (code int, after time.Duration)
 	defer cancel()
 	dialing, done := context.WithTimeout(ctx, c.cfg.Silence)
 	defer done()
-	ws, resp, err := websocket.Dial(dialing, c.cfg.Address(), &websocket.DialOptions{HTTPHeader: c.cfg.Header, Subprotocols: []string{"fx.v1"}})
+	ws, resp, err := websocket.Dial(dialing, c.cfg.Address(), &websocket.DialOptions{HTTPClient: c.cfg.HTTP, HTTPHeader: c.cfg.Header, Subprotocols: []string{"fx.v1"}})
 	if err != nil {
 		if resp != nil && resp.StatusCode == http.StatusUnauthorized {
 			return 4001, 0

@@ -28,7 +28,7 @@ func (c *Client) stream(ctx context.Context) (code int, after time.Duration) {
 	if c.lastID != "" {
 		r.Header.Set("Last-Event-ID", c.lastID)
 	}
-	resp, err := http.DefaultTransport.RoundTrip(r)
+	resp, err := c.cfg.HTTP.Do(r)
 	if err != nil {
 		return 0, 0
 	}

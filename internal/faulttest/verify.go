@@ -114,7 +114,7 @@ func (v *verifier) sent(t *Tick) {
 	if t.State != Accepted {
 		return
 	}
-	if last := v.final[t.Symbol]; last == nil || t.Answered.After(last.Answered) {
+	if last := v.final[t.Symbol]; last == nil || !t.Answered.Before(last.Answered) { // the later of those answered at once
 		v.final[t.Symbol] = t
 	}
 	if t.Epoch == "" {
