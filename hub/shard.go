@@ -4,7 +4,6 @@ import (
 	"context"
 	"runtime"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -64,19 +63,6 @@ type shard struct {
 	stats         shardStats
 }
 
-// A mailbox is all that others may touch of a shard. What it holds is bounded:
-// a topic stands in changed once, a connection in ready once, a client has one
-// task under way and one to end it, and relayed messages are counted.
-type mailbox struct {
-	mu      sync.Mutex // guards what follows and the guarded fields of the parts
-	changed []*part
-	tasks   []func()
-	relays  int // of the tasks
-	ready   []*Client
-	awake   bool // run will look again without being woken
-	wake    chan struct{}
-}
-
 func newShard(h *Hub, index int) *shard {
 	return &shard{
 		hub: h, index: index,
@@ -86,74 +72,6 @@ func newShard(h *Hub, index int) *shard {
 		watchers: make(map[string][]*Client),
 		channels: make(map[string][]*Client),
 	}
-}
-
-// post wakes run; the caller holds mail.mu, which post releases.
-func (s *shard) post() {
-	asleep := !s.mail.awake
-	s.mail.awake = true
-	s.mail.mu.Unlock()
-	if asleep {
-		select {
-		case s.mail.wake <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// do leaves a task. Tasks of one caller run in order.
-func (s *shard) do(task func()) {
-	s.mail.mu.Lock()
-	s.mail.tasks = append(s.mail.tasks, task)
-	s.post()
-}
-
-func (s *shard) publish(p *part, t *tick) {
-	s.mail.mu.Lock()
-	if p.next != nil && p.wanted {
-		s.stats.replaced.Add(1)
-	}
-	p.next = t
-	if p.wantsEvery {
-		if len(p.every) == everyTicks {
-			p.every, p.overflowed = nil, true
-		}
-		p.every = append(p.every, t)
-	}
-	s.changedLocked(p)
-}
-
-func (s *shard) setStatus(p *part, c *statusChange) {
-	s.mail.mu.Lock()
-	p.nextStatus = c
-	s.changedLocked(p)
-}
-
-func (s *shard) drop(p *part) {
-	s.mail.mu.Lock()
-	p.next, p.dropped = nil, true
-	s.changedLocked(p)
-}
-
-func (s *shard) follow(p *part, following bool) {
-	s.mail.mu.Lock()
-	p.nextFollow = &following
-	if !following {
-		p.next, p.dropped = nil, true
-	}
-	s.changedLocked(p)
-}
-
-// changedLocked queues p, but not where nobody listens: there the newest just
-// stays in the part until listen fetches it. It releases mail.mu.
-func (s *shard) changedLocked(p *part) {
-	if p.queued || !p.wanted {
-		s.mail.mu.Unlock()
-		return
-	}
-	p.queued = true
-	s.mail.changed = append(s.mail.changed, p)
-	s.post()
 }
 
 func (s *shard) run(ctx context.Context) {
@@ -195,15 +113,6 @@ func (s *shard) run(ctx context.Context) {
 	}
 }
 
-// rest reports whether there is mail; if not, the next letter wakes run.
-func (s *shard) rest() (mail bool) {
-	s.mail.mu.Lock()
-	defer s.mail.mu.Unlock()
-	mail = len(s.mail.changed)+len(s.mail.tasks)+len(s.mail.ready) > 0
-	s.mail.awake = mail
-	return mail
-}
-
 // nap is how long run may wait when no mail comes.
 func (s *shard) nap() time.Duration {
 	now := s.now()
@@ -215,30 +124,6 @@ func (s *shard) nap() time.Duration {
 }
 
 func (s *shard) now() time.Duration { return time.Since(s.hub.start) }
-
-func (s *shard) sweepEvery() time.Duration {
-	return min(max(s.hub.cfg.Heartbeat/8, 10*time.Millisecond), 250*time.Millisecond)
-}
-
-func (s *shard) takeTasks() {
-	s.mail.mu.Lock()
-	s.tasks, s.mail.tasks = s.mail.tasks, s.tasks[:0]
-	s.ready, s.mail.ready = s.mail.ready, s.ready[:0]
-	s.mail.relays = 0
-	s.mail.mu.Unlock()
-	s.wall = time.Now()
-	for i, task := range s.tasks {
-		task()
-		s.tasks[i] = nil
-	}
-	for i, c := range s.ready {
-		s.ready[i] = nil
-		c.blocked = false
-		if c.hasPending() {
-			s.wantWrite(c)
-		}
-	}
-}
 
 // collect takes what was published since the last round and offers it.
 func (s *shard) collect(now time.Duration) {
@@ -282,70 +167,6 @@ func (s *shard) take(p *part, now time.Duration) {
 	if n.followed {
 		s.settleOwed(p)
 	}
-}
-
-// listen makes a part wanted: the shard is woken for it from now on, and has
-// what was published while nobody listened.
-func (s *shard) listen(p *part) {
-	s.mail.mu.Lock()
-	wanted := p.wanted
-	p.wanted = true
-	s.mail.mu.Unlock()
-	if wanted {
-		return
-	}
-	s.update(p)
-	if p.topic.listeners.Add(1) == 1 && s.hub.cfg.Interest != nil {
-		s.hub.cfg.Interest(p.name)
-	}
-}
-
-func (s *shard) ignore(p *part) {
-	s.mail.mu.Lock()
-	p.wanted, p.wantsEvery, p.every = false, false, nil
-	s.mail.mu.Unlock()
-	if p.topic.listeners.Add(-1) == 0 && s.hub.cfg.Interest != nil {
-		s.hub.cfg.Interest(p.name)
-	}
-}
-
-// News is what was published for a part since the last look.
-type news struct {
-	tick       *tick   // the newest
-	every      []*tick // all, where somebody wants them
-	status     bool    // to be told
-	overflowed bool    // some of every were dropped
-	followed   bool    // it is from now on
-}
-
-// update moves what was published for a part into the fields the shard owns.
-func (s *shard) update(p *part) news {
-	s.mail.mu.Lock()
-	n := news{tick: p.next, every: p.every, overflowed: p.overflowed}
-	status, follow, dropped := p.nextStatus, p.nextFollow, p.dropped
-	p.next, p.every, p.nextStatus, p.nextFollow, p.dropped, p.overflowed = nil, nil, nil, nil, false, false
-	s.mail.mu.Unlock()
-	if dropped {
-		p.last = nil
-	}
-	if status != nil {
-		n.status = p.status.status != status.status || status.source != ""
-		p.status = *status
-	}
-	if n.tick != nil {
-		p.last = n.tick
-	}
-	if follow != nil {
-		n.followed = *follow && !p.followed
-		p.followed = *follow
-	}
-	if n.followed {
-		for _, ch := range p.awaiting {
-			close(ch)
-		}
-		p.awaiting = nil
-	}
-	return n
 }
 
 // offer makes t the pending tick of a subscription.
@@ -395,6 +216,10 @@ func (s *shard) wantWrite(c *Client) {
 	}
 }
 
+func (s *shard) sweepEvery() time.Duration {
+	return min(max(s.hub.cfg.Heartbeat/8, 10*time.Millisecond), 250*time.Millisecond)
+}
+
 // sweep looks at every client now and then: heartbeat, ping, stall.
 func (s *shard) sweep(now time.Duration) {
 	if now-s.swept < s.sweepEvery() {
@@ -440,35 +265,6 @@ func (s *shard) inspect(c *Client, now time.Duration) {
 	}
 }
 
-// adopt makes a topic known to this shard.
-func (s *shard) adopt(p *part) { s.parts[p.name] = p }
-
-// expand makes a topic known to wildcards: clients whose wildcards match it get a
-// subscription, and its first quote as an update.
-func (s *shard) expand(p *part) {
-	p.expanded = true
-	families := p.families()
-	for _, family := range append(families[:], "*") {
-		s.families[family] = append(s.families[family], p)
-		for _, c := range slices.Clone(s.watchers[family]) { // a slow one may be closed meanwhile
-			if c.gone {
-				continue
-			}
-			had := c.sub(p) != nil
-			switch sub := c.resolve(p); {
-			case sub == nil || had:
-			case p.last != nil && sub.backlog != nil:
-				s.push(sub, p.last)
-			case p.last != nil:
-				s.offer(sub, p.last, s.now())
-			case p.status.status != statusUnknown:
-				sub.tellStatus = true // it may have been told otherwise, before the topic was spoken of
-				s.enqueue(sub)
-			}
-		}
-	}
-}
-
 func (s *shard) setDegraded(degraded bool) {
 	if s.degraded == degraded {
 		return
@@ -478,19 +274,6 @@ func (s *shard) setDegraded(degraded bool) {
 		c.tellLink = true
 		s.wantWrite(c)
 	}
-}
-
-// post a relayed message, or drop it where the shard is far behind.
-func (s *shard) postRelay(channel string, data []byte) {
-	s.mail.mu.Lock()
-	if s.mail.relays == relayTasks {
-		s.mail.mu.Unlock()
-		s.stats.relayDropped.Add(1)
-		return
-	}
-	s.mail.relays++
-	s.mail.tasks = append(s.mail.tasks, func() { s.relay(channel, data) })
-	s.post()
 }
 
 func (s *shard) relay(channel string, data []byte) {

@@ -84,42 +84,6 @@ func newTopic(name string, number int, h *Hub) *topic {
 	return t
 }
 
-// A part is what one shard knows of a topic.
-type part struct {
-	// Static after construction.
-	name   string
-	number int32 // of the topic; orders a client's subscriptions
-	topic  *topic
-	shard  *shard
-
-	// Guarded by shard.mail.mu.
-	next       *tick         // newest that the shard has not collected; replaces an older one
-	every      []*tick       // all that it has not collected, where wantsEvery; next is the last
-	nextStatus *statusChange // newest
-	nextFollow *bool         // newest
-	dropped    bool          // last is to be forgotten before next is applied
-	queued     bool          // stands in shard.mail.changed
-	wanted     bool          // has subscriptions: the shard is woken for it
-	wantsEvery bool          // has, or is about to have, backlogs
-	overflowed bool          // every was full and was dropped
-
-	// Owned by shard.run.
-	last     *tick
-	expanded bool // wildcards match it
-	followed bool // every tick comes
-	status   statusChange
-	subs     []*subscription
-	backlogs int             // of subs: want every tick
-	turn     int             // where the next fan-out starts, so that no client is always last
-	awaiting []chan struct{} // closed when it is followed
-}
-
-// families returns the two wildcards that match a topic beside "*": "EUR/*" and "*/USD".
-func (p *part) families() [2]string {
-	base, quote, _ := strings.Cut(p.name, "/")
-	return [2]string{base + "/*", "*/" + quote}
-}
-
 // IsWildcard reports whether a pattern is "*", "EUR/*" or "*/USD" and so stands
 // for topics that may not exist yet.
 func IsWildcard(pattern string) bool { return strings.Contains(pattern, "*") }

@@ -1,0 +1,135 @@
+package hub
+
+import (
+	"slices"
+	"strings"
+)
+
+// A part is what one shard knows of a topic.
+type part struct {
+	// Static after construction.
+	name   string
+	number int32 // of the topic; orders a client's subscriptions
+	topic  *topic
+	shard  *shard
+
+	// Guarded by shard.mail.mu.
+	next       *tick         // newest that the shard has not collected; replaces an older one
+	every      []*tick       // all that it has not collected, where wantsEvery; next is the last
+	nextStatus *statusChange // newest
+	nextFollow *bool         // newest
+	dropped    bool          // last is to be forgotten before next is applied
+	queued     bool          // stands in shard.mail.changed
+	wanted     bool          // has subscriptions: the shard is woken for it
+	wantsEvery bool          // has, or is about to have, backlogs
+	overflowed bool          // every was full and was dropped
+
+	// Owned by shard.run.
+	last     *tick
+	expanded bool // wildcards match it
+	followed bool // every tick comes
+	status   statusChange
+	subs     []*subscription
+	backlogs int             // of subs: want every tick
+	turn     int             // where the next fan-out starts, so that no client is always last
+	awaiting []chan struct{} // closed when it is followed
+}
+
+// families returns the two wildcards that match a topic beside "*": "EUR/*" and "*/USD".
+func (p *part) families() [2]string {
+	base, quote, _ := strings.Cut(p.name, "/")
+	return [2]string{base + "/*", "*/" + quote}
+}
+
+// adopt makes a topic known to this shard.
+func (s *shard) adopt(p *part) { s.parts[p.name] = p }
+
+// expand makes a topic known to wildcards: clients whose wildcards match it get a
+// subscription, and its first quote as an update.
+func (s *shard) expand(p *part) {
+	p.expanded = true
+	families := p.families()
+	for _, family := range append(families[:], "*") {
+		s.families[family] = append(s.families[family], p)
+		for _, c := range slices.Clone(s.watchers[family]) { // a slow one may be closed meanwhile
+			if c.gone {
+				continue
+			}
+			had := c.sub(p) != nil
+			switch sub := c.resolve(p); {
+			case sub == nil || had:
+			case p.last != nil && sub.backlog != nil:
+				s.push(sub, p.last)
+			case p.last != nil:
+				s.offer(sub, p.last, s.now())
+			case p.status.status != statusUnknown:
+				sub.tellStatus = true // it may have been told otherwise, before the topic was spoken of
+				s.enqueue(sub)
+			}
+		}
+	}
+}
+
+// listen makes a part wanted: the shard is woken for it from now on, and has
+// what was published while nobody listened.
+func (s *shard) listen(p *part) {
+	s.mail.mu.Lock()
+	wanted := p.wanted
+	p.wanted = true
+	s.mail.mu.Unlock()
+	if wanted {
+		return
+	}
+	s.update(p)
+	if p.topic.listeners.Add(1) == 1 && s.hub.cfg.Interest != nil {
+		s.hub.cfg.Interest(p.name)
+	}
+}
+
+func (s *shard) ignore(p *part) {
+	s.mail.mu.Lock()
+	p.wanted, p.wantsEvery, p.every = false, false, nil
+	s.mail.mu.Unlock()
+	if p.topic.listeners.Add(-1) == 0 && s.hub.cfg.Interest != nil {
+		s.hub.cfg.Interest(p.name)
+	}
+}
+
+// News is what was published for a part since the last look.
+type news struct {
+	tick       *tick   // the newest
+	every      []*tick // all, where somebody wants them
+	status     bool    // to be told
+	overflowed bool    // some of every were dropped
+	followed   bool    // it is from now on
+}
+
+// update moves what was published for a part into the fields the shard owns.
+func (s *shard) update(p *part) news {
+	s.mail.mu.Lock()
+	n := news{tick: p.next, every: p.every, overflowed: p.overflowed}
+	status, follow, dropped := p.nextStatus, p.nextFollow, p.dropped
+	p.next, p.every, p.nextStatus, p.nextFollow, p.dropped, p.overflowed = nil, nil, nil, nil, false, false
+	s.mail.mu.Unlock()
+	if dropped {
+		p.last = nil
+	}
+	if status != nil {
+		n.status = p.status.status != status.status || status.source != ""
+		p.status = *status
+	}
+	if n.tick != nil {
+		p.last = n.tick
+	}
+	if follow != nil {
+		n.followed = *follow && !p.followed
+		p.followed = *follow
+	}
+	if n.followed {
+		for _, ch := range p.awaiting {
+			close(ch)
+		}
+		p.awaiting = nil
+	}
+	return n
+}
