@@ -301,34 +301,3 @@ func (h *Hub) Drain(ctx context.Context, pace time.Duration) error {
 // drainBackoff is when a drained client is told to come back: spread over two
 // seconds, so that another node is not met by all at once.
 func drainBackoff() time.Duration { return rand.N(2*time.Second) + 200*time.Millisecond }
-
-// quoted is topic for one that the feed knows: from then on wildcards match it.
-// One that was only asked for costs nobody else anything.
-func (h *Hub) quoted(name string) *topic {
-	t := h.topic(name)
-	if !t.quoted.Load() && t.quoted.CompareAndSwap(false, true) {
-		for _, p := range t.parts {
-			p.shard.do(func() { p.shard.expand(p) })
-		}
-	}
-	return t
-}
-
-func (h *Hub) topic(name string) *topic {
-	h.mu.RLock()
-	t := h.topics[name]
-	h.mu.RUnlock()
-	if t != nil {
-		return t
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if t = h.topics[name]; t == nil {
-		t = newTopic(name, len(h.topics), h)
-		h.topics[name] = t
-		for _, p := range t.parts {
-			p.shard.do(func() { p.shard.adopt(p) })
-		}
-	}
-	return t
-}

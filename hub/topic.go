@@ -84,6 +84,37 @@ func newTopic(name string, number int, h *Hub) *topic {
 	return t
 }
 
+// quoted is topic for one that the feed knows: from then on wildcards match it.
+// One that was only asked for costs nobody else anything.
+func (h *Hub) quoted(name string) *topic {
+	t := h.topic(name)
+	if !t.quoted.Load() && t.quoted.CompareAndSwap(false, true) {
+		for _, p := range t.parts {
+			p.shard.do(func() { p.shard.expand(p) })
+		}
+	}
+	return t
+}
+
+func (h *Hub) topic(name string) *topic {
+	h.mu.RLock()
+	t := h.topics[name]
+	h.mu.RUnlock()
+	if t != nil {
+		return t
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if t = h.topics[name]; t == nil {
+		t = newTopic(name, len(h.topics), h)
+		h.topics[name] = t
+		for _, p := range t.parts {
+			p.shard.do(func() { p.shard.adopt(p) })
+		}
+	}
+	return t
+}
+
 // IsWildcard reports whether a pattern is "*", "EUR/*" or "*/USD" and so stands
 // for topics that may not exist yet.
 func IsWildcard(pattern string) bool { return strings.Contains(pattern, "*") }
