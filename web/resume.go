@@ -12,12 +12,21 @@ import (
 )
 
 const (
-	resumeTime  = 15 * time.Second       // for all symbols of a command; then they begin anew
+	resumeTime  = 15 * time.Second       // for all symbols of a command, without the waiting for a turn; then they begin anew
+	queueTime   = time.Minute            // that waiting: many clients come back at once when a node stops
 	resumeStep  = 500 * time.Millisecond // for each wait for one symbol; then the next has its turn, and more time
 	resumeTicks = 8000                   // of a symbol; who has missed more begins anew
 	resumeTries = 3                      // readings of the history, where ticks came in between
 	resumers    = 16                     // connections that read history at a time
 )
+
+// A resumption is a client on its way back to where it stood.
+type resumption struct {
+	*connection
+	ctx    context.Context // for resumeTime and queueTime
+	began  time.Time
+	queued time.Duration // of that, waited for a turn
+}
 
 // resume sends what a client has missed of the symbols that its subscription holds
 // back. Where history does not reach back to where it stands, or can not be read
@@ -27,15 +36,16 @@ func (c *connection) resume(since map[string]position) {
 	if len(since) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), resumeTime)
+	ctx, cancel := context.WithTimeout(context.Background(), resumeTime+queueTime)
 	defer cancel()
+	r := resumption{connection: c, ctx: ctx, began: time.Now()}
 	waiting := slices.Sorted(maps.Keys(since))
 	for step := resumeStep; len(waiting) > 0; step *= 2 {
-		began := time.Now()
+		round := time.Now()
 		var again []string
 		for _, symbol := range waiting {
-			switch resumed, known := c.resumeOne(ctx, symbol, since[symbol], step); {
-			case !known && ctx.Err() == nil && !c.ending.Load():
+			switch resumed, known := r.one(symbol, since[symbol], step); {
+			case !known && !r.over():
 				again = append(again, symbol)
 			case resumed:
 				c.server.stats.resumes.WithLabelValues("resumed").Inc()
@@ -45,53 +55,75 @@ func (c *connection) resume(since map[string]position) {
 			}
 		}
 		if waiting = again; len(waiting) > 0 {
-			pause(ctx, resumeStep-time.Since(began))
+			r.pause(resumeStep - time.Since(round))
 		}
 	}
 }
 
-// resumeOne reports whether a client has, or will get, all that it has missed;
-// known is false where that could not be found out yet. Following and reading may
-// take a step each. That many others read takes as long as it takes: a reading that
-// is given up would have to be done again.
-func (c *connection) resumeOne(ctx context.Context, symbol string, at position, step time.Duration) (resumed, known bool) {
+func (r *resumption) over() bool {
+	return r.ctx.Err() != nil || r.ending.Load() || time.Since(r.began)-r.queued > resumeTime
+}
+
+// one reports whether a client has, or will get, all that it has missed of a
+// symbol; known is false where that could not be found out yet. Following and
+// reading may take a step each.
+func (r *resumption) one(symbol string, at position, step time.Duration) (resumed, known bool) {
 	// Only what is read from now on reaches up to the ticks that are held back.
-	following, cancel := context.WithTimeout(ctx, step)
-	err := c.client.Await(following, symbol)
+	following, cancel := context.WithTimeout(r.ctx, step)
+	err := r.client.Await(following, symbol)
 	cancel()
 	if err != nil {
 		return false, errors.Is(err, hub.ErrClosed)
 	}
-	select {
-	case c.server.resuming <- struct{}{}:
-		defer func() { <-c.server.resuming }()
-	case <-ctx.Done():
+	if !r.turn() {
 		return false, false
 	}
-	ctx, cancel = context.WithTimeout(ctx, step)
+	defer func() { <-r.server.resuming }()
+	ctx, cancel := context.WithTimeout(r.ctx, step)
 	defer cancel()
 	from := hub.Position{Epoch: at.Epoch, Seq: at.Seq}
 	for range resumeTries {
-		ticks, complete, err := c.server.cfg.History.After(ctx, feed.Symbol(symbol), at.Epoch, at.Seq, resumeTicks)
+		ticks, complete, err := r.server.cfg.History.After(ctx, feed.Symbol(symbol), at.Epoch, at.Seq, resumeTicks)
 		switch {
 		case err != nil:
 			return false, false
 		case !complete:
 			return false, true
-		case !c.client.Resume(symbol, from, missedTicks(ticks), true):
+		case !r.client.Resume(symbol, from, missedTicks(ticks), true):
 			return true, true
 		}
 	}
 	return false, false
 }
 
-// pause waits for d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
+// turn waits until this connection may read history. The client's pings and pongs
+// wait meanwhile too, so it is not silent.
+func (r *resumption) turn() bool {
+	began := time.Now()
+	defer func() { r.queued += time.Since(began) }()
+	for {
+		r.client.Heard()
+		again := time.NewTimer(resumeStep)
+		select {
+		case r.server.resuming <- struct{}{}:
+			again.Stop()
+			return true
+		case <-again.C:
+			if r.ctx.Err() != nil || r.ending.Load() {
+				return false
+			}
+		}
+	}
+}
+
+// pause waits for d, or until the time is over.
+func (r *resumption) pause(d time.Duration) {
+	r.client.Heard()
 	t := time.NewTimer(max(d, 0))
 	defer t.Stop()
 	select {
 	case <-t.C:
-	case <-ctx.Done():
+	case <-r.ctx.Done():
 	}
 }
 

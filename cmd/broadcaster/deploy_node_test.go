@@ -197,7 +197,16 @@ func TestDeployment(t *testing.T) {
 		"/readyz":                        "inbox",
 		"/livez":                         "",
 	} {
-		if r := d.do("GET", d.url+path, "", h); r.status != 200 || !strings.Contains(r.body, want) {
+		var r answer
+		eventually(t, "GET "+path+" says "+want, func() bool { // the other node may answer, which hears of a symbol within a second
+			r = d.do("GET", d.url+path, "", h)
+			if r.status != 200 || strings.Contains(r.body, want) {
+				return true
+			}
+			time.Sleep(200 * time.Millisecond) // requests are limited
+			return false
+		})
+		if r.status != 200 {
 			t.Errorf("GET %s: %d %.200s", path, r.status, r.body)
 		}
 	}

@@ -106,7 +106,7 @@ func TestRollingRestart(t *testing.T) {
 		}
 		turn := i - 1
 		cfg := faulttest.ClientConfig{Name: fmt.Sprint("client-", i), Mode: faulttest.All, Symbols: arenaSymbols[:2],
-			Header: bearer(user.Token), Tamper: back.tamper, Stream: i%10 == 9}
+			Header: bearer(user.Token), Tamper: back.tamper, Stream: i%10 == 9, Silence: time.Minute}
 		cfg.Address = func() string { turn++; back.came(); return addressOf(choose(turn), cfg.Stream) }
 		c := faulttest.NewClient(cfg)
 		a.clients = append(a.clients, c)
@@ -116,7 +116,7 @@ func TestRollingRestart(t *testing.T) {
 		}
 	}
 	field := faulttest.Field{Publishers: []*faulttest.Publisher{p}, Clients: a.clients, Log: t.Logf}
-	right, done := context.WithTimeout(t.Context(), time.Minute)
+	right, done := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer done()
 	if err := field.AwaitRight(right); err != nil {
 		t.Fatal(err)

@@ -40,7 +40,11 @@ func TestFaults(t *testing.T) {
 // run carries out a schedule and judges it.
 func (a *arena) run(report *faulttest.Report, mode string, steps []faulttest.Step) {
 	a.t.Helper()
-	ctx, cancel := context.WithTimeout(a.t.Context(), 15*time.Minute)
+	limit := 5 * time.Minute
+	for _, s := range steps {
+		limit += s.Calm + s.Hold + 15*time.Second
+	}
+	ctx, cancel := context.WithTimeout(a.t.Context(), limit)
 	defer cancel()
 	outcomes, err := a.field.Run(ctx, steps)
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 
 // How long a server may take until it accepts connections, and everything else
 // that this package waits for.
-const startTimeout = 20 * time.Second
+const startTimeout = time.Minute
 
 // Durable are the arguments of a server that has, after Kill and Restart, all
 // that it had answered. It writes its append-only file before each answer and
