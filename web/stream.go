@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -20,7 +21,8 @@ const (
 	// streamRetry is what a browser waits before it opens a lost stream again.
 	streamRetry = 1500 * time.Millisecond
 	// wideStream is the id of a stream whose positions would be too many.
-	wideStream = "*"
+	wideStream  = "*"
+	eventStream = "text/event-stream; charset=utf-8"
 )
 
 // EventFrames implements hub.Framing for Server-Sent Events (WHATWG HTML section
@@ -65,7 +67,7 @@ type stream struct {
 	// Owned by Write.
 	out  []byte
 	id   []byte
-	last map[string]position // where the client stands after what was written
+	last map[string]position // where the client stands after what was written; it begins with what it came with
 }
 
 // getStream answers with the same messages as the socket, as events. A client that
@@ -89,6 +91,11 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 	c.wide = len(symbols) > maxStreamPositions || slices.ContainsFunc(symbols, hub.IsWildcard)
 	settings, since := cmd.settings(c.grants, symbols)
 	settings.Reset = settings.Every && r.Header.Get("Last-Event-ID") == wideStream
+	maps.Copy(c.last, since) // an id told before all of it is resumed must not lose the rest
+	if r.Method == http.MethodHead {
+		w.Header().Set("Content-Type", eventStream)
+		return nil
+	}
 
 	s.sockets.Add(1)
 	defer s.sockets.Done()
@@ -170,7 +177,7 @@ func (c *stream) takeOver(w http.ResponseWriter) (net.Conn, error) {
 // streamHead is the head of the answer. What middleware has set stands in it too.
 func streamHead(header http.Header) []byte {
 	h := header.Clone()
-	h.Set("Content-Type", "text/event-stream; charset=utf-8")
+	h.Set("Content-Type", eventStream)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // nginx passes each event on at once
 	h.Set("Connection", "close")

@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -172,6 +174,60 @@ func TestStreamResumes(t *testing.T) {
 	s.want("ack")
 	if e := s.want("snapshot"); !e.Reset {
 		t.Errorf("%s", e.raw)
+	}
+}
+
+// Symbols are resumed one after the other. An id told in between has the positions of
+// those whose turn comes later too: a stream that is lost then goes on with them.
+func TestStreamKeepsPositionsNotYetResumed(t *testing.T) {
+	n := startNode(t, nil)
+	token, _ := n.signIn("u", "user")
+	epoch, _ := n.ticks(3)
+	out := n.publish([3]string{"GBP/USD", "1.27", "1.28"})
+	later := fmt.Sprintf("GBP/USD:%s:1", out[0].Epoch)
+	const query = "symbols=EUR/USD,GBP/USD&mode=all"
+	s := n.stream(token, query, fmt.Sprintf("EUR/USD:%s:2,%s", epoch, later))
+	s.want("welcome")
+	s.want("ack")
+	s.want("resumed")
+	s.want("update")
+	if !slices.Contains(strings.Split(s.last, ","), later) {
+		t.Errorf("id %s, want %s in it", s.last, later)
+	}
+	s.close()
+	n.publish([3]string{"GBP/USD", "1.271", "1.281"})
+	s = n.stream(token, query, s.last)
+	s.want("welcome")
+	s.want("ack")
+	s.want("resumed")
+	s.want("resumed")
+	if q := s.want("update").quotes(t)[0]; q.Symbol != "GBP/USD" || q.Seq != 2 {
+		t.Errorf("%+v", q)
+	}
+}
+
+// The answer to HEAD ends with its head: the connection serves the next request.
+func TestStreamAnswersHeadWithoutBody(t *testing.T) {
+	n := startNode(t, nil)
+	token, _ := n.signIn("u", "user")
+	conn, err := net.Dial("tcp", n.public.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(patience))
+	fmt.Fprintf(conn, "HEAD /api/v1/stream?symbols=EUR/USD HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", token)
+	in := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(in, &http.Request{Method: "HEAD"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != 200 || resp.Close || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
+		t.Errorf("%s %v", resp.Status, resp.Header)
+	}
+	fmt.Fprint(conn, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+	if resp, err = http.ReadResponse(in, nil); err != nil || resp.StatusCode != 200 {
+		t.Errorf("%v %v", resp, err)
 	}
 }
 
