@@ -154,21 +154,11 @@ func inputTime(values []json.RawMessage) (t time.Time, unzoned bool, r *Rejectio
 	if !ok {
 		return t, false, timeRejection(name, string(raw))
 	}
-	if mantissa, exponent, reason := scanNumber(text); reason != ReasonNotANumber {
-		t, r = unixMillis(name, text, mantissa, exponent, reason)
+	t, zoned, r := readTime(name, text)
+	if r != nil || zoned {
 		return t, false, r
 	}
-	t, zoned, ok := parseTimeText(text)
-	if !ok {
-		return t, false, timeRejection(name, text)
-	}
-	if !timeInRange(t) {
-		return t, false, reject(ReasonBadTime, "%s is %s: the year must be from 1970 to 2199", name, quoted(text))
-	}
-	if !zoned {
-		return time.Time{}, true, nil
-	}
-	return t, false, nil
+	return time.Time{}, true, nil
 }
 
 // readObject reads the fields named by names into values, in the same order;

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -39,6 +40,36 @@ func unixMillis(name, text, mantissa, exponent string, reason Reason) (time.Time
 
 func timeRejection(name, text string) *Rejection {
 	return reject(ReasonBadTime, "%s is %s: give RFC 3339 such as \"2026-11-22T10:15:00.123456Z\", or Unix milliseconds", name, quoted(text))
+}
+
+// ParseTime reads a time of a request: RFC 3339 with a zone, or Unix milliseconds.
+// The time is in UTC, in whole microseconds; the error names what was wrong.
+func ParseTime(text string) (time.Time, error) {
+	t, zoned, r := readTime("the time", text)
+	if r != nil {
+		return time.Time{}, fmt.Errorf("feed: %s", r.Message)
+	}
+	if !zoned {
+		return time.Time{}, fmt.Errorf("feed: the time is %s: it must have a zone, such as Z", quoted(text))
+	}
+	return t, nil
+}
+
+// readTime reads Unix milliseconds, or RFC 3339 with or without a zone, as which UTC
+// is taken.
+func readTime(name, text string) (t time.Time, zoned bool, r *Rejection) {
+	if mantissa, exponent, reason := scanNumber(text); reason != ReasonNotANumber {
+		t, r = unixMillis(name, text, mantissa, exponent, reason)
+		return t, true, r
+	}
+	t, zoned, ok := parseTimeText(text)
+	if !ok {
+		return t, false, timeRejection(name, text)
+	}
+	if !timeInRange(t) {
+		return t, false, reject(ReasonBadTime, "%s is %s: the year must be from 1970 to 2199", name, quoted(text))
+	}
+	return t, zoned, nil
 }
 
 // maxTimeChars bounds the text of a time; it leaves room for more fractional

@@ -97,8 +97,8 @@ func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) error {
 	}
 	var since time.Time
 	if text := r.URL.Query().Get("since"); text != "" {
-		if since, err = time.Parse(time.RFC3339, text); err != nil {
-			return badRequest("since: want a time like 2026-11-22T10:15:00Z")
+		if since, err = feed.ParseTime(text); err != nil {
+			return badRequest("since: want a time like 2026-11-22T10:15:00Z, or Unix milliseconds")
 		}
 	}
 	quotes, err := s.history(r.Context(), symbol, limit, since)

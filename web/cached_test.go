@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -103,6 +104,34 @@ func TestSymbolsCached(t *testing.T) {
 	for until := time.Now().Add(2 * time.Second); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
 		if got := list(); got != 1 {
 			t.Fatalf("%d symbols without Redis", got)
+		}
+	}
+}
+
+// since is a time as everywhere else: RFC 3339 with a zone, or Unix milliseconds.
+func TestHistorySinceUnixMilliseconds(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, nil)
+	h := newHTTPClient(t, n.public)
+	token, _ := n.signIn("reader", "user")
+	n.publish([3]string{"EUR/USD", "1.1", "1.2"})
+	now, err := n.rdb.Time(t.Context()).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for offset, want := range map[time.Duration]int{-time.Minute: 1, time.Minute: 0} {
+		at := now.UTC().Add(offset)
+		for _, since := range []string{fmt.Sprint(at.UnixMilli()), at.Format(time.RFC3339Nano)} {
+			var quotes []wireQuote
+			h.do("GET", "/api/v1/quotes/EUR/USD/history?since="+since, "", bearer(token)).into(t, 200, &quotes)
+			if len(quotes) != want {
+				t.Errorf("since %s: %d quotes, want %d", since, len(quotes), want)
+			}
+		}
+	}
+	for _, since := range []string{"yesterday", fmt.Sprint(now.Unix()), "2026-11-22T10:15:00", "2026-11-22"} {
+		if p := h.do("GET", "/api/v1/quotes/EUR/USD/history?since="+since, "", bearer(token)).problem(t, 400); !strings.Contains(p.Detail, "since") {
+			t.Errorf("since %s: %s", since, p.Detail)
 		}
 	}
 }

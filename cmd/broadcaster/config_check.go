@@ -363,7 +363,9 @@ func (c *Config) checkLimits(k *checker) {
 	k.oneOf("WS_COMPRESSION", w.CompressionMode, "off", "on")
 	w.Compression = w.CompressionMode == "on"
 
-	k.oneOf("LOG_FORMAT", c.Log.Format, "", "json", "text")
+	if c.Log.Format != "" {
+		k.oneOf("LOG_FORMAT", c.Log.Format, "json", "text")
+	}
 }
 
 // trimmed removes blanks around the entries of a comma list, and empty ones.

@@ -202,6 +202,13 @@ func TestEveryFaultAtOnce(t *testing.T) {
 	}
 }
 
+func TestFaultOfFormatNamesNoEmptyChoice(t *testing.T) {
+	_, err := loadConfig([]string{"LOG_FORMAT=xml"})
+	if err == nil || !strings.Contains(err.Error(), "want one of json, text,") {
+		t.Errorf("%v", err)
+	}
+}
+
 // Every setting that can be wrong has a wrong value in the test above.
 func TestEverySettingIsDocumented(t *testing.T) {
 	defaults := envDefaults()
