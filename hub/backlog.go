@@ -14,6 +14,7 @@ type backlog struct {
 	held  bool    // nothing is sent before Resume
 	reset bool    // the snapshot that is due says that ticks were missed
 	first bool    // the next quote is the first of a topic that was resumed: it tells its epoch
+	late  bool    // a wildcard's, of a topic spoken of later: ticks before its first quote were not received
 }
 
 // A Position is a place in the sequence of a topic.
@@ -249,7 +250,7 @@ func (s *shard) joinBacklogs(batch []*subscription, room int) (quotes int) {
 			switch {
 			case sub.has(t):
 				continue
-			case sub.epoch == nil || sub.precedes(t) || t.seq == 1:
+			case sub.epoch == nil && !b.late || sub.precedes(t) || t.seq == 1:
 				if len(p) > len(updateHead) {
 					p = append(p, ',')
 				}

@@ -113,6 +113,37 @@ func TestEveryTickInAnyInterleaving(t *testing.T) {
 	})
 }
 
+// A wildcard's client that wants every tick is told where a topic, which the hub hears
+// of later, does not begin with its first tick.
+func TestEveryTickOfWildcardTellsWhatWasBeforeIt(t *testing.T) {
+	bubble(t, oneShard, func(t *testing.T, _ *hub.Hub, f *feed) {
+		p := newPeer()
+		p.first = true
+		join(t, f.hub, p)
+		f.every(p, "*")
+		synctest.Wait()
+		f.last["EUR/USD"] = f.newEpoch()
+		f.lose("EUR/USD") // its first, accepted before this node followed it
+		f.publish("GBP/USD", 1)
+		synctest.Wait()
+		f.publish("EUR/USD", 2)
+		f.publish("GBP/USD", 2)
+		synctest.Wait()
+		snapshots := p.messages("snapshot")
+		if len(snapshots) != 1 || !snapshots[0].Reset {
+			t.Errorf("%+v, want one that says reset", snapshots)
+		}
+		// Updates alone; the second tick was the snapshot.
+		if got := p.seqs("EUR/USD"); !slices.Equal(got, []uint64{3, 4}) {
+			t.Errorf("EUR/USD %v", got)
+		}
+		if got := p.seqs("GBP/USD"); !slices.Equal(got, []uint64{1, 2, 3}) {
+			t.Errorf("GBP/USD %v", got)
+		}
+		p.check(t)
+	})
+}
+
 // A client that is too slow for every tick is closed with 4008; the others go on.
 func TestTooSlowForEveryTick(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {

@@ -45,7 +45,8 @@ func (p *part) families() [2]string {
 func (s *shard) adopt(p *part) { s.parts[p.name] = p }
 
 // expand makes a topic known to wildcards: clients whose wildcards match it get a
-// subscription, and its first quote as an update.
+// subscription, and its first quote as an update. Ticks may have been accepted before
+// this node followed it: who wants every tick is told that with the first.
 func (s *shard) expand(p *part) {
 	p.expanded = true
 	families := p.families()
@@ -56,7 +57,11 @@ func (s *shard) expand(p *part) {
 				continue
 			}
 			had := c.sub(p) != nil
-			switch sub := c.resolve(p); {
+			sub := c.resolve(p)
+			if sub != nil && !had && sub.backlog != nil {
+				sub.backlog.late = true
+			}
+			switch {
 			case sub == nil || had:
 			case p.last != nil && sub.backlog != nil:
 				s.push(sub, p.last)

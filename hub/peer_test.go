@@ -292,7 +292,11 @@ func (p *peer) take(payload []byte) {
 		}
 		for _, q := range m.quotes {
 			if m.Reset {
-				p.resets = append(p.resets, resetAt{q.Symbol, position{*q.Epoch, q.Seq}})
+				// A wildcard's topic may have been published before the hub heard of it.
+				pattern, _ := p.wants.deciding(q.Symbol)
+				if _, known := p.have[q.Symbol]; known || q.Seq == 1 || !hub.IsWildcard(pattern) {
+					p.resets = append(p.resets, resetAt{q.Symbol, position{*q.Epoch, q.Seq}})
+				}
 				p.awaiting[q.Symbol] = true
 			}
 			p.quote(q, m.Type == "snapshot", m.at)
