@@ -36,8 +36,9 @@ Redis is unhealthy; else it does not answer, or a change was refused.
 `
 
 const (
-	monitorTimeout = 25 * time.Second // of everything but --monitor
-	maxMonitorTime = 86_400           // seconds
+	monitorTimeout = 25 * time.Second        // of everything but --health and --monitor
+	healthWait     = 4500 * time.Millisecond // of --health, which others wait for: connecting and asking together
+	maxMonitorTime = 86_400                  // seconds
 )
 
 // A monitorRequest is a command line of `monitor` that makes sense.
@@ -113,7 +114,13 @@ func runMonitor(ctx context.Context, args, environ []string, stdout, stderr io.W
 	} else {
 		redis.SetLogger(redisLogger{slog.New(slog.DiscardHandler)})
 	}
-	m, err := openMonitor(ctx, cfg)
+	timeout := monitorTimeout
+	if r.health {
+		timeout = healthWait
+	}
+	bound, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	m, err := openMonitor(bound, cfg, r.health)
 	if err != nil {
 		return r.unreachable(err, stdout, stderr)
 	}
@@ -122,15 +129,13 @@ func runMonitor(ctx context.Context, args, environ []string, stdout, stderr io.W
 	if r.seconds > 0 {
 		return m.live(ctx)
 	}
-	ctx, cancel := context.WithTimeout(ctx, monitorTimeout)
-	defer cancel()
 	switch {
 	case r.health:
-		return m.health(ctx)
+		return m.health(bound)
 	case r.all:
-		return m.all(ctx)
+		return m.all(bound)
 	}
-	return m.optimize(ctx)
+	return m.optimize(bound)
 }
 
 // monitor looks at one Redis for one request.
@@ -143,9 +148,9 @@ type monitor struct {
 	stderr  io.Writer
 }
 
-// openMonitor connects; a server that is down is no error yet.
-func openMonitor(ctx context.Context, cfg Config) (*monitor, error) {
-	opts := openOptions{Name: "broadcaster-monitor"}
+// openMonitor connects. A server that is down is an error only if it is required.
+func openMonitor(ctx context.Context, cfg Config, require bool) (*monitor, error) {
+	opts := openOptions{Name: "broadcaster-monitor", Require: require}
 	client, err := openRedis(ctx, cfg, opts)
 	if err != nil {
 		return nil, err
@@ -178,16 +183,21 @@ func openMonitor(ctx context.Context, cfg Config) (*monitor, error) {
 	}, nil
 }
 
-// unreachable reports a Redis that time alone does not mend: a wrong password,
-// or no TLS where it was asked for.
+// unreachable reports a Redis that was not reached. But for --health it is one
+// that time alone does not mend: a wrong password, or no TLS where it was asked for.
 func (r monitorRequest) unreachable(err error, stdout, stderr io.Writer) int {
 	if !r.health {
 		fmt.Fprintf(stderr, "broadcaster: monitor: %v\n", err)
 		return exitFailed
 	}
-	h := redisadmin.Health{Status: redisadmin.Unhealthy, Reason: err.Error(), At: time.Now().UTC(), Checks: []redisadmin.Check{
-		{Name: redisadmin.CheckReachable, Result: redisadmin.Fail, Why: err.Error()},
-	}}
+	why := printable(err.Error())
+	if errors.Is(err, context.DeadlineExceeded) {
+		why = strings.ReplaceAll(why, context.DeadlineExceeded.Error(), "no answer in time")
+	}
+	h := redisadmin.Health{Status: redisadmin.Unhealthy, Reason: "reachable: " + why, At: time.Now().UTC(), Checks: []redisadmin.Check{{
+		Name: redisadmin.CheckReachable, Result: redisadmin.Fail, Why: why,
+		Do: "see whether the server runs (redis-cli ping), and REDIS_URL, its user and password",
+	}}}
 	return r.writeHealth(stdout, h)
 }
 
@@ -219,6 +229,15 @@ func healthLine(h redisadmin.Health) string {
 	}
 	if h.LatencySeconds != nil {
 		parts = append(parts, durationText(*h.LatencySeconds))
+	}
+	unknown := 0
+	for _, c := range h.Checks {
+		if c.Result == redisadmin.Unknown {
+			unknown++
+		}
+	}
+	if unknown > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d checks %s", unknown, len(h.Checks), notAvailable))
 	}
 	line := string(h.Status)
 	if len(parts) > 0 {

@@ -28,7 +28,7 @@ const monitorWarning = "MONITOR runs: it takes up to half of the throughput of R
 
 // live shows what happens for as long as was asked.
 func (m *monitor) live(ctx context.Context) int {
-	start := time.Now()
+	start, asked := time.Now(), ctx
 	span := time.Duration(m.request.seconds) * time.Second
 	// Room for the last sample, which comes at the end of the time.
 	ctx, cancel := context.WithDeadline(ctx, start.Add(span+liveEvery/2))
@@ -51,10 +51,13 @@ func (m *monitor) live(ctx context.Context) int {
 			break
 		}
 	}
-	if !answered && last != nil {
-		return exitFailed
+	switch {
+	case answered, last == nil && asked.Err() != nil: // Ctrl-C before there was anything
+		return exitOK
+	case last == nil: // the time was over while the first question was open
+		show.fault(time.Now().UTC(), reason(redisadmin.ErrUnavailable))
 	}
-	return exitOK
+	return exitFailed
 }
 
 // A liveView shows samples as they come.

@@ -170,6 +170,22 @@ func countText(n redisadmin.Number) string {
 	return grouped(count)
 }
 
+// numbersText puts numbers into a format of %s; "?" is one that the server does
+// not tell.
+func numbersText(format string, text func(int64) string, numbers ...redisadmin.Number) string {
+	told := false
+	cells := make([]any, len(numbers))
+	for i, n := range numbers {
+		_, known := n.Get()
+		told = told || known
+		cells[i] = tableNumber(n, text)
+	}
+	if !told {
+		return notAvailable
+	}
+	return fmt.Sprintf(format, cells...)
+}
+
 func grouped(n int64) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {

@@ -21,7 +21,7 @@ func (p *page) health(where string, h redisadmin.Health) {
 	p.b.WriteString("\n")
 	for _, c := range h.Checks {
 		value := string(c.Value)
-		if value == "" && c.Result == redisadmin.Unknown {
+		if value == "" && c.Result == redisadmin.Unknown && !strings.HasPrefix(c.Why, notAvailable) {
 			value = notAvailable
 		}
 		if c.Limit != "" && c.Result != redisadmin.OK && value != notAvailable {
@@ -51,9 +51,9 @@ func ifAny(s, then string) string {
 
 func (p *page) stats(s redisadmin.Stats) {
 	p.row("up for", ageText(s.UptimeSeconds))
-	p.row("clients", fmt.Sprintf("%s of %s, %s blocked, %s subscribing", countText(s.Clients.Connected), countText(s.Clients.Max), countText(s.Clients.Blocked), countText(s.Clients.PubSub)))
-	p.row("commands", fmt.Sprintf("%s per second now, %s in all", countText(s.OpsPerSecond), countText(s.Commands)))
-	p.row("network", fmt.Sprintf("%s in, %s out", sizeText(s.InputBytes), sizeText(s.OutputBytes)))
+	p.row("clients", numbersText("%s of %s, %s blocked, %s subscribing", grouped, s.Clients.Connected, s.Clients.Max, s.Clients.Blocked, s.Clients.PubSub))
+	p.row("commands", numbersText("%s per second now, %s in all", grouped, s.OpsPerSecond, s.Commands))
+	p.row("network", numbersText("%s in, %s out", func(n int64) string { return bytesText(float64(n)) }, s.InputBytes, s.OutputBytes))
 	hits := "no look-ups yet"
 	if s.HitRatio != nil {
 		hits = fmt.Sprintf("%s (%s hits, %s misses)", percentText(s.HitRatio), countText(s.Hits), countText(s.Misses))
@@ -61,9 +61,9 @@ func (p *page) stats(s redisadmin.Stats) {
 		hits = notAvailable
 	}
 	p.row("hit ratio", hits)
-	p.row("removed", fmt.Sprintf("%s expired, %s evicted", countText(s.Expired), countText(s.Evictions)))
-	p.row("refused", countText(s.Rejected)+" connections")
-	p.row("channels", fmt.Sprintf("%s, %s patterns, %s sharded", countText(s.PubSub.Channels), countText(s.PubSub.Patterns), countText(s.PubSub.ShardChannels)))
+	p.row("removed", numbersText("%s expired, %s evicted", grouped, s.Expired, s.Evictions))
+	p.row("refused", numbersText("%s connections", grouped, s.Rejected))
+	p.row("channels", numbersText("%s, %s patterns, %s sharded", grouped, s.PubSub.Channels, s.PubSub.Patterns, s.PubSub.ShardChannels))
 	for _, db := range s.Keyspace {
 		p.row(fmt.Sprintf("keys in db %d", db.Number), fmt.Sprintf("%s, %s of them expire", countText(db.Keys), countText(db.Expiring)))
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -161,7 +162,7 @@ func TestMonitorEmbedded(t *testing.T) {
 	}
 	checkText(t, "embedded", out)
 	for _, want := range []string{
-		"\n  up for            not available here\n", "\n  hit ratio         not available here\n", "\n  removed           not available here expired, not available here evicted\n",
+		"\n  up for            not available here\n", "\n  hit ratio         not available here\n", "\n  removed           not available here\n",
 		"\n  used              not available here\n", "SLOW COMMANDS, NEWEST FIRST\n  not available here", "CONFIGURATION: RUNNING SERVER AND REDIS.CONF\n  not configured",
 		"ADVICE\n  not available here", "COMMANDS SINCE THE START, BY TIME SPENT\n  not available here",
 	} {
@@ -192,8 +193,117 @@ func TestMonitorEmbedded(t *testing.T) {
 	if code, out, errs := runCommand(t, environ, "monitor", "--optimize"); code != 1 || out != "" || !strings.Contains(errs, "not available here") || strings.Count(errs, "\n") != 1 {
 		t.Errorf("optimize: %d %q %q", code, out, errs)
 	}
-	if code, out, _ := runCommand(t, environ, "monitor", "--health"); code != 0 || strings.Count(out, "\n") != 1 {
+	if code, out, _ := runCommand(t, environ, "monitor", "--health"); code != 0 || strings.Count(out, "\n") != 1 || !strings.Contains(out, " checks not available here)") {
 		t.Errorf("health: %d %q", code, out)
+	}
+}
+
+// TestMonitorTwiceNotAvailable: a user who may do nothing reads once per line
+// that something is not available, and that --health looked at little.
+func TestMonitorTwiceNotAvailable(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	rdb := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	t.Cleanup(func() { rdb.Close() })
+	if err := rdb.Do(t.Context(), "ACL", "SETUSER", "ann", "on", ">"+monitorSecret, "-@all", "+ping", "+hello", "+client|setname").Err(); err != nil {
+		t.Fatal(err)
+	}
+	environ := []string{"REDIS_URL=redis://ann:" + monitorSecret + "@" + server.Addr()}
+	code, out, errs := runCommand(t, environ, "monitor", "--all")
+	if code != 0 || errs != "" || !strings.Contains(out, "  clients           not available here\n") {
+		t.Errorf("%d %q\n%s", code, errs, out)
+	}
+	for line := range strings.Lines(out) {
+		if strings.Count(line, notAvailable) > 1 {
+			t.Errorf("said twice: %s", line)
+		}
+	}
+	if code, out, _ := runCommand(t, environ, "monitor", "--health"); code != 0 || !strings.Contains(out, "10 of 12 checks not available here") {
+		t.Errorf("health: %d %q", code, out)
+	}
+}
+
+// TestMonitorHealthTakesTooLong: a server that hangs, or that answers the first
+// PING only, is told of soon enough for a health check of a container.
+func TestMonitorHealthTakesTooLong(t *testing.T) {
+	t.Parallel()
+	ask := func(what string, environ []string, want string) {
+		for _, args := range [][]string{{"monitor", "--health"}, {"monitor", "--health", "--json"}} {
+			start := time.Now()
+			code, out, errs := runCommand(t, environ, args...)
+			if took := time.Since(start); code != 1 || errs != "" || took >= 5*time.Second || !strings.Contains(out, want) {
+				t.Errorf("%s: %d after %s, %q %q", what, code, took, out, errs)
+			}
+		}
+	}
+	server := redistest.Start(t)
+	server.Pause()
+	t.Cleanup(server.Resume)
+	ask("hangs from the start", []string{"REDIS_URL=" + server.URL()}, "reachable: ")
+	ask("hangs after a PING", []string{"REDIS_URL=redis://" + onlyFirstPing(t)}, "reachable: ")
+}
+
+// onlyFirstPing listens for clients, lets them in and answers their first PING,
+// after two seconds, and nothing after it.
+func onlyFirstPing(t *testing.T) (addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	t.Cleanup(all.Wait)
+	t.Cleanup(func() { l.Close() })
+	ctx := t.Context()
+	all.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() {
+				defer c.Close()
+				defer context.AfterFunc(ctx, func() { c.Close() })()
+				buf := make([]byte, 4096)
+				for pinged := false; ; {
+					n, err := c.Read(buf)
+					if err != nil {
+						return
+					}
+					text := strings.ToLower(string(buf[:n]))
+					switch {
+					case strings.Contains(text, "ping") && !pinged:
+						pinged = true
+						select { // as a slow server does
+						case <-ctx.Done():
+							return
+						case <-time.After(2 * time.Second):
+						}
+						fmt.Fprint(c, "+PONG\r\n")
+					case !pinged: // HELLO, CLIENT SETNAME: one answer for each command
+						for range strings.Count("\r\n"+text, "\r\n*") {
+							fmt.Fprint(c, "-ERR unknown command\r\n")
+						}
+					}
+				}
+			})
+		}
+	})
+	return l.Addr().String()
+}
+
+// TestMonitorLiveSaidNothing: a server that hangs for the whole of a short watch
+// is told of, by the exit code too.
+func TestMonitorLiveSaidNothing(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	server.Pause()
+	t.Cleanup(server.Resume)
+	for _, args := range [][]string{{"monitor", "--monitor", "1"}, {"monitor", "--monitor", "1", "--json"}} {
+		code, out, errs := runCommand(t, []string{"REDIS_URL=" + server.URL()}, args...)
+		if code != 1 || errs != "" || strings.Count(out, "\n") != 1 || !strings.Contains(out, "Redis does not answer") {
+			t.Errorf("%q: %d %q %q", args, code, out, errs)
+		}
 	}
 }
 
