@@ -61,6 +61,7 @@ type Client struct {
 	backlogged int32 // ticks in backlogs
 	asked      int32 // counts commands, to tell the later of two wildcards
 
+	skipped uint64        // quotes that were told as skipped
 	written time.Duration // when it was last written to
 	pinged  time.Duration
 	wants   []want          // sorted by pattern
@@ -290,6 +291,8 @@ func (c *Client) Leave() {
 // Standing is where a client stands.
 type Standing struct {
 	Subscriptions int           // topics, wildcards expanded
+	Every         int           // of these, with every tick
+	Skipped       uint64        // quotes it was told were skipped, since it joined
 	Pending       int           // quotes that wait for it
 	Bytes         int           // that wait in its connection
 	Stalled       time.Duration // since the connection last took any of them; 0 when nothing waits
@@ -304,7 +307,12 @@ func (c *Client) Standing(ctx context.Context) (standing Standing, ok bool) {
 			close(answer)
 			return
 		}
-		st := Standing{Subscriptions: len(c.subs), Pending: int(c.backlogged)}
+		st := Standing{Subscriptions: len(c.subs), Skipped: c.skipped, Pending: int(c.backlogged)}
+		for _, sub := range c.subs {
+			if sub.backlog != nil {
+				st.Every++
+			}
+		}
 		for _, sub := range c.pending {
 			if sub.pending != nil {
 				st.Pending++

@@ -17,7 +17,7 @@ const (
 
 // appendQuote appends one quote with the fields that say something only to this
 // client: epoch (first quote of the connection, change, snapshot), skipped, status. It records what
-// the client then has.
+// the client then has, and what it was told was skipped.
 func appendQuote(dst []byte, s *subscription, t *tick, snapshot bool) []byte {
 	dst = append(dst, t.body...)
 	same := s.isEpoch(t.epoch)
@@ -32,6 +32,7 @@ func appendQuote(dst []byte, s *subscription, t *tick, snapshot bool) []byte {
 	if !snapshot && same && t.seq > s.seq+1 {
 		dst = append(dst, `,"skipped":`...)
 		dst = strconv.AppendUint(dst, t.seq-s.seq-1, 10)
+		s.client.skipped += t.seq - s.seq - 1
 	}
 	if st := s.part.status.status; st != statusLive {
 		dst = append(dst, `,"status":`...)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/fxcast/fxcast/session"
@@ -134,7 +135,7 @@ func readJSON(r *http.Request, into any) error {
 			return p
 		}
 		if typ, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && typ.Field != "" {
-			return badRequest("%s: a JSON %s is not what belongs here", typ.Field, kindName(typ.Value))
+			return badRequest("%s: want %s, not a JSON %s", typ.Field, wanted(typ.Type), kindName(typ.Value))
 		}
 		if name, ok := unknownField(err); ok {
 			return badRequest("unknown field %s", name)
@@ -145,6 +146,23 @@ func readJSON(r *http.Request, into any) error {
 		return badRequest("the body has more than one JSON object")
 	}
 	return nil
+}
+
+// wanted names the JSON that goes into a field of type t.
+func wanted(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int64:
+		return "a whole number of at most 64 bits"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	}
+	return "another kind of value"
 }
 
 // unknownField picks the name out of encoding/json's error, which has no type.

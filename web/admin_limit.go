@@ -27,7 +27,7 @@ func (s *Server) postRateCheck(w http.ResponseWriter, r *http.Request) error {
 	}
 	result, err := s.cfg.Limiter.Check(r.Context(), in.Key, in.Limit, in.Window, cost, in.Peek)
 	if err != nil {
-		return badRequest("%v", err)
+		return badRequest("%s", plainFault(err))
 	}
 	return writeJSON(w, http.StatusOK, result)
 }

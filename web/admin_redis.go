@@ -162,7 +162,7 @@ func (s *Server) postInvalidate(w http.ResponseWriter, r *http.Request) error {
 	}
 	ns, err := s.cfg.Cache.Namespace(in.Namespace, time.Hour)
 	if err != nil {
-		return badRequest("%v", err)
+		return badRequest("%s", plainFault(err))
 	}
 	deleted, err := ns.Invalidate(r.Context(), in.Pattern, nil)
 	note(r, "deleted", deleted)
@@ -172,7 +172,7 @@ func (s *Server) postInvalidate(w http.ResponseWriter, r *http.Request) error {
 	case errors.Is(err, cache.ErrUnavailable), r.Context().Err() != nil:
 		return unavailable(fmt.Sprintf("Redis was lost or too slow after %d keys had been deleted; try again", deleted), err)
 	}
-	return badRequest("%v", err)
+	return badRequest("%s", plainFault(err))
 }
 
 type (
@@ -217,7 +217,11 @@ func (s *Server) postPubSub(w http.ResponseWriter, r *http.Request) error {
 	}
 	note(r, "bytes", len(payload))
 	receivers, err := s.cfg.PubSub(r.Context(), in.Channel, payload)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrNotPermitted):
+		return &problem{Status: http.StatusForbidden, Title: "Forbidden", Cause: err,
+			Detail: fmt.Sprintf("channel: Redis does not let this server publish on %q; its ACL user needs a rule for that channel", in.Channel)}
+	case err != nil:
 		return unavailable("Redis did not take the message, or its answer was lost", err)
 	}
 	note(r, "receivers", receivers)

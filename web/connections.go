@@ -14,6 +14,7 @@ import (
 
 	"github.com/fxcast/fxcast/hub"
 	"github.com/fxcast/fxcast/nodes"
+	"github.com/fxcast/fxcast/session"
 )
 
 const (
@@ -91,8 +92,10 @@ type (
 		Bytes   int     `json:"waiting_bytes"`
 		Stalled float64 `json:"stalled_seconds"`
 		// Null where the hub did not say in time.
-		Symbols *int `json:"symbols"`        // subscribed to, wildcards expanded
-		Pending *int `json:"waiting_quotes"` // not yet in the connection
+		Symbols *int    `json:"symbols"`        // subscribed to, wildcards expanded
+		Pending *int    `json:"waiting_quotes"` // not yet in the connection
+		Mode    *string `json:"mode"`           // of its subscriptions: latest, all, or mixed; null without any
+		Skipped *uint64 `json:"skipped_quotes"` // conflated away since it connected, as it was told
 	}
 	// connectionsAnswer is what one node says, and all of them.
 	connectionsAnswer struct {
@@ -152,7 +155,8 @@ func (s *Server) connectionsHere(ctx context.Context, q connectionsQuery) connec
 	defer cancel()
 	for _, f := range list[:min(len(list), q.Limit)] {
 		if standing, ok := f.client.Standing(ctx); ok {
-			f.Symbols, f.Pending = &standing.Subscriptions, &standing.Pending
+			f.Symbols, f.Pending, f.Skipped = &standing.Subscriptions, &standing.Pending, &standing.Skipped
+			f.Mode = modeOf(standing)
 			f.Bytes, f.Stalled = standing.Bytes, standing.Stalled.Seconds()
 		}
 		answer.Connections = append(answer.Connections, f.connectionAnswer)
@@ -160,6 +164,22 @@ func (s *Server) connectionsHere(ctx context.Context, q connectionsQuery) connec
 	slices.SortFunc(answer.Connections, behind)
 	return answer
 }
+
+// modeOf names the mode of a connection's subscriptions; nil if it has none.
+func modeOf(s hub.Standing) *string {
+	mode := modeMixed
+	switch {
+	case s.Subscriptions == 0:
+		return nil
+	case s.Every == 0:
+		mode = session.ModeLatest
+	case s.Every == s.Subscriptions:
+		mode = session.ModeAll
+	}
+	return &mode
+}
+
+const modeMixed = "mixed" // some symbols latest, some all
 
 // standingTime bounds what one list waits for the hub's shards.
 const standingTime = 500 * time.Millisecond

@@ -29,6 +29,8 @@ type listedConnection struct {
 	Stalled float64 `json:"stalled_seconds"`
 	Symbols *int
 	Pending *int `json:"waiting_quotes"`
+	Mode    *string
+	Skipped *int `json:"skipped_quotes"`
 }
 
 // pair is two nodes on one Redis that know each other.
@@ -78,6 +80,30 @@ func TestConnections(t *testing.T) {
 		time.Since(c.Since) > time.Minute || c.Since.After(time.Now()) || c.Symbols == nil || *c.Symbols != 2 || *c.Pending != 0 || c.Bytes != 0 || c.Stalled != 0 {
 		t.Errorf("a connection: %+v", c)
 	}
+	if c.Mode == nil || *c.Mode != "latest" || c.Skipped == nil || *c.Skipped != 0 {
+		t.Errorf("what it asked for: %v, skipped %v", c.Mode, c.Skipped)
+	}
+	modes := func(want string) {
+		t.Helper()
+		var list connectionList
+		o.get("/api/v1/connections?user_id=bob", &list)
+		got := "null"
+		if c := list.Connections[0]; c.Mode != nil {
+			got = *c.Mode
+		}
+		if got != want {
+			t.Errorf("bob's mode is %s, want %s", got, want)
+		}
+	}
+	modes("null")
+	slow.say(`{"op":"subscribe","symbols":["CHF/JPY"],"mode":"all"}`)
+	slow.until("ack")
+	modes("all")
+	slow.say(`{"op":"subscribe","symbols":["AUD/JPY"]}`)
+	slow.until("ack")
+	modes("mixed")
+	slow.say(`{"op":"unsubscribe","symbols":["CHF/JPY","AUD/JPY"]}`)
+	slow.until("ack")
 	var few connectionList
 	if o.get("/api/v1/connections?limit=1", &few); few.Total != 3 || len(few.Connections) != 1 {
 		t.Errorf("one of three: %+v", few)

@@ -9,6 +9,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/fxcast/fxcast/cache"
@@ -44,6 +45,26 @@ func badRequest(format string, args ...any) error {
 	return &problem{Status: http.StatusBadRequest, Title: "Bad request", Detail: fmt.Sprintf(format, args...)}
 }
 
+// ErrNotPermitted says that Redis answered, and does not let its user do what was
+// asked.
+var ErrNotPermitted = errors.New("web: Redis does not permit it")
+
+// plainFault is what a package says about its input, without the words it puts
+// before: "session: invalid: role: missing" is "role: missing".
+func plainFault(err error) string {
+	text := err.Error()
+	for _, prefix := range []string{"session: ", "limiter: ", "cache: "} {
+		if rest, ok := strings.CutPrefix(text, prefix); ok {
+			text = strings.TrimPrefix(strings.TrimPrefix(rest, "invalid: "), "invalid ")
+		}
+	}
+	return text
+}
+
+func badRequestOf(err error) *problem {
+	return &problem{Status: http.StatusBadRequest, Title: "Bad request", Detail: plainFault(err)}
+}
+
 func unauthorized(detail string) error {
 	return &problem{Status: http.StatusUnauthorized, Title: "No valid session", Detail: detail}
 }
@@ -70,7 +91,7 @@ func asProblem(err error) *problem {
 	case errors.Is(err, session.ErrNotFound), errors.Is(err, session.ErrCorrupt):
 		return asProblem(unauthorized("sign in, or ask for a guest session where the server allows it"))
 	case errors.Is(err, session.ErrInvalid):
-		return &problem{Status: http.StatusBadRequest, Title: "Bad request", Detail: err.Error()}
+		return badRequestOf(err)
 	case errors.Is(err, session.ErrUnavailable), errors.Is(err, feed.ErrUnavailable), errors.Is(err, cache.ErrUnavailable),
 		errors.Is(err, cache.ErrClosed), errors.Is(err, context.DeadlineExceeded):
 		return asProblem(unavailable("Redis can not be reached; try again", err))

@@ -4,7 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"maps"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -139,6 +142,36 @@ func (s *Server) requireAdmin(next handler) handler {
 		r = r.WithContext(context.WithValue(r.Context(), keyAdmin, who+1))
 		r.Body = http.MaxBytesReader(w, r.Body, maxAdminBody)
 		return next(w, r)
+	}
+}
+
+// onlyQuery refuses what a query has beside the parameters, and what it has twice:
+// of a name that is misspelt, or of two users, more would be done than was meant.
+func onlyQuery(known []parameter) func(handler) handler {
+	want := "want none"
+	if len(known) > 0 {
+		names := make([]string, len(known))
+		for i, p := range known {
+			names[i] = p.name
+		}
+		want = "want " + strings.Join(names, ", ")
+	}
+	return func(next handler) handler {
+		return func(w http.ResponseWriter, r *http.Request) error {
+			query, err := url.ParseQuery(r.URL.RawQuery)
+			if err != nil {
+				return badRequest("the query can not be read: want name=value, joined by &, with %% before two hexadecimal digits only")
+			}
+			for _, name := range slices.Sorted(maps.Keys(query)) {
+				switch {
+				case !slices.ContainsFunc(known, func(p parameter) bool { return p.name == name }):
+					return badRequest("unknown query parameter %q; %s", clipped(name), want)
+				case len(query[name]) > 1:
+					return badRequest("%s: given %d times in the query, want it once", name, len(query[name]))
+				}
+			}
+			return next(w, r)
+		}
 	}
 }
 

@@ -52,6 +52,7 @@ type nodeConfig struct {
 	roles                         string
 	publishPerSecond              int64
 	redisConf                     string
+	pubsub                        func(ctx context.Context, channel string, message []byte) (int64, error) // nil: as it is
 }
 
 // A testNode is a whole node on a real Redis, put together as cmd does it.
@@ -159,6 +160,9 @@ func startNode(t testing.TB, change func(*nodeConfig)) *testNode {
 	if !cfg.noTokens {
 		wc.AdminTokens = []string{adminToken, "second-" + adminToken}
 		wc.PublishTokens = []web.PublishToken{{Token: publishToken}, {Source: "bank", Token: namedToken}}
+	}
+	if cfg.pubsub != nil {
+		wc.PubSub = cfg.pubsub
 	}
 	if n.web, err = web.New(wc); err != nil {
 		t.Fatal(err)

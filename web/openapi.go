@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -106,6 +107,15 @@ var operations = []operation{
 	{pattern: "GET /metrics", tag: "health", summary: "Prometheus metrics; on the admin listener", answers: map[int]any{200: ""}, text: map[int]string{200: "text/plain"}},
 }
 
+// operationOf finds what describes a route.
+func operationOf(pattern string) (operation, bool) {
+	i := slices.IndexFunc(operations, func(o operation) bool { return o.pattern == pattern })
+	if i < 0 {
+		return operation{}, false
+	}
+	return operations[i], true
+}
+
 // openAPI is the document of both listeners.
 func openAPI() []byte {
 	types := &schemas{named: object{}}
@@ -200,7 +210,7 @@ func (o operation) failures() []int {
 	case forPublish:
 		all = append([]int{400, 401, 403, 413, 503}, all...)
 	case forAdmin:
-		all = append([]int{401, 403, 503}, all...)
+		all = append([]int{400, 401, 403, 503}, all...) // 400: also for a query that is not known
 	}
 	if len(o.query) > 0 || o.body != nil {
 		all = append([]int{400}, all...)

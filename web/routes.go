@@ -110,7 +110,13 @@ func (s *Server) adminHandler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.framed(s.mux(s.adminRoutes(page))), nil
+	routes := s.adminRoutes(page)
+	for i, r := range routes {
+		if o, ok := operationOf(r.pattern); ok && o.who == forAdmin {
+			routes[i].wrap = append(slices.Clone(r.wrap), onlyQuery(o.query)) // innermost: who asks is known
+		}
+	}
+	return s.framed(s.mux(routes)), nil
 }
 
 // framed is what stands around every handler. The name of a request is given

@@ -259,11 +259,17 @@ func TestDeployment(t *testing.T) {
 	})
 	d.useCache()
 	d.tryMonitor()
+	if r := d.do("POST", admin+"/api/v1/redis/pubsub/publish", `{"channel":"news","message":{"headline":"rates down"}}`, operator); r.status != 200 {
+		t.Errorf("to a relayed channel: %d %s", r.status, r.body)
+	}
 	if r := d.do("DELETE", d.url+"/api/v1/session", "", h); r.status != 204 && r.status != 200 {
 		t.Errorf("sign out: %d %s", r.status, r.body)
 	}
 	if refused := d.redis.refused(); refused != "" {
 		t.Errorf("Redis refused its users something: %s\n%s%s", refused, d.nodes[0].stderr, d.nodes[1].stderr)
+	}
+	if r := d.do("POST", admin+"/api/v1/redis/pubsub/publish", `{"channel":"other","message":1}`, operator); r.status != 403 || !strings.Contains(r.body, "ACL") {
+		t.Errorf("to a channel of which users.acl has no rule: %d %s", r.status, r.body)
 	}
 	d.tryAlerts()
 	if !d.proxied {

@@ -31,6 +31,9 @@ func TestModes(t *testing.T) {
 			settings = append(settings, "GUEST_SESSIONS=true")
 			a, b := startProcess(t, settings...), startProcess(t, settings...)
 			everything(t, a, b, rdb)
+			if strings.HasPrefix(m.name, "sentinel") {
+				sentinelsSeen(t, a)
+			}
 			for _, n := range []*processNode{a, b} {
 				if log := n.stderr.String(); strings.Contains(log, "CROSSSLOT") || strings.Contains(log, "NOPERM") || strings.Contains(log, "MOVED") || strings.Contains(log, "level=ERROR") {
 					t.Errorf("the log of a node:\n%s", log)
@@ -38,6 +41,21 @@ func TestModes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sentinelsSeen: the health of Redis counts the sentinels.
+func sentinelsSeen(t *testing.T, n *processNode) {
+	var health struct{ Checks []struct{ Name, Value, Why string } }
+	n.do("GET", n.admin+"/api/v1/redis/health", "", bearer(adminToken)).into(t, 200, &health)
+	for _, c := range health.Checks {
+		if c.Name == "sentinel" {
+			if !strings.Contains(c.Value, "sentinels know the master") || strings.HasPrefix(c.Value, "0 ") {
+				t.Errorf("the check of the sentinels: %+v", c)
+			}
+			return
+		}
+	}
+	t.Errorf("no check of the sentinels in %+v", health)
 }
 
 // The simulated market of the embedded mode has none of these; in a cluster of

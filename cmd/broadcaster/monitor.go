@@ -160,15 +160,7 @@ func openMonitor(ctx context.Context, cfg Config, require bool) (*monitor, error
 		client.Close()
 		return nil, err
 	}
-	var sentinels []*redis.SentinelClient
-	if cfg.Redis.Mode == "sentinel" {
-		for _, addr := range cfg.Redis.Addrs {
-			sentinels = append(sentinels, redis.NewSentinelClient(&redis.Options{
-				Addr: addr, Dialer: o.Dialer, DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout,
-				MaxRetries: -1, DisableIdentity: true, ContextTimeoutEnabled: true,
-			}))
-		}
-	}
+	sentinels := newSentinels(cfg.Redis, o)
 	return &monitor{
 		admin: redisadmin.New(redisadmin.Config{
 			Redis: client, Prefix: cfg.Redis.Prefix, ConfPath: cfg.Redis.ConfPath, Sentinels: sentinels, MasterName: cfg.Redis.MasterName,

@@ -108,6 +108,21 @@ func newRedisClient(cfg RedisConfig, o *redis.Options, embedded bool) redis.Univ
 	return redis.NewClusterClient(c)
 }
 
+// newSentinels makes a client of each sentinel, none outside the mode sentinel.
+// The caller closes them. They connect when they are asked.
+func newSentinels(cfg RedisConfig, o *redis.Options) (list []*redis.SentinelClient) {
+	if cfg.Mode != "sentinel" {
+		return nil
+	}
+	for _, addr := range cfg.Addrs {
+		list = append(list, redis.NewSentinelClient(&redis.Options{
+			Addr: addr, Dialer: o.Dialer, DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout,
+			ConnMaxIdleTime: o.ConnMaxIdleTime, MaxRetries: -1, DisableIdentity: true, ContextTimeoutEnabled: true,
+		}))
+	}
+	return list
+}
+
 // redisOptions turns the settings into options: the URL first, then each
 // variable that is set.
 func redisOptions(cfg Config, opts openOptions) (*redis.Options, error) {

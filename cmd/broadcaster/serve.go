@@ -86,6 +86,7 @@ type node struct {
 	log       *slog.Logger
 	registry  *prometheus.Registry
 	health    *redisHealth
+	sentinels []*redis.SentinelClient // for the admin API; closed at the end of run
 	hub       *hub.Hub
 	board     *feed.Board
 	publisher *feed.Publisher
@@ -115,6 +116,11 @@ func newNode(cfg Config, client redis.UniversalClient, logger *slog.Logger) (*no
 		}
 	}
 	n.health = newRedisHealth(client, logger, registry)
+	options, err := redisOptions(cfg, openOptions{Logger: logger})
+	if err != nil {
+		return nil, err
+	}
+	n.sentinels = newSentinels(cfg.Redis, options)
 	n.hub = hub.New(hub.Config{Framings: web.Framings(), Heartbeat: cfg.WS.Heartbeat, Ping: cfg.WS.Ping,
 		WriteTimeout: cfg.WS.WriteTimeout, Registerer: registry,
 		Interest: func(symbol string) { n.receiver.InterestChanged(symbol) }})
@@ -146,11 +152,16 @@ func newNode(cfg Config, client redis.UniversalClient, logger *slog.Logger) (*no
 		History: feed.NewHistory(client, keys),
 		Cache:   n.cache,
 		Nodes:   n.nodes,
-		Admin:   redisadmin.New(redisadmin.Config{Redis: client, Prefix: cfg.Redis.Prefix, ConfPath: cfg.Redis.ConfPath, Logger: logger}),
-		Ready:   n.ready,
-		Prefix:  cfg.Redis.Prefix,
+		Admin: redisadmin.New(redisadmin.Config{Redis: client, Prefix: cfg.Redis.Prefix, ConfPath: cfg.Redis.ConfPath,
+			Sentinels: n.sentinels, MasterName: cfg.Redis.MasterName, Logger: logger}),
+		Ready:  n.ready,
+		Prefix: cfg.Redis.Prefix,
 		PubSub: func(ctx context.Context, channel string, message []byte) (int64, error) {
-			return client.Publish(ctx, channel, message).Result()
+			receivers, err := client.Publish(ctx, channel, message).Result()
+			if redis.IsPermissionError(err) {
+				err = fmt.Errorf("%w: %w", web.ErrNotPermitted, err)
+			}
+			return receivers, err
 		},
 		CookieName: cfg.Session.CookieName, GuestSessions: cfg.Session.Guests, SecureCookies: cfg.HTTP.TLSCertFile != "",
 		AllowedOrigins: cfg.HTTP.AllowedOrigins, TrustedProxies: cfg.HTTP.Proxies,
@@ -279,6 +290,11 @@ func (n *node) run(ctx context.Context, public, admin net.Listener, stdout io.Wr
 	}
 	parts.stop()
 	fan.stop()
+	for _, s := range n.sentinels {
+		if err := s.Close(); err != nil {
+			n.log.Warn("sentinel", "err", err)
+		}
+	}
 	n.log.Info("stopped")
 	return failed
 }

@@ -1,0 +1,88 @@
+package web_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/fxcast/fxcast/web"
+)
+
+// TestAdminQueryUnknown: a parameter that no call has, one that comes twice, and a
+// query that can not be read are refused by name; with a misspelt or doubled one,
+// another change would be made than was meant.
+func TestAdminQueryUnknown(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, nil)
+	o := n.operator()
+	_, sess := n.signIn("ann", "user")
+	for path, want := range map[string]string{
+		"/api/v1/redis/slowlog?limt=5":                     `"limt"; want limit`,
+		"/api/v1/redis/slowlog?limit=5&limit=x":            "limit: given 2 times",
+		"/api/v1/redis/slowlog?limit=x":                    "limit: want 1 to 1000",
+		"/api/v1/redis/slowlog?%zz":                        "the query can not be read",
+		"/api/v1/redis/slowlog?limit=5;x=1":                "the query can not be read",
+		"/api/v1/redis/stats?verbose":                      `"verbose"; want none`,
+		"/api/v1/feed/rejected?limit=5":                    `"limit"; want none`,
+		"/api/v1/connections?user=ann":                     `"user"; want limit, user_id`,
+		"/api/v1/connections?" + strings.Repeat("x", 3000): "…",
+		"/api/v1/redis/session/" + sess.ID + "?force=1":    `"force"; want none`,
+	} {
+		if p := o.ask("GET", path, "").problem(t, 400); !strings.Contains(p.Detail, want) || len(p.Detail) > 300 {
+			t.Errorf("%.60s: %q, want %q", path, p.Detail, want)
+		}
+	}
+	for _, path := range []string{"/api/v1/sessions?user_id=ann&user_id=bob", "/api/v1/sessions?user_id=ann&dry_run=true", "/api/v1/redis/session/" + sess.ID + "?dry_run=true"} {
+		o.ask("DELETE", path, "").problem(t, 400)
+		if !strings.Contains(n.log.String(), "msg=audit") {
+			t.Error("the try left no audit line")
+		}
+	}
+	o.ask("POST", "/api/v1/redis/cache/invalidate?namespace=users", `{"pattern":"*"}`).problem(t, 400)
+	o.get("/api/v1/redis/session/"+sess.ID, new(any)) // nothing was revoked
+	o.get("/api/v1/redis/slowlog?limit=", new(any))
+}
+
+// TestAdminFaultsNameTheField: what is wrong in a body is named as it stands there,
+// with what would be right, and not in the words of a package.
+func TestAdminFaultsNameTheField(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, nil)
+	o := n.operator()
+	for _, tc := range []struct{ path, body, want string }{
+		{"sessions", `{}`, "user_id: missing"},
+		{"sessions", `{"user_id":"1"}`, "role: missing"},
+		{"sessions", `{"user_id":"1","role":"user","ttl_seconds":"60"}`, "ttl_seconds: want a number, not a JSON string"},
+		{"sessions", `{"user_id":"1","role":5}`, "role: want a string, not a JSON number"},
+		{"redis/rate-limit/check", `{}`, "key: want at least one byte"},
+		{"redis/rate-limit/check", `{"key":"a","limit":0,"window_seconds":1}`, "limit 0: want 1 or more"},
+		{"redis/rate-limit/check", `{"key":"a","limit":1.5,"window_seconds":1}`, "limit: want a whole number of at most 64 bits, not a JSON number"},
+		{"redis/rate-limit/check", `{"key":"a","limit":1,"window_seconds":1,"peek":"yes"}`, "peek: want true or false, not a JSON string"},
+		{"redis/cache/invalidate", `{"pattern":"*","namespace":"BAD"}`, `namespace "BAD": want 1 to 64 of the characters a-z 0-9 _ . -`},
+		{"redis/cache/invalidate", `{"pattern":"["}`, `pattern "[": [ without ]: want \[ for the character itself`},
+		{"redis/pubsub/publish", `{"channel":["x"],"message":1}`, "channel: want a string, not a JSON array"},
+	} {
+		if p := o.ask("POST", "/api/v1/"+tc.path, tc.body).problem(t, 400); p.Detail != tc.want {
+			t.Errorf("%s %s: %q, want %q", tc.path, tc.body, p.Detail, tc.want)
+		}
+	}
+}
+
+// TestPubSubNotPermitted: a channel that Redis does not let this server publish on
+// is no outage, and the answer says what is missing.
+func TestPubSubNotPermitted(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, func(c *nodeConfig) {
+		c.pubsub = func(context.Context, string, []byte) (int64, error) {
+			return 0, fmt.Errorf("%w: NOPERM this user has no permissions", web.ErrNotPermitted)
+		}
+	})
+	p := n.operator().ask("POST", "/api/v1/redis/pubsub/publish", `{"channel":"other","message":1}`).problem(t, 403)
+	if !strings.Contains(p.Detail, `"other"`) || !strings.Contains(p.Detail, "ACL") || strings.Contains(p.Detail, "NOPERM") {
+		t.Errorf("%q", p.Detail)
+	}
+	if log := lines(n.log.String(), "msg=audit"); !strings.Contains(log, `result="403 Forbidden`) {
+		t.Errorf("audit: %s", log)
+	}
+}
