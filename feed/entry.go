@@ -5,8 +5,9 @@ import "time"
 // entry is what a Board knows of one symbol. Board.mu guards it.
 type entry struct {
 	state  entryState
-	listed bool     // one of the symbols that were ever published
-	newest lastSeen // ever received; outlives everything else
+	listed bool      // one of the symbols that were ever published
+	newest lastSeen  // ever received; outlives everything else
+	began  time.Time // when its first quote was accepted, about; zero if that was before this node looked
 
 	// While the symbol is followed.
 	last    Accepted // kept after it expired, to tell newer from older
@@ -31,6 +32,10 @@ type entry struct {
 	events, spare []event
 	emitting      bool
 }
+
+// beginning is how long after its first quote a symbol that is opened is told from
+// that quote on: who wants every tick of everything gets these too.
+const beginning = 2 * time.Second
 
 type entryState int
 

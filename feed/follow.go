@@ -12,12 +12,16 @@ type storedQuote struct {
 	life  time.Duration // until Redis forgets it
 }
 
-// list tells of symbols that were published at some time. The Sink hears of
-// new ones, so that wildcards may match them.
-func (b *Board) list(symbols []Symbol) {
+// list tells of symbols that were published at some time, and of those that were
+// for the first time just now. The Sink hears of new ones, so that wildcards may
+// match them.
+func (b *Board) list(symbols []Symbol, justBegan bool) {
 	for _, s := range symbols {
 		b.mu.Lock()
 		e := b.entry(s)
+		if justBegan {
+			e.began = time.Now()
+		}
 		if !e.listed && e.state == idle {
 			e.events = append(e.events, event{kind: eventStatus, status: e.status, since: e.since})
 		}
@@ -36,6 +40,9 @@ func (b *Board) open(s Symbol) {
 	if e.state != following {
 		e.state = opening
 		b.release(e) // of a subscription before
+		if e.newest.epoch != "" || time.Since(e.began) > beginning {
+			e.began = time.Time{}
+		}
 	}
 }
 
@@ -59,7 +66,11 @@ func (b *Board) merge(s Symbol, stored *storedQuote) {
 		}
 		b.release(e)
 		e.state = following
-		if read != nil {
+		whole := b.healing && read != nil && read.quote.Seq > 1 && !e.began.IsZero()
+		if whole {
+			// Nobody has had a quote of it: all before this one is missing.
+			e.last = Accepted{Symbol: s, Epoch: read.quote.Epoch}
+		} else if read != nil {
 			e.saw(read.quote)
 			b.set(e, *read, now)
 		}
@@ -67,6 +78,10 @@ func (b *Board) merge(s Symbol, stored *storedQuote) {
 			e.events = append(e.events, event{kind: eventStatus, status: e.status, since: e.since})
 		}
 		e.events = append(e.events, event{kind: eventFollow})
+		if whole {
+			e.saw(read.quote)
+			b.hold(s, e, *read)
+		}
 	case e.state == idle || read == nil || e.live || e.outdated(read.quote):
 	case e.filling || b.healing && !e.follows(read.quote):
 		// The Pub/Sub message of this one was lost, and perhaps more before it.

@@ -153,7 +153,7 @@ func (r *Receiver) lineFor(ctx context.Context, s Symbol, wg *sync.WaitGroup) *l
 // watchSymbols looks for new symbols until ctx ends. The set is read whole only
 // when its size changed, and once a minute.
 func (r *Receiver) watchSymbols(ctx context.Context) {
-	size, read := int64(-1), time.Time{}
+	size, read := int64(-1), time.Time{} // -1: never read
 	known := map[Symbol]bool{}
 	for ; ctx.Err() == nil; sleep(ctx, registryEvery) {
 		n, err := r.symbolCount(ctx)
@@ -164,6 +164,7 @@ func (r *Receiver) watchSymbols(ctx context.Context) {
 		if err != nil {
 			continue
 		}
+		first := size < 0
 		size, read = int64(len(members)), time.Now()
 		var found []Symbol
 		for _, m := range members {
@@ -172,7 +173,7 @@ func (r *Receiver) watchSymbols(ctx context.Context) {
 				found = append(found, s)
 			}
 		}
-		r.cfg.Board.list(found)
+		r.cfg.Board.list(found, !first)
 		for _, s := range found {
 			r.InterestChanged(string(s))
 		}

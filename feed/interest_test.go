@@ -129,6 +129,48 @@ func TestNewSymbol(t *testing.T) {
 	})
 }
 
+// Who wants everything gets a new symbol from its first quote on, also those that
+// were accepted before this node knew of it.
+func TestNewSymbolFromItsFirstQuote(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, c *redis.Client) {
+		n, w := startWishing(t, c, 0)
+		w.want("*", true)
+		p := startPublisher(t, c)
+		publishOne(t, p, feed.Quote{Symbol: "USD/JPY", Bid: "1", Ask: "2"})
+		eventually(t, 2*time.Second, "symbols are looked for", func() bool { return n.has("status USD/JPY unknown") })
+		var want []uint64
+		var last feed.Outcome
+		publish := func() {
+			last = publishOne(t, p, feed.Quote{Symbol: "EUR/USD", Bid: "1", Ask: "2"})
+			want = append(want, last.Seq)
+		}
+		eventually(t, 3*time.Second, "it is followed", func() bool {
+			publish()
+			if n.has("status EUR/USD unknown") { // as the hub does
+				n.receiver.InterestChanged("EUR/USD")
+			}
+			return n.follows("EUR/USD")
+		})
+		publish()
+		eventually(t, 5*time.Second, "the last is told", func() bool { return n.has(fmt.Sprintf("publish EUR/USD %s %d", last.Epoch, last.Seq)) })
+		var got []uint64
+		for _, e := range n.all() {
+			var epoch string
+			var seq uint64
+			if k, _ := fmt.Sscanf(e, "publish EUR/USD %s %d", &epoch, &seq); k == 2 {
+				got = append(got, seq)
+			}
+		}
+		if len(want) < 3 || !slices.Equal(got, want) {
+			t.Errorf("told %v, want %v", got, want)
+		}
+		if n := metric(t, n.reg, "fx_feed_missed_total"); n != 0 {
+			t.Errorf("%v missed", n)
+		}
+	})
+}
+
 // Wanting and not wanting while quotes stream: each stretch is without gap, and
 // begins with the newest value.
 func TestInterestChurn(t *testing.T) {

@@ -50,6 +50,20 @@ func TestEveryTick(t *testing.T) {
 	c.everyTick(q.Seq+1, 303)
 }
 
+// A wildcard means every tick of a new symbol too, also those that were accepted
+// before the node knew of it.
+func TestEveryTickOfANewSymbol(t *testing.T) {
+	n := startNode(t, nil)
+	c := n.user()
+	c.say(`{"op":"subscribe","id":1,"symbols":["EUR/*"],"mode":"all"}`)
+	c.want("ack")
+	for began := time.Now(); time.Since(began) < 700*time.Millisecond; time.Sleep(5 * time.Millisecond) {
+		n.ticks(1) // fewer than history keeps
+	}
+	_, last := n.ticks(1)
+	c.everyTick(1, last)
+}
+
 // Who comes back, also to another node, gets what it has missed, no snapshot.
 func TestComeBack(t *testing.T) {
 	r := redistest.Start(t)
