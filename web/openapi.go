@@ -58,7 +58,7 @@ var operations = []operation{
 	{pattern: "GET /ws", tag: "quotes", who: forSession, summary: "The WebSocket; /asyncapi.json describes what is said on it",
 		query:   []parameter{{name: "ticket", about: "from POST /api/v1/ws-ticket, instead of cookie or bearer token", schema: object{"type": "string"}}},
 		answers: map[int]any{101: nil}, errors: []int{400, 403, 426, 503}},
-	{pattern: "GET /api/v1/symbols", tag: "quotes", summary: "All symbols that have been published; at most 1 s old", answers: map[int]any{200: []symbolAnswer{}}, errors: []int{429}},
+	{pattern: "GET /api/v1/symbols", tag: "quotes", summary: "All symbols that have been published; a new one shows within 3 s", answers: map[int]any{200: []symbolAnswer{}}, errors: []int{429}},
 	{pattern: "GET /api/v1/quotes", tag: "quotes", who: forSession, summary: "Last quotes", query: []parameter{symbolsQuery}, answers: map[int]any{200: []quoteAnswer{}}},
 	{pattern: "GET /api/v1/quotes/{base}/{quote}/history", tag: "quotes", who: forSession, summary: "The newest quotes of a symbol, oldest first",
 		query:   []parameter{limitOf(defaultHistory, maxHistory), {name: "since", about: "accepted at that time or later: RFC 3339 or Unix milliseconds", schema: object{"type": "string"}}},

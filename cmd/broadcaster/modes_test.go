@@ -45,7 +45,9 @@ func TestModes(t *testing.T) {
 
 // sentinelsSeen: the health of Redis counts the sentinels.
 func sentinelsSeen(t *testing.T, n *processNode) {
-	var health struct{ Checks []struct{ Name, Value, Why string } }
+	var health struct {
+		Checks []struct{ Name, Value, Why string }
+	}
 	n.do("GET", n.admin+"/api/v1/redis/health", "", bearer(adminToken)).into(t, 200, &health)
 	for _, c := range health.Checks {
 		if c.Name == "sentinel" {

@@ -173,17 +173,21 @@ func countText(n redisadmin.Number) string {
 // numbersText puts numbers into a format of %s; "?" is one that the server does
 // not tell.
 func numbersText(format string, text func(int64) string, numbers ...redisadmin.Number) string {
-	told := false
+	told, all := false, true
 	cells := make([]any, len(numbers))
 	for i, n := range numbers {
 		_, known := n.Get()
-		told = told || known
+		told, all = told || known, all && known
 		cells[i] = tableNumber(n, text)
 	}
 	if !told {
 		return notAvailable
 	}
-	return fmt.Sprintf(format, cells...)
+	line := fmt.Sprintf(format, cells...)
+	if !all {
+		line += " (?: " + notAvailable + ")"
+	}
+	return line
 }
 
 func grouped(n int64) string {
