@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,6 +127,7 @@ func runMonitor(ctx context.Context, args, environ []string, stdout, stderr io.W
 	}
 	defer m.close()
 	m.request, m.stdout, m.stderr = r, stdout, stderr
+	m.dumb = slices.Contains(environ, "TERM=dumb")
 	if r.seconds > 0 {
 		return m.live(ctx)
 	}
@@ -146,6 +148,7 @@ type monitor struct {
 	request monitorRequest
 	stdout  io.Writer
 	stderr  io.Writer
+	dumb    bool // the terminal cannot move its cursor
 }
 
 // openMonitor connects. A server that is down is an error only if it is required.

@@ -71,7 +71,7 @@ func (m *monitor) view() liveView {
 	if m.request.json {
 		return jsonLines{json.NewEncoder(m.stdout)}
 	}
-	if f, ok := m.stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if f, ok := m.stdout.(*os.File); ok && !m.dumb && term.IsTerminal(int(f.Fd())) {
 		if width, height, err := term.GetSize(int(f.Fd())); err == nil && width >= 40 && height >= 10 {
 			return newScreen(f, m.where, m.request, func() (int, int) {
 				if width, height, err := term.GetSize(int(f.Fd())); err == nil {

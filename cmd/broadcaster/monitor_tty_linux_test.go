@@ -90,3 +90,19 @@ func TestMonitorOnATerminal(t *testing.T) {
 		checkText(t, "the last frame", strings.ReplaceAll(left, "\r\n", "\n"))
 	}
 }
+
+// TestMonitorOnADumbTerminal: one that cannot move its cursor gets plain lines.
+func TestMonitorOnADumbTerminal(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	master, tty := openTerminal(t)
+	var screen, errs syncBuffer
+	var reader sync.WaitGroup
+	reader.Go(func() { io.Copy(&screen, master) }) // EIO at the end
+	code := run(t.Context(), []string{"monitor", "--monitor", "1"}, []string{"REDIS_URL=" + server.URL(), "TERM=dumb"}, tty, &errs)
+	tty.Close()
+	reader.Wait()
+	if text := screen.String(); code != 0 || strings.ContainsRune(text, 0x1b) || !strings.Contains(text, "time UTC") {
+		t.Errorf("%d, %q, %q", code, text, errs.String())
+	}
+}

@@ -89,7 +89,8 @@ export class Connections {
     say(waiting, bytes(c.waiting_bytes));
     say(quotes, count(c.waiting_quotes));
     say(stalled, c.stalled_seconds > 0 ? seconds(c.stalled_seconds) : '–');
-    say(symbols, count(c.symbols));
+    say(symbols, count(c.symbols) + (c.mode && c.mode !== 'latest' ? ` ${c.mode}` : ''));
+    quotes.title = c.skipped_quotes === null ? '' : `${count(c.skipped_quotes)} skipped since it connected`;
     for (const td of [quotes, symbols]) td.classList.toggle('words', td.textContent === missing);
     say(node, c.node);
     node.title = c.node;
