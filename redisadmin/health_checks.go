@@ -10,13 +10,14 @@ import (
 // From where checks warn.
 const (
 	latencyFail      = time.Second
-	lagWarn          = 10  // seconds since a replica's last acknowledgement; it sends one a second
-	memoryWarn       = 0.9 // of maxmemory
-	systemWarn       = 0.8 // of the machine, where there is no maxmemory
-	clientsWarn      = 0.9 // of maxclients
-	bufferWarn       = 0.8 // of client-output-buffer-limit
-	rewriteWarn      = 60  // seconds
-	blockedWarn      = 10  // clients
+	lagWarn          = 10   // seconds since a replica's last acknowledgement; it sends one a second
+	memoryWarn       = 0.9  // of maxmemory
+	memoryFail       = 0.99 // of maxmemory, where nothing can be evicted: what is asked for counts too
+	systemWarn       = 0.8  // of the machine, where there is no maxmemory
+	clientsWarn      = 0.9  // of maxclients
+	bufferWarn       = 0.8  // of client-output-buffer-limit
+	rewriteWarn      = 60   // seconds
+	blockedWarn      = 10   // clients
 	clusterAllSlots  = "16384"
 	sessionEventsSet = "Exg"
 )
@@ -143,10 +144,19 @@ func (s seen) checkMemory() Check {
 	c.Value = Text(fmt.Sprintf("%s of %s (%.0f %%)", bytes(used), bytes(limit), 100*float64(used)/float64(limit)))
 	c.Limit = Text(fmt.Sprintf("%.0f %% of maxmemory", memoryWarn*100))
 	policy := s.policy()
+	full := float64(used) >= memoryWarn*float64(limit)
+	refused := s.growth.outOfMemory.Or(0)
 	switch {
 	case policy == "noeviction" && used >= limit:
 		c.Result, c.Why = Fail, "writes are refused: no quote is accepted and no session is made"
-	case float64(used) < memoryWarn*float64(limit):
+	case float64(used) >= memoryFail*float64(limit) && strings.HasPrefix(policy, "volatile-") && s.info.expiring() == Known(0):
+		c.Result, c.Why = Fail, "writes are refused, or will be in a moment: only keys without expiry are left, which cannot be evicted"
+	case refused > 0:
+		c.Result, c.Why = Warn, fmt.Sprintf("%d writes were refused for lack of memory in the last %s", refused, short(s.growth.over))
+		if full {
+			c.Result = Fail
+		}
+	case !full:
 		return c
 	case policy == "noeviction":
 		c.Result, c.Why = Warn, "when it is full, writes are refused (maxmemory-policy noeviction)"
@@ -157,6 +167,22 @@ func (s seen) checkMemory() Check {
 	}
 	c.Do = "raise maxmemory, or see what takes it: memory by kind of key"
 	return c
+}
+
+// expiring is how many keys have a time to live.
+func (i Info) expiring() Number {
+	if i.Keyspace == nil {
+		return Number{}
+	}
+	sum := int64(0)
+	for _, db := range i.Keyspace {
+		n, known := db.Expiring.Get()
+		if !known {
+			return Number{}
+		}
+		sum += n
+	}
+	return Known(sum)
 }
 
 // policy is maxmemory-policy; "" = not told.

@@ -156,6 +156,7 @@ func TestHealthWhileEvicting(t *testing.T) {
 	if n := client.Exists(t.Context(), sessions...).Val(); n != 100 {
 		t.Errorf("%d of 100 sessions left", n)
 	}
+	unevictable(t, admin, client)
 	must(t, client.Do(t.Context(), "CONFIG", "SET", "maxmemory-policy", "allkeys-lru").Err())
 	want(t, admin.Health(t.Context()), redisadmin.CheckPolicy, "", redisadmin.Warn, "allkeys-lru", "removes sessions that are in use", "volatile-ttl")
 	must(t, client.Do(t.Context(), "CONFIG", "SET", "maxmemory-policy", "noeviction").Err())
@@ -278,4 +279,32 @@ func TestHealthOfBlockedClients(t *testing.T) {
 		<-done
 	}
 	eventually(t, "healthy again", func() bool { return admin.Health(t.Context()).Status == redisadmin.Healthy })
+}
+
+// unevictable fills a server, whose policy is volatile-ttl, with keys that do not
+// expire. Nothing can be evicted and every write is refused, which is more than a
+// warning; once there is room again, it is one, and it is over when nothing more
+// was refused for a while.
+func unevictable(t *testing.T, admin *redisadmin.Admin, client *redis.Client) {
+	t.Helper()
+	err := error(nil)
+	for i := 0; err == nil && i < 1<<16; i++ {
+		err = client.Set(t.Context(), fmt.Sprint("other:", i), strings.Repeat("v", 4000), 0).Err()
+	}
+	if err == nil || !strings.HasPrefix(err.Error(), "OOM ") {
+		t.Fatalf("a server full of keys that do not expire takes writes: %v", err)
+	}
+	h := admin.Health(t.Context())
+	want(t, h, redisadmin.CheckMemory, "", redisadmin.Fail, "writes are refused", "cannot be evicted")
+	if h.Status != redisadmin.Unhealthy {
+		t.Errorf("%s: %s", h.Status, h.Reason)
+	}
+	must(t, client.Do(t.Context(), "CONFIG", "SET", "maxmemory", "64mb").Err())
+	want(t, admin.Health(t.Context()), redisadmin.CheckMemory, "", redisadmin.Warn, "writes were refused for lack of memory in the last")
+	for i := range 1 << 16 {
+		if client.Unlink(t.Context(), fmt.Sprint("other:", i)).Val() == 0 {
+			break
+		}
+	}
+	must(t, client.Do(t.Context(), "CONFIG", "SET", "maxmemory", "4mb").Err())
 }

@@ -16,6 +16,7 @@ type look struct {
 	runID Text // another one: the counters began anew
 
 	evicted, rejected, outputLimit, evictedClients, delayedFsyncs Number
+	outOfMemory                                                   Number // commands refused for lack of memory
 }
 
 func newLook(info Info, at time.Time) look {
@@ -25,6 +26,7 @@ func newLook(info Info, at time.Time) look {
 	}
 	if s := info.Stats; s != nil {
 		l.evicted, l.rejected, l.outputLimit, l.evictedClients = s.EvictedKeys, s.RejectedConnections, s.OutputLimitDisconnects, s.EvictedClients
+		l.outOfMemory = Known(info.Errors["OOM"].Or(0)) // not listed before the first
 	}
 	if p := info.Persistence; p != nil {
 		l.delayedFsyncs = p.AOFDelayedFsyncs
@@ -58,7 +60,7 @@ func (a *Admin) see(addr string, now look) growth {
 		g = growth{over: now.at.Sub(was.at), look: look{
 			evicted: now.evicted.since(was.evicted), rejected: now.rejected.since(was.rejected),
 			outputLimit: now.outputLimit.since(was.outputLimit), evictedClients: now.evictedClients.since(was.evictedClients),
-			delayedFsyncs: now.delayedFsyncs.since(was.delayedFsyncs),
+			delayedFsyncs: now.delayedFsyncs.since(was.delayedFsyncs), outOfMemory: now.outOfMemory.since(was.outOfMemory),
 		}}
 	}
 	if len(list) == 0 || now.at.Sub(list[len(list)-1].at) >= lookApart {
