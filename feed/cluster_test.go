@@ -81,3 +81,47 @@ func TestClusterPublishesOnce(t *testing.T) {
 		t.Errorf("after it: %+v, %v, want number 3: the second quote was taken once", out, err)
 	}
 }
+
+// TestClusterFailoverReusesNumbers: a replica that takes over may not have the last
+// quotes of its master. Numbers that it gives again must be of another epoch, also
+// by a publisher that knows of none of them.
+func TestClusterFailoverReusesNumbers(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.Options{Replicas: true}.StartCluster(t)
+	publish := func(p *feed.Publisher, s feed.Symbol) (o feed.Outcome) {
+		t.Helper()
+		eventually(t, 20*time.Second, "a quote is taken", func() bool {
+			out, err := p.Publish(t.Context(), []feed.Quote{{Symbol: s, Bid: "1", Ask: "2"}})
+			if err == nil {
+				o = out[0]
+			}
+			return err == nil
+		})
+		return o
+	}
+	before, after, other := startPublisher(t, cluster.Client()), startPublisher(t, cluster.Client()), startPublisher(t, cluster.Client())
+	const s = feed.Symbol("EUR/USD")
+	first := publish(before, s)
+	if o := publish(other, s); o.Epoch != first.Epoch || o.Seq != 2 {
+		t.Errorf("another publisher: %+v, want number 2 of %s", o, first.Epoch)
+	}
+	owner := cluster.Owner(cluster.SlotOf(keys.Seq(s)))
+	cluster.Failover((owner + 3) % 6)
+	second := publish(after, s)
+	if second.Epoch == first.Epoch {
+		t.Errorf("%+v after the failover, want a new epoch", second)
+	}
+	if o := publish(before, s); o.Epoch != second.Epoch || o.Seq != second.Seq+1 {
+		t.Errorf("%+v, want the next of %+v", o, second)
+	}
+	// A master that comes back has perhaps lost its end, too.
+	owner = cluster.Owner(cluster.SlotOf(keys.Seq(s)))
+	cluster.KillMaster(owner)
+	third := publish(other, s)
+	if third.Epoch == second.Epoch {
+		t.Errorf("%+v after its master was killed, want a new epoch", third)
+	}
+	if o := publish(after, s); o.Epoch != third.Epoch {
+		t.Errorf("%+v, want the epoch of %+v", o, third)
+	}
+}

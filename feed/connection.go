@@ -85,15 +85,6 @@ func sharded(rdb redis.UniversalClient) bool {
 	return ok
 }
 
-// open returns the client Run works with.
-func (p *Publisher) open() (c redis.UniversalClient, release func()) {
-	if _, ok := p.cfg.Redis.(*redis.Client); !ok {
-		id := unknownRun
-		p.run.Store(&id)
-	}
-	return ownClient(p.cfg.Redis, 1, p.cfg.Timeout, p.onConnect)
-}
-
 // connectError marks an error from before the connection could carry a
 // command: what was to be sent was certainly not executed. It does not unwrap,
 // since go-redis strips one layer off the errors of its OnConnect hook.
@@ -101,29 +92,10 @@ type connectError struct{ cause error }
 
 func (e *connectError) Error() string { return fmt.Sprintf("connect: %v", e.cause) }
 
-var errRunChanged = errors.New("this is another Redis process than before")
-
-// onConnect learns the run id of the server behind a new connection. If it is
-// not the known one the connection is refused, once: arguments built for the
-// one server must not be executed by the other.
-func (p *Publisher) onConnect(ctx context.Context, cn *redis.Conn) error {
-	info, err := cn.Info(ctx, "server").Result()
-	var answered redis.Error
-	if err != nil && (!errors.As(err, &answered) || retryable(err)) {
-		return &connectError{err}
-	}
-	run := runIDOf(info) // an embedded or restricted server tells none
-	known := p.run.Swap(&run)
-	if known != nil && *known != run {
-		return &connectError{errRunChanged}
-	}
-	return nil
-}
-
 // retryable reports an answer of a server that did not execute the command and
 // soon may, or another one will.
 func retryable(err error) bool {
-	for _, prefix := range []string{"LOADING", "MASTERDOWN", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "NOSCRIPT", "BUSY ", "max number of clients"} {
+	for _, prefix := range []string{"LOADING", "MASTERDOWN", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "NOSCRIPT", "BUSY ", "max number of clients"} {
 		if redis.HasErrorPrefix(err, prefix) {
 			return true
 		}

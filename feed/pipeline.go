@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -42,9 +43,7 @@ func (p *Publisher) execute(ctx context.Context, jobs []*publishJob) {
 		if attempt > 1 && !sleep(ctx, publishRetryWait) || ctx.Err() != nil {
 			break
 		}
-		if err = p.connect(ctx); err == nil {
-			left, err = p.send(ctx, left)
-		}
+		left, err = p.send(ctx, left)
 	}
 	if len(left) > 0 {
 		err = fmt.Errorf("%w: not published: %w", ErrUnavailable, err)
@@ -57,19 +56,6 @@ func (p *Publisher) execute(ctx context.Context, jobs []*publishJob) {
 	for _, j := range jobs {
 		close(j.done)
 	}
-}
-
-// connect makes sure of a connection before quotes are sent on it: what fails
-// here was certainly not executed.
-func (p *Publisher) connect(ctx context.Context) error {
-	if p.connected {
-		return nil
-	}
-	if err := p.client.Ping(ctx).Err(); err != nil {
-		return err
-	}
-	p.connected = true
-	return nil
 }
 
 // call is one run of the publish script: quotes of one symbol in their order.
@@ -112,28 +98,87 @@ func (c *call) add(e pending, q Quote) bool {
 	return true
 }
 
-// send sends quotes in one round trip and returns those that may be sent
-// again, with the reason.
-func (p *Publisher) send(ctx context.Context, quotes []pending) (again []pending, reason error) {
+// trip is one round trip to a master.
+type trip struct {
+	to    *master
+	calls []*call
+	err   error // nothing was sent
+}
+
+// trips sorts quotes by the master they go to.
+func (p *Publisher) trips(ctx context.Context, quotes []pending) []*trip {
+	var all []*trip
+	to := map[*master]*trip{} // nil: it is not known who
+	for _, c := range calls(quotes) {
+		m, err := p.masters.of(ctx, p.cfg.Keys.Seq(c.quotes[0].Symbol))
+		t := to[m]
+		if t == nil {
+			t = &trip{to: m, err: err}
+			to[m] = t
+			all = append(all, t)
+		}
+		t.calls = append(t.calls, c)
+	}
+	return all
+}
+
+// carryOut runs all calls of a trip in one pipeline. Several trips may run at once.
+func (p *Publisher) carryOut(ctx context.Context, t *trip) {
+	if t.err == nil {
+		t.err = t.to.connect(ctx)
+	}
+	if t.err != nil {
+		return
+	}
 	accept := acceptance{
 		keys: p.cfg.Keys, quoteTTL: p.cfg.QuoteTTL, history: p.cfg.HistoryTicks,
-		candidate: newEpoch(), run: *p.run.Load(), ranked: p.ranked, sharded: sharded(p.cfg.Redis),
+		candidate: newEpoch(), run: *t.to.run.Load(), ranked: p.ranked, sharded: p.masters.cluster != nil,
 	}
-	pipe := p.client.Pipeline()
-	all := calls(quotes)
-	for _, c := range all {
+	pipe := t.to.client.Pipeline()
+	for _, c := range t.calls {
 		keys, args := accept.args(c.quotes, p.lastSeen(c.quotes[0].Symbol))
-		c.answer = evalOnce(ctx, pipe, publishScript.Hash(), keys, args)
+		c.answer = pipe.EvalSha(ctx, publishScript.Hash(), keys, args...)
 	}
 	pipe.Exec(ctx) // each answer has its own error
+}
+
+// send sends quotes in one round trip to each master, all at once, and returns
+// those that may be sent again, with the reason.
+func (p *Publisher) send(ctx context.Context, quotes []pending) (again []pending, reason error) {
+	trips := p.trips(ctx, quotes)
+	var under sync.WaitGroup
+	for _, t := range trips[1:] {
+		under.Go(func() { p.carryOut(ctx, t) })
+	}
+	p.carryOut(ctx, trips[0])
+	under.Wait()
 
 	var sent []pending
-	var noScript bool
-	for _, c := range all {
-		sent = append(sent, c.pending...)
-		reply, err := c.answer.Result()
+	for _, t := range trips {
+		tripAgain, err := p.finish(ctx, t)
+		for _, c := range t.calls {
+			sent = append(sent, c.pending...)
+		}
+		if len(tripAgain) > 0 {
+			again, reason = append(again, tripAgain...), err
+		}
+	}
+	if len(again) > 0 {
+		p.masters.doubt(ctx)
+	}
+	return inOrder(sent, again), reason
+}
+
+// finish reads the answers of a trip and returns the quotes that may be sent again.
+func (p *Publisher) finish(ctx context.Context, t *trip) (again []pending, reason error) {
+	noScript := false
+	for _, c := range t.calls {
+		err := t.err
 		if err == nil {
-			err = p.settle(c, reply)
+			var reply any
+			if reply, err = c.answer.Result(); err == nil {
+				err = p.settle(c, reply)
+			}
 		}
 		var answered redis.Error
 		switch {
@@ -146,34 +191,16 @@ func (p *Publisher) send(ctx context.Context, quotes []pending) (again []pending
 		default:
 			c.fail(fmt.Errorf("%w: %w: the connection failed while quotes were on their way: %w", ErrUnavailable, ErrOutcomeUnknown, err))
 		}
-		if err != nil && !errors.As(err, &answered) {
-			p.connected = false
+		if err != nil && t.to != nil && !errors.As(err, &answered) {
+			t.to.connected = false
 		}
 	}
 	if noScript {
-		if err := publishScript.Load(ctx, p.client).Err(); err != nil {
+		if err := publishScript.Load(ctx, t.to.client).Err(); err != nil {
 			reason = err
 		}
 	}
-	return inOrder(sent, again), reason
-}
-
-// once is a command that a cluster's client does not send again when the
-// connection fails; where a slot has moved it still follows.
-type once struct{ *redis.Cmd }
-
-func (once) NoRetry() bool { return true }
-
-// evalOnce adds EVALSHA to a pipeline.
-func evalOnce(ctx context.Context, pipe redis.Pipeliner, hash string, keys []string, args []any) *redis.Cmd {
-	all := make([]any, 0, 3+len(keys)+len(args))
-	all = append(all, "evalsha", hash, len(keys))
-	for _, k := range keys {
-		all = append(all, k)
-	}
-	cmd := redis.NewCmd(ctx, append(all, args...)...)
-	_ = pipe.Process(ctx, once{cmd}) // fails only when the pipeline is executed
-	return cmd
+	return again, reason
 }
 
 // inOrder returns those of again, some of quotes in the same order, that no
@@ -284,7 +311,7 @@ func (p *Publisher) list(ctx context.Context, jobs []*publishJob) {
 	for s := range due {
 		members = append(members, string(s))
 	}
-	if err := p.client.SAdd(ctx, p.cfg.Keys.Symbols(), members...).Err(); err != nil {
+	if err := p.masters.client.SAdd(ctx, p.cfg.Keys.Symbols(), members...).Err(); err != nil {
 		p.log.Warn("symbols not listed; the next quote tries again", "err", err)
 		return
 	}

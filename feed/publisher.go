@@ -32,10 +32,10 @@ const (
 // PublisherConfig configures NewPublisher. Redis is required.
 type PublisherConfig struct {
 	// Redis is used for its options: a Publisher opens one connection of its
-	// own, which never repeats a command by itself. A client that is no
-	// *redis.Client (a cluster's) is used as it is, must have been opened with
-	// MaxRetries -1, and a failover is then only noticed by lost keys or by a
-	// counter that went back.
+	// own to each master, which never repeats a command by itself. A client that
+	// is neither a *redis.Client nor a *redis.ClusterClient is used as it is, must
+	// have been opened with MaxRetries -1, and a failover is then only noticed by
+	// lost keys or by a counter that went back.
 	Redis redis.UniversalClient
 	Keys  Keys
 
@@ -78,13 +78,10 @@ type Publisher struct {
 	started atomic.Bool
 	stopped chan struct{} // closed when Run has ended
 
-	run atomic.Pointer[string] // run id of the server last connected to
-
 	// Owned by Run.
-	client    redis.UniversalClient
-	connected bool
-	seen      map[Symbol]lastSeen
-	listed    map[Symbol]time.Time // when the symbol was last added to the set
+	masters *masters
+	seen    map[Symbol]lastSeen
+	listed  map[Symbol]time.Time // when the symbol was last added to the set
 }
 
 // publishJob is up to maxPipeline quotes of one Publish call.
@@ -253,16 +250,15 @@ func (p *Publisher) waitedTooLong() error {
 //	Run            takes jobs off the queue                (1 goroutine)
 //	* take         up to maxPipeline quotes, no waiting
 //	* execute      until each quote has an outcome or the time is over
-//	  * connect    learn which server it is
-//	  * send       one pipeline of EVALSHA, each for quotes of one symbol
+//	  * send       at once to each master: learn which process it is,
+//	               then one pipeline of EVALSHA, each for quotes of one symbol
 //	  * settle     read the answers, decide what may be sent again
 func (p *Publisher) Run(ctx context.Context) error {
 	if p.started.Swap(true) {
 		return errors.New("feed: Publisher.Run called twice")
 	}
-	client, release := p.open()
-	defer release()
-	p.client = client
+	p.masters = openMasters(p.cfg.Redis, p.cfg.Timeout)
+	defer p.masters.close()
 	defer close(p.stopped)
 	var next *publishJob
 	for {

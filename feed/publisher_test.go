@@ -18,7 +18,7 @@ import (
 )
 
 // startPublisher returns a running Publisher on c.
-func startPublisher(t testing.TB, c *redis.Client, change ...func(*feed.PublisherConfig)) *feed.Publisher {
+func startPublisher(t testing.TB, c redis.UniversalClient, change ...func(*feed.PublisherConfig)) *feed.Publisher {
 	t.Helper()
 	cfg := feed.PublisherConfig{Redis: c, Keys: keys}
 	for _, f := range change {

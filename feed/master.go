@@ -1,0 +1,130 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// A master is one Redis server that quotes are sent to: the only one, the one
+// that Sentinel names, or in a cluster the one of some slots. The run id that goes
+// with each quote is that of the process which takes it: a failover, or a restart
+// that may have forgotten something, so begins new epochs.
+type master struct {
+	client  redis.UniversalClient
+	release func()
+	run     atomic.Pointer[string] // run id of the process last connected to
+
+	connected bool // owned by the round trip under way
+}
+
+func openMaster(rdb redis.UniversalClient, timeout time.Duration) *master {
+	m := &master{}
+	id := unknownRun // a client of another kind tells none
+	m.run.Store(&id)
+	if _, ok := rdb.(*redis.Client); ok {
+		m.run.Store(nil)
+	}
+	m.client, m.release = ownClient(rdb, 1, timeout, m.onConnect)
+	return m
+}
+
+// connect makes sure of a connection before quotes are sent on it: what fails
+// here was certainly not executed.
+func (m *master) connect(ctx context.Context) error {
+	if m.connected {
+		return nil
+	}
+	if err := m.client.Ping(ctx).Err(); err != nil {
+		return &connectError{err}
+	}
+	m.connected = true
+	return nil
+}
+
+var errRunChanged = errors.New("this is another Redis process than before")
+
+// onConnect learns the run id of the process behind a new connection. If it is
+// not the known one the connection is refused, once: arguments built for the
+// one must not be executed by the other.
+func (m *master) onConnect(ctx context.Context, cn *redis.Conn) error {
+	info, err := cn.Info(ctx, "server").Result()
+	var answered redis.Error
+	if err != nil && (!errors.As(err, &answered) || retryable(err)) {
+		return &connectError{err}
+	}
+	run := runIDOf(info) // an embedded or restricted server tells none
+	known := m.run.Swap(&run)
+	if known != nil && *known != run {
+		return &connectError{errRunChanged}
+	}
+	return nil
+}
+
+// masters are the servers that a Publisher sends to, each with a connection of
+// its own. One goroutine uses it.
+type masters struct {
+	rdb     redis.UniversalClient
+	timeout time.Duration
+	cluster *redis.ClusterClient // tells who has a slot; nil: there is one master
+	byAddr  map[string]*master   // the only one is ""
+	client  redis.UniversalClient
+	release func()
+}
+
+func openMasters(rdb redis.UniversalClient, timeout time.Duration) *masters {
+	ms := &masters{rdb: rdb, timeout: timeout, byAddr: map[string]*master{}, release: func() {}}
+	if _, ok := rdb.(*redis.ClusterClient); ok {
+		ms.client, ms.release = receiveClient(rdb, 1)
+		ms.cluster, _ = ms.client.(*redis.ClusterClient)
+	} else {
+		ms.client = ms.at("", rdb).client
+	}
+	return ms
+}
+
+// of returns the master of a key. An error says that nothing was sent.
+func (ms *masters) of(ctx context.Context, key string) (*master, error) {
+	if ms.cluster == nil {
+		return ms.at("", ms.rdb), nil
+	}
+	node, err := ms.cluster.MasterForKey(ctx, key)
+	if err != nil {
+		return nil, &connectError{err}
+	}
+	return ms.at(node.Options().Addr, node), nil
+}
+
+func (ms *masters) at(addr string, rdb redis.UniversalClient) *master {
+	m := ms.byAddr[addr]
+	if m == nil {
+		m = openMaster(rdb, ms.timeout)
+		ms.byAddr[addr] = m
+	}
+	return m
+}
+
+// doubt has a cluster asked anew who has which slots, and lets go of masters that
+// can not be reached: they may be no more.
+func (ms *masters) doubt(ctx context.Context) {
+	if ms.cluster == nil {
+		return
+	}
+	ms.cluster.ReloadState(ctx)
+	for addr, m := range ms.byAddr {
+		if !m.connected {
+			delete(ms.byAddr, addr)
+			m.release()
+		}
+	}
+}
+
+func (ms *masters) close() {
+	for _, m := range ms.byAddr {
+		m.release()
+	}
+	ms.release()
+}
