@@ -117,10 +117,10 @@ func (e *entry) forgettable() bool {
 }
 
 // set makes h, which is not outdated, the last value and returns how many
-// before it were missed. b.mu is held.
+// before it were missed; what was before the first one was not. b.mu is held.
 func (b *Board) set(e *entry, h arrival, now time.Time) (missed uint64) {
 	a := h.quote
-	if e.last.Epoch != "" {
+	if e.last.Seq > 0 {
 		missed = a.Seq - 1 - seqIn(a.Epoch, e.last.Epoch, e.last.Seq)
 		if a.Epoch != e.last.Epoch {
 			e.retire(e.last.Epoch)
