@@ -101,7 +101,7 @@ func (l *line) run(ctx context.Context) {
 		}
 		l.r.metrics.lost.Inc()
 		if confirmed || pause == 0 {
-			l.r.log.Warn("connection for quotes lost, opening it again", "channel", l.probe.channel, "err", err)
+			l.r.log.Warn("connection for quotes lost, opening it again", "channel", l.probe.channel, "relayed", l.relays, "err", err)
 			pause = 25 * time.Millisecond
 		}
 		if cluster, ok := l.r.client.(*redis.ClusterClient); ok {

@@ -86,3 +86,15 @@ func TestPubSubNotPermitted(t *testing.T) {
 		t.Errorf("audit: %s", log)
 	}
 }
+
+// TestNoSuchProfile: pprof's own errors are plain text, ours are not.
+func TestNoSuchProfile(t *testing.T) {
+	t.Parallel()
+	o := startNode(t, nil).operator()
+	o.ask("GET", "/debug/pprof/nosuch", "").problem(t, 404)
+	for _, path := range []string{"/debug/pprof/", "/debug/pprof/goroutine?debug=1", "/debug/pprof/cmdline"} {
+		if a := o.ask("GET", path, ""); a.status != 200 {
+			t.Errorf("%s: %d", path, a.status)
+		}
+	}
+}

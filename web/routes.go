@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"net/http/pprof"
+	profiles "runtime/pprof"
 	"slices"
 	"strings"
 
@@ -92,7 +93,7 @@ func (s *Server) adminRoutes(page handler) []route {
 
 		{"GET /openapi.json", s.getOpenAPI, read},
 
-		{"/debug/pprof/", plain(http.HandlerFunc(pprof.Index)), profile},
+		{"/debug/pprof/", anyProfile, profile},
 		{"/debug/pprof/cmdline", plain(http.HandlerFunc(pprof.Cmdline)), profile},
 		{"/debug/pprof/profile", plain(http.HandlerFunc(pprof.Profile)), profile},
 		{"/debug/pprof/symbol", plain(http.HandlerFunc(pprof.Symbol)), profile},
@@ -123,6 +124,15 @@ func (s *Server) adminHandler() (http.Handler, error) {
 // first, so that a panic's log and answer have it.
 func (s *Server) framed(next http.Handler) http.Handler {
 	return s.identified(s.recovered(s.secured(next)))
+}
+
+// anyProfile is the list of profiles, and those that have no handler of their own.
+func anyProfile(w http.ResponseWriter, r *http.Request) error {
+	if name := strings.TrimPrefix(r.URL.Path, "/debug/pprof/"); name != "" && profiles.Lookup(name) == nil {
+		return &problem{Status: http.StatusNotFound, Title: "Not found", Detail: "no such profile; /debug/pprof/ lists them"}
+	}
+	pprof.Index(w, r)
+	return nil
 }
 
 func plain(h http.Handler) handler {
