@@ -54,13 +54,13 @@ func (c *connection) open(conn hub.Conn, sess session.Session, framing int) (web
 	c.events = framing == framingEvents
 	options := hub.JoinOptions{Welcome: c.welcome(), Framing: framing, Joined: func(client *hub.Client) {
 		c.client = client
+		c.server.roster.add(c) // before the welcome, which tells its id
 	}}
 	if _, err := c.server.cfg.Hub.Join(conn, options); err != nil {
 		c.release()
 		return websocket.StatusServiceRestart, "restart"
 	}
 	c.bind(sess)
-	c.server.roster.add(c)
 	return 0, ""
 }
 

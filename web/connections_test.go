@@ -172,3 +172,16 @@ func TestConnectionsAlone(t *testing.T) {
 	o.ask("DELETE", "/api/v1/connections/"+welcome.ConnID, "").into(t, 200, new(any))
 	c.wantClose(1008)
 }
+
+// TestKickAfterWelcome: who has read the welcome is in the list.
+func TestKickAfterWelcome(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, func(c *nodeConfig) { c.conns = 100 })
+	token, _ := n.signIn("alice", "user")
+	o := n.operator()
+	for range 50 {
+		c, welcome := n.connect(token)
+		o.ask("DELETE", "/api/v1/connections/"+welcome.ConnID, "").into(t, 200, new(any))
+		c.wantClose(1008)
+	}
+}
