@@ -164,12 +164,15 @@ func (s *Sentinel) Client() *redis.Client {
 // and returns when all agree that it is and the other follows it.
 func (s *Sentinel) Failover() {
 	s.t.Helper()
-	old := s.Master()
-	poll(s.t, "a failover begins", func() bool {
-		err := s.clients[0].Failover(s.t.Context(), MasterName).Err()
-		return err == nil || strings.Contains(err.Error(), "INPROG")
+	isMaster := s.becomesMaster(s.other(s.Master()))
+	var asked time.Time
+	poll(s.t, "another server is master", func() bool {
+		if time.Since(asked) > 5*time.Second { // one that takes longer than its timeout is given up
+			asked = time.Now()
+			_ = s.clients[0].Failover(s.t.Context(), MasterName).Err() // or one is under way
+		}
+		return isMaster()
 	})
-	s.AwaitFailover(old)
 	s.AwaitWhole()
 }
 
@@ -230,16 +233,25 @@ func (s *Sentinel) KillMaster() *Server {
 // that one takes writes.
 func (s *Sentinel) AwaitFailover(old *Server) {
 	s.t.Helper()
-	next := s.servers[0]
-	if next == old {
-		next = s.servers[1]
+	poll(s.t, "another server is master", s.becomesMaster(s.other(old)))
+}
+
+func (s *Sentinel) other(than *Server) *Server {
+	if s.servers[0] == than {
+		return s.servers[1]
 	}
-	c := next.Client()
-	poll(s.t, "another server is master", func() bool {
+	return s.servers[0]
+}
+
+// becomesMaster returns a question: do the sentinels name the server, and does it
+// take writes?
+func (s *Sentinel) becomesMaster(server *Server) func() bool {
+	c := server.Client()
+	return func() bool {
 		ctx, cancel := context.WithTimeout(s.t.Context(), time.Second)
 		defer cancel()
-		return s.MasterAddr() == next.Addr() && strings.Contains(c.Info(ctx, "replication").Val(), "role:master")
-	})
+		return s.MasterAddr() == server.Addr() && strings.Contains(c.Info(ctx, "replication").Val(), "role:master")
+	}
 }
 
 // Restart starts a server that KillMaster killed, as replica of the master.
