@@ -187,6 +187,9 @@ func (p *Publisher) finish(ctx context.Context, t *trip) (again []pending, reaso
 			again, reason = append(again, c.pending...), err
 			noScript = noScript || redis.HasErrorPrefix(err, "NOSCRIPT")
 		case errors.As(err, &answered) || errors.Is(err, errBadReply):
+			if redis.HasErrorPrefix(err, "OOM") {
+				err = fmt.Errorf("%w: %w", ErrFull, err)
+			}
 			c.fail(fmt.Errorf("%w: not published: %w", ErrUnavailable, err))
 		default:
 			c.fail(fmt.Errorf("%w: %w: the connection failed while quotes were on their way: %w", ErrUnavailable, ErrOutcomeUnknown, err))

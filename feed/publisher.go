@@ -22,6 +22,10 @@ var ErrUnavailable = errors.New("feed: Redis unavailable")
 // publishing them again may double them.
 var ErrOutcomeUnknown = errors.New("feed: outcome unknown")
 
+// ErrFull is wrapped too, with ErrUnavailable, where Redis is out of memory and
+// refuses to write: the quotes were not accepted.
+var ErrFull = errors.New("feed: Redis is full")
+
 const (
 	maxPipeline      = 256  // quotes of one round trip
 	maxPublishQueue  = 8192 // quotes that wait

@@ -60,6 +60,8 @@ var (
 	ErrCorrupt = errors.New("session: corrupt")
 	// ErrUnavailable: Redis did not answer, or refused. Nothing is known about the session.
 	ErrUnavailable = errors.New("session: redis unavailable")
+	// ErrFull is wrapped too, with ErrUnavailable, where Redis is out of memory and refuses to write.
+	ErrFull = errors.New("redis is full")
 	// ErrInvalid: a draft or change is not acceptable; the text names the field.
 	ErrInvalid = errors.New("session: invalid")
 )

@@ -676,7 +676,7 @@ func TestRedisFull(t *testing.T) {
 	if err := rdb.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := m.Create(t.Context(), session.Draft{UserID: "2", Role: "user"}); !errors.Is(err, session.ErrUnavailable) {
+	if _, _, err := m.Create(t.Context(), session.Draft{UserID: "2", Role: "user"}); !errors.Is(err, session.ErrUnavailable) || !errors.Is(err, session.ErrFull) {
 		t.Errorf("create: %v", err)
 	}
 	if e, err := m.Extend(t.Context(), s.ID); err != nil || !near(time.Until(e.ExpiresAt), time.Hour, 3*time.Second) {

@@ -58,6 +58,9 @@ func userKey(user string) string  { return "session:user:" + user }
 
 // unavailable wraps an error of Redis.
 func unavailable(doing string, err error) error {
+	if redis.HasErrorPrefix(err, "OOM") {
+		return fmt.Errorf("%w: %s: %w: %w", ErrUnavailable, doing, ErrFull, err)
+	}
 	return fmt.Errorf("%w: %s: %w", ErrUnavailable, doing, err)
 }
 

@@ -94,9 +94,17 @@ func asProblem(err error) *problem {
 		return badRequestOf(err)
 	case errors.Is(err, session.ErrUnavailable), errors.Is(err, feed.ErrUnavailable), errors.Is(err, cache.ErrUnavailable),
 		errors.Is(err, cache.ErrClosed), errors.Is(err, context.DeadlineExceeded):
-		return asProblem(unavailable("Redis can not be reached; try again", err))
+		return asProblem(unavailable(lostRedis(err)+"; try again", err))
 	}
 	return &problem{Status: http.StatusInternalServerError, Title: "Internal error", Cause: err}
+}
+
+// lostRedis says what is wrong with Redis.
+func lostRedis(err error) string {
+	if errors.Is(err, session.ErrFull) || errors.Is(err, feed.ErrFull) {
+		return "Redis is full and refuses to write"
+	}
+	return "Redis can not be reached"
 }
 
 // A problemBody is a problem as it is told.

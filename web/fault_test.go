@@ -162,6 +162,23 @@ func TestRedisLost(t *testing.T) {
 	}
 }
 
+// TestRedisFull has answers say what is wrong: a full Redis is there and answers.
+func TestRedisFull(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, func(c *nodeConfig) { c.redis = redistest.Start(t) })
+	n.publish([3]string{"EUR/USD", "1.1", "1.2"})
+	if err := n.rdb.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	h := newHTTPClient(t, n.public)
+	if a := h.do("POST", "/api/v1/quotes", `{"symbol":"EUR/USD","price":1}`, bearer(publishToken)); a.problem(t, 503).Detail != "Redis is full and refuses to write; 0 of 1 quotes are settled, the others were not accepted" {
+		t.Errorf("publishing: %s", a.body)
+	}
+	if a := n.operator().ask("POST", "/api/v1/sessions", `{"user_id":"7","role":"user"}`); a.problem(t, 503).Detail != "Redis is full and refuses to write; try again" {
+		t.Errorf("a session: %s", a.body)
+	}
+}
+
 // TestStatusOfSymbols waits through the life of a quote.
 func TestStatusOfSymbols(t *testing.T) {
 	t.Parallel()

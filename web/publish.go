@@ -87,7 +87,11 @@ func partlyPublished(err error, outcomes []feed.Outcome) error {
 			known++
 		}
 	}
-	return unavailable(fmt.Sprintf("Redis was lost; %d of %d quotes are settled, of the others it is not known", known, len(outcomes)), err)
+	others := "the others were not accepted"
+	if errors.Is(err, feed.ErrOutcomeUnknown) {
+		others = "of the others it is not known"
+	}
+	return unavailable(fmt.Sprintf("%s; %d of %d quotes are settled, %s", lostRedis(err), known, len(outcomes), others), err)
 }
 
 func (s *Server) publishToken(r *http.Request) (PublishToken, bool) {
