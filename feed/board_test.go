@@ -55,6 +55,27 @@ func TestBoardKeepsNewest(t *testing.T) {
 	}
 }
 
+// TestReplacedMasterGoesOn: a master that was paused, and replaced meanwhile, accepts
+// quotes before it hears of that, and subscribers may get those of both. The epoch
+// that was left stays so; when Redis goes back to it later, it counts again.
+func TestReplacedMasterGoesOn(t *testing.T) {
+	s := newSink()
+	b := feed.NewBoard(feed.BoardConfig{Sink: s})
+	for _, q := range []struct {
+		epoch string
+		seq   uint64
+		at    time.Duration
+	}{{"old", 581, 0}, {"new", 1, 10 * time.Millisecond}, {"old", 582, 12 * time.Millisecond}, {"new", 2, 15 * time.Millisecond},
+		{"old", 583, 9 * time.Second}, {"old", 584, 11 * time.Second}, {"new", 3, 12 * time.Second}, {"old", 585, 13 * time.Second}} {
+		a := acceptedQuote("EUR/USD", q.epoch, q.seq)
+		a.At = 1_700_000_000_000_000 + q.at.Microseconds()
+		a.Body = a.AppendBody(nil)
+		b.Apply(a)
+	}
+	check(t, "events", s.all(), "status EUR/USD live", "publish EUR/USD old 581", "publish EUR/USD new 1", "publish EUR/USD new 2",
+		"publish EUR/USD old 584", "publish EUR/USD old 585")
+}
+
 func TestBoardMerge(t *testing.T) {
 	s, reg := newSink(), prometheus.NewPedanticRegistry()
 	b := feed.NewBoard(feed.BoardConfig{Sink: s, Registerer: reg})

@@ -14,10 +14,10 @@ type entry struct {
 	has     bool     // last has not expired
 	arrived time.Time
 	expires time.Time
-	retired [4]string // epochs before that of last
-	live    bool      // a quote came since the present subscription was confirmed
-	source  string    // of last, as far as it was told
-	told    time.Time // when a change of source was last told
+	retired [4]retiredEpoch // epochs before that of last
+	live    bool            // a quote came since the present subscription was confirmed
+	source  string          // of last, as far as it was told
+	told    time.Time       // when a change of source was last told
 
 	status Status
 	since  time.Time
@@ -51,6 +51,19 @@ type arrival struct {
 	arrived, expires time.Time
 }
 
+// retiredEpoch is an epoch and when another followed it: the acceptance of that
+// one's first quote here.
+type retiredEpoch struct {
+	epoch string
+	left  int64 // Unix µs by Redis's clock
+}
+
+// goesBack is how long after an epoch was left it may come back. A master that was
+// replaced without knowing it goes on counting for a moment; what it accepts then is
+// lost. Later than that Redis itself has gone back, to a master that forgot the epoch
+// which followed.
+const goesBack = 10 * time.Second
+
 type event struct {
 	kind   eventKind
 	quote  Accepted
@@ -78,15 +91,14 @@ const (
 )
 
 // outdated reports that a is not newer than the last one. An epoch that was
-// left does not come back, unless Redis went back to it: then its quotes carry
-// later times of acceptance.
+// left does not come back, unless Redis went back to it, see goesBack.
 func (e *entry) outdated(a Accepted) bool {
 	if a.Epoch == e.last.Epoch {
 		return a.Seq <= e.last.Seq
 	}
-	for _, epoch := range e.retired {
-		if epoch == a.Epoch {
-			return a.At <= e.last.At
+	for _, r := range e.retired {
+		if r.epoch == a.Epoch {
+			return a.At <= e.last.At || a.At-r.left < goesBack.Microseconds()
 		}
 	}
 	return false
@@ -105,9 +117,9 @@ func (e *entry) saw(a Accepted) {
 	}
 }
 
-func (e *entry) retire(epoch string) {
+func (e *entry) retire(epoch string, left int64) {
 	copy(e.retired[1:], e.retired[:])
-	e.retired[0] = epoch
+	e.retired[0] = retiredEpoch{epoch, left}
 }
 
 // forgettable reports an entry that says nothing: somebody asked for a symbol
@@ -123,7 +135,7 @@ func (b *Board) set(e *entry, h arrival, now time.Time) (missed uint64) {
 	if e.last.Seq > 0 {
 		missed = a.Seq - 1 - seqIn(a.Epoch, e.last.Epoch, e.last.Seq)
 		if a.Epoch != e.last.Epoch {
-			e.retire(e.last.Epoch)
+			e.retire(e.last.Epoch, a.At)
 		}
 	}
 	e.last, e.has, e.arrived, e.expires = a, true, h.arrived, h.expires
