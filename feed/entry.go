@@ -24,6 +24,7 @@ type entry struct {
 
 	held    []arrival // quotes after a gap, in order; while opening, the newest one
 	filling bool      // what is missing before held is being read
+	untold  bool      // that, when it is there, the Sink is told that it follows
 
 	// Whoever changes an entry appends events under mu; one goroutine at a
 	// time, the one that set emitting, hands them to the Sink outside mu. So

@@ -77,10 +77,12 @@ func (b *Board) merge(s Symbol, stored *storedQuote) {
 		if e.status == StatusUnknown {
 			e.events = append(e.events, event{kind: eventStatus, status: e.status, since: e.since})
 		}
-		e.events = append(e.events, event{kind: eventFollow})
 		if whole {
 			e.saw(read.quote)
 			b.hold(s, e, *read)
+			e.untold = true
+		} else {
+			e.events = append(e.events, event{kind: eventFollow})
 		}
 	case e.state == idle || read == nil || e.live || e.outdated(read.quote):
 	case e.filling || b.healing && !e.follows(read.quote):

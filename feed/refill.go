@@ -51,7 +51,7 @@ func (b *Board) holdNewest(e *entry, h arrival) {
 // release lets go of all that is held and of the wish to fill a gap. b.mu is held.
 func (b *Board) release(e *entry) {
 	b.held -= len(e.held)
-	e.held, e.filling = nil, false
+	e.held, e.filling, e.untold = nil, false, false
 }
 
 // ask wishes that the gap of s is filled. b.mu is held.
@@ -98,7 +98,7 @@ func (b *Board) refill(p position, a historyAnswer, giveUp bool) {
 		return
 	}
 	delete(b.gaps, p.symbol)
-	held, last := e.held, e.held[len(e.held)-1]
+	held, last, untold := e.held, e.held[len(e.held)-1], e.untold
 	b.release(e)
 	// Both are in the order of acceptance, and history is without gap.
 	before, after := splitHeld(held, a.ticks)
@@ -129,6 +129,9 @@ func (b *Board) refill(p position, a historyAnswer, giveUp bool) {
 		}
 		jump = giveUp || jump && e.follows(h.quote)
 		missed += b.set(e, h, now)
+	}
+	if untold {
+		e.events = append(e.events, event{kind: eventFollow})
 	}
 	b.emit(p.symbol, e) // unlocks
 	b.countMissed(missed)
