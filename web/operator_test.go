@@ -12,6 +12,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
@@ -139,7 +140,10 @@ func keepPublishing(t *testing.T, n *testNode) {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				n.publish([3]string{"EUR/USD", fmt.Sprintf("1.08%03d", i%1000), "1.09513"})
+				q := feed.Quote{Symbol: "EUR/USD", Bid: fmt.Sprintf("1.08%03d", i%1000), Ask: "1.09513"}
+				if _, err := n.publisher.Publish(ctx, []feed.Quote{q}); err != nil && ctx.Err() == nil {
+					t.Error(err)
+				}
 			}
 		}
 	})
