@@ -17,7 +17,7 @@ import (
 
 const (
 	restartNodes = 3
-	restartDrain = 4 * time.Second // half of DRAIN_TIMEOUT is the pace of a drain
+	restartDrain = 6 * time.Second // half of DRAIN_TIMEOUT is the pace of a drain
 	window       = 100 * time.Millisecond
 )
 
