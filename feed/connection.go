@@ -72,10 +72,16 @@ func receiveClient(rdb redis.UniversalClient, poolSize int) (c redis.UniversalCl
 // replaced even if that one still answers, so that the messages do not come
 // back to who is still subscribed there.
 func probeClient(rdb, own redis.UniversalClient) redis.UniversalClient {
-	if c, ok := rdb.(*redis.Client); ok && c.Options().Addr == "FailoverClient" {
+	if bySentinel(rdb) {
 		return rdb
 	}
 	return own
+}
+
+// bySentinel reports whether Sentinel tells a client where the master is.
+func bySentinel(rdb redis.UniversalClient) bool {
+	c, ok := rdb.(*redis.Client)
+	return ok && c.Options().Addr == "FailoverClient"
 }
 
 // sharded reports whether a client is a cluster's, where messages of a symbol stay

@@ -18,8 +18,14 @@ type master struct {
 	release func()
 	run     atomic.Pointer[string] // run id of the process last connected to
 
-	connected bool // owned by the round trip under way
+	connected bool      // owned by the round trip under way
+	confirmed time.Time // that Sentinel means this one; owned by masters
 }
+
+// confirmEvery is how often a Publisher makes sure that Sentinel still means the
+// server it is connected to. A master that was paused and replaced takes quotes for
+// ten seconds more, until Sentinel makes it a replica, and forgets them then.
+const confirmEvery = 500 * time.Millisecond
 
 func openMaster(rdb redis.UniversalClient, timeout time.Duration) *master {
 	m := &master{}
@@ -71,24 +77,33 @@ type masters struct {
 	timeout time.Duration
 	cluster *redis.ClusterClient // tells who has a slot; nil: there is one master
 	byAddr  map[string]*master   // the only one is ""
-	client  redis.UniversalClient
-	release func()
+	release func()               // of cluster
 }
 
 func openMasters(rdb redis.UniversalClient, timeout time.Duration) *masters {
 	ms := &masters{rdb: rdb, timeout: timeout, byAddr: map[string]*master{}, release: func() {}}
 	if _, ok := rdb.(*redis.ClusterClient); ok {
-		ms.client, ms.release = receiveClient(rdb, 1)
-		ms.cluster, _ = ms.client.(*redis.ClusterClient)
-	} else {
-		ms.client = ms.at("", rdb).client
+		var own redis.UniversalClient
+		own, ms.release = receiveClient(rdb, 1)
+		ms.cluster = own.(*redis.ClusterClient)
 	}
 	return ms
+}
+
+// client is for commands that are no quotes.
+func (ms *masters) client() redis.UniversalClient {
+	if ms.cluster != nil {
+		return ms.cluster
+	}
+	return ms.at("", ms.rdb).client
 }
 
 // of returns the master of a key. An error says that nothing was sent.
 func (ms *masters) of(ctx context.Context, key string) (*master, error) {
 	if ms.cluster == nil {
+		if err := ms.confirm(ctx); err != nil {
+			return nil, &connectError{err}
+		}
 		return ms.at("", ms.rdb), nil
 	}
 	node, err := ms.cluster.MasterForKey(ctx, key)
@@ -96,6 +111,27 @@ func (ms *masters) of(ctx context.Context, key string) (*master, error) {
 		return nil, &connectError{err}
 	}
 	return ms.at(node.Options().Addr, node), nil
+}
+
+// confirm leaves a master that Sentinel has replaced. The client that others gave
+// does so by itself, as soon as Sentinel tells.
+func (ms *masters) confirm(ctx context.Context) error {
+	m := ms.at("", ms.rdb)
+	if !bySentinel(ms.rdb) || time.Since(m.confirmed) < confirmEvery {
+		return nil
+	}
+	info, err := ms.rdb.Info(ctx, "server").Result()
+	var answered redis.Error
+	if err != nil && (!errors.As(err, &answered) || retryable(err)) {
+		return err
+	}
+	if run, known := runIDOf(info), m.run.Load(); known != nil && *known != run {
+		delete(ms.byAddr, "")
+		m.release()
+		m = ms.at("", ms.rdb)
+	}
+	m.confirmed = time.Now()
+	return nil
 }
 
 func (ms *masters) at(addr string, rdb redis.UniversalClient) *master {

@@ -314,7 +314,7 @@ func (p *Publisher) list(ctx context.Context, jobs []*publishJob) {
 	for s := range due {
 		members = append(members, string(s))
 	}
-	if err := p.masters.client.SAdd(ctx, p.cfg.Keys.Symbols(), members...).Err(); err != nil {
+	if err := p.masters.client().SAdd(ctx, p.cfg.Keys.Symbols(), members...).Err(); err != nil {
 		p.log.Warn("symbols not listed; the next quote tries again", "err", err)
 		return
 	}
