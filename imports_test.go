@@ -17,6 +17,10 @@ const module = "github.com/fxcast/fxcast"
 // them together. A package below a leaf belongs to it.
 var leaves = []string{"hub", "feed", "limiter", "session", "cache", "redisadmin", "nodes"}
 
+// ground is what every package may import, and what imports nothing of ours
+// but itself: the wire that clients see, and the one way to talk to Redis.
+var ground = []string{"protocol", "internal/redislink"}
+
 // only names who may import something, by the first part of the path within
 // the module. cmd/loadgen plays the clients and may import what they need.
 var only = map[string][]string{
@@ -66,7 +70,7 @@ func (p listed) faults() (faults []string) {
 	path = strings.TrimPrefix(path, "/")
 	top, _, _ := strings.Cut(path, "/")
 	switch {
-	case path == "", top == "cmd", top == "web", top == "internal", slices.Contains(leaves, top):
+	case path == "", top == "cmd", top == "web", top == "internal", slices.Contains(leaves, top), isGround(path):
 	default:
 		return []string{p.ImportPath + " has no place in the import table"}
 	}
@@ -76,6 +80,11 @@ func (p listed) faults() (faults []string) {
 		to, _, _ := strings.Cut(own, "/")
 		switch {
 		case !ours:
+		case isGround(path):
+			if own != path {
+				bad(imp, "the ground that all stand on imports nothing of ours")
+			}
+		case isGround(own):
 		case to == "internal":
 			if top != "internal" {
 				bad(imp, "it is for tests")
@@ -100,12 +109,17 @@ func (p listed) faults() (faults []string) {
 	if slices.Contains(leaves, top) {
 		for _, imp := range slices.Concat(p.TestImports, p.XTestImports) {
 			own, ours := strings.CutPrefix(imp, module+"/")
-			if to, _, _ := strings.Cut(own, "/"); ours && to != top && to != "internal" {
+			if to, _, _ := strings.Cut(own, "/"); ours && to != top && to != "internal" && !isGround(own) {
 				bad(imp, "tests of a leaf do not use another part either")
 			}
 		}
 	}
 	return faults
+}
+
+// isGround reports whether a path within the module is part of the ground.
+func isGround(path string) bool {
+	return slices.ContainsFunc(ground, func(g string) bool { return path == g || strings.HasPrefix(path, g+"/") })
 }
 
 // TestImportRules tries the rules on imports that must not be.
@@ -131,6 +145,13 @@ func TestImportRules(t *testing.T) {
 		{"feed", "net/http/httptest", false},
 		{"limiter", module + "/internal/redistest", false},
 		{"internal/redistest", module + "/feed", false},
+		{"hub", module + "/protocol", true},
+		{"limiter", module + "/internal/redislink", true},
+		{"web/live", module + "/protocol", true},
+		{"protocol", module + "/hub", false},
+		{"protocol", module + "/internal/redislink", false},
+		{"internal/redislink", module + "/feed", false},
+		{"internal/redislink", module + "/protocol", false},
 		{"hub", "github.com/prometheus/client_golang/prometheus", true},
 		{"hub", "sync/atomic", true},
 		{"hub", "golang.org/x/sys/unix", false},
