@@ -1,0 +1,178 @@
+package protocol
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+)
+
+// Ops of commands.
+const (
+	OpSubscribe   = "subscribe"
+	OpUnsubscribe = "unsubscribe"
+	OpList        = "list"
+	OpPing        = "ping"
+)
+
+// A Command is one message of a client. Names of symbols are the client's text.
+type Command struct {
+	Op       string              `json:"op"`
+	ID       json.RawMessage     `json:"id,omitempty"` // a number or a short string
+	Symbols  []string            `json:"symbols,omitempty"`
+	Channels []string            `json:"channels,omitempty"`
+	MaxRate  float64             `json:"max_rate,omitempty"`
+	Mode     string              `json:"mode,omitempty"`
+	Since    map[string]Position `json:"since,omitempty"`
+}
+
+const (
+	maxCommandID = 64
+	maxSince     = 1000
+	maxEpoch     = 32
+)
+
+// A Canonical function returns the canonical form of a symbol that a client names.
+// Its error is sent to the client.
+type Canonical func(name string) (symbol string, err error)
+
+// ParseCommand reads and checks one message. The names in Since are canonical then.
+// The id is returned even with an error, if it could be read; the error has it too.
+func ParseCommand(data []byte, symbol Canonical) (Command, *Error) {
+	c, bad := readCommand(data)
+	if bad == nil {
+		bad = c.check(symbol)
+	}
+	if bad != nil {
+		bad.ID = c.ID
+	}
+	return c, bad
+}
+
+func readCommand(data []byte) (c Command, bad *Error) {
+	err := json.Unmarshal(data, &c)
+	if string(bytes.TrimSpace(data)) == "null" {
+		return c, badJSON("want one JSON object, got a JSON null")
+	}
+	if id := c.ID; len(id) > 0 {
+		switch {
+		case string(id) == "null":
+			c.ID = nil
+		case id[0] != '"' && id[0] != '-' && (id[0] < '0' || id[0] > '9') || len(id) > maxCommandID:
+			c.ID = nil
+			return c, badField("id: want a number or a string of at most %d bytes", maxCommandID)
+		}
+	}
+	if err != nil {
+		return c, unmarshalError(err)
+	}
+	return c, nil
+}
+
+func (c *Command) check(symbol Canonical) *Error {
+	switch c.Op {
+	case OpSubscribe:
+		return c.CheckSubscribe(symbol)
+	case OpUnsubscribe:
+		return c.checkNames()
+	case OpList, OpPing:
+		return nil
+	case "":
+		return &Error{Code: ErrorUnknownOp, Message: `op is missing; want "subscribe", "unsubscribe", "list" or "ping"`}
+	}
+	return &Error{Code: ErrorUnknownOp, Message: fmt.Sprintf(`unknown op %s; want "subscribe", "unsubscribe", "list" or "ping"`, echo(c.Op))}
+}
+
+func badJSON(message string) *Error { return &Error{Code: ErrorBadJSON, Message: message} }
+
+func badField(format string, args ...any) *Error {
+	return &Error{Code: ErrorBadField, Message: fmt.Sprintf(format, args...)}
+}
+
+func unmarshalError(err error) *Error {
+	typ, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	switch {
+	case ok && typ.Field != "":
+		return badField("%s: want %s, got a JSON %s", typ.Field, fieldKind(typ.Field), kindName(typ.Value))
+	case ok:
+		return badJSON("want one JSON object, got a JSON " + kindName(typ.Value))
+	}
+	return badJSON("the message is not valid JSON; want one JSON object")
+}
+
+func kindName(value string) string {
+	kind, _, _ := strings.Cut(value, " ") // "number 1e400" names the value too
+	return kind
+}
+
+func fieldKind(field string) string {
+	switch name, _, _ := strings.Cut(field, "."); name {
+	case "symbols", "channels":
+		return "an array of strings"
+	case "max_rate":
+		return "a number"
+	case "since":
+		return `an object of {"epoch","seq"} by symbol`
+	default:
+		return "a string"
+	}
+}
+
+// CheckSubscribe checks the fields of a subscribe command, fills in the default
+// mode and makes the names in Since canonical.
+func (c *Command) CheckSubscribe(symbol Canonical) *Error {
+	switch c.Mode {
+	case "":
+		c.Mode = ModeLatest
+	case ModeLatest, ModeAll:
+	default:
+		return badField(`mode: want "latest" or "all", got %s`, echo(c.Mode))
+	}
+	if c.MaxRate < 0 || math.IsNaN(c.MaxRate) || math.IsInf(c.MaxRate, 0) {
+		return badField("max_rate: want 0 (no limit) or a positive number of updates per second")
+	}
+	if c.Mode == ModeAll && c.MaxRate > 0 {
+		return badField(`max_rate: mode "all" is every tick; want no max_rate, or mode "latest"`)
+	}
+	if bad := c.checkSince(symbol); bad != nil {
+		return bad
+	}
+	return c.checkNames()
+}
+
+func (c *Command) checkSince(canonical Canonical) *Error {
+	if len(c.Since) > maxSince {
+		return badField("since: want at most %d symbols", maxSince)
+	}
+	since := make(map[string]Position, len(c.Since))
+	for name, at := range c.Since {
+		symbol, err := canonical(name)
+		switch {
+		case err != nil:
+			return badField("since: %v", err)
+		case at.Epoch == "" || len(at.Epoch) > maxEpoch || at.Seq == 0:
+			return badField(`since: %s: want the "epoch" and "seq" of the last quote received`, symbol)
+		}
+		since[symbol] = at
+	}
+	c.Since = since
+	return nil
+}
+
+func (c *Command) checkNames() *Error {
+	if len(c.Symbols)+len(c.Channels) == 0 {
+		return badField(`want "symbols" or "channels" with at least one name`)
+	}
+	return nil
+}
+
+// Append appends the command as a client sends it.
+func (c Command) Append(dst []byte) []byte {
+	text, err := json.Marshal(c)
+	if err != nil {
+		return dst // an ID that is not JSON, or a rate that is not a number
+	}
+	return append(dst, text...)
+}

@@ -1,0 +1,97 @@
+package protocol_test
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/fxcast/fxcast/protocol"
+)
+
+// canonical knows symbols with a slash.
+func canonical(name string) (string, error) {
+	if !strings.Contains(name, "/") {
+		return "", errors.New("no such symbol")
+	}
+	return strings.ToUpper(name), nil
+}
+
+func TestParseCommand(t *testing.T) {
+	for text, want := range map[string]protocol.Command{
+		`{"op":"ping"}`:                    {Op: protocol.OpPing},
+		` {"op":"list","id":null,"x":[]} `: {Op: protocol.OpList},
+		`{"op":"subscribe","id":7,"symbols":["eurusd"],"max_rate":4}`: {Op: protocol.OpSubscribe, ID: []byte("7"), Symbols: []string{"eurusd"}, MaxRate: 4,
+			Mode: protocol.ModeLatest, Since: map[string]protocol.Position{}},
+		`{"op":"subscribe","id":"a","channels":["news"],"mode":"all","since":{"eur/usd":{"epoch":"k3f9","seq":1841}}}`: {Op: protocol.OpSubscribe,
+			ID: []byte(`"a"`), Channels: []string{"news"}, Mode: protocol.ModeAll, Since: map[string]protocol.Position{"EUR/USD": {Epoch: "k3f9", Seq: 1841}}},
+		`{"op":"unsubscribe","symbols":["*"]}`: {Op: protocol.OpUnsubscribe, Symbols: []string{"*"}},
+	} {
+		got, bad := protocol.ParseCommand([]byte(text), canonical)
+		if bad != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, %v; want %+v", text, got, bad, want)
+		}
+		// What a client sends is read as it was meant.
+		again, bad := protocol.ParseCommand(got.Append(nil), canonical)
+		if bad != nil || len(again.Since)+len(got.Since) > 0 && !reflect.DeepEqual(again, got) {
+			t.Errorf("%s: %+v, %v", got.Append(nil), again, bad)
+		}
+	}
+}
+
+func TestParseCommandRefuses(t *testing.T) {
+	position := `{"epoch":"e","seq":1}`
+	many := func(n int) string {
+		var list []string
+		for i := range n {
+			list = append(list, fmt.Sprintf(`"%d/USD":%s`, i, position))
+		}
+		return strings.Join(list, ",")
+	}
+	for text, want := range map[string]string{
+		``:                      "bad_json: the message is not valid JSON; want one JSON object",
+		`{"op":"ping"} {}`:      "bad_json: the message is not valid JSON; want one JSON object",
+		` null `:                "bad_json: want one JSON object, got a JSON null",
+		`[]`:                    "bad_json: want one JSON object, got a JSON array",
+		`{"op":1}`:              "bad_field: op: want a string, got a JSON number",
+		`{"op":"ping","id":[]}`: "bad_field: id: want a number or a string of at most 64 bytes",
+		`{}`:                    `unknown_op: op is missing; want "subscribe", "unsubscribe", "list" or "ping"`,
+		`{"op":"no\u0000pe"}`:   `unknown_op: unknown op "no\x00pe"; want "subscribe", "unsubscribe", "list" or "ping"`,
+		`{"op":"unsubscribe"}`:  `bad_field: want "symbols" or "channels" with at least one name`,
+		`{"op":"subscribe","mode":"some","symbols":["*"]}`:                `bad_field: mode: want "latest" or "all", got "some"`,
+		`{"op":"subscribe","symbols":"*"}`:                                "bad_field: symbols: want an array of strings, got a JSON string",
+		`{"op":"subscribe","max_rate":-1,"symbols":["*"]}`:                "bad_field: max_rate: want 0 (no limit) or a positive number of updates per second",
+		`{"op":"subscribe","max_rate":1e999,"symbols":["*"]}`:             "bad_field: max_rate: want a number, got a JSON number",
+		`{"op":"subscribe","max_rate":1,"mode":"all","symbols":["*"]}`:    `bad_field: max_rate: mode "all" is every tick; want no max_rate, or mode "latest"`,
+		`{"op":"subscribe","since":{"x":` + position + `}}`:               "bad_field: since: no such symbol",
+		`{"op":"subscribe","since":{"a/b":{"epoch":"e"}}}`:                `bad_field: since: A/B: want the "epoch" and "seq" of the last quote received`,
+		`{"op":"subscribe","since":{"a/b":7}}`:                            `bad_field: since: want an object of {"epoch","seq"} by symbol, got a JSON number`,
+		`{"op":"subscribe","since":{` + many(1001) + `},"symbols":["*"]}`: "bad_field: since: want at most 1000 symbols",
+	} {
+		if _, bad := protocol.ParseCommand([]byte(text), canonical); bad == nil || bad.Error() != want {
+			t.Errorf("%.60s: %v\nwant %s", text, bad, want)
+		}
+	}
+	// The answer to a bad command has its id, if it had one.
+	if c, bad := protocol.ParseCommand([]byte(`{"id":7,"op":"x"}`), canonical); bad == nil || string(bad.ID) != "7" || string(c.ID) != "7" {
+		t.Errorf("%+v, %+v", c, bad)
+	}
+}
+
+func FuzzParseCommand(f *testing.F) {
+	f.Add([]byte(`{"op":"subscribe","id":7,"symbols":["EUR/USD"],"mode":"all","since":{"EUR/USD":{"epoch":"k3f9","seq":1841}}}`))
+	f.Add([]byte(`{"op":"ping","id":"é"}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, bad := protocol.ParseCommand(text, canonical)
+		if bad != nil {
+			if answer, err := protocol.Decode(bad.Append(nil)); err != nil {
+				t.Errorf("answer to %q: %v, %v", text, answer, err)
+			}
+			return
+		}
+		if again, bad := protocol.ParseCommand(c.Append(nil), canonical); bad != nil || again.Op != c.Op || len(again.Symbols) != len(c.Symbols) {
+			t.Errorf("%q was sent as %q and read as %+v, %v", text, c.Append(nil), again, bad)
+		}
+	})
+}

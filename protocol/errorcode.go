@@ -1,0 +1,36 @@
+package protocol
+
+// Codes of error messages, and of the refusals in an ack.
+const (
+	ErrorBadJSON        = "bad_json"
+	ErrorBadField       = "bad_field"
+	ErrorUnknownOp      = "unknown_op"
+	ErrorUnknownSymbol  = "unknown_symbol"
+	ErrorUnknownChannel = "unknown_channel"
+	ErrorTooManySymbols = "too_many_symbols"
+	ErrorNotEntitled    = "not_entitled"
+	ErrorNotSubscribed  = "not_subscribed"
+	ErrorRateLimited    = "rate_limited"
+)
+
+// An ErrorCode describes a code.
+type ErrorCode struct {
+	Code    string
+	Meaning string // Markdown
+	Refusal bool   // an ack refuses a name with it; otherwise it is in error messages only
+}
+
+// ErrorCodes returns all codes, in the order of the documents.
+func ErrorCodes() []ErrorCode {
+	return []ErrorCode{
+		{ErrorBadJSON, "not one JSON object", false},
+		{ErrorBadField, "a field has the wrong type or value; the message names it", false},
+		{ErrorUnknownOp, "want subscribe, unsubscribe, list or ping", false},
+		{ErrorUnknownSymbol, "not two different ISO 4217 codes (or XAU, XAG, XPT, XPD)", true},
+		{ErrorUnknownChannel, "not one of `FEED_CHANNELS`, or not for this role", true},
+		{ErrorTooManySymbols, "beyond `limits.max_symbols`", true},
+		{ErrorNotEntitled, "the role does not include the symbol, or the mode", true},
+		{ErrorNotSubscribed, "unsubscribe of something that is not subscribed", true},
+		{ErrorRateLimited, "more than `limits.commands_per_second`; wait `retry_after_ms`", false},
+	}
+}

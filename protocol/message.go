@@ -1,0 +1,244 @@
+package protocol
+
+import (
+	"encoding/json"
+	"strconv"
+)
+
+// Types of the server's messages.
+const (
+	TypeWelcome   = "welcome"
+	TypeSession   = "session"
+	TypeAck       = "ack"
+	TypeSnapshot  = "snapshot"
+	TypeUpdate    = "update"
+	TypeStatus    = "status"
+	TypeRelayed   = "message"
+	TypeResumed   = "resumed"
+	TypeHeartbeat = "heartbeat"
+	TypePong      = "pong"
+	TypeList      = "list"
+	TypeError     = "error"
+	TypeClosing   = "closing"
+)
+
+// The envelopes of messages with quotes: a head, quote objects separated by commas,
+// and the end.
+const (
+	UpdateHead   = `{"type":"update","data":[`
+	SnapshotHead = `{"type":"snapshot","data":[`
+	ResetHead    = `{"type":"snapshot","reset":true,"data":[`
+	QuotesEnd    = `]}`
+)
+
+// A Message is one message of the server: Welcome, Renewed, Ack, Snapshot, Update,
+// Status, Relayed, Resumed, Heartbeat, Pong, List, Error or Closing.
+type Message interface {
+	// Append appends the message as JSON text.
+	Append(dst []byte) []byte
+}
+
+type (
+	// Welcome is the first message of a connection.
+	Welcome struct {
+		Protocol    string  `json:"protocol"`
+		ConnID      string  `json:"conn_id"`
+		ServerTime  Time    `json:"server_time"`
+		Session     Session `json:"session"`
+		Limits      Limits  `json:"limits"`
+		HeartbeatMS int64   `json:"heartbeat_ms"`
+	}
+	// Session is what a client learns of its session.
+	Session struct {
+		ID        string `json:"id"` // public, not the token
+		Role      string `json:"role"`
+		ExpiresAt Time   `json:"expires_at"`
+	}
+	// Limits are those of a connection, and what the role is granted.
+	Limits struct {
+		MaxSymbols        int      `json:"max_symbols"`
+		MaxRate           float64  `json:"max_rate"` // 0: every quote
+		CommandsPerSecond int      `json:"commands_per_second"`
+		MaxMessageBytes   int      `json:"max_message_bytes"`
+		MaxConnections    int      `json:"max_connections"`
+		Symbols           []string `json:"symbols"`
+		Channels          []string `json:"channels"`
+		Modes             []string `json:"modes"`
+	}
+	// Renewed says that the session was renewed and goes on under a new id.
+	Renewed struct {
+		Session Session `json:"session"`
+	}
+	// Ack answers subscribe and unsubscribe. OK and Failed must not be nil.
+	Ack struct {
+		ID      json.RawMessage `json:"id,omitempty"`
+		Op      string          `json:"op"`
+		OK      []string        `json:"ok"` // granted, canonical
+		Failed  []Refusal       `json:"failed"`
+		MaxRate *float64        `json:"max_rate,omitempty"` // granted; of a subscribe
+		Mode    string          `json:"mode,omitempty"`
+	}
+	// A Refusal is one name that was not granted, with an error code.
+	Refusal struct {
+		Symbol  string `json:"symbol,omitempty"`
+		Channel string `json:"channel,omitempty"`
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}
+	// Snapshot has the last quotes of symbols. Reset says that quotes before them may
+	// be missing, in mode all.
+	Snapshot struct {
+		Reset bool    `json:"reset,omitempty"`
+		Data  []Quote `json:"data"`
+	}
+	// Update has quotes that follow those sent before.
+	Update struct {
+		Data []Quote `json:"data"`
+	}
+	// Status is the new status of a symbol, or without one of the source of all quotes.
+	Status struct {
+		Symbol string `json:"symbol,omitempty"`
+		Status string `json:"status"`
+		Source string `json:"source,omitempty"` // when quotes come from another one than before
+		Since  Time   `json:"since,omitzero"`
+	}
+	// Relayed is a message of a relayed channel.
+	Relayed struct {
+		Channel string          `json:"channel"`
+		Data    json.RawMessage `json:"data"`
+		Dropped int             `json:"dropped,omitempty"` // earlier ones that this client did not get
+	}
+	// Resumed says that the missed quotes of a symbol follow as updates.
+	Resumed struct {
+		Symbol string `json:"symbol"`
+	}
+	// Heartbeat is sent when nothing else was.
+	Heartbeat struct {
+		Time Time `json:"ts"`
+	}
+	// Pong answers ping.
+	Pong struct {
+		ID   json.RawMessage `json:"id,omitempty"`
+		Time Time            `json:"ts"`
+	}
+	// List answers list. Symbols and Channels must not be nil.
+	List struct {
+		ID       json.RawMessage `json:"id,omitempty"`
+		Symbols  []string        `json:"symbols"`
+		Channels []string        `json:"channels"`
+	}
+	// Error answers a bad command; the connection lives on. As a Go error it is what
+	// is wrong with a command.
+	Error struct {
+		ID           json.RawMessage `json:"id,omitempty"`
+		Code         string          `json:"code"`
+		Message      string          `json:"message"`
+		RetryAfterMS int64           `json:"retry_after_ms,omitempty"`
+	}
+	// Closing says that the server is about to close the connection.
+	Closing struct {
+		Code             int    `json:"code"`
+		Reason           string `json:"reason"`
+		ReconnectAfterMS int64  `json:"reconnect_after_ms,omitempty"` // 0: no advice
+	}
+)
+
+// Error implements error.
+func (m *Error) Error() string { return m.Code + ": " + m.Message }
+
+// Append implements Message.
+func (m Welcome) Append(dst []byte) []byte { return appendTyped(dst, TypeWelcome, m) }
+
+// Append implements Message.
+func (m Renewed) Append(dst []byte) []byte { return appendTyped(dst, TypeSession, m) }
+
+// Append implements Message.
+func (m Ack) Append(dst []byte) []byte { return appendTyped(dst, TypeAck, m) }
+
+// Append implements Message.
+func (m Pong) Append(dst []byte) []byte { return appendTyped(dst, TypePong, m) }
+
+// Append implements Message.
+func (m List) Append(dst []byte) []byte { return appendTyped(dst, TypeList, m) }
+
+// Append implements Message.
+func (m Error) Append(dst []byte) []byte { return appendTyped(dst, TypeError, m) }
+
+// appendTyped appends a message that is rare enough for encoding/json. Each has a
+// field that is always there, which follows the type.
+func appendTyped(dst []byte, typ string, m any) []byte {
+	text, err := json.Marshal(m)
+	if err != nil {
+		return dst // an ID that is not JSON, or a rate that is not a number: ParseCommand lets none pass
+	}
+	dst = append(append(append(dst, `{"type":"`...), typ...), `",`...)
+	return append(dst, text[1:]...)
+}
+
+// Append implements Message.
+func (m Snapshot) Append(dst []byte) []byte {
+	if m.Reset {
+		return appendQuotes(dst, ResetHead, m.Data)
+	}
+	return appendQuotes(dst, SnapshotHead, m.Data)
+}
+
+// Append implements Message.
+func (m Update) Append(dst []byte) []byte { return appendQuotes(dst, UpdateHead, m.Data) }
+
+func appendQuotes(dst []byte, head string, quotes []Quote) []byte {
+	dst = append(dst, head...)
+	for i, q := range quotes {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = q.Append(dst)
+	}
+	return append(dst, QuotesEnd...)
+}
+
+// Append implements Message.
+func (m Resumed) Append(dst []byte) []byte {
+	return append(AppendString(append(dst, `{"type":"resumed","symbol":`...), m.Symbol), '}')
+}
+
+// Append implements Message.
+func (m Status) Append(dst []byte) []byte {
+	dst = append(dst, `{"type":"status"`...)
+	if m.Symbol != "" {
+		dst = AppendString(append(dst, `,"symbol":`...), m.Symbol)
+	}
+	dst = AppendString(append(dst, `,"status":`...), m.Status)
+	if m.Source != "" {
+		dst = AppendString(append(dst, `,"source":`...), m.Source)
+	}
+	if !m.Since.IsZero() {
+		dst = append(AppendTime(append(dst, `,"since":"`...), m.Since.Time), '"')
+	}
+	return append(dst, '}')
+}
+
+// Append implements Message. Data is written as it is.
+func (m Relayed) Append(dst []byte) []byte {
+	dst = AppendString(append(dst, `{"type":"message","channel":`...), m.Channel)
+	dst = append(append(dst, `,"data":`...), m.Data...)
+	if m.Dropped > 0 {
+		dst = strconv.AppendInt(append(dst, `,"dropped":`...), int64(m.Dropped), 10)
+	}
+	return append(dst, '}')
+}
+
+// Append implements Message.
+func (m Heartbeat) Append(dst []byte) []byte {
+	return append(AppendTime(append(dst, `{"type":"heartbeat","ts":"`...), m.Time.Time), `"}`...)
+}
+
+// Append implements Message.
+func (m Closing) Append(dst []byte) []byte {
+	dst = strconv.AppendInt(append(dst, `{"type":"closing","code":`...), int64(m.Code), 10)
+	dst = AppendString(append(dst, `,"reason":`...), m.Reason)
+	if m.ReconnectAfterMS > 0 {
+		dst = strconv.AppendInt(append(dst, `,"reconnect_after_ms":`...), m.ReconnectAfterMS, 10)
+	}
+	return append(dst, '}')
+}

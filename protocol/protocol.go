@@ -1,0 +1,44 @@
+// Package protocol defines everything that crosses a client's wire, once: quotes
+// and positions, the server's messages, the client's commands, the codes of errors
+// and of closed connections, and the event id of the stream.
+//
+// The server appends messages, clients and checkers decode them:
+//
+//	quote.go      Quote and Position; a quote's body, which is encoded once for all clients
+//	message.go    the server's messages and Append
+//	decode.go     Decode reads a server's message
+//	command.go    ParseCommand reads and checks a client's message
+//	errorcode.go  the codes of error messages and refusals, with their meaning
+//	close.go      every way in which the server ends a connection, as one table
+//	eventid.go    where a client of the event stream stands
+//	text.go       times and JSON strings
+//
+// The package imports the standard library only, holds no state and reads no
+// clock. Its functions are safe for concurrent use.
+package protocol
+
+// Name is the WebSocket subprotocol.
+const Name = "fx.v1"
+
+// MaxMessageBytes bounds a client's message.
+const MaxMessageBytes = 32 << 10
+
+// Modes of delivery.
+const (
+	ModeLatest = "latest" // the newest quote; older ones that a client has not taken are conflated
+	ModeAll    = "all"    // every quote, in order, without a gap
+)
+
+// Status of a symbol.
+const (
+	StatusLive    = "live"
+	StatusStale   = "stale"
+	StatusClosed  = "closed"
+	StatusUnknown = "unknown"
+)
+
+// Status of the source of all quotes, in a status message without a symbol.
+const (
+	StatusDegraded = "degraded"
+	StatusOK       = "ok"
+)

@@ -1,0 +1,115 @@
+package protocol
+
+import "strconv"
+
+// A Quote is a quote as a client gets it.
+type Quote struct {
+	Symbol string `json:"symbol"` // canonical: "EUR/USD"
+	Bid    string `json:"bid"`    // plain decimal text with the producer's digits
+	Ask    string `json:"ask"`
+	Time   Time   `json:"ts"`
+	Seq    uint64 `json:"seq"` // per symbol, +1 per accepted quote within an epoch; from 1
+	Extra
+}
+
+// Extra are the fields of a quote that differ from client to client. Each is
+// absent when it says nothing: empty, zero, or the status "live".
+type Extra struct {
+	Epoch   string `json:"epoch,omitempty"`   // in snapshots, first quotes, and when it changed
+	Skipped uint64 `json:"skipped,omitempty"` // quotes conflated away since the last one sent
+	Status  string `json:"status,omitempty"`  // when not live
+}
+
+// A Position is a place in the sequence of a symbol.
+type Position struct {
+	Epoch string `json:"epoch"`
+	Seq   uint64 `json:"seq"`
+}
+
+// The texts between the values of a body.
+const (
+	bodySymbol = `{"symbol":"`
+	bodyBid    = `","bid":"`
+	bodyAsk    = `","ask":"`
+	bodyTime   = `","ts":"`
+	bodySeq    = `","seq":`
+)
+
+// AppendBody appends the fields that all clients get, as a JSON object without its
+// closing brace, so that fields may follow. The fields are written as they are: they
+// must hold nothing that JSON escapes, as accepted quotes do.
+func (q Quote) AppendBody(dst []byte) []byte {
+	dst = append(append(dst, bodySymbol...), q.Symbol...)
+	dst = append(append(dst, bodyBid...), q.Bid...)
+	dst = append(append(dst, bodyAsk...), q.Ask...)
+	dst = AppendTime(append(dst, bodyTime...), q.Time.Time)
+	return strconv.AppendUint(append(dst, bodySeq...), q.Seq, 10)
+}
+
+// Append appends the whole object; the fields must be valid, as for AppendBody.
+func (q Quote) Append(dst []byte) []byte { return AppendQuote(q.AppendBody(dst), nil, q.Extra) }
+
+// MarshalJSON implements json.Marshaler by Append.
+func (q Quote) MarshalJSON() ([]byte, error) { return q.Append(nil), nil }
+
+// AppendQuote appends a quote object made of a body, as AppendBody writes it, and
+// what the quote says to one client.
+func AppendQuote(dst, body []byte, x Extra) []byte {
+	dst = append(dst, body...)
+	if x.Epoch != "" {
+		dst = AppendString(append(dst, `,"epoch":`...), x.Epoch)
+	}
+	if x.Skipped > 0 {
+		dst = strconv.AppendUint(append(dst, `,"skipped":`...), x.Skipped, 10)
+	}
+	if x.Status != "" && x.Status != StatusLive {
+		dst = AppendString(append(dst, `,"status":`...), x.Status)
+	}
+	return append(dst, '}')
+}
+
+// A Body is the text of a quote's body, cut into values that have not been checked.
+type Body[T ~string | ~[]byte] struct{ Symbol, Bid, Ask, Time, Seq T }
+
+// CutBody reads the exact layout of AppendBody from the start of text and returns
+// what follows it. It copies and allocates nothing. Values hold no quotation mark,
+// and Seq digits only.
+func CutBody[T ~string | ~[]byte](text T) (body Body[T], rest T, ok bool) {
+	if !hasPrefix(text, bodySymbol) {
+		return body, text, false
+	}
+	var b Body[T]
+	var cut [4]bool
+	rest = text[len(bodySymbol):]
+	b.Symbol, rest, cut[0] = cutValue(rest, bodyBid)
+	b.Bid, rest, cut[1] = cutValue(rest, bodyAsk)
+	b.Ask, rest, cut[2] = cutValue(rest, bodyTime)
+	b.Time, rest, cut[3] = cutValue(rest, bodySeq)
+	n := 0
+	for n < len(rest) && '0' <= rest[n] && rest[n] <= '9' {
+		n++
+	}
+	if cut != [4]bool{true, true, true, true} || n == 0 {
+		return body, text, false
+	}
+	b.Seq = rest[:n]
+	return b, rest[n:], true
+}
+
+// cutValue cuts text at its first quotation mark, which must begin after.
+func cutValue[T ~string | ~[]byte](text T, after string) (value, rest T, ok bool) {
+	for n := range len(text) {
+		if text[n] != '"' {
+			continue
+		}
+		if !hasPrefix(text[n:], after) {
+			break
+		}
+		return text[:n], text[n+len(after):], true
+	}
+	return value, text, false
+}
+
+func hasPrefix[T ~string | ~[]byte](text T, prefix string) bool {
+	return len(text) >= len(prefix) && string(text[:len(prefix)]) == prefix
+}
