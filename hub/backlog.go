@@ -3,6 +3,8 @@ package hub
 import (
 	"context"
 	"slices"
+
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // maxBacklog is how many ticks may wait for a client in all its backlogs.
@@ -17,15 +19,9 @@ type backlog struct {
 	late  bool    // a wildcard's, of a topic spoken of later: ticks before its first quote were not received
 }
 
-// A Position is a place in the sequence of a topic.
-type Position struct {
-	Epoch string
-	Seq   uint64
-}
-
 // A Missed tick is one that a client did not get before it came back.
 type Missed struct {
-	Position
+	protocol.Position
 	Body []byte // as of Publish; kept
 	At   int64
 }
@@ -62,7 +58,7 @@ func (c *Client) Await(ctx context.Context, topic string) error {
 // It returns again when ticks are missing between missed and those that came
 // since: read once more. If complete is false, or the topic is not held any more,
 // there is nothing to resume: the client gets a snapshot that says so.
-func (c *Client) Resume(topic string, from Position, missed []Missed, complete bool) (again bool) {
+func (c *Client) Resume(topic string, from protocol.Position, missed []Missed, complete bool) (again bool) {
 	p := c.shard.hub.topic(topic).parts[c.shard.index]
 	ticks := make([]*tick, 0, len(missed))
 	epoch := &from.Epoch
@@ -90,8 +86,8 @@ func (c *Client) Resume(topic string, from Position, missed []Missed, complete b
 			c.backlogged += int32(len(ticks) + len(since) - len(b.ticks))
 			b.held, b.first, b.ticks = false, true, append(ticks, since...)
 			sub.epoch, sub.seq = &from.Epoch, from.Seq
-			c.reply(appendResumed(nil, topic))
-			if sub.tellStatus = p.status.status != statusLive; sub.tellStatus {
+			c.reply(protocol.Resumed{Symbol: topic}.Append(nil))
+			if sub.tellStatus = p.status.status != protocol.StatusLive; sub.tellStatus {
 				s.enqueue(sub)
 			}
 			s.schedule(sub, s.now())
@@ -176,7 +172,7 @@ func (s *shard) pushAll(p *part, n news) {
 		}
 	}
 	for _, c := range slow {
-		s.endWith(c, endSlow, codeSlow, "slow consumer")
+		s.end(c, protocol.CloseSlow)
 	}
 }
 
@@ -232,12 +228,12 @@ func (s *shard) settleOwed(p *part) {
 // joinBacklogs appends up to room ticks of the backlogs. Where ticks are missing
 // before one, it goes out as a snapshot that says so.
 func (s *shard) joinBacklogs(batch []*subscription, room int) (quotes int) {
-	p := append(s.payload[:0], updateHead...)
+	p := append(s.payload[:0], protocol.UpdateHead...)
 	flush := func() {
-		if len(p) > len(updateHead) {
-			s.append(append(p, tail...))
+		if len(p) > len(protocol.UpdateHead) {
+			s.append(append(p, protocol.QuotesEnd...))
 		}
-		p = append(s.payload[:0], updateHead...)
+		p = append(s.payload[:0], protocol.UpdateHead...)
 	}
 	for _, sub := range batch {
 		b := sub.backlog
@@ -251,15 +247,15 @@ func (s *shard) joinBacklogs(batch []*subscription, room int) (quotes int) {
 			case sub.has(t):
 				continue
 			case sub.epoch == nil && !b.late || sub.precedes(t) || t.seq == 1:
-				if len(p) > len(updateHead) {
+				if len(p) > len(protocol.UpdateHead) {
 					p = append(p, ',')
 				}
 				p = appendQuote(p, sub, t, false)
 			default:
 				flush()
-				s.payload = append(appendQuote(append(s.payload[:0], resetHead...), sub, t, true), tail...)
+				s.payload = append(appendQuote(append(s.payload[:0], protocol.ResetHead...), sub, t, true), protocol.QuotesEnd...)
 				s.append(s.payload)
-				p = append(s.payload[:0], updateHead...)
+				p = append(s.payload[:0], protocol.UpdateHead...)
 			}
 			s.observe(t)
 			quotes++

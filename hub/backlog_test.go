@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/fxcast/fxcast/hub"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // Who wants every tick gets every tick, once and in order, whatever happens; where
@@ -77,7 +78,7 @@ func TestEveryTickInAnyInterleaving(t *testing.T) {
 					p.client.Subscribe([]string{tp}, hub.Settings{Every: true, Hold: []string{tp}},
 						ackMode("subscribe", "all", []string{tp}, 0, nil))
 					f.publish(tp, rapid.IntRange(0, 2).Draw(rt, "meanwhile"))
-					from := hub.Position{Epoch: at.epoch, Seq: at.seq}
+					from := protocol.Position{Epoch: at.epoch, Seq: at.seq}
 					missed := f.after(tp, at, rapid.IntRange(0, 3).Draw(rt, "left out"))
 					f.publish(tp, rapid.IntRange(0, 2).Draw(rt, "later"))
 					if p.client.Resume(tp, from, missed, true) && p.client.Resume(tp, from, f.after(tp, at, 0), true) {
@@ -221,14 +222,14 @@ func TestResume(t *testing.T) {
 		if got := p.types(); !slices.Equal(got, []string{"welcome", "ack"}) {
 			t.Fatalf("before Resume: %v", got)
 		}
-		from := hub.Position{Epoch: e, Seq: 4}
+		from := protocol.Position{Epoch: e, Seq: 4}
 		if !p.client.Resume("EUR/USD", from, f.after("EUR/USD", position{e, 4}, 5), true) {
 			t.Error("ticks are missing, Resume did not say so")
 		}
 		if p.client.Resume("EUR/USD", from, f.after("EUR/USD", position{e, 4}, 1), true) {
 			t.Error("all ticks are there, Resume asks for more")
 		}
-		p.client.Resume("GBP/USD", hub.Position{Epoch: "old", Seq: 7}, nil, false)
+		p.client.Resume("GBP/USD", protocol.Position{Epoch: "old", Seq: 7}, nil, false)
 		f.publish("EUR/USD", 1)
 		synctest.Wait()
 		if got, want := p.seqs("EUR/USD"), []uint64{5, 6, 7, 8, 9, 10, 11, 12, 13}; !slices.Equal(got, want) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/hub"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // sink counts writes and keeps nothing.
@@ -17,7 +18,7 @@ type sink struct{ writes *atomic.Int64 }
 
 func (s sink) Write([]byte) (bool, error)  { s.writes.Add(1); return true, nil }
 func (sink) Backlog() (int, time.Duration) { return 0, 0 }
-func (sink) Close(int, string, []byte)     {}
+func (sink) Close(protocol.Close, []byte)  {}
 
 // crowd is a hub in real time with n clients of the given patterns.
 func crowd(tb testing.TB, n int, patterns ...string) (h *hub.Hub, writes *atomic.Int64) {

@@ -6,20 +6,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
-)
 
-// Why a client was ended by the hub.
-type endReason int
-
-const (
-	endAsked   endReason = iota // by Client.Close
-	endLost                     // its connection failed
-	endStalled                  // it took nothing for the write timeout
-	endSilent                   // it answered no ping
-	endPanic                    // its connection's code panicked
-	endSlow                     // it was too slow for every tick
-
-	endReasons = iota
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // Settings of a subscription.
@@ -245,28 +233,28 @@ func (c *Client) Ready() {
 	s.post()
 }
 
-// Close ends the client with a WebSocket close code. The first call counts.
-func (c *Client) Close(code int, reason string) {
+// Close ends the client. The first call counts.
+func (c *Client) Close(why protocol.Close) {
 	s := c.shard
-	s.do(func() { s.endWith(c, endAsked, code, reason) })
+	s.do(func() { s.end(c, why) })
 }
 
-// CloseAfter is Close after a closing message that tells when to come back.
-func (c *Client) CloseAfter(code int, reason string, reconnect time.Duration) {
+// CloseAfter is Close after a closing message that advises when to come back.
+func (c *Client) CloseAfter(why protocol.Close, reconnect time.Duration) {
 	s := c.shard
 	s.do(func() {
 		if c.gone {
 			return
 		}
 		s.serve(c)
-		c.reply(appendClosing(nil, code, reason, reconnect))
-		s.endWith(c, endAsked, code, reason)
+		c.reply(protocol.Closing{Code: why.Code, Reason: why.Reason, ReconnectAfterMS: reconnect.Milliseconds()}.Append(nil))
+		s.end(c, why)
 	})
 }
 
 // CloseRestart is CloseAfter for a node that goes down.
 func (c *Client) CloseRestart(reconnect time.Duration) {
-	c.CloseAfter(codeRestart, "restart", reconnect)
+	c.CloseAfter(protocol.CloseRestart, reconnect)
 }
 
 // Leave removes the client; the caller's connection has ended. It returns when
@@ -331,9 +319,9 @@ func (c *Client) Standing(ctx context.Context) (standing Standing, ok bool) {
 
 // Positions yields what has been written of each topic so far. It may be called
 // only from Conn.Write of this client, and then includes what is being written.
-func (c *Client) Positions(yield func(topic string, at Position) bool) {
+func (c *Client) Positions(yield func(topic string, at protocol.Position) bool) {
 	for _, sub := range c.subs {
-		if sub.epoch != nil && !yield(sub.part.name, Position{*sub.epoch, sub.seq}) {
+		if sub.epoch != nil && !yield(sub.part.name, protocol.Position{Epoch: *sub.epoch, Seq: sub.seq}) {
 			return
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/hub"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 var oneShard = hub.Config{Shards: 1}
@@ -273,10 +274,10 @@ func TestCommandsDoNotStarveQuotes(t *testing.T) {
 func TestRepliesPushBack(t *testing.T) {
 	for name, end := range map[string]func(*peer, func()){
 		"room":   func(p *peer, _ func()) { p.unblock() },
-		"close":  func(p *peer, _ func()) { p.client.Close(1008, "kicked") },
+		"close":  func(p *peer, _ func()) { p.client.Close(protocol.CloseKicked) },
 		"leave":  func(p *peer, _ func()) { p.client.Leave() },
 		"hub":    func(_ *peer, stop func()) { stop() },
-		"Closed": func(p *peer, _ func()) { p.client.CloseAfter(4029, "rate limited", time.Second) },
+		"Closed": func(p *peer, _ func()) { p.client.CloseAfter(protocol.CloseRateLimited, time.Second) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -337,8 +338,8 @@ func TestCommandsAfterTheEnd(t *testing.T) {
 		h, stop := startStop(t, oneShard)
 		f, p := newFeed(h), join(t, h, newPeer())
 		f.publish("EUR/USD", 1)
-		p.client.Close(1000, "")
-		p.client.Close(1008, "later")
+		p.client.Close(protocol.Close{Code: 1000})
+		p.client.Close(protocol.CloseKicked)
 		f.subscribe(p, 0, "EUR/USD")
 		p.client.Send([]byte(`{}`))
 		p.client.Ready()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/hub"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // leaver leaves when it is closed, as a reader does when the connection ends.
@@ -150,7 +151,7 @@ func TestClosingReachesBlockedClients(t *testing.T) {
 		p.block()
 		f.publish("EUR/USD", 1)
 		synctest.Wait()
-		p.client.CloseAfter(4029, "rate limited", time.Second)
+		p.client.CloseAfter(protocol.CloseRateLimited, time.Second)
 		synctest.Wait()
 		if m := p.messages("closing"); p.closed() != 4029 || len(m) != 1 || m[0].Code != 4029 || m[0].Reconnect != 1000 {
 			t.Errorf("closed with %d after %+v", p.closed(), m)

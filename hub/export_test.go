@@ -3,9 +3,9 @@ package hub
 import (
 	"time"
 	"unsafe"
-)
 
-var AppendString = appendString
+	"github.com/fxcast/fxcast/protocol"
+)
 
 // Post queues a message as Send does, but waits for nothing: for use inside Conn.Write.
 func (c *Client) Post(message []byte) { c.shard.do(func() { c.reply(message) }) }
@@ -39,10 +39,10 @@ func (h *Hub) Subscriptions() (n int64) {
 // Ended is how many clients were ended for a lost connection, stall, silence, panic.
 func (h *Hub) Ended() (lost, stalled, silent, panicked uint64) {
 	for _, s := range h.shards {
-		lost += s.stats.ended[endLost].Load()
-		stalled += s.stats.ended[endStalled].Load()
-		silent += s.stats.ended[endSilent].Load()
-		panicked += s.stats.ended[endPanic].Load()
+		lost += s.stats.ended[protocol.CloseLost.Label].Load()
+		stalled += s.stats.ended[protocol.CloseStalled.Label].Load()
+		silent += s.stats.ended[protocol.CloseSilent.Label].Load()
+		panicked += s.stats.ended[protocol.ClosePanic.Label].Load()
 	}
 	return lost, stalled, silent, panicked
 }

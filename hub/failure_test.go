@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/hub"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 func TestFailuresStayWithTheirClient(t *testing.T) {
@@ -14,7 +15,7 @@ func TestFailuresStayWithTheirClient(t *testing.T) {
 		"Write panics":            func(p *peer) { p.onWrite = func() error { panic("write") } },
 		"Write and Close panic":   func(p *peer) { p.onWrite = func() error { panic("write") }; p.onClose = func() { panic("close") } },
 		"Write fails, Close too":  func(p *peer) { p.onWrite = func() error { return errLost }; p.onClose = func() { panic("close") } },
-		"Close panics when asked": func(p *peer) { p.onClose = func() { panic("close") }; p.client.Close(1008, "kicked") },
+		"Close panics when asked": func(p *peer) { p.onClose = func() { panic("close") }; p.client.Close(protocol.CloseKicked) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
@@ -72,7 +73,7 @@ func TestClosedBeforeJoined(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, _ *feed) {
 		p := newPeer()
 		c, err := h.Join(p, hub.JoinOptions{Welcome: []byte(`{"type":"welcome"}`),
-			Joined: func(c *hub.Client) { c.Close(1008, "revoked") }}) // before the hub has it
+			Joined: func(c *hub.Client) { c.Close(protocol.CloseKicked) }}) // before the hub has it
 		if err != nil {
 			t.Fatal(err)
 		}

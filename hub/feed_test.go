@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/hub"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // A failer is a *testing.T or a *rapid.T.
@@ -79,7 +80,7 @@ func (f *feed) lose(topic string) {
 func (f *feed) after(topic string, at position, leave int) (missed []hub.Missed) {
 	all := f.history[topic]
 	for i := slices.Index(all, at) + 1; i < len(all)-leave; i++ {
-		missed = append(missed, hub.Missed{Position: hub.Position{Epoch: all[i].epoch, Seq: all[i].seq},
+		missed = append(missed, hub.Missed{Position: protocol.Position{Epoch: all[i].epoch, Seq: all[i].seq},
 			Body: body(topic, all[i].seq), At: int64(i + 1)})
 	}
 	return missed

@@ -34,6 +34,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // ErrClosed is returned to a client that joins while the hub is draining or
@@ -63,10 +65,10 @@ type Conn interface {
 	// Backlog returns how many bytes wait to be written and for how long nothing
 	// of them could be; 0 when nothing waits.
 	Backlog() (bytes int, stalled time.Duration)
-	// Close begins to close with a WebSocket close code, after last, which is whole
-	// frames or nothing and is the connection's to keep. What still waits is given
-	// a short time to go out first, whether the connection was ready or not.
-	Close(code int, reason string, last []byte)
+	// Close begins to close, after last, which is whole frames or nothing and is the
+	// connection's to keep. What still waits is given a short time to go out first,
+	// whether the connection was ready or not.
+	Close(why protocol.Close, last []byte)
 }
 
 // Config of a Hub. The zero values of the durations and of Shards mean the
@@ -83,14 +85,6 @@ type Config struct {
 	Interest   func(topic string)
 	Registerer prometheus.Registerer
 }
-
-// Close codes the hub itself uses (RFC 6455 section 7.4 and the IANA registry).
-const (
-	codeGoingAway = 1001 // the peer answered no ping
-	codeRestart   = 1012
-	codeTryLater  = 1013 // the peer takes nothing
-	codeSlow      = 4008 // the peer is too slow for every tick
-)
 
 // Hub is safe for concurrent use, except that the calls for one topic
 // (Publish, SetStatus, Drop, Follow) must come in order, as from one goroutine.

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/fxcast/fxcast/hub"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 func TestHeartbeatWhenIdle(t *testing.T) {
@@ -208,7 +209,7 @@ func TestMetrics(t *testing.T) {
 		}
 		time.Sleep(time.Second) // counts are shown once in a sweep
 		slow.unblock()
-		p.client.Close(1008, "kicked")
+		p.client.Close(protocol.CloseKicked)
 		p.client.Leave()
 		time.Sleep(time.Second)
 		for name, want := range map[string]string{

@@ -1,6 +1,10 @@
 package hub
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/fxcast/fxcast/protocol"
+)
 
 // join, end, remove, subscribe and unsubscribe are the shard's side of a client.
 
@@ -19,18 +23,7 @@ func (s *shard) join(c *Client, welcome []byte) {
 	}
 }
 
-func (s *shard) end(c *Client, why endReason) {
-	switch why {
-	case endStalled:
-		s.endWith(c, why, codeTryLater, "nothing could be written")
-	case endSilent:
-		s.endWith(c, why, codeGoingAway, "no answer to pings")
-	default:
-		s.endWith(c, why, 1011, "internal")
-	}
-}
-
-func (s *shard) endWith(c *Client, why endReason, code int, reason string) {
+func (s *shard) end(c *Client, why protocol.Close) {
 	if c.gone {
 		return
 	}
@@ -41,9 +34,9 @@ func (s *shard) endWith(c *Client, why endReason, code int, reason string) {
 		}
 	}
 	s.remove(c)
-	s.stats.ended[why].Add(1)
+	s.stats.countEnd(why)
 	defer s.caught(c)
-	c.conn.Close(code, reason, last)
+	c.conn.Close(why, last)
 }
 
 func (s *shard) remove(c *Client) {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // A counter is counted by its shard alone and read by others as of the last sweep.
@@ -29,7 +31,21 @@ type shardStats struct {
 	subscriptions atomic.Int64
 	waiting       atomic.Int64
 	stuck         atomic.Int64
-	ended         [endReasons]atomic.Uint64
+	ended         map[string]*atomic.Uint64 // by label of protocol.Closes; static after construction
+}
+
+// begin makes the zero statistics usable: every label is there from the start.
+func (s *shardStats) begin() {
+	s.ended = make(map[string]*atomic.Uint64)
+	for _, c := range protocol.Closes() {
+		s.ended[c.Label] = new(atomic.Uint64)
+	}
+}
+
+func (s *shardStats) countEnd(why protocol.Close) {
+	if n := s.ended[why.Label]; n != nil {
+		n.Add(1)
+	}
 }
 
 func (s *shardStats) publish() {
@@ -190,7 +206,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	counters := make(map[string]uint64)
 	gauges := map[string]int64{"fx_hub_clients": int64(m.hub.Clients())}
-	var ended [endReasons]uint64
+	ended := make(map[string]uint64)
 	for _, s := range m.hub.shards {
 		st := &s.stats
 		counters["fx_hub_writes_total"] += st.writes.shown.Load()
@@ -203,8 +219,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		gauges["fx_hub_subscriptions"] += st.subscriptions.Load()
 		gauges["fx_hub_stuck_clients"] += st.stuck.Load()
 		gauges["fx_hub_pending_bytes"] += st.waiting.Load()
-		for i := range ended {
-			ended[i] += st.ended[i].Load()
+		for label, n := range st.ended {
+			ended[label] += n.Load()
 		}
 	}
 	for name, v := range counters {
@@ -213,8 +229,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	for name, v := range gauges {
 		ch <- prometheus.MustNewConstMetric(m.descs[name], prometheus.GaugeValue, float64(v))
 	}
-	for i, reason := range []string{"closed", "lost", "stalled", "silent", "panic", "slow"} {
-		ch <- prometheus.MustNewConstMetric(m.descs["fx_hub_ended_total"], prometheus.CounterValue, float64(ended[i]), reason)
+	for label, n := range ended {
+		ch <- prometheus.MustNewConstMetric(m.descs["fx_hub_ended_total"], prometheus.CounterValue, float64(n), label)
 	}
 	ch <- m.merge("fx_hub_latency_seconds", func(s *shardStats) *distribution { return &s.latency }, -17, 6)
 	ch <- m.merge("fx_hub_fan_out_clients", func(s *shardStats) *distribution { return &s.fanOut }, 0, 17)

@@ -2,6 +2,8 @@ package hub
 
 import (
 	"slices"
+
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // serve writes all that is pending for a client, once.
@@ -29,7 +31,7 @@ func (s *shard) serve(c *Client) {
 		s.stats.joined.observe(float64(quotes))
 	}
 	if err != nil {
-		s.end(c, endLost)
+		s.end(c, protocol.CloseLost)
 		return
 	}
 	c.written = s.wall.Sub(s.hub.start)
@@ -45,7 +47,7 @@ func (s *shard) serve(c *Client) {
 func (s *shard) caught(c *Client) {
 	if v := recover(); v != nil {
 		s.stats.panics.Add(1)
-		s.end(c, endPanic)
+		s.end(c, protocol.ClosePanic)
 	}
 }
 
@@ -86,14 +88,14 @@ func (s *shard) shared(c *Client) (frames []byte, quotes int) {
 	}
 	if c.framing != s.joinedFraming || !slices.Equal(s.ticks, s.joined) {
 		s.joined, s.joinedFraming = append(s.joined[:0], s.ticks...), c.framing
-		p := append(s.payload[:0], updateHead...)
+		p := append(s.payload[:0], protocol.UpdateHead...)
 		for i, t := range s.ticks {
 			if i > 0 {
 				p = append(p, ',')
 			}
 			p = append(append(p, t.body...), '}')
 		}
-		s.payload = append(p, tail...)
+		s.payload = append(p, protocol.QuotesEnd...)
 		s.frame = s.appendFramed(s.frame[:0], s.payload)
 	}
 	return s.frame, len(s.ticks)
@@ -155,11 +157,11 @@ func (s *shard) fillMessages(c *Client) {
 	}
 	if c.tellLink {
 		c.tellLink = false
-		s.append(appendLink(s.payload[:0], s.degraded))
+		s.append(linkStatus(s.degraded).Append(s.payload[:0]))
 	}
 	if x != nil {
 		for i, m := range x.relays {
-			s.append(appendRelayed(s.payload[:0], m, x.relayDrops))
+			s.append(protocol.Relayed{Channel: m.channel, Data: m.data, Dropped: x.relayDrops}.Append(s.payload[:0]))
 			x.relays[i], x.relayDrops = relayed{}, 0
 		}
 		x.relays = x.relays[:0]
@@ -191,15 +193,15 @@ func (s *shard) fillQuotes(c *Client) (quotes int) {
 		}
 		if sub.tellStatus {
 			sub.tellStatus = false
-			s.append(appendStatus(s.payload[:0], sub.part.name, sub.part.status))
+			s.append(sub.part.status.message(sub.part.name).Append(s.payload[:0]))
 		}
 		snapshots = snapshots || sub.snapshot
 		backlogs = backlogs || sub.backlog != nil
 	}
 	if snapshots {
-		quotes += s.joinQuotes(batch, snapshotHead, true)
+		quotes += s.joinQuotes(batch, protocol.SnapshotHead, true)
 	}
-	quotes += s.joinQuotes(batch, updateHead, false)
+	quotes += s.joinQuotes(batch, protocol.UpdateHead, false)
 	if backlogs {
 		quotes += s.joinBacklogs(batch, batchQuotes-quotes)
 	}
@@ -228,7 +230,7 @@ func (s *shard) joinQuotes(batch []*subscription, head string, snapshot bool) (q
 		}
 		if b := sub.backlog; b != nil && b.reset {
 			b.reset = false
-			s.append(append(appendQuote([]byte(resetHead), sub, t, true), tail...))
+			s.append(append(appendQuote([]byte(protocol.ResetHead), sub, t, true), protocol.QuotesEnd...))
 		} else {
 			if len(p) > len(head) {
 				p = append(p, ',')
@@ -245,7 +247,7 @@ func (s *shard) joinQuotes(batch []*subscription, head string, snapshot bool) (q
 	}
 	s.payload = p
 	if len(p) > len(head) {
-		s.append(append(p, tail...))
+		s.append(append(p, protocol.QuotesEnd...))
 	}
 	return quotes
 }

@@ -3,6 +3,8 @@ package hub
 import (
 	"slices"
 	"strings"
+
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // A part is what one shard knows of a topic.
@@ -67,7 +69,7 @@ func (s *shard) expand(p *part) {
 				s.push(sub, p.last)
 			case p.last != nil:
 				s.offer(sub, p.last, s.now())
-			case p.status.status != statusUnknown:
+			case p.status.status != protocol.StatusUnknown:
 				sub.tellStatus = true // it may have been told otherwise, before the topic was spoken of
 				s.enqueue(sub)
 			}

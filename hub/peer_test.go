@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/hub"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // lengths frames a message by four bytes of length; a ping has length 0.
@@ -235,13 +236,13 @@ func (p *peer) Backlog() (int, time.Duration) {
 	return 1, time.Since(p.owesFrom)
 }
 
-func (p *peer) Close(code int, reason string, last []byte) {
+func (p *peer) Close(why protocol.Close, last []byte) {
 	p.mu.Lock()
 	p.takeFrames(last)
 	if p.closes++; p.closes > 1 {
 		p.fault("closed twice")
 	}
-	p.code, p.reason = code, reason
+	p.code, p.reason = why.Code, why.Reason
 	p.mu.Unlock()
 	if p.onClose != nil {
 		p.onClose()

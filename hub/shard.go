@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/fxcast/fxcast/protocol"
 )
 
 const (
@@ -64,7 +66,7 @@ type shard struct {
 }
 
 func newShard(h *Hub, index int) *shard {
-	return &shard{
+	s := &shard{
 		hub: h, index: index,
 		mail:     mailbox{wake: make(chan struct{}, 1)},
 		parts:    make(map[string]*part),
@@ -72,6 +74,8 @@ func newShard(h *Hub, index int) *shard {
 		watchers: make(map[string][]*Client),
 		channels: make(map[string][]*Client),
 	}
+	s.stats.begin()
+	return s
 }
 
 func (s *shard) run(ctx context.Context) {
@@ -227,7 +231,7 @@ func (s *shard) sweep(now time.Duration) {
 	}
 	s.swept = now
 	s.stats.publish()
-	s.heart = appendHeartbeat(s.heart[:0], time.Now())
+	s.heart = protocol.Heartbeat{Time: protocol.At(time.Now())}.Append(s.heart[:0])
 	s.waiting, s.stuck = 0, 0
 	for i := len(s.clients) - 1; i >= 0; i-- { // who ends has his place taken by the last, which was looked at
 		s.inspect(s.clients[i], now)
@@ -250,9 +254,9 @@ func (s *shard) inspect(c *Client, now time.Duration) {
 	}
 	switch {
 	case stalled > cfg.WriteTimeout:
-		s.end(c, endStalled)
+		s.end(c, protocol.CloseStalled)
 	case now-time.Duration(c.heard.Load()) > 3*cfg.Ping:
-		s.end(c, endSilent)
+		s.end(c, protocol.CloseSilent)
 	default:
 		if now-c.pinged >= cfg.Ping {
 			c.pinged, c.ping = now, true

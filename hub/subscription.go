@@ -1,6 +1,10 @@
 package hub
 
-import "time"
+import (
+	"time"
+
+	"github.com/fxcast/fxcast/protocol"
+)
 
 // A subscription is one topic for one client; owned by shard.run. A wildcard has
 // one for each topic it matches.
@@ -54,7 +58,7 @@ func (s *subscription) waits() bool {
 // plain reports whether ticks that follow the last one sent can go out as the
 // frames all clients share.
 func (s *subscription) plain() bool {
-	return !s.snapshot && !s.tellStatus && s.part.status.status == statusLive
+	return !s.snapshot && !s.tellStatus && s.part.status.status == protocol.StatusLive
 }
 
 // precedes reports whether the last quote sent was the one just before t.

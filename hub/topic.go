@@ -4,6 +4,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // A tick is one quote on its way out. It is immutable and shared by all clients.
@@ -32,14 +34,14 @@ func (t *tick) framed(framings []Framing, i uint8) []byte {
 
 // appendMessage appends the message that frame frames.
 func (t *tick) appendMessage(dst []byte) []byte {
-	dst = append(append(dst, updateHead...), t.body...)
-	return append(append(dst, '}'), tail...)
+	dst = append(append(dst, protocol.UpdateHead...), t.body...)
+	return append(append(dst, '}'), protocol.QuotesEnd...)
 }
 
 func newTick(f Framing, epoch *string, seq uint64, body []byte, at int64) *tick {
 	t := &tick{epoch: epoch, seq: seq, at: at, body: body}
-	payload := t.appendMessage(make([]byte, 0, len(updateHead)+len(body)+len(tail)+1))
-	t.body = payload[len(updateHead) : len(updateHead)+len(body)]
+	payload := t.appendMessage(make([]byte, 0, len(protocol.UpdateHead)+len(body)+len(protocol.QuotesEnd)+1))
+	t.body = payload[len(protocol.UpdateHead) : len(protocol.UpdateHead)+len(body)]
 	t.frame = f.AppendMessage(make([]byte, 0, len(payload)+16), payload)
 	return t
 }
@@ -49,11 +51,6 @@ type statusChange struct {
 	source string // told if not empty
 	since  time.Time
 }
-
-const (
-	statusLive    = "live"
-	statusUnknown = "unknown" // until told otherwise
-)
 
 // A topic has one part per shard, so that shards share nothing.
 type topic struct {
@@ -79,7 +76,7 @@ func newTopic(name string, number int, h *Hub) *topic {
 	t := &topic{name: name}
 	for _, s := range h.shards {
 		t.parts = append(t.parts, &part{name: name, number: int32(number), topic: t, shard: s,
-			status: statusChange{status: statusUnknown}, followed: h.cfg.Interest == nil})
+			status: statusChange{status: protocol.StatusUnknown}, followed: h.cfg.Interest == nil})
 	}
 	return t
 }

@@ -1,7 +1,6 @@
 package hub_test
 
 import (
-	"encoding/json"
 	"slices"
 	"testing"
 	"time"
@@ -89,23 +88,3 @@ func wheelAgainstList(t *rapid.T) {
 func TestWheel(t *testing.T) { rapid.Check(t, wheelAgainstList) }
 
 func FuzzWheel(f *testing.F) { f.Fuzz(rapid.MakeFuzz(wheelAgainstList)) }
-
-func FuzzString(f *testing.F) {
-	for _, s := range []string{"", "EUR/USD", "a\"b\\c\n\x00\x1f\x7f", "é€𝄞", "\xff\xc3", "\u2028</script>"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		var got, want string
-		theirs, err := json.Marshal(s)
-		if err != nil {
-			t.Skip(err)
-		}
-		if err := json.Unmarshal(theirs, &want); err != nil {
-			t.Fatal(err)
-		}
-		ours := hub.AppendString([]byte(`before`), s)[len(`before`):]
-		if err := json.Unmarshal(ours, &got); err != nil || got != want {
-			t.Errorf("%q became %s = %q, want %q: %v", s, ours, got, want, err)
-		}
-	})
-}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/fxcast/fxcast/session"
@@ -135,7 +136,8 @@ func readJSON(r *http.Request, into any) error {
 			return p
 		}
 		if typ, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && typ.Field != "" {
-			return badRequest("%s: want %s, not a JSON %s", typ.Field, wanted(typ.Type), kindName(typ.Value))
+			kind, _, _ := strings.Cut(typ.Value, " ") // "number 1e400" names the value too
+			return badRequest("%s: want %s, not a JSON %s", typ.Field, wanted(typ.Type), kind)
 		}
 		if name, ok := unknownField(err); ok {
 			return badRequest("unknown field %s", name)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // maxQuerySymbols bounds what one request asks for.
@@ -40,7 +41,7 @@ func (s *Server) describeSymbols(ctx context.Context) ([]symbolAnswer, error) {
 	for _, info := range infos {
 		a := symbolAnswer{Symbol: info.Symbol, Digits: info.Digits, Pip: info.Pip, Status: info.Status}
 		if !info.Last.IsZero() {
-			a.TS = stamp(info.Last)
+			a.TS = protocol.FormatTime(info.Last)
 		}
 		symbols = append(symbols, a)
 	}

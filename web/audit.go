@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // An auditEntry gathers what a handler tells of the change it makes.
@@ -45,7 +47,7 @@ const maxNoted = 128 // bytes
 func note(r *http.Request, name string, value any) {
 	if entry, ok := r.Context().Value(keyAudit).(*auditEntry); ok {
 		if text, ok := value.(string); ok {
-			value = clippedTo(maxNoted, text)
+			value = protocol.Clip(text, maxNoted)
 		}
 		entry.what = append(entry.what, name, value)
 	}

@@ -8,10 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"github.com/fxcast/fxcast/hub"
 	"github.com/fxcast/fxcast/limiter"
+	"github.com/fxcast/fxcast/protocol"
 	"github.com/fxcast/fxcast/session"
 )
 
@@ -46,10 +45,11 @@ func (c *connection) begin(s *Server, r *http.Request, sess session.Session) {
 }
 
 // open gives a connection its place: among those of its holder, in the hub, and
-// with its session. conn is who it is part of. A positive code is why it has none.
-func (c *connection) open(conn hub.Conn, sess session.Session, framing int) (websocket.StatusCode, string) {
+// with its session. conn is what it is part of. A connection that has no place is to be
+// closed as returned.
+func (c *connection) open(conn hub.Conn, sess session.Session, framing int) (refused *protocol.Close) {
 	if !c.lease() {
-		return closeTooMany, "too many connections"
+		return &protocol.CloseTooMany
 	}
 	c.events = framing == framingEvents
 	options := hub.JoinOptions{Welcome: c.welcome(), Framing: framing, Joined: func(client *hub.Client) {
@@ -58,10 +58,10 @@ func (c *connection) open(conn hub.Conn, sess session.Session, framing int) (web
 	}}
 	if _, err := c.server.cfg.Hub.Join(conn, options); err != nil {
 		c.release()
-		return websocket.StatusServiceRestart, "restart"
+		return &protocol.CloseRestart
 	}
 	c.bind(sess)
-	return 0, ""
+	return nil
 }
 
 // close undoes open.
@@ -147,19 +147,19 @@ func (c *connection) sessionEnded(cause session.Cause) {
 		c.follow(next)
 		return
 	}
-	c.client.Close(int(closeSession), endReason(cause.Reason))
+	c.client.Close(closeFor(cause.Reason))
 }
 
-func endReason(r session.Reason) string {
+func closeFor(r session.Reason) protocol.Close {
 	switch r {
 	case session.Expired:
-		return "session expired"
+		return protocol.CloseExpired
 	case session.Cutoff:
-		return "session can not be checked"
+		return protocol.CloseUnchecked
 	case session.Renewed:
-		return "session has other rights now"
+		return protocol.CloseOtherRights
 	default:
-		return "session revoked"
+		return protocol.CloseRevoked
 	}
 }
 
@@ -178,6 +178,6 @@ func (c *connection) follow(next session.Session) {
 		c.bindMu.Lock()
 		current := c.session
 		c.bindMu.Unlock()
-		c.client.Send(encode(sessionMessage{"session", tellSession(current)}))
+		c.client.Send(protocol.Renewed{Session: current.describe()}.Append(nil))
 	})
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/fxcast/fxcast/hub"
 	"github.com/fxcast/fxcast/nodes"
+	"github.com/fxcast/fxcast/protocol"
 	"github.com/fxcast/fxcast/session"
 )
 
@@ -21,9 +22,6 @@ const (
 	defaultConnections = 100
 	maxConnections     = 1000 // shown of each node, and of all
 	maxConnID          = 64
-
-	closeKicked  = 1008
-	reasonKicked = "closed by an operator"
 )
 
 // A roster has the connections of this node, so that an operator can find them.
@@ -67,7 +65,7 @@ func (c *connection) describe() connectionAnswer {
 	c.bindMu.Unlock()
 	bytes, stalled := c.Backlog()
 	d := connectionAnswer{ID: c.id, Node: c.server.cfg.Nodes.Name(), Kind: "websocket", SessionID: who.id, UserID: who.user, Role: who.role,
-		Since: stamp(c.server.start.Add(c.since)), Bytes: bytes, Stalled: stalled.Seconds()}
+		Since: protocol.FormatTime(c.server.start.Add(c.since)), Bytes: bytes, Stalled: stalled.Seconds()}
 	if c.events {
 		d.Kind = "sse"
 	}
@@ -209,7 +207,7 @@ func (s *Server) kickHere(k kickRequest) kickAnswer {
 	if !ok {
 		return kickAnswer{}
 	}
-	one.client.Close(closeKicked, reasonKicked)
+	one.client.Close(protocol.CloseKicked)
 	s.log.Info("connection closed by an operator", "conn", k.ID, "request", k.By)
 	return kickAnswer{s.cfg.Nodes.Name()}
 }

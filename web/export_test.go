@@ -9,13 +9,15 @@ import (
 
 	"github.com/coder/websocket"
 	"golang.org/x/sys/unix"
+
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // Bounds the tests wait for.
 const (
 	LingerTime      = lingerTime
 	MessageTime     = messageTime
-	MaxMessageBytes = maxMessageBytes
+	MaxMessageBytes = protocol.MaxMessageBytes
 )
 
 // Framed is what stands around every handler.

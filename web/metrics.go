@@ -1,6 +1,10 @@
 package web
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fxcast/fxcast/protocol"
+)
 
 type metrics struct {
 	panics        prometheus.Counter
@@ -29,7 +33,7 @@ func newMetrics(reg *prometheus.Registry) *metrics {
 	for _, outcome := range []string{"accepted", "unauthorized", "origin", "limited", "unavailable", "bad"} {
 		m.upgrades.WithLabelValues(outcome)
 	}
-	for _, code := range []string{codeBadJSON, codeBadField, codeUnknownOp, codeRateLimited} {
+	for _, code := range []string{protocol.ErrorBadJSON, protocol.ErrorBadField, protocol.ErrorUnknownOp, protocol.ErrorRateLimited} {
 		m.commandErrors.WithLabelValues(code)
 	}
 	for _, class := range []string{"1xx", "2xx", "3xx", "4xx", "5xx"} {

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/coder/websocket"
+
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // How a connection is read. The library's Reader waits for a message, and what it
@@ -43,37 +45,39 @@ func (c *wsConn) work() {
 
 // serve reads until there is nothing to read, or until the connection ends.
 func (c *wsConn) serve() (idle bool) {
-	code, reason, idle := c.read()
+	why, idle := c.read()
 	if idle {
 		return true
 	}
-	if code > 0 {
-		_ = c.ws.Close(code, reason) // reads what is left, so that the code is not lost to a reset
+	reason := ""
+	if why != nil {
+		reason = why.Reason
+		c.end(*why)
 	}
 	c.server.log.Debug("connection ended", "conn", c.id, "reason", reason, "age", (c.server.age() - c.since).Round(time.Millisecond))
 	return false
 }
 
 // read carries out commands until nothing is left to read, or the connection
-// ends. A positive code is what it is to be closed with.
-func (c *wsConn) read() (code websocket.StatusCode, reason string, idle bool) {
+// ends. It returns how it is to be closed; nil where that has been done.
+func (c *wsConn) read() (why *protocol.Close, idle bool) {
 	for {
 		kind, message, err := c.socket.next(c.ws)
 		switch {
 		case errors.Is(err, errIdle):
-			return 0, "", true
+			return nil, true
 		case errors.Is(err, websocket.ErrMessageTooBig):
-			return websocket.StatusMessageTooBig, "message too big", false
+			return &protocol.CloseTooBig, false
 		case err != nil:
-			return 0, "", false // over, or closed by the hub
+			return nil, false // over, or closed by the hub
 		case kind != websocket.MessageText:
-			return websocket.StatusUnsupportedData, "want JSON text, not binary", false
+			return &protocol.CloseNotText, false
 		case !utf8.Valid(message): // the library does not check
-			return websocket.StatusInvalidFramePayloadData, "text is not valid UTF-8", false
+			return &protocol.CloseBadText, false
 		}
 		c.client.Heard()
-		if code, reason := c.handle(message); code > 0 {
-			return code, reason, false
+		if why := c.handle(message); why != nil {
+			return why, false
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/hub"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 const (
@@ -32,7 +33,7 @@ type resumption struct {
 // back. Where history does not reach back to where it stands, or can not be read
 // in time, it gets a snapshot that says so. Symbols take turns: one that can not be
 // read now, because its server is lost, does not keep the others waiting for long.
-func (c *connection) resume(since map[string]position) {
+func (c *connection) resume(since map[string]protocol.Position) {
 	if len(since) == 0 {
 		return
 	}
@@ -50,7 +51,7 @@ func (c *connection) resume(since map[string]position) {
 			case resumed:
 				c.server.stats.resumes.WithLabelValues("resumed").Inc()
 			default:
-				c.client.Resume(symbol, hub.Position{}, nil, false)
+				c.client.Resume(symbol, protocol.Position{}, nil, false)
 				c.server.stats.resumes.WithLabelValues("reset").Inc()
 			}
 		}
@@ -67,7 +68,7 @@ func (r *resumption) over() bool {
 // one reports whether a client has, or will get, all that it has missed of a
 // symbol; known is false where that could not be found out yet. Following and
 // reading may take a step each.
-func (r *resumption) one(symbol string, at position, step time.Duration) (resumed, known bool) {
+func (r *resumption) one(symbol string, at protocol.Position, step time.Duration) (resumed, known bool) {
 	// Only what is read from now on reaches up to the ticks that are held back.
 	following, cancel := context.WithTimeout(r.ctx, step)
 	err := r.client.Await(following, symbol)
@@ -81,7 +82,7 @@ func (r *resumption) one(symbol string, at position, step time.Duration) (resume
 	defer func() { <-r.server.resuming }()
 	ctx, cancel := context.WithTimeout(r.ctx, step)
 	defer cancel()
-	from := hub.Position{Epoch: at.Epoch, Seq: at.Seq}
+	from := protocol.Position{Epoch: at.Epoch, Seq: at.Seq}
 	for range resumeTries {
 		ticks, complete, err := r.server.cfg.History.After(ctx, feed.Symbol(symbol), at.Epoch, at.Seq, resumeTicks)
 		switch {
@@ -130,7 +131,7 @@ func (r *resumption) pause(d time.Duration) {
 func missedTicks(ticks []feed.Accepted) []hub.Missed {
 	missed := make([]hub.Missed, 0, len(ticks))
 	for _, a := range ticks {
-		missed = append(missed, hub.Missed{Position: hub.Position{Epoch: a.Epoch, Seq: a.Seq}, Body: a.Body, At: a.At})
+		missed = append(missed, hub.Missed{Position: protocol.Position{Epoch: a.Epoch, Seq: a.Seq}, Body: a.Body, At: a.At})
 	}
 	return missed
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fxcast/fxcast/limiter"
+	"github.com/fxcast/fxcast/protocol"
 	"github.com/fxcast/fxcast/session"
 )
 
@@ -114,8 +115,8 @@ func checkUpgrade(w http.ResponseWriter, r *http.Request) error {
 	if keys := r.Header.Values("Sec-WebSocket-Key"); len(keys) != 1 || !validKey(keys[0]) {
 		return badRequest("Sec-WebSocket-Key: want 16 bytes in base64, once")
 	}
-	if offered := r.Header.Values("Sec-WebSocket-Protocol"); len(offered) > 0 && !has("Sec-WebSocket-Protocol", protocol) {
-		return badRequest("subprotocol: want %s, or none", protocol)
+	if offered := r.Header.Values("Sec-WebSocket-Protocol"); len(offered) > 0 && !has("Sec-WebSocket-Protocol", protocol.Name) {
+		return badRequest("subprotocol: want %s, or none", protocol.Name)
 	}
 	return nil
 }
@@ -134,7 +135,7 @@ type sessionAnswer struct {
 }
 
 func answerOf(s session.Session) sessionAnswer {
-	return sessionAnswer{s.ID, s.UserID, s.Role, stamp(s.ExpiresAt)}
+	return sessionAnswer{s.ID, s.UserID, s.Role, protocol.FormatTime(s.ExpiresAt)}
 }
 
 func (s *Server) getSession(w http.ResponseWriter, r *http.Request) error {

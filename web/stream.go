@@ -9,10 +9,10 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/fxcast/fxcast/hub"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 const (
@@ -20,8 +20,6 @@ const (
 	maxStreamPositions = 50
 	// streamRetry is what a browser waits before it opens a lost stream again.
 	streamRetry = 1500 * time.Millisecond
-	// wideStream is the id of a stream whose positions would be too many.
-	wideStream  = "*"
 	eventStream = "text/event-stream; charset=utf-8"
 )
 
@@ -67,7 +65,7 @@ type stream struct {
 	// Owned by Write.
 	out  []byte
 	id   []byte
-	last map[string]position // where the client stands after what was written; it begins with what it came with
+	last map[string]protocol.Position // where the client stands after what was written; it begins with what it came with
 }
 
 // getStream answers with the same messages as the socket, as events. A client that
@@ -77,7 +75,7 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 		return &problem{Status: http.StatusServiceUnavailable, Title: "Going down", Detail: "this node is going down; connect again", RetryAfter: time.Second}
 	}
 	sess, _ := sessionOf(r)
-	c := &stream{last: make(map[string]position)}
+	c := &stream{last: make(map[string]protocol.Position)}
 	c.begin(s, r, sess)
 	cmd, err := s.streamCommand(r)
 	if err != nil {
@@ -89,8 +87,8 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 		return forbidden(failed[0].Message)
 	}
 	c.wide = len(symbols) > maxStreamPositions || slices.ContainsFunc(symbols, hub.IsWildcard)
-	settings, since := cmd.settings(c.grants, symbols)
-	settings.Reset = settings.Every && r.Header.Get("Last-Event-ID") == wideStream
+	settings, since := settingsOf(cmd, c.grants, symbols)
+	settings.Reset = settings.Every && r.Header.Get("Last-Event-ID") == protocol.EventIDAny
 	maps.Copy(c.last, since) // an id told before all of it is resumed must not lose the rest
 	if r.Method == http.MethodHead {
 		w.Header().Set("Content-Type", eventStream)
@@ -107,11 +105,11 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 	if _, err := c.socket.send(streamHead(w.Header()), false); err != nil {
 		return handled(c.socket.abort())
 	}
-	if code, reason := c.open(c, sess, framingEvents); code > 0 {
-		c.Close(int(code), reason, nil)
+	if refused := c.open(c, sess, framingEvents); refused != nil {
+		c.Close(*refused, nil)
 		return nil
 	}
-	answer := encode(ack{Type: "ack", Op: "subscribe", OK: symbols, Failed: failed, MaxRate: &settings.MaxRate, Mode: cmd.Mode})
+	answer := protocol.Ack{Op: cmd.Op, OK: symbols, Failed: failed, MaxRate: &settings.MaxRate, Mode: cmd.Mode}.Append(nil)
 	c.spawn(func() {
 		c.client.Subscribe(symbols, settings, answer)
 		c.resume(since)
@@ -121,44 +119,27 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 }
 
 // streamCommand is what the query and Last-Event-ID ask for.
-func (s *Server) streamCommand(r *http.Request) (command, error) {
+func (s *Server) streamCommand(r *http.Request) (protocol.Command, error) {
 	q := r.URL.Query()
 	patterns, err := s.queryPatterns(r)
 	if err != nil {
-		return command{}, err
+		return protocol.Command{}, err
 	}
-	c := command{Op: "subscribe", Symbols: patterns, Mode: q.Get("mode")}
+	c := protocol.Command{Op: protocol.OpSubscribe, Symbols: patterns, Mode: q.Get("mode")}
 	if text := q.Get("max_rate"); text != "" {
 		if c.MaxRate, err = strconv.ParseFloat(text, 64); err != nil {
 			return c, badRequest("max_rate: want a number of updates per second")
 		}
 	}
-	if id := r.Header.Get("Last-Event-ID"); id != "" && id != wideStream {
-		if c.Since, err = parseEventID(id); err != nil {
+	if id := r.Header.Get("Last-Event-ID"); id != "" && id != protocol.EventIDAny {
+		if c.Since, err = protocol.ParseEventID(id); err != nil {
 			return c, badRequest("Last-Event-ID: %v", err)
 		}
 	}
-	if bad := c.checkSubscribe(); bad != nil {
-		return c, badRequest("%s", bad.message)
+	if bad := c.CheckSubscribe(canonical); bad != nil {
+		return c, badRequest("%s", bad.Message)
 	}
 	return c, nil
-}
-
-// parseEventID reads SYMBOL:epoch:seq, separated by commas.
-func parseEventID(id string) (map[string]position, error) {
-	since := make(map[string]position)
-	for entry := range strings.SplitSeq(id, ",") {
-		parts := strings.Split(entry, ":")
-		if len(parts) != 3 || len(since) == maxSince {
-			return nil, fmt.Errorf("want up to %d SYMBOL:epoch:seq, separated by commas", maxSince)
-		}
-		seq, err := strconv.ParseUint(parts[2], 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("%s: want SYMBOL:epoch:seq", shown(entry))
-		}
-		since[parts[0]] = position{Epoch: parts[1], Seq: seq}
-	}
-	return since, nil
 }
 
 // takeOver takes the connection from net/http, without the time limits it has there.
@@ -229,14 +210,14 @@ var quotesMark = []byte(`"data":[{"symbol":`)
 // write has several events with quotes, the hub only knows what it is after all of them.
 func (c *stream) moved(event []byte, several bool) {
 	if c.wide {
-		c.id = append(c.id[:0], wideStream...)
+		c.id = append(c.id[:0], protocol.EventIDAny...)
 		return
 	}
 	if several {
 		var m struct {
 			Data []struct {
 				Symbol string
-				position
+				protocol.Position
 			}
 		}
 		_ = json.Unmarshal(event[bytes.IndexByte(event, '{'):], &m) // the hub's own message
@@ -244,30 +225,23 @@ func (c *stream) moved(event []byte, several bool) {
 			if q.Epoch == "" {
 				q.Epoch = c.last[q.Symbol].Epoch
 			}
-			c.last[q.Symbol] = q.position
+			c.last[q.Symbol] = q.Position
 		}
 	} else {
 		for symbol, at := range c.client.Positions {
-			c.last[symbol] = position{at.Epoch, at.Seq}
+			c.last[symbol] = at
 		}
 	}
-	c.id = c.id[:0]
-	for symbol, at := range c.last {
-		if len(c.id) > 0 {
-			c.id = append(c.id, ',')
-		}
-		c.id = append(append(append(append(c.id, symbol...), ':'), at.Epoch...), ':')
-		c.id = strconv.AppendUint(c.id, at.Seq, 10)
-	}
+	c.id = protocol.AppendEventID(c.id[:0], c.last)
 }
 
 // Close implements hub.Conn by an event that says why, and the end.
-func (c *stream) Close(code int, reason string, last []byte) {
+func (c *stream) Close(why protocol.Close, last []byte) {
 	if c.ending.Swap(true) {
 		return
 	}
 	if !bytes.Contains(last, eventClosing) {
-		last = EventFrames{}.AppendMessage(last, encode(closingMessage{"closing", code, reason}))
+		last = EventFrames{}.AppendMessage(last, protocol.Closing{Code: why.Code, Reason: why.Reason}.Append(nil))
 	}
 	_, _ = c.socket.send(last, true) // a connection that is lost needs no last words
 	c.spawn(func() { _ = c.socket.Close() })

@@ -2,30 +2,21 @@ package web
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"time"
 
 	"github.com/coder/websocket"
 
 	"github.com/fxcast/fxcast/limiter"
+	"github.com/fxcast/fxcast/protocol"
 	"github.com/fxcast/fxcast/session"
 )
 
 const (
-	protocol        = "fx.v1"
-	maxMessageBytes = 32 << 10
-	maxBadInRow     = 20 // bad messages, or limited ones, until the connection is closed
-	messageTime     = 10 * time.Second
-	leaseTime       = 3 * time.Second
-	closingDelay    = time.Second // told to a client that was closed for its rate
-)
-
-// Close codes of the contract (docs/protocol.md) beside those of RFC 6455.
-const (
-	closeSession     websocket.StatusCode = 4001
-	closeTooMany     websocket.StatusCode = 4009
-	closeRateLimited websocket.StatusCode = 4029
+	maxBadInRow  = 20 // bad messages, or limited ones, until the connection is closed
+	messageTime  = 10 * time.Second
+	leaseTime    = 3 * time.Second
+	closingDelay = time.Second // advised to a client that was closed for its rate
 )
 
 // A wsConn is a connection that speaks WebSocket: its reader (reader.go) carries
@@ -62,7 +53,7 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) error {
 	defer s.sockets.Done()
 	up := &upgrader{ResponseWriter: w, socket: &c.socket, owner: c}
 	c.ws, err = websocket.Accept(up, r, &websocket.AcceptOptions{
-		Subprotocols:       []string{protocol},
+		Subprotocols:       []string{protocol.Name},
 		InsecureSkipVerify: true, // originAllowed has decided
 		CompressionMode:    s.compression(),
 		OnPingReceived:     c.pinged,
@@ -71,14 +62,14 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return handled(err) // Accept has answered
 	}
-	c.ws.SetReadLimit(maxMessageBytes)
+	c.ws.SetReadLimit(protocol.MaxMessageBytes)
 	c.packed = up.compressed
 	framing := framingPlain
 	if c.packed {
 		framing = framingDeflate
 	}
-	if code, reason := c.open(c, sess, framing); code > 0 {
-		s.sockets.Go(func() { _ = c.ws.Close(code, reason) })
+	if refused := c.open(c, sess, framing); refused != nil {
+		s.sockets.Go(func() { c.end(*refused) })
 		return nil
 	}
 	s.sockets.Add(1) // until work has taken it down
@@ -87,15 +78,19 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) error {
 }
 
 // Close starts the closing handshake, which takes at most some seconds.
-func (c *wsConn) Close(code int, reason string, last []byte) {
+func (c *wsConn) Close(why protocol.Close, last []byte) {
 	if c.ending.Swap(true) {
 		return
 	}
 	if len(last) > 0 {
 		_, _ = c.socket.send(last, false) // a connection that is lost needs no last words
 	}
-	c.spawn(func() { _ = c.ws.Close(websocket.StatusCode(code), reason) })
+	c.spawn(func() { c.end(why) })
 }
+
+// end is the closing handshake. It reads what is left, so that the code is not lost
+// to a reset.
+func (c *wsConn) end(why protocol.Close) { _ = c.ws.Close(websocket.StatusCode(why.Code), why.Reason) }
 
 // compression offers permessage-deflate without context takeover, or nothing:
 // with it one compressed message could not serve all clients.
@@ -106,50 +101,50 @@ func (s *Server) compression() websocket.CompressionMode {
 	return websocket.CompressionDisabled
 }
 
-// handle answers one message. The positive code of a client that goes on with
-// bad or too many messages ends the connection.
-func (c *wsConn) handle(message []byte) (websocket.StatusCode, string) {
-	cmd, bad := parseCommand(message)
+// handle answers one message. It returns how the connection of a client that goes on
+// with bad messages is to be closed, else nil.
+func (c *wsConn) handle(message []byte) (why *protocol.Close) {
+	cmd, bad := protocol.ParseCommand(message, canonical)
 	if bad != nil {
-		c.fail(cmd.ID, bad, 0)
+		c.fail(*bad)
 		if c.bad++; c.bad >= maxBadInRow {
-			return websocket.StatusPolicyViolation, "too many bad messages in a row"
+			return &protocol.CloseBadMessages
 		}
-		return 0, ""
+		return nil
 	}
 	c.bad = 0
 	if ok, wait := c.commands.Take(1); !ok {
-		c.fail(cmd.ID, &commandError{codeRateLimited, "too many commands per second on this connection"}, wait)
+		c.fail(protocol.Error{ID: cmd.ID, Code: protocol.ErrorRateLimited, Message: "too many commands per second on this connection",
+			RetryAfterMS: max(1, wait.Milliseconds())})
 		if c.limited++; c.limited >= maxBadInRow {
-			c.client.CloseAfter(int(closeRateLimited), "rate limited", max(wait, closingDelay))
-			return 0, "" // read on until the closing handshake is over
+			c.client.CloseAfter(protocol.CloseRateLimited, max(wait, closingDelay)) // read on until the closing handshake is over
 		}
-		return 0, ""
+		return nil
 	}
 	c.limited = 0
 	switch cmd.Op {
-	case "subscribe":
+	case protocol.OpSubscribe:
 		c.subscribe(cmd)
-	case "unsubscribe":
+	case protocol.OpUnsubscribe:
 		symbols, channels, failed := c.subscribed.unsubscribe(cmd)
-		answer := encode(ack{Type: "ack", ID: cmd.ID, Op: cmd.Op, OK: names(symbols, channels), Failed: failed})
+		answer := protocol.Ack{ID: cmd.ID, Op: cmd.Op, OK: names(symbols, channels), Failed: failed}.Append(nil)
 		if len(channels) > 0 {
 			c.client.UnsubscribeChannels(channels, nil)
 		}
 		c.client.Unsubscribe(symbols, answer)
-	case "list":
-		c.client.Send(encode(listMessage{"list", cmd.ID, names(c.subscribed.symbols, nil), names(c.subscribed.channels, nil)}))
-	case "ping":
-		c.client.Send(encode(pongMessage{"pong", cmd.ID, stamp(time.Now())}))
+	case protocol.OpList:
+		c.client.Send(protocol.List{ID: cmd.ID, Symbols: names(c.subscribed.symbols, nil), Channels: names(c.subscribed.channels, nil)}.Append(nil))
+	case protocol.OpPing:
+		c.client.Send(protocol.Pong{ID: cmd.ID, Time: protocol.At(time.Now())}.Append(nil))
 	}
-	return 0, ""
+	return nil
 }
 
-func (c *wsConn) subscribe(cmd command) {
+func (c *wsConn) subscribe(cmd protocol.Command) {
 	symbols, channels, failed := c.subscribed.subscribe(cmd, c.grants, c.server.cfg.Channels)
 	c.subscribed.symbols = fitted(c.subscribed.symbols)
-	settings, since := cmd.settings(c.grants, symbols)
-	answer := encode(ack{Type: "ack", ID: cmd.ID, Op: cmd.Op, OK: names(symbols, channels), Failed: failed, MaxRate: &settings.MaxRate, Mode: cmd.Mode})
+	settings, since := settingsOf(cmd, c.grants, symbols)
+	answer := protocol.Ack{ID: cmd.ID, Op: cmd.Op, OK: names(symbols, channels), Failed: failed, MaxRate: &settings.MaxRate, Mode: cmd.Mode}.Append(nil)
 	c.client.Subscribe(symbols, settings, answer)
 	if len(channels) > 0 {
 		c.client.SubscribeChannels(channels, nil)
@@ -157,13 +152,9 @@ func (c *wsConn) subscribe(cmd command) {
 	c.resume(since)
 }
 
-func (c *wsConn) fail(id json.RawMessage, e *commandError, retry time.Duration) {
-	m := errorMessage{Type: "error", ID: id, Code: e.code, Message: e.message}
-	if retry > 0 {
-		m.RetryAfter = max(1, retry.Milliseconds())
-	}
-	c.server.stats.commandErrors.WithLabelValues(e.code).Inc()
-	c.client.Send(encode(m))
+func (c *wsConn) fail(bad protocol.Error) {
+	c.server.stats.commandErrors.WithLabelValues(bad.Code).Inc()
+	c.client.Send(bad.Append(nil))
 }
 
 // fitted is list without much spare capacity, which would be kept for long.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/hub"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // plainFrames puts a newline behind each message.
@@ -32,7 +33,7 @@ func (c *told) Write(frames []byte) (bool, error) {
 
 func (c *told) Backlog() (int, time.Duration) { return 0, 0 }
 
-func (c *told) Close(int, string, []byte) {}
+func (c *told) Close(protocol.Close, []byte) {}
 
 func (c *told) is(want string) func() bool {
 	return func() bool {
