@@ -24,6 +24,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // DefaultSource is the source of a quote that names none.
@@ -110,12 +112,12 @@ func timeInRange(t time.Time) bool {
 
 // TimeLayout is the form of times in all that is sent: UTC, always six
 // fractional digits.
-const TimeLayout = "2006-01-02T15:04:05.000000Z"
+const TimeLayout = protocol.TimeLayout
 
 // AppendTime appends t in UTC as TimeLayout to dst. Digits below a microsecond
 // are cut off.
 func AppendTime(dst []byte, t time.Time) []byte {
-	return t.UTC().AppendFormat(dst, TimeLayout)
+	return protocol.AppendTime(dst, t)
 }
 
 // Accepted is a quote that Redis gave a sequence number.
@@ -137,16 +139,7 @@ type Accepted struct {
 // AppendBody appends what Body holds, made from the other fields, to dst. The
 // fields are written as they are: they must be valid, as DecodeAccepted returns them.
 func (a Accepted) AppendBody(dst []byte) []byte {
-	dst = append(dst, `{"symbol":"`...)
-	dst = append(dst, a.Symbol...)
-	dst = append(dst, `","bid":"`...)
-	dst = append(dst, a.Bid...)
-	dst = append(dst, `","ask":"`...)
-	dst = append(dst, a.Ask...)
-	dst = append(dst, `","ts":"`...)
-	dst = AppendTime(dst, a.Time)
-	dst = append(dst, `","seq":`...)
-	return strconv.AppendUint(dst, a.Seq, 10)
+	return protocol.Quote{Symbol: string(a.Symbol), Bid: a.Bid, Ask: a.Ask, Time: protocol.At(a.Time), Seq: a.Seq}.AppendBody(dst)
 }
 
 // AppendJSON appends the message of the quote channel, byte for byte as the
@@ -188,21 +181,15 @@ func decodeExact(msg []byte) (Accepted, bool) {
 	if len(msg) > MaxInputBytes {
 		return Accepted{}, false
 	}
-	var t acceptedText
-	var ok [9]bool
-	rest := string(msg)
-	rest, ok[0] = strings.CutPrefix(rest, `{"symbol":"`)
-	t.symbol, rest, ok[1] = strings.Cut(rest, `","bid":"`)
-	t.bid, rest, ok[2] = strings.Cut(rest, `","ask":"`)
-	t.ask, rest, ok[3] = strings.Cut(rest, `","ts":"`)
-	t.time, rest, ok[4] = strings.Cut(rest, `","seq":`)
-	const afterBody = `,"epoch":"`
-	t.seq, rest, ok[5] = strings.Cut(rest, afterBody)
-	body := len(msg) - len(rest) - len(afterBody)
-	t.epoch, rest, ok[6] = strings.Cut(rest, `","at":`)
-	t.at, rest, ok[7] = strings.Cut(rest, `,"source":"`)
-	t.source, ok[8] = strings.CutSuffix(rest, `"}`)
-	if ok != [9]bool{true, true, true, true, true, true, true, true, true} || !exactTime(t.time) {
+	b, rest, ok := protocol.CutBody(string(msg))
+	body := len(msg) - len(rest)
+	t := acceptedText{symbol: b.Symbol, bid: b.Bid, ask: b.Ask, time: b.Time, seq: b.Seq}
+	var found [4]bool
+	rest, found[0] = strings.CutPrefix(rest, `,"epoch":"`)
+	t.epoch, rest, found[1] = strings.Cut(rest, `","at":`)
+	t.at, rest, found[2] = strings.Cut(rest, `,"source":"`)
+	t.source, found[3] = strings.CutSuffix(rest, `"}`)
+	if !ok || found != [4]bool{true, true, true, true} || !exactTime(t.time) {
 		return Accepted{}, false
 	}
 	a, r := t.accepted()
