@@ -16,9 +16,9 @@ import (
 // sink counts writes and keeps nothing.
 type sink struct{ writes *atomic.Int64 }
 
-func (s sink) Write([]byte) (bool, error)  { s.writes.Add(1); return true, nil }
-func (sink) Backlog() (int, time.Duration) { return 0, 0 }
-func (sink) Close(protocol.Close, []byte)  {}
+func (s sink) Write(hub.Batch) (bool, error) { s.writes.Add(1); return true, nil }
+func (sink) Backlog() (int, time.Duration)   { return 0, 0 }
+func (sink) Close(protocol.Close, []byte)    {}
 
 // crowd is a hub in real time with n clients of the given patterns.
 func crowd(tb testing.TB, n int, patterns ...string) (h *hub.Hub, writes *atomic.Int64) {

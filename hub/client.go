@@ -42,6 +42,7 @@ type Client struct {
 	gone       bool
 	tellLink   bool // the link's status is due
 	beat, ping bool // a heartbeat, a ping is due
+	positions  bool // its batches have positions
 	framing    uint8
 
 	place      int32 // index in shard.clients, -1 before and after
@@ -75,8 +76,8 @@ type relayed struct {
 	data    []byte
 }
 
-func newClient(s *shard, conn Conn, framing int) *Client {
-	c := &Client{shard: s, conn: conn, framing: uint8(framing), place: -1}
+func newClient(s *shard, conn Conn, o JoinOptions) *Client {
+	c := &Client{shard: s, conn: conn, framing: uint8(o.Framing), positions: o.Positions, place: -1}
 	c.heard.Store(int64(s.now()))
 	return c
 }
@@ -315,14 +316,4 @@ func (c *Client) Standing(ctx context.Context) (standing Standing, ok bool) {
 	case <-s.hub.done:
 	}
 	return standing, ok
-}
-
-// Positions yields what has been written of each topic so far. It may be called
-// only from Conn.Write of this client, and then includes what is being written.
-func (c *Client) Positions(yield func(topic string, at protocol.Position) bool) {
-	for _, sub := range c.subs {
-		if sub.epoch != nil && !yield(sub.part.name, protocol.Position{Epoch: *sub.epoch, Seq: sub.seq}) {
-			return
-		}
-	}
 }

@@ -57,11 +57,11 @@ const maxFramings = 3
 // Conn is one subscriber's way out. The hub calls Write from one goroutine at a
 // time; none of the methods may block.
 type Conn interface {
-	// Write takes whole frames. It does not keep the slice. ready is false when
+	// Write takes a batch. It does not keep its slices. ready is false when
 	// something could not be written yet: then the hub gives it nothing more
 	// until the connection has called Client.Ready. An error means that the
 	// connection is lost.
-	Write(frames []byte) (ready bool, err error)
+	Write(batch Batch) (ready bool, err error)
 	// Backlog returns how many bytes wait to be written and for how long nothing
 	// of them could be; 0 when nothing waits.
 	Backlog() (bytes int, stalled time.Duration)
@@ -69,6 +69,22 @@ type Conn interface {
 	// connection's to keep. What still waits is given a short time to go out first,
 	// whether the connection was ready or not.
 	Close(why protocol.Close, last []byte)
+}
+
+// A Batch is what a connection writes at once.
+type Batch struct {
+	Frames []byte // whole
+	// Positions are what the client has reached after each quote in Frames, in their
+	// order, if it joined with JoinOptions.Positions.
+	Positions []Reached
+}
+
+// Reached is the position in a topic after a message with quotes. A message may
+// have several.
+type Reached struct {
+	Message int // offset of the message's frame in Batch.Frames
+	Topic   string
+	protocol.Position
 }
 
 // Config of a Hub. The zero values of the durations and of Shards mean the
@@ -206,9 +222,10 @@ func (h *Hub) Degraded(degraded bool) {
 
 // JoinOptions of one client.
 type JoinOptions struct {
-	Welcome []byte        // the first message it gets
-	Framing int           // index in Config.Framings
-	Joined  func(*Client) // told before the first Write; may be nil
+	Welcome   []byte        // the first message it gets
+	Framing   int           // index in Config.Framings
+	Positions bool          // its batches have positions
+	Joined    func(*Client) // called before the first Write; may be nil
 }
 
 // Join adds a connection. The caller must call Leave when the connection has
@@ -228,7 +245,7 @@ func (h *Hub) Join(conn Conn, o JoinOptions) (*Client, error) {
 			s = other
 		}
 	}
-	c := newClient(s, conn, o.Framing)
+	c := newClient(s, conn, o)
 	if o.Joined != nil {
 		o.Joined(c)
 	}

@@ -20,7 +20,16 @@ func appendQuote(dst []byte, s *subscription, t *tick, snapshot bool) []byte {
 		s.client.skipped += extra.Skipped
 	}
 	s.epoch, s.seq = t.epoch, t.seq
+	if s.client.positions {
+		s.client.shard.reached(s)
+	}
 	return protocol.AppendQuote(dst, t.body, extra)
+}
+
+// reached notes the position of a subscription after the message that is being built,
+// whose frame comes next in out.
+func (s *shard) reached(sub *subscription) {
+	s.positions = append(s.positions, Reached{len(s.out), sub.part.name, protocol.Position{Epoch: *sub.epoch, Seq: sub.seq}})
 }
 
 // message is the status as subscribers of a topic get it.

@@ -14,6 +14,7 @@ func (s *shard) serve(c *Client) {
 	}
 	defer s.caught(c)
 	s.framing = c.framing
+	s.out, s.positions = s.out[:0], s.positions[:0]
 	frames, quotes := s.fill(c)
 	if len(frames) == 0 { // all was removed or is not due yet
 		if c.hasPending() {
@@ -23,7 +24,7 @@ func (s *shard) serve(c *Client) {
 	}
 	// Blocked before the write: the connection may call Ready before Write returns.
 	c.blocked = true
-	ready, err := c.conn.Write(frames)
+	ready, err := c.conn.Write(Batch{frames, s.positions})
 	s.stats.writes.n++
 	s.stats.quotes.n += uint64(quotes)
 	s.stats.bytes.n += uint64(len(frames))
@@ -56,7 +57,6 @@ func (s *shard) fill(c *Client) (frames []byte, quotes int) {
 	if frames, quotes = s.shared(c); quotes > 0 {
 		return frames, quotes
 	}
-	s.out = s.out[:0]
 	s.fillMessages(c)
 	quotes = s.fillQuotes(c)
 	return s.out, quotes
@@ -76,6 +76,9 @@ func (s *shard) shared(c *Client) (frames []byte, quotes int) {
 		} else {
 			sub.seq++
 			s.sent(sub)
+		}
+		if c.positions {
+			s.reached(sub)
 		}
 		sub.queued = false
 	}
@@ -199,6 +202,7 @@ func (s *shard) fillQuotes(c *Client) (quotes int) {
 		backlogs = backlogs || sub.backlog != nil
 	}
 	if snapshots {
+		quotes += s.sendResets(batch)
 		quotes += s.joinQuotes(batch, protocol.SnapshotHead, true)
 	}
 	quotes += s.joinQuotes(batch, protocol.UpdateHead, false)
@@ -218,8 +222,25 @@ func (s *shard) fillQuotes(c *Client) (quotes int) {
 	return quotes
 }
 
+// sendResets appends the snapshots after missed ticks, each as a message of its own.
+func (s *shard) sendResets(batch []*subscription) (quotes int) {
+	for _, sub := range batch {
+		b, t := sub.backlog, sub.pending
+		if sub.dead || t == nil || !sub.snapshot || b == nil || !b.reset {
+			continue
+		}
+		b.reset, sub.snapshot = false, false
+		s.payload = append(appendQuote(append(s.payload[:0], protocol.ResetHead...), sub, t, true), protocol.QuotesEnd...)
+		s.append(s.payload)
+		s.sent(sub)
+		s.observe(t)
+		quotes++
+	}
+	return quotes
+}
+
 // joinQuotes appends a message with the pending ticks of the subscriptions whose
-// snapshot flag is as given. A snapshot after missed ticks is a message of its own.
+// snapshot flag is as given.
 func (s *shard) joinQuotes(batch []*subscription, head string, snapshot bool) (quotes int) {
 	p := append(s.payload[:0], head...)
 	now := s.wall.Sub(s.hub.start)
@@ -228,15 +249,10 @@ func (s *shard) joinQuotes(batch []*subscription, head string, snapshot bool) (q
 		if sub.dead || t == nil || sub.snapshot != snapshot || !snapshot && sub.due() > now {
 			continue
 		}
-		if b := sub.backlog; b != nil && b.reset {
-			b.reset = false
-			s.append(append(appendQuote([]byte(protocol.ResetHead), sub, t, true), protocol.QuotesEnd...))
-		} else {
-			if len(p) > len(head) {
-				p = append(p, ',')
-			}
-			p = appendQuote(p, sub, t, snapshot)
+		if len(p) > len(head) {
+			p = append(p, ',')
 		}
+		p = appendQuote(p, sub, t, snapshot)
 		s.sent(sub)
 		s.observe(t)
 		if snapshot && sub.pace != nil {

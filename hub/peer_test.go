@@ -126,8 +126,9 @@ var errLost = errors.New("connection reset")
 // A peer is a connection and the strict client at its end: it parses all it gets
 // and notes every breach of the protocol.
 type peer struct {
-	client *hub.Client
-	packed bool // takes compressed messages
+	client    *hub.Client
+	packed    bool // takes compressed messages
+	positions bool // joins for them
 
 	inflated int   // compressed messages; guarded by mu
 	asked    wants // as the test has asked
@@ -159,7 +160,7 @@ type peer struct {
 }
 
 func newPeer() *peer {
-	return &peer{wants: newWants(), asked: newWants(), have: map[string]position{}, status: map[string]string{},
+	return &peer{positions: true, wants: newWants(), asked: newWants(), have: map[string]position{}, status: map[string]string{},
 		updated: map[string]time.Time{}, awaiting: map[string]bool{}, begun: map[string]bool{}, since: map[string]position{}, resumed: map[string]bool{}}
 }
 
@@ -177,7 +178,7 @@ func (p *peer) fault(format string, args ...any) {
 
 func (p *peer) joined(c *hub.Client) { p.client = c }
 
-func (p *peer) Write(frames []byte) (bool, error) {
+func (p *peer) Write(batch hub.Batch) (bool, error) {
 	if p.onWrite != nil {
 		if err := p.onWrite(); err != nil {
 			return false, err
@@ -192,10 +193,13 @@ func (p *peer) Write(frames []byte) (bool, error) {
 	if p.closes > 0 {
 		p.fault("written to after Close")
 	}
-	if len(frames) == 0 {
+	if len(batch.Frames) == 0 {
 		p.fault("empty write")
 	}
-	p.takeFrames(frames)
+	if !p.positions && len(batch.Positions) > 0 {
+		p.fault("positions without having asked")
+	}
+	p.takeFrames(batch)
 	if p.blocked {
 		p.owes, p.owesFrom = true, time.Now()
 	}
@@ -203,8 +207,10 @@ func (p *peer) Write(frames []byte) (bool, error) {
 }
 
 // takeFrames reads whole frames; mu is held.
-func (p *peer) takeFrames(frames []byte) {
+func (p *peer) takeFrames(batch hub.Batch) {
+	frames, positions := batch.Frames, batch.Positions
 	for len(frames) > 0 {
+		offset, before := len(batch.Frames)-len(frames), len(p.log)
 		n := binary.BigEndian.Uint32(frames)
 		compressed := n>>31 == 1
 		n &^= 1 << 31
@@ -224,7 +230,30 @@ func (p *peer) takeFrames(frames []byte) {
 			p.take(body)
 		}
 		frames = frames[4+n:]
+		if p.positions && len(p.log) > before {
+			positions = p.reach(p.log[before], offset, positions)
+		}
 	}
+	if len(positions) > 0 {
+		p.fault("positions that belong to no message: %v", positions)
+	}
+}
+
+// reach compares the positions of one message with its quotes, and returns the rest.
+func (p *peer) reach(m message, offset int, positions []hub.Reached) []hub.Reached {
+	reached := map[string]position{}
+	for len(positions) > 0 && positions[0].Message == offset {
+		reached[positions[0].Topic] = position{positions[0].Epoch, positions[0].Seq}
+		positions = positions[1:]
+	}
+	quoted := map[string]position{}
+	for _, q := range m.quotes {
+		quoted[q.Symbol] = p.have[q.Symbol]
+	}
+	if !maps.Equal(reached, quoted) {
+		p.fault("a message brought the client to %v, the hub says %v", quoted, reached)
+	}
+	return positions
 }
 
 func (p *peer) Backlog() (int, time.Duration) {
@@ -238,7 +267,8 @@ func (p *peer) Backlog() (int, time.Duration) {
 
 func (p *peer) Close(why protocol.Close, last []byte) {
 	p.mu.Lock()
-	p.takeFrames(last)
+	p.positions = false // the connection has none of what it did not take
+	p.takeFrames(hub.Batch{Frames: last})
 	if p.closes++; p.closes > 1 {
 		p.fault("closed twice")
 	}

@@ -43,9 +43,10 @@ func TestAnyInterleaving(t *testing.T) {
 				"unsubscribe": func(rt *rapid.T) { f.unsubscribe(any(), some.Draw(rt, "patterns")...) },
 				"join": func(rt *rapid.T) {
 					if len(peers) < 5 {
-						p := join(rt, h, newPeer())
+						p := newPeer()
+						p.positions = rapid.Bool().Draw(rt, "positions")
 						peers = append(peers, p)
-						f.subscribe(p, rate.Draw(rt, "rate"), some.Draw(rt, "patterns")...)
+						f.subscribe(join(rt, h, p), rate.Draw(rt, "rate"), some.Draw(rt, "patterns")...)
 					}
 				},
 				"leave": func(rt *rapid.T) {

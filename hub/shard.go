@@ -37,29 +37,30 @@ type shard struct {
 	size  atomic.Int64 // clients that joined and did not leave
 
 	// Owned by run.
-	clients  []*Client
-	parts    map[string]*part
-	families map[string][]*part   // parts by the wildcards that match them
-	watchers map[string][]*Client // clients by the wildcards they subscribed to
-	channels map[string][]*Client // clients by relayed channel
-	dirty    []*Client            // have something to be written; served in order
-	served   int                  // dirty[:served] are done
-	wheel    wheel
-	degraded bool
-	swept    time.Duration
-	waiting  int     // bytes that wait in connections, as of this sweep
-	stuck    int     // clients that take nothing, as of this sweep
-	changed  []*part // what collect works on
-	tasks    []func()
-	ready    []*Client
-	wall     time.Time // about now: read again every few clients
-	heart    []byte    // heartbeat message of the last sweep
-	payload  []byte    // a message being built
-	out      []byte    // frames being built
-	framing  uint8     // of the client being served
-	ticks    []*tick   // that the client being served is to get
-	joined   []*tick   // the quotes of the last message that shared made of several
-	frame    []byte    // that message
+	clients   []*Client
+	parts     map[string]*part
+	families  map[string][]*part   // parts by the wildcards that match them
+	watchers  map[string][]*Client // clients by the wildcards they subscribed to
+	channels  map[string][]*Client // clients by relayed channel
+	dirty     []*Client            // have something to be written; served in order
+	served    int                  // dirty[:served] are done
+	wheel     wheel
+	degraded  bool
+	swept     time.Duration
+	waiting   int     // bytes that wait in connections, as of this sweep
+	stuck     int     // clients that take nothing, as of this sweep
+	changed   []*part // what collect works on
+	tasks     []func()
+	ready     []*Client
+	wall      time.Time // about now: read again every few clients
+	heart     []byte    // heartbeat message of the last sweep
+	payload   []byte    // a message being built
+	out       []byte    // frames being built
+	positions []Reached // by them, of a client that wants them
+	framing   uint8     // of the client being served
+	ticks     []*tick   // that the client being served is to get
+	joined    []*tick   // the quotes of the last message that shared made of several
+	frame     []byte    // that message
 
 	joinedFraming uint8 // that it is in
 	stats         shardStats

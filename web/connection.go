@@ -52,7 +52,7 @@ func (c *connection) open(conn hub.Conn, sess session.Session, framing int) (ref
 		return &protocol.CloseTooMany
 	}
 	c.events = framing == framingEvents
-	options := hub.JoinOptions{Welcome: c.welcome(), Framing: framing, Joined: func(client *hub.Client) {
+	options := hub.JoinOptions{Welcome: c.welcome(), Framing: framing, Positions: c.events, Joined: func(client *hub.Client) {
 		c.client = client
 		c.server.roster.add(c) // before the welcome, which tells its id
 	}}
@@ -86,7 +86,9 @@ func (c *connection) guarded(f func()) {
 
 // Write and Backlog implement hub.Conn.
 
-func (c *connection) Write(frames []byte) (ready bool, err error) { return c.socket.offer(frames) }
+func (c *connection) Write(batch hub.Batch) (ready bool, err error) {
+	return c.socket.offer(batch.Frames)
+}
 
 func (c *connection) Backlog() (int, time.Duration) { return c.socket.backlog() }
 

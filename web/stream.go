@@ -2,7 +2,6 @@ package web
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net"
@@ -29,7 +28,6 @@ type EventFrames struct{}
 
 var (
 	eventData    = []byte("data: ")
-	eventEnd     = []byte("\n\n")
 	eventClosing = []byte("event: closing\n")
 	closingStart = []byte(`{"type":"closing"`)
 )
@@ -47,7 +45,7 @@ func (EventFrames) AppendMessage(dst, payload []byte) []byte {
 			dst[start+i] = ' '
 		}
 	}
-	return append(dst, eventEnd...)
+	return append(dst, "\n\n"...)
 }
 
 // Ping implements hub.Framing by a comment, which nobody answers.
@@ -64,7 +62,6 @@ type stream struct {
 
 	// Owned by Write.
 	out  []byte
-	id   []byte
 	last map[string]protocol.Position // where the client stands after what was written; it begins with what it came with
 }
 
@@ -184,55 +181,33 @@ func (c *stream) untilEnd() {
 	c.guarded(c.close)
 }
 
-// Write implements hub.Conn: each event that moves the client's position says
-// where it stands after it.
-func (c *stream) Write(frames []byte) (ready bool, err error) {
+// Write implements hub.Conn: each event that moves the client's position begins with
+// its position after it.
+func (c *stream) Write(batch hub.Batch) (ready bool, err error) {
 	c.client.Heard() // pings are not answered here; a write that goes nowhere is noticed by itself
 	c.out = c.out[:0]
-	several := bytes.Count(frames, quotesMark) > 1
-	for len(frames) > 0 {
-		n := bytes.Index(frames, eventEnd) + len(eventEnd)
-		event := frames[:n]
-		frames = frames[n:]
-		if bytes.Contains(event, quotesMark) {
-			c.moved(event, several)
-			c.out = append(append(append(c.out, "id: "...), c.id...), '\n')
+	written := 0
+	for moves := batch.Positions; len(moves) > 0; {
+		event := moves[0].Message
+		c.out = append(c.out, batch.Frames[written:event]...)
+		written = event
+		for len(moves) > 0 && moves[0].Message == event {
+			if !c.wide {
+				c.last[moves[0].Topic] = moves[0].Position
+			}
+			moves = moves[1:]
 		}
-		c.out = append(c.out, event...)
+		c.out = append(c.appendID(append(c.out, "id: "...)), '\n')
 	}
+	c.out = append(c.out, batch.Frames[written:]...)
 	return c.socket.offer(c.out)
 }
 
-// quotesMark is in messages with quotes, and in no other: strings have no bare quotes.
-var quotesMark = []byte(`"data":[{"symbol":`)
-
-// moved notes where the client stands after an event, and makes it the id. Where a
-// write has several events with quotes, the hub only knows what it is after all of them.
-func (c *stream) moved(event []byte, several bool) {
+func (c *stream) appendID(dst []byte) []byte {
 	if c.wide {
-		c.id = append(c.id[:0], protocol.EventIDAny...)
-		return
+		return append(dst, protocol.EventIDAny...)
 	}
-	if several {
-		var m struct {
-			Data []struct {
-				Symbol string
-				protocol.Position
-			}
-		}
-		_ = json.Unmarshal(event[bytes.IndexByte(event, '{'):], &m) // the hub's own message
-		for _, q := range m.Data {
-			if q.Epoch == "" {
-				q.Epoch = c.last[q.Symbol].Epoch
-			}
-			c.last[q.Symbol] = q.Position
-		}
-	} else {
-		for symbol, at := range c.client.Positions {
-			c.last[symbol] = at
-		}
-	}
-	c.id = protocol.AppendEventID(c.id[:0], c.last)
+	return protocol.AppendEventID(dst, c.last)
 }
 
 // Close implements hub.Conn by an event that says why, and the end.

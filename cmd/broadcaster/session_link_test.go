@@ -24,10 +24,10 @@ type told struct {
 	b  bytes.Buffer
 }
 
-func (c *told) Write(frames []byte) (bool, error) {
+func (c *told) Write(batch hub.Batch) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.b.Write(frames)
+	c.b.Write(batch.Frames)
 	return true, nil
 }
 
