@@ -30,7 +30,7 @@ type Missed struct {
 // time, or with ErrClosed.
 func (c *Client) Await(ctx context.Context, topic string) error {
 	s := c.shard
-	p := s.hub.topic(topic).parts[s.index]
+	p := s.hub.topic(topic).inShard[s.index]
 	followed := make(chan struct{})
 	s.do(func() {
 		s.take(p, s.now())
@@ -59,7 +59,7 @@ func (c *Client) Await(ctx context.Context, topic string) error {
 // since: read once more. If complete is false, or the topic is not held any more,
 // there is nothing to resume: the client gets a snapshot that says so.
 func (c *Client) Resume(topic string, from protocol.Position, missed []Missed, complete bool) (again bool) {
-	p := c.shard.hub.topic(topic).parts[c.shard.index]
+	p := c.shard.hub.topic(topic).inShard[c.shard.index]
 	ticks := make([]*tick, 0, len(missed))
 	epoch := &from.Epoch
 	for _, m := range missed {
@@ -87,7 +87,7 @@ func (c *Client) Resume(topic string, from protocol.Position, missed []Missed, c
 			b.held, b.first, b.ticks = false, true, append(ticks, since...)
 			sub.epoch, sub.seq = &from.Epoch, from.Seq
 			c.reply(protocol.Resumed{Symbol: topic}.Append(nil))
-			if sub.tellStatus = p.status.status != protocol.StatusLive; sub.tellStatus {
+			if sub.statusDue = p.status.status != protocol.StatusLive; sub.statusDue {
 				s.enqueue(sub)
 			}
 			s.schedule(sub, s.now())
@@ -122,25 +122,25 @@ func after(held []*tick, from *tick, read []*tick, last *tick) (since []*tick, o
 	return held, ok
 }
 
-// setEvery gives a subscription a backlog, or takes it away, and reports whether
+// setAll gives a subscription a backlog, or takes it away, and reports whether
 // that changed anything.
-func (sub *subscription) setEvery(every bool) (changed bool) {
-	s, p := sub.client.shard, sub.part
+func (sub *subscription) setAll(all bool) (changed bool) {
+	s, p := sub.client.shard, sub.topic
 	switch {
-	case every == (sub.backlog != nil):
+	case all == (sub.backlog != nil):
 		return false
-	case !every:
+	case !all:
 		sub.client.backlogged -= int32(len(sub.backlog.ticks))
 		sub.backlog = nil
 		if p.backlogs--; p.backlogs == 0 {
 			s.mail.mu.Lock()
-			p.wantsEvery, p.every = false, nil
+			p.wantsAll, p.all = false, nil
 			s.mail.mu.Unlock()
 		}
 	default:
 		// First every tick is kept, then all up to now is taken: none is lost between.
 		s.mail.mu.Lock()
-		p.wantsEvery = true
+		p.wantsAll = true
 		s.mail.mu.Unlock()
 		s.take(p, s.now())
 		p.backlogs++
@@ -157,14 +157,14 @@ func (sub *subscription) hold() {
 }
 
 // pushAll gives every tick to those subscriptions that want them.
-func (s *shard) pushAll(p *part, n news) {
+func (s *shard) pushAll(p *shardTopic, n news) {
 	var slow []*Client // closing one takes its subscriptions out of the list
 	for _, sub := range p.subs {
 		if sub.backlog == nil {
 			continue
 		}
 		full := n.overflowed
-		for _, t := range n.every {
+		for _, t := range n.all {
 			full = full || !s.push(sub, t)
 		}
 		if full {
@@ -211,15 +211,15 @@ func (sub *subscription) forget(n int) {
 
 // settleOwed tells who waits for a snapshot of a topic that is followed now and has
 // no value.
-func (s *shard) settleOwed(p *part) {
+func (s *shard) settleOwed(p *shardTopic) {
 	for _, sub := range p.subs {
 		if !sub.snapshot || sub.pending != nil {
 			continue
 		}
 		// After a reset the first tick still says so.
 		sub.snapshot = sub.backlog != nil && sub.backlog.reset
-		if sub.client.decides(p.name, p) {
-			sub.tellStatus = true
+		if sub.client.isMatch(p.name, p) {
+			sub.statusDue = true
 			s.enqueue(sub)
 		}
 	}

@@ -75,7 +75,7 @@ func TestEveryTickInAnyInterleaving(t *testing.T) {
 					p.since[tp] = at
 					p.asked.add(tp, 0)
 					p.asked.every[tp] = true
-					p.client.Subscribe([]string{tp}, hub.Settings{Every: true, Hold: []string{tp}},
+					p.client.Subscribe([]string{tp}, hub.Settings{All: true, Hold: []string{tp}},
 						ackMode("subscribe", "all", []string{tp}, 0, nil))
 					f.publish(tp, rapid.IntRange(0, 2).Draw(rt, "meanwhile"))
 					from := protocol.Position{Epoch: at.epoch, Seq: at.seq}
@@ -215,7 +215,7 @@ func TestResume(t *testing.T) {
 		p := join(t, h, newPeer())
 		p.since["EUR/USD"] = position{e, 4}
 		f.publish("GBP/USD", 3)
-		p.client.Subscribe([]string{"EUR/USD", "GBP/USD"}, hub.Settings{Every: true, Hold: []string{"EUR/USD", "GBP/USD"}},
+		p.client.Subscribe([]string{"EUR/USD", "GBP/USD"}, hub.Settings{All: true, Hold: []string{"EUR/USD", "GBP/USD"}},
 			ackMode("subscribe", "all", []string{"EUR/USD", "GBP/USD"}, 0, nil))
 		f.publish("EUR/USD", 2)
 		synctest.Wait()

@@ -14,13 +14,13 @@ import (
 type Settings struct {
 	// MaxRate is the most updates per second and topic; 0 means no limit.
 	MaxRate float64
-	// Every asks for every tick instead of the newest; MaxRate is ignored then. A
-	// client that is too slow for it is closed with 4008.
-	Every bool
-	// Reset makes the snapshots of Every say that ticks may have been missed.
+	// All asks for every tick instead of the newest; MaxRate is ignored then. A
+	// client that is too slow for it is closed with protocol.CloseSlow.
+	All bool
+	// Reset makes the snapshots of All say that ticks may have been missed.
 	Reset bool
 	// Hold lists topics that get nothing, no snapshot either, before Resume is
-	// called for them; it must be. Without Every it is ignored.
+	// called for them; it must be. Without All it is ignored.
 	Hold []string
 }
 
@@ -40,7 +40,7 @@ type Client struct {
 	dirty      bool // stands in shard.dirty
 	blocked    bool // its connection takes nothing now
 	gone       bool
-	tellLink   bool // the link's status is due
+	linkDue    bool // the link's status is due
 	beat, ping bool // a heartbeat, a ping is due
 	positions  bool // its batches have positions
 	framing    uint8
@@ -48,16 +48,16 @@ type Client struct {
 	place      int32 // index in shard.clients, -1 before and after
 	dead       int32 // of pending: removed since, skipped
 	backlogged int32 // ticks in backlogs
-	asked      int32 // counts commands, to tell the later of two wildcards
+	asked      int32 // counts commands, to know the later of two wildcards
 
-	skipped uint64        // quotes that were told as skipped
+	skipped uint64        // quotes that its messages reported as skipped
 	written time.Duration // when it was last written to
 	pinged  time.Duration
-	wants   []want          // sorted by pattern
-	subs    []*subscription // sorted by part
+	filters []filter        // sorted by pattern
+	subs    []*subscription // sorted by topic
 
 	left  atomic.Bool
-	heard atomic.Int64 // hub clock, ns: when the peer last answered
+	alive atomic.Int64 // hub clock, ns: when the peer last answered
 }
 
 // Extras are what only few clients have at a time.
@@ -78,7 +78,7 @@ type relayed struct {
 
 func newClient(s *shard, conn Conn, o JoinOptions) *Client {
 	c := &Client{shard: s, conn: conn, framing: uint8(o.Framing), positions: o.Positions, place: -1}
-	c.heard.Store(int64(s.now()))
+	c.alive.Store(int64(s.now()))
 	return c
 }
 
@@ -98,26 +98,26 @@ func (c *Client) Subscribe(patterns []string, settings Settings, ack []byte) {
 			h.topic(p) // known to the shard before the command is
 		}
 	}
-	every, hold := settings.Every, settings.Hold
-	if every {
+	all, hold := settings.All, settings.Hold
+	if all {
 		interval = 0
 	}
 	c.command(ack, func(s *shard) {
 		for _, p := range patterns {
 			c.asked++
-			again := c.want(want{p, interval, every, c.asked})
+			again := c.setFilter(filter{p, interval, all, c.asked})
 			if IsWildcard(p) && !again {
 				s.watchers[p] = append(s.watchers[p], c)
 			}
-			for _, part := range s.matching(p) {
-				s.take(part, s.now()) // the snapshot is of what is published by now
+			for _, topic := range s.matching(p) {
+				s.take(topic, s.now()) // the snapshot is of what is published by now
 				if c.gone {
 					return
 				}
-				sub := c.resolve(part)
+				sub := c.resolve(topic)
 				switch {
-				case sub == nil || !c.decides(p, part):
-				case every && slices.Contains(hold, part.name):
+				case sub == nil || !c.isMatch(p, topic):
+				case all && slices.Contains(hold, topic.name):
 					sub.hold()
 				default:
 					c.snapshot(sub, !IsWildcard(p))
@@ -135,14 +135,14 @@ func (c *Client) Subscribe(patterns []string, settings Settings, ack []byte) {
 func (c *Client) Unsubscribe(patterns []string, ack []byte) {
 	c.command(ack, func(s *shard) {
 		for _, p := range patterns {
-			if !c.unwant(p) {
+			if !c.removeFilter(p) {
 				continue
 			}
 			if IsWildcard(p) {
 				s.watchers[p] = without(s.watchers[p], c)
 			}
-			for _, part := range s.matching(p) {
-				c.resolve(part)
+			for _, topic := range s.matching(p) {
+				c.resolve(topic)
 			}
 		}
 	})
@@ -223,8 +223,8 @@ func (x *extras) release() {
 	x.waiters = nil
 }
 
-// Heard notes a sign of life of the peer: a pong or a message.
-func (c *Client) Heard() { c.heard.Store(int64(c.shard.now())) }
+// Alive notes a sign of life of the peer: a pong or a message.
+func (c *Client) Alive() { c.alive.Store(int64(c.shard.now())) }
 
 // Ready is called by the connection when everything it had taken is written.
 func (c *Client) Ready() {
@@ -277,29 +277,29 @@ func (c *Client) Leave() {
 	s.size.Add(-1)
 }
 
-// Standing is where a client stands.
-type Standing struct {
+// ClientStats are the numbers of one client.
+type ClientStats struct {
 	Subscriptions int           // topics, wildcards expanded
-	Every         int           // of these, with every tick
-	Skipped       uint64        // quotes it was told were skipped, since it joined
+	All           int           // of these, with every tick
+	Skipped       uint64        // quotes that its messages reported as skipped, since it joined
 	Pending       int           // quotes that wait for it
 	Bytes         int           // that wait in its connection
 	Stalled       time.Duration // since the connection last took any of them; 0 when nothing waits
 }
 
-// Standing asks the shard. ok is false when the client has gone, or the context ended.
-func (c *Client) Standing(ctx context.Context) (standing Standing, ok bool) {
+// Stats asks the shard. ok is false when the client has gone, or the context ended.
+func (c *Client) Stats(ctx context.Context) (stats ClientStats, ok bool) {
 	s := c.shard
-	answer := make(chan Standing, 1)
+	answer := make(chan ClientStats, 1)
 	s.do(func() {
 		if c.gone {
 			close(answer)
 			return
 		}
-		st := Standing{Subscriptions: len(c.subs), Skipped: c.skipped, Pending: int(c.backlogged)}
+		st := ClientStats{Subscriptions: len(c.subs), Skipped: c.skipped, Pending: int(c.backlogged)}
 		for _, sub := range c.subs {
 			if sub.backlog != nil {
-				st.Every++
+				st.All++
 			}
 		}
 		for _, sub := range c.pending {
@@ -311,9 +311,9 @@ func (c *Client) Standing(ctx context.Context) (standing Standing, ok bool) {
 		answer <- st
 	})
 	select {
-	case standing, ok = <-answer:
+	case stats, ok = <-answer:
 	case <-ctx.Done():
 	case <-s.hub.done:
 	}
-	return standing, ok
+	return stats, ok
 }

@@ -122,7 +122,7 @@ func (f *feed) every(p *peer, patterns ...string) {
 		p.asked.add(pattern, 0)
 		p.asked.every[pattern] = true
 	}
-	p.client.Subscribe(patterns, hub.Settings{Every: true}, ackMode("subscribe", "all", patterns, 0, nil))
+	p.client.Subscribe(patterns, hub.Settings{All: true}, ackMode("subscribe", "all", patterns, 0, nil))
 }
 
 func (f *feed) unsubscribe(p *peer, patterns ...string) {

@@ -13,7 +13,7 @@
 //	  shard.collect      take what was published; offer it to the topic's subscriptions
 //	    shard.offer        replace the subscription's pending tick; max_rate: wheel
 //	    shard.push         (backlog.go) append to the ticks of one that wants them all
-//	  shard.serve        (outbox.go) one client: join all that is pending into one Conn.Write
+//	  shard.serve        (write.go) one client: join all that is pending into one Conn.Write
 //	    shard.fill         one pending quote: the shared frame; several: one joined message
 //	Client.Ready       the connection has room again: the client is served again
 //
@@ -163,7 +163,7 @@ func (h *Hub) Publish(name, epoch string, seq uint64, body []byte, at int64) {
 	topic := h.quoted(name)
 	t := newTick(h.cfg.Framings[0], topic.intern(epoch), seq, body, at)
 	h.stats.published.Inc()
-	for _, p := range topic.parts {
+	for _, p := range topic.inShard {
 		p.shard.publish(p, t)
 	}
 }
@@ -173,14 +173,14 @@ func (h *Hub) Publish(name, epoch string, seq uint64, body []byte, at int64) {
 // empty is told too, also where the status stays the same.
 func (h *Hub) SetStatus(name, status, source string, since time.Time) {
 	c := &statusChange{status: status, source: source, since: since}
-	for _, p := range h.quoted(name).parts {
+	for _, p := range h.quoted(name).inShard {
 		p.shard.setStatus(p, c)
 	}
 }
 
 // Drop forgets a topic's last quote: who subscribes from now on gets no snapshot.
 func (h *Hub) Drop(name string) {
-	for _, p := range h.topic(name).parts {
+	for _, p := range h.topic(name).inShard {
 		p.shard.drop(p)
 	}
 }
@@ -190,7 +190,7 @@ func (h *Hub) Drop(name string) {
 // Follow(false), or before the first Follow, has its snapshot then. Follow(false)
 // is Drop, and what is not published from then on may be anything.
 func (h *Hub) Follow(name string, following bool) {
-	for _, p := range h.quoted(name).parts {
+	for _, p := range h.quoted(name).inShard {
 		p.shard.follow(p, following)
 	}
 }

@@ -59,7 +59,7 @@ func TestHeartbeatWhenIdle(t *testing.T) {
 func TestPingAndSilentPeers(t *testing.T) {
 	bubble(t, hub.Config{Ping: 20 * time.Second}, func(t *testing.T, h *hub.Hub, _ *feed) {
 		answers, silent := newPeer(), join(t, h, newPeer())
-		answers.onWrite = func() error { answers.client.Heard(); return nil }
+		answers.onWrite = func() error { answers.client.Alive(); return nil }
 		join(t, h, answers)
 		time.Sleep(59 * time.Second)
 		if silent.pinged() < 2 || silent.pinged() > 3 || silent.closed() != 0 {

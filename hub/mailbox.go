@@ -9,8 +9,8 @@ import (
 // a topic stands in changed once, a connection in ready once, a client has one
 // task under way and one to end it, and relayed messages are counted.
 type mailbox struct {
-	mu      sync.Mutex // guards what follows and the guarded fields of the parts
-	changed []*part
+	mu      sync.Mutex // guards what follows and the guarded fields of the topics
+	changed []*shardTopic
 	tasks   []func()
 	relays  int // of the tasks
 	ready   []*Client
@@ -38,34 +38,34 @@ func (s *shard) do(task func()) {
 	s.post()
 }
 
-func (s *shard) publish(p *part, t *tick) {
+func (s *shard) publish(p *shardTopic, t *tick) {
 	s.mail.mu.Lock()
 	if p.next != nil && p.wanted {
 		s.stats.replaced.Add(1)
 	}
 	p.next = t
-	if p.wantsEvery {
-		if len(p.every) == everyTicks {
-			p.every, p.overflowed = nil, true
+	if p.wantsAll {
+		if len(p.all) == allTicks {
+			p.all, p.overflowed = nil, true
 		}
-		p.every = append(p.every, t)
+		p.all = append(p.all, t)
 	}
 	s.changedLocked(p)
 }
 
-func (s *shard) setStatus(p *part, c *statusChange) {
+func (s *shard) setStatus(p *shardTopic, c *statusChange) {
 	s.mail.mu.Lock()
 	p.nextStatus = c
 	s.changedLocked(p)
 }
 
-func (s *shard) drop(p *part) {
+func (s *shard) drop(p *shardTopic) {
 	s.mail.mu.Lock()
 	p.next, p.dropped = nil, true
 	s.changedLocked(p)
 }
 
-func (s *shard) follow(p *part, following bool) {
+func (s *shard) follow(p *shardTopic, following bool) {
 	s.mail.mu.Lock()
 	p.nextFollow = &following
 	if !following {
@@ -75,8 +75,8 @@ func (s *shard) follow(p *part, following bool) {
 }
 
 // changedLocked queues p, but not where nobody listens: there the newest just
-// stays in the part until listen fetches it. It releases mail.mu.
-func (s *shard) changedLocked(p *part) {
+// stays in the shardTopic until listen fetches it. It releases mail.mu.
+func (s *shard) changedLocked(p *shardTopic) {
 	if p.queued || !p.wanted {
 		s.mail.mu.Unlock()
 		return

@@ -15,7 +15,7 @@ func (s *shard) join(c *Client, welcome []byte) {
 	c.place = int32(len(s.clients))
 	s.clients = append(s.clients, c)
 	c.written, c.pinged = s.now(), s.now()
-	c.tellLink = s.degraded
+	c.linkDue = s.degraded
 	c.reply(welcome)
 	s.stats.arrived.Add(1)
 	if s.hub.draining.Load() { // it came between Join's look and Drain's
@@ -47,7 +47,7 @@ func (s *shard) remove(c *Client) {
 	for len(c.subs) > 0 {
 		s.unsubscribe(c.subs[len(c.subs)-1])
 	}
-	for _, w := range c.wants {
+	for _, w := range c.filters {
 		if IsWildcard(w.pattern) {
 			s.watchers[w.pattern] = without(s.watchers[w.pattern], c)
 		}
@@ -58,7 +58,7 @@ func (s *shard) remove(c *Client) {
 			s.channels[n] = without(s.channels[n], c)
 		}
 	}
-	c.wants, c.subs, c.pending, c.extras = nil, nil, nil, nil
+	c.filters, c.subs, c.pending, c.extras = nil, nil, nil, nil
 	if c.place >= 0 {
 		moved := s.clients[len(s.clients)-1]
 		s.clients[c.place], moved.place = moved, c.place
@@ -68,11 +68,11 @@ func (s *shard) remove(c *Client) {
 	}
 }
 
-func (s *shard) subscribe(c *Client, p *part) *subscription {
+func (s *shard) subscribe(c *Client, p *shardTopic) *subscription {
 	if len(p.subs) == 0 {
 		s.listen(p)
 	}
-	sub := &subscription{client: c, part: p, place: uint32(len(p.subs))}
+	sub := &subscription{client: c, topic: p, place: uint32(len(p.subs))}
 	p.subs = append(p.subs, sub)
 	i, _ := c.findSub(p)
 	c.subs = slices.Insert(c.subs, i, sub)
@@ -81,9 +81,9 @@ func (s *shard) subscribe(c *Client, p *part) *subscription {
 }
 
 func (s *shard) unsubscribe(sub *subscription) {
-	p := sub.part
+	p := sub.topic
 	sub.dead, sub.pending = true, nil
-	sub.setEvery(false)
+	sub.setAll(false)
 	if sub.pace != nil && sub.pace.waiting {
 		s.wheel.remove(sub.pace)
 	}
@@ -109,12 +109,12 @@ func (s *shard) unsubscribe(sub *subscription) {
 }
 
 // matching lists the topics this shard knows that a pattern matches.
-func (s *shard) matching(pattern string) []*part {
+func (s *shard) matching(pattern string) []*shardTopic {
 	if IsWildcard(pattern) {
 		return s.families[pattern]
 	}
-	if p := s.parts[pattern]; p != nil {
-		return []*part{p}
+	if p := s.topics[pattern]; p != nil {
+		return []*shardTopic{p}
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ func appendQuote(dst []byte, s *subscription, t *tick, snapshot bool) []byte {
 	if first {
 		s.backlog.first = false
 	}
-	extra := protocol.Extra{Status: s.part.status.status}
+	extra := protocol.Extra{Status: s.topic.status.status}
 	if snapshot || !same || first {
 		extra.Epoch = *t.epoch
 	}
@@ -29,7 +29,7 @@ func appendQuote(dst []byte, s *subscription, t *tick, snapshot bool) []byte {
 // reached notes the position of a subscription after the message that is being built,
 // whose frame comes next in out.
 func (s *shard) reached(sub *subscription) {
-	s.positions = append(s.positions, Reached{len(s.out), sub.part.name, protocol.Position{Epoch: *sub.epoch, Seq: sub.seq}})
+	s.positions = append(s.positions, Reached{len(s.out), sub.topic.name, protocol.Position{Epoch: *sub.epoch, Seq: sub.seq}})
 }
 
 // message is the status as subscribers of a topic get it.

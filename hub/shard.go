@@ -22,8 +22,8 @@ const (
 	stuckAfter = time.Second
 	// relayQueue is how many relayed messages may wait for a client.
 	relayQueue = 64
-	// everyTicks is how many ticks of a topic may wait for a shard.
-	everyTicks = 8192
+	// allTicks is how many ticks of a topic may wait for a shard.
+	allTicks = 8192
 	// relayTasks is how many relayed messages may wait for a shard.
 	relayTasks = 1024
 )
@@ -38,18 +38,18 @@ type shard struct {
 
 	// Owned by run.
 	clients   []*Client
-	parts     map[string]*part
-	families  map[string][]*part   // parts by the wildcards that match them
-	watchers  map[string][]*Client // clients by the wildcards they subscribed to
-	channels  map[string][]*Client // clients by relayed channel
-	dirty     []*Client            // have something to be written; served in order
-	served    int                  // dirty[:served] are done
+	topics    map[string]*shardTopic
+	families  map[string][]*shardTopic // topics by the wildcards that match them
+	watchers  map[string][]*Client     // clients by the wildcards they subscribed to
+	channels  map[string][]*Client     // clients by relayed channel
+	dirty     []*Client                // have something to be written; served in order
+	served    int                      // dirty[:served] are done
 	wheel     wheel
 	degraded  bool
 	swept     time.Duration
-	waiting   int     // bytes that wait in connections, as of this sweep
-	stuck     int     // clients that take nothing, as of this sweep
-	changed   []*part // what collect works on
+	waiting   int           // bytes that wait in connections, as of this sweep
+	stuck     int           // clients that take nothing, as of this sweep
+	changed   []*shardTopic // what collect works on
 	tasks     []func()
 	ready     []*Client
 	wall      time.Time // about now: read again every few clients
@@ -70,8 +70,8 @@ func newShard(h *Hub, index int) *shard {
 	s := &shard{
 		hub: h, index: index,
 		mail:     mailbox{wake: make(chan struct{}, 1)},
-		parts:    make(map[string]*part),
-		families: make(map[string][]*part),
+		topics:   make(map[string]*shardTopic),
+		families: make(map[string][]*shardTopic),
 		watchers: make(map[string][]*Client),
 		channels: make(map[string][]*Client),
 	}
@@ -121,7 +121,7 @@ func (s *shard) run(ctx context.Context) {
 // nap is how long run may wait when no mail comes.
 func (s *shard) nap() time.Duration {
 	now := s.now()
-	d := s.swept + s.sweepEvery() - now
+	d := s.swept + s.sweepInterval() - now
 	if w, ok := s.wheel.wait(now); ok {
 		d = min(d, w)
 	}
@@ -145,12 +145,12 @@ func (s *shard) collect(now time.Duration) {
 }
 
 // take is collect for one topic.
-func (s *shard) take(p *part, now time.Duration) {
+func (s *shard) take(p *shardTopic, now time.Duration) {
 	n := s.update(p)
 	if n.status {
 		for _, sub := range p.subs {
 			if !sub.waits() {
-				sub.tellStatus = true
+				sub.statusDue = true
 				s.enqueue(sub)
 			}
 		}
@@ -166,7 +166,7 @@ func (s *shard) take(p *part, now time.Duration) {
 			s.offer(sub, n.tick, now)
 		}
 	}
-	if p.backlogs > 0 && (len(n.every) > 0 || n.overflowed) {
+	if p.backlogs > 0 && (len(n.all) > 0 || n.overflowed) {
 		s.pushAll(p, n)
 	}
 	if n.followed {
@@ -221,13 +221,13 @@ func (s *shard) wantWrite(c *Client) {
 	}
 }
 
-func (s *shard) sweepEvery() time.Duration {
+func (s *shard) sweepInterval() time.Duration {
 	return min(max(s.hub.cfg.Heartbeat/8, 10*time.Millisecond), 250*time.Millisecond)
 }
 
 // sweep looks at every client now and then: heartbeat, ping, stall.
 func (s *shard) sweep(now time.Duration) {
-	if now-s.swept < s.sweepEvery() {
+	if now-s.swept < s.sweepInterval() {
 		return
 	}
 	s.swept = now
@@ -256,7 +256,7 @@ func (s *shard) inspect(c *Client, now time.Duration) {
 	switch {
 	case stalled > cfg.WriteTimeout:
 		s.end(c, protocol.CloseStalled)
-	case now-time.Duration(c.heard.Load()) > 3*cfg.Ping:
+	case now-time.Duration(c.alive.Load()) > 3*cfg.Ping:
 		s.end(c, protocol.CloseSilent)
 	default:
 		if now-c.pinged >= cfg.Ping {
@@ -276,7 +276,7 @@ func (s *shard) setDegraded(degraded bool) {
 	}
 	s.degraded = degraded
 	for _, c := range s.clients {
-		c.tellLink = true
+		c.linkDue = true
 		s.wantWrite(c)
 	}
 }

@@ -14,7 +14,7 @@ import (
 // 64 bytes, and the rest stands elsewhere (TestSubscriptionSize).
 type subscription struct {
 	client  *Client
-	part    *part
+	topic   *shardTopic
 	pending *tick    // not yet sent; a newer tick replaces it
 	pace    *pace    // nil: no max_rate
 	backlog *backlog // nil: the newest is enough
@@ -23,12 +23,12 @@ type subscription struct {
 	epoch *string
 	seq   uint64
 
-	place uint32 // index in part.subs
+	place uint32 // index in topic.subs
 	// What is due besides: the topic's status, a snapshot instead of an update. A
 	// snapshot with nothing pending waits for the topic to be followed.
-	tellStatus, snapshot bool
-	queued               bool // stands in client.pending
-	dead                 bool // removed; whoever still holds it skips it
+	statusDue, snapshot bool
+	queued              bool // stands in client.pending
+	dead                bool // removed; whoever still holds it skips it
 }
 
 // A pace is the max_rate of a subscription.
@@ -58,7 +58,7 @@ func (s *subscription) waits() bool {
 // plain reports whether ticks that follow the last one sent can go out as the
 // frames all clients share.
 func (s *subscription) plain() bool {
-	return !s.snapshot && !s.tellStatus && s.part.status.status == protocol.StatusLive
+	return !s.snapshot && !s.statusDue && s.topic.status.status == protocol.StatusLive
 }
 
 // precedes reports whether the last quote sent was the one just before t.

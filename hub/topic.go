@@ -52,12 +52,12 @@ type statusChange struct {
 	since  time.Time
 }
 
-// A topic has one part per shard, so that shards share nothing.
+// A topic has one shardTopic per shard, so that shards share nothing.
 type topic struct {
-	name   string
-	parts  []*part
-	quoted atomic.Bool // the feed has spoken of it
-	epoch  *string     // of the last tick; owned by who publishes the topic
+	name    string
+	inShard []*shardTopic // what each shard knows of it
+	quoted  atomic.Bool   // the feed has spoken of it
+	epoch   *string       // of the last tick; owned by who publishes the topic
 
 	listeners atomic.Int32 // shards with subscriptions
 }
@@ -75,7 +75,7 @@ func (t *topic) intern(epoch string) *string {
 func newTopic(name string, number int, h *Hub) *topic {
 	t := &topic{name: name}
 	for _, s := range h.shards {
-		t.parts = append(t.parts, &part{name: name, number: int32(number), topic: t, shard: s,
+		t.inShard = append(t.inShard, &shardTopic{name: name, number: int32(number), topic: t, shard: s,
 			status: statusChange{status: protocol.StatusUnknown}, followed: h.cfg.Interest == nil})
 	}
 	return t
@@ -86,7 +86,7 @@ func newTopic(name string, number int, h *Hub) *topic {
 func (h *Hub) quoted(name string) *topic {
 	t := h.topic(name)
 	if !t.quoted.Load() && t.quoted.CompareAndSwap(false, true) {
-		for _, p := range t.parts {
+		for _, p := range t.inShard {
 			p.shard.do(func() { p.shard.expand(p) })
 		}
 	}
@@ -105,7 +105,7 @@ func (h *Hub) topic(name string) *topic {
 	if t = h.topics[name]; t == nil {
 		t = newTopic(name, len(h.topics), h)
 		h.topics[name] = t
-		for _, p := range t.parts {
+		for _, p := range t.inShard {
 			p.shard.do(func() { p.shard.adopt(p) })
 		}
 	}

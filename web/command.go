@@ -22,7 +22,7 @@ func settingsOf(c protocol.Command, grants *session.Grants, symbols []string) (s
 	if c.Mode == protocol.ModeLatest {
 		return hub.Settings{MaxRate: grants.GrantRate(c.MaxRate)}, nil
 	}
-	settings.Every = true
+	settings.All = true
 	for symbol, at := range c.Since {
 		if slices.ContainsFunc(symbols, func(p string) bool { return feed.MatchPattern(p, feed.Symbol(symbol)) }) {
 			if since == nil {

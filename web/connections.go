@@ -149,13 +149,13 @@ func (s *Server) connectionsHere(ctx context.Context, q connectionsQuery) connec
 	}
 	answer := connectionsAnswer{Total: len(list), Connections: []connectionAnswer{}}
 	slices.SortFunc(list, func(a, b found) int { return behind(a.connectionAnswer, b.connectionAnswer) })
-	ctx, cancel := context.WithTimeout(ctx, standingTime)
+	ctx, cancel := context.WithTimeout(ctx, statsTime)
 	defer cancel()
 	for _, f := range list[:min(len(list), q.Limit)] {
-		if standing, ok := f.client.Standing(ctx); ok {
-			f.Symbols, f.Pending, f.Skipped = &standing.Subscriptions, &standing.Pending, &standing.Skipped
-			f.Mode = modeOf(standing)
-			f.Bytes, f.Stalled = standing.Bytes, standing.Stalled.Seconds()
+		if stats, ok := f.client.Stats(ctx); ok {
+			f.Symbols, f.Pending, f.Skipped = &stats.Subscriptions, &stats.Pending, &stats.Skipped
+			f.Mode = modeOf(stats)
+			f.Bytes, f.Stalled = stats.Bytes, stats.Stalled.Seconds()
 		}
 		answer.Connections = append(answer.Connections, f.connectionAnswer)
 	}
@@ -164,14 +164,14 @@ func (s *Server) connectionsHere(ctx context.Context, q connectionsQuery) connec
 }
 
 // modeOf names the mode of a connection's subscriptions; nil if it has none.
-func modeOf(s hub.Standing) *string {
+func modeOf(s hub.ClientStats) *string {
 	mode := modeMixed
 	switch {
 	case s.Subscriptions == 0:
 		return nil
-	case s.Every == 0:
+	case s.All == 0:
 		mode = session.ModeLatest
-	case s.Every == s.Subscriptions:
+	case s.All == s.Subscriptions:
 		mode = session.ModeAll
 	}
 	return &mode
@@ -179,8 +179,8 @@ func modeOf(s hub.Standing) *string {
 
 const modeMixed = "mixed" // some symbols latest, some all
 
-// standingTime bounds what one list waits for the hub's shards.
-const standingTime = 500 * time.Millisecond
+// statsTime bounds what one list waits for the hub's shards.
+const statsTime = 500 * time.Millisecond
 
 // answerNodes makes other nodes' questions about connections answered.
 func (s *Server) answerNodes() {

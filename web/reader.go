@@ -75,7 +75,7 @@ func (c *wsConn) read() (why *protocol.Close, idle bool) {
 		case !utf8.Valid(message): // the library does not check
 			return &protocol.CloseBadText, false
 		}
-		c.client.Heard()
+		c.client.Alive()
 		if why := c.handle(message); why != nil {
 			return why, false
 		}
@@ -110,7 +110,7 @@ func (c *wsConn) pinged(context.Context, []byte) bool {
 // joined the hub is closed.
 func (c *wsConn) heard() {
 	if c.client != nil {
-		c.client.Heard()
+		c.client.Alive()
 	}
 	c.socket.betweenFrames()
 }

@@ -103,7 +103,7 @@ func (r *resumption) turn() bool {
 	began := time.Now()
 	defer func() { r.queued += time.Since(began) }()
 	for {
-		r.client.Heard()
+		r.client.Alive()
 		again := time.NewTimer(resumeStep)
 		select {
 		case r.server.resuming <- struct{}{}:
@@ -119,7 +119,7 @@ func (r *resumption) turn() bool {
 
 // pause waits for d, or until the time is over.
 func (r *resumption) pause(d time.Duration) {
-	r.client.Heard()
+	r.client.Alive()
 	t := time.NewTimer(max(d, 0))
 	defer t.Stop()
 	select {

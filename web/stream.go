@@ -85,7 +85,7 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 	}
 	c.wide = len(symbols) > maxStreamPositions || slices.ContainsFunc(symbols, hub.IsWildcard)
 	settings, since := settingsOf(cmd, c.grants, symbols)
-	settings.Reset = settings.Every && r.Header.Get("Last-Event-ID") == protocol.EventIDAny
+	settings.Reset = settings.All && r.Header.Get("Last-Event-ID") == protocol.EventIDAny
 	maps.Copy(c.last, since) // an id told before all of it is resumed must not lose the rest
 	if r.Method == http.MethodHead {
 		w.Header().Set("Content-Type", eventStream)
@@ -184,7 +184,7 @@ func (c *stream) untilEnd() {
 // Write implements hub.Conn: each event that moves the client's position begins with
 // its position after it.
 func (c *stream) Write(batch hub.Batch) (ready bool, err error) {
-	c.client.Heard() // pings are not answered here; a write that goes nowhere is noticed by itself
+	c.client.Alive() // pings are not answered here; a write that goes nowhere is noticed by itself
 	c.out = c.out[:0]
 	written := 0
 	for moves := batch.Positions; len(moves) > 0; {

@@ -7,8 +7,8 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// A part is what one shard knows of a topic.
-type part struct {
+// A shardTopic is what one shard knows of a topic.
+type shardTopic struct {
 	// Static after construction.
 	name   string
 	number int32 // of the topic; orders a client's subscriptions
@@ -17,14 +17,14 @@ type part struct {
 
 	// Guarded by shard.mail.mu.
 	next       *tick         // newest that the shard has not collected; replaces an older one
-	every      []*tick       // all that it has not collected, where wantsEvery; next is the last
+	all        []*tick       // all that it has not collected, if wantsAll; next is the last
 	nextStatus *statusChange // newest
 	nextFollow *bool         // newest
 	dropped    bool          // last is to be forgotten before next is applied
 	queued     bool          // stands in shard.mail.changed
 	wanted     bool          // has subscriptions: the shard is woken for it
-	wantsEvery bool          // has, or is about to have, backlogs
-	overflowed bool          // every was full and was dropped
+	wantsAll   bool          // has, or is about to have, backlogs
+	overflowed bool          // all was full and was dropped
 
 	// Owned by shard.run.
 	last     *tick
@@ -38,18 +38,18 @@ type part struct {
 }
 
 // families returns the two wildcards that match a topic beside "*": "EUR/*" and "*/USD".
-func (p *part) families() [2]string {
+func (p *shardTopic) families() [2]string {
 	base, quote, _ := strings.Cut(p.name, "/")
 	return [2]string{base + "/*", "*/" + quote}
 }
 
 // adopt makes a topic known to this shard.
-func (s *shard) adopt(p *part) { s.parts[p.name] = p }
+func (s *shard) adopt(p *shardTopic) { s.topics[p.name] = p }
 
 // expand makes a topic known to wildcards: clients whose wildcards match it get a
 // subscription, and its first quote as an update. Ticks may have been accepted before
 // this node followed it: who wants every tick is told that with the first.
-func (s *shard) expand(p *part) {
+func (s *shard) expand(p *shardTopic) {
 	p.expanded = true
 	families := p.families()
 	for _, family := range append(families[:], "*") {
@@ -70,16 +70,16 @@ func (s *shard) expand(p *part) {
 			case p.last != nil:
 				s.offer(sub, p.last, s.now())
 			case p.status.status != protocol.StatusUnknown:
-				sub.tellStatus = true // it may have been told otherwise, before the topic was spoken of
+				sub.statusDue = true // it may have been told otherwise, before the topic was spoken of
 				s.enqueue(sub)
 			}
 		}
 	}
 }
 
-// listen makes a part wanted: the shard is woken for it from now on, and has
+// listen makes a topic wanted: the shard is woken for it from now on, and has
 // what was published while nobody listened.
-func (s *shard) listen(p *part) {
+func (s *shard) listen(p *shardTopic) {
 	s.mail.mu.Lock()
 	wanted := p.wanted
 	p.wanted = true
@@ -93,30 +93,30 @@ func (s *shard) listen(p *part) {
 	}
 }
 
-func (s *shard) ignore(p *part) {
+func (s *shard) ignore(p *shardTopic) {
 	s.mail.mu.Lock()
-	p.wanted, p.wantsEvery, p.every = false, false, nil
+	p.wanted, p.wantsAll, p.all = false, false, nil
 	s.mail.mu.Unlock()
 	if p.topic.listeners.Add(-1) == 0 && s.hub.cfg.Interest != nil {
 		s.hub.cfg.Interest(p.name)
 	}
 }
 
-// News is what was published for a part since the last look.
+// News is what was published of a topic since the last look.
 type news struct {
 	tick       *tick   // the newest
-	every      []*tick // all, where somebody wants them
+	all        []*tick // all, if somebody wants them
 	status     bool    // to be told
-	overflowed bool    // some of every were dropped
+	overflowed bool    // some of all were dropped
 	followed   bool    // it is from now on
 }
 
-// update moves what was published for a part into the fields the shard owns.
-func (s *shard) update(p *part) news {
+// update moves what was published of a topic into the fields the shard owns.
+func (s *shard) update(p *shardTopic) news {
 	s.mail.mu.Lock()
-	n := news{tick: p.next, every: p.every, overflowed: p.overflowed}
+	n := news{tick: p.next, all: p.all, overflowed: p.overflowed}
 	status, follow, dropped := p.nextStatus, p.nextFollow, p.dropped
-	p.next, p.every, p.nextStatus, p.nextFollow, p.dropped, p.overflowed = nil, nil, nil, nil, false, false
+	p.next, p.all, p.nextStatus, p.nextFollow, p.dropped, p.overflowed = nil, nil, nil, nil, false, false
 	s.mail.mu.Unlock()
 	if dropped {
 		p.last = nil

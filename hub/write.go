@@ -158,8 +158,8 @@ func (s *shard) fillMessages(c *Client) {
 		x.replies = nil
 		x.release()
 	}
-	if c.tellLink {
-		c.tellLink = false
+	if c.linkDue {
+		c.linkDue = false
 		s.append(linkStatus(s.degraded).Append(s.payload[:0]))
 	}
 	if x != nil {
@@ -194,9 +194,9 @@ func (s *shard) fillQuotes(c *Client) (quotes int) {
 		if sub.dead {
 			continue
 		}
-		if sub.tellStatus {
-			sub.tellStatus = false
-			s.append(sub.part.status.message(sub.part.name).Append(s.payload[:0]))
+		if sub.statusDue {
+			sub.statusDue = false
+			s.append(sub.topic.status.message(sub.topic.name).Append(s.payload[:0]))
 		}
 		snapshots = snapshots || sub.snapshot
 		backlogs = backlogs || sub.backlog != nil
@@ -270,7 +270,7 @@ func (s *shard) joinQuotes(batch []*subscription, head string, snapshot bool) (q
 
 // hasMessages reports whether something is due that is not a quote.
 func (c *Client) hasMessages() bool {
-	return c.tellLink || c.beat || c.ping || c.extras != nil && len(c.extras.replies)+len(c.extras.relays) > 0
+	return c.linkDue || c.beat || c.ping || c.extras != nil && len(c.extras.replies)+len(c.extras.relays) > 0
 }
 
 func (c *Client) hasPending() bool { return len(c.pending) > 0 || c.hasMessages() }

@@ -8,21 +8,21 @@ import (
 	"github.com/fxcast/fxcast/hub"
 )
 
-// TestStanding: what is told of a client is what it asked for, and what it was told
+// TestClientStats: what is told of a client is what it asked for, and what it was told
 // was skipped.
-func TestStanding(t *testing.T) {
+func TestClientStats(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
 		p := join(t, h, newPeer())
 		f.publish("EUR/USD", 1)
-		standing := func(want hub.Standing) {
+		stats := func(want hub.ClientStats) {
 			t.Helper()
-			if got, ok := p.client.Standing(t.Context()); !ok || got != want {
+			if got, ok := p.client.Stats(t.Context()); !ok || got != want {
 				t.Errorf("%+v, %v, want %+v", got, ok, want)
 			}
 		}
-		standing(hub.Standing{})
+		stats(hub.ClientStats{})
 		f.subscribe(p, 1, "EUR/USD")
-		standing(hub.Standing{Subscriptions: 1})
+		stats(hub.ClientStats{Subscriptions: 1})
 		f.every(p, "GBP/USD")
 		time.Sleep(time.Second)
 		synctest.Wait()
@@ -34,6 +34,6 @@ func TestStanding(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		f.settled(t, p)
-		standing(hub.Standing{Subscriptions: 2, Every: 1, Skipped: 3})
+		stats(hub.ClientStats{Subscriptions: 2, All: 1, Skipped: 3})
 	})
 }
