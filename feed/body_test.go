@@ -2,10 +2,12 @@ package feed_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"github.com/fxcast/fxcast/feed"
 )
@@ -18,6 +20,11 @@ func TestSplitInput(t *testing.T) {
 		{`{"a":1}`, []string{`{"a":1}`}},
 		{" \r\n{\n  \"a\": 1\n}\n", []string{"{\n  \"a\": 1\n}"}},
 		{"\ufeff{\"a\":1}", []string{`{"a":1}`}},
+		{"\ufeff[{\"a\":1}]", []string{`{"a":1}`}},
+		{"\ufeff{\"a\":1}\n\ufeff{\"b\":2}", []string{`{"a":1}`, `{"b":2}`}},
+		{utf16Of(`{"a":"é😀"}`, false), []string{`{"a":"é😀"}`}},
+		{utf16Of("{\"a\":1}\r\n{\"b\":2}", true), []string{`{"a":1}`, `{"b":2}`}},
+		{utf16Of(`[1]`, true), []string{`1`}},
 		{`[]`, nil},
 		{`[{"a":1}, {"b":[2]} ,7,null,"x"]`, []string{`{"a":1}`, `{"b":[2]}`, `7`, `null`, `"x"`}},
 		{"{\"a\":1}\n{\"b\":2}", []string{`{"a":1}`, `{"b":2}`}},
@@ -40,6 +47,7 @@ func TestSplitInput(t *testing.T) {
 	}
 	for _, body := range []string{
 		"", " \n", "\ufeff", "null", "7", `"x"`, "symbol=EURUSD&price=1", "<xml/>", "\x00\x01", "\xff\xff",
+		"\xff\xfe", "\xfe\xff", "\xff\xfe{", "\xfe\xff\x00{\xd8\x00\x00}", "\xff\xfe\x00\xd8", "\xff\xfe\x00\x00{\x00\x00\x00", "\x00\x00\xfe\xff\x00\x00\x00{", "+/v8-{}", "\x0e\xfe\xff{}",
 		"[", "[1,]", `[{"a":1}`, `[{"a":1} {"b":2}]`, `[1]x`, "[1]\n[2]", `[{"a":1}],`, "[{\"a\":\n{\"b\":2}]", strings.Repeat("x", 1<<20),
 	} {
 		items, err := feed.SplitInput([]byte(body))
@@ -48,6 +56,33 @@ func TestSplitInput(t *testing.T) {
 			continue
 		}
 		checkText(t, err.Error())
+	}
+}
+
+// utf16Of is text in UTF-16 after its byte order mark.
+func utf16Of(text string, bigEndian bool) string {
+	var order binary.AppendByteOrder = binary.LittleEndian
+	if bigEndian {
+		order = binary.BigEndian
+	}
+	b := order.AppendUint16(nil, 0xfeff)
+	for _, u := range utf16.Encode([]rune(text)) {
+		b = order.AppendUint16(b, u)
+	}
+	return string(b)
+}
+
+func TestBodyRejection(t *testing.T) {
+	for body, want := range map[string]feed.Reason{
+		"": feed.ReasonBadJSON, "null": feed.ReasonBadJSON, "\xff\xfe\x00\x00": feed.ReasonBadJSON, "[" + strings.Repeat("1,", feed.MaxInputItems) + "1]": feed.ReasonTooLong,
+	} {
+		_, err := feed.SplitInput([]byte(body))
+		if r := feed.BodyRejection(err); checkRejection(t, r) != want || strings.HasPrefix(r.Message, "feed:") {
+			t.Errorf("%.20q: %v", body, r)
+		}
+	}
+	if _, err := feed.SplitInput([]byte("\xff\xfe\x00\x00{\x00\x00\x00")); !strings.Contains(err.Error(), "UTF-32") {
+		t.Errorf("UTF-32 is not named: %v", err)
 	}
 }
 
@@ -82,7 +117,7 @@ func TestBrokenLineIsOneItem(t *testing.T) {
 }
 
 func FuzzSplitInput(f *testing.F) {
-	for _, s := range []string{`{}`, `[{},{}]`, "{}\r\n\r\n{}", "{\n}", "x\n{", `[{}`, "\ufeff[1]", `{}{}`} {
+	for _, s := range []string{`{}`, `[{},{}]`, "{}\r\n\r\n{}", "{\n}", "x\n{", `[{}`, "\ufeff[1]", `{}{}`, "\xff\xfe{\x00}\x00", "\xfe\xff\x00[\x00]"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -97,17 +132,18 @@ func FuzzSplitInput(f *testing.F) {
 		if len(items) > feed.MaxInputItems {
 			t.Fatalf("%d items", len(items))
 		}
+		marked := bytes.HasPrefix(body, []byte("\xff\xfe")) || bytes.HasPrefix(body, []byte("\xfe\xff")) // and decoded
 		total := 0
 		for _, item := range items {
 			total += len(item)
-			if len(item) == 0 || !bytes.Contains(body, item) {
+			if len(item) == 0 || !marked && !bytes.Contains(body, item) {
 				t.Fatalf("%q: item %q is not of the body", body, item)
 			}
 			if _, err := feed.ParseInput(item, inbox); err != nil {
 				checkRejection(t, err)
 			}
 		}
-		if total > len(body) {
+		if total > 2*len(body) || !marked && total > len(body) {
 			t.Fatalf("%q: items of %d bytes", body, total)
 		}
 		// A JSON array is split into what encoding/json says its elements are.

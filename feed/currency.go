@@ -14,15 +14,17 @@ type currency struct {
 }
 
 // currencies holds the currency codes of ISO 4217 (list one) in force on
-// 1 January 2026, and four metals by the troy ounce. The list has VED, SLE, XCG
+// 1 January 2026, CNH, and four metals by the troy ounce. The list has VED, SLE, XCG
 // (for ANG) and ZWG; it no longer has HRK, CUC, ANG, ZWL, SLL, or BGN, which the
 // euro replaced that day.
 //
 // Only what is traded against other currencies is here. Left out on purpose:
 // units of account and fund codes (XDR, XSU, XUA, XAD, BOV, CHE, CHW, CLF, COU,
 // MXV, USN, UYI, UYW), bond market units (XBA to XBD), and the codes for tests
-// and for no currency (XTS, XXX). CNH, offshore renminbi, is no ISO code: a
-// producer gives it as CNY or under a source of its own.
+// and for no currency (XTS, XXX).
+//
+// CNH, the offshore yuan, is not an ISO code but has a market and a price of its
+// own. It is never written as CNY: the two differ most when it matters.
 var currencies = currencyTable()
 
 const (
@@ -34,6 +36,7 @@ const (
 		UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG`
 	noDigits    = `BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF`
 	threeDigits = `BHD IQD JOD KWD LYD OMR TND`
+	offshore    = `CNH`
 	metals      = `XAU XAG XPT XPD`
 
 	// coarsePips lists the quote currencies whose pip is 0.01. The rule is that of
@@ -56,6 +59,7 @@ func currencyTable() map[string]currency {
 	add(noDigits, currency{minorUnits: 0})
 	add(twoDigits, currency{minorUnits: 2})
 	add(threeDigits, currency{minorUnits: 3})
+	add(offshore, currency{minorUnits: 2})
 	add(metals, currency{minorUnits: -1, metal: true})
 	for code := range strings.FieldsSeq(coarsePips) {
 		c := table[code]
@@ -65,14 +69,15 @@ func currencyTable() map[string]currency {
 	return table
 }
 
-// Currencies returns the known codes, sorted. The slice is the caller's.
+// Currencies returns the codes that are known without INSTRUMENTS, sorted. The
+// slice is the caller's.
 func Currencies() []string {
 	return slices.Sorted(maps.Keys(currencies))
 }
 
 // MinorUnits returns how many digits after the point an amount of the currency
 // is accounted in, by ISO 4217: 2 for EUR, 0 for JPY, 3 for BHD. It is not the
-// precision of its prices (see Symbol.Digits). ok is false for an unknown code
+// precision of its prices (see Instruments.Digits). ok is false for an unknown code
 // and for the metals, which have no minor unit.
 func MinorUnits(code string) (digits int, ok bool) {
 	c, ok := currencies[code]

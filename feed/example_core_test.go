@@ -18,7 +18,7 @@ func ExampleParseSymbol() {
 	// Output:
 	// EUR/USD 5 0.0001
 	// USD/JPY 3 0.01
-	// unknown symbol "EUR/XYZ": "XYZ" is not a current ISO 4217 currency or one of XAU, XAG, XPT, XPD
+	// unknown symbol "EUR/XYZ": "XYZ" is not a current ISO 4217 currency or one of XAU, XAG, XPT, XPD, CNH, nor listed in INSTRUMENTS
 }
 
 func ExampleParseInput() {

@@ -1,12 +1,8 @@
 package feed
 
 import (
-	"bytes"
 	"encoding/json"
-	"slices"
-	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // MaxInputBytes is the size of the largest object that is read.
@@ -14,40 +10,58 @@ const MaxInputBytes = 64 << 10
 
 // InputOptions says how to read what a producer's message leaves open.
 type InputOptions struct {
-	Base        string // base of a message that names one currency only; "" = such a message is rejected
-	Source      string // source of a message that names none
-	ForceSource bool   // Source holds whatever the message says
+	Instruments *Instruments // which symbols there are; nil = those that need no settings
+	Base        string       // base of a message that names one currency only; "" = such a message is rejected
+	Source      string       // source of a message that names none
+	ForceSource bool         // Source holds whatever the message says
 }
 
-// inputFields are the names ParseInput reads, in the order of the constants below.
-var inputFields = []string{"symbol", "pair", "currency", "bid", "ask", "price", "ts", "timestamp", "source"}
-
+// The fields of a producer's message. Of several names for one thing the first that
+// is given counts.
 const (
 	fieldSymbol = iota
 	fieldPair
+	fieldInstrument
 	fieldCurrency
 	fieldBid
 	fieldAsk
 	fieldPrice
+	fieldBidSize
+	fieldAskSize
 	fieldTS
 	fieldTimestamp
+	fieldTime
+	fieldDatetime
+	fieldT
 	fieldSource
 	numFields
 )
 
-// ParseInput reads one JSON object of a producer:
+// inputFields are the names ParseInput reads, in the order of the constants.
+var inputFields = [numFields]string{
+	"symbol", "pair", "instrument", "currency", "bid", "ask", "price", "bid_size", "ask_size",
+	"ts", "timestamp", "time", "datetime", "t", "source",
+}
+
+// inputValues are the fields of one message; nil = absent or null.
+type inputValues [numFields]json.RawMessage
+
+// ParseInput reads one JSON object of a producer. Names of fields may be in any case:
 //
-//   - symbol or pair: a symbol as ParseSymbol takes it; or currency: a symbol, or
-//     one code X, which means Base/X. The first of them that is given counts.
+//   - symbol, pair or instrument: a symbol as Instruments.ParseSymbol takes it; or
+//     currency: a symbol, or one code X, which means Base/X.
 //   - bid and ask; or price, which becomes both. Numbers or strings; digits are
-//     kept as written, an exponent is converted exactly.
-//   - ts or timestamp, optional; ts comes first. RFC 3339, or Unix milliseconds
-//     as a number or a string. A time without a zone is not believed: Time stays
-//     zero and TimeUnzoned is set.
-//   - source, optional.
+//     kept as written, an exponent is written out with its digits.
+//   - bid_size and ask_size, optional, of the same form or zero. One that cannot be
+//     read is left out and counted in BadSizes.
+//   - ts, timestamp, time, datetime or t, optional: RFC 3339, Unix time in seconds,
+//     ms, µs or ns as a number or a string, or the FIX protocol's form. Without one
+//     Time stays zero; also with a time without a zone, which is not believed.
+//   - source, optional: made a name by SourceName.
 //
-// A field that is null counts as absent; other fields are ignored. Any error is a
-// *Rejection; otherwise the quote passes Check. The quote does not share data's memory.
+// A field that is null counts as absent, as do empty times, sizes and sources; other
+// fields are ignored. Any error is a *Rejection; otherwise the quote passes
+// Instruments.Check. The quote does not share data's memory.
 func ParseInput(data []byte, o InputOptions) (Quote, error) {
 	q, r := parseInput(data, o)
 	if r != nil {
@@ -57,33 +71,77 @@ func ParseInput(data []byte, o InputOptions) (Quote, error) {
 }
 
 func parseInput(data []byte, o InputOptions) (q Quote, r *Rejection) {
-	var values [numFields]json.RawMessage
-	if r := readObject(data, inputFields, values[:]); r != nil {
+	var values inputValues
+	if r := values.read(data); r != nil {
 		return q, r
 	}
-	if q.Symbol, r = inputSymbol(values[:], o.Base); r != nil {
+	if q.Symbol, r = values.symbol(o); r != nil {
 		return q, r
 	}
-	if q.Bid, q.Ask, r = inputPrices(values[:]); r != nil {
+	if q.Bid, q.Ask, r = values.prices(); r != nil {
 		return q, r
 	}
-	if q.Time, q.TimeUnzoned, r = inputTime(values[:]); r != nil {
+	if q.Time, q.TimeUnzoned, r = values.time(); r != nil {
 		return q, r
 	}
+	q.BidSize, q.AskSize = values.size(fieldBidSize, &q.BadSizes), values.size(fieldAskSize, &q.BadSizes)
 	q.Source = o.Source
 	if raw := values[fieldSource]; raw != nil && !o.ForceSource {
-		text, ok := stringValue(raw)
-		if !ok || !validSource(text) {
-			return q, sourceRejection(shown(raw))
+		if label := shown(raw); label != "" {
+			q.Source = SourceName(label)
 		}
-		q.Source = text
 	}
-	return q, q.check()
+	return q, nil
 }
 
-func inputSymbol(values []json.RawMessage, base string) (Symbol, *Rejection) {
-	for _, field := range []int{fieldSymbol, fieldPair, fieldCurrency} {
-		raw := values[field]
+// read finds the fields of a message.
+func (v *inputValues) read(data []byte) *Rejection {
+	if len(data) > MaxInputBytes {
+		return reject(ReasonTooLong, "the message has %d bytes: at most %d are read", len(data), MaxInputBytes)
+	}
+	if err := checkObject(data); err != nil {
+		return reject(ReasonBadJSON, "the message is not one JSON object: %s", err)
+	}
+	var seen [numFields]bool
+	for m := membersOf(data); m.next(); {
+		field, ok := inputField(unquoted(m.name))
+		if !ok {
+			continue
+		}
+		if seen[field] {
+			return reject(ReasonBadJSON, "%s is given twice: give it once", inputFields[field])
+		}
+		seen[field] = true
+		if string(m.value) != "null" {
+			v[field] = m.value
+		}
+	}
+	return nil
+}
+
+// inputField finds the field of a name in any case.
+func inputField(name []byte) (field int, ok bool) {
+	var lower [16]byte
+	if len(name) > len(lower) {
+		return 0, false
+	}
+	for i, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		lower[i] = c
+	}
+	for i, known := range inputFields {
+		if string(lower[:len(name)]) == known {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+func (v *inputValues) symbol(o InputOptions) (Symbol, *Rejection) {
+	for field := fieldSymbol; field <= fieldCurrency; field++ {
+		raw := v[field]
 		if raw == nil {
 			continue
 		}
@@ -94,133 +152,95 @@ func inputSymbol(values []json.RawMessage, base string) (Symbol, *Rejection) {
 		if text == "" {
 			return "", reject(ReasonMissingSymbol, "%s is empty: give one such as \"EUR/USD\"", inputFields[field])
 		}
-		if field == fieldCurrency && len(text) == 3 {
-			if base == "" {
+		if field == fieldCurrency && o.Instruments.isOneCode(text) {
+			if o.Base == "" {
 				return "", reject(ReasonUnknownSymbol, "currency is %s: no base is set for one code, give both, as in \"EUR/USD\"", quoted(text))
 			}
-			if strings.EqualFold(text, base) {
+			if upper(text) == upper(o.Base) {
 				return "", reject(ReasonUnknownSymbol, "currency is %s, which is the base itself: give the other currency", quoted(text))
 			}
-			text = base + "/" + text
+			text = o.Base + "/" + text
 		}
-		sym, err := ParseSymbol(text)
+		symbol, err := o.Instruments.ParseSymbol(text)
 		if err != nil {
 			return "", reject(ReasonUnknownSymbol, "%s", err)
 		}
-		return sym, nil
+		return symbol, nil
 	}
-	return "", reject(ReasonMissingSymbol, "symbol is missing: give symbol, pair or currency, as in \"symbol\":\"EUR/USD\"")
+	return "", reject(ReasonMissingSymbol, "symbol is missing: give symbol, pair, instrument or currency, as in \"symbol\":\"EUR/USD\"")
 }
 
-func inputPrices(values []json.RawMessage) (bid, ask string, r *Rejection) {
-	if values[fieldBid] == nil && values[fieldAsk] == nil && values[fieldPrice] != nil {
-		price, r := inputPrice(values, fieldPrice)
+func (v *inputValues) prices() (bid, ask string, r *Rejection) {
+	if v[fieldBid] == nil && v[fieldAsk] == nil && v[fieldPrice] != nil {
+		price, r := v.price(fieldPrice)
 		return price, price, r
 	}
-	if bid, r = inputPrice(values, fieldBid); r != nil {
+	if bid, r = v.price(fieldBid); r != nil {
 		return "", "", r
 	}
-	ask, r = inputPrice(values, fieldAsk)
-	return bid, ask, r
+	if ask, r = v.price(fieldAsk); r != nil {
+		return "", "", r
+	}
+	return bid, ask, checkCrossed(bid, ask)
 }
 
-func inputPrice(values []json.RawMessage, field int) (string, *Rejection) {
-	raw, name := values[field], inputFields[field]
+func (v *inputValues) price(field int) (string, *Rejection) {
+	raw, name := v[field], inputFields[field]
 	if raw == nil {
 		return "", reject(ReasonMissingPrice, "%s is missing: give bid and ask, or price", name)
 	}
-	if text, ok := stringValue(raw); ok {
-		return readPrice(name, text)
-	}
-	if !isNumber(raw) {
+	text, ok := v.text(field)
+	if !ok {
 		return "", priceRejection(name, string(raw), ReasonNotANumber)
 	}
-	return readPrice(name, string(raw))
+	return readPrice(name, text)
 }
 
-func inputTime(values []json.RawMessage) (t time.Time, unzoned bool, r *Rejection) {
-	field := fieldTS
-	if values[field] == nil {
-		field = fieldTimestamp
+// text returns a number as it is written, or the text of a string.
+func (v *inputValues) text(field int) (text string, ok bool) {
+	if isNumber(v[field]) {
+		return string(v[field]), true
 	}
-	raw, name := values[field], inputFields[field]
-	if raw == nil {
-		return t, false, nil
-	}
-	text, ok := stringValue(raw)
-	if isNumber(raw) {
-		text, ok = string(raw), true
-	}
-	if !ok {
-		return t, false, timeRejection(name, string(raw))
-	}
-	t, zoned, r := readTime(name, text)
-	if r != nil || zoned {
-		return t, false, r
-	}
-	return time.Time{}, true, nil
+	return stringValue(v[field])
 }
 
-// readObject reads the fields named by names into values, in the same order;
-// null and absent fields stay nil. Names match exactly, unlike encoding/json's
-// own, and a name given twice is an error: which one is meant cannot be known.
-func readObject(data []byte, names []string, values []json.RawMessage) *Rejection {
-	if len(data) > MaxInputBytes {
-		return reject(ReasonTooLong, "the message has %d bytes: at most %d are read", len(data), MaxInputBytes)
+// size returns a size, "" if there is none; one that cannot be read is counted in bad.
+func (v *inputValues) size(field int, bad *int) string {
+	if v[field] == nil {
+		return ""
 	}
-	if !utf8.Valid(data) {
-		return reject(ReasonBadJSON, "the message is not valid UTF-8") // encoding/json would replace the bad bytes silently
-	}
-	if !json.Valid(data) {
-		var v json.RawMessage
-		return reject(ReasonBadJSON, "the message is not one JSON object: %s", json.Unmarshal(data, &v))
-	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	if open, _ := dec.Token(); open != json.Delim('{') {
-		return reject(ReasonBadJSON, "the message is %s: it must be one JSON object, {…}", quoted(shown(data)))
-	}
-	seen := 0
-	for dec.More() {
-		key, err := dec.Token()
-		if err != nil {
-			return reject(ReasonBadJSON, "the message is not one JSON object: %s", err)
+	if text, ok := v.text(field); ok {
+		if size, ok := readSize(text); ok {
+			return size
 		}
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return reject(ReasonBadJSON, "the message is not one JSON object: %s", err)
-		}
-		name, _ := key.(string)
-		i := slices.Index(names, name)
-		if i < 0 {
+	}
+	*bad++
+	return ""
+}
+
+func (v *inputValues) time() (t time.Time, unzoned bool, r *Rejection) {
+	for field := fieldTS; field <= fieldT; field++ {
+		raw, name := v[field], inputFields[field]
+		if raw == nil {
 			continue
 		}
-		if seen&(1<<i) != 0 {
-			return reject(ReasonBadJSON, "%s is given twice: give it once", names[i])
+		text, ok := v.text(field)
+		if !ok {
+			return t, false, timeRejection(name, string(raw))
 		}
-		seen |= 1 << i
-		if string(value) != "null" {
-			values[i] = value
+		if text == "" {
+			continue
 		}
+		t, zoned, r := readTime(name, text)
+		switch {
+		case r != nil:
+			return time.Time{}, false, r
+		case !quoteTimeInRange(t):
+			return time.Time{}, false, reject(ReasonBadTime, "%s is %s: the year must be from 1990 to 2199", name, quoted(text))
+		case !zoned:
+			return time.Time{}, true, nil
+		}
+		return t, false, nil
 	}
-	return nil
-}
-
-// stringValue returns the text of a JSON string; ok is false for another kind.
-func stringValue(raw json.RawMessage) (text string, ok bool) {
-	if len(raw) == 0 || raw[0] != '"' {
-		return "", false
-	}
-	return text, json.Unmarshal(raw, &text) == nil
-}
-
-func isNumber(raw json.RawMessage) bool {
-	return len(raw) > 0 && (raw[0] == '-' || '0' <= raw[0] && raw[0] <= '9')
-}
-
-// shown is the text of a JSON string, or the JSON itself of another value.
-func shown(raw json.RawMessage) string {
-	if text, ok := stringValue(raw); ok {
-		return text
-	}
-	return string(raw)
+	return time.Time{}, false, nil
 }

@@ -5,17 +5,18 @@ import (
 	"strings"
 )
 
-// Bounds of a price. 19 significant digits are more than any market quotes and
-// still fit a 64-bit scaled integer of most readers.
+// Bounds of a price and of a size: what the decimal types of producers write. Go's,
+// Java's and Python's have 28 to 34 digits, .NET's has 29.
 const (
-	MaxPriceDigits = 19 // significant digits: all but leading zeros
-	MaxPriceChars  = 32 // characters with the point
+	MaxPriceDigits = 34 // significant digits: all but the zeros before and after them
+	MaxPriceChars  = 64 // characters with the point
 )
 
 // A price is plain decimal text: digits, or digits with one point between them;
 // no sign, no exponent, no leading zero except in "0.…". It is never converted
 // to a float, and never to a decimal type either: types of fixed precision
-// round what 32 characters can hold, and comparing is all that is done here.
+// round what 64 characters can hold, and comparing is all that is done here. A size
+// has the same form and may be zero.
 
 // checkPrice checks that text is a plain, positive price within the bounds.
 // field is the name the message uses.
@@ -124,14 +125,42 @@ func boundPrice(plain string) Reason {
 	if len(plain) > MaxPriceChars {
 		return ReasonTooLong
 	}
-	digits := len(strings.TrimLeft(plain, "0."))
-	if i := strings.IndexByte(plain, '.'); i >= len(plain)-digits {
-		digits-- // the point stands among the significant digits
+	significant := strings.Trim(plain, "0.")
+	digits := len(significant)
+	if strings.IndexByte(significant, '.') >= 0 {
+		digits--
 	}
 	if digits > MaxPriceDigits {
 		return ReasonTooLong
 	}
 	return ""
+}
+
+// checkSize checks that text is a plain size within the bounds; "" stands for none.
+func checkSize(field, text string) *Rejection {
+	if plain, ok := readSize(text); ok && plain == text {
+		return nil
+	}
+	return reject(ReasonNotANumber, "%s is %s: give a decimal number of 0 or more", field, quoted(text))
+}
+
+// readSize returns the plain decimal text of a producer's size, which is a number
+// as of a price, or zero, or "" for none.
+func readSize(text string) (plain string, ok bool) {
+	if text == "" {
+		return "", true
+	}
+	plain, exponent, reason := scanNumber(text)
+	if reason != "" || paddedZero(plain) {
+		return "", false
+	}
+	if isZero(plain) {
+		return plain, len(plain) <= MaxPriceChars
+	}
+	if exponent != "" {
+		plain, reason = expand(plain, exponent)
+	}
+	return plain, reason == "" && boundPrice(plain) == ""
 }
 
 func isZero(plain string) bool { return strings.Trim(plain, "0.") == "" }

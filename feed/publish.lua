@@ -43,13 +43,13 @@ local function whole(n, low, high)
   return n and n >= low and n <= high and n % 1 == 0
 end
 local function price(s)
-  return #s <= 32 and find(s, '^%d+%.?%d*$') and s:byte(-1) ~= 46
+  return #s <= 64 and find(s, '^%d+%.?%d*$') and s:byte(-1) ~= 46
 end
 
 if #KEYS ~= 3 or #ARGV < FIRST + 4 or (#ARGV - FIRST + 1) % 5 ~= 0 then return bad('number of arguments') end
 if channel == '' then return bad('channel') end
 if publish ~= 'PUBLISH' and publish ~= 'SPUBLISH' then return bad('command to publish') end
-if not find(symbol, '^%u%u%u/%u%u%u$') then return bad('symbol') end
+if #symbol > 21 or not find(symbol, '^[%u%d]+/[%u%d]+$') then return bad('symbol') end
 if not whole(ttl, 1, 1e12) then return bad('life of the last quote') end
 if not whole(history, 0, 1e9) then return bad('length of the history') end
 if #candidate > 32 or not find(candidate, '^[a-z0-9]+$') then return bad('new epoch') end

@@ -28,57 +28,70 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// DefaultSource is the source of a quote that names none.
-const DefaultSource = "inbox"
-
 // Quote is a quote as its producer gave it, before it is accepted.
 type Quote struct {
-	Symbol   Symbol
-	Bid, Ask string // plain decimal text, the producer's digits
+	Symbol           Symbol
+	Bid, Ask         string // plain decimal text, the producer's digits
+	BidSize, AskSize string // plain decimal text, 0 or more; "" = none
 	// Time is when the producer says the quote was made: UTC, truncated to
-	// microseconds. Zero means not given or not believed; the time of
-	// publishing is used then.
+	// microseconds. Zero means untimed: not given or not believed. The time of
+	// acceptance is used then.
 	Time   time.Time
 	Source string // [a-z0-9_.-]{1,32}; "" means DefaultSource
+
 	// TimeUnzoned is set by ParseInput when the message had a time without a
 	// zone: it was read and checked, but Time is zero since it may mean any zone.
 	TimeUnzoned bool
+	// BadSizes is how many sizes ParseInput left out since it could not read them.
+	BadSizes int
 }
 
 // Check returns nil if the quote may be published, else a *Rejection: the symbol
 // must be canonical and known, the prices plain decimal text, positive and within
-// MaxPriceDigits and MaxPriceChars, the ask not below the bid, a time within 1970
-// to 2199, the source name valid. It does not allocate for a good quote. Whether
-// the time is too old or in the future is decided where it is published.
-func (q Quote) Check() error {
-	if r := q.check(); r != nil {
+// MaxPriceDigits and MaxPriceChars, the ask not below the bid, sizes of the same
+// form but perhaps zero, a time within 1990 to 2199, the source name valid. It does
+// not allocate for a good quote. Whether the time is too old or in the future is
+// decided where it is published.
+func (t *Instruments) Check(q Quote) error {
+	if r := t.check(q); r != nil {
 		return r // a nil *Rejection must not become a non-nil error
 	}
 	return nil
 }
 
-func (q Quote) check() *Rejection {
+func (t *Instruments) check(q Quote) *Rejection {
 	if q.Symbol == "" {
 		return reject(ReasonMissingSymbol, "symbol is missing: give one such as EUR/USD")
 	}
-	sym, err := ParseSymbol(string(q.Symbol))
-	if err != nil {
-		return reject(ReasonUnknownSymbol, "%s", err)
-	}
-	if sym != q.Symbol {
+	if !t.Known(q.Symbol) {
+		sym, err := t.ParseSymbol(string(q.Symbol))
+		if err != nil {
+			return reject(ReasonUnknownSymbol, "%s", err)
+		}
 		return reject(ReasonUnknownSymbol, "symbol %s is not in canonical form, %s", quoted(string(q.Symbol)), sym)
 	}
+	return checkRest(q)
+}
+
+// checkRest checks all but the symbol.
+func checkRest(q Quote) *Rejection {
 	if r := checkPrice("bid", q.Bid); r != nil {
 		return r
 	}
 	if r := checkPrice("ask", q.Ask); r != nil {
 		return r
 	}
-	if priceLess(q.Ask, q.Bid) {
-		return reject(ReasonCrossed, "ask %s is below bid %s: the ask must not be less than the bid", q.Ask, q.Bid)
+	if r := checkCrossed(q.Bid, q.Ask); r != nil {
+		return r
 	}
-	if !q.Time.IsZero() && !timeInRange(q.Time) {
-		return reject(ReasonBadTime, "the time's year is %d: it must be from 1970 to 2199", q.Time.UTC().Year())
+	if r := checkSize("bid_size", q.BidSize); r != nil {
+		return r
+	}
+	if r := checkSize("ask_size", q.AskSize); r != nil {
+		return r
+	}
+	if !q.Time.IsZero() && !quoteTimeInRange(q.Time) {
+		return reject(ReasonBadTime, "the time's year is %d: it must be from 1990 to 2199", q.Time.UTC().Year())
 	}
 	if q.Source != "" && !validSource(q.Source) {
 		return sourceRejection(q.Source)
@@ -86,21 +99,11 @@ func (q Quote) check() *Rejection {
 	return nil
 }
 
-func sourceRejection(source string) *Rejection {
-	return reject(ReasonBadSource, "source %s: give 1 to %d characters of a-z, 0-9, _ . and -", quoted(source), maxSource)
-}
-
-const maxSource = 32
-
-func validSource(s string) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '_', c == '.', c == '-':
-		default:
-			return false
-		}
+func checkCrossed(bid, ask string) *Rejection {
+	if priceLess(ask, bid) {
+		return reject(ReasonCrossed, "ask %s is below bid %s: the ask must not be less than the bid", ask, bid)
 	}
-	return 0 < len(s) && len(s) <= maxSource
+	return nil
 }
 
 // timeInRange keeps times where they fit every reader: microseconds since 1970
@@ -109,6 +112,10 @@ func timeInRange(t time.Time) bool {
 	year := t.UTC().Year()
 	return 1970 <= year && year < 2200
 }
+
+// quoteTimeInRange reports whether a quote can be of that time. An earlier one is
+// a clock that was never set, or a number of another kind.
+func quoteTimeInRange(t time.Time) bool { return timeInRange(t) && t.UTC().Year() >= 1990 }
 
 // TimeLayout is the form of times in all that is sent: UTC, always six
 // fractional digits.
@@ -247,7 +254,7 @@ func (t acceptedText) accepted() (Accepted, *Rejection) {
 		return Accepted{}, reject(ReasonBadTime, "ts is %s: the year must be from 1970 to 2199", quoted(t.time))
 	}
 	q := Quote{Symbol: Symbol(t.symbol), Bid: t.bid, Ask: t.ask, Time: at, Source: t.source}
-	if r := q.check(); r != nil {
+	if r := builtIn.check(q); r != nil {
 		return Accepted{}, r
 	}
 	if t.source == "" {

@@ -65,11 +65,14 @@ const maxQuoted = 40
 
 // quoted returns a bounded, printable form of input in double quotes. It looks
 // at no more than the first few hundred bytes, whatever the length of s.
-func quoted(s string) string {
+func quoted(s string) string { return quotedUpTo(s, maxQuoted) }
+
+// quotedUpTo is quoted for another number of characters.
+func quotedUpTo(s string, most int) string {
 	var b strings.Builder
 	n := 0
 	for _, r := range s {
-		if n == maxQuoted {
+		if n == most {
 			return strconv.Quote(b.String()) + "… (" + strconv.Itoa(len(s)) + " bytes)"
 		}
 		if r == utf8.RuneError || !unicode.IsPrint(r) {

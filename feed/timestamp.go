@@ -7,67 +7,70 @@ import (
 	"time"
 )
 
-// Bounds of a number that can be Unix milliseconds: from March 1973, below which
-// any present time in seconds lies, to the end of 2199.
+// The unit of a Unix time is known by its magnitude. As seconds these bounds are in
+// the years 5138, 1973 and 1973, so no time of a market is near one.
 const (
-	minMillis = 100_000_000_000
-	endMillis = 7_258_118_400_000
+	endSeconds = 100_000_000_000
+	endMillis  = 1000 * endSeconds
+	endMicros  = 1000 * endMillis
 )
 
-// unixMillis reads Unix milliseconds from what scanNumber returned for text. A
-// fraction counts down to the microsecond.
-func unixMillis(name, text, mantissa, exponent string, reason Reason) (time.Time, *Rejection) {
-	plain := mantissa
-	if reason == "" && exponent != "" {
+// parseUnix reads a Unix time in seconds, ms, µs or ns, whole or fractional. Digits
+// below a microsecond are cut off.
+func parseUnix(mantissa, exponent string) (time.Time, bool) {
+	plain, reason := mantissa, Reason("")
+	if exponent != "" && !isZero(mantissa) {
 		plain, reason = expand(mantissa, exponent)
 	}
 	whole, fraction, _ := strings.Cut(plain, ".")
-	millis, err := strconv.ParseInt(whole, 10, 64)
+	n, err := strconv.ParseInt(whole, 10, 64)
 	switch {
 	case reason != "" || err != nil || paddedZero(plain):
-		return time.Time{}, timeRejection(name, text)
-	case millis < minMillis:
-		return time.Time{}, reject(ReasonBadTime, "%s is %s, which looks like seconds: give Unix milliseconds or RFC 3339", name, quoted(text))
-	case millis >= 1_000_000*minMillis:
-		return time.Time{}, reject(ReasonBadTime, "%s is %s, which looks like nanoseconds: give Unix milliseconds or RFC 3339", name, quoted(text))
-	case millis >= 1_000*minMillis:
-		return time.Time{}, reject(ReasonBadTime, "%s is %s, which looks like microseconds: give Unix milliseconds or RFC 3339", name, quoted(text))
-	case millis >= endMillis:
-		return time.Time{}, reject(ReasonBadTime, "%s is %s: as Unix milliseconds that is after the year 2199", name, quoted(text))
+		return time.Time{}, false
+	case n < endSeconds:
+		n = n*1_000_000 + int64(scaled(fraction, 6))
+	case n < endMillis:
+		n = n*1000 + int64(scaled(fraction, 3))
+	case n >= endMicros:
+		n /= 1000
 	}
-	return time.UnixMicro(millis*1000 + int64(scaled(fraction, 3))).UTC(), nil
+	return time.UnixMicro(n).UTC(), true
 }
 
 func timeRejection(name, text string) *Rejection {
-	return reject(ReasonBadTime, "%s is %s: give RFC 3339 such as \"2026-11-22T10:15:00.123456Z\", or Unix milliseconds", name, quoted(text))
+	return reject(ReasonBadTime, "%s is %s: give RFC 3339 such as \"2026-11-22T10:15:00.123456Z\", or Unix time", name, quoted(text))
 }
 
-// ParseTime reads a time of a request: RFC 3339 with a zone, or Unix milliseconds.
-// The time is in UTC, in whole microseconds; the error names what was wrong.
+// ParseTime reads a time of a request in any form that a quote may have, but with
+// its zone. The time is in UTC, in whole microseconds, from 1970 to 2199; the error
+// names what was wrong.
 func ParseTime(text string) (time.Time, error) {
 	t, zoned, r := readTime("the time", text)
-	if r != nil {
+	switch {
+	case r != nil:
 		return time.Time{}, fmt.Errorf("feed: %s", r.Message)
-	}
-	if !zoned {
+	case !timeInRange(t):
+		return time.Time{}, fmt.Errorf("feed: the time is %s: the year must be from 1970 to 2199", quoted(text))
+	case !zoned:
 		return time.Time{}, fmt.Errorf("feed: the time is %s: it must have a zone, such as Z", quoted(text))
 	}
 	return t, nil
 }
 
-// readTime reads Unix milliseconds, or RFC 3339 with or without a zone, as which UTC
-// is taken.
+// readTime reads Unix time, or a date and time with or without a zone, as which UTC
+// is taken. The time may be of any year.
 func readTime(name, text string) (t time.Time, zoned bool, r *Rejection) {
-	if mantissa, exponent, reason := scanNumber(text); reason != ReasonNotANumber {
-		t, r = unixMillis(name, text, mantissa, exponent, reason)
-		return t, true, r
+	mantissa, exponent, reason := scanNumber(text)
+	ok := reason == ""
+	if ok {
+		t, ok = parseUnix(mantissa, exponent)
+		zoned = true
+	} else if t, zoned, ok = parseTimeText(text); !ok {
+		t, ok = parseFIXTime(text)
+		zoned = true
 	}
-	t, zoned, ok := parseTimeText(text)
 	if !ok {
-		return t, false, timeRejection(name, text)
-	}
-	if !timeInRange(t) {
-		return t, false, reject(ReasonBadTime, "%s is %s: the year must be from 1970 to 2199", name, quoted(text))
+		return time.Time{}, false, timeRejection(name, text)
 	}
 	return t, zoned, nil
 }
@@ -77,61 +80,101 @@ func readTime(name, text string) (t time.Time, zoned bool, r *Rejection) {
 const maxTimeChars = 48
 
 // parseTimeText reads RFC 3339 with the lower case letters and the space that its
-// section 5.6 allows, and the same without a zone (taken as UTC, zoned false).
-// The time is in UTC; digits below a microsecond are cut off. It is stricter than
-// time.Parse, which takes a comma and one-digit hours, and does not allocate.
+// section 5.6 allows, and with the short zones and the decimal comma of ISO 8601;
+// the same without a zone is taken as UTC, zoned false. The time is in UTC; digits
+// below a microsecond are cut off. It is stricter than time.Parse, which takes
+// one-digit hours, and does not allocate.
 func parseTimeText(s string) (t time.Time, zoned, ok bool) {
-	const shape = "0000-00-00 00:00:00"
-	if len(s) < len(shape) || len(s) > maxTimeChars {
+	const shape = "0000-00-00T00:00:00"
+	if !hasShape(s, shape) {
 		return t, false, false
 	}
+	micros, rest, ok := cutFraction(s[len(shape):])
+	if !ok {
+		return t, false, false
+	}
+	offset, zoned, ok := parseZone(rest)
+	if !ok {
+		return t, false, false
+	}
+	t, ok = civilTime(s[:4], s[5:7], s[8:10], s[11:19], micros)
+	return t.Add(-offset), zoned, ok
+}
+
+// parseFIXTime reads UTCTimestamp of the FIX protocol, YYYYMMDD-HH:MM:SS.sss.
+func parseFIXTime(s string) (t time.Time, ok bool) {
+	const shape = "00000000-00:00:00"
+	if !hasShape(s, shape) {
+		return t, false
+	}
+	micros, rest, ok := cutFraction(s[len(shape):])
+	if !ok || rest != "" {
+		return t, false
+	}
+	return civilTime(s[:4], s[4:6], s[6:8], s[9:17], micros)
+}
+
+// hasShape reports whether s begins like shape, in which 0 stands for a digit and T
+// for what separates date and time, and is not too long.
+func hasShape(s, shape string) bool {
+	if len(s) < len(shape) || len(s) > maxTimeChars {
+		return false
+	}
 	for i := range len(shape) {
-		c := s[i]
-		switch {
-		case i == 10:
-			ok = c == 'T' || c == 't' || c == ' '
-		case shape[i] == '0':
+		c, ok := s[i], false
+		switch shape[i] {
+		case '0':
 			ok = '0' <= c && c <= '9'
+		case 'T':
+			ok = c == 'T' || c == 't' || c == ' '
 		default:
 			ok = c == shape[i]
 		}
 		if !ok {
-			return t, false, false
+			return false
 		}
 	}
-	day, hour, minute, second := number(s[8:10]), number(s[11:13]), number(s[14:16]), number(s[17:19])
-	rest, micros := s[19:], 0
-	if rest != "" && rest[0] == '.' {
-		end := scanDigits(rest, 1)
-		if end == 1 {
-			return t, false, false
-		}
-		micros, rest = scaled(rest[1:end], 6), rest[end:]
-	}
-	offset, zoned, ok := parseZone(rest)
-	if !ok || hour > 23 || minute > 59 || second > 59 {
-		return t, false, false
-	}
-	month := time.Month(number(s[5:7]))
-	t = time.Date(number(s[:4]), month, day, hour, minute, second, micros*1000, time.UTC)
-	if t.Day() != day || t.Month() != month { // 30 February
-		return time.Time{}, false, false
-	}
-	return t.Add(-offset), zoned, true
+	return true
 }
 
-// parseZone reads Z, ±hh:mm, or nothing.
+// civilTime returns a time in UTC, unless there is none such. clock is HH:MM:SS; all
+// are digits.
+func civilTime(year, month, day, clock string, micros int) (time.Time, bool) {
+	m, d := time.Month(number(month)), number(day)
+	hour, minute, second := number(clock[:2]), number(clock[3:5]), number(clock[6:])
+	t := time.Date(number(year), m, d, hour, minute, second, micros*1000, time.UTC)
+	if hour > 23 || minute > 59 || second > 59 || t.Day() != d || t.Month() != m { // 30 February
+		return time.Time{}, false
+	}
+	return t, true
+}
+
+// cutFraction cuts the part of a second from the beginning of s, if there is one.
+func cutFraction(s string) (micros int, rest string, ok bool) {
+	if s == "" || s[0] != '.' && s[0] != ',' {
+		return 0, s, true
+	}
+	end := scanDigits(s, 1)
+	return scaled(s[1:end], 6), s[end:], end > 1
+}
+
+// parseZone reads Z, ±hh:mm, ±hhmm, ±hh, or nothing.
 func parseZone(s string) (offset time.Duration, zoned, ok bool) {
 	switch {
 	case s == "":
 		return 0, false, true
 	case s == "Z" || s == "z":
 		return 0, true, true
-	case len(s) != 6 || (s[0] != '+' && s[0] != '-') || s[3] != ':' ||
-		scanDigits(s, 1) != 3 || scanDigits(s, 4) != 6:
+	case s[0] != '+' && s[0] != '-' || scanDigits(s, 1) < 3:
 		return 0, false, false
 	}
-	hours, minutes := number(s[1:3]), number(s[4:6])
+	hours, minutes, rest := number(s[1:3]), 0, strings.TrimPrefix(s[3:], ":")
+	switch {
+	case len(rest) == 2 && scanDigits(rest, 0) == 2:
+		minutes = number(rest)
+	case len(s) > 3:
+		return 0, false, false
+	}
 	offset = time.Duration(hours)*time.Hour + time.Duration(minutes)*time.Minute
 	if s[0] == '-' {
 		offset = -offset

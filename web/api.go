@@ -99,7 +99,7 @@ func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) error {
 	var since time.Time
 	if text := r.URL.Query().Get("since"); text != "" {
 		if since, err = feed.ParseTime(text); err != nil {
-			return badRequest("since: want a time like 2026-11-22T10:15:00Z, or Unix milliseconds")
+			return badRequest("since: want a time like 2026-11-22T10:15:00Z, or Unix time")
 		}
 	}
 	quotes, err := s.history(r.Context(), symbol, limit, since)

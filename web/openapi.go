@@ -61,7 +61,7 @@ var operations = []operation{
 	{pattern: "GET /api/v1/symbols", tag: "quotes", summary: "All symbols that have been published; a new one shows within 3 s", answers: map[int]any{200: []symbolAnswer{}}, errors: []int{429}},
 	{pattern: "GET /api/v1/quotes", tag: "quotes", who: forSession, summary: "Last quotes", query: []parameter{symbolsQuery}, answers: map[int]any{200: []quoteAnswer{}}},
 	{pattern: "GET /api/v1/quotes/{base}/{quote}/history", tag: "quotes", who: forSession, summary: "The newest quotes of a symbol, oldest first",
-		query:   []parameter{limitOf(defaultHistory, maxHistory), {name: "since", about: "accepted at that time or later: RFC 3339 or Unix milliseconds", schema: object{"type": "string"}}},
+		query:   []parameter{limitOf(defaultHistory, maxHistory), {name: "since", about: "accepted at that time or later: RFC 3339 or Unix time", schema: object{"type": "string"}}},
 		answers: map[int]any{200: []quoteAnswer{}}, errors: []int{403, 404}},
 	{pattern: "GET /api/v1/stream", tag: "quotes", who: forSession, summary: "The messages of the WebSocket as Server-Sent Events; Last-Event-ID resumes",
 		query: []parameter{symbolsQuery, {name: "max_rate", about: "most updates per second and symbol; 0 = every tick", schema: object{"type": "number", "minimum": 0}},
