@@ -35,6 +35,13 @@ const (
 	bodySeq    = `","seq":`
 )
 
+// The texts before the values of the fields that may follow, in this order.
+const (
+	fieldEpoch   = `,"epoch":"`
+	fieldSkipped = `,"skipped":`
+	fieldStatus  = `,"status":"`
+)
+
 // AppendBody appends the fields that all clients get, as a JSON object without its
 // closing brace, so that fields may follow. The fields are written as they are: they
 // must hold nothing that JSON escapes, as accepted quotes do.
@@ -57,59 +64,13 @@ func (q Quote) MarshalJSON() ([]byte, error) { return q.Append(nil), nil }
 func AppendQuote(dst, body []byte, x Extra) []byte {
 	dst = append(dst, body...)
 	if x.Epoch != "" {
-		dst = AppendString(append(dst, `,"epoch":`...), x.Epoch)
+		dst = appendValue(append(dst, fieldEpoch...), x.Epoch)
 	}
 	if x.Skipped > 0 {
-		dst = strconv.AppendUint(append(dst, `,"skipped":`...), x.Skipped, 10)
+		dst = strconv.AppendUint(append(dst, fieldSkipped...), x.Skipped, 10)
 	}
 	if x.Status != "" && x.Status != StatusLive {
-		dst = AppendString(append(dst, `,"status":`...), x.Status)
+		dst = appendValue(append(dst, fieldStatus...), x.Status)
 	}
 	return append(dst, '}')
-}
-
-// A Body is the text of a quote's body, cut into values that have not been checked.
-type Body[T ~string | ~[]byte] struct{ Symbol, Bid, Ask, Time, Seq T }
-
-// CutBody reads the exact layout of AppendBody from the start of text and returns
-// what follows it. It copies and allocates nothing. Values hold no quotation mark,
-// and Seq digits only.
-func CutBody[T ~string | ~[]byte](text T) (body Body[T], rest T, ok bool) {
-	if !hasPrefix(text, bodySymbol) {
-		return body, text, false
-	}
-	var b Body[T]
-	var cut [4]bool
-	rest = text[len(bodySymbol):]
-	b.Symbol, rest, cut[0] = cutValue(rest, bodyBid)
-	b.Bid, rest, cut[1] = cutValue(rest, bodyAsk)
-	b.Ask, rest, cut[2] = cutValue(rest, bodyTime)
-	b.Time, rest, cut[3] = cutValue(rest, bodySeq)
-	n := 0
-	for n < len(rest) && '0' <= rest[n] && rest[n] <= '9' {
-		n++
-	}
-	if cut != [4]bool{true, true, true, true} || n == 0 {
-		return body, text, false
-	}
-	b.Seq = rest[:n]
-	return b, rest[n:], true
-}
-
-// cutValue cuts text at its first quotation mark, which must begin after.
-func cutValue[T ~string | ~[]byte](text T, after string) (value, rest T, ok bool) {
-	for n := range len(text) {
-		if text[n] != '"' {
-			continue
-		}
-		if !hasPrefix(text[n:], after) {
-			break
-		}
-		return text[:n], text[n+len(after):], true
-	}
-	return value, text, false
-}
-
-func hasPrefix[T ~string | ~[]byte](text T, prefix string) bool {
-	return len(text) >= len(prefix) && string(text[:len(prefix)]) == prefix
 }

@@ -29,8 +29,10 @@ func FormatTime(t time.Time) string { return t.UTC().Format(TimeLayout) }
 func AppendTime(dst []byte, t time.Time) []byte { return t.UTC().AppendFormat(dst, TimeLayout) }
 
 // AppendString appends a JSON string (RFC 8259 section 7).
-func AppendString(dst []byte, s string) []byte {
-	dst = append(dst, '"')
+func AppendString(dst []byte, s string) []byte { return appendValue(append(dst, '"'), s) }
+
+// appendValue appends what follows a JSON string's first quotation mark.
+func appendValue(dst []byte, s string) []byte {
 	for _, r := range s {
 		switch {
 		case r == '"' || r == '\\':

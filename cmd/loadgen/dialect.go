@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // A dialect is how a server is asked for quotes. All of them carry the same
@@ -19,11 +20,11 @@ type dialect struct {
 var dialects = map[string]dialect{
 	"fxcast": {
 		hello: func(o options, wanted []feed.Symbol) [][]byte {
-			names := joinSymbols(wanted)
-			if o.wildcard {
-				names = `"*"`
+			command := protocol.Command{Op: protocol.OpSubscribe, ID: []byte("1"), Symbols: []string{"*"}, MaxRate: o.maxRate}
+			if !o.wildcard {
+				command.Symbols = symbolNames(wanted)
 			}
-			return [][]byte{fmt.Appendf(nil, `{"op":"subscribe","id":1,"symbols":[%s],"max_rate":%g}`, names, o.maxRate)}
+			return [][]byte{command.Append(nil)}
 		},
 	},
 	"centrifuge": {

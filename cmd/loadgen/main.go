@@ -18,7 +18,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
@@ -213,10 +212,10 @@ func symbolList(n int) ([]feed.Symbol, error) {
 	return list[:n], nil
 }
 
-func joinSymbols(symbols []feed.Symbol) string {
+func symbolNames(symbols []feed.Symbol) []string {
 	names := make([]string, len(symbols))
 	for i, s := range symbols {
-		names[i] = `"` + string(s) + `"`
+		names[i] = string(s)
 	}
-	return strings.Join(names, ",")
+	return names
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // A publisher publishes on a fixed schedule whatever the server does (open
@@ -106,16 +106,12 @@ func (p *publisher) publish(ctx context.Context, quotes []feed.Quote) error {
 	for _, q := range quotes {
 		i := p.index[q.Symbol]
 		p.seq[i]++
-		// The plain dialect sends what is published as it is: the same bytes as our update.
-		head, tail := "", "}"
-		if p.o.dialect == "plain" {
-			head, tail = `{"type":"update","data":[`, "}]}"
+		quote := protocol.Quote{Symbol: string(q.Symbol), Bid: q.Bid, Ask: q.Ask, Time: protocol.At(q.Time), Seq: p.seq[i]}
+		message := quote.Append(nil)
+		if p.o.dialect == "plain" { // which sends what is published as it is
+			message = protocol.Update{Data: []protocol.Quote{quote}}.Append(nil)
 		}
-		m := fmt.Appendf(nil, head+`{"symbol":"%s","bid":"%s","ask":"%s","ts":"`, q.Symbol, q.Bid, q.Ask)
-		m = feed.AppendTime(m, q.Time)
-		m = append(m, `","seq":`...)
-		m = append(strconv.AppendUint(m, p.seq[i], 10), tail...)
-		pipe.Publish(ctx, p.o.channel, m)
+		pipe.Publish(ctx, p.o.channel, message)
 	}
 	_, err := pipe.Exec(ctx)
 	return err

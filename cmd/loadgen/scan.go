@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"time"
+
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // A seen quote is what a client needs of one to check and time it.
@@ -14,68 +16,27 @@ type seen struct {
 	epoch   []byte
 }
 
-var (
-	markSymbol  = []byte(`{"symbol":"`)
-	markTS      = []byte(`"ts":"`)
-	markSeq     = []byte(`"seq":`)
-	markSkipped = []byte(`"skipped":`)
-	markEpoch   = []byte(`"epoch":"`)
-)
-
-// scan calls f for each quote object in a message. It trusts the field order of
-// the protocol's examples and copies nothing.
-func (s *scanner) scan(message []byte, f func(seen)) {
-	for {
-		i := bytes.Index(message, markSymbol)
-		if i < 0 {
-			return
-		}
-		object := message[i+len(markSymbol):]
-		end := bytes.IndexByte(object, '}')
-		if end < 0 {
-			return
-		}
-		message, object = object[end:], object[:end]
-		name := bytes.IndexByte(object, '"')
-		if name < 0 {
-			return
-		}
-		q := seen{symbol: object[:name]}
-		object = object[name:]
-		if i := bytes.Index(object, markTS); i >= 0 {
-			q.at = s.micros(object[i+len(markTS):])
-			object = object[i:]
-		}
-		i = bytes.Index(object, markSeq)
-		if i < 0 {
-			continue // a status message, not a quote
-		}
-		q.seq = number(object[i+len(markSeq):])
-		if i := bytes.Index(object, markSkipped); i >= 0 {
-			q.skipped = number(object[i+len(markSkipped):])
-		}
-		if i := bytes.Index(object, markEpoch); i >= 0 {
-			rest := object[i+len(markEpoch):]
-			q.epoch = rest[:max(0, bytes.IndexByte(rest, '"'))]
-		}
-		f(q)
-	}
-}
-
-// A scanner remembers the minute it last parsed: almost all quotes share it.
+// A scanner reads quotes without copying. It remembers the minute that it last
+// parsed: almost all quotes share it.
 type scanner struct {
 	minute [16]byte // "2026-11-22T10:15"
 	base   int64    // its Unix µs
 }
 
-// micros reads RFC 3339 with six fractional digits and Z.
+// scan calls f for each quote object in a message.
+func (s *scanner) scan(message []byte, f func(seen)) {
+	for q := range protocol.RawQuotes(message) {
+		f(seen{symbol: q.Symbol, at: s.micros(q.Time), seq: number(q.Seq), skipped: number(q.Skipped), epoch: q.Epoch})
+	}
+}
+
+// micros reads the protocol's form of a time.
 func (s *scanner) micros(text []byte) int64 {
-	const length = len("2026-11-22T10:15:00.123456Z")
-	if len(text) < length {
+	if len(text) < len(protocol.TimeLayout) {
 		return 0
 	}
 	if !bytes.Equal(text[:16], s.minute[:]) {
-		t, err := time.Parse("2006-01-02T15:04", string(text[:16]))
+		t, err := time.Parse(protocol.TimeLayout[:16], string(text[:16]))
 		if err != nil {
 			return 0
 		}

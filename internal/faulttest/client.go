@@ -2,7 +2,6 @@ package faulttest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"net/http"
@@ -10,12 +9,14 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // Modes of a subscription.
 const (
-	Latest = "latest"
-	All    = "all"
+	Latest = protocol.ModeLatest
+	All    = protocol.ModeAll
 )
 
 // ClientConfig configures NewClient.
@@ -88,8 +89,7 @@ func (c *Client) Run(ctx context.Context) {
 			return
 		}
 		c.add(Event{At: time.Now(), Kind: Closed, Code: code})
-		switch code {
-		case 4001, 4009, 1003, 1007, 1008, 1009:
+		if protocol.ReconnectAfter(code) == protocol.ReconnectNo {
 			return
 		}
 		if after <= 0 {
@@ -105,10 +105,10 @@ func (c *Client) connection(ctx context.Context) (code int, after time.Duration)
 	defer cancel()
 	dialing, done := context.WithTimeout(ctx, c.cfg.Silence)
 	defer done()
-	ws, resp, err := websocket.Dial(dialing, c.cfg.Address(), &websocket.DialOptions{HTTPClient: c.cfg.HTTP, HTTPHeader: c.cfg.Header, Subprotocols: []string{"fx.v1"}})
+	ws, resp, err := websocket.Dial(dialing, c.cfg.Address(), &websocket.DialOptions{HTTPClient: c.cfg.HTTP, HTTPHeader: c.cfg.Header, Subprotocols: []string{protocol.Name}})
 	if err != nil {
 		if resp != nil && resp.StatusCode == http.StatusUnauthorized {
-			return 4001, 0
+			return protocol.CodeSession, 0
 		}
 		return 0, 0
 	}
@@ -150,86 +150,60 @@ func (c *Client) connection(ctx context.Context) (code int, after time.Duration)
 
 // subscription is the command that opens the stream, or goes on with it.
 func (c *Client) subscription() []byte {
-	type position struct {
-		Epoch string `json:"epoch"`
-		Seq   uint64 `json:"seq"`
-	}
-	command := struct {
-		Op      string              `json:"op"`
-		ID      int                 `json:"id"`
-		Symbols []string            `json:"symbols"`
-		Mode    string              `json:"mode"`
-		MaxRate float64             `json:"max_rate,omitempty"`
-		Since   map[string]position `json:"since,omitempty"`
-	}{Op: "subscribe", ID: 1, Symbols: c.cfg.Symbols, Mode: c.cfg.Mode, MaxRate: c.cfg.MaxRate}
+	command := protocol.Command{Op: protocol.OpSubscribe, ID: []byte("1"), Symbols: c.cfg.Symbols, Mode: c.cfg.Mode, MaxRate: c.cfg.MaxRate}
 	if c.cfg.Mode == All {
 		c.mu.Lock()
-		command.Since = make(map[string]position, len(c.last))
+		command.Since = make(map[string]protocol.Position, len(c.last))
 		for s, e := range c.last {
-			command.Since[s] = position{e.Epoch, e.Seq}
+			command.Since[s] = protocol.Position{Epoch: e.Epoch, Seq: e.Seq}
 		}
 		c.mu.Unlock()
 	}
-	text, err := json.Marshal(command)
-	if err != nil {
-		panic(err) // strings and numbers
-	}
-	return text
+	return command.Append(nil)
 }
 
 // take records one message. It returns how long to wait before connecting
 // again if the message says so.
 func (c *Client) take(text []byte) (reconnect time.Duration) {
 	now := time.Now()
-	var m struct {
-		Type, Symbol, Status string
-		Reset                bool
-		ReconnectAfterMS     int `json:"reconnect_after_ms"`
-		Failed               []struct{ Symbol, Code string }
-		Data                 json.RawMessage
-	}
-	if err := json.Unmarshal(text, &m); err != nil {
-		c.add(Event{At: now, Kind: Closed, Code: -1})
+	message, err := protocol.Decode(text)
+	switch {
+	case errors.Is(err, protocol.ErrUnknownType):
+		return 0
+	case err != nil:
+		c.add(Event{At: now, Kind: Closed, Code: unreadable})
 		return 0
 	}
-	kind := Update
-	switch m.Type {
-	case "closing":
+	switch m := message.(type) {
+	case protocol.Closing:
 		return time.Duration(m.ReconnectAfterMS) * time.Millisecond
-	case "status":
+	case protocol.Status:
 		switch {
-		case m.Symbol == "" && m.Status == "degraded":
+		case m.Symbol == "" && m.Status == protocol.StatusDegraded:
 			c.add(Event{At: now, Kind: Degraded})
-		case m.Symbol == "" && m.Status == "ok":
+		case m.Symbol == "" && m.Status == protocol.StatusOK:
 			c.add(Event{At: now, Kind: OK})
-		case m.Status == "stale":
+		case m.Status == protocol.StatusStale:
 			c.add(Event{At: now, Kind: Stale, Symbol: m.Symbol})
 		}
-		return 0
-	case "resumed":
+	case protocol.Resumed:
 		c.add(Event{At: now, Kind: Resumed, Symbol: m.Symbol})
-		return 0
-	case "snapshot":
-		kind = Snapshot
+	case protocol.Snapshot:
+		kind := Snapshot
 		if m.Reset {
 			kind = Reset
 		}
-	case "update":
-	default:
-		return 0
+		c.addQuotes(now, kind, m.Data)
+	case protocol.Update:
+		c.addQuotes(now, Update, m.Data)
 	}
-	var quotes []struct {
-		Symbol, Bid, Epoch string
-		Seq, Skipped       uint64
-	}
-	if err := json.Unmarshal(m.Data, &quotes); err != nil {
-		c.add(Event{At: now, Kind: Closed, Code: -1})
-		return 0
-	}
+	return 0
+}
+
+func (c *Client) addQuotes(now time.Time, kind Kind, quotes []protocol.Quote) {
 	for _, q := range quotes {
 		c.add(Event{At: now, Kind: kind, Symbol: q.Symbol, Bid: q.Bid, Epoch: q.Epoch, Seq: q.Seq, Skipped: q.Skipped})
 	}
-	return 0
 }
 
 func (c *Client) add(e Event) {

@@ -40,7 +40,7 @@ type Kind int
 // Kinds of Event.
 const (
 	Connected Kind = iota
-	Closed         // Code; 0 = without a close frame
+	Closed         // Code; 0 = without a close frame, unreadable = by the checker
 	Snapshot
 	Reset   // a snapshot after which history does not reach back
 	Resumed // the missed ticks follow
@@ -49,6 +49,9 @@ const (
 	OK
 	Stale
 )
+
+// unreadable is the Code of a message that is not the protocol's.
+const unreadable = -1
 
 func (k Kind) String() string {
 	return [...]string{"connected", "closed", "snapshot", "reset", "resumed", "update", "degraded", "ok", "stale"}[k]

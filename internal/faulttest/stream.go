@@ -3,13 +3,14 @@ package faulttest
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"io"
 	"maps"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // stream is one connection of a client that hears Server-Sent Events, from its
@@ -36,7 +37,7 @@ func (c *Client) stream(ctx context.Context) (code int, after time.Duration) {
 	switch resp.StatusCode {
 	case http.StatusOK:
 	case http.StatusUnauthorized:
-		return 4001, 0
+		return protocol.CodeSession, 0
 	default:
 		_, _ = io.Copy(io.Discard, resp.Body) // what it says does not matter
 		return 0, 0
@@ -64,10 +65,10 @@ func (c *Client) stream(ctx context.Context) (code int, after time.Duration) {
 			if id != "" {
 				c.lastID = id
 			}
-			if event == "closing" {
-				var m struct{ Code int }
-				_ = json.Unmarshal([]byte(data), &m) // take says what is wrong with it
-				code = m.Code
+			if event == protocol.TypeClosing {
+				message, _ := protocol.Decode([]byte(data)) // take says what is wrong with it
+				closing, _ := message.(protocol.Closing)
+				code = closing.Code
 			}
 			frames := []Frame{{Text: []byte(data)}}
 			if c.cfg.Tamper != nil {

@@ -3,6 +3,8 @@ package faulttest
 import (
 	"fmt"
 	"time"
+
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // Record is all that one client was told.
@@ -158,11 +160,11 @@ func (v *verifier) record(r Record) {
 			}
 		case Closed:
 			switch {
-			case e.Code == -1:
+			case e.Code == unreadable:
 				v.say(Protocol, r, e, "a message is not the protocol's JSON")
-			case e.Code == 4001 && r.Revoked.IsZero():
+			case e.Code == protocol.CodeSession && r.Revoked.IsZero():
 				v.say(Revocation, r, e, "closed with 4001 and the session was not ended")
-			case e.Code == 4001:
+			case e.Code == protocol.CodeSession:
 				ended = true
 				if took := e.At.Sub(r.Revoked); took > r.Within {
 					v.say(Revocation, r, e, "closed %v after the session was ended, want %v", took.Round(time.Millisecond), r.Within)

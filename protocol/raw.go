@@ -1,0 +1,102 @@
+package protocol
+
+import (
+	"bytes"
+	"iter"
+)
+
+// A Body is the text of a quote's body, cut into values that have not been checked.
+type Body[T ~string | ~[]byte] struct{ Symbol, Bid, Ask, Time, Seq T }
+
+// CutBody reads the exact layout of AppendBody from the start of text and returns
+// what follows it. It copies and allocates nothing. Values hold no quotation mark,
+// and Seq digits only.
+func CutBody[T ~string | ~[]byte](text T) (body Body[T], rest T, ok bool) {
+	if !hasPrefix(text, bodySymbol) {
+		return body, text, false
+	}
+	var b Body[T]
+	var cut [4]bool
+	rest = text[len(bodySymbol):]
+	b.Symbol, rest, cut[0] = cutValue(rest, bodyBid)
+	b.Bid, rest, cut[1] = cutValue(rest, bodyAsk)
+	b.Ask, rest, cut[2] = cutValue(rest, bodyTime)
+	b.Time, rest, cut[3] = cutValue(rest, bodySeq)
+	n := 0
+	for n < len(rest) && '0' <= rest[n] && rest[n] <= '9' {
+		n++
+	}
+	if cut != [4]bool{true, true, true, true} || n == 0 {
+		return body, text, false
+	}
+	b.Seq = rest[:n]
+	return b, rest[n:], true
+}
+
+// A RawQuote is a quote as text in the message it was found in.
+type RawQuote struct {
+	Body[[]byte]
+	Epoch, Skipped, Status []byte // empty if absent
+}
+
+// RawQuotes yields the quotes of a message in their exact layout, whatever stands
+// around them, for programs that read too many to decode each message. It copies
+// and allocates nothing.
+func RawQuotes(message []byte) iter.Seq[RawQuote] {
+	return func(yield func(RawQuote) bool) {
+		for {
+			begin := bytes.Index(message, []byte(bodySymbol))
+			if begin < 0 {
+				return
+			}
+			body, rest, ok := CutBody(message[begin:])
+			if !ok { // such as a status
+				message = message[begin+len(bodySymbol):]
+				continue
+			}
+			q := RawQuote{Body: body}
+			q.Epoch, rest = cutField(rest, fieldEpoch, '"')
+			q.Skipped, rest = cutField(rest, fieldSkipped, 0)
+			q.Status, message = cutField(rest, fieldStatus, '"')
+			if !yield(q) {
+				return
+			}
+		}
+	}
+}
+
+// cutField cuts the value of an optional field, which ends before end or, without
+// one, after its digits.
+func cutField(text []byte, field string, end byte) (value, rest []byte) {
+	if !hasPrefix(text, field) {
+		return nil, text
+	}
+	value = text[len(field):]
+	for i, c := range value {
+		switch {
+		case end == 0 && (c < '0' || '9' < c):
+			return value[:i], value[i:]
+		case end != 0 && c == end:
+			return value[:i], value[i+1:]
+		}
+	}
+	return nil, text
+}
+
+// cutValue cuts text at its first quotation mark, which must begin after.
+func cutValue[T ~string | ~[]byte](text T, after string) (value, rest T, ok bool) {
+	for n := range len(text) {
+		if text[n] != '"' {
+			continue
+		}
+		if !hasPrefix(text[n:], after) {
+			break
+		}
+		return text[:n], text[n+len(after):], true
+	}
+	return value, text, false
+}
+
+func hasPrefix[T ~string | ~[]byte](text T, prefix string) bool {
+	return len(text) >= len(prefix) && string(text[:len(prefix)]) == prefix
+}

@@ -1,0 +1,76 @@
+package protocol_test
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/fxcast/fxcast/protocol"
+)
+
+// What RawQuotes finds in a message is what Decode finds.
+func TestRawQuotes(t *testing.T) {
+	for _, m := range messages {
+		var want []protocol.Quote
+		switch m := m.message.(type) {
+		case protocol.Snapshot:
+			want = m.Data
+		case protocol.Update:
+			want = m.Data
+		}
+		n := 0
+		for raw := range protocol.RawQuotes([]byte(m.text)) {
+			if n == len(want) {
+				t.Fatalf("%s: more than %d quotes", m.text, n)
+			}
+			q := want[n]
+			n++
+			skipped, _ := strconv.ParseUint("0"+string(raw.Skipped), 10, 64)
+			if string(raw.Symbol) != q.Symbol || string(raw.Bid) != q.Bid || string(raw.Ask) != q.Ask || string(raw.Time) != protocol.FormatTime(q.Time.Time) ||
+				string(raw.Seq) != strconv.FormatUint(q.Seq, 10) || string(raw.Epoch) != q.Epoch || skipped != q.Skipped || string(raw.Status) != q.Status {
+				t.Errorf("%s: %q, want %+v", m.text, raw, q)
+			}
+		}
+		if n != len(want) {
+			t.Errorf("%s: %d quotes, want %d", m.text, n, len(want))
+		}
+	}
+	for range protocol.RawQuotes([]byte(`{"symbol":"{"symbol":"EUR/USD","bid":"`)) {
+		t.Error("a quote in half a message")
+	}
+}
+
+func FuzzRawQuotes(f *testing.F) {
+	for _, m := range messages {
+		f.Add([]byte(m.text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		for raw := range protocol.RawQuotes(text) {
+			if len(raw.Seq) == 0 {
+				t.Errorf("%q: %q", text, raw)
+			}
+		}
+	})
+}
+func TestCutBody(t *testing.T) {
+	const body = `{"symbol":"EUR/USD","bid":"1.08501","ask":"1.08513","ts":"2026-11-22T10:15:00.123456Z","seq":1841`
+	for _, rest := range []string{"", "}", `,"epoch":"k3f9"}`} {
+		got, after, ok := protocol.CutBody(body + rest)
+		if !ok || after != rest || got != (protocol.Body[string]{Symbol: "EUR/USD", Bid: "1.08501", Ask: "1.08513", Time: "2026-11-22T10:15:00.123456Z", Seq: "1841"}) {
+			t.Errorf("%s: %+v, rest %q, %v", body+rest, got, after, ok)
+		}
+		bytes, _, ok := protocol.CutBody([]byte(body + rest))
+		if !ok || string(bytes.Symbol) != got.Symbol || string(bytes.Seq) != got.Seq {
+			t.Errorf("as bytes: %q, %v", bytes, ok)
+		}
+	}
+	for i := range len(body) - len("1841") + 1 {
+		if got, after, ok := protocol.CutBody(body[:i]); ok || after != body[:i] {
+			t.Errorf("%s: %+v, rest %q", body[:i], got, after)
+		}
+	}
+	for _, other := range []string{` ` + body, `{"bid":"1","symbol":"EUR/USD"}`, `{"symbol":"EUR\"USD","bid":"1","ask":"1","ts":"","seq":1`} {
+		if got, _, ok := protocol.CutBody(other); ok {
+			t.Errorf("%s: %+v", other, got)
+		}
+	}
+}
