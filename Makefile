@@ -11,8 +11,8 @@ help: ## list the targets
 run: ## run the server; with nothing configured it brings its own Redis and prices
 	go run ./cmd/broadcaster
 
-test: deps ## run every test with the race detector; installs what is missing
-	go test -race -timeout 15m ./...
+test: deps ## run every test with the race detector, list the slowest; installs what is missing
+	go run ./internal/testrun -race -timeout 15m ./...
 
 soak: deps ## inject faults for SOAK (10m) over every kind of Redis, print what each cost
 	SOAK=$(SOAK) go test -race -count 1 -timeout 0 -v -run '^TestSoak$$' ./cmd/broadcaster
@@ -30,10 +30,11 @@ fuzz: ## run each fuzz target for FUZZTIME (30s)
 	  done; \
 	done
 
-lint: ## gofmt, vet and staticcheck
+lint: ## gofmt, vet, staticcheck and deadcode
 	@out=$$(gofmt -l .); test -z "$$out" || { echo "gofmt is needed for:"; echo "$$out"; exit 1; }
 	go vet ./...
 	go tool -modfile=tools.mod staticcheck ./...
+	@out=$$(go tool -modfile=tools.mod deadcode -test ./...) && test -z "$$out" || { echo "nobody calls:"; echo "$$out"; exit 1; }
 
 cover: deps ## test coverage, in coverage.html
 	go test -timeout 15m -coverpkg ./... -coverprofile cover.out ./...
