@@ -50,9 +50,9 @@ var (
 	CloseBadText = Close{CodeBadText, "text is not valid UTF-8", ReconnectNo, "closed",
 		"text is not UTF-8"}
 	CloseBadMessages = Close{CodePolicy, "too many bad messages in a row", ReconnectNo, "closed",
-		"policy: too many bad messages"}
+		"20 bad messages in a row"}
 	CloseKicked = Close{CodePolicy, "closed by an operator", ReconnectNo, "closed",
-		"closed by an operator"}
+		"an operator closed the connection"}
 	CloseTooBig = Close{CodeTooBig, "message too big", ReconnectNo, "closed",
 		"message above `limits.max_message_bytes`"}
 	CloseLost = Close{CodeInternal, "internal", ReconnectYes, "lost", // the code reaches nobody
@@ -64,19 +64,19 @@ var (
 	CloseStalled = Close{CodeTryLater, "nothing could be written", ReconnectYes, "stalled",
 		"the client took nothing for `WS_WRITE_TIMEOUT`"}
 	CloseExpired = Close{CodeSession, "session expired", ReconnectNo, "closed",
-		"sign in again: the session expired"}
+		"the session expired"}
 	CloseRevoked = Close{CodeSession, "session revoked", ReconnectNo, "closed",
-		"it was revoked"}
+		"the session was revoked"}
 	CloseOtherRights = Close{CodeSession, "session has other rights now", ReconnectNo, "closed",
-		"it was given another role or user"}
+		"the session was given another role or user"}
 	CloseUnchecked = Close{CodeSession, "session can not be checked", ReconnectNo, "closed",
 		"Redis was lost for longer than `SESSION_GRACE`"}
 	CloseSlow = Close{CodeSlow, "slow consumer", ReconnectYes, "slow",
-		"too slow for mode `all`; resume with `since`"}
+		"too slow for mode `all`"}
 	CloseTooMany = Close{CodeTooMany, "too many connections", ReconnectNo, "closed",
 		"too many connections of this user"}
 	CloseRateLimited = Close{CodeRateLimited, "rate limited", ReconnectAdvised, "closed",
-		"rate limited"}
+		"20 rate-limited messages in a row"}
 )
 
 // Closes returns the table of all of them, in the order of their codes.

@@ -31,6 +31,9 @@ const (
 	QuotesEnd    = `]}`
 )
 
+// ClosingStart is how a Closing message begins, and no other.
+const ClosingStart = `{"type":"closing"`
+
 // A Message is one message of the server: Welcome, Renewed, Ack, Snapshot, Update,
 // Status, Relayed, Resumed, Heartbeat, Pong, List, Error or Closing.
 type Message interface {
@@ -235,7 +238,7 @@ func (m Heartbeat) Append(dst []byte) []byte {
 
 // Append implements Message.
 func (m Closing) Append(dst []byte) []byte {
-	dst = strconv.AppendInt(append(dst, `{"type":"closing","code":`...), int64(m.Code), 10)
+	dst = strconv.AppendInt(append(append(dst, ClosingStart...), `,"code":`...), int64(m.Code), 10)
 	dst = AppendString(append(dst, `,"reason":`...), m.Reason)
 	if m.ReconnectAfterMS > 0 {
 		dst = strconv.AppendInt(append(dst, `,"reconnect_after_ms":`...), m.ReconnectAfterMS, 10)

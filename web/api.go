@@ -71,14 +71,7 @@ func (s *Server) getQuotes(w http.ResponseWriter, r *http.Request) error {
 
 // quoteJSON is a last quote as in a snapshot.
 func quoteJSON(q feed.LastQuote) json.RawMessage {
-	b := q.AppendBody(nil)
-	b = append(b, `,"epoch":`...)
-	b = append(b, encode(q.Epoch)...)
-	if q.Status != feed.StatusLive {
-		b = append(b, `,"status":`...)
-		b = append(b, encode(q.Status)...)
-	}
-	return append(b, '}')
+	return protocol.AppendQuote(q.AppendBody(nil), nil, protocol.Extra{Epoch: q.Epoch, Status: string(q.Status)})
 }
 
 // getHistory answers with the newest quotes of a symbol, oldest first: at most

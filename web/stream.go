@@ -29,7 +29,7 @@ type EventFrames struct{}
 var (
 	eventData    = []byte("data: ")
 	eventClosing = []byte("event: closing\n")
-	closingStart = []byte(`{"type":"closing"`)
+	closingStart = []byte(protocol.ClosingStart)
 )
 
 // AppendMessage implements hub.Framing.

@@ -222,6 +222,7 @@ export class Connection {
         return;
       case 4009:
         return this.#refuse('too-many', reason);
+      case 1002:
       case 1003:
       case 1007:
       case 1008:

@@ -1,0 +1,205 @@
+package protocol_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/fxcast/fxcast/protocol"
+)
+
+// The tables of docs/protocol.md are those of this package, row by row. A row that
+// is wrong, missing or too many fails; the test prints the table as it should be.
+func TestDocumentedCodes(t *testing.T) {
+	page := readFile(t, "../docs/protocol.md")
+	table := func(title, head string, rows []string) {
+		t.Helper()
+		want := strings.Join(append([]string{head}, rows...), "\n")
+		_, section, _ := strings.Cut(page, "\n### "+title+"\n")
+		section, _, _ = strings.Cut(section, "\n\n")
+		if strings.TrimSpace(section) != want {
+			t.Errorf("docs/protocol.md, %s: want\n%s", title, want)
+		}
+	}
+	var rows []string
+	for _, c := range protocol.ErrorCodes() {
+		rows = append(rows, fmt.Sprintf("| `%s` | %s |", c.Code, c.Meaning))
+	}
+	table("Error codes", "| code | meaning |\n|---|---|", rows)
+	rows = nil
+	for _, c := range protocol.CloseCodes() {
+		rows = append(rows, fmt.Sprintf("| %d | %s | %s |", c.Code, c.Meaning, c.Reconnect))
+	}
+	table("Close codes", "| code | meaning | reconnect? |\n|---|---|---|", rows)
+}
+
+// An asyncAPI is what this test reads of asyncapi.json.
+type asyncAPI struct {
+	Channels struct {
+		WS struct {
+			CloseCodes []closeCode `json:"x-close-codes"`
+		}
+	}
+	Components struct {
+		Messages map[string]struct{ Payload schema }
+		Schemas  map[string]schema
+	}
+}
+
+type closeCode struct {
+	Code      int    `json:"code"`
+	Meaning   string `json:"meaning"`
+	Reconnect string `json:"reconnect"`
+}
+
+type schema struct {
+	Properties map[string]struct {
+		Const any
+		Enum  []any
+	}
+}
+
+func (s schema) names() []string {
+	var names []string
+	for name := range s.Properties {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func TestAsyncAPICodes(t *testing.T) {
+	doc := readAsyncAPI(t)
+	plain := func(markdown string) string { return strings.ReplaceAll(markdown, "`", "") }
+	var closes []closeCode
+	var codes, all, refusals []any
+	for _, c := range protocol.CloseCodes() {
+		closes = append(closes, closeCode{c.Code, plain(c.Meaning), plain(string(c.Reconnect))})
+		codes = append(codes, float64(c.Code))
+	}
+	for _, c := range protocol.ErrorCodes() {
+		all = append(all, c.Code)
+		if c.Refusal {
+			refusals = append(refusals, c.Code)
+		}
+	}
+	if !slices.Equal(doc.Channels.WS.CloseCodes, closes) {
+		want, _ := json.Marshal(closes)
+		t.Errorf("asyncapi.json, x-close-codes: want\n%s", want)
+	}
+	for name, c := range map[string]struct{ got, want []any }{
+		"closing": {doc.Components.Messages["closing"].Payload.Properties["code"].Enum, codes},
+		"error":   {doc.Components.Messages["error"].Payload.Properties["code"].Enum, all},
+		"Refusal": {doc.Components.Schemas["Refusal"].Properties["code"].Enum, refusals},
+	} {
+		if !slices.Equal(c.got, c.want) {
+			want, _ := json.Marshal(c.want)
+			t.Errorf("asyncapi.json, codes of %s: want\n%s", name, want)
+		}
+	}
+}
+
+// Every message and its fields are described, and nothing else is.
+func TestAsyncAPIFields(t *testing.T) {
+	doc := readAsyncAPI(t)
+	same := func(what string, described schema, goType reflect.Type, others ...string) {
+		t.Helper()
+		want := append(fieldNames(goType), others...)
+		slices.Sort(want)
+		if got := described.names(); !slices.Equal(got, want) {
+			t.Errorf("asyncapi.json, %s has %q, the code %q", what, got, want)
+		}
+	}
+	byType := map[any]schema{}
+	commands := map[string]bool{}
+	for name, m := range doc.Components.Messages {
+		if typ := m.Payload.Properties["type"].Const; typ != nil {
+			byType[typ] = m.Payload
+			continue
+		}
+		commands[name] = true
+		for _, field := range m.Payload.names() {
+			if !slices.Contains(fieldNames(reflect.TypeFor[protocol.Command]()), field) {
+				t.Errorf("asyncapi.json, command %s has a field %s", name, field)
+			}
+		}
+	}
+	for _, op := range []string{protocol.OpSubscribe, protocol.OpUnsubscribe, protocol.OpList, protocol.OpPing} {
+		if !commands[op] {
+			t.Errorf("asyncapi.json has no command %s", op)
+		}
+	}
+	for _, m := range messages {
+		var head struct{ Type string }
+		if err := json.Unmarshal([]byte(m.text), &head); err != nil {
+			t.Fatal(err)
+		}
+		if s, ok := byType[head.Type]; ok {
+			same(head.Type, s, reflect.TypeOf(m.message), "type")
+		} else {
+			t.Errorf("asyncapi.json has no message %s", head.Type)
+		}
+	}
+	for name, goType := range map[string]reflect.Type{
+		"Quote": reflect.TypeFor[protocol.Quote](), "Position": reflect.TypeFor[protocol.Position](), "Session": reflect.TypeFor[protocol.Session](),
+		"Limits": reflect.TypeFor[protocol.Limits](), "Refusal": reflect.TypeFor[protocol.Refusal](),
+	} {
+		same(name, doc.Components.Schemas[name], goType)
+	}
+}
+
+func fieldNames(t reflect.Type) (names []string) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.Anonymous {
+			names = append(names, fieldNames(f.Type)...)
+		} else {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// The page comes back after the codes after which a client may.
+func TestPageCodes(t *testing.T) {
+	_, code, _ := strings.Cut(readFile(t, "../web/static/connection.js"), "\n  #closed(")
+	code, _, _ = strings.Cut(code, "\n  }\n")
+	named := map[int]bool{}
+	for _, m := range regexp.MustCompile(`case (\d+):`).FindAllStringSubmatch(code, -1) {
+		n, _ := strconv.Atoi(m[1])
+		named[n] = true
+	}
+	for _, c := range protocol.CloseCodes() {
+		if c.Reconnect == protocol.ReconnectNo && !named[c.Code] {
+			t.Errorf("the page comes back after %d: %s", c.Code, c.Meaning)
+		}
+		delete(named, c.Code)
+	}
+	for n := range named {
+		t.Errorf("the page knows a code %d that is in no table", n)
+	}
+}
+
+func readAsyncAPI(t *testing.T) (doc asyncAPI) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(readFile(t, "../web/asyncapi.json")), &doc); err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
