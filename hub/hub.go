@@ -34,58 +34,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/fxcast/fxcast/protocol"
 )
 
 // ErrClosed is returned to a client that joins while the hub is draining or
 // after Run has returned.
 var ErrClosed = errors.New("hub: closed")
-
-// Framing turns a message into the bytes that go out. Its methods must be pure;
-// several goroutines call them.
-type Framing interface {
-	// AppendMessage appends payload, framed as one text message, to dst.
-	AppendMessage(dst, payload []byte) []byte
-	// Ping is a frame that the other side answers, so that a vanished peer is noticed.
-	Ping() []byte
-}
-
-// maxFramings bounds Config.Framings.
-const maxFramings = 3
-
-// Conn is one subscriber's way out. The hub calls Write from one goroutine at a
-// time; none of the methods may block.
-type Conn interface {
-	// Write takes a batch. It does not keep its slices. ready is false when
-	// something could not be written yet: then the hub gives it nothing more
-	// until the connection has called Client.Ready. An error means that the
-	// connection is lost.
-	Write(batch Batch) (ready bool, err error)
-	// Backlog returns how many bytes wait to be written and for how long nothing
-	// of them could be; 0 when nothing waits.
-	Backlog() (bytes int, stalled time.Duration)
-	// Close begins to close, after last, which is whole frames or nothing and is the
-	// connection's to keep. What still waits is given a short time to go out first,
-	// whether the connection was ready or not.
-	Close(why protocol.Close, last []byte)
-}
-
-// A Batch is what a connection writes at once.
-type Batch struct {
-	Frames []byte // whole
-	// Positions are what the client has reached after each quote in Frames, in their
-	// order, if it joined with JoinOptions.Positions.
-	Positions []Reached
-}
-
-// Reached is the position in a topic after a message with quotes. A message may
-// have several.
-type Reached struct {
-	Message int // offset of the message's frame in Batch.Frames
-	Topic   string
-	protocol.Position
-}
 
 // Config of a Hub. The zero values of the durations and of Shards mean the
 // defaults named at each field.
@@ -218,14 +171,6 @@ func (h *Hub) Degraded(degraded bool) {
 	for _, s := range h.shards {
 		s.do(func() { s.setDegraded(degraded) })
 	}
-}
-
-// JoinOptions of one client.
-type JoinOptions struct {
-	Welcome   []byte        // the first message it gets
-	Framing   int           // index in Config.Framings
-	Positions bool          // its batches have positions
-	Joined    func(*Client) // called before the first Write; may be nil
 }
 
 // Join adds a connection. The caller must call Leave when the connection has
