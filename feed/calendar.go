@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	_ "time/tzdata" // a minimal image has no zone files
+
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // Status is the state of a symbol as clients see it.
@@ -15,10 +17,10 @@ type Status string
 
 // The states of a symbol.
 const (
-	StatusLive    Status = "live"    // quotes arrive
-	StatusStale   Status = "stale"   // none has arrived for a while though the market is open
-	StatusClosed  Status = "closed"  // none has arrived for a while and the market is closed
-	StatusUnknown Status = "unknown" // no last value
+	StatusLive    Status = protocol.StatusLive    // quotes arrive
+	StatusStale   Status = protocol.StatusStale   // none has arrived for a while though the market is open
+	StatusClosed  Status = protocol.StatusClosed  // none has arrived for a while and the market is closed
+	StatusUnknown Status = protocol.StatusUnknown // no last value
 )
 
 // StatusAt returns the state at now of a symbol whose last accepted quote arrived

@@ -10,12 +10,14 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // Modes of delivery a role may be granted.
 const (
-	ModeLatest = "latest"
-	ModeAll    = "all"
+	ModeLatest = protocol.ModeLatest
+	ModeAll    = protocol.ModeAll
 )
 
 // Rate is how many HTTP requests and WebSocket connects a subject may make; 0 = no limit in that tier.
