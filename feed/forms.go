@@ -117,8 +117,8 @@ func (t *Instruments) ParsePattern(s string) (string, error) {
 	if s == "*" {
 		return s, nil
 	}
-	if !strings.Contains(s, "*") || len(s) > maxSymbolText {
-		symbol, err := t.ParseSymbol(s)
+	symbol, err := t.ParseSymbol(s)
+	if err == nil || !strings.Contains(s, "*") || len(s) > maxSymbolText {
 		return string(symbol), err
 	}
 	text := s

@@ -26,3 +26,28 @@ func TestParseTime(t *testing.T) {
 		}
 	}
 }
+
+// What is read is in UTC, whole microseconds and within the years, and is read as
+// itself again.
+func FuzzParseTime(f *testing.F) {
+	for _, s := range []string{
+		"2026-11-22T10:15:00.123456Z", "2026-11-22 10:15:00,5+0200", "2026-11-22T10:15:00-02", "20261122-10:15:00.123", "1795342500", "1795342500.5",
+		"1795342500123", "1.795342500123e12", "1795342500123456789", "0", "-1", "9999-12-31T23:59:59Z", "1970-01-01T00:00:00Z", "99999999999999999999",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		at, err := feed.ParseTime(s)
+		if err != nil {
+			checkText(t, err.Error())
+			return
+		}
+		if at != at.UTC().Truncate(time.Microsecond) || at.Year() < 1970 || at.Year() > 2199 {
+			t.Fatalf("%q is %v", s, at)
+		}
+		text := string(feed.AppendTime(nil, at))
+		if again, err := feed.ParseTime(text); err != nil || again != at {
+			t.Fatalf("%q is %s, then %v, %v", s, text, again, err)
+		}
+	})
+}

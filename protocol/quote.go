@@ -9,6 +9,11 @@ type Quote struct {
 	Ask    string `json:"ask"`
 	Time   Time   `json:"ts"`
 	Seq    uint64 `json:"seq"` // per symbol, +1 per accepted quote within an epoch; from 1
+
+	// Plain decimal text of 0 or more; absent if the producer gave none.
+	BidSize string `json:"bid_size,omitempty"`
+	AskSize string `json:"ask_size,omitempty"`
+
 	Extra
 }
 
@@ -33,6 +38,9 @@ const (
 	bodyAsk    = `","ask":"`
 	bodyTime   = `","ts":"`
 	bodySeq    = `","seq":`
+
+	bodyBidSize = `,"bid_size":"` // optional
+	bodyAskSize = `,"ask_size":"` // optional
 )
 
 // The texts before the values of the fields that may follow, in this order.
@@ -50,7 +58,14 @@ func (q Quote) AppendBody(dst []byte) []byte {
 	dst = append(append(dst, bodyBid...), q.Bid...)
 	dst = append(append(dst, bodyAsk...), q.Ask...)
 	dst = AppendTime(append(dst, bodyTime...), q.Time.Time)
-	return strconv.AppendUint(append(dst, bodySeq...), q.Seq, 10)
+	dst = strconv.AppendUint(append(dst, bodySeq...), q.Seq, 10)
+	if q.BidSize != "" {
+		dst = append(append(append(dst, bodyBidSize...), q.BidSize...), '"')
+	}
+	if q.AskSize != "" {
+		dst = append(append(append(dst, bodyAskSize...), q.AskSize...), '"')
+	}
+	return dst
 }
 
 // Append appends the whole object; the fields must be valid, as for AppendBody.

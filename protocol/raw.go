@@ -6,7 +6,10 @@ import (
 )
 
 // A Body is the text of a quote's body, cut into values that have not been checked.
-type Body[T ~string | ~[]byte] struct{ Symbol, Bid, Ask, Time, Seq T }
+type Body[T ~string | ~[]byte] struct {
+	Symbol, Bid, Ask, Time, Seq T
+	BidSize, AskSize            T // empty if absent
+}
 
 // CutBody reads the exact layout of AppendBody from the start of text and returns
 // what follows it. It copies and allocates nothing. Values hold no quotation mark,
@@ -29,8 +32,10 @@ func CutBody[T ~string | ~[]byte](text T) (body Body[T], rest T, ok bool) {
 	if cut != [4]bool{true, true, true, true} || n == 0 {
 		return body, text, false
 	}
-	b.Seq = rest[:n]
-	return b, rest[n:], true
+	b.Seq, rest = rest[:n], rest[n:]
+	b.BidSize, rest = cutField(rest, bodyBidSize, '"')
+	b.AskSize, rest = cutField(rest, bodyAskSize, '"')
+	return b, rest, true
 }
 
 // A RawQuote is a quote as text in the message it was found in.
@@ -67,20 +72,21 @@ func RawQuotes(message []byte) iter.Seq[RawQuote] {
 
 // cutField cuts the value of an optional field, which ends before end or, without
 // one, after its digits.
-func cutField(text []byte, field string, end byte) (value, rest []byte) {
+func cutField[T ~string | ~[]byte](text T, field string, end byte) (value, rest T) {
+	var none T
 	if !hasPrefix(text, field) {
-		return nil, text
+		return none, text
 	}
 	value = text[len(field):]
-	for i, c := range value {
-		switch {
+	for i := range len(value) {
+		switch c := value[i]; {
 		case end == 0 && (c < '0' || '9' < c):
 			return value[:i], value[i:]
 		case end != 0 && c == end:
 			return value[:i], value[i+1:]
 		}
 	}
-	return nil, text
+	return none, text
 }
 
 // cutValue cuts text at its first quotation mark, which must begin after.

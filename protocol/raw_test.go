@@ -25,7 +25,7 @@ func TestRawQuotes(t *testing.T) {
 			q := want[n]
 			n++
 			skipped, _ := strconv.ParseUint("0"+string(raw.Skipped), 10, 64)
-			if string(raw.Symbol) != q.Symbol || string(raw.Bid) != q.Bid || string(raw.Ask) != q.Ask || string(raw.Time) != protocol.FormatTime(q.Time.Time) ||
+			if string(raw.Symbol) != q.Symbol || string(raw.Bid) != q.Bid || string(raw.Ask) != q.Ask || string(raw.BidSize) != q.BidSize || string(raw.AskSize) != q.AskSize || string(raw.Time) != protocol.FormatTime(q.Time.Time) ||
 				string(raw.Seq) != strconv.FormatUint(q.Seq, 10) || string(raw.Epoch) != q.Epoch || skipped != q.Skipped || string(raw.Status) != q.Status {
 				t.Errorf("%s: %q, want %+v", m.text, raw, q)
 			}
@@ -61,6 +61,15 @@ func TestCutBody(t *testing.T) {
 		bytes, _, ok := protocol.CutBody([]byte(body + rest))
 		if !ok || string(bytes.Symbol) != got.Symbol || string(bytes.Seq) != got.Seq {
 			t.Errorf("as bytes: %q, %v", bytes, ok)
+		}
+	}
+	const sizes = `,"bid_size":"1000000.50","ask_size":"0"`
+	if got, after, ok := protocol.CutBody(body + sizes + "}"); !ok || after != "}" || got.Seq != "1841" || got.BidSize != "1000000.50" || got.AskSize != "0" {
+		t.Errorf("with sizes: %+v, rest %q, %v", got, after, ok)
+	}
+	for i := 1; i < len(sizes); i++ { // half a size is none
+		if got, after, ok := protocol.CutBody(body + sizes[:i]); !ok || got.Seq != "1841" || got.AskSize != "" || after == "" && got.BidSize == "" || got.BidSize == "" && after != sizes[:i] {
+			t.Errorf("%s: %+v, rest %q", sizes[:i], got, after)
 		}
 	}
 	for i := range len(body) - len("1841") + 1 {

@@ -31,7 +31,7 @@ var known = map[reflect.Type]object{
 	reflect.TypeFor[redisadmin.Status](): {"type": "string", "enum": []string{"healthy", "degraded", "unhealthy"}},
 	reflect.TypeFor[redisadmin.Result](): {"type": "string", "enum": []string{"ok", "warn", "fail", "unknown"}},
 	reflect.TypeFor[limiter.Seconds]():   {"type": "number", "minimum": 0, "description": "seconds, rounded up to 1 ms"},
-	reflect.TypeFor[feed.Symbol]():       {"type": "string", "pattern": "^[A-Z]{3}/[A-Z]{3}$"},
+	reflect.TypeFor[feed.Symbol]():       {"type": "string", "pattern": "^[A-Z0-9]{2,10}/[A-Z0-9]{2,10}$"},
 	reflect.TypeFor[feed.Status]():       {"type": "string", "enum": []string{"live", "stale", "closed", "unknown"}},
 	reflect.TypeFor[quoteAnswer]():       quoteSchema,
 	reflect.TypeFor[publishedQuotes]():   publishedSchema,
@@ -43,7 +43,7 @@ type quoteAnswer struct{}
 var quoteSchema = object{
 	"type": "object", "required": []string{"symbol", "bid", "ask", "ts", "seq", "epoch"},
 	"properties": object{
-		"symbol": object{"type": "string", "pattern": "^[A-Z]{3}/[A-Z]{3}$"},
+		"symbol": object{"type": "string", "pattern": "^[A-Z0-9]{2,10}/[A-Z0-9]{2,10}$"},
 		"bid":    object{"type": "string", "description": "decimal, with the digits of its producer"},
 		"ask":    object{"type": "string"},
 		"ts":     object{"type": "string", "format": "date-time"},
