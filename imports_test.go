@@ -104,6 +104,9 @@ func (p listed) faults() (faults []string) {
 		if top == "hub" && !ours && strings.Contains(first, ".") && !strings.HasPrefix(imp, "github.com/prometheus/client_") {
 			bad(imp, "hub takes the standard library and prometheus only")
 		}
+		if path == "feed" && !ours && strings.Contains(first, ".") {
+			bad(imp, "the price itself takes the standard library only")
+		}
 	}
 	// Tests of a leaf are held to the same direction.
 	if slices.Contains(leaves, top) {
@@ -139,6 +142,9 @@ func TestImportRules(t *testing.T) {
 		{"web", "github.com/caarlos0/env/v11", false},
 		{"feed/simulator", module + "/feed", true},
 		{"feed", module + "/hub", false},
+		{"feed", "github.com/redis/go-redis/v9", false},
+		{"feed", "github.com/prometheus/client_golang/prometheus", false},
+		{"feed/accept", "github.com/redis/go-redis/v9", true},
 		{"session", module + "/web", false},
 		{"limiter", module + "/session", false},
 		{"cache", "net/http", false},

@@ -63,14 +63,14 @@ func (k Keys) InboxLease() string { return k.Prefix + "inbox:lease" }
 // Rejected is the list of the newest rejected quotes.
 func (k Keys) Rejected() string { return k.Prefix + "rejected" }
 
-// isChannel reports whether channel is Channel(s), without building it.
-func (k Keys) isChannel(channel string, s Symbol) bool {
+// IsChannel reports whether channel is Channel(s), without building it.
+func (k Keys) IsChannel(channel string, s Symbol) bool {
 	rest, ok := strings.CutPrefix(channel, k.Prefix)
 	return ok && len(rest) == len(s)+2 && rest[0] == '{' && rest[1:len(rest)-1] == string(s) && rest[len(rest)-1] == '}'
 }
 
-// isQuoteChannel reports whether channel is Channel of some symbol.
-func (k Keys) isQuoteChannel(channel string) bool {
+// IsQuoteChannel reports whether channel is Channel of some symbol.
+func (k Keys) IsQuoteChannel(channel string) bool {
 	return len(channel) > len(k.Prefix) && channel[len(k.Prefix)] == '{' && channel[:len(k.Prefix)] == k.Prefix
 }
 

@@ -57,24 +57,12 @@ func (p Priorities) Check() error {
 	return nil
 }
 
-// argument is the form the publish script reads; "" if all are equal.
-func (p Priorities) argument() string {
-	var b strings.Builder
-	for i, n := range p.Named {
-		if i > 0 {
-			b.WriteByte(' ')
-		}
-		fmt.Fprintf(&b, "%s %d", n.Source, n.Silence.Milliseconds())
-	}
-	return b.String()
-}
-
-// admit rejects a quote whose source is not named where it must be.
-func (p Priorities) admit(q Quote) *Rejection {
+// Admit rejects a quote whose source is not named where it must be.
+func (p Priorities) Admit(q Quote) *Rejection {
 	if len(p.Named) == 0 || p.Others {
 		return nil
 	}
-	source := sourceOf(q)
+	source := q.SourceOrDefault()
 	for _, n := range p.Named {
 		if n.Source == source {
 			return nil
@@ -93,14 +81,4 @@ func (p Priorities) list() string {
 		names = append(names, n.Source)
 	}
 	return strings.Join(names, ", ")
-}
-
-// silence returns the limit of a named source, else 0.
-func (p Priorities) silence(source string) time.Duration {
-	for _, n := range p.Named {
-		if n.Source == source {
-			return n.Silence
-		}
-	}
-	return 0
 }

@@ -60,12 +60,21 @@ func reject(reason Reason, format string, args ...any) *Rejection {
 	return &Rejection{Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
+// NewRejection returns one with a message that keeps the bounds of Rejection if
+// what comes of input is Quoted.
+func NewRejection(reason Reason, format string, args ...any) *Rejection {
+	return reject(reason, format, args...)
+}
+
 // maxQuoted is how many characters of input a message repeats.
 const maxQuoted = 40
 
 // quoted returns a bounded, printable form of input in double quotes. It looks
 // at no more than the first few hundred bytes, whatever the length of s.
 func quoted(s string) string { return quotedUpTo(s, maxQuoted) }
+
+// Quoted is quoted, for the rooms below.
+func Quoted(s string) string { return quoted(s) }
 
 // quotedUpTo is quoted for another number of characters.
 func quotedUpTo(s string, most int) string {

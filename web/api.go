@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/receive"
 	"github.com/fxcast/fxcast/protocol"
 )
 
@@ -70,7 +71,7 @@ func (s *Server) getQuotes(w http.ResponseWriter, r *http.Request) error {
 }
 
 // quoteJSON is a last quote as in a snapshot.
-func quoteJSON(q feed.LastQuote) json.RawMessage {
+func quoteJSON(q receive.LastQuote) json.RawMessage {
 	return protocol.AppendQuote(q.AppendBody(nil), nil, protocol.Extra{Epoch: q.Epoch, Status: string(q.Status)})
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fxcast/fxcast/cache"
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/receive"
 )
 
 // CacheNamespaces are the parts of the cache that this package uses, for
@@ -79,10 +80,10 @@ type historyPage struct {
 	At     []int64           `json:"at"` // acceptance of each, Unix microseconds
 }
 
-func pageOf(ticks []feed.Accepted) historyPage {
+func pageOf(ticks []feed.Tick) historyPage {
 	p := historyPage{Quotes: []json.RawMessage{}, At: []int64{}}
 	for _, a := range ticks {
-		p.Quotes = append(p.Quotes, quoteJSON(feed.LastQuote{Accepted: a, Status: feed.StatusLive}))
+		p.Quotes = append(p.Quotes, quoteJSON(receive.LastQuote{Tick: a, Status: feed.StatusLive}))
 		p.At = append(p.At, a.At)
 	}
 	return p
@@ -138,7 +139,7 @@ func (s *Server) historyPage(ctx context.Context, symbol feed.Symbol, size int) 
 }
 
 // lastOf is the last value of a symbol, if it has one.
-func (s *Server) lastOf(ctx context.Context, symbol feed.Symbol) (last feed.LastQuote, known bool, err error) {
+func (s *Server) lastOf(ctx context.Context, symbol feed.Symbol) (last receive.LastQuote, known bool, err error) {
 	quotes, err := s.cfg.Lasts.Quotes(ctx, []string{string(symbol)})
 	if err != nil || len(quotes) == 0 {
 		return last, false, err

@@ -23,6 +23,8 @@ import (
 
 	"github.com/fxcast/fxcast/cache"
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/feed/receive"
 	"github.com/fxcast/fxcast/hub"
 	"github.com/fxcast/fxcast/internal/redistest"
 	"github.com/fxcast/fxcast/limiter"
@@ -61,12 +63,12 @@ type testNode struct {
 	redis     *redistest.Server
 	rdb       *redis.Client
 	hub       *hub.Hub
-	board     *feed.Board
-	lasts     *feed.Lasts
-	publisher *feed.Publisher
+	board     *receive.Board
+	lasts     *receive.LastQuotes
+	publisher *accept.Publisher
 	sessions  *session.Manager
-	receiver  *feed.Receiver
-	inbox     *feed.Inbox
+	receiver  *receive.Receiver
+	inbox     *accept.Inbox
 	cache     *cache.Cache
 	nodes     *nodes.Nodes
 	web       *web.Server
@@ -123,13 +125,13 @@ func startNode(t testing.TB, change func(*nodeConfig)) *testNode {
 	name := fmt.Sprintf("node-%p", n)
 	n.hub = hub.New(hub.Config{Framings: web.Framings(), Heartbeat: cfg.heartbeat, Ping: cfg.ping, WriteTimeout: cfg.writeTimeout, Registerer: n.registry,
 		Interest: func(symbol string) { n.receiver.InterestChanged(symbol) }})
-	n.board = feed.NewBoard(feed.BoardConfig{Sink: n.hub, QuoteTTL: cfg.quoteTTL, StaleAfter: cfg.staleAfter, Registerer: n.registry, Logger: logger})
-	n.lasts = feed.NewLasts(n.board, n.rdb, keys)
-	n.publisher = feed.NewPublisher(feed.PublisherConfig{Redis: n.rdb, Keys: keys, QuoteTTL: cfg.quoteTTL, Known: n.board.Last, Registerer: n.registry, Logger: logger})
-	rejected := feed.NewRejectedLog(feed.RejectedConfig{Redis: n.rdb, Keys: keys, Registerer: n.registry, Logger: logger})
-	n.inbox = feed.NewInbox(feed.InboxConfig{Redis: n.rdb, Keys: keys, Channel: "forex_updates", Base: "EUR", Node: name,
+	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.hub, QuoteTTL: cfg.quoteTTL, StaleAfter: cfg.staleAfter, Registerer: n.registry, Logger: logger})
+	n.lasts = receive.NewLastQuotes(n.board, n.rdb, keys)
+	n.publisher = accept.NewPublisher(accept.PublisherConfig{Redis: n.rdb, Keys: keys, QuoteTTL: cfg.quoteTTL, Known: n.board.Last, Registerer: n.registry, Logger: logger})
+	rejected := accept.NewRejectedLog(accept.RejectedConfig{Redis: n.rdb, Keys: keys, Registerer: n.registry, Logger: logger})
+	n.inbox = accept.NewInbox(accept.InboxConfig{Redis: n.rdb, Keys: keys, Channel: "forex_updates", Base: "EUR", Node: name,
 		Publisher: n.publisher, Rejected: rejected, Registerer: n.registry, Logger: logger})
-	n.receiver = feed.NewReceiver(feed.ReceiverConfig{Redis: n.rdb, Keys: keys, Node: name, Channels: cfg.channels,
+	n.receiver = receive.NewReceiver(receive.ReceiverConfig{Redis: n.rdb, Keys: keys, Node: name, Channels: cfg.channels,
 		Board: n.board, Sink: n.hub, Wanted: n.hub.Wanted, Registerer: n.registry, Logger: logger})
 	n.sessions = session.New(session.Config{Redis: n.rdb, Node: name, AutoExtend: true, Registerer: n.registry, Logger: logger})
 	limits := limiter.New(limiter.Config{Redis: n.rdb, OnRedisDown: "local", Registerer: n.registry, Logger: logger})
@@ -146,7 +148,7 @@ func startNode(t testing.TB, change func(*nodeConfig)) *testNode {
 	}
 	wc := web.Config{
 		Hub: n.hub, Sessions: n.sessions, Limiter: limits, Lasts: n.lasts, Publisher: n.publisher, Rejected: rejected,
-		Ready: n.ready, History: feed.NewHistory(n.rdb, keys), Cache: n.cache, Nodes: n.nodes, Prefix: "fx:",
+		Ready: n.ready, History: receive.NewHistory(n.rdb, keys), Cache: n.cache, Nodes: n.nodes, Prefix: "fx:",
 		Admin: redisadmin.New(redisadmin.Config{Redis: n.rdb, ConfPath: cfg.redisConf, Logger: logger}),
 		PubSub: func(ctx context.Context, channel string, message []byte) (int64, error) {
 			return n.rdb.Publish(ctx, channel, message).Result()
@@ -305,7 +307,7 @@ func (n *testNode) lastQuotes() int {
 }
 
 // publish has quotes accepted, given as symbol, bid, ask.
-func (n *testNode) publish(quotes ...[3]string) []feed.Outcome {
+func (n *testNode) publish(quotes ...[3]string) []accept.Outcome {
 	n.t.Helper()
 	in := make([]feed.Quote, len(quotes))
 	for i, q := range quotes {

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
 	"github.com/fxcast/fxcast/limiter"
 	"github.com/fxcast/fxcast/redisadmin"
 	"github.com/fxcast/fxcast/session"
@@ -102,7 +102,7 @@ var operations = []operation{
 	{pattern: "GET /api/v1/connections", tag: "connections", who: forAdmin, summary: "Connections of all nodes, furthest behind first",
 		query: []parameter{limitOf(defaultConnections, maxConnections), {name: "user_id", about: "of this user only", schema: object{"type": "string"}}}, answers: map[int]any{200: connectionsOfAll{}}},
 	{pattern: "DELETE /api/v1/connections/{conn_id}", tag: "connections", who: forAdmin, summary: "Close a connection with 1008, whichever node has it", answers: map[int]any{200: kickAnswer{}}, errors: []int{404}},
-	{pattern: "GET /api/v1/feed/rejected", tag: "redis", who: forAdmin, summary: "The newest rejected quotes of all nodes", answers: map[int]any{200: []feed.RejectedQuote{}}},
+	{pattern: "GET /api/v1/feed/rejected", tag: "redis", who: forAdmin, summary: "The newest rejected quotes of all nodes", answers: map[int]any{200: []accept.RejectedQuote{}}},
 
 	{pattern: "GET /metrics", tag: "health", summary: "Prometheus metrics; on the admin listener", answers: map[int]any{200: ""}, text: map[int]string{200: "text/plain"}},
 }

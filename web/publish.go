@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
 )
 
 // maxPublishBody bounds one POST of quotes.
@@ -80,7 +81,7 @@ func (s *Server) postQuotes(w http.ResponseWriter, r *http.Request) error {
 }
 
 // partlyPublished tells what is known of a batch that Redis did not take whole.
-func partlyPublished(err error, outcomes []feed.Outcome) error {
+func partlyPublished(err error, outcomes []accept.Outcome) error {
 	known := 0
 	for _, o := range outcomes {
 		if o.Known() {
@@ -88,7 +89,7 @@ func partlyPublished(err error, outcomes []feed.Outcome) error {
 		}
 	}
 	others := "the others were not accepted"
-	if errors.Is(err, feed.ErrOutcomeUnknown) {
+	if errors.Is(err, accept.ErrOutcomeUnknown) {
 		others = "of the others it is not known"
 	}
 	return unavailable(fmt.Sprintf("%s; %d of %d quotes are settled, %s", lostRedis(err), known, len(outcomes), others), err)

@@ -128,7 +128,7 @@ func (r *resumption) pause(d time.Duration) {
 	}
 }
 
-func missedTicks(ticks []feed.Accepted) []hub.Missed {
+func missedTicks(ticks []feed.Tick) []hub.Missed {
 	missed := make([]hub.Missed, 0, len(ticks))
 	for _, a := range ticks {
 		missed = append(missed, hub.Missed{Position: protocol.Position{Epoch: a.Epoch, Seq: a.Seq}, Body: a.Body, At: a.At})

@@ -22,7 +22,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fxcast/fxcast/cache"
-	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/feed/receive"
 	"github.com/fxcast/fxcast/hub"
 	"github.com/fxcast/fxcast/limiter"
 	"github.com/fxcast/fxcast/nodes"
@@ -48,10 +49,10 @@ type Config struct {
 	Hub       *hub.Hub
 	Sessions  *session.Manager
 	Limiter   *limiter.Limiter
-	Lasts     *feed.Lasts
-	Publisher *feed.Publisher
-	History   *feed.History
-	Rejected  *feed.RejectedLog
+	Lasts     *receive.LastQuotes
+	Publisher *accept.Publisher
+	History   *receive.History
+	Rejected  *accept.RejectedLog
 	Cache     *cache.Cache
 	Admin     *redisadmin.Admin
 	Nodes     *nodes.Nodes

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
 	"github.com/fxcast/fxcast/internal/faulttest"
 )
 
@@ -109,7 +110,7 @@ func (a *arena) scriptPublisher(symbols []string) *faulttest.Publisher {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	p := feed.NewPublisher(feed.PublisherConfig{Redis: client, Keys: feed.Keys{Prefix: "fx:"}, HistoryTicks: arenaHistory})
+	p := accept.NewPublisher(accept.PublisherConfig{Redis: client, Keys: feed.Keys{Prefix: "fx:"}, HistoryTicks: arenaHistory})
 	running, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = p.Run(running) })
@@ -133,7 +134,7 @@ func (a *arena) startPublishers() {
 }
 
 // byScript is the way of programs that bring their own publisher.
-func byScript(p *feed.Publisher) faulttest.Transport {
+func byScript(p *accept.Publisher) faulttest.Transport {
 	return func(ctx context.Context, quotes []faulttest.Quote) []faulttest.Answer {
 		in := make([]feed.Quote, len(quotes))
 		for i, q := range quotes {
@@ -244,7 +245,7 @@ func (a *arena) keptOf(symbols []string) (kept []faulttest.Entry) {
 		}
 		for _, e := range entries {
 			text, _ := e.Values["q"].(string)
-			q, err := feed.DecodeAccepted([]byte(text))
+			q, err := feed.DecodeTick([]byte(text))
 			if err != nil {
 				a.t.Errorf("history of %s has %q: %v", s, text, err)
 			}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
 	"github.com/fxcast/fxcast/feed/simulator"
 )
 
@@ -59,7 +60,7 @@ Lines that cannot be read are reported and skipped.
 
 // openFunc returns a running publisher and what ends it. It fails when Redis
 // cannot be reached.
-type openFunc func(context.Context) (*feed.Publisher, func(), error)
+type openFunc func(context.Context) (*accept.Publisher, func(), error)
 
 // feedCommand is `broadcaster feed`. It returns the exit code: 0 also when ctx
 // ended it, 1 when not all that was read could be published.
@@ -158,7 +159,7 @@ func simulateCommand(ctx context.Context, args []string, open openFunc, stdout, 
 // simulate publishes simulated quotes until ctx ends, then returns nil. It gets
 // over a Redis that goes away: what it buffers is bounded and the newest quotes
 // of each symbol are kept.
-func simulate(ctx context.Context, p *feed.Publisher, cfg simulator.Config, logger *slog.Logger) error {
+func simulate(ctx context.Context, p *accept.Publisher, cfg simulator.Config, logger *slog.Logger) error {
 	var failed error
 	box := newOutbox(p, newTally(), outboxEvents{
 		lost: func(err error) { logger.Warn("simulated quotes cannot be published, buffering them", "err", err) },

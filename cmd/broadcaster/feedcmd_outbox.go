@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
 )
 
 // Bounds of an outbox.
@@ -20,9 +21,9 @@ const (
 	interruptGrace = time.Second           // the same when the user wants it to end
 )
 
-// quotePublisher is *feed.Publisher.
+// quotePublisher is *accept.Publisher.
 type quotePublisher interface {
-	Publish(ctx context.Context, quotes []feed.Quote) ([]feed.Outcome, error)
+	Publish(ctx context.Context, quotes []feed.Quote) ([]accept.Outcome, error)
 }
 
 // addFunc hands quotes, which it copies, to an outbox. It may wait; its error is
@@ -165,7 +166,7 @@ func (o *outbox) wait(ctx context.Context, next time.Time) bool {
 
 // hold holds back the symbols of batch that had a quote not taken, and lets the
 // others go.
-func (o *outbox) hold(batch []feed.Quote, outcomes []feed.Outcome, err error, retry time.Duration) {
+func (o *outbox) hold(batch []feed.Quote, outcomes []accept.Outcome, err error, retry time.Duration) {
 	for _, q := range batch {
 		delete(o.held, q.Symbol)
 	}
@@ -182,7 +183,7 @@ func (o *outbox) hold(batch []feed.Quote, outcomes []feed.Outcome, err error, re
 
 // settle counts the outcomes and returns the quotes to publish again. One that
 // was not taken although a later one of its symbol was is given up.
-func (o *outbox) settle(batch []feed.Quote, outcomes []feed.Outcome, err error, seen map[feed.Reason]bool) (left []feed.Quote) {
+func (o *outbox) settle(batch []feed.Quote, outcomes []accept.Outcome, err error, seen map[feed.Reason]bool) (left []feed.Quote) {
 	var accepted, unknown, overtaken int
 	newest := map[feed.Symbol]int{} // index of a symbol's last accepted quote
 	for i, out := range outcomes {
@@ -191,7 +192,7 @@ func (o *outbox) settle(batch []feed.Quote, outcomes []feed.Outcome, err error, 
 		}
 	}
 	for i, q := range batch {
-		var out feed.Outcome
+		var out accept.Outcome
 		if i < len(outcomes) {
 			out = outcomes[i]
 		}
@@ -204,7 +205,7 @@ func (o *outbox) settle(batch []feed.Quote, outcomes []feed.Outcome, err error, 
 			}
 		case out.Known():
 			accepted++
-		case err == nil || errors.Is(err, feed.ErrOutcomeUnknown):
+		case err == nil || errors.Is(err, accept.ErrOutcomeUnknown):
 			unknown++
 		case i < newest[q.Symbol]:
 			overtaken++

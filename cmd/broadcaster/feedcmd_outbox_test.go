@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
@@ -49,7 +50,7 @@ func (s *said) times() (lost, back int, dropped uint64) {
 func TestOutboxGetsOverRedisKilled(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client()
-	p := feed.NewPublisher(feed.PublisherConfig{Redis: client, Keys: feed.Keys{Prefix: "fx:"}, Timeout: 300 * time.Millisecond, HistoryTicks: 3 * outboxSize})
+	p := accept.NewPublisher(accept.PublisherConfig{Redis: client, Keys: feed.Keys{Prefix: "fx:"}, Timeout: 300 * time.Millisecond, HistoryTicks: 3 * outboxSize})
 	running, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = p.Run(running) })
@@ -115,7 +116,7 @@ func TestOutboxGetsOverRedisKilled(t *testing.T) {
 		// for a first batch that was under way.
 		before, gaps := 0, 0
 		for _, e := range entries {
-			a, err := feed.DecodeAccepted([]byte(e.Values["q"].(string)))
+			a, err := feed.DecodeTick([]byte(e.Values["q"].(string)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -174,8 +175,8 @@ type pickyRedis struct {
 	refuse func(q feed.Quote) bool
 }
 
-func (p *pickyRedis) Publish(_ context.Context, quotes []feed.Quote) ([]feed.Outcome, error) {
-	outcomes := make([]feed.Outcome, len(quotes))
+func (p *pickyRedis) Publish(_ context.Context, quotes []feed.Quote) ([]accept.Outcome, error) {
+	outcomes := make([]accept.Outcome, len(quotes))
 	var err error
 	for i, q := range quotes {
 		if p.refuse(q) {
@@ -183,7 +184,7 @@ func (p *pickyRedis) Publish(_ context.Context, quotes []feed.Quote) ([]feed.Out
 			continue
 		}
 		p.taken = append(p.taken, q)
-		outcomes[i] = feed.Outcome{Epoch: "e", Seq: uint64(len(p.taken)), At: 1}
+		outcomes[i] = accept.Outcome{Epoch: "e", Seq: uint64(len(p.taken)), At: 1}
 	}
 	return outcomes, err
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
 	"github.com/fxcast/fxcast/feed/simulator"
 	"github.com/fxcast/fxcast/feed/tickfile"
 	"github.com/fxcast/fxcast/internal/redistest"
@@ -32,8 +33,8 @@ func openOn(t *testing.T, client *redis.Client) openFunc {
 }
 
 func openWithin(t *testing.T, client *redis.Client, timeout time.Duration) openFunc {
-	return func(context.Context) (*feed.Publisher, func(), error) {
-		p := feed.NewPublisher(feed.PublisherConfig{Redis: client, Keys: feed.Keys{Prefix: "fx:"}, Timeout: timeout})
+	return func(context.Context) (*accept.Publisher, func(), error) {
+		p := accept.NewPublisher(accept.PublisherConfig{Redis: client, Keys: feed.Keys{Prefix: "fx:"}, Timeout: timeout})
 		ctx, cancel := context.WithCancel(context.Background())
 		var wg sync.WaitGroup
 		wg.Go(func() {
@@ -45,7 +46,7 @@ func openWithin(t *testing.T, client *redis.Client, timeout time.Duration) openF
 	}
 }
 
-func noOpen(context.Context) (*feed.Publisher, func(), error) {
+func noOpen(context.Context) (*accept.Publisher, func(), error) {
 	return nil, nil, errors.New("no Redis here")
 }
 
@@ -73,13 +74,13 @@ func number(t *testing.T, text, word string) int {
 }
 
 // last returns the last value and the counter of a symbol.
-func last(t *testing.T, client *redis.Client, symbol feed.Symbol) feed.Accepted {
+func last(t *testing.T, client *redis.Client, symbol feed.Symbol) feed.Tick {
 	t.Helper()
 	text, err := client.Get(t.Context(), feed.Keys{Prefix: "fx:"}.Quote(symbol)).Result()
 	if err != nil {
 		t.Fatalf("last value of %s: %v", symbol, err)
 	}
-	a, err := feed.DecodeAccepted([]byte(text))
+	a, err := feed.DecodeTick([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -391,16 +392,16 @@ type goneRedis struct {
 	taken []feed.Quote
 }
 
-func (g *goneRedis) Publish(_ context.Context, quotes []feed.Quote) ([]feed.Outcome, error) {
+func (g *goneRedis) Publish(_ context.Context, quotes []feed.Quote) ([]accept.Outcome, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	outcomes := make([]feed.Outcome, len(quotes))
+	outcomes := make([]accept.Outcome, len(quotes))
 	if g.gone != nil {
 		return outcomes, g.gone
 	}
 	g.taken = append(g.taken, quotes...)
 	for i := range outcomes {
-		outcomes[i] = feed.Outcome{Epoch: "e", Seq: 1, At: 1}
+		outcomes[i] = accept.Outcome{Epoch: "e", Seq: 1, At: 1}
 	}
 	return outcomes, nil
 }
@@ -494,7 +495,7 @@ func TestOutboxWaitsAtFullSpeed(t *testing.T) {
 
 func TestOutboxDoesNotDouble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &goneRedis{gone: fmt.Errorf("%w: %w", feed.ErrUnavailable, feed.ErrOutcomeUnknown)}
+		g := &goneRedis{gone: fmt.Errorf("%w: %w", feed.ErrUnavailable, accept.ErrOutcomeUnknown)}
 		box := newOutbox(g, newTally(), outboxEvents{lost: func(error) {}, back: func(time.Duration, uint64) {}})
 		box.run(t.Context(), func(ctx context.Context, add addFunc) {
 			_ = add(ctx, []feed.Quote{numbered("EUR/USD", 1)})

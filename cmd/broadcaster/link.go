@@ -10,7 +10,7 @@ import (
 // quotes do not arrive or sessions can not be checked. The two notice an outage
 // at different moments, and its end too; clients hear of each once.
 type link struct {
-	*hub.Hub // the rest of feed.Sink
+	*hub.Hub // the rest of receive.Sink
 
 	mu               sync.Mutex // guards what follows; telling the hub only queues
 	quotes, sessions bool       // lost

@@ -18,7 +18,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/term"
 
-	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
 )
 
 // Exit codes.
@@ -126,7 +126,7 @@ var errNoRedis = errors.New("REDIS_URL: not set; want the Redis of the server, s
 
 func runFeed(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	var fault error // of the settings, found when the command asks for the publisher
-	open := func(ctx context.Context) (*feed.Publisher, func(), error) {
+	open := func(ctx context.Context) (*accept.Publisher, func(), error) {
 		cfg, err := loadConfig(environ)
 		if err == nil && cfg.Embedded() {
 			err = errNoRedis

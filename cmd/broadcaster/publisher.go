@@ -6,17 +6,18 @@ import (
 	"sync"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
 )
 
 // openPublisher opens what a producer command publishes through. Unlike the
 // server it does not wait for a Redis that is not there. The function it
 // returns, called once nothing is published any more, ends it and waits.
-func openPublisher(ctx context.Context, cfg Config, logger *slog.Logger) (*feed.Publisher, func(), error) {
+func openPublisher(ctx context.Context, cfg Config, logger *slog.Logger) (*accept.Publisher, func(), error) {
 	client, err := openRedis(ctx, cfg, openOptions{Name: "broadcaster-feed", Logger: logger, Require: true, NoRetry: true})
 	if err != nil {
 		return nil, nil, err
 	}
-	p := feed.NewPublisher(feed.PublisherConfig{
+	p := accept.NewPublisher(accept.PublisherConfig{
 		Redis:        client,
 		Keys:         feed.Keys{Prefix: cfg.Redis.Prefix},
 		QuoteTTL:     cfg.Feed.QuoteTTL,

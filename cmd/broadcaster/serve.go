@@ -20,6 +20,8 @@ import (
 
 	"github.com/fxcast/fxcast/cache"
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/feed/receive"
 	"github.com/fxcast/fxcast/feed/simulator"
 	"github.com/fxcast/fxcast/hub"
 	"github.com/fxcast/fxcast/limiter"
@@ -88,11 +90,11 @@ type node struct {
 	health    *redisHealth
 	sentinels []*redis.SentinelClient // for the admin API; closed at the end of run
 	hub       *hub.Hub
-	board     *feed.Board
-	publisher *feed.Publisher
-	rejected  *feed.RejectedLog
-	inbox     *feed.Inbox
-	receiver  *feed.Receiver
+	board     *receive.Board
+	publisher *accept.Publisher
+	rejected  *accept.RejectedLog
+	inbox     *accept.Inbox
+	receiver  *receive.Receiver
 	sessions  *session.Manager
 	limiter   *limiter.Limiter
 	cache     *cache.Cache
@@ -125,14 +127,14 @@ func newNode(cfg Config, client redis.UniversalClient, logger *slog.Logger) (*no
 		WriteTimeout: cfg.WS.WriteTimeout, Registerer: registry,
 		Interest: func(symbol string) { n.receiver.InterestChanged(symbol) }})
 	link := &link{Hub: n.hub}
-	n.board = feed.NewBoard(feed.BoardConfig{Sink: n.hub, QuoteTTL: cfg.Feed.QuoteTTL, StaleAfter: cfg.Feed.StaleAfter,
+	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.hub, QuoteTTL: cfg.Feed.QuoteTTL, StaleAfter: cfg.Feed.StaleAfter,
 		Registerer: registry, Logger: logger})
-	n.publisher = feed.NewPublisher(feed.PublisherConfig{Redis: client, Keys: keys, QuoteTTL: cfg.Feed.QuoteTTL,
+	n.publisher = accept.NewPublisher(accept.PublisherConfig{Redis: client, Keys: keys, QuoteTTL: cfg.Feed.QuoteTTL,
 		HistoryTicks: cfg.Feed.HistoryTicks, Priorities: cfg.Feed.Sources, Known: n.board.Last, Registerer: registry, Logger: logger})
-	n.rejected = feed.NewRejectedLog(feed.RejectedConfig{Redis: client, Keys: keys, Registerer: registry, Logger: logger})
-	n.inbox = feed.NewInbox(feed.InboxConfig{Redis: client, Keys: keys, Channel: cfg.Feed.Inbox, Base: cfg.Feed.Base, Node: name,
+	n.rejected = accept.NewRejectedLog(accept.RejectedConfig{Redis: client, Keys: keys, Registerer: registry, Logger: logger})
+	n.inbox = accept.NewInbox(accept.InboxConfig{Redis: client, Keys: keys, Channel: cfg.Feed.Inbox, Base: cfg.Feed.Base, Node: name,
 		Publisher: n.publisher, Rejected: n.rejected, Registerer: registry, Logger: logger})
-	n.receiver = feed.NewReceiver(feed.ReceiverConfig{Redis: client, Keys: keys, Node: name, Channels: cfg.Feed.Channels,
+	n.receiver = receive.NewReceiver(receive.ReceiverConfig{Redis: client, Keys: keys, Node: name, Channels: cfg.Feed.Channels,
 		Board: n.board, Sink: link, Wanted: n.hub.Wanted, Registerer: registry, Logger: logger})
 	n.sessions = session.New(session.Config{Redis: client, Prefix: cfg.Redis.Prefix, Node: name, TTL: cfg.Session.TTL,
 		AbsoluteTTL: cfg.Session.AbsoluteTTL, AutoExtend: cfg.Session.AutoExtend, Grace: cfg.Session.Grace,
@@ -148,8 +150,8 @@ func newNode(cfg Config, client redis.UniversalClient, logger *slog.Logger) (*no
 		tokens = append(tokens, web.PublishToken{Source: t.Name, Token: t.Token})
 	}
 	n.web, err = web.New(web.Config{
-		Hub: n.hub, Sessions: n.sessions, Limiter: n.limiter, Lasts: feed.NewLasts(n.board, client, keys), Publisher: n.publisher, Rejected: n.rejected,
-		History: feed.NewHistory(client, keys),
+		Hub: n.hub, Sessions: n.sessions, Limiter: n.limiter, Lasts: receive.NewLastQuotes(n.board, client, keys), Publisher: n.publisher, Rejected: n.rejected,
+		History: receive.NewHistory(client, keys),
 		Cache:   n.cache,
 		Nodes:   n.nodes,
 		Admin: redisadmin.New(redisadmin.Config{Redis: client, Prefix: cfg.Redis.Prefix, ConfPath: cfg.Redis.ConfPath,
@@ -204,7 +206,7 @@ func probeDetail(age time.Duration) string {
 	return "the newest test message that came back through Redis is " + age.Round(time.Millisecond).String() + " old"
 }
 
-func inboxDetail(s feed.InboxState) string {
+func inboxDetail(s accept.InboxState) string {
 	if s.Holder == "" {
 		return "no node takes in messages of the inbox"
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
 	"github.com/fxcast/fxcast/protocol"
 )
 
@@ -21,7 +22,7 @@ type publisher struct {
 	o       options
 	symbols []feed.Symbol
 	client  *redis.Client
-	accept  *feed.Publisher // nil: plain PUBLISH to -channel
+	accept  *accept.Publisher // nil: plain PUBLISH to -channel
 	sent    atomic.Uint64
 	late    atomic.Int64 // greatest delay against the schedule, µs
 	turn    int
@@ -43,7 +44,7 @@ func newPublisher(o options, symbols []feed.Symbol) (*publisher, error) {
 	}
 	p.client = redis.NewClient(opts)
 	if o.channel == "" {
-		p.accept = feed.NewPublisher(feed.PublisherConfig{Redis: p.client, Keys: feed.Keys{Prefix: "fx:"}})
+		p.accept = accept.NewPublisher(accept.PublisherConfig{Redis: p.client, Keys: feed.Keys{Prefix: "fx:"}})
 	}
 	return p, nil
 }

@@ -1,0 +1,72 @@
+package accept
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/fxcast/fxcast/feed"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// AcceptArgs are all arguments of the publish script.
+type AcceptArgs struct {
+	Keys       feed.Keys
+	QuoteTTL   time.Duration
+	History    int
+	Candidate  string
+	Run        string
+	KnownEpoch string
+	KnownSeq   uint64
+	Priorities feed.Priorities
+}
+
+func isCluster(c redis.UniversalClient) bool {
+	_, ok := c.(*redis.ClusterClient)
+	return ok
+}
+
+// AcceptAll runs the publish script once, by itself, for quotes of one symbol.
+func AcceptAll(ctx context.Context, c redis.UniversalClient, quotes []feed.Quote, a AcceptArgs) ([]Outcome, error) {
+	keys, args := acceptance{a.Keys, a.QuoteTTL, a.History, a.Candidate, a.Run, rankedArgument(a.Priorities), isCluster(c)}.
+		args(quotes, lastSeen{epoch: a.KnownEpoch, seq: a.KnownSeq})
+	reply, err := publishScript.Run(ctx, c, keys, args...).Result()
+	if err != nil {
+		return nil, err
+	}
+	answers, err := readAnswers(quotes, a.Priorities, reply)
+	outcomes := make([]Outcome, len(answers))
+	for i, one := range answers {
+		outcomes[i] = one.Outcome
+		err = errors.Join(err, one.err)
+	}
+	return outcomes, err
+}
+
+// Accept does it for one quote.
+func Accept(ctx context.Context, c redis.UniversalClient, q feed.Quote, a AcceptArgs) (Outcome, error) {
+	o, err := AcceptAll(ctx, c, []feed.Quote{q}, a)
+	if err != nil {
+		return Outcome{}, err
+	}
+	return o[0], nil
+}
+
+// PublishScript is the script with its raw arguments.
+func PublishScript(ctx context.Context, c redis.UniversalClient, keys []string, args ...any) (any, error) {
+	return publishScript.Run(ctx, c, keys, args...).Result()
+}
+
+// AbandonLease makes Run end as if the process had been killed.
+func (in *Inbox) AbandonLease() { in.abandon = true }
+
+// Printable is what is kept of rejected input.
+var Printable = printable
+
+const MaxRejectedInput = maxRejectedInput
+
+// PublishSource is the text of the script.
+var PublishSource = publishSource
+
+var NewEpoch = newEpoch

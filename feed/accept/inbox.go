@@ -1,0 +1,304 @@
+package accept
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/internal/conn"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+)
+
+// InboxConfig configures NewInbox. Redis, Channel, Node and Publisher are required.
+type InboxConfig struct {
+	Redis     redis.UniversalClient // used for its options; see PublisherConfig
+	Keys      feed.Keys
+	Channel   string // where producers publish
+	Base      string // base of a message that names one currency; see InputOptions
+	Node      string // unique among the nodes of this Redis
+	Publisher interface {
+		Publish(context.Context, []feed.Quote) ([]Outcome, error)
+	}
+	Rejected   *RejectedLog // may be nil
+	Registerer prometheus.Registerer
+	Logger     *slog.Logger
+}
+
+// InboxState is what is known of the inbox.
+type InboxState struct {
+	Holder   string        // the node that takes messages in; "" = none, or not known for 3 s
+	Held     bool          // it is this one
+	ProbeAge time.Duration // age of the holder's newest test message; only if Held
+}
+
+// Inbox takes producers' messages from a Redis channel, on one node at a time:
+// the one that holds a lease. The others look every half second whether it is free.
+//
+// A holder subscribes before it takes the lease. It stops, and discards what
+// it has not published, when the lease is lost, when by its own clock it may
+// be, or when its connection is silent for 3 s. At such a handover up to 5 s
+// of messages are lost; at an orderly stop about half a second.
+type Inbox struct {
+	cfg     InboxConfig
+	log     *slog.Logger
+	metrics *inboxMetrics
+	probe   *conn.Probe
+	lease   *lease
+	queue   *inboxQueue
+	client  redis.UniversalClient // owned by Run
+	started atomic.Bool
+	held    atomic.Bool
+	holder  atomic.Pointer[sighting]
+
+	abandon bool // for tests: end without releasing the lease, as if killed
+}
+
+// sighting is an answer to who holds the lease.
+type sighting struct {
+	node string
+	at   time.Time
+}
+
+// NewInbox returns an Inbox that works once Run is called.
+func NewInbox(cfg InboxConfig) *Inbox {
+	return &Inbox{
+		cfg: cfg, log: conn.Logger(cfg.Logger), metrics: newInboxMetrics(cfg.Registerer),
+		probe: conn.NewProbe(nil, cfg.Keys.Probe(cfg.Node, "inbox"), false),
+		lease: newLease(nil, cfg.Keys.InboxLease(), cfg.Node),
+		queue: newInboxQueue(),
+	}
+}
+
+// State returns who takes messages in, as of at most 3 s ago.
+func (in *Inbox) State() InboxState {
+	var s InboxState
+	if seen := in.holder.Load(); seen != nil && time.Since(seen.at) < conn.Silence {
+		s.Holder = seen.node
+	}
+	if s.Held = in.held.Load(); s.Held {
+		s.ProbeAge = in.probe.Age()
+	}
+	return s
+}
+
+// Run stands by, holds the inbox when it is free, and so on until ctx ends;
+// then it publishes what it has, releases the lease and returns nil. The
+// Publisher must run for longer. Run may be called once.
+//
+//	Run             asks who holds the lease               (1 goroutine)
+//	* hold          subscribes, takes the lease
+//	  * receive     ParseInput, queue; never waits         (Run's goroutine)
+//	  * publish     batches from the queue                 (1 goroutine)
+//	  * renew       the lease                              (1 goroutine)
+//	  * probe.run   test messages                          (1 goroutine)
+func (in *Inbox) Run(ctx context.Context) error {
+	if in.started.Swap(true) {
+		return errors.New("feed: Inbox.Run called twice")
+	}
+	client, release := conn.Receive(in.cfg.Redis, 4)
+	defer release()
+	in.client, in.lease.client, in.probe.Client = client, client, conn.Probes(in.cfg.Redis, client)
+
+	for failing := false; ; {
+		holder, err := in.lease.holder(ctx)
+		if err == nil {
+			in.saw(holder)
+			if holder == "" {
+				err = in.hold(ctx)
+			}
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil && !failing {
+			in.log.Warn("inbox: trying on", "err", err)
+		}
+		failing = err != nil
+		if !conn.Sleep(ctx, leasePoll*3/4+rand.N(leasePoll/2)) {
+			return nil
+		}
+	}
+}
+
+func (in *Inbox) saw(node string) { in.holder.Store(&sighting{node, time.Now()}) }
+
+// hold takes the lease and messages until one of them is lost, or ctx ends. It
+// returns nil if another node was faster or ctx has ended.
+func (in *Inbox) hold(parent context.Context) error {
+	ctx, cancel := context.WithCancelCause(parent)
+	defer cancel(nil)
+	in.queue.discard() // taken in while another node was faster: that one has them
+	ps, err := in.subscribe(ctx)
+	if err != nil {
+		return fmt.Errorf("subscribe to the inbox: %w", err)
+	}
+	defer ps.Close()
+	defer context.AfterFunc(ctx, func() { ps.Close() })() // a read ignores ctx
+	if ok, err := in.lease.acquire(ctx); !ok {
+		return err
+	}
+	in.log.Info("inbox held", "channel", in.cfg.Channel)
+	in.probe.Reset()
+	in.setHeld(true)
+
+	var wg sync.WaitGroup
+	wg.Go(func() { in.renew(ctx, cancel) })
+	wg.Go(func() { in.probe.Run(ctx) })
+	wg.Go(func() { in.publish(ctx, cancel) })
+	cancel(in.receive(ctx, ps))
+	wg.Wait()
+	in.setHeld(false)
+
+	if parent.Err() != nil && in.abandon {
+		return nil
+	}
+	err = in.lease.release(context.WithoutCancel(ctx))
+	if parent.Err() != nil {
+		in.log.Info("inbox given up", "err", err)
+		return nil
+	}
+	in.metrics.leaseLost.Inc()
+	return context.Cause(ctx)
+}
+
+func (in *Inbox) setHeld(held bool) {
+	in.held.Store(held)
+	in.metrics.held.Set(0)
+	if held {
+		in.metrics.held.Set(1)
+		in.saw(in.cfg.Node)
+		return
+	}
+	in.saw("")
+}
+
+// subscribe returns once both subscriptions are confirmed. What the producers
+// publish from then on will be received.
+func (in *Inbox) subscribe(ctx context.Context) (*redis.PubSub, error) {
+	ps := in.client.Subscribe(ctx)
+	opening, cancel := context.WithTimeout(ctx, conn.OpTimeout)
+	defer cancel()
+	if err := ps.Subscribe(opening, in.cfg.Channel, in.probe.Channel); err != nil {
+		ps.Close()
+		return nil, err
+	}
+	deadline := time.Now().Add(conn.OpTimeout)
+	for confirmed := 0; confirmed < 2; {
+		m, err := ps.ReceiveTimeout(ctx, max(time.Until(deadline), time.Millisecond))
+		if err != nil {
+			ps.Close()
+			return nil, err
+		}
+		switch m := m.(type) {
+		case *redis.Subscription:
+			confirmed++
+		case *redis.Message: // between the two confirmations
+			in.take(m)
+		}
+	}
+	return ps, nil
+}
+
+// receive takes messages in until the connection fails, or ctx ends. It never
+// waits for anything else: a slow reader would be cut off by Redis.
+func (in *Inbox) receive(ctx context.Context, ps *redis.PubSub) error {
+	for {
+		m, err := ps.ReceiveTimeout(ctx, conn.Silence)
+		if err != nil {
+			return err
+		}
+		switch m := m.(type) {
+		case *redis.Message:
+			in.take(m)
+		case *redis.Subscription: // go-redis connected anew by itself
+			return errors.New("the connection was lost")
+		}
+	}
+}
+
+func (in *Inbox) take(m *redis.Message) {
+	if m.Channel == in.probe.Channel {
+		in.probe.Received(m.Payload)
+		return
+	}
+	in.metrics.messages.Inc()
+	input := []byte(m.Payload)
+	q, err := feed.ParseInput(input, feed.InputOptions{Base: in.cfg.Base})
+	input = input[:min(len(input), maxRejectedInput)]
+	if err != nil {
+		var r *feed.Rejection
+		if errors.As(err, &r) {
+			in.cfg.Rejected.Add(r, q.Source, ViaInbox, input)
+		}
+		return
+	}
+	if q.TimeUnzoned {
+		in.metrics.unzoned.Inc()
+	}
+	if len(m.Payload) > maxRejectedInput {
+		input = append([]byte(nil), input...) // the rest need not be kept
+	}
+	if lost, full := in.queue.put(inboxQuote{q, input}); full {
+		in.cfg.Rejected.Add(feed.NewRejection(feed.ReasonOverflow,
+			"%d quotes of the inbox were waiting already: the oldest, this one, was dropped", maxInboxQueue), lost.quote.Source, ViaInbox, lost.input)
+	}
+}
+
+// publish publishes what is queued, in order, until ctx ends: at an orderly
+// stop also the rest, if the lease still holds.
+func (in *Inbox) publish(ctx context.Context, cancel context.CancelCauseFunc) {
+	var batch []inboxQuote
+	quotes := make([]feed.Quote, 0, maxPipeline)
+	for {
+		batch = in.queue.take(ctx, batch[:0])
+		if len(batch) == 0 {
+			return // ctx has ended and nothing is left
+		}
+		if !in.lease.valid() {
+			n := len(batch) + in.queue.discard()
+			in.metrics.lost[lossLease].Add(float64(n))
+			in.log.Warn("inbox: the lease may be lost, quotes discarded", "quotes", n)
+			cancel(errLeaseLost)
+			return
+		}
+		quotes = quotes[:0]
+		for _, b := range batch {
+			quotes = append(quotes, b.quote)
+		}
+		outcomes, err := in.cfg.Publisher.Publish(context.WithoutCancel(ctx), quotes)
+		lost := 0
+		for i, o := range outcomes {
+			if o.Rejection != nil {
+				in.cfg.Rejected.Add(o.Rejection, quotes[i].Source, ViaInbox, batch[i].input)
+			} else if !o.Known() {
+				lost++
+			}
+		}
+		if err != nil {
+			in.metrics.lost[lossRedis].Add(float64(lost))
+			in.log.Warn("inbox: quotes lost", "quotes", lost, "err", err)
+		}
+	}
+}
+
+// renew renews the lease until ctx ends; it cancels it when the lease is lost.
+func (in *Inbox) renew(ctx context.Context, cancel context.CancelCauseFunc) {
+	for conn.Sleep(ctx, leaseRenew) {
+		err := in.lease.renew(ctx)
+		switch {
+		case err == nil:
+			in.saw(in.cfg.Node)
+		case errors.Is(err, errLeaseLost) || !in.lease.valid():
+			cancel(fmt.Errorf("renew the lease of the inbox: %w", err))
+			return
+		}
+	}
+}

@@ -1,0 +1,261 @@
+package accept_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/internal/redistest"
+)
+
+const inboxChannel = "forex_updates"
+
+// runningInbox is an Inbox with what it needs.
+type runningInbox struct {
+	*accept.Inbox
+	rejected *accept.RejectedLog
+	reg      *prometheus.Registry
+	stop     func()
+}
+
+func startInbox(t testing.TB, c *redis.Client, node string, change ...func(*accept.InboxConfig)) *runningInbox {
+	t.Helper()
+	in := &runningInbox{reg: prometheus.NewPedanticRegistry()}
+	in.rejected = accept.NewRejectedLog(accept.RejectedConfig{Redis: c, Keys: keys, Registerer: in.reg})
+	cfg := accept.InboxConfig{Redis: c, Keys: keys, Channel: inboxChannel, Base: "EUR", Node: node, Rejected: in.rejected, Registerer: in.reg}
+	for _, f := range change {
+		f(&cfg)
+	}
+	if cfg.Publisher == nil {
+		cfg.Publisher = startPublisher(t, c)
+	}
+	in.Inbox = accept.NewInbox(cfg)
+	in.stop = start(t, in.Run)
+	return in
+}
+
+func (in *runningInbox) held(t testing.TB, within time.Duration) {
+	t.Helper()
+	eventually(t, within, "the inbox is held", func() bool { return in.State().Held })
+}
+
+func send(t testing.TB, c *redis.Client, messages ...string) {
+	t.Helper()
+	pipe := c.Pipeline()
+	for _, m := range messages {
+		pipe.Publish(t.Context(), inboxChannel, m)
+	}
+	if _, err := pipe.Exec(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func counter(t testing.TB, c *redis.Client, s feed.Symbol) string {
+	return c.HGet(context.Background(), keys.Seq(s), "seq").Val()
+}
+
+func TestInbox(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, c *redis.Client) {
+		in := startInbox(t, c, "n1")
+		in.held(t, 5*time.Second)
+		send(t, c, `{"currency":"USD","price":1.0850}`, `{"pair":"eurusd","bid":"1.1","ask":"1.2","timestamp":"2026-01-01T00:00:00"}`,
+			`garbage`, `{"symbol":"EUR/USD","bid":2,"ask":1}`, `{"symbol":"EUR/USD","bid":"1","ask":"1","ts":"2199-01-01T00:00:00Z","source":"lmax"}`,
+			`{"symbol":"EUR/USD","bid":"1","ask":"1","source":"lmax"}`)
+		eventually(t, 5*time.Second, "three quotes accepted, three rejected", func() bool {
+			return counter(t, c, "EUR/USD") == "3" && metric(t, in.reg, "fx_feed_rejected_total") == 3
+		})
+		v := c.Get(t.Context(), keys.Quote("EUR/USD")).Val()
+		if !strings.Contains(v, `"source":"lmax"`) {
+			t.Errorf("last value %s, want the source given", v)
+		}
+		first := c.XRange(t.Context(), keys.Ticks("EUR/USD"), "-", "+").Val()[0].Values["q"].(string)
+		if !strings.Contains(first, `"bid":"1.0850","ask":"1.0850"`) || !strings.Contains(first, `"source":"inbox"`) {
+			t.Errorf("first quote %s, want the price as written and source inbox", first)
+		}
+		for _, reason := range []feed.Reason{feed.ReasonBadJSON, feed.ReasonCrossed, feed.ReasonFuture} {
+			if n := metric(t, in.reg, "fx_feed_rejected_total", `"`+string(reason)+`"`); n != 1 {
+				t.Errorf("%v rejected as %s, want 1", n, reason)
+			}
+		}
+		entries, err := in.rejected.Last(t.Context(), 10)
+		if err != nil || len(entries) != 3 || entries[0].Reason != feed.ReasonFuture || entries[0].Source != "lmax" ||
+			entries[0].Via != accept.ViaInbox || !strings.Contains(entries[0].Input, "2199") || entries[2].Input != "garbage" {
+			t.Errorf("rejected = %+v, %v", entries, err)
+		}
+		if n := metric(t, in.reg, "fx_feed_inbox_unzoned_total"); n != 1 {
+			t.Errorf("%v times without zone counted, want 1", n)
+		}
+		s := in.State()
+		if s.Holder != "n1" || !s.Held {
+			t.Errorf("State = %+v", s)
+		}
+		eventually(t, 3*time.Second, "a probe came back", func() bool { return in.State().ProbeAge < 2*time.Second })
+	})
+}
+
+func TestInboxHandover(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, c *redis.Client) {
+		first := startInbox(t, c, "n1")
+		first.held(t, 5*time.Second)
+		second := startInbox(t, c, "n2")
+		eventually(t, 3*time.Second, "n2 sees n1 hold", func() bool { return second.State().Holder == "n1" })
+		if second.State().Held {
+			t.Error("two holders")
+		}
+		send(t, c, `{"symbol":"EUR/USD","price":"1"}`)
+		eventually(t, 5*time.Second, "one quote", func() bool { return counter(t, c, "EUR/USD") == "1" })
+		first.stop()
+		began := time.Now()
+		second.held(t, 5*time.Second)
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("handover at an orderly stop took %v, want about half a second", took)
+		}
+		send(t, c, `{"symbol":"EUR/USD","price":"1"}`)
+		eventually(t, 5*time.Second, "the next quote", func() bool { return counter(t, c, "EUR/USD") == "2" })
+	})
+}
+
+func TestInboxTakeover(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, c *redis.Client) {
+		first := startInbox(t, c, "n1")
+		first.held(t, 5*time.Second)
+		second := startInbox(t, c, "n2")
+		first.AbandonLease()
+		first.stop()
+		began := time.Now()
+		second.held(t, 10*time.Second)
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("takeover took %v, want less than 5 s", took)
+		}
+	})
+}
+
+// A lease that vanishes, or that another program takes, ends the hold.
+func TestInboxLosesLease(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	c := s.Client()
+	in := startInbox(t, c, "n1")
+	in.held(t, 5*time.Second)
+	c.Set(t.Context(), keys.InboxLease(), "n9#other", 3*time.Second)
+	eventually(t, 3*time.Second, "given up", func() bool { return !in.State().Held })
+	eventually(t, 3*time.Second, "the other is seen", func() bool { return in.State().Holder == "n9" })
+	if v := c.Get(t.Context(), keys.InboxLease()).Val(); v != "n9#other" {
+		t.Errorf("the other's lease was touched: %q", v)
+	}
+	in.held(t, 6*time.Second) // when the other's has expired
+	c.Del(t.Context(), keys.InboxLease())
+	eventually(t, 3*time.Second, "the loss is noticed", func() bool { return metric(t, in.reg, "fx_feed_inbox_lost_lease_total") == 2 })
+	in.held(t, 3*time.Second)
+	send(t, c, `{"symbol":"EUR/USD","price":"1"}`)
+	eventually(t, 5*time.Second, "one quote", func() bool { return counter(t, c, "EUR/USD") == "1" })
+}
+
+func TestInboxSurvivesConnectionLoss(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	c := s.Client()
+	in := startInbox(t, c, "n1")
+	in.held(t, 5*time.Second)
+	c.ClientKillByFilter(t.Context(), "TYPE", "pubsub")
+	eventually(t, 3*time.Second, "the loss is noticed", func() bool { return metric(t, in.reg, "fx_feed_inbox_lost_lease_total") == 1 })
+	in.held(t, 5*time.Second)
+	s.Kill()
+	eventually(t, 5*time.Second, "nobody is known to hold", func() bool { return in.State().Holder == "" && !in.State().Held })
+	s.Restart()
+	in.held(t, 10*time.Second)
+	send(t, c, `{"symbol":"EUR/USD","price":"1"}`)
+	eventually(t, 5*time.Second, "one quote", func() bool { return counter(t, c, "EUR/USD") == "1" })
+}
+
+func TestInboxFlood(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	c := s.Client()
+	in := startInbox(t, c, "n1")
+	in.held(t, 5*time.Second)
+	garbage := make([]string, 2000)
+	for i := range garbage {
+		garbage[i] = strings.Repeat("{garbage\xff", i%50)
+	}
+	for range 10 {
+		send(t, c, garbage...)
+		send(t, c, `{"symbol":"EUR/USD","price":"1"}`)
+	}
+	eventually(t, 10*time.Second, "the quotes amid the garbage", func() bool { return counter(t, c, "EUR/USD") == "10" })
+	if n := metric(t, in.reg, "fx_feed_rejected_total"); n != 20000 {
+		t.Errorf("%v rejected, want 20000", n)
+	}
+	if !in.State().Held {
+		t.Error("the flood cost the lease")
+	}
+}
+
+// stuck is a publisher that waits.
+type stuck struct {
+	mu               sync.Mutex
+	quotes           []feed.Quote
+	entered, release chan struct{}
+}
+
+func (s *stuck) Publish(ctx context.Context, quotes []feed.Quote) ([]accept.Outcome, error) {
+	select {
+	case s.entered <- struct{}{}:
+	default:
+	}
+	<-s.release
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]accept.Outcome, len(quotes))
+	for i := range quotes {
+		s.quotes = append(s.quotes, quotes[i])
+		out[i] = accept.Outcome{Epoch: "e", Seq: 1}
+	}
+	return out, nil
+}
+
+func TestInboxDropsOldestWhenFull(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	c := s.Client()
+	p := &stuck{entered: make(chan struct{}, 1), release: make(chan struct{})}
+	in := startInbox(t, c, "n1", func(cfg *accept.InboxConfig) { cfg.Publisher = p })
+	in.held(t, 5*time.Second)
+	send(t, c, `{"symbol":"EUR/USD","price":"1"}`)
+	<-p.entered // the first is on its way, the rest must queue
+	const queue, extra = 8192, 100
+	batch := make([]string, 0, 512)
+	for i := range queue + extra {
+		batch = append(batch, fmt.Sprintf(`{"symbol":"EUR/USD","price":"%d"}`, i+2))
+		if len(batch) == cap(batch) || i == queue+extra-1 {
+			send(t, c, batch...)
+			batch = batch[:0]
+		}
+	}
+	eventually(t, 10*time.Second, "the oldest are dropped", func() bool {
+		return metric(t, in.reg, "fx_feed_rejected_total", `"overflow"`) == extra
+	})
+	close(p.release)
+	in.stop() // publishes the rest in order
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.quotes) != 1+queue || p.quotes[0].Bid != "1" || p.quotes[1].Bid != fmt.Sprint(extra+2) || p.quotes[queue].Bid != fmt.Sprint(queue+extra+1) {
+		t.Errorf("%d quotes published, the second is %s, the last %s; want 8193 without the oldest of the queue",
+			len(p.quotes), p.quotes[1].Bid, p.quotes[len(p.quotes)-1].Bid)
+	}
+	if _, err := c.Get(t.Context(), keys.InboxLease()).Result(); !errors.Is(err, redis.Nil) {
+		t.Errorf("the lease after an orderly stop: %v, want none", err)
+	}
+}

@@ -1,0 +1,168 @@
+package accept
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/fxcast/fxcast/feed/internal/conn"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// A master is one Redis server that quotes are sent to: the only one, the one
+// that Sentinel names, or in a cluster the one of some slots. The run id that goes
+// with each quote is that of the process which takes it: a failover, or a restart
+// that may have forgotten something, so begins new epochs.
+type master struct {
+	client  redis.UniversalClient
+	release func()
+	run     atomic.Pointer[string] // run id of the process last connected to
+
+	connected bool      // owned by the round trip under way
+	confirmed time.Time // that Sentinel means this one; owned by masters
+}
+
+// confirmEvery is how often a Publisher makes sure that Sentinel still means the
+// server it is connected to. A master that was paused and replaced takes quotes for
+// ten seconds more, until Sentinel makes it a replica, and forgets them then.
+const confirmEvery = 500 * time.Millisecond
+
+func openMaster(rdb redis.UniversalClient, timeout time.Duration) *master {
+	m := &master{}
+	id := unknownRun // a client of another kind tells none
+	m.run.Store(&id)
+	if _, ok := rdb.(*redis.Client); ok {
+		m.run.Store(nil)
+	}
+	m.client, m.release = conn.Own(rdb, 1, timeout, m.onConnect)
+	return m
+}
+
+// connect makes sure of a connection before quotes are sent on it: what fails
+// here was certainly not executed.
+func (m *master) connect(ctx context.Context) error {
+	if m.connected {
+		return nil
+	}
+	if err := m.client.Ping(ctx).Err(); err != nil {
+		return &conn.ConnectError{Cause: err}
+	}
+	m.connected = true
+	return nil
+}
+
+var errRunChanged = errors.New("this is another Redis process than before")
+
+// onConnect learns the run id of the process behind a new connection. If it is
+// not the known one the connection is refused, once: arguments built for the
+// one must not be executed by the other.
+func (m *master) onConnect(ctx context.Context, cn *redis.Conn) error {
+	info, err := cn.Info(ctx, "server").Result()
+	var answered redis.Error
+	if err != nil && (!errors.As(err, &answered) || conn.Retryable(err)) {
+		return &conn.ConnectError{Cause: err}
+	}
+	run := runIDOf(info) // an embedded or restricted server tells none
+	known := m.run.Swap(&run)
+	if known != nil && *known != run {
+		return &conn.ConnectError{Cause: errRunChanged}
+	}
+	return nil
+}
+
+// masters are the servers that a Publisher sends to, each with a connection of
+// its own. One goroutine uses it.
+type masters struct {
+	rdb     redis.UniversalClient
+	timeout time.Duration
+	cluster *redis.ClusterClient // tells who has a slot; nil: there is one master
+	byAddr  map[string]*master   // the only one is ""
+	release func()               // of cluster
+}
+
+func openMasters(rdb redis.UniversalClient, timeout time.Duration) *masters {
+	ms := &masters{rdb: rdb, timeout: timeout, byAddr: map[string]*master{}, release: func() {}}
+	if _, ok := rdb.(*redis.ClusterClient); ok {
+		var own redis.UniversalClient
+		own, ms.release = conn.Receive(rdb, 1)
+		ms.cluster = own.(*redis.ClusterClient)
+	}
+	return ms
+}
+
+// client is for commands that are no quotes.
+func (ms *masters) client() redis.UniversalClient {
+	if ms.cluster != nil {
+		return ms.cluster
+	}
+	return ms.at("", ms.rdb).client
+}
+
+// of returns the master of a key. An error says that nothing was sent.
+func (ms *masters) of(ctx context.Context, key string) (*master, error) {
+	if ms.cluster == nil {
+		if err := ms.confirm(ctx); err != nil {
+			return nil, &conn.ConnectError{Cause: err}
+		}
+		return ms.at("", ms.rdb), nil
+	}
+	node, err := ms.cluster.MasterForKey(ctx, key)
+	if err != nil {
+		return nil, &conn.ConnectError{Cause: err}
+	}
+	return ms.at(node.Options().Addr, node), nil
+}
+
+// confirm leaves a master that Sentinel has replaced. The client that others gave
+// does so by itself, as soon as Sentinel tells.
+func (ms *masters) confirm(ctx context.Context) error {
+	m := ms.at("", ms.rdb)
+	if !conn.BySentinel(ms.rdb) || time.Since(m.confirmed) < confirmEvery {
+		return nil
+	}
+	info, err := ms.rdb.Info(ctx, "server").Result()
+	var answered redis.Error
+	if err != nil && (!errors.As(err, &answered) || conn.Retryable(err)) {
+		return err
+	}
+	if run, known := runIDOf(info), m.run.Load(); known != nil && *known != run {
+		delete(ms.byAddr, "")
+		m.release()
+		m = ms.at("", ms.rdb)
+	}
+	m.confirmed = time.Now()
+	return nil
+}
+
+func (ms *masters) at(addr string, rdb redis.UniversalClient) *master {
+	m := ms.byAddr[addr]
+	if m == nil {
+		m = openMaster(rdb, ms.timeout)
+		ms.byAddr[addr] = m
+	}
+	return m
+}
+
+// doubt has a cluster asked anew who has which slots, and lets go of masters that
+// can not be reached: they may be no more.
+func (ms *masters) doubt(ctx context.Context) {
+	if ms.cluster == nil {
+		return
+	}
+	ms.cluster.ReloadState(ctx)
+	for addr, m := range ms.byAddr {
+		if !m.connected {
+			delete(ms.byAddr, addr)
+			m.release()
+		}
+	}
+}
+
+func (ms *masters) close() {
+	for _, m := range ms.byAddr {
+		m.release()
+	}
+	ms.release()
+}

@@ -1,0 +1,109 @@
+package accept
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/fxcast/fxcast/feed"
+)
+
+// The metrics of each part, registered once per Registerer; a nil one works
+// and shows them nowhere. Labels come from enums and exist from the start.
+
+type publisherMetrics struct {
+	accepted, rejected, lost prometheus.Counter
+	retried, epochs          prometheus.Counter
+	pipelineQuotes           prometheus.Histogram
+	seconds                  prometheus.Histogram
+}
+
+func newPublisherMetrics(reg prometheus.Registerer, depth func() float64) *publisherMetrics {
+	f := promauto.With(reg)
+	published := f.NewCounterVec(prometheus.CounterOpts{
+		Name: "fx_feed_published_total",
+		Help: "Quotes given to Publish by result. lost: Redis did not take the quote or it is unknown whether it did; above 0 only while Redis is in trouble.",
+	}, []string{"result"})
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "fx_feed_publish_queue_quotes",
+		Help: "Quotes that wait to be published. Steadily above a few hundred: Redis or the network is too slow for the producers.",
+	}, depth)
+	return &publisherMetrics{
+		accepted: published.WithLabelValues("accepted"),
+		rejected: published.WithLabelValues("rejected"),
+		lost:     published.WithLabelValues("lost"),
+		retried: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_publish_retries_total",
+			Help: "Quotes sent again because Redis had certainly not executed them (not connected, loading, another server, script unknown). Grows only around restarts and failovers.",
+		}),
+		epochs: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_epochs_total",
+			Help: "Sequences begun anew, as seen by this publisher. Grows with new symbols and when Redis lost counters; clients then cannot resume.",
+		}),
+		pipelineQuotes: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "fx_feed_publish_pipeline_quotes", Buckets: prometheus.ExponentialBuckets(1, 2, 9),
+			Help: "Quotes per round trip to Redis. Near 256: publishing is at its limit.",
+		}),
+		seconds: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "fx_feed_publish_seconds", Buckets: prometheus.ExponentialBuckets(0.0002, 2.5, 11),
+			Help: "Seconds of one round trip that publishes quotes. Above 0.1: Redis is slow.",
+		}),
+	}
+}
+
+type rejectedMetrics struct {
+	byReason map[feed.Reason]prometheus.Counter
+	dropped  prometheus.Counter
+}
+
+func newRejectedMetrics(reg prometheus.Registerer) *rejectedMetrics {
+	f := promauto.With(reg)
+	vec := f.NewCounterVec(prometheus.CounterOpts{
+		Name: "fx_feed_rejected_total",
+		Help: "Rejected quotes by reason. Growing: a producer sends what cannot be used; the rejected log shows examples.",
+	}, []string{"reason"})
+	m := &rejectedMetrics{byReason: map[feed.Reason]prometheus.Counter{}, dropped: f.NewCounter(prometheus.CounterOpts{
+		Name: "fx_feed_rejected_log_dropped_total",
+		Help: "Rejected quotes that were counted but not written to the log all nodes share: too many at once, or Redis was lost.",
+	})}
+	for _, r := range feed.Reasons() {
+		m.byReason[r] = vec.WithLabelValues(string(r))
+	}
+	return m
+}
+
+// Why a message of the inbox did not become a published or rejected quote.
+type lossCause string
+
+const (
+	lossLease lossCause = "lease" // the lease was lost before it was published
+	lossRedis lossCause = "redis" // not published, or unknown whether it was
+)
+
+type inboxMetrics struct {
+	messages, unzoned, leaseLost prometheus.Counter
+	held                         prometheus.Gauge
+	lost                         map[lossCause]prometheus.Counter
+}
+
+func newInboxMetrics(reg prometheus.Registerer) *inboxMetrics {
+	f := promauto.With(reg)
+	lost := f.NewCounterVec(prometheus.CounterOpts{
+		Name: "fx_feed_inbox_lost_total",
+		Help: "Quotes taken from the inbox and lost. lease: this node lost the inbox; redis: Redis did not answer. Quotes that came too fast count as rejected, reason overflow.",
+	}, []string{"cause"})
+	m := &inboxMetrics{
+		messages: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_inbox_messages_total", Help: "Messages received from the inbox. Still while producers publish, on every node: nobody holds the inbox."}),
+		unzoned: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_inbox_unzoned_total", Help: "Quotes whose time had no zone and was replaced by that of publishing. Growing: a producer should send UTC with a Z."}),
+		leaseLost: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_inbox_lost_lease_total", Help: "Times this node lost the inbox other than by stopping: the connection was silent, or the lease could not be renewed."}),
+		held: f.NewGauge(prometheus.GaugeOpts{
+			Name: "fx_feed_inbox_held", Help: "1 on the node that takes the inbox in. The sum over all nodes must be 1."}),
+		lost: map[lossCause]prometheus.Counter{},
+	}
+	for _, c := range []lossCause{lossLease, lossRedis} {
+		m.lost[c] = lost.WithLabelValues(string(c))
+	}
+	return m
+}

@@ -1,0 +1,335 @@
+package accept
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/internal/conn"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// pending is one quote on its way: the i-th of its job.
+type pending struct {
+	job *publishJob
+	i   int
+}
+
+func (e pending) quote() feed.Quote { return e.job.quotes[e.i] }
+
+// execute gives every quote of jobs an outcome or its job an error, within
+// Timeout, and wakes the callers.
+func (p *Publisher) execute(ctx context.Context, jobs []*publishJob) {
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
+	defer cancel()
+	var left []pending
+	for _, j := range jobs {
+		j.outcomes = make([]Outcome, len(j.quotes))
+		for i := range j.quotes {
+			left = append(left, pending{j, i})
+		}
+	}
+	p.metrics.pipelineQuotes.Observe(float64(len(left)))
+	began := time.Now()
+
+	var err error // why left is not empty
+	for attempt := 0; len(left) > 0; attempt++ {
+		if attempt > 0 {
+			p.metrics.retried.Add(float64(len(left)))
+		}
+		if attempt > 1 && !conn.Sleep(ctx, publishRetryWait) || ctx.Err() != nil {
+			break
+		}
+		left, err = p.send(ctx, left)
+	}
+	if len(left) > 0 {
+		err = fmt.Errorf("%w: not published: %w", feed.ErrUnavailable, err)
+		for _, e := range left {
+			e.job.fail(err)
+		}
+	}
+	p.metrics.seconds.Observe(time.Since(began).Seconds())
+	p.list(ctx, jobs)
+	for _, j := range jobs {
+		close(j.done)
+	}
+}
+
+// call is one run of the publish script: quotes of one symbol in their order.
+type call struct {
+	pending []pending
+	quotes  []feed.Quote
+	sources []string // of quotes, each once
+	answer  *redis.Cmd
+}
+
+// calls groups quotes by symbol, at most maxCallQuotes from maxCallSources in
+// each. Quotes of one symbol keep their order, within a call and over calls.
+func calls(quotes []pending) []*call {
+	var all []*call
+	open := map[feed.Symbol]*call{}
+	for _, e := range quotes {
+		q := e.quote()
+		c := open[q.Symbol]
+		if c == nil || !c.add(e, q) {
+			c = &call{}
+			open[q.Symbol] = c
+			all = append(all, c)
+			c.add(e, q)
+		}
+	}
+	return all
+}
+
+// add reports whether there was room for another quote.
+func (c *call) add(e pending, q feed.Quote) bool {
+	source := q.SourceOrDefault()
+	known := slices.Contains(c.sources, source)
+	if len(c.quotes) == maxCallQuotes || !known && len(c.sources) == maxCallSources {
+		return false
+	}
+	if !known {
+		c.sources = append(c.sources, source)
+	}
+	c.pending, c.quotes = append(c.pending, e), append(c.quotes, q)
+	return true
+}
+
+// trip is one round trip to a master.
+type trip struct {
+	to    *master
+	calls []*call
+	err   error // nothing was sent
+}
+
+// trips sorts quotes by the master they go to.
+func (p *Publisher) trips(ctx context.Context, quotes []pending) []*trip {
+	var all []*trip
+	to := map[*master]*trip{} // nil: it is not known who
+	for _, c := range calls(quotes) {
+		m, err := p.masters.of(ctx, p.cfg.Keys.Seq(c.quotes[0].Symbol))
+		t := to[m]
+		if t == nil {
+			t = &trip{to: m, err: err}
+			to[m] = t
+			all = append(all, t)
+		}
+		t.calls = append(t.calls, c)
+	}
+	return all
+}
+
+// carryOut runs all calls of a trip in one pipeline. Several trips may run at once.
+func (p *Publisher) carryOut(ctx context.Context, t *trip) {
+	if t.err == nil {
+		t.err = t.to.connect(ctx)
+	}
+	if t.err != nil {
+		return
+	}
+	accept := acceptance{
+		keys: p.cfg.Keys, quoteTTL: p.cfg.QuoteTTL, history: p.cfg.HistoryTicks,
+		candidate: newEpoch(), run: *t.to.run.Load(), ranked: p.ranked, sharded: p.masters.cluster != nil,
+	}
+	pipe := t.to.client.Pipeline()
+	for _, c := range t.calls {
+		keys, args := accept.args(c.quotes, p.lastSeen(c.quotes[0].Symbol))
+		c.answer = pipe.EvalSha(ctx, publishScript.Hash(), keys, args...)
+	}
+	pipe.Exec(ctx) // each answer has its own error
+}
+
+// send sends quotes in one round trip to each master, all at once, and returns
+// those that may be sent again, with the reason.
+func (p *Publisher) send(ctx context.Context, quotes []pending) (again []pending, reason error) {
+	trips := p.trips(ctx, quotes)
+	var under sync.WaitGroup
+	for _, t := range trips[1:] {
+		under.Go(func() { p.carryOut(ctx, t) })
+	}
+	p.carryOut(ctx, trips[0])
+	under.Wait()
+
+	var sent []pending
+	for _, t := range trips {
+		tripAgain, err := p.finish(ctx, t)
+		for _, c := range t.calls {
+			sent = append(sent, c.pending...)
+		}
+		if len(tripAgain) > 0 {
+			again, reason = append(again, tripAgain...), err
+		}
+	}
+	if len(again) > 0 {
+		p.masters.doubt(ctx)
+	}
+	return inOrder(sent, again), reason
+}
+
+// finish reads the answers of a trip and returns the quotes that may be sent again.
+func (p *Publisher) finish(ctx context.Context, t *trip) (again []pending, reason error) {
+	noScript := false
+	for _, c := range t.calls {
+		err := t.err
+		if err == nil {
+			var reply any
+			if reply, err = c.answer.Result(); err == nil {
+				err = p.settle(c, reply)
+			}
+		}
+		var answered redis.Error
+		switch {
+		case err == nil:
+		case conn.Retryable(err) || conn.NotSent(err):
+			again, reason = append(again, c.pending...), err
+			noScript = noScript || redis.HasErrorPrefix(err, "NOSCRIPT")
+		case errors.As(err, &answered) || errors.Is(err, errBadReply):
+			if redis.HasErrorPrefix(err, "OOM") {
+				err = fmt.Errorf("%w: %w", feed.ErrFull, err)
+			}
+			c.fail(fmt.Errorf("%w: not published: %w", feed.ErrUnavailable, err))
+		default:
+			c.fail(fmt.Errorf("%w: %w: the connection failed while quotes were on their way: %w", feed.ErrUnavailable, ErrOutcomeUnknown, err))
+		}
+		if err != nil && t.to != nil && !errors.As(err, &answered) {
+			t.to.connected = false
+		}
+	}
+	if noScript {
+		if err := publishScript.Load(ctx, t.to.client).Err(); err != nil {
+			reason = err
+		}
+	}
+	return again, reason
+}
+
+// inOrder returns those of again, some of quotes in the same order, that no
+// later quote of the same symbol has overtaken. The others are given up: sent again they would be newer than what
+// followed them.
+func inOrder(quotes, again []pending) []pending {
+	if len(again) == 0 || len(again) == len(quotes) {
+		return again
+	}
+	var kept []pending
+	passed := map[feed.Symbol]bool{}
+	for i, k := len(quotes)-1, len(again)-1; i >= 0; i-- {
+		e := quotes[i]
+		if k < 0 || again[k] != e {
+			passed[e.quote().Symbol] = true
+			continue
+		}
+		k--
+		if passed[e.quote().Symbol] {
+			e.job.fail(fmt.Errorf("%w: not published: later quotes of %s were", feed.ErrUnavailable, e.quote().Symbol))
+			continue
+		}
+		kept = append(kept, e)
+	}
+	for i, j := 0, len(kept)-1; i < j; i, j = i+1, j-1 {
+		kept[i], kept[j] = kept[j], kept[i]
+	}
+	return kept
+}
+
+// settle stores the outcomes of a call.
+func (p *Publisher) settle(c *call, reply any) error {
+	answers, err := readAnswers(c.quotes, p.cfg.Priorities, reply)
+	if err != nil {
+		return err
+	}
+	for i, a := range answers {
+		e := c.pending[i]
+		if a.err != nil {
+			e.job.fail(fmt.Errorf("%w: not published: %w", feed.ErrUnavailable, a.err))
+			continue
+		}
+		e.job.outcomes[e.i] = a.Outcome
+		if a.Rejection == nil {
+			p.saw(c.quotes[i].Symbol, a.Outcome)
+		}
+	}
+	return nil
+}
+
+// saw remembers an accepted quote.
+func (p *Publisher) saw(s feed.Symbol, o Outcome) {
+	before := p.seen[s].epoch
+	if o.Seq == 1 {
+		p.metrics.epochs.Inc()
+		level := slog.LevelDebug
+		if p.lastSeen(s).epoch != "" {
+			level = slog.LevelWarn // Redis lost the counter
+		}
+		p.log.Log(context.Background(), level, "sequence begun", "symbol", string(s), "epoch", o.Epoch)
+	}
+	if o.Epoch != before {
+		delete(p.listed, s) // Redis may have lost that set too
+	}
+	p.seen[s] = lastSeen{o.Epoch, o.Seq, o.At}
+}
+
+func (c *call) fail(err error) {
+	for _, e := range c.pending {
+		e.job.fail(err)
+	}
+}
+
+// lastSeen is the newest number known of s: this publisher's own, or what
+// others published and this node received.
+func (p *Publisher) lastSeen(s feed.Symbol) lastSeen {
+	seen := p.seen[s]
+	if p.cfg.Known == nil {
+		return seen
+	}
+	epoch, seq, at := p.cfg.Known(s)
+	switch {
+	case epoch == "":
+		return seen
+	case epoch == seen.epoch && seq > seen.seq, epoch != seen.epoch && at > seen.at:
+		return lastSeen{epoch, seq, at}
+	}
+	return seen
+}
+
+// list adds the symbols of accepted quotes to the set of known symbols, each
+// at most once a minute.
+func (p *Publisher) list(ctx context.Context, jobs []*publishJob) {
+	now := time.Now()
+	due := map[feed.Symbol]bool{}
+	for _, j := range jobs {
+		for i, o := range j.outcomes {
+			s := j.quotes[i].Symbol
+			if last, ok := p.listed[s]; o.Seq > 0 && (!ok || now.Sub(last) >= symbolsRefresh) {
+				due[s] = true
+			}
+		}
+	}
+	if len(due) == 0 {
+		return
+	}
+	members := make([]any, 0, len(due))
+	for s := range due {
+		members = append(members, string(s))
+	}
+	if err := p.masters.client().SAdd(ctx, p.cfg.Keys.Symbols(), members...).Err(); err != nil {
+		p.log.Warn("symbols not listed; the next quote tries again", "err", err)
+		return
+	}
+	for s := range due {
+		p.listed[s] = now
+	}
+}
+
+// fail records why quotes of the job have no outcome; the first cause stays,
+// except that an unknown outcome outweighs a known failure.
+func (j *publishJob) fail(err error) {
+	if j.err == nil || errors.Is(err, ErrOutcomeUnknown) && !errors.Is(j.err, ErrOutcomeUnknown) {
+		j.err = err
+	}
+}

@@ -1,0 +1,236 @@
+package accept
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/internal/conn"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	maxRejected      = 200 // entries kept, here and in Redis
+	maxRejectedInput = 256 // bytes of input kept per entry
+	rejectedEvery    = 500 * time.Millisecond
+)
+
+// Via says how a quote reached the gate.
+type Via string
+
+// The ways in.
+const (
+	ViaInbox Via = "inbox" // the inbox channel
+	ViaHTTP  Via = "http"  // POST /api/v1/quotes
+	ViaFeed  Via = "feed"  // a producer of this program
+)
+
+// RejectedQuote is an entry of the log.
+type RejectedQuote struct {
+	Time    time.Time   `json:"ts"`
+	Reason  feed.Reason `json:"reason"`
+	Message string      `json:"message"`
+	Source  string      `json:"source,omitempty"`
+	Via     Via         `json:"via"`
+	Input   string      `json:"input"` // at most 256 bytes of printable text
+}
+
+// RejectedConfig configures NewRejectedLog. Redis is required.
+type RejectedConfig struct {
+	Redis      redis.UniversalClient
+	Keys       feed.Keys
+	Registerer prometheus.Registerer
+	Logger     *slog.Logger
+}
+
+// RejectedLog counts rejected quotes and keeps the newest of all nodes in
+// Redis, where Run writes them twice a second. It is safe for concurrent use.
+// While Redis is lost it keeps the newest of this node. A nil *RejectedLog
+// forgets everything.
+type RejectedLog struct {
+	cfg     RejectedConfig
+	log     *slog.Logger
+	metrics *rejectedMetrics
+
+	mu      sync.Mutex                 // guards what follows
+	ring    [maxRejected]RejectedQuote // entry n is at n % maxRejected; Input not yet cleaned
+	added   uint64                     // entries ever added
+	written uint64                     // of them, written to Redis or dropped
+}
+
+// NewRejectedLog returns an empty log.
+func NewRejectedLog(cfg RejectedConfig) *RejectedLog {
+	return &RejectedLog{cfg: cfg, log: conn.Logger(cfg.Logger), metrics: newRejectedMetrics(cfg.Registerer)}
+}
+
+// Add counts and keeps a rejected quote. source may be "", input is what the
+// producer sent, of which the beginning is copied. It never blocks.
+func (l *RejectedLog) Add(r *feed.Rejection, source string, via Via, input []byte) {
+	if l == nil {
+		return
+	}
+	if c := l.metrics.byReason[r.Reason]; c != nil {
+		c.Inc()
+	}
+	entry := RejectedQuote{
+		Time: time.Now().UTC().Truncate(time.Microsecond), Reason: r.Reason, Message: r.Message,
+		Source: source, Via: via, Input: string(input[:min(len(input), maxRejectedInput)]),
+	}
+	l.mu.Lock()
+	l.ring[l.added%maxRejected] = entry
+	l.added++
+	overwritten := l.added-l.written > maxRejected
+	if overwritten {
+		l.written++
+	}
+	l.mu.Unlock()
+	if overwritten {
+		l.metrics.dropped.Inc()
+	}
+}
+
+// Run writes to Redis until ctx ends, then once more, and returns nil.
+func (l *RejectedLog) Run(ctx context.Context) error {
+	tick := time.NewTicker(rejectedEvery)
+	defer tick.Stop()
+	failing := false
+	for {
+		var done bool
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			done = true
+		}
+		err := l.flush(context.WithoutCancel(ctx))
+		if err != nil && !failing {
+			l.log.Warn("rejected quotes not written to Redis; trying on", "err", err)
+		}
+		failing = err != nil
+		if done {
+			return nil
+		}
+	}
+}
+
+// flush writes what is not written yet. If that fails it is tried again,
+// at the risk of an entry twice.
+func (l *RejectedLog) flush(ctx context.Context) error {
+	entries, upTo := l.unwritten()
+	if len(entries) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, conn.OpTimeout)
+	defer cancel()
+	values := make([]any, len(entries))
+	for i, e := range entries {
+		text, err := json.Marshal(e)
+		if err != nil {
+			return fmt.Errorf("feed: encode a rejected quote: %w", err)
+		}
+		values[i] = text
+	}
+	pipe := l.cfg.Redis.Pipeline()
+	pipe.LPush(ctx, l.cfg.Keys.Rejected(), values...)
+	pipe.LTrim(ctx, l.cfg.Keys.Rejected(), 0, maxRejected-1)
+	if _, err := pipe.Exec(ctx); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.written = max(l.written, upTo)
+	l.mu.Unlock()
+	return nil
+}
+
+// unwritten returns the entries that are not in Redis yet, oldest first, and
+// the count of entries up to their end.
+func (l *RejectedLog) unwritten() (entries []RejectedQuote, upTo uint64) {
+	l.mu.Lock()
+	for n := l.written; n < l.added; n++ {
+		entries = append(entries, l.ring[n%maxRejected])
+	}
+	upTo = l.added
+	l.mu.Unlock()
+	for i := range entries {
+		entries[i].Input = printable(entries[i].Input)
+	}
+	return entries, upTo
+}
+
+// Last returns the newest n entries of all nodes, at most 200, newest first.
+// Those of other nodes may be half a second late. If Redis cannot be read it
+// returns those of this node with an error that wraps ErrUnavailable.
+func (l *RejectedLog) Last(ctx context.Context, n int) ([]RejectedQuote, error) {
+	if l == nil || n <= 0 {
+		return nil, nil
+	}
+	n = min(n, maxRejected)
+	ctx, cancel := context.WithTimeout(ctx, conn.OpTimeout)
+	defer cancel()
+	own, _ := l.unwritten() // before the list is read: rather twice than not at all
+	stored, err := l.cfg.Redis.LRange(ctx, l.cfg.Keys.Rejected(), 0, int64(n-1)).Result()
+	if err != nil {
+		return l.own(n), fmt.Errorf("%w: rejected quotes of this node only: %w", feed.ErrUnavailable, err)
+	}
+	entries := make([]RejectedQuote, 0, len(own)+len(stored))
+	for i := len(own) - 1; i >= 0; i-- {
+		entries = append(entries, own[i])
+	}
+	for _, text := range stored {
+		var e RejectedQuote
+		if json.Unmarshal([]byte(text), &e) == nil && !contains(own, e) {
+			entries = append(entries, e)
+		}
+	}
+	return entries[:min(n, len(entries))], nil
+}
+
+// contains reports whether e was written while Last was reading.
+func contains(own []RejectedQuote, e RejectedQuote) bool {
+	for _, o := range own {
+		if o.Time.Equal(e.Time) && o.Input == e.Input && o.Message == e.Message {
+			return true
+		}
+	}
+	return false
+}
+
+// own returns the newest n entries of this node, newest first.
+func (l *RejectedLog) own(n int) []RejectedQuote {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var entries []RejectedQuote
+	for k := range min(uint64(n), l.added) {
+		e := l.ring[(l.added-1-k)%maxRejected]
+		e.Input = printable(e.Input)
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+// printable replaces what is not printable text; a character that was cut in
+// two at the end is left out. The result is not longer than s.
+func printable(s string) string {
+	for i := 1; i < utf8.UTFMax && i <= len(s); i++ {
+		if b := s[len(s)-i]; utf8.RuneStart(b) {
+			if !utf8.FullRuneInString(s[len(s)-i:]) {
+				s = s[:len(s)-i]
+			}
+			break
+		}
+	}
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
+}

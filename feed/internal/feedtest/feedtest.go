@@ -1,0 +1,101 @@
+// Package feedtest holds what the tests of feed's rooms share.
+package feedtest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fxcast/fxcast/feed"
+)
+
+// Keys are those of the tests.
+var Keys = feed.Keys{Prefix: "fx:"}
+
+// Start runs f in its own goroutine; stop, or else the end of the test, ends
+// its context and waits for it.
+func Start(t testing.TB, f func(context.Context) error) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- f(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("Run = %v, want nil", err)
+			}
+		case <-time.After(15 * time.Second):
+			t.Error("Run did not end within 15 s")
+		}
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+// Eventually polls until ok or the deadline is over.
+func Eventually(t testing.TB, within time.Duration, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(within); ; time.Sleep(5 * time.Millisecond) {
+		if ok() {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", within, what)
+		}
+	}
+}
+
+// Metric returns the sum over all labels that match of a metric's values.
+func Metric(t testing.TB, reg *prometheus.Registry, name string, labels ...string) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		sum := 0.0
+		for _, m := range f.GetMetric() {
+			text := fmt.Sprint(m.GetLabel())
+			match := true
+			for _, l := range labels {
+				match = match && strings.Contains(text, l)
+			}
+			if match {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			}
+		}
+		return sum
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
+}
+
+// EURUSD is a quote without time and source.
+func EURUSD(bid, ask string) feed.Quote {
+	return feed.Quote{Symbol: "EUR/USD", Bid: bid, Ask: ask}
+}
+
+// Symbols returns n different symbols.
+func Symbols(n int) []feed.Symbol {
+	var symbols []feed.Symbol
+	codes := []string{"EUR", "USD", "GBP", "JPY", "CHF", "AUD", "NZD", "CAD", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON", "TRY", "ZAR", "MXN", "BRL",
+		"CNY", "HKD", "SGD", "KRW", "INR", "IDR", "MYR", "PHP", "THB", "ILS", "ISK", "KES", "AED", "SAR"}
+	for _, base := range codes {
+		for _, quote := range codes {
+			if base != quote && len(symbols) < n {
+				symbols = append(symbols, feed.Symbol(base+"/"+quote))
+			}
+		}
+	}
+	return symbols
+}

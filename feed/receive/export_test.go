@@ -1,0 +1,61 @@
+package receive
+
+import (
+	"time"
+
+	"github.com/fxcast/fxcast/feed"
+)
+
+// Open, Merge, Leave and Heal are what the Receiver does with a Board.
+func (b *Board) Open(s feed.Symbol)  { b.open(s) }
+func (b *Board) Leave(s feed.Symbol) { b.leave(s) }
+func (b *Board) Heal()               { b.heal(true) }
+
+// Merge takes a last value; the zero one means that there is none.
+func (b *Board) Merge(s feed.Symbol, life time.Duration, q feed.Tick) {
+	if q.Seq == 0 {
+		b.merge(s, nil)
+		return
+	}
+	b.merge(s, &storedQuote{q, life})
+}
+
+// Gaps are the symbols with a gap and the numbers before it.
+func (b *Board) Gaps() map[feed.Symbol]uint64 {
+	gaps := map[feed.Symbol]uint64{}
+	for _, g := range b.openGaps() {
+		gaps[g.symbol] = g.seq
+	}
+	return gaps
+}
+
+// Refill closes the open gap of s.
+func (b *Board) Refill(s feed.Symbol, ticks []feed.Tick, complete, giveUp bool) {
+	for _, g := range b.openGaps() {
+		if g.symbol == s {
+			b.refill(g.position, historyAnswer{ticks: ticks, complete: complete}, giveUp)
+		}
+	}
+}
+
+// Position is the last number handed on.
+func (b *Board) Position(s feed.Symbol) (epoch string, seq uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.entries[s].last.Epoch, b.entries[s].last.Seq
+}
+
+// Held is how many quotes wait for missing ones.
+func (b *Board) Held() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.held
+}
+
+const (
+	MaxHeld      = maxHeld
+	MaxHeldTotal = maxHeldTotal
+)
+
+// Receive handles one message of a quote channel.
+func (r *Receiver) Receive(channel, payload string) { r.receiveQuote(channel, payload) }

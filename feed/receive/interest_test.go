@@ -1,0 +1,281 @@
+package receive_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/feed/receive"
+	"github.com/fxcast/fxcast/internal/redistest"
+)
+
+// wishes are what the clients of a node want.
+type wishes struct {
+	mu   sync.Mutex // guards set
+	set  map[string]bool
+	told func(symbol string)
+}
+
+func (w *wishes) wanted(symbol string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.set[symbol] || w.set["*"]
+}
+
+func (w *wishes) want(symbol string, wanted bool) {
+	w.mu.Lock()
+	w.set[symbol] = wanted
+	w.mu.Unlock()
+	w.told(symbol)
+}
+
+func startWishing(t testing.TB, c redis.UniversalClient, linger time.Duration) (*node, *wishes) {
+	t.Helper()
+	w := &wishes{set: map[string]bool{}}
+	n := startNodeWith(t, c, func(cfg *receive.ReceiverConfig) { cfg.Wanted, cfg.Linger = w.wanted, linger })
+	w.told = n.receiver.InterestChanged
+	return n, w
+}
+
+// quoteChannels are the channels of quotes that somebody subscribes to.
+func quoteChannels(t testing.TB, c *redis.Client) []string {
+	t.Helper()
+	channels, err := c.PubSubChannels(t.Context(), "fx:{*}").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(channels)
+	return channels
+}
+
+func TestInterest(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, c *redis.Client) {
+		p := startPublisher(t, c)
+		for _, s := range []feed.Symbol{"EUR/USD", "GBP/USD", "USD/JPY"} {
+			publishOne(t, p, feed.Quote{Symbol: s, Bid: "1", Ask: "2"})
+		}
+		n, w := startWishing(t, c, time.Millisecond)
+		eventually(t, 5*time.Second, "all symbols are told", func() bool {
+			return n.has("status EUR/USD unknown") && n.has("status GBP/USD unknown") && n.has("status USD/JPY unknown")
+		})
+		if got := quoteChannels(t, c); len(got) != 0 {
+			t.Errorf("subscribed to %v and nobody wants anything", got)
+		}
+		w.want("EUR/USD", true)
+		w.want("AUD/NZD", true)  // nobody has published it
+		w.want("GBP/*", true)    // no symbol, no harm
+		w.want("fx:{CHF}", true) // nor this
+		eventually(t, 5*time.Second, "both are followed", func() bool { return n.has("follow EUR/USD true") && n.has("follow AUD/NZD true") })
+		check(t, "channels", quoteChannels(t, c), "fx:{AUD/NZD}", "fx:{EUR/USD}")
+		publishOne(t, p, eurusd("1", "2"))
+		o := publishOne(t, p, eurusd("1", "2"))
+		n.at(t, o)
+
+		// What is not followed is read from Redis.
+		lasts := receive.NewLastQuotes(n.board, c, keys)
+		quotes, err := lasts.Quotes(t.Context(), []string{"*"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, q := range quotes {
+			names = append(names, fmt.Sprint(q.Symbol, q.Seq, q.Status))
+		}
+		check(t, "quotes", names, "EUR/USD3live", "GBP/USD1live", "USD/JPY1live")
+		if quotes, err = lasts.Quotes(t.Context(), []string{"GBP/*", "CHF/JPY"}); err != nil || len(quotes) != 1 || quotes[0].Symbol != "GBP/USD" {
+			t.Errorf("quotes of GBP/* = %v, %v", quotes, err)
+		}
+		infos, err := lasts.Symbols(t.Context())
+		if err != nil || len(infos) != 3 || infos[1].Last.IsZero() || infos[1].Status != feed.StatusLive {
+			t.Errorf("symbols = %v, %v", infos, err)
+		}
+
+		w.want("EUR/USD", false)
+		w.want("AUD/NZD", false)
+		eventually(t, 5*time.Second, "given up", func() bool { return n.has("follow EUR/USD false") && len(quoteChannels(t, c)) == 0 })
+		if epoch, seq, _ := n.board.Last("EUR/USD"); epoch != o.Epoch || seq != o.Seq {
+			t.Errorf("Last = %s %d of a symbol given up, want %s %d", epoch, seq, o.Epoch, o.Seq)
+		}
+		if n := metric(t, n.reg, "fx_feed_missed_total"); n != 0 {
+			t.Errorf("%v missed", n)
+		}
+	})
+}
+
+// A symbol that was never published before reaches who wants everything soon.
+func TestNewSymbol(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, c *redis.Client) {
+		n, w := startWishing(t, c, 0)
+		w.want("*", true)
+		p := startPublisher(t, c)
+		for _, s := range []string{"EUR/USD", "XAU/EUR", "USD/CNY"} {
+			publishOne(t, p, feed.Quote{Symbol: feed.Symbol(s), Bid: "1", Ask: "2"})
+			published := time.Now()
+			// As the hub does once it has heard of a symbol that a wildcard matches.
+			eventually(t, 2*time.Second, "it is told", func() bool { return n.has("status " + s + " unknown") })
+			n.receiver.InterestChanged(s)
+			eventually(t, 2*time.Second, "it is followed", func() bool { return n.has("follow " + s + " true") })
+			if took := time.Since(published); took > time.Second {
+				t.Errorf("%s took %v", s, took)
+			}
+		}
+	})
+}
+
+// Who wants everything gets a new symbol from its first quote on, also those that
+// were accepted before this node knew of it.
+func TestNewSymbolFromItsFirstQuote(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, c *redis.Client) {
+		n, w := startWishing(t, c, 0)
+		w.want("*", true)
+		p := startPublisher(t, c)
+		publishOne(t, p, feed.Quote{Symbol: "USD/JPY", Bid: "1", Ask: "2"})
+		eventually(t, 2*time.Second, "symbols are looked for", func() bool { return n.has("status USD/JPY unknown") })
+		var want []uint64
+		var last accept.Outcome
+		publish := func() {
+			last = publishOne(t, p, feed.Quote{Symbol: "EUR/USD", Bid: "1", Ask: "2"})
+			want = append(want, last.Seq)
+		}
+		eventually(t, 3*time.Second, "it is followed", func() bool {
+			publish()
+			if n.has("status EUR/USD unknown") { // as the hub does
+				n.receiver.InterestChanged("EUR/USD")
+			}
+			return n.follows("EUR/USD")
+		})
+		publish()
+		eventually(t, 5*time.Second, "the last is told", func() bool { return n.has(fmt.Sprintf("publish EUR/USD %s %d", last.Epoch, last.Seq)) })
+		var got []uint64
+		for _, e := range n.all() {
+			var epoch string
+			var seq uint64
+			if k, _ := fmt.Sscanf(e, "publish EUR/USD %s %d", &epoch, &seq); k == 2 {
+				got = append(got, seq)
+			}
+		}
+		if len(want) < 3 || !slices.Equal(got, want) {
+			t.Errorf("told %v, want %v", got, want)
+		}
+		if n := metric(t, n.reg, "fx_feed_missed_total"); n != 0 {
+			t.Errorf("%v missed", n)
+		}
+	})
+}
+
+// Wanting and not wanting while quotes stream: each stretch is without gap, and
+// begins with the newest value.
+func TestInterestChurn(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	c := s.Client()
+	symbols := []feed.Symbol{"EUR/USD", "GBP/USD", "USD/JPY"}
+	made := startProducer(t, c, symbols...)
+	made.more(t, 1, symbols...)
+	n, w := startWishing(t, c, time.Millisecond)
+	for round := range 8 {
+		for i, symbol := range symbols {
+			w.want(string(symbol), (round+i)%3 != 0)
+		}
+		for i, symbol := range symbols {
+			eventually(t, 5*time.Second, "the wishes are met", func() bool {
+				return n.follows(symbol) == ((round+i)%3 != 0)
+			})
+		}
+		if round%3 == 2 {
+			c.ClientKillByFilter(t.Context(), "TYPE", "pubsub")
+		}
+		made.more(t, 10, symbols...)
+	}
+	for _, symbol := range symbols {
+		w.want(string(symbol), true)
+	}
+	for _, symbol := range symbols {
+		eventually(t, 5*time.Second, "all are followed", func() bool { return n.follows(symbol) })
+	}
+	made.more(t, 10, symbols...)
+	made.stop()
+	for _, symbol := range symbols {
+		n.complete(t, made, symbol)
+		n.stretches(t, symbol)
+	}
+	n.nothingMissed(t)
+}
+
+// follows reports what was told last.
+func (n *node) follows(s feed.Symbol) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, e := range slices.Backward(n.events) {
+		if yes, ok := strings.CutPrefix(e, "follow "+string(s)+" "); ok {
+			return yes == "true"
+		}
+	}
+	return false
+}
+
+// stretches checks the quotes of each time that s was followed: the newest value
+// first, then Follow, then each one, and none when it was not followed.
+func (n *node) stretches(t testing.TB, s feed.Symbol) {
+	t.Helper()
+	follow, leave := fmt.Sprintf("follow %s true", s), fmt.Sprintf("follow %s false", s)
+	var seqs []uint64
+	following := false
+	for _, e := range n.all() {
+		var epoch string
+		var seq uint64
+		switch k, _ := fmt.Sscanf(e, "publish "+string(s)+" %s %d", &epoch, &seq); {
+		case e == follow:
+			if len(seqs) != 1 {
+				t.Errorf("%s: %d values before it is followed, want the newest", s, len(seqs))
+			}
+			following = true
+		case e == leave:
+			if !contiguous(seqs) {
+				t.Errorf("%s: %v", s, seqs)
+			}
+			following, seqs = false, nil
+		case k == 2:
+			if !following && len(seqs) > 0 {
+				t.Errorf("%s: quote %d while it is not followed", s, seq)
+			}
+			seqs = append(seqs, seq)
+		}
+	}
+}
+
+// Many symbols wanted at once are subscribed to in few round trips.
+func TestInterestInBatches(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	c := s.Client()
+	symbols := manySymbols(600)
+	n, w := startWishing(t, c, time.Millisecond)
+	for _, symbol := range symbols {
+		w.want(string(symbol), true)
+	}
+	eventually(t, 10*time.Second, "all are followed", func() bool {
+		return !slices.ContainsFunc(symbols, func(s feed.Symbol) bool { return !n.has(fmt.Sprintf("follow %s true", s)) })
+	})
+	stats := c.Info(t.Context(), "commandstats").Val()
+	for line := range strings.Lines(stats) {
+		var calls int
+		if _, err := fmt.Sscanf(line, "cmdstat_subscribe:calls=%d,", &calls); err == nil && calls > 10 {
+			t.Errorf("%d SUBSCRIBE for %d symbols", calls, len(symbols))
+		}
+	}
+	for _, symbol := range symbols[10:] {
+		w.want(string(symbol), false)
+	}
+	eventually(t, 10*time.Second, "10 channels are left", func() bool { return len(quoteChannels(t, c)) == 10 })
+}

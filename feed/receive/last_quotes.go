@@ -1,0 +1,150 @@
+package receive
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fxcast/fxcast/feed"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// LastQuotes tells the last values of all symbols: of those that the Board follows
+// from memory, of the others from Redis. It is safe for concurrent use.
+type LastQuotes struct {
+	board *Board
+	redis lastValues
+}
+
+// NewLastQuotes returns a LastQuotes.
+func NewLastQuotes(board *Board, client redis.UniversalClient, keys feed.Keys) *LastQuotes {
+	return &LastQuotes{board, lastValues{client, keys, board.cfg.QuoteTTL}}
+}
+
+// LastQuote is the last value of a symbol.
+type LastQuote struct {
+	feed.Tick
+	Status feed.Status
+	Since  time.Time // of the status
+}
+
+// SymbolInfo describes a symbol that has been published at some time.
+type SymbolInfo struct {
+	Symbol feed.Symbol
+	Digits int
+	Pip    string
+	Status feed.Status
+	Last   time.Time // time of the last value; zero if there is none
+}
+
+// Quotes returns the last values of the symbols that any of the canonical
+// patterns names, sorted by symbol. Symbols without one are left out. It blocks
+// for a round trip, bounded by ctx, where a symbol is not followed here; the
+// error wraps ErrUnavailable.
+func (l *LastQuotes) Quotes(ctx context.Context, patterns []string) ([]LastQuote, error) {
+	quotes, absent := l.board.quotes(patterns)
+	now := time.Now()
+	read, _, err := l.redis.read(ctx, absent)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range read {
+		quotes = append(quotes, l.board.lastQuote(*v, now))
+	}
+	sortQuotes(quotes)
+	return quotes, nil
+}
+
+// Quotes returns the last values that the Board has, those of symbols that are
+// followed, as LastQuotes.Quotes does.
+func (b *Board) Quotes(patterns []string) []LastQuote {
+	quotes, _ := b.quotes(patterns)
+	sortQuotes(quotes)
+	return quotes
+}
+
+func sortQuotes(quotes []LastQuote) {
+	slices.SortFunc(quotes, func(a, b LastQuote) int { return strings.Compare(string(a.Symbol), string(b.Symbol)) })
+}
+
+// Symbols returns all known symbols, sorted. It blocks as Quotes does.
+func (l *LastQuotes) Symbols(ctx context.Context) ([]SymbolInfo, error) {
+	infos, absent := l.board.symbols()
+	now := time.Now()
+	read, _, err := l.redis.read(ctx, absent)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range absent {
+		info := SymbolInfo{Symbol: s, Status: feed.StatusUnknown}
+		if v := read[s]; v != nil {
+			info.Status, info.Last = l.board.lastQuote(*v, now).Status, v.quote.Time
+		}
+		infos = append(infos, info)
+	}
+	for i := range infos {
+		infos[i].Digits, infos[i].Pip = infos[i].Symbol.Digits(), infos[i].Symbol.Pip()
+	}
+	slices.SortFunc(infos, func(a, b SymbolInfo) int { return strings.Compare(string(a.Symbol), string(b.Symbol)) })
+	return infos, nil
+}
+
+// lastQuote is a value read from Redis with its status by the time it arrived
+// there.
+func (b *Board) lastQuote(v storedQuote, now time.Time) LastQuote {
+	h := b.arrivalOf(v, now)
+	q := LastQuote{Tick: v.quote, Status: feed.StatusAt(h.arrived, now, b.cfg.StaleAfter, true), Since: h.arrived}
+	if q.Status != feed.StatusLive {
+		q.Since = h.arrived.Add(b.cfg.StaleAfter)
+	}
+	return q
+}
+
+// quotes returns the last values of what is followed, and the names of what
+// else the patterns name.
+func (b *Board) quotes(patterns []string) (quotes []LastQuote, absent []feed.Symbol) {
+	exact := map[feed.Symbol]bool{} // perhaps new, and not listed yet
+	for _, p := range patterns {
+		if s, err := feed.ParseSymbol(p); err == nil {
+			exact[s] = true
+		}
+	}
+	b.mu.Lock()
+	for s, e := range b.entries {
+		if !slices.ContainsFunc(patterns, func(p string) bool { return feed.MatchPattern(p, s) }) {
+			continue
+		}
+		delete(exact, s)
+		switch {
+		case e.state != following:
+			absent = append(absent, s)
+		case e.has:
+			quotes = append(quotes, LastQuote{e.last, e.status, e.since})
+		}
+	}
+	b.mu.Unlock()
+	return quotes, slices.AppendSeq(absent, maps.Keys(exact))
+}
+
+// symbols returns what is followed, and the names of what else is known.
+func (b *Board) symbols() (infos []SymbolInfo, absent []feed.Symbol) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for s, e := range b.entries {
+		switch {
+		case !e.listed && e.newest.epoch == "": // somebody asked for it, nobody published it
+		case e.state != following:
+			absent = append(absent, s)
+		default:
+			info := SymbolInfo{Symbol: s, Status: e.status}
+			if e.has {
+				info.Last = e.last.Time
+			}
+			infos = append(infos, info)
+		}
+	}
+	return infos, absent
+}

@@ -1,0 +1,86 @@
+package receive_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/feed/internal/feedtest"
+	"github.com/fxcast/fxcast/internal/redistest"
+)
+
+// silent is a log of go-redis that goes nowhere.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
+func TestMain(m *testing.M) {
+	redis.SetLogger(silent{}) // refused connections are part of the tests
+	os.Exit(m.Run())
+}
+
+// What the tests of this room share with those of the others.
+var (
+	keys        = feedtest.Keys
+	start       = feedtest.Start
+	eventually  = feedtest.Eventually
+	metric      = feedtest.Metric
+	eurusd      = feedtest.EURUSD
+	manySymbols = feedtest.Symbols
+)
+
+// onBoth runs a test over a real server and the embedded one.
+func onBoth(t *testing.T, test func(t *testing.T, c *redis.Client)) {
+	t.Run("redis", func(t *testing.T) {
+		t.Parallel()
+		test(t, redistest.Start(t).Client())
+	})
+	t.Run("embedded", func(t *testing.T) {
+		t.Parallel()
+		c, _ := redistest.Embedded(t)
+		test(t, c)
+	})
+}
+
+// startPublisher returns a running Publisher on c.
+func startPublisher(t testing.TB, c redis.UniversalClient, change ...func(*accept.PublisherConfig)) *accept.Publisher {
+	t.Helper()
+	cfg := accept.PublisherConfig{Redis: c, Keys: keys}
+	for _, f := range change {
+		f(&cfg)
+	}
+	p := accept.NewPublisher(cfg)
+	start(t, p.Run)
+	return p
+}
+
+func publishOne(t testing.TB, p *accept.Publisher, q feed.Quote) accept.Outcome {
+	t.Helper()
+	o, err := p.Publish(t.Context(), []feed.Quote{q})
+	if err != nil {
+		t.Fatalf("Publish: %v", err)
+	}
+	return o[0]
+}
+
+// publishAgain publishes one quote when the server is back. The first try may
+// be on the dead connection, its outcome unknown.
+func publishAgain(t *testing.T, p *accept.Publisher) accept.Outcome {
+	t.Helper()
+	for range 20 {
+		o, err := p.Publish(t.Context(), []feed.Quote{eurusd("1", "2")})
+		if err == nil {
+			return o[0]
+		}
+		if !errors.Is(err, feed.ErrUnavailable) {
+			t.Fatalf("Publish: %v, want ErrUnavailable", err)
+		}
+	}
+	t.Fatal("publishing did not recover")
+	return accept.Outcome{}
+}

@@ -1,0 +1,79 @@
+package receive
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/fxcast/fxcast/feed"
+)
+
+// The metrics of each part, registered once per Registerer; a nil one works
+// and shows them nowhere. Labels come from enums and exist from the start.
+
+type receiverMetrics struct {
+	received, bad, relayed, relayTooLong prometheus.Counter
+	lost, resyncs                        prometheus.Counter
+	degraded                             prometheus.Gauge
+	lag                                  prometheus.Histogram
+}
+
+func newReceiverMetrics(reg prometheus.Registerer, probeAge func() float64) *receiverMetrics {
+	f := promauto.With(reg)
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "fx_feed_probe_age_seconds",
+		Help: "Age of the newest test message that came back through Redis. Above 3: this node does not receive quotes.",
+	}, probeAge)
+	return &receiverMetrics{
+		received: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_received_total", Help: "Accepted quotes received from Redis."}),
+		bad: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_received_bad_total", Help: "Messages on quote channels that are no accepted quote of that channel's symbol. Above 0: a foreign program publishes there."}),
+		relayed: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_relayed_total", Help: "Messages of further channels passed on."}),
+		relayTooLong: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_relay_too_long_total", Help: "Messages of further channels dropped for being over 16 KB."}),
+		lost: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_connection_lost_total", Help: "Times a connection that receives quotes was lost or silent and opened anew."}),
+		resyncs: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_resyncs_total", Help: "Times a connection that receives quotes was opened and the last values were read."}),
+		degraded: f.NewGauge(prometheus.GaugeOpts{
+			Name: "fx_feed_degraded", Help: "1 while quotes are not received from Redis."}),
+		lag: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "fx_feed_lag_seconds", Buckets: prometheus.ExponentialBuckets(0.0005, 2.5, 11),
+			Help: "Seconds from acceptance by Redis's clock to receipt by this node's clock. Above 1: the network or this node lags, or the clocks differ.",
+		}),
+	}
+}
+
+type boardMetrics struct {
+	missed, refilled, heldOver prometheus.Counter
+	outdated, dropped          prometheus.Counter
+	followed                   prometheus.Gauge
+	symbols                    map[feed.Status]prometheus.Gauge
+}
+
+func newBoardMetrics(reg prometheus.Registerer) *boardMetrics {
+	f := promauto.With(reg)
+	symbols := f.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "fx_feed_symbols", Help: "Known symbols by status; those not followed here count as unknown. Many stale ones while the market is open: a producer has stopped.",
+	}, []string{"status"})
+	m := &boardMetrics{
+		missed: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_missed_total", Help: "Quotes that others accepted and this node neither received nor found in history. Above 0: it was cut off for longer than history lasts, or history could not be read."}),
+		refilled: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_refilled_total", Help: "Quotes whose message was lost and that were read from history instead. Grows only when the connection to Redis failed."}),
+		heldOver: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_held_over_total", Help: "Quotes let go while earlier ones were read from history, because too many waited; they are read from history in their turn. Growing: history is read too slowly."}),
+		followed: f.NewGauge(prometheus.GaugeOpts{
+			Name: "fx_feed_followed_symbols", Help: "Symbols this node receives from Redis: those its clients want, and for a while those they wanted. Near the number of known symbols with few clients: wildcards."}),
+		outdated: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_outdated_total", Help: "Received quotes ignored because a newer one was there already. A few around a reconnect are normal."}),
+		dropped: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_expired_total", Help: "Last values forgotten because no quote came for QUOTE_TTL."}),
+		symbols: map[feed.Status]prometheus.Gauge{},
+	}
+	for _, s := range []feed.Status{feed.StatusLive, feed.StatusStale, feed.StatusClosed, feed.StatusUnknown} {
+		m.symbols[s] = symbols.WithLabelValues(string(s))
+	}
+	return m
+}

@@ -1,0 +1,270 @@
+// Package receive hands on the quotes that Redis accepted, each once and in order.
+//
+// When Redis fails: a Receiver notices within 3 s, by test messages that go
+// through Redis. It reports that, opens its connections again and reads what it
+// missed from history before it goes on. What history no longer has is not handed
+// on: it shows as a gap in the sequence and is counted. What Redis itself lost
+// (replication is asynchronous, a server may come back empty) shows as a new
+// epoch. Statuses turn stale meanwhile.
+package receive
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/internal/conn"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+)
+
+// ReceiverConfig configures NewReceiver. Redis, Node, Board and Sink are required.
+type ReceiverConfig struct {
+	Redis redis.UniversalClient // used for its options; see PublisherConfig
+	Keys  feed.Keys
+	Node  string // unique among the nodes of this Redis
+
+	Channels []string // further channels to relay
+	Board    *Board
+	Sink     Sink // for Relay and Degraded; the Board's gets the quotes
+
+	// Wanted tells whether somebody on this node wants a symbol; only such are
+	// received. It must not block. InterestChanged tells when the answer may
+	// have changed. nil means every known symbol is.
+	Wanted func(symbol string) bool
+	// Linger is for how long a symbol that nobody wants any more is still
+	// received; 0 = 30 s.
+	Linger time.Duration
+
+	Registerer prometheus.Registerer
+	Logger     *slog.Logger
+}
+
+// Receiver receives accepted quotes from Redis and gives them to the Board.
+//
+// A symbol is received while it is wanted. It is subscribed to first; then its
+// last value is read, and merged with what came meanwhile; from then on the
+// Board hands on every quote.
+//
+// When a connection to Redis fails or is silent for 3 s it is opened again, with
+// growing pauses and for as long as it takes. Quotes whose messages were lost
+// meanwhile are read from history, up to 10,000 of a symbol as far as Redis keeps
+// them, before later ones are handed on; those that can not be had within 5 s
+// are counted in fx_feed_missed_total. After 3 s without any message the Sink is
+// told that delivery is degraded, and then when everything is up to date again.
+// In a cluster each symbol has a connection of its own, to the server that has
+// its slot, and each fails and heals by itself.
+type Receiver struct {
+	cfg     ReceiverConfig
+	log     *slog.Logger
+	metrics *receiverMetrics
+	started atomic.Bool
+	wake    chan struct{} // holds a token when changed was added to
+
+	// Set when Run begins, before it starts anything.
+	client  redis.UniversalClient
+	probes  redis.UniversalClient // see probeClient
+	cluster bool
+	lasts   lastValues
+	main    *connection
+
+	mu      sync.Mutex    // guards connections and changed
+	conns   []*connection // in use; the main one first
+	changed map[feed.Symbol]bool
+
+	// Owned by Run's goroutine.
+	followers   map[feed.Symbol]*follower
+	symbolConns map[feed.Symbol]*symbolConn
+	degraded    bool
+
+	badLog atomic.Int64 // when a bad message was last logged, Unix seconds
+}
+
+// NewReceiver returns a Receiver that works once Run is called.
+func NewReceiver(cfg ReceiverConfig) *Receiver {
+	cfg.Channels = slices.Compact(slices.Sorted(slices.Values(cfg.Channels)))
+	if cfg.Linger <= 0 {
+		cfg.Linger = 30 * time.Second
+	}
+	r := &Receiver{
+		cfg: cfg, log: conn.Logger(cfg.Logger), wake: make(chan struct{}, 1), changed: map[feed.Symbol]bool{},
+		followers: map[feed.Symbol]*follower{}, symbolConns: map[feed.Symbol]*symbolConn{},
+	}
+	r.metrics = newReceiverMetrics(cfg.Registerer, func() float64 { return r.ProbeAge().Seconds() })
+	return r
+}
+
+// ProbeAge returns how long ago the newest test message that came back through
+// Redis was sent: about a second at most in good health, the largest duration
+// if none came back yet. With several connections it is that of the worst.
+func (r *Receiver) ProbeAge() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.conns) == 0 {
+		return math.MaxInt64
+	}
+	worst := r.conns[0].probe.Age()
+	for _, l := range r.conns[1:] {
+		worst = max(worst, min(l.probe.Age(), time.Since(l.probe.Base))) // it may be new
+	}
+	return worst
+}
+
+// Run receives until ctx ends and returns nil. It may be called once.
+//
+//	Run               gives the connections what is wanted, watches them
+//	* connection.run  one connection                        (1 goroutine for each, and those it starts)
+//	  * handle        one message: quote, probe or relay
+//	    * receiveQuote  DecodeTick, Board.Apply
+//	* watchSymbols    new symbols                           (1 goroutine)
+//	* fill            what is missing, from history         (1 goroutine)
+func (r *Receiver) Run(ctx context.Context) error {
+	if r.started.Swap(true) {
+		return errors.New("feed: Receiver.Run called twice")
+	}
+	client, release := conn.Receive(r.cfg.Redis, 4)
+	defer release()
+	r.client, r.probes = client, conn.Probes(r.cfg.Redis, client)
+	_, r.cluster = client.(*redis.ClusterClient)
+	r.lasts = lastValues{client, r.cfg.Keys, r.cfg.Board.cfg.QuoteTTL}
+	r.main = newConnection(r, r.cfg.Keys.Probe(r.cfg.Node, "quotes"), false, r.cfg.Channels)
+	r.mu.Lock()
+	r.conns = []*connection{r.main}
+	r.mu.Unlock()
+	r.cfg.Board.heal(true)
+	defer r.cfg.Board.heal(false)
+
+	var parts sync.WaitGroup
+	parts.Go(func() { r.main.run(ctx) })
+	parts.Go(func() { r.watchSymbols(ctx) })
+	parts.Go(func() { r.fill(ctx) })
+	r.steer(ctx)
+	parts.Wait()
+	return nil
+}
+
+// checkDegraded tells the Sink when nothing has come on some connection for too long,
+// and when all are up to date again.
+func (r *Receiver) checkDegraded() {
+	r.mu.Lock()
+	connections := slices.Clone(r.conns)
+	r.mu.Unlock()
+	lost, whole := false, true
+	for _, l := range connections {
+		silent := l.silent() >= conn.Silence
+		lost = lost || silent
+		whole = whole && !silent && l.synced.Load()
+	}
+	switch {
+	case lost == r.degraded, !lost && (!whole || len(r.cfg.Board.openGaps()) > 0):
+		return
+	}
+	r.degraded = lost
+	r.metrics.degraded.Set(0)
+	if lost {
+		r.metrics.degraded.Set(1)
+	}
+	r.log.Warn("delivery from Redis", "degraded", lost)
+	r.cfg.Sink.Degraded(lost)
+}
+
+// fill reads what is missing from history, until ctx ends.
+func (r *Receiver) fill(ctx context.Context) {
+	history := NewHistory(r.client, r.cfg.Keys)
+	for ctx.Err() == nil {
+		gaps := r.cfg.Board.openGaps()
+		if len(gaps) == 0 {
+			select {
+			case <-r.cfg.Board.gapped:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		failed := false
+		for batch := range slices.Chunk(gaps, 64) {
+			failed = !r.fillBatch(ctx, history, batch) || failed
+		}
+		if failed {
+			conn.Sleep(ctx, 100*time.Millisecond)
+		}
+	}
+}
+
+// fillBatch reports whether all of gaps were settled.
+func (r *Receiver) fillBatch(ctx context.Context, history *History, gaps []gap) bool {
+	ctx, cancel := context.WithTimeout(ctx, conn.OpTimeout)
+	defer cancel()
+	positions := make([]position, len(gaps))
+	for i, g := range gaps {
+		positions[i] = g.position
+	}
+	all := true
+	for i, a := range history.after(ctx, positions, refillLimit) {
+		giveUp := a.err != nil
+		if giveUp && time.Since(gaps[i].since) < refillPatience {
+			all = false
+			continue
+		}
+		if giveUp {
+			r.log.Warn("quotes that were missed could not be read from history", "symbol", string(gaps[i].symbol), "err", a.err)
+		}
+		r.cfg.Board.refill(gaps[i].position, a, giveUp)
+	}
+	return all
+}
+
+func (r *Receiver) handle(s *session, m *redis.Message) {
+	switch {
+	case m.Channel == s.probe.Channel:
+		s.probed(m.Payload)
+	case r.cfg.Keys.IsQuoteChannel(m.Channel):
+		r.receiveQuote(m.Channel, m.Payload)
+	default:
+		r.relay(m.Channel, m.Payload)
+	}
+}
+
+func (r *Receiver) receiveQuote(channel, payload string) {
+	a, err := feed.DecodeTick([]byte(payload))
+	if err == nil && !r.cfg.Keys.IsChannel(channel, a.Symbol) {
+		err = fmt.Errorf("feed: a quote of %s came on another symbol's channel", a.Symbol)
+	}
+	if err != nil {
+		r.metrics.bad.Inc()
+		now, last := time.Now().Unix(), r.badLog.Load()
+		if now-last > 60 && r.badLog.CompareAndSwap(last, now) {
+			r.log.Warn("bad message on a quote channel ignored; more within a minute are only counted", "channel", feed.Quoted(channel), "err", err)
+		}
+		return
+	}
+	r.metrics.received.Inc()
+	r.metrics.lag.Observe(max(float64(time.Now().UnixMicro()-a.At)/1e6, 0))
+	r.cfg.Board.Apply(a)
+}
+
+// maxRelayBytes bounds a relayed message.
+const maxRelayBytes = 16 << 10
+
+func (r *Receiver) relay(channel, payload string) {
+	if len(payload) > maxRelayBytes {
+		r.metrics.relayTooLong.Inc()
+		return
+	}
+	r.metrics.relayed.Inc()
+	data := []byte(payload)
+	if !utf8.Valid(data) || !json.Valid(data) {
+		data, _ = json.Marshal(strings.ToValidUTF8(payload, "\ufffd")) // a string always can be
+	}
+	r.cfg.Sink.Relay(channel, data)
+}

@@ -1,0 +1,66 @@
+package receive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/internal/conn"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// maxBatch is how many symbols are subscribed to, or read, in one round trip.
+const maxBatch = 256
+
+// lastValues reads last values from Redis.
+type lastValues struct {
+	redis redis.UniversalClient
+	keys  feed.Keys
+	ttl   time.Duration // life of a value that was set by hand, without expiry
+}
+
+// read returns the last values of symbols; those without one are not in it. bad
+// counts what was there and is no quote of its symbol.
+func (l lastValues) read(ctx context.Context, symbols []feed.Symbol) (found map[feed.Symbol]*storedQuote, bad int, err error) {
+	found = make(map[feed.Symbol]*storedQuote, len(symbols))
+	for batch := range slices.Chunk(symbols, maxBatch) {
+		pipe := l.redis.Pipeline()
+		values, lives := make([]*redis.StringCmd, len(batch)), make([]*redis.DurationCmd, len(batch))
+		for i, s := range batch {
+			values[i] = pipe.Get(ctx, l.keys.Quote(s))
+			lives[i] = pipe.PTTL(ctx, l.keys.Quote(s))
+		}
+		pipe.Exec(ctx) // each answer has its own error
+		for i, s := range batch {
+			text, err := values[i].Bytes()
+			var answered redis.Error
+			switch {
+			case errors.Is(err, redis.Nil):
+				continue
+			case errors.As(err, &answered) && !conn.Retryable(err): // a key of another type
+				bad++
+				continue
+			case err != nil:
+				return nil, bad, fmt.Errorf("%w: read the last values: %w", feed.ErrUnavailable, err)
+			}
+			a, err := feed.DecodeTick(text)
+			if err != nil || a.Symbol != s {
+				bad++
+				continue
+			}
+			life, err := lives[i].Result()
+			if err != nil || life == -2 { // expired between the two
+				continue
+			}
+			if life < 0 {
+				life = l.ttl
+			}
+			found[s] = &storedQuote{a, life}
+		}
+	}
+	return found, bad, nil
+}
