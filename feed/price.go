@@ -34,6 +34,20 @@ func checkPrice(field, text string) *Rejection {
 	return priceRejection(field, text, reason)
 }
 
+// ReadPrice returns the plain decimal text of a price as a file or a vendor writes
+// it, with its digits; an exponent is written out. The reason is "" unless it is no
+// price.
+func ReadPrice(text string) (plain string, reason Reason) {
+	plain, r := readPrice("price", text)
+	if r != nil {
+		return "", r.Reason
+	}
+	return plain, ""
+}
+
+// ReadSize is ReadPrice for a size, which may be zero or "" for none.
+func ReadSize(text string) (plain string, ok bool) { return readSize(text) }
+
 // readPrice returns the plain decimal text of a producer's number: plain text
 // as it is, to the letter; a number with an exponent converted exactly.
 func readPrice(field, text string) (string, *Rejection) {

@@ -57,6 +57,13 @@ func ParseTime(text string) (time.Time, error) {
 	return t, nil
 }
 
+// ReadTime reads a time in any form that a quote may have. One without a zone counts
+// as UTC and is not zoned. The time is in UTC, in whole microseconds, of any year.
+func ReadTime(text string) (t time.Time, zoned, ok bool) {
+	t, zoned, r := readTime("the time", text)
+	return t, zoned, r == nil
+}
+
 // readTime reads Unix time, or a date and time with or without a zone, as which UTC
 // is taken. The time may be of any year.
 func readTime(name, text string) (t time.Time, zoned bool, r *Rejection) {

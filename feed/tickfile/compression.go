@@ -99,7 +99,8 @@ func (c *content) unzip(r io.Reader, in *bufio.Reader) error {
 	}
 	var files []*zip.File
 	for _, f := range z.File {
-		if !f.FileInfo().IsDir() && !strings.HasPrefix(f.Name, "__MACOSX/") {
+		hidden := strings.HasPrefix(path.Base(f.Name), ".") // such as .DS_Store
+		if !f.FileInfo().IsDir() && !strings.HasPrefix(f.Name, "__MACOSX/") && !hidden {
 			files = append(files, f)
 		}
 	}

@@ -24,12 +24,21 @@ type lines struct {
 	parse  lineParser
 	symbol feed.Symbol // "" if the lines name theirs
 	number int
+	before feed.Quote // the last quote
+}
+
+func newLines(in *bufio.Reader, parse lineParser, symbol feed.Symbol) *lines {
+	return &lines{in: in, parse: parse, symbol: symbol}
 }
 
 var utf8BOM = []byte("\xef\xbb\xbf")
 
+// maxEmpty bounds how many lines without a tick may follow one another: a few
+// compressed bytes can hold gigabytes of them.
+const maxEmpty = 1_000_000
+
 func (l *lines) next() (feed.Quote, error) {
-	for {
+	for range maxEmpty {
 		raw, tooLong, err := l.read()
 		if err != nil {
 			return feed.Quote{}, err
@@ -41,6 +50,7 @@ func (l *lines) next() (feed.Quote, error) {
 		if l.number == 1 {
 			raw = bytes.TrimPrefix(raw, utf8BOM)
 		}
+		whole := bytes.HasSuffix(raw, []byte("\n"))
 		raw = bytes.TrimSpace(raw)
 		if len(raw) == 0 {
 			continue
@@ -56,8 +66,19 @@ func (l *lines) next() (feed.Quote, error) {
 		case l.symbol != "" && q.Symbol != l.symbol:
 			return feed.Quote{}, &LineError{l.number, fmt.Sprintf("the symbol is %s, %s was asked for", q.Symbol, l.symbol)}
 		}
+		if !whole && l.cutOff(q) {
+			return feed.Quote{}, &LineError{l.number, fmt.Sprintf(
+				"the last line has no end, and %s/%s has other digits than the line before: it may be cut off", q.Bid, q.Ask)}
+		}
+		l.before = q
 		return q, nil
 	}
+	return feed.Quote{}, fmt.Errorf("after line %d: no tick in %d lines", l.number, maxEmpty)
+}
+
+// cutOff reports whether a last line without its end may be cut off within a price.
+func (l *lines) cutOff(q feed.Quote) bool {
+	return l.before.Bid != "" && (fractionDigits(q.Bid) != fractionDigits(l.before.Bid) || fractionDigits(q.Ask) != fractionDigits(l.before.Ask))
 }
 
 // maxSkip bounds what is skipped for the end of one line: a few compressed bytes

@@ -47,10 +47,10 @@ func parsePlace(names []string) place {
 // findSymbol finds the symbol in the names of a file: in that of the archive's
 // member, then in the file's own, then in those of the folders around it, which
 // must be a symbol and nothing else.
-func findSymbol(names []string) (feed.Symbol, error) {
+func findSymbol(names []string, instruments *feed.Instruments) (feed.Symbol, error) {
 	for i := len(names) - 1; i >= 0; i-- {
 		dir, base := filepath.Split(filepath.Clean(filepath.FromSlash(names[i])))
-		found := symbolsIn(base)
+		found := symbolsIn(base, instruments)
 		if len(found) > 1 {
 			return "", fmt.Errorf("%w: the name %s has %s and %s; give the symbol", ErrNoSymbol, quoted(base), found[0], found[1])
 		}
@@ -59,7 +59,7 @@ func findSymbol(names []string) (feed.Symbol, error) {
 		}
 		parts := strings.Split(filepath.ToSlash(dir), "/")
 		for j := len(parts) - 1; j >= 0; j-- {
-			if s, err := feed.ParseSymbol(parts[j]); err == nil {
+			if s, err := instruments.ParseSymbol(parts[j]); err == nil {
 				return s, nil
 			}
 		}
@@ -70,13 +70,13 @@ func findSymbol(names []string) (feed.Symbol, error) {
 
 // symbolsIn returns the symbols in the name of a file: EURUSD or EUR_USD between
 // other words, or EURUSD at the beginning of one, as brokers write EURUSDm.
-func symbolsIn(base string) []feed.Symbol {
+func symbolsIn(base string, instruments *feed.Instruments) []feed.Symbol {
 	words := strings.FieldsFunc(base, func(r rune) bool {
 		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 	})
 	var found []feed.Symbol
 	add := func(text string) {
-		s, err := feed.ParseSymbol(text)
+		s, err := instruments.ParseSymbol(text)
 		if err != nil {
 			return
 		}

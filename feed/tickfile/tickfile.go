@@ -1,31 +1,39 @@
 // Package tickfile reads recorded quotes: the tick exports of Dukascopy (CSV and
-// .bi5), HistData, TrueFX and MetaTrader 4 and 5, plain or compressed by gzip,
-// zip, xz, lzma, zstd or bzip2. What a file is, is told from its content, never
-// from the extension of its name. Prices keep the file's digits exactly.
+// .bi5), HistData, TrueFX, FXCM and MetaTrader 4 and 5, any other CSV whose heading
+// names time, bid and ask, and NDJSON as producers send it; plain or compressed by
+// gzip, zip, xz, lzma, zstd or bzip2. The content decides what a file is, never the
+// extension of its name. Prices keep the file's digits exactly.
+//
+// A file is refused if it can be read in two ways, or if it holds bars or trades:
+// a wrong price is worse than none.
 //
 // Times become UTC. HistData writes Eastern Standard Time without daylight
 // saving, five hours behind UTC. MetaTrader writes the time of the broker's
-// server and does not say which that is: it is taken as UTC. Times that go
-// backwards are handed out as they are.
+// server and does not say which that is. Its times, and all others without a zone,
+// count as UTC unless WithZone says otherwise. Times that go backwards are handed
+// out as they are.
 package tickfile
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
+	"time"
 
 	"github.com/fxcast/fxcast/feed"
 )
 
 // Errors of Open and NewReader that a caller may branch on.
 var (
-	ErrFormat   = errors.New("tickfile: unknown format")
-	ErrNoSymbol = errors.New("tickfile: symbol not known")
+	ErrFormat    = errors.New("tickfile: unknown format")
+	ErrNoSymbol  = errors.New("tickfile: symbol not known")
+	ErrAmbiguous = errors.New("tickfile: can be read in two ways") // and so is not read
+	ErrNotTicks  = errors.New("tickfile: not ticks")
+
+	errBars   = fmt.Errorf("%w: bars of open, high, low and close; want ticks with bid and ask", ErrNotTicks)
+	errTrades = fmt.Errorf("%w: time, price and volume; want ticks with bid and ask", ErrNotTicks)
 )
 
 // MaxLine is how many bytes a line may have. A longer one is a bad line.
@@ -54,14 +62,26 @@ type source interface{ next() (feed.Quote, error) }
 // Option changes how a file is read.
 type Option func(*options)
 
-type options struct{ symbol feed.Symbol }
+type options struct {
+	symbol      feed.Symbol
+	zone        *time.Location
+	instruments *feed.Instruments
+}
+
+// WithZone gives the zone of times that have none. It takes precedence over what
+// is known of the format.
+func WithZone(zone *time.Location) Option { return func(o *options) { o.zone = zone } }
+
+// WithInstruments gives the table that symbols are read by; without it that is
+// the built-in one.
+func WithInstruments(t *feed.Instruments) Option { return func(o *options) { o.instruments = t } }
 
 // WithSymbol gives the symbol of files that do not name theirs. It takes
 // precedence over the file's name; a line that names another symbol is a bad line.
 func WithSymbol(s feed.Symbol) Option { return func(o *options) { o.symbol = s } }
 
-// Open opens the file called name. The error names the file; it wraps ErrFormat,
-// ErrNoSymbol or that of the file system.
+// Open opens the file called name. The error names the file; it wraps one of those
+// above or that of the file system. A pipe is read once, from its beginning.
 func Open(name string, opts ...Option) (*Reader, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -98,7 +118,7 @@ func NewReader(r io.Reader, name string, opts ...Option) (*Reader, error) {
 		return nil, err
 	}
 	rd := &Reader{close: content.close}
-	if err := rd.recognise(content, o.symbol); err != nil {
+	if err := rd.recognise(content, o); err != nil {
 		rd.Close()
 		return nil, err
 	}
@@ -106,7 +126,7 @@ func NewReader(r io.Reader, name string, opts ...Option) (*Reader, error) {
 }
 
 // Format names what the file was recognised as: "dukascopy", "bi5", "histdata",
-// "truefx", "metatrader5" or "metatrader4".
+// "truefx", "fxcm", "metatrader5", "metatrader4", "csv" or "ndjson".
 func (r *Reader) Format() string { return r.format }
 
 // Next returns the next quote. A *LineError tells of a line that could not be
@@ -136,89 +156,4 @@ func (r *Reader) Close() error {
 	}
 	r.close = nil
 	return errors.Join(errs...)
-}
-
-// sniffLines is how many lines may come before one that can be recognised.
-const (
-	sniffLines = 20
-	sniffBytes = 16 << 10
-)
-
-// recognise finds out what content holds.
-func (r *Reader) recognise(content *content, symbol feed.Symbol) error {
-	text := bufio.NewReaderSize(content, sniffBytes)
-	head, err := text.Peek(sniffBytes)
-	if err != nil && err != io.EOF && len(head) == 0 {
-		return fmt.Errorf("read: %w", err)
-	}
-	place := parsePlace(content.names)
-	switch {
-	case len(head) == 0 && place.hourly:
-		// An hour without ticks is an empty file.
-	case len(head) == 0:
-		return fmt.Errorf("%w: the file is empty", ErrFormat)
-	case !looksBinary(head):
-		return r.recogniseText(text, head, symbol, content.names)
-	case !looksLikeRecords(head):
-		return fmt.Errorf("%w: neither text nor a .bi5 file", ErrFormat)
-	}
-	if symbol == "" {
-		if symbol, err = findSymbol(content.names); err != nil {
-			return err
-		}
-	}
-	if !place.hourly {
-		return fmt.Errorf("%w: a .bi5 file does not say its hour; want a path such as EURUSD/2012/11/03/12h_ticks.bi5 "+
-			"(months from 00) or a name such as EURUSD_2012-12-03_12h_ticks.bi5", ErrFormat)
-	}
-	r.format = "bi5"
-	r.source = &records{in: text, symbol: symbol, hour: place.hour}
-	return nil
-}
-
-func (r *Reader) recogniseText(text *bufio.Reader, head []byte, symbol feed.Symbol, names []string) error {
-	if enc := utf16Order(head); enc != nil {
-		text = bufio.NewReaderSize(&utf16Text{in: text, order: enc}, sniffBytes)
-		var err error
-		if head, err = text.Peek(sniffBytes); err != nil && err != io.EOF && len(head) == 0 {
-			return fmt.Errorf("read: %w", err)
-		}
-	}
-	head = bytes.TrimPrefix(head, utf8BOM)
-	seen := 0
-	for line := range bytes.Lines(head) {
-		one := string(bytes.TrimSpace(line))
-		if one == "" {
-			continue
-		}
-		if seen++; seen > sniffLines {
-			break
-		}
-		for _, f := range formats {
-			parse, hasSymbol := f.recognise(one)
-			if parse == nil {
-				continue
-			}
-			if symbol == "" && !hasSymbol {
-				var err error
-				if symbol, err = findSymbol(names); err != nil {
-					return err
-				}
-			}
-			r.format = f.name
-			r.source = &lines{in: text, parse: parse, symbol: symbol}
-			return nil
-		}
-	}
-	first, _, _ := bytes.Cut(bytes.TrimSpace(head), []byte("\n"))
-	return fmt.Errorf("%w: it begins %s; want ticks of Dukascopy, HistData, TrueFX or MetaTrader", ErrFormat, quoted(string(first)))
-}
-
-// quoted returns a bounded, printable form of s.
-func quoted(s string) string {
-	const most = 60
-	if len(s) > most {
-		return strconv.QuoteToASCII(s[:most]) + "…"
-	}
-	return strconv.QuoteToASCII(s)
 }

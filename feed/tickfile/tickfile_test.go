@@ -65,7 +65,7 @@ func TestFormats(t *testing.T) {
 			"dukascopy", "EUR/USD 1.3 1.30010 2012-12-03T00:00:01.883Z\n",
 		}, {
 			"Dukascopy, local time", "EURUSD.csv", "Local time,Ask,Bid\n03.12.2012 00:30:00.000 GMT+0100,1.3,1.2\n03.12.2012 00:30:00.000,1.3,1.2\n",
-			"dukascopy", "EUR/USD 1.2 1.3 2012-12-02T23:30:00Z\nbad line 3: the time zone is not known: want times in UTC\n",
+			"dukascopy", "EUR/USD 1.2 1.3 2012-12-02T23:30:00Z\nbad line 3: the time has no zone, and local times need one: want one such as GMT+0100 after it, or --zone\n",
 		}, {
 			"HistData", "DAT_ASCII_EURUSD_T_202001.csv", histdata,
 			"histdata", "EUR/USD 1.121200 1.121720 2020-01-01T22:00:00.065Z\nEUR/USD 1.2 1.25000 2020-08-01T04:59:59.999Z\n",
@@ -99,12 +99,12 @@ func TestFormats(t *testing.T) {
 			"bad lines", "EURUSD.csv",
 			"a title\n20200101 170000065,1.1,1.2,0\n20200132 170000065,1.1,1.2,0\n20200101 170000065,-1.1,1.2,0\n" +
 				"20200101 170000065,1.1,1e5,0\n20200101 170000065,1.1\n" + strings.Repeat("x", 100_000) + "\n20200101 170000064,1.1,1.2,0\n",
-			"histdata", "bad line 1: 1 fields, want date and time, bid, ask, volume\n" +
+			"histdata", "bad line 1: 1 fields, want at least 3: time, bid and ask\n" +
 				"EUR/USD 1.1 1.2 2020-01-01T22:00:00.065Z\n" +
-				"bad line 3: the time is \"20200132 170000065\", want one such as 20200131 170000065\n" +
+				"bad line 3: the time is \"20200132 170000065\", want one such as 20121231 170001883\n" +
 				"bad line 4: the bid is \"-1.1\", want a decimal number\n" +
-				"bad line 5: the ask is \"1e5\", want a decimal number\n" +
-				"bad line 6: 2 fields, want date and time, bid, ask, volume\n" +
+				"EUR/USD 1.1 100000 2020-01-01T22:00:00.065Z\n" +
+				"bad line 6: 2 fields, want at least 3: time, bid and ask\n" +
 				"bad line 7: longer than 1024 bytes\n" +
 				"EUR/USD 1.1 1.2 2020-01-01T22:00:00.064Z\n",
 		}, {

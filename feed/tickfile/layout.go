@@ -1,0 +1,350 @@
+package tickfile
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fxcast/fxcast/feed"
+)
+
+// A layout says what stands where in the lines of a file. heading.go finds it by a
+// heading, headless.go by the shape of the lines.
+type layout struct {
+	format    string // as Reader.Format names it
+	heading   string // a line to skip, also where it is repeated in files that were joined; "" = none
+	columns   int    // of the heading; 0 = none
+	separator rune
+	decimal   byte // the sign before the fraction of a number: . or ,
+	clock     clock
+
+	// Columns; -1 = there is none.
+	time, timeOfDay  int // timeOfDay if time holds the date alone
+	bid, ask         int
+	bidSize, askSize int
+	symbol           int
+
+	// In MetaTrader 5 a side that is empty is as in the line before.
+	carries          bool
+	lastBid, lastAsk string // "" before the first
+}
+
+// noColumns is a layout in which no column is known.
+func noColumns(separator rune) *layout {
+	return &layout{separator: separator, decimal: '.', time: -1, timeOfDay: -1, bid: -1, ask: -1, bidSize: -1, askSize: -1, symbol: -1}
+}
+
+// parse reads one line. The symbol of the result is empty where lines do not name it.
+func (l *layout) parse(line string, instruments *feed.Instruments) (q feed.Quote, err error) {
+	if line == l.heading {
+		return q, errNoTick
+	}
+	f := split(line, l.separator)
+	needed := max(l.time, l.timeOfDay, l.symbol)
+	if !l.carries { // there empty columns at the end may have been cut off
+		needed = max(needed, l.bid, l.ask)
+	}
+	if len(f) <= needed {
+		return q, fmt.Errorf("%d fields, want at least %d: time, bid and ask", len(f), needed+1)
+	}
+	if l.columns > 0 && len(f) > l.columns && strings.Join(f[l.columns:], "") != "" {
+		return q, fmt.Errorf("%d fields under a heading of %d", len(f), l.columns)
+	}
+	if l.symbol >= 0 {
+		if q.Symbol, err = instruments.ParseSymbol(f[l.symbol]); err != nil {
+			return q, err
+		}
+	}
+	if q.Time, err = l.clock.read(l.timeText(f)); err != nil {
+		return q, err
+	}
+	bid, ask, err := l.sides(f)
+	if err != nil {
+		return q, err
+	}
+	if q.Bid, err = l.price("bid", bid); err != nil {
+		return q, err
+	}
+	if q.Ask, err = l.price("ask", ask); err != nil {
+		return q, err
+	}
+	if l.carries {
+		// Cloned so that an unchanged side does not keep its whole line.
+		l.lastBid, l.lastAsk = strings.Clone(q.Bid), strings.Clone(q.Ask)
+	}
+	q.BidSize, q.AskSize = l.size(f, l.bidSize, &q.BadSizes), l.size(f, l.askSize, &q.BadSizes)
+	return q, nil
+}
+
+func (l *layout) timeText(f []string) string {
+	if l.timeOfDay >= 0 {
+		return f[l.time] + " " + f[l.timeOfDay]
+	}
+	return f[l.time]
+}
+
+// sides returns the texts of bid and ask.
+func (l *layout) sides(f []string) (bid, ask string, err error) {
+	if l.bid < len(f) {
+		bid = f[l.bid]
+	}
+	if l.ask < len(f) {
+		ask = f[l.ask]
+	}
+	if !l.carries {
+		return bid, ask, nil
+	}
+	if bid == "" && ask == "" && l.lastBid == "" && l.lastAsk == "" {
+		return "", "", errNoTick // a trade without a quote
+	}
+	if bid == "" {
+		bid = l.lastBid
+	}
+	if ask == "" {
+		ask = l.lastAsk
+	}
+	switch {
+	case bid == "":
+		l.lastAsk = l.plain(ask)
+		return "", "", errors.New("the bid is empty and no line before has one")
+	case ask == "":
+		l.lastBid = l.plain(bid)
+		return "", "", errors.New("the ask is empty and no line before has one")
+	}
+	return bid, ask, nil
+}
+
+// plain returns a price in plain decimal text, "" if it is none.
+func (l *layout) plain(text string) string {
+	plain, err := l.price("price", text)
+	if err != nil {
+		return ""
+	}
+	return strings.Clone(plain)
+}
+
+// price returns plain decimal text. Whether the price can be accepted is not
+// checked, only that it is a number.
+func (l *layout) price(side, text string) (string, error) {
+	number, ok := l.number(text)
+	if !ok {
+		return "", fmt.Errorf("the %s is %s, want a decimal number", side, quoted(text))
+	}
+	plain, reason := feed.ReadPrice(number)
+	switch reason {
+	case "":
+		return plain, nil
+	case feed.ReasonZero, feed.ReasonTooLong: // numbers, for the gate to refuse
+		return number, nil
+	}
+	return "", fmt.Errorf("the %s is %s, want a decimal number", side, quoted(text))
+}
+
+// number returns the text of a number with a point for its decimal sign.
+func (l *layout) number(text string) (string, bool) {
+	if l.decimal == '.' {
+		return text, !strings.Contains(text, ",")
+	}
+	return strings.Replace(text, ",", ".", 1), !strings.Contains(text, ".") && strings.Count(text, ",") <= 1
+}
+
+func (l *layout) size(f []string, column int, bad *int) string {
+	if column < 0 || column >= len(f) || f[column] == "" {
+		return ""
+	}
+	if number, ok := l.number(f[column]); ok {
+		if size, ok := feed.ReadSize(number); ok {
+			return size
+		}
+	}
+	*bad++
+	return ""
+}
+
+// separatorOf returns what stands between the fields of a line.
+func separatorOf(line string) rune {
+	switch {
+	case strings.Contains(line, "\t"):
+		return '\t'
+	case strings.Contains(line, ";"):
+		return ';'
+	}
+	return ','
+}
+
+// split cuts a line into its fields, without blanks around them and without the
+// quotation marks of CSV.
+func split(line string, separator rune) []string {
+	var f []string
+	if strings.Contains(line, `"`) {
+		in := csv.NewReader(strings.NewReader(line))
+		in.Comma, in.LazyQuotes, in.TrimLeadingSpace = separator, true, separator != '\t'
+		f, _ = in.Read() // with lazy quotes a line always can be read
+	} else {
+		f = strings.Split(line, string(separator))
+	}
+	for i := range f {
+		f[i] = strings.TrimSpace(f[i])
+	}
+	return f
+}
+
+// A clock reads the times of one file.
+type clock struct {
+	layout string         // of dates that are not ISO 8601 or Unix time; "" = those
+	zone   *time.Location // of times without one; nil = each must have its own
+}
+
+// dateLayouts are the layouts of dates that can be read in one way only.
+var dateLayouts = []string{
+	"dd.MM.yyyy HH:mm:ss.fff",
+	"yyyy.MM.dd HH:mm:ss.fff",
+	"yyyy/MM/dd HH:mm:ss.fff",
+	"yyyyMMdd HH:mm:ss.fff",
+	histDataTime,
+}
+
+const (
+	histDataTime = "yyyyMMdd HHmmssfff"
+	monthFirst   = "MM/dd/yyyy HH:mm:ss.fff"
+	dayFirst     = "dd/MM/yyyy HH:mm:ss.fff"
+)
+
+// layoutOf returns the layout that text is written in. Dates with slashes and the
+// year last are not among them: samples decides what comes first.
+func layoutOf(text string) (layout string, ok bool) {
+	text, _, _ = strings.Cut(text, " GMT")
+	for _, layout := range dateLayouts {
+		if _, ok := parseTime(text, layout); ok {
+			return layout, true
+		}
+	}
+	_, _, ok = feed.ReadTime(text)
+	return "", ok
+}
+
+var errTimeZone = errors.New("the time has no zone, and local times need one: want one such as GMT+0100 after it, or --zone")
+
+// read returns a time in UTC. A zone may follow as GMT+0100.
+func (c clock) read(text string) (time.Time, error) {
+	day, suffix, zoned := strings.Cut(text, " GMT")
+	var offset time.Duration
+	if zoned {
+		at, err := time.Parse("-0700", suffix)
+		if err != nil {
+			return time.Time{}, badTime(text, "31.12.2012 00:00:01.883 GMT+0100")
+		}
+		_, seconds := at.Zone()
+		offset = time.Duration(seconds) * time.Second
+	}
+	var t time.Time
+	ok := false
+	if c.layout != "" {
+		t, ok = parseTime(day, c.layout)
+	} else {
+		var hasZone bool
+		t, hasZone, ok = feed.ReadTime(day)
+		zoned = zoned || hasZone
+	}
+	switch {
+	case !ok && c.layout == "":
+		return time.Time{}, badTime(text, "2012-12-31T00:00:01.883Z")
+	case !ok:
+		return time.Time{}, badTime(text, example(c.layout))
+	case zoned:
+		return t.Add(-offset), nil
+	case c.zone == nil:
+		return time.Time{}, errTimeZone
+	}
+	year, month, date := t.Date()
+	return time.Date(year, month, date, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), c.zone).UTC(), nil
+}
+
+func badTime(text, want string) error {
+	return fmt.Errorf("the time is %s, want one such as %s", quoted(text), want)
+}
+
+// example is a time in a layout.
+func example(layout string) string {
+	return strings.NewReplacer("yyyy", "2012", "MM", "12", "dd", "31", "HH", "17", "mm", "00", "ss", "01", "fff", "883").Replace(layout)
+}
+
+// parseTime reads a time written as layout says: y, M, d, H, m, s and f (part of a
+// second) stand for digits, all else for itself. The part of a second, at the end of
+// the layout, may be missing, have up to 9 digits, and follow a comma.
+func parseTime(s, layout string) (time.Time, bool) {
+	var year, month, day, hour, minute, second, nano int
+	for i := range len(layout) {
+		c := layout[i]
+		if c == 'f' || c == '.' && strings.HasPrefix(layout[i:], ".f") {
+			if i > len(s) {
+				return time.Time{}, false
+			}
+			fraction := s[i:]
+			if fraction == "" {
+				break
+			}
+			if c == '.' {
+				if fraction[0] != '.' && fraction[0] != ',' {
+					return time.Time{}, false
+				}
+				fraction = fraction[1:]
+			}
+			if len(fraction) > 9 || !allDigits(fraction) {
+				return time.Time{}, false
+			}
+			unit := int(time.Second)
+			for j := range len(fraction) {
+				unit /= 10
+				nano += int(fraction[j]-'0') * unit
+			}
+			break
+		}
+		if i >= len(s) {
+			return time.Time{}, false
+		}
+		var field *int
+		switch c {
+		case 'y':
+			field = &year
+		case 'M':
+			field = &month
+		case 'd':
+			field = &day
+		case 'H':
+			field = &hour
+		case 'm':
+			field = &minute
+		case 's':
+			field = &second
+		default:
+			if s[i] != c {
+				return time.Time{}, false
+			}
+			continue
+		}
+		if s[i] < '0' || s[i] > '9' {
+			return time.Time{}, false
+		}
+		*field = *field*10 + int(s[i]-'0')
+	}
+	if !strings.Contains(layout, "f") && len(s) != len(layout) {
+		return time.Time{}, false
+	}
+	if year < 1970 || year > 2199 || month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 59 {
+		return time.Time{}, false
+	}
+	t := time.Date(year, time.Month(month), day, hour, minute, second, nano, time.UTC)
+	return t.Truncate(time.Microsecond), t.Day() == day // else there is no such day
+}
+
+func allDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
