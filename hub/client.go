@@ -23,11 +23,11 @@ type Settings struct {
 	Hold []string
 }
 
-// A Client is one joined connection. Its methods are safe for concurrent use;
-// commands (Subscribe, Unsubscribe, SubscribeChannels, UnsubscribeChannels, Send) are carried out in the
-// order one goroutine gives them. They return when they have been carried out,
-// and wait while more than 32 KiB of replies have not been written: so a client
-// that asks and does not read is not read from.
+// A Client is one joined connection. Its methods are safe for concurrent use.
+// Commands (Subscribe, Unsubscribe, SubscribeChannels, UnsubscribeChannels, Send) are
+// carried out in the order one goroutine gives them. They return when they have been
+// carried out, and wait while more than 32 KiB of replies have not been written: so a
+// client that asks and does not read is not read from.
 type Client struct {
 	// Owned by shard.run, but for shard and conn, which are static. What each tick
 	// touches stands first.

@@ -3,8 +3,8 @@ package hub
 import "github.com/fxcast/fxcast/protocol"
 
 // appendQuote appends one quote with the fields that say something only to this
-// client: epoch (first quote of the connection, change, snapshot), skipped, status. It records what
-// the client then has, and what it was told was skipped.
+// client: epoch (in the first quote of the connection, after a change, in a snapshot),
+// skipped and status. It records what the client then has, and what was skipped.
 func appendQuote(dst []byte, s *subscription, t *tick, snapshot bool) []byte {
 	same := s.isEpoch(t.epoch)
 	first := s.backlog != nil && s.backlog.first
