@@ -15,7 +15,7 @@ test: deps ## run every test with the race detector, list the slowest; installs 
 	go run ./internal/testrun -race -timeout 15m ./...
 
 soak: deps ## inject faults for SOAK (10m) over every kind of Redis, print what each cost
-	SOAK=$(SOAK) go test -race -count 1 -timeout 0 -v -run '^TestSoak$$' ./cmd/broadcaster
+	SOAK=$(SOAK) go test -race -count 1 -timeout 0 -v -run '^TestSoak$$' ./cmd/broadcaster/e2e
 
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...

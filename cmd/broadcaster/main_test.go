@@ -7,6 +7,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
+
+	"github.com/fxcast/fxcast/cmd/broadcaster/internal/config"
+	"github.com/fxcast/fxcast/cmd/broadcaster/internal/programtest"
 )
 
 // runCommand runs the program with arguments and environment.
@@ -29,6 +33,25 @@ func TestVersionAndHelp(t *testing.T) {
 		code, out, errs := runCommand(t, []string{"REDIS_PORT=x"}, args...)
 		if code != 0 || errs != "" || !strings.Contains(out, "broadcaster") {
 			t.Errorf("%q: %d, stdout %q, stderr %q", args, code, out, errs)
+		}
+	}
+}
+
+// TestUsages: the usage of each command names it and fits a terminal.
+func TestUsages(t *testing.T) {
+	for _, c := range commands {
+		if !strings.HasPrefix(c.usage, "Usage: broadcaster ") || !strings.Contains(usage(), "  broadcaster "+c.form+" ") {
+			t.Errorf("%s is not in its usage, or not in that of the program: %s", c.name, c.usage)
+		}
+		code, out, errs := runCommand(t, nil, c.name, "--help")
+		if code != 0 || errs != "" || out != c.usage || !strings.Contains(out, c.name) {
+			t.Errorf("%s --help: %d %q %q", c.name, code, out, errs)
+		}
+		for line := range strings.Lines(c.usage) {
+			line = strings.TrimSuffix(line, "\n")
+			if utf8.RuneCountInString(line) > 80 || strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+				t.Errorf("%s: %q is too wide or moves the cursor", c.name, line)
+			}
 		}
 	}
 }
@@ -61,9 +84,9 @@ func TestConfigCommand(t *testing.T) {
 	if code != 0 || !strings.HasPrefix(errs, "warning: RATE_PER_HOURS: ") {
 		t.Errorf("config: %d %q", code, errs)
 	}
-	for _, s := range settings() {
-		if !strings.Contains(out, "\n"+s.Name+" ") {
-			t.Errorf("%s is not listed", s.Name)
+	for _, name := range config.Names() {
+		if !strings.Contains(out, "\n"+name+" ") {
+			t.Errorf("%s is not listed", name)
 		}
 	}
 	for name, want := range map[string]string{
@@ -92,7 +115,7 @@ func valueIn(table, name string) string {
 
 func TestSecretsAreNeverPrinted(t *testing.T) {
 	dir := t.TempDir()
-	writeFile(t, dir+"/token", "s3cret-0123456789-0123456789\n")
+	programtest.WriteFile(t, dir+"/token", "s3cret-0123456789-0123456789\n")
 	for _, environ := range [][]string{
 		{"REDIS_URL=redis://user:s3cret@127.0.0.1:1/0", "REDIS_PASSWORD=s3cret", "ADMIN_TOKEN=s3cret-0123456789-0123456789"},
 		{"REDIS_URL=redis://s3cret@127.0.0.1:1/0", "PUBLISH_TOKEN=desk:s3cret-0123456789-0123456789"},
@@ -111,7 +134,7 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 			}
 		}
 	}
-	_, out, _ := runCommand(t, []string{"REDIS_URL=redis://user:s3cret@h:1/0", "ADMIN_TOKEN=" + longToken}, "config")
+	_, out, _ := runCommand(t, []string{"REDIS_URL=redis://user:s3cret@h:1/0", "ADMIN_TOKEN=" + programtest.LongToken}, "config")
 	if got := valueIn(out, "REDIS_URL"); got != "redis://user:***@h:1/0" {
 		t.Errorf("REDIS_URL is shown as %q", got)
 	}

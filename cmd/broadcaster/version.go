@@ -1,43 +1,62 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/fxcast/fxcast/cmd/broadcaster/internal/cli"
 )
 
-// Version of the program, as the build recorded it.
-type Version struct {
+var versionCommand = command{
+	name: "version", form: "version", summary: "show version, commit and Go version", run: showVersion,
+	usage: `Usage: broadcaster version
+
+Shows version, commit and Go version.
+`,
+}
+
+func showVersion(_ context.Context, call cli.Call) int {
+	if code, done := call.NoFlags("version"); done {
+		return code
+	}
+	fmt.Fprintln(call.Stdout, readBuild())
+	return cli.OK
+}
+
+// A build is the version of the program, as the build recorded it.
+type build struct {
 	Version string // module version, "(devel)" for a build from a working tree
 	Commit  string // "unknown" where the build had no repository
 	Dirty   bool   // there were uncommitted changes
 	Go      string
 }
 
-func buildVersion() Version {
-	v := Version{Version: "(devel)", Commit: "unknown", Go: runtime.Version()}
+func readBuild() build {
+	b := build{Version: "(devel)", Commit: "unknown", Go: runtime.Version()}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return v
+		return b
 	}
 	if info.Main.Version != "" {
-		v.Version = info.Main.Version
+		b.Version = info.Main.Version
 	}
 	for _, s := range info.Settings {
 		switch s.Key {
 		case "vcs.revision":
-			v.Commit = s.Value
+			b.Commit = s.Value
 		case "vcs.modified":
-			v.Dirty = s.Value == "true"
+			b.Dirty = s.Value == "true"
 		}
 	}
-	return v
+	return b
 }
 
-func (v Version) String() string {
-	commit := v.Commit
-	if v.Dirty {
+func (b build) String() string {
+	commit := b.Commit
+	if b.Dirty {
 		commit += " (modified)"
 	}
-	return fmt.Sprintf("broadcaster %s, commit %s, %s %s/%s", v.Version, commit, v.Go, runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("broadcaster %s, commit %s, %s %s/%s", b.Version, commit, b.Go, runtime.GOOS, runtime.GOARCH)
 }

@@ -1,0 +1,62 @@
+// Package cli holds what the commands of the broadcaster share: the call of a command,
+// its exit codes, and the words for a wrong call.
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/fxcast/fxcast/cmd/broadcaster/internal/config"
+)
+
+// Exit codes.
+const (
+	OK     = 0
+	Failed = 1
+	Misuse = 2 // a wrong flag, argument or setting; one line each on standard error
+)
+
+// A Call is one run of a command.
+type Call struct {
+	Usage   string   // printed for --help
+	Args    []string // after the command's name
+	Environ []string // "NAME=value"
+	Stdout  io.Writer
+	Stderr  io.Writer
+}
+
+// Help prints the usage.
+func (c Call) Help() int {
+	fmt.Fprint(c.Stdout, c.Usage)
+	return OK
+}
+
+// Misused reports a wrong flag or argument in one line.
+func (c Call) Misused(format string, args ...any) int {
+	fmt.Fprintf(c.Stderr, "broadcaster: "+format+"\n", args...)
+	return Misuse
+}
+
+// Fail reports what a command failed by. Faults of the settings get one line each, as
+// every command prints them.
+func (c Call) Fail(command string, err error) int {
+	if faults, ok := errors.AsType[config.Faults](err); ok {
+		for _, fault := range faults {
+			fmt.Fprintln(c.Stderr, "broadcaster: "+fault)
+		}
+		return Misuse
+	}
+	fmt.Fprintf(c.Stderr, "broadcaster: %s: %v\n", command, err)
+	return Failed
+}
+
+// RedisConfig reads the settings of a command that works in the Redis of a server.
+// The error is of type config.Faults.
+func (c Call) RedisConfig() (config.Config, error) {
+	cfg, err := config.Load(c.Environ)
+	if err == nil && cfg.Embedded() {
+		err = config.Faults{"REDIS_URL: not set; want the Redis of the server, such as redis://localhost:6379/0 (serve logs the address of an embedded one)"}
+	}
+	return cfg, err
+}

@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/term"
+
+	"github.com/fxcast/fxcast/cmd/broadcaster/internal/config"
+)
+
+// StartLog makes the logger of a command that talks to Redis, and has the Redis
+// library use it too.
+func (c Call) StartLog(cfg config.Log) *slog.Logger {
+	logger := newLogger(cfg, c.Stderr)
+	LogTo(logger)
+	return logger
+}
+
+func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: cfg.Level}
+	format := cfg.Format
+	if f, ok := w.(*os.File); ok && format == "" && term.IsTerminal(int(f.Fd())) {
+		format = "text"
+	}
+	if format == "text" {
+		return slog.New(slog.NewTextHandler(w, opts))
+	}
+	return slog.New(slog.NewJSONHandler(w, opts))
+}
+
+// LogTo sends what the go-redis library has to say to logger. The library has one
+// logger per process, so a command calls this once.
+func LogTo(logger *slog.Logger) { redis.SetLogger(libraryLog{logger}) }
+
+// libraryLog is the go-redis library's way into our log.
+type libraryLog struct{ logger *slog.Logger }
+
+func (l libraryLog) Printf(_ context.Context, format string, args ...any) {
+	const longest = 500
+	text := strings.TrimPrefix(fmt.Sprintf(format, args...), "redis: ")
+	if len(text) > longest {
+		text = strings.ToValidUTF8(text[:longest], "") + "…"
+	}
+	l.logger.Warn("redis client: " + text)
+}

@@ -1,0 +1,119 @@
+package config
+
+import (
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// What container platforms set for a service called redis or http: it looks
+// like a setting and is none.
+var serviceLink = regexp.MustCompile(`^[A-Z0-9_]+_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP)(_[A-Z]+)?|ENV_.*)$`)
+
+// Prefixes that, on a machine that runs the broadcaster, are most likely meant for it.
+var settingPrefixes = []string{
+	"RATE_", "WS_", "SESSION_", "REDIS_", "QUOTE_", "FEED_", "PUBLISH_", "HISTORY_", "STALE_", "EMBEDDED_REDIS_", "GUEST_",
+}
+
+// Names much like settings that others are known to set.
+var foreign = []string{
+	"SSL_CERT_FILE", "SSL_CERT_DIR", // read by Go itself
+	"SESSION_MANAGER", "REDIS_VERSION", "REDIS_DOWNLOAD_URL", "REDIS_DOWNLOAD_SHA", "REDIS_NAME",
+}
+
+// hints warns of variables that look like a misspelt setting. They are never
+// faults: the machine may set what it likes. Values are not looked at.
+func hints(vars map[string]string) []string {
+	var known []string
+	for _, s := range settings() {
+		known = append(known, s.Name)
+	}
+	var out []string
+	for name := range vars {
+		if text := hint(name, known); text != "" {
+			out = append(out, text)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// hint returns "" for a name that is a setting or has nothing to do with one.
+func hint(name string, known []string) string {
+	if slices.Contains(known, name) || slices.Contains(foreign, name) || serviceLink.MatchString(name) ||
+		strings.HasPrefix(name, "FXCAST_") { // FXCAST_DATA and the like belong to the tests
+		return ""
+	}
+	if base, ok := strings.CutSuffix(name, "_FILE"); ok && slices.Contains(known, base) {
+		if slices.Contains(secrets, base) {
+			return ""
+		}
+		return name + ": not a setting; only " + strings.Join(secrets, ", ") + " can be read from a file"
+	}
+	upper := strings.ToUpper(name)
+	for _, p := range []string{"", "FX_", "BROADCASTER_"} {
+		if rest, ok := strings.CutPrefix(upper, p); ok && slices.Contains(known, rest) {
+			return name + ": not a setting, did you mean " + rest + "?"
+		}
+	}
+	candidates := slices.Clone(known)
+	for _, s := range secrets {
+		candidates = append(candidates, s+"_FILE")
+	}
+	best, distance := nearest(upper, candidates)
+	// One slip in a short name, two in a long one.
+	if distance == 1 && len(name) >= 4 || distance == 2 && len(name) >= 8 {
+		return name + ": not a setting, did you mean " + best + "?"
+	}
+	for _, p := range settingPrefixes {
+		if !strings.HasPrefix(name, p) {
+			continue
+		}
+		family := slices.DeleteFunc(candidates, func(k string) bool { return !strings.HasPrefix(k, p) })
+		if i := slices.IndexFunc(family, func(k string) bool { return strings.HasPrefix(k, name+"_") }); i >= 0 {
+			return name + ": not a setting, did you mean " + family[i] + "?"
+		}
+		if best, distance := nearest(name, family); distance <= len(name)/3+1 {
+			return name + ": not a setting, did you mean " + best + "?"
+		}
+		return name + ": not a setting; `broadcaster config` lists them all"
+	}
+	return ""
+}
+
+// nearest returns the candidate with the fewest slips, and their number.
+func nearest(name string, candidates []string) (best string, distance int) {
+	distance = math.MaxInt
+	for _, k := range candidates {
+		if d := editDistance(name, k); d < distance {
+			best, distance = k, d
+		}
+	}
+	return best, distance
+}
+
+// editDistance counts the insertions, deletions, replacements and swaps of
+// neighbours that turn a into b (optimal string alignment).
+func editDistance(a, b string) int {
+	before, last := make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := range len(a) {
+		row := make([]int, len(b)+1)
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			row[j+1] = min(last[j+1]+1, row[j]+1, last[j]+cost)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+		before, last = last, row
+	}
+	return last[len(b)]
+}

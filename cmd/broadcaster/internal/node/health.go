@@ -1,0 +1,147 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/cmd/broadcaster/internal/config"
+	"github.com/fxcast/fxcast/redisadmin"
+)
+
+const (
+	redisCheckEvery = 30 * time.Second
+	redisPingWait   = 3 * time.Second
+	redisInfoWait   = 2 * time.Second // for the line at start
+)
+
+// redisHealth pings Redis now and then, measures it, and logs when the answer
+// changes. Whether the server is ready is decided by faster probes elsewhere;
+// this is for the operator.
+type redisHealth struct {
+	client   redis.UniversalClient
+	logger   *slog.Logger
+	interval time.Duration
+	up       prometheus.Gauge
+	ping     prometheus.Histogram
+	failures prometheus.Counter
+	memory   prometheus.Gauge
+}
+
+// newRedisHealth makes a check of client every 30 s. reg may be nil.
+func newRedisHealth(client redis.UniversalClient, logger *slog.Logger, reg prometheus.Registerer) *redisHealth {
+	h := &redisHealth{
+		client: client, logger: logger, interval: redisCheckEvery,
+		up: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "fx_redis_up",
+			Help: "1 if Redis answered the last check (every 30 s), else 0. 0: quotes stop, sessions cannot be checked.",
+		}),
+		ping: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "fx_redis_ping_seconds",
+			Help:    "Round trip of the periodic PING that succeeded. Above 0.01 the server or the network is slow.",
+			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 3},
+		}),
+		failures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "fx_redis_ping_failures_total",
+			Help: "Periodic PINGs without an answer in time. Growing: Redis is down, overloaded or unreachable.",
+		}),
+		memory: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "fx_redis_memory_used_ratio",
+			Help: "Memory of Redis as a part of maxmemory, of the fullest master; NaN if not known. Above 0.9: it is about to evict, quotes first and sessions later.",
+		}),
+	}
+	h.memory.Set(math.NaN())
+	if reg != nil {
+		reg.MustRegister(h.up, h.ping, h.failures, h.memory)
+	}
+	return h
+}
+
+// Run checks at once and then every interval until ctx ends; it returns nil.
+func (h *redisHealth) Run(ctx context.Context) error {
+	tick := time.NewTicker(h.interval)
+	defer tick.Stop()
+	up := true // the opening of the client has already logged a server that is down
+	for {
+		up = h.check(ctx, up)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// check returns whether Redis is up. was is the result of the check before.
+func (h *redisHealth) check(ctx context.Context, was bool) bool {
+	pingCtx, cancel := context.WithTimeout(ctx, redisPingWait)
+	defer cancel()
+	start := time.Now()
+	err := h.client.Ping(pingCtx).Err()
+	took := time.Since(start)
+	if ctx.Err() != nil {
+		return was // it is the program that ends, not Redis
+	}
+	if err != nil {
+		h.failures.Inc()
+		h.up.Set(0)
+		h.memory.Set(math.NaN())
+		if was {
+			h.logger.Error("redis does not answer", "err", err)
+		}
+		return false
+	}
+	h.ping.Observe(took.Seconds())
+	h.up.Set(1)
+	h.memory.Set(memoryUsed(pingCtx, h.client))
+	if !was {
+		h.logger.Info("redis answers again", "ping", took)
+	}
+	return true
+}
+
+// logRedis says at start which Redis this is, and warns of an eviction policy
+// that can end sessions. A server that tells less than this needs is no fault.
+func logRedis(ctx context.Context, client redis.UniversalClient, cfg config.Config, logger *slog.Logger) {
+	ctx, cancel := context.WithTimeout(ctx, redisInfoWait)
+	defer cancel()
+	if cfg.Embedded() {
+		logger.Info("redis", "mode", "embedded", "version", "embedded")
+		return
+	}
+	admin := redisadmin.New(redisadmin.Config{Redis: client, Prefix: cfg.Redis.Prefix, Logger: logger})
+	attrs := []any{"mode", cfg.Redis.Mode}
+	info, err := admin.Info(ctx)
+	switch {
+	case err == nil && info.Server != nil:
+		attrs = append(attrs, "server", info.Server.Name, "version", info.Server.Version.String(), "server_mode", info.Server.Mode.String())
+		if info.Replication != nil {
+			attrs = append(attrs, "role", info.Replication.Role.String())
+		}
+		if info.Memory != nil {
+			attrs = append(attrs, "maxmemory", info.Memory.MaxBytes)
+		}
+	case err == nil || errors.Is(err, redisadmin.ErrNotOffered):
+		attrs = append(attrs, "version", "not told by the server")
+	default:
+		logger.Warn("redis: version not known yet", "mode", cfg.Redis.Mode, "err", err)
+		return
+	}
+	policy, err := admin.EvictionPolicy(ctx)
+	if err != nil {
+		policy = "not told by the server"
+	}
+	logger.Info("redis", append(attrs, "maxmemory_policy", policy)...)
+	if redisadmin.EvictsSessions(policy) {
+		logger.Warn("redis: with this maxmemory-policy a full server removes sessions that are in use; volatile-ttl removes quotes first",
+			"maxmemory_policy", policy, "want", "volatile-ttl")
+	}
+	if info.Server != nil && cfg.Redis.Mode != "cluster" && info.Server.Mode == "cluster" {
+		logger.Warn("redis: the server is part of a cluster, and REDIS_MODE is not cluster", "mode", cfg.Redis.Mode)
+	}
+}

@@ -1,0 +1,86 @@
+package node
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/fxcast/fxcast/cmd/broadcaster/internal/programtest"
+	"github.com/fxcast/fxcast/cmd/broadcaster/internal/redisclient"
+	"github.com/fxcast/fxcast/internal/redistest"
+)
+
+func TestRedisHealth(t *testing.T) {
+	server := redistest.Start(t)
+	logger, log := programtest.Log()
+	client, err := redisclient.Open(t.Context(), programtest.Load(t, "REDIS_URL="+server.URL()), redisclient.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	reg := prometheus.NewRegistry()
+	h := newRedisHealth(client, logger, reg)
+	h.interval = 20 * time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := h.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	defer func() { cancel(); wg.Wait() }()
+	programtest.Eventually(t, "up", func() bool { return testutil.ToFloat64(h.up) == 1 })
+	server.Kill()
+	programtest.Eventually(t, "down, twice", func() bool { return testutil.ToFloat64(h.up) == 0 && testutil.ToFloat64(h.failures) >= 2 })
+	server.Restart()
+	programtest.Eventually(t, "up again", func() bool { return testutil.ToFloat64(h.up) == 1 })
+	cancel()
+	wg.Wait()
+	text := log.String()
+	if strings.Count(text, "does not answer") != 1 || strings.Count(text, "answers again") != 1 {
+		t.Errorf("the log is not one line per change:\n%s", text)
+	}
+	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
+		t.Errorf("lint: %v %v", problems, err)
+	}
+}
+
+func TestLogRedis(t *testing.T) {
+	for _, tc := range []struct {
+		policy string
+		warns  bool
+	}{{"allkeys-lru", true}, {"volatile-lru", true}, {"volatile-ttl", false}, {"noeviction", false}} {
+		server := redistest.Start(t, "--maxmemory-policy", tc.policy)
+		logger, log := programtest.Log()
+		logRedis(t.Context(), server.Client(), programtest.Load(t, "REDIS_URL="+server.URL()), logger)
+		text := log.String()
+		if !strings.Contains(text, "mode=standalone") || !strings.Contains(text, "maxmemory_policy="+tc.policy) || !strings.Contains(text, "version=") {
+			t.Errorf("%s: log %s", tc.policy, text)
+		}
+		if got := strings.Contains(text, "want=volatile-ttl"); got != tc.warns {
+			t.Errorf("%s: warned %v, want %v: %s", tc.policy, got, tc.warns, text)
+		}
+	}
+	// A user who may ask for nothing.
+	server := redistest.Start(t)
+	admin := server.Client()
+	if err := admin.Do(t.Context(), "ACL", "SETUSER", "small", "on", ">pw", "-@all", "+ping", "+hello", "+client|setname").Err(); err != nil {
+		t.Fatal(err)
+	}
+	cfg := programtest.Load(t, "REDIS_URL="+server.URL(), "REDIS_USERNAME=small", "REDIS_PASSWORD=pw")
+	client, err := redisclient.Open(t.Context(), cfg, redisclient.Options{Require: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	logger, log := programtest.Log()
+	logRedis(t.Context(), client, cfg, logger)
+	if text := log.String(); strings.Contains(text, "WARN") || strings.Count(text, "not told by the server") != 2 {
+		t.Errorf("a server that tells nothing: %s", text)
+	}
+}

@@ -1,0 +1,131 @@
+// Package node builds the parts of one server, runs them, and ends them in order.
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/cache"
+	"github.com/fxcast/fxcast/cmd/broadcaster/internal/config"
+	"github.com/fxcast/fxcast/cmd/broadcaster/internal/redisclient"
+	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/feed/receive"
+	"github.com/fxcast/fxcast/hub"
+	"github.com/fxcast/fxcast/limiter"
+	"github.com/fxcast/fxcast/nodes"
+	"github.com/fxcast/fxcast/redisadmin"
+	"github.com/fxcast/fxcast/session"
+	"github.com/fxcast/fxcast/web"
+)
+
+// A Node is the parts of one server, built but not running.
+type Node struct {
+	cfg       config.Config
+	log       *slog.Logger
+	registry  *prometheus.Registry
+	health    *redisHealth
+	sentinels []*redis.SentinelClient // for the admin API; closed at the end of run
+	hub       *hub.Hub
+	board     *receive.Board
+	publisher *accept.Publisher
+	rejected  *accept.RejectedLog
+	inbox     *accept.Inbox
+	receiver  *receive.Receiver
+	sessions  *session.Manager
+	limiter   *limiter.Limiter
+	cache     *cache.Cache
+	nodes     *nodes.Nodes
+	cert      *certificate // nil without TLS
+	web       *web.Server
+}
+
+// New builds the parts of one node: who needs whom stands here.
+func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (*Node, error) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	keys := feed.Keys{Prefix: cfg.Redis.Prefix}
+	name := nodeName()
+	n := &Node{cfg: cfg, log: logger, registry: registry}
+	var err error
+	if cfg.HTTP.TLSCertFile != "" {
+		if n.cert, err = newCertificate(cfg.HTTP.TLSCertFile, cfg.HTTP.TLSKeyFile, registry, logger); err != nil {
+			return nil, err
+		}
+	}
+	n.health = newRedisHealth(client, logger, registry)
+	if n.sentinels, err = redisclient.Sentinels(cfg); err != nil {
+		return nil, err
+	}
+	n.hub = hub.New(hub.Config{Framings: web.Framings(), Heartbeat: cfg.WS.Heartbeat, Ping: cfg.WS.Ping,
+		WriteTimeout: cfg.WS.WriteTimeout, Registerer: registry,
+		Interest: func(symbol string) { n.receiver.InterestChanged(symbol) }})
+	link := &link{Hub: n.hub}
+	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.hub, QuoteTTL: cfg.Feed.QuoteTTL, StaleAfter: cfg.Feed.StaleAfter,
+		Registerer: registry, Logger: logger})
+	n.publisher = accept.NewPublisher(accept.PublisherConfig{Redis: client, Keys: keys, QuoteTTL: cfg.Feed.QuoteTTL,
+		HistoryTicks: cfg.Feed.HistoryTicks, Priorities: cfg.Feed.Sources, Known: n.board.Last, Registerer: registry, Logger: logger})
+	n.rejected = accept.NewRejectedLog(accept.RejectedConfig{Redis: client, Keys: keys, Registerer: registry, Logger: logger})
+	n.inbox = accept.NewInbox(accept.InboxConfig{Redis: client, Keys: keys, Channel: cfg.Feed.Inbox, Base: cfg.Feed.Base, Node: name,
+		Publisher: n.publisher, Rejected: n.rejected, Registerer: registry, Logger: logger})
+	n.receiver = receive.NewReceiver(receive.ReceiverConfig{Redis: client, Keys: keys, Node: name, Channels: cfg.Feed.Channels,
+		Board: n.board, Sink: link, Wanted: n.hub.Wanted, Registerer: registry, Logger: logger})
+	n.sessions = session.New(session.Config{Redis: client, Prefix: cfg.Redis.Prefix, Node: name, TTL: cfg.Session.TTL,
+		AbsoluteTTL: cfg.Session.AbsoluteTTL, AutoExtend: cfg.Session.AutoExtend, Grace: cfg.Session.Grace,
+		OnDegraded: link.sessionsDegraded, Registerer: registry, Logger: logger})
+	n.limiter = limiter.New(limiter.Config{Redis: client, OnRedisDown: limiter.Policy(cfg.Rate.OnRedisDown), DryRun: cfg.Rate.DryRun,
+		Registerer: registry, Logger: logger})
+	if n.cache, err = cache.New(cache.Config{Redis: client, Namespaces: web.CacheNamespaces, Registerer: registry, Logger: logger}); err != nil {
+		return nil, err
+	}
+	n.nodes = nodes.New(nodes.Config{Redis: client, Prefix: cfg.Redis.Prefix, Node: name, Registerer: registry, Logger: logger})
+	tokens := make([]web.PublishToken, 0, len(cfg.HTTP.PublishTokens))
+	for _, t := range cfg.HTTP.PublishTokens {
+		tokens = append(tokens, web.PublishToken{Source: t.Name, Token: t.Token})
+	}
+	n.web, err = web.New(web.Config{
+		Hub: n.hub, Sessions: n.sessions, Limiter: n.limiter, Lasts: receive.NewLastQuotes(n.board, client, keys), Publisher: n.publisher, Rejected: n.rejected,
+		History: receive.NewHistory(client, keys),
+		Cache:   n.cache,
+		Nodes:   n.nodes,
+		Admin: redisadmin.New(redisadmin.Config{Redis: client, Prefix: cfg.Redis.Prefix, ConfPath: cfg.Redis.ConfPath,
+			Sentinels: n.sentinels, MasterName: cfg.Redis.MasterName, Logger: logger}),
+		Ready:  n.ready,
+		Prefix: cfg.Redis.Prefix,
+		PubSub: func(ctx context.Context, channel string, message []byte) (int64, error) {
+			receivers, err := client.Publish(ctx, channel, message).Result()
+			if redis.IsPermissionError(err) {
+				err = fmt.Errorf("%w: %w", web.ErrNotPermitted, err)
+			}
+			return receivers, err
+		},
+		CookieName: cfg.Session.CookieName, GuestSessions: cfg.Session.Guests, SecureCookies: cfg.HTTP.TLSCertFile != "",
+		AllowedOrigins: cfg.HTTP.AllowedOrigins, TrustedProxies: cfg.HTTP.Proxies,
+		AdminTokens: cfg.HTTP.AdminTokens, PublishTokens: tokens, FeedBase: cfg.Feed.Base,
+		RateExempt:  cfg.Rate.Exempt,
+		PublishTier: limiter.Limit{Name: "publish", Max: int64(cfg.Rate.PublishPerSecond), Window: time.Second},
+		Roles:       cfg.Session.Roles, Channels: cfg.Feed.Channels,
+		CommandsPerSecond: cfg.WS.CommandsPerSecond, Compression: cfg.WS.Compression, Heartbeat: cfg.WS.Heartbeat,
+		Registry: registry, Log: logger,
+	})
+	return n, err
+}
+
+// nodeName tells this process from every other that uses the same Redis.
+func nodeName() string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "node"
+	}
+	return host + "-" + strings.ToLower(rand.Text()[:8])
+}

@@ -1,0 +1,120 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/fxcast/fxcast/cmd/broadcaster/internal/producer"
+	"github.com/fxcast/fxcast/feed/simulator"
+	"github.com/fxcast/fxcast/web"
+)
+
+// Run starts every part and ends them in order.
+//
+//  1. not ready, no new sockets
+//  2. clients are told and closed, spread over the drain
+//  3. the listeners close
+//  4. producers, feed, sessions and limiter stop
+//  5. the hub stops; every goroutine has ended
+func (n *Node) Run(ctx context.Context, public, admin net.Listener, stdout io.Writer) error {
+	parts := newParts(n.log)
+	fan := newParts(n.log)       // outlives the feed
+	producers := newParts(n.log) // end before what they publish through
+	fan.start("hub", n.hub.Run)
+	fan.start("memory", func(ctx context.Context) error { return trimMemory(ctx, n.hub.Clients) })
+	parts.start("redis health", n.health.Run)
+	parts.start("board", n.board.Run)
+	parts.start("publisher", n.publisher.Run)
+	parts.start("rejected quotes", n.rejected.Run)
+	parts.start("inbox", n.inbox.Run)
+	parts.start("receiver", n.receiver.Run)
+	parts.start("sessions", n.sessions.Run)
+	parts.start("limiter", n.limiter.Run)
+	parts.start("nodes", n.nodes.Run)
+	if n.cfg.Embedded() {
+		producers.start("simulator", func(ctx context.Context) error {
+			return producer.Simulate(ctx, n.publisher, simulator.Config{Seed: uint64(time.Now().UnixNano()), Start: time.Now()}, n.log)
+		})
+	}
+	open := web.NewHTTPServer(n.web.Public(), n.log)
+	servers := []*http.Server{open}
+	scheme := "http"
+	if n.cert != nil {
+		scheme = "https"
+		open.TLSConfig = n.cert.config()
+		parts.start("certificate", n.cert.Run)
+		parts.start("public listener", func(context.Context) error { return serving(open.ServeTLS(public, "", "")) })
+	} else {
+		parts.start("public listener", func(context.Context) error { return serving(open.Serve(public)) })
+	}
+	if admin != nil {
+		s := web.NewHTTPServer(n.web.Admin(), n.log)
+		servers = append(servers, s)
+		parts.start("admin listener", func(context.Context) error { return serving(s.Serve(admin)) })
+		n.log.Info("admin listener", "addr", admin.Addr().String())
+	}
+	fmt.Fprintf(stdout, "fxcast is at %s://%s/\n", scheme, reachable(public.Addr()))
+	n.log.Info("serving", "addr", public.Addr().String())
+
+	var failed error
+	select {
+	case <-ctx.Done():
+	case failed = <-parts.failed:
+	case failed = <-fan.failed:
+	case failed = <-producers.failed:
+	}
+	n.web.StopAccepting()
+	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.cfg.WS.DrainTimeout)
+	defer cancel()
+	n.log.Info("draining", "clients", n.hub.Clients())
+	if err := n.hub.Drain(deadline, n.cfg.WS.DrainTimeout/2); err != nil {
+		n.log.Warn("drain cut short", "clients", n.hub.Clients())
+	}
+	var closing sync.WaitGroup
+	for _, s := range servers {
+		closing.Go(func() {
+			if s.Shutdown(deadline) != nil {
+				_ = s.Close() // requests that did not end in time
+			}
+		})
+	}
+	closing.Wait()
+	if err := n.web.Wait(deadline); err != nil {
+		n.log.Warn("connections did not close in time")
+	}
+	producers.stop()
+	if err := n.cache.Close(); err != nil {
+		n.log.Warn("cache", "err", err)
+	}
+	parts.stop()
+	fan.stop()
+	for _, s := range n.sentinels {
+		if err := s.Close(); err != nil {
+			n.log.Warn("sentinel", "err", err)
+		}
+	}
+	n.log.Info("stopped")
+	return failed
+}
+
+func serving(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// reachable is an address as a browser on this machine takes it.
+func reachable(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if ip := net.ParseIP(host); err == nil && (ip == nil || ip.IsUnspecified()) {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return a.String()
+}

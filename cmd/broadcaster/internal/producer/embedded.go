@@ -1,0 +1,31 @@
+package producer
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/feed/simulator"
+)
+
+// Simulate publishes simulated quotes until ctx ends, then returns nil. It gets
+// over a Redis that goes away: what it buffers is bounded and the newest quotes
+// of each symbol are kept.
+func Simulate(ctx context.Context, p *accept.Publisher, cfg simulator.Config, logger *slog.Logger) error {
+	var failed error
+	box := newOutbox(p, newTally(), outboxEvents{
+		lost: func(err error) { logger.Warn("simulated quotes cannot be published, buffering them", "err", err) },
+		back: func(away time.Duration, dropped uint64) {
+			logger.Info("simulated quotes are published again", "after", away, "dropped", dropped)
+		},
+		rejected: func(q feed.Quote, r *feed.Rejection) {
+			logger.Warn("a simulated quote was rejected; further ones for this reason are only counted",
+				"symbol", q.Symbol, "reason", r.Reason, "message", r.Message)
+		},
+	})
+	box.drops = true
+	box.run(ctx, func(ctx context.Context, add addFunc) { failed = simulator.New(cfg).Run(ctx, add) })
+	return failed
+}

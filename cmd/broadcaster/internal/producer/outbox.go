@@ -1,0 +1,219 @@
+package producer
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
+)
+
+// Bounds of an outbox.
+const (
+	outboxSize     = 10_000 // quotes that wait
+	outboxBatch    = 256    // quotes of one Publish, which is one round trip
+	retryFirst     = 100 * time.Millisecond
+	retryMost      = 2 * time.Second
+	heldWait       = 20 * time.Millisecond // between looks for quotes among those held back
+	flushGrace     = 30 * time.Second      // for what waits when no more comes
+	interruptGrace = time.Second           // the same when the user wants it to end
+)
+
+// quotePublisher is *accept.Publisher.
+type quotePublisher interface {
+	Publish(ctx context.Context, quotes []feed.Quote) ([]accept.Outcome, error)
+}
+
+// addFunc hands quotes, which it copies, to an outbox. It may wait; its error is
+// ctx's.
+type addFunc func(ctx context.Context, quotes []feed.Quote) error
+
+// outboxEvents are called by the goroutine that publishes, one at a time.
+type outboxEvents struct {
+	lost     func(err error)                               // Redis does not take all quotes any more
+	back     func(away time.Duration, dropped uint64)      // it does again
+	rejected func(q feed.Quote, rejection *feed.Rejection) // the first of each reason
+}
+
+// outbox holds quotes between their producer and a publisher. A full outbox makes
+// the producer wait. If drops is set it does so only while Redis takes quotes:
+// when it does not, the older half of each symbol's quotes is dropped and counted,
+// so that the newest of every symbol stay. What Redis has certainly not executed is
+// published again, in the order of its symbol; what it may have is counted as
+// unknown and not repeated.
+//
+// A symbol of which Redis did not take a quote is held back for a while, and the
+// others go on: of a cluster a part may be away, or one key may be damaged.
+type outbox struct {
+	publisher quotePublisher
+	tally     *tally
+	events    outboxEvents
+	drops     bool
+
+	some, room chan struct{} // of one token: a change that the other side may wait for
+
+	mu    sync.Mutex // guards the fields below
+	queue []feed.Quote
+	away  bool // a symbol is held back
+	ended bool // no more will be added
+
+	held map[feed.Symbol]time.Time // until when; owned by send
+}
+
+func newOutbox(p quotePublisher, t *tally, events outboxEvents) *outbox {
+	return &outbox{
+		publisher: p, tally: t, events: events,
+		some: make(chan struct{}, 1), room: make(chan struct{}, 1), held: map[feed.Symbol]time.Time{},
+	}
+}
+
+// run calls produce and publishes what it adds. It returns when produce has and
+// all is published, or after flushGrace, or interruptGrace after ctx has ended;
+// what is then left is counted as unsent.
+//
+//	run
+//	* produce    adds quotes             (the caller's goroutine)
+//	* send       publishes them in order (1 goroutine)
+func (o *outbox) run(ctx context.Context, produce func(ctx context.Context, add addFunc)) {
+	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var wg sync.WaitGroup
+	wg.Go(func() { o.send(sending) })
+	produce(ctx, o.add)
+	o.mu.Lock()
+	o.ended = true
+	o.mu.Unlock()
+	wake(o.some)
+	timeout := time.AfterFunc(flushGrace, stop)
+	defer timeout.Stop()
+	defer context.AfterFunc(ctx, func() { timeout.Reset(interruptGrace) })()
+	wg.Wait()
+}
+
+// send publishes until the outbox has ended and is empty, or ctx ends.
+func (o *outbox) send(ctx context.Context) {
+	var since time.Time // of the failure; zero while all is well
+	var droppedBefore uint64
+	retry := retryFirst
+	seen := map[feed.Reason]bool{}
+	batch := make([]feed.Quote, 0, outboxBatch)
+	for {
+		var next time.Time
+		var ended bool
+		batch, next, ended = o.take(batch[:0], time.Now())
+		if len(batch) == 0 {
+			if ended && next.IsZero() {
+				return
+			}
+			if !o.wait(ctx, next) {
+				o.leave()
+				return
+			}
+			continue
+		}
+		outcomes, err := o.publisher.Publish(ctx, batch)
+		o.putBack(o.settle(batch, outcomes, err, seen))
+		if ctx.Err() != nil {
+			o.leave()
+			return
+		}
+		o.hold(batch, outcomes, err, retry)
+		switch {
+		case err != nil && since.IsZero():
+			since, droppedBefore = time.Now(), o.tally.snapshot().dropped
+			o.setAway(true)
+			o.events.lost(err)
+		case err != nil:
+			retry = min(2*retry, retryMost)
+		case len(o.held) == 0 && !since.IsZero():
+			o.setAway(false)
+			o.events.back(time.Since(since).Round(time.Millisecond), o.tally.snapshot().dropped-droppedBefore)
+			since, retry = time.Time{}, retryFirst
+		}
+	}
+}
+
+// wait waits until something is added or it is next, unless that is zero. It
+// reports whether ctx still holds.
+func (o *outbox) wait(ctx context.Context, next time.Time) bool {
+	if next.IsZero() {
+		select {
+		case <-o.some:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	due := time.NewTimer(time.Until(next))
+	defer due.Stop()
+	select {
+	case <-o.some: // let more come: all that is held back is looked through again
+		due.Reset(min(heldWait, time.Until(next)))
+	case <-due.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+	select {
+	case <-due.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// hold holds back the symbols of batch that had a quote not taken, and lets the
+// others go.
+func (o *outbox) hold(batch []feed.Quote, outcomes []accept.Outcome, err error, retry time.Duration) {
+	for _, q := range batch {
+		delete(o.held, q.Symbol)
+	}
+	if err == nil {
+		return
+	}
+	until := time.Now().Add(retry)
+	for i, q := range batch {
+		if i >= len(outcomes) || !outcomes[i].Known() {
+			o.held[q.Symbol] = until
+		}
+	}
+}
+
+// settle counts the outcomes and returns the quotes to publish again. One that
+// was not taken although a later one of its symbol was is given up.
+func (o *outbox) settle(batch []feed.Quote, outcomes []accept.Outcome, err error, seen map[feed.Reason]bool) (left []feed.Quote) {
+	var accepted, unknown, overtaken int
+	newest := map[feed.Symbol]int{} // index of a symbol's last accepted quote
+	for i, out := range outcomes {
+		if err != nil && out.Seq > 0 {
+			newest[batch[i].Symbol] = i
+		}
+	}
+	for i, q := range batch {
+		var out accept.Outcome
+		if i < len(outcomes) {
+			out = outcomes[i]
+		}
+		switch {
+		case out.Rejection != nil:
+			o.tally.rejected(out.Rejection.Reason)
+			if !seen[out.Rejection.Reason] {
+				seen[out.Rejection.Reason] = true
+				o.events.rejected(q, out.Rejection)
+			}
+		case out.Known():
+			accepted++
+		case err == nil || errors.Is(err, accept.ErrOutcomeUnknown):
+			unknown++
+		case i < newest[q.Symbol]:
+			overtaken++
+		default:
+			left = append(left, q)
+		}
+	}
+	o.tally.published(accepted, unknown)
+	o.tally.unsent(overtaken)
+	return left
+}

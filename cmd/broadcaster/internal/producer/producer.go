@@ -1,0 +1,54 @@
+// Package producer makes quotes and publishes them: `broadcaster feed`, and the
+// simulated market of a server without Redis.
+package producer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/fxcast/fxcast/cmd/broadcaster/internal/cli"
+	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
+)
+
+// Run is `broadcaster feed`. It returns the exit code: 0 also when ctx ended it, 1
+// when not all that was read could be published.
+func Run(ctx context.Context, call cli.Call) int { return run(ctx, call, openPublisher(call)) }
+
+// openFunc returns a running publisher and what ends it. It fails when Redis
+// cannot be reached.
+type openFunc func(context.Context) (*accept.Publisher, func(), error)
+
+func run(ctx context.Context, call cli.Call, open openFunc) int {
+	if len(call.Args) == 0 {
+		return call.Misused("feed: no command, want one of: simulate, replay")
+	}
+	command := call.Args[0]
+	call.Args = call.Args[1:]
+	switch command {
+	case "simulate":
+		call.Usage = simulateUsage
+		return simulateCommand(ctx, call, open)
+	case "replay":
+		call.Usage = replayUsage
+		return replayCommand(ctx, call, open)
+	case "help", "-h", "-help", "--help":
+		return call.Help()
+	}
+	return call.Misused("feed: unknown command %.64q, want one of: simulate, replay", command)
+}
+
+// checkSource checks the name of a source as the quotes' check does.
+func checkSource(name string) error {
+	if name == "" {
+		return errors.New("--source: empty, want 1 to 32 characters of a-z, 0-9, _ . and -")
+	}
+	if err := (feed.Quote{Symbol: "EUR/USD", Bid: "1", Ask: "1", Source: name}).Check(); err != nil {
+		if r, ok := errors.AsType[*feed.Rejection](err); ok {
+			return errors.New("--source: " + r.Message)
+		}
+		return fmt.Errorf("--source: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package producer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/cmd/broadcaster/internal/cli"
+	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
+)
+
+// openOn returns what opens a publisher on a real server.
+func openOn(t *testing.T, client *redis.Client) openFunc {
+	return openWithin(t, client, 20*time.Second) // the machine may be busy
+}
+
+func openWithin(t *testing.T, client *redis.Client, timeout time.Duration) openFunc {
+	return func(context.Context) (*accept.Publisher, func(), error) {
+		p := accept.NewPublisher(accept.PublisherConfig{Redis: client, Keys: feed.Keys{Prefix: "fx:"}, Timeout: timeout})
+		ctx, cancel := context.WithCancel(context.Background())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := p.Run(ctx); err != nil {
+				t.Errorf("publisher: %v", err)
+			}
+		})
+		return p, func() { cancel(); wg.Wait() }, nil
+	}
+}
+
+func noOpen(context.Context) (*accept.Publisher, func(), error) {
+	return nil, nil, errors.New("no Redis here")
+}
+
+// feedCommand runs `broadcaster feed` with a publisher.
+func feedCommand(ctx context.Context, args []string, open openFunc, stdout, stderr io.Writer) int {
+	return run(ctx, cli.Call{Usage: "Usage: broadcaster feed COMMAND\n", Args: args, Stdout: stdout, Stderr: stderr}, open)
+}
+
+// number finds the count after a word in the totals.
+func number(t *testing.T, text, word string) int {
+	t.Helper()
+	m := regexp.MustCompile(`\b` + word + ` (\d+)`).FindStringSubmatch(text)
+	if m == nil {
+		t.Fatalf("no %q in %q", word, text)
+	}
+	n, _ := strconv.Atoi(m[1])
+	return n
+}
+
+func TestFeedUsage(t *testing.T) {
+	file := write(t, "EURUSD.csv", twoTicks)
+	plain := write(t, "ticks.csv", twoTicks)
+	other := write(t, "notes.csv", "hello\n")
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "simulate"},
+		{[]string{"simulat"}, `"simulat"`},
+		{[]string{"simulate", "--rate", "x"}, "--rate"},
+		{[]string{"simulate", "--rate", "0"}, "--rate"},
+		{[]string{"simulate", "--rate", "NaN"}, "--rate"},
+		{[]string{"simulate", "--seed", "-1"}, "--seed"},
+		{[]string{"simulate", "--count", "0"}, "--count"},
+		{[]string{"simulate", "--duration", "10"}, "--duration"},
+		{[]string{"simulate", "--duration", "-1s"}, "--duration"},
+		{[]string{"simulate", "--symbols", "EUR/FOO"}, "--symbols"},
+		{[]string{"simulate", "--symbols", "EUR/SEK"}, "--symbols"},
+		{[]string{"simulate", "--symbols", ","}, "--symbols"},
+		{[]string{"simulate", "--source", "A B"}, "--source"},
+		{[]string{"simulate", "--source", ""}, "--source"},
+		{[]string{"simulate", "--sped", "1"}, "--sped"},
+		{[]string{"simulate", "--rate"}, "--rate"},
+		{[]string{"simulate", "EURUSD"}, "EURUSD"},
+		{[]string{"replay"}, "FILE"},
+		{[]string{"replay", file, "--speed", "fast"}, "--speed"},
+		{[]string{"replay", file, "--speed", "0"}, "--speed"},
+		{[]string{"replay", file, "--symbol", "EUR"}, "--symbol"},
+		{[]string{"replay", file, "--loop", "--keep-time"}, "--loop"},
+		{[]string{"replay", file, "/no/such/file"}, "/no/such/file"},
+		{[]string{"replay", other}, other},
+		{[]string{"replay", plain}, plain},
+		{[]string{"replay", plain}, "--symbol"},
+		{[]string{"replay", filepath.Dir(file)}, filepath.Dir(file)},
+		{[]string{"replay", "--", "--speed"}, "--speed: no such file"},
+	} {
+		var stdout, stderr bytes.Buffer
+		code := feedCommand(t.Context(), tt.args, noOpen, &stdout, &stderr)
+		got := stderr.String()
+		if code != cli.Misuse || strings.Count(got, "\n") != 1 || !strings.Contains(got, tt.want) || stdout.Len() > 0 {
+			t.Errorf("feed %q: exit code %d, %q%q, want 2 and one line with %q", tt.args, code, &stdout, got, tt.want)
+		}
+	}
+	for _, args := range [][]string{{"--help"}, {"help"}, {"simulate", "--help"}, {"replay", "-h"}} {
+		var stdout, stderr bytes.Buffer
+		if code := feedCommand(t.Context(), args, noOpen, &stdout, &stderr); code != cli.OK || !strings.HasPrefix(stdout.String(), "Usage: broadcaster feed") || stderr.Len() > 0 {
+			t.Errorf("feed %q: exit code %d: %s%s", args, code, &stdout, &stderr)
+		}
+	}
+	var stdout, stderr bytes.Buffer
+	if code := feedCommand(t.Context(), []string{"replay", file}, noOpen, &stdout, &stderr); code != cli.Failed || !strings.Contains(stderr.String(), "no Redis here") {
+		t.Errorf("without Redis: exit code %d: %s", code, &stderr)
+	}
+}

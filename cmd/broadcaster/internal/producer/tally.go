@@ -1,0 +1,84 @@
+package producer
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/fxcast/fxcast/feed"
+)
+
+// tally counts what became of the quotes of a producer. It is safe for
+// concurrent use.
+type tally struct {
+	mu     sync.Mutex // guards counts
+	counts tallyCounts
+}
+
+type tallyCounts struct {
+	made, accepted, bad, dropped, unsent, unknown uint64
+	rejected                                      map[feed.Reason]uint64
+}
+
+func newTally() *tally { return &tally{counts: tallyCounts{rejected: map[feed.Reason]uint64{}}} }
+
+func (t *tally) change(f func(*tallyCounts)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f(&t.counts)
+}
+
+func (t *tally) made(n int)             { t.change(func(c *tallyCounts) { c.made += uint64(n) }) }
+func (t *tally) dropped(n int)          { t.change(func(c *tallyCounts) { c.dropped += uint64(n) }) }
+func (t *tally) unsent(n int)           { t.change(func(c *tallyCounts) { c.unsent += uint64(n) }) }
+func (t *tally) rejected(r feed.Reason) { t.change(func(c *tallyCounts) { c.rejected[r]++ }) }
+
+func (t *tally) published(accepted, unknown int) {
+	t.change(func(c *tallyCounts) {
+		c.accepted += uint64(accepted)
+		c.unknown += uint64(unknown)
+	})
+}
+
+// badLine counts a bad line and returns how many there have been.
+func (t *tally) badLine() (n uint64) {
+	t.change(func(c *tallyCounts) { c.bad++; n = c.bad })
+	return n
+}
+
+func (t *tally) snapshot() (c tallyCounts) {
+	t.change(func(now *tallyCounts) {
+		c = *now
+		c.rejected = maps.Clone(now.rejected)
+	})
+	return c
+}
+
+// text names all counts, the rare ones only if they are not zero. made is the
+// word for where the quotes come from.
+func (c tallyCounts) text(made string) string {
+	var rejected uint64
+	var reasons []string
+	for _, r := range slices.Sorted(maps.Keys(c.rejected)) {
+		rejected += c.rejected[r]
+		reasons = append(reasons, fmt.Sprintf("%s %d", r, c.rejected[r]))
+	}
+	s := fmt.Sprintf("%s %d, accepted %d, rejected %d", made, c.made, c.accepted, rejected)
+	if rejected > 0 {
+		s += " (" + strings.Join(reasons, ", ") + ")"
+	}
+	if made == "read" {
+		s += fmt.Sprintf(", bad lines %d", c.bad)
+	}
+	for _, rare := range []struct {
+		word string
+		n    uint64
+	}{{"dropped", c.dropped}, {"not sent", c.unsent}, {"unknown whether accepted", c.unknown}} {
+		if rare.n > 0 {
+			s += fmt.Sprintf(", %s %d", rare.word, rare.n)
+		}
+	}
+	return s
+}

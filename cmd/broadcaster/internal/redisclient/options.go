@@ -1,0 +1,139 @@
+package redisclient
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/cmd/broadcaster/internal/config"
+)
+
+// Bounds of every Redis client. A command takes at most about three read
+// timeouts and two pauses; callers bound that further by their contexts.
+const (
+	dialTimeout = 3 * time.Second
+	ioTimeout   = 3 * time.Second
+	retries     = 2
+	minBackoff  = 10 * time.Millisecond
+	maxBackoff  = 250 * time.Millisecond
+	keepAlive   = 30 * time.Second
+	pingTimeout = 3 * time.Second
+
+	// How old the client's picture of a cluster may be when it is used. While a
+	// master is dead nothing else makes the client look for the one that follows.
+	clusterReload = time.Second
+
+	// Less than the 300 s after which redis.conf has the server close an idle
+	// connection.
+	maxIdle = 240 * time.Second
+)
+
+// clientOptions turns the settings into options: the URL first, then each
+// variable that is set.
+func clientOptions(cfg config.Config, opts Options) (*redis.Options, error) {
+	r := cfg.Redis
+	o := &redis.Options{Addr: "127.0.0.1:" + strconv.Itoa(r.Port)}
+	switch {
+	case opts.Addr != "":
+		o.Addr = opts.Addr
+	case r.URL != "":
+		var err error
+		if o, err = config.ParseRedisURL(r.URL); err != nil {
+			return nil, fmt.Errorf("REDIS_URL: %w", err)
+		}
+	}
+	if opts.Addr == "" {
+		overrideParts(o, cfg)
+	}
+	if o.PoolSize == 0 || cfg.Given("REDIS_MAX_CONNECTIONS") {
+		o.PoolSize = r.MaxConnections
+	}
+	if o.PipelinePoolSize == 0 {
+		o.PipelinePoolSize = -1 // one pool, so that its size is the bound
+	}
+	if o.MaxRetries == 0 {
+		o.MaxRetries = retries
+	}
+	if opts.NoRetry {
+		o.MaxRetries = -1
+	}
+	o.ClientName = "broadcaster"
+	if opts.Name != "" {
+		o.ClientName = opts.Name
+	}
+	o.ContextTimeoutEnabled = true
+	o.DisableIdentity = true // CLIENT SETINFO is unknown before Redis 7.2
+	o.DialerRetries = 2
+	setIfZero(&o.MinRetryBackoff, minBackoff)
+	setIfZero(&o.MaxRetryBackoff, maxBackoff)
+	setIfZero(&o.DialTimeout, dialTimeout)
+	setIfZero(&o.ReadTimeout, ioTimeout)
+	setIfZero(&o.WriteTimeout, ioTimeout)
+	setIfZero(&o.ConnMaxIdleTime, maxIdle)
+	o.Dialer = dialer(o.DialTimeout, o.TLSConfig)
+	return o, nil
+}
+
+// overrideParts lets the variables that are set win over the URL's parts.
+func overrideParts(o *redis.Options, cfg config.Config) {
+	r := cfg.Redis
+	host, port, err := net.SplitHostPort(o.Addr)
+	if err != nil || o.Network == "unix" {
+		host, port = "127.0.0.1", strconv.Itoa(r.Port)
+	}
+	if cfg.Given("REDIS_PORT") || r.URL == "" {
+		port = strconv.Itoa(r.Port)
+	}
+	switch {
+	case strings.HasPrefix(r.Host, "/"):
+		o.Network, o.Addr, o.TLSConfig = "unix", r.Host, nil
+	case r.Host != "":
+		host = strings.Trim(r.Host, "[]")
+		o.Network, o.Addr = "tcp", net.JoinHostPort(host, port)
+	case o.Network != "unix":
+		o.Addr = net.JoinHostPort(host, port)
+	}
+	if r.Mode == "standalone" && len(r.Addrs) == 1 {
+		o.Network, o.Addr = "tcp", r.Addrs[0]
+		host, _, _ = net.SplitHostPort(o.Addr)
+	}
+	if o.TLSConfig != nil {
+		o.TLSConfig.ServerName = host
+		if r.Mode != "standalone" && len(r.Addrs) > 0 {
+			o.TLSConfig.ServerName = "" // that of each node
+		}
+	}
+	if cfg.Given("REDIS_USERNAME") {
+		o.Username = r.Username
+	}
+	if cfg.Given("REDIS_PASSWORD") {
+		o.Password = r.Password
+	}
+	if cfg.Given("REDIS_DB") {
+		o.DB = r.DB
+	}
+}
+
+// dialer connects with a keepalive that notices a vanished server, and
+// speaks TLS if the configuration is not nil.
+func dialer(timeout time.Duration, config *tls.Config) func(context.Context, string, string) (net.Conn, error) {
+	d := &net.Dialer{Timeout: timeout, KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: keepAlive, Interval: keepAlive / 3, Count: 3,
+	}}
+	if config == nil {
+		return d.DialContext
+	}
+	return (&tls.Dialer{NetDialer: d, Config: config}).DialContext
+}
+
+func setIfZero(d *time.Duration, v time.Duration) {
+	if *d == 0 {
+		*d = v
+	}
+}

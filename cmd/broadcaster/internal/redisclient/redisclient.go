@@ -1,0 +1,118 @@
+// Package redisclient is the only place that opens a Redis client: it makes one of
+// the settings, for each way to run Redis.
+package redisclient
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/cmd/broadcaster/internal/config"
+)
+
+// Options are the differences between the clients that one process opens.
+type Options struct {
+	Addr   string       // the embedded server; overrides everything configured
+	Name   string       // client name, shown by CLIENT LIST; "" = broadcaster
+	Logger *slog.Logger // nil = none
+
+	// Require makes an unreachable server an error. Without it only a fault
+	// that time does not mend is one (wrong password, TLS), and the client
+	// connects when the server is there.
+	Require bool
+
+	// NoRetry is for commands that must not be sent twice, such as the
+	// publishing of quotes.
+	NoRetry bool
+}
+
+// Open opens a client of the configured Redis; it is the only place that
+// does. It sends one PING and waits for it at most pingTimeout. The caller
+// closes the client. Errors never hold the password.
+func Open(ctx context.Context, cfg config.Config, opts Options) (redis.UniversalClient, error) {
+	o, err := clientOptions(cfg, opts)
+	if err != nil {
+		return nil, err
+	}
+	client := newClient(cfg.Redis, o, opts.Addr != "")
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	err = client.Ping(ctx).Err()
+	if err == nil {
+		return client, nil
+	}
+	if opts.Require || permanent(err) {
+		client.Close()
+		return nil, fmt.Errorf("redis at %s: %w", where(cfg.Redis, o), explain(err))
+	}
+	if opts.Logger != nil {
+		opts.Logger.Warn("redis is not reachable yet", "addr", where(cfg.Redis, o), "err", err)
+	}
+	return client, nil
+}
+
+// newClient makes the client of the configured mode.
+func newClient(cfg config.Redis, o *redis.Options, embedded bool) redis.UniversalClient {
+	if embedded || cfg.Mode == "standalone" {
+		return redis.NewClient(o)
+	}
+	u := &redis.UniversalOptions{
+		Addrs: cfg.Addrs, MasterName: cfg.MasterName, ClientName: o.ClientName, DB: o.DB,
+		Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig, Dialer: o.Dialer,
+		MaxRetries: o.MaxRetries, MinRetryBackoff: o.MinRetryBackoff, MaxRetryBackoff: o.MaxRetryBackoff,
+		DialTimeout: o.DialTimeout, DialerRetries: o.DialerRetries, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout,
+		ContextTimeoutEnabled: o.ContextTimeoutEnabled, PoolSize: o.PoolSize, PipelinePoolSize: o.PipelinePoolSize,
+		MinIdleConns: o.MinIdleConns, ConnMaxIdleTime: o.ConnMaxIdleTime, ConnMaxLifetime: o.ConnMaxLifetime,
+		DisableIdentity: o.DisableIdentity,
+	}
+	if len(u.Addrs) == 0 {
+		u.Addrs = []string{o.Addr}
+	}
+	if cfg.Mode == "sentinel" {
+		return redis.NewFailoverClient(u.Failover())
+	}
+	c := u.Cluster()
+	// A cluster's client tries a command on other nodes by itself, MaxRedirects
+	// times; each node's own attempts would multiply that.
+	c.MaxRetries = -1
+	c.ClusterStateReloadInterval = clusterReload
+	return redis.NewClusterClient(c)
+}
+
+// Sentinels makes a client of each sentinel, none outside the mode sentinel. The
+// caller closes them. They connect when they are asked.
+func Sentinels(cfg config.Config) (list []*redis.SentinelClient, err error) {
+	if cfg.Redis.Mode != "sentinel" {
+		return nil, nil
+	}
+	o, err := clientOptions(cfg, Options{})
+	if err != nil {
+		return nil, err
+	}
+	for _, addr := range cfg.Redis.Addrs {
+		list = append(list, redis.NewSentinelClient(&redis.Options{
+			Addr: addr, Dialer: o.Dialer, DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout,
+			ConnMaxIdleTime: o.ConnMaxIdleTime, MaxRetries: -1, DisableIdentity: true, ContextTimeoutEnabled: true,
+		}))
+	}
+	return list, nil
+}
+
+// Where names the configured server in messages, without user and password.
+func Where(cfg config.Config) string {
+	o, err := clientOptions(cfg, Options{})
+	if err != nil {
+		return cfg.Redis.Mode + " redis" // Load found the fault before
+	}
+	return where(cfg.Redis, o)
+}
+
+func where(cfg config.Redis, o *redis.Options) string {
+	if cfg.Mode != "standalone" && len(cfg.Addrs) > 0 {
+		return cfg.Mode + " " + strings.Join(cfg.Addrs, ",")
+	}
+	return o.Addr
+}
