@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
-	"github.com/fxcast/fxcast/protocol"
 )
 
 var inbox = feed.InputOptions{Base: "EUR"}
@@ -162,7 +161,7 @@ func TestUnixTime(t *testing.T) {
 				if err == nil || checkRejection(t, err) != feed.ReasonBadTime {
 					t.Errorf("ts %s: %v, %v; want bad_time", value, q.Time, err)
 				}
-			} else if got := protocol.FormatTime(q.Time); err != nil || got != want {
+			} else if got := string(feed.AppendTime(nil, q.Time)); err != nil || got != want {
 				t.Errorf("ts %s: %s, %v; want %s", value, got, err, want)
 			}
 		}
@@ -206,7 +205,7 @@ func FuzzParseInput(f *testing.F) {
 		// Written in the plainest form it must be read as the same again.
 		plain := map[string]any{"symbol": q.Symbol, "bid": q.Bid, "ask": q.Ask}
 		if !q.Time.IsZero() {
-			plain["ts"] = protocol.FormatTime(q.Time)
+			plain["ts"] = string(feed.AppendTime(nil, q.Time))
 		}
 		if q.Source != "" {
 			plain["source"] = q.Source

@@ -1,16 +1,13 @@
 package web
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
-	"reflect"
-	"strings"
 	"time"
 
 	"github.com/fxcast/fxcast/session"
+	"github.com/fxcast/fxcast/web/endpoint"
 )
 
 // A sessionRequest asks for a session of a user.
@@ -39,16 +36,16 @@ type (
 // postAdminSession makes a session for a user of the embedding application.
 func (s *Server) postAdminSession(w http.ResponseWriter, r *http.Request) error {
 	var in sessionRequest
-	if err := readJSON(r, &in); err != nil {
+	if err := endpoint.ReadJSON(r, &in); err != nil {
 		return err
 	}
 	note(r, "user", string(in.UserID))
 	note(r, "role", in.Role)
-	draft := session.Draft{UserID: string(in.UserID), Role: in.Role, Data: in.Data, Address: s.address(r), Agent: r.UserAgent()}
+	draft := session.Draft{UserID: string(in.UserID), Role: in.Role, Data: in.Data, Address: s.access.Address(r).String(), Agent: r.UserAgent()}
 	if in.TTL != nil {
 		const most = 366 * 24 * 3600
 		if *in.TTL < 1 || *in.TTL > most {
-			return badRequest("ttl_seconds: want 1 to %d", most)
+			return endpoint.BadRequest("ttl_seconds: want 1 to %d", most)
 		}
 		draft.TTL = time.Duration(*in.TTL * float64(time.Second))
 	}
@@ -57,13 +54,13 @@ func (s *Server) postAdminSession(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	note(r, "session", sess.ID)
-	return writeJSON(w, http.StatusCreated, madeSession{answerOf(sess), token})
+	return endpoint.WriteJSON(w, http.StatusCreated, madeSession{answerOf(sess), token})
 }
 
 func (s *Server) getAdminSessions(w http.ResponseWriter, r *http.Request) error {
 	user := r.URL.Query().Get("user_id")
 	if user == "" {
-		return badRequest("user_id: want the id of a user in the query")
+		return endpoint.BadRequest("user_id: want the id of a user in the query")
 	}
 	list, err := s.cfg.Sessions.List(r.Context(), user)
 	if err != nil {
@@ -72,13 +69,13 @@ func (s *Server) getAdminSessions(w http.ResponseWriter, r *http.Request) error 
 	if list == nil {
 		list = []session.Session{}
 	}
-	return writeJSON(w, http.StatusOK, list)
+	return endpoint.WriteJSON(w, http.StatusOK, list)
 }
 
 func (s *Server) deleteAdminSessions(w http.ResponseWriter, r *http.Request) error {
 	user := r.URL.Query().Get("user_id")
 	if user == "" {
-		return badRequest("user_id: want the id of a user in the query")
+		return endpoint.BadRequest("user_id: want the id of a user in the query")
 	}
 	note(r, "user", user)
 	n, err := s.cfg.Sessions.RevokeUser(r.Context(), user)
@@ -86,7 +83,7 @@ func (s *Server) deleteAdminSessions(w http.ResponseWriter, r *http.Request) err
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, revokedUser{n})
+	return endpoint.WriteJSON(w, http.StatusOK, revokedUser{n})
 }
 
 func (s *Server) getAdminSession(w http.ResponseWriter, r *http.Request) error {
@@ -94,7 +91,7 @@ func (s *Server) getAdminSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return noSuchSession(err)
 	}
-	return writeJSON(w, http.StatusOK, sess)
+	return endpoint.WriteJSON(w, http.StatusOK, sess)
 }
 
 func (s *Server) deleteAdminSession(w http.ResponseWriter, r *http.Request) error {
@@ -103,12 +100,12 @@ func (s *Server) deleteAdminSession(w http.ResponseWriter, r *http.Request) erro
 	if err := s.cfg.Sessions.Revoke(r.Context(), id); err != nil {
 		return noSuchSession(err)
 	}
-	return writeJSON(w, http.StatusOK, revokedSession{true})
+	return endpoint.WriteJSON(w, http.StatusOK, revokedSession{true})
 }
 
 func noSuchSession(err error) error {
 	if errors.Is(err, session.ErrNotFound) {
-		return &problem{Status: http.StatusNotFound, Title: "Not found", Detail: "no such session; want a session_id, which is not the token"}
+		return endpoint.NotFound("no such session; want a session_id, which is not the token")
 	}
 	return err
 }
@@ -120,61 +117,7 @@ func (s *Server) getRejected(w http.ResponseWriter, r *http.Request) error {
 	if err != nil && len(entries) == 0 {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, entries)
-}
-
-// readJSON reads one object; a field that is not known is refused by name.
-func readJSON(r *http.Request, into any) error {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return err
-	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		if p, ok := errors.AsType[*problem](err); ok { // of a field's own UnmarshalJSON
-			return p
-		}
-		if typ, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && typ.Field != "" {
-			kind, _, _ := strings.Cut(typ.Value, " ") // "number 1e400" names the value too
-			return badRequest("%s: want %s, not a JSON %s", typ.Field, wanted(typ.Type), kind)
-		}
-		if name, ok := unknownField(err); ok {
-			return badRequest("unknown field %s", name)
-		}
-		return badRequest("the body is not one JSON object")
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return badRequest("the body has more than one JSON object")
-	}
-	return nil
-}
-
-// wanted names the JSON that goes into a field of type t.
-func wanted(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.String:
-		return "a string"
-	case reflect.Bool:
-		return "true or false"
-	case reflect.Int, reflect.Int64:
-		return "a whole number of at most 64 bits"
-	case reflect.Float64:
-		return "a number"
-	case reflect.Struct, reflect.Map:
-		return "an object"
-	}
-	return "another kind of value"
-}
-
-// unknownField picks the name out of encoding/json's error, which has no type.
-func unknownField(err error) (string, bool) {
-	const prefix = "json: unknown field "
-	text := err.Error()
-	if len(text) <= len(prefix) || text[:len(prefix)] != prefix {
-		return "", false
-	}
-	return clipped(text[len(prefix):]), true
+	return endpoint.WriteJSON(w, http.StatusOK, entries)
 }
 
 // A flexibleID is a user id that came as a string or a whole number.
@@ -189,10 +132,10 @@ func (f *flexibleID) UnmarshalJSON(b []byte) error {
 	}
 	var n json.Number
 	if err := json.Unmarshal(b, &n); err != nil {
-		return badRequest("user_id: want a string or a whole number")
+		return endpoint.BadRequest("user_id: want a string or a whole number")
 	}
 	if _, err := n.Int64(); err != nil {
-		return badRequest("user_id: want a string or a whole number")
+		return endpoint.BadRequest("user_id: want a string or a whole number")
 	}
 	*f = flexibleID(n)
 	return nil

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/fxcast/fxcast/limiter"
+	"github.com/fxcast/fxcast/web/endpoint"
 )
 
 // A rateRequest asks whether a key may spend cost of its limit now.
@@ -18,7 +19,7 @@ type rateRequest struct {
 // postRateCheck is the limiter's plain form for other programs: one key, one window.
 func (s *Server) postRateCheck(w http.ResponseWriter, r *http.Request) error {
 	var in rateRequest
-	if err := readJSON(r, &in); err != nil {
+	if err := endpoint.ReadJSON(r, &in); err != nil {
 		return err
 	}
 	cost := int64(1)
@@ -27,16 +28,18 @@ func (s *Server) postRateCheck(w http.ResponseWriter, r *http.Request) error {
 	}
 	result, err := s.cfg.Limiter.Check(r.Context(), in.Key, in.Limit, in.Window, cost, in.Peek)
 	if err != nil {
-		return badRequest("%s", plainFault(err))
+		return endpoint.BadRequestOf(err)
 	}
-	return writeJSON(w, http.StatusOK, result)
+	return endpoint.WriteJSON(w, http.StatusOK, result)
 }
+
+var offendersLimit = endpoint.Limit{Default: 20, Most: 100}
 
 // getOffenders lists the subjects this node refuses most.
 func (s *Server) getOffenders(w http.ResponseWriter, r *http.Request) error {
-	n, err := queryLimit(r, 20, 100)
+	n, err := offendersLimit.Read(r)
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, append([]limiter.Offender{}, s.cfg.Limiter.TopOffenders(n)...))
+	return endpoint.WriteJSON(w, http.StatusOK, append([]limiter.Offender{}, s.cfg.Limiter.TopOffenders(n)...))
 }

@@ -8,17 +8,20 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/fxcast/fxcast/cache"
 	"github.com/fxcast/fxcast/redisadmin"
+	"github.com/fxcast/fxcast/web/endpoint"
 )
+
+// ErrNotPermitted says that Redis answered, and does not let its user do what was asked.
+var ErrNotPermitted = errors.New("web: Redis does not permit it")
 
 // getRedisHealth is always 200: what is wrong stands in the body.
 func (s *Server) getRedisHealth(w http.ResponseWriter, r *http.Request) error {
-	return writeJSON(w, http.StatusOK, s.cfg.Admin.Health(r.Context()))
+	return endpoint.WriteJSON(w, http.StatusOK, s.cfg.Admin.Health(r.Context()))
 }
 
 func (s *Server) getRedisStats(w http.ResponseWriter, r *http.Request) error {
@@ -26,7 +29,7 @@ func (s *Server) getRedisStats(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return ofRedis(err)
 	}
-	return writeJSON(w, http.StatusOK, stats)
+	return endpoint.WriteJSON(w, http.StatusOK, stats)
 }
 
 func (s *Server) getRedisMemory(w http.ResponseWriter, r *http.Request) error {
@@ -34,17 +37,14 @@ func (s *Server) getRedisMemory(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return ofRedis(err)
 	}
-	return writeJSON(w, http.StatusOK, memory)
+	return endpoint.WriteJSON(w, http.StatusOK, memory)
 }
 
-const (
-	defaultSlow = 50
-	maxSlow     = 1000
-)
+var slowLimit = endpoint.Limit{Default: 50, Most: 1000}
 
 // getSlowLog lists the newest slow commands. Their values are not shown.
 func (s *Server) getSlowLog(w http.ResponseWriter, r *http.Request) error {
-	limit, err := queryLimit(r, defaultSlow, maxSlow)
+	limit, err := slowLimit.Read(r)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (s *Server) getSlowLog(w http.ResponseWriter, r *http.Request) error {
 	if entries == nil {
 		entries = []redisadmin.SlowEntry{}
 	}
-	return writeJSON(w, http.StatusOK, entries)
+	return endpoint.WriteJSON(w, http.StatusOK, entries)
 }
 
 // A configAnswer says how Redis is configured, and how it might be better.
@@ -79,16 +79,16 @@ func (s *Server) getRedisConfig(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return ofRedis(err)
 	}
-	return writeJSON(w, http.StatusOK, answer)
+	return endpoint.WriteJSON(w, http.StatusOK, answer)
 }
 
 // ofRedis tells a server that is gone from one that does not have what was asked.
 func ofRedis(err error) error {
 	switch {
 	case errors.Is(err, redisadmin.ErrNotOffered):
-		return &problem{Status: http.StatusNotImplemented, Title: "Not available here", Detail: "this Redis does not tell, or not to this user", Cause: err}
+		return &endpoint.Problem{Status: http.StatusNotImplemented, Title: "Not available here", Detail: "this Redis does not tell, or not to this user", Cause: err}
 	case errors.Is(err, redisadmin.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
-		return unavailable("Redis can not be reached; try again", err)
+		return endpoint.Unavailable("Redis can not be reached; try again", err)
 	}
 	return err
 }
@@ -128,7 +128,7 @@ func (s *Server) getHitRatio(w http.ResponseWriter, r *http.Request) error {
 	if answer.Server, err = s.cfg.Admin.HitRatio(r.Context()); err != nil {
 		answer.Missing = "Redis can not be reached"
 	}
-	return writeJSON(w, http.StatusOK, answer)
+	return endpoint.WriteJSON(w, http.StatusOK, answer)
 }
 
 func lookupsOf(st cache.Stats) lookups {
@@ -152,27 +152,27 @@ type (
 // postInvalidate deletes the keys of one cache namespace that match a glob.
 func (s *Server) postInvalidate(w http.ResponseWriter, r *http.Request) error {
 	var in invalidateRequest
-	if err := readJSON(r, &in); err != nil {
+	if err := endpoint.ReadJSON(r, &in); err != nil {
 		return err
 	}
 	note(r, "namespace", in.Namespace)
 	note(r, "pattern", in.Pattern)
 	if in.Pattern == "" {
-		return badRequest("pattern: want a glob over keys, as in user:*")
+		return endpoint.BadRequest("pattern: want a glob over keys, as in user:*")
 	}
 	ns, err := s.cfg.Cache.Namespace(in.Namespace, time.Hour)
 	if err != nil {
-		return badRequest("%s", plainFault(err))
+		return endpoint.BadRequestOf(err)
 	}
 	deleted, err := ns.Invalidate(r.Context(), in.Pattern, nil)
 	note(r, "deleted", deleted)
 	switch {
 	case err == nil:
-		return writeJSON(w, http.StatusOK, deletedAnswer{deleted})
+		return endpoint.WriteJSON(w, http.StatusOK, deletedAnswer{deleted})
 	case errors.Is(err, cache.ErrUnavailable), r.Context().Err() != nil:
-		return unavailable(fmt.Sprintf("Redis was lost or too slow after %d keys had been deleted; try again", deleted), err)
+		return endpoint.Unavailable(fmt.Sprintf("Redis was lost or too slow after %d keys had been deleted; try again", deleted), err)
 	}
-	return badRequest("%s", plainFault(err))
+	return endpoint.BadRequestOf(err)
 }
 
 type (
@@ -194,38 +194,38 @@ const (
 // the inbox passes the same gate as every producer's.
 func (s *Server) postPubSub(w http.ResponseWriter, r *http.Request) error {
 	var in pubsubRequest
-	if err := readJSON(r, &in); err != nil {
+	if err := endpoint.ReadJSON(r, &in); err != nil {
 		return err
 	}
 	note(r, "channel", in.Channel)
 	switch {
 	case in.Channel == "" || len(in.Channel) > maxChannel:
-		return badRequest("channel: want a name of 1 to %d bytes", maxChannel)
+		return endpoint.BadRequest("channel: want a name of 1 to %d bytes", maxChannel)
 	case strings.HasPrefix(in.Channel, s.cfg.Prefix):
-		return badRequest("channel: those under %s carry accepted quotes and notices between nodes; quotes go to the inbox channel", s.cfg.Prefix)
+		return endpoint.BadRequest("channel: those under %s carry accepted quotes and notices between nodes; quotes go to the inbox channel", s.cfg.Prefix)
 	case strings.HasPrefix(in.Channel, "__"):
-		return badRequest("channel: those under __ are Redis's own")
+		return endpoint.BadRequest("channel: those under __ are Redis's own")
 	case in.Message == nil:
-		return badRequest("message: want any JSON value")
+		return endpoint.BadRequest("message: want any JSON value")
 	}
 	payload, err := published(in.Message)
 	if err != nil {
 		return err
 	}
 	if slices.Contains(s.cfg.Channels, in.Channel) && len(payload) > maxRelayed {
-		return badRequest("message: %d bytes, and clients get at most %d from a relayed channel", len(payload), maxRelayed)
+		return endpoint.BadRequest("message: %d bytes, and clients get at most %d from a relayed channel", len(payload), maxRelayed)
 	}
 	note(r, "bytes", len(payload))
 	receivers, err := s.cfg.PubSub(r.Context(), in.Channel, payload)
 	switch {
 	case errors.Is(err, ErrNotPermitted):
-		return &problem{Status: http.StatusForbidden, Title: "Forbidden", Cause: err,
+		return &endpoint.Problem{Status: http.StatusForbidden, Title: "Forbidden", Cause: err,
 			Detail: fmt.Sprintf("channel: Redis does not let this server publish on %q; its ACL user needs a rule for that channel", in.Channel)}
 	case err != nil:
-		return unavailable("Redis did not take the message, or its answer was lost", err)
+		return endpoint.Unavailable("Redis did not take the message, or its answer was lost", err)
 	}
 	note(r, "receivers", receivers)
-	return writeJSON(w, http.StatusOK, receiversAnswer{receivers})
+	return endpoint.WriteJSON(w, http.StatusOK, receiversAnswer{receivers})
 }
 
 // published is the text that goes on the channel: of a JSON string its content,
@@ -234,26 +234,13 @@ func published(message json.RawMessage) ([]byte, error) {
 	var text string
 	if message[0] == '"' {
 		if err := json.Unmarshal(message, &text); err != nil {
-			return nil, badRequest("message: %v", err)
+			return nil, endpoint.BadRequest("message: %v", err)
 		}
 		return []byte(text), nil
 	}
 	var out bytes.Buffer
 	if err := json.Compact(&out, message); err != nil {
-		return nil, badRequest("message: %v", err)
+		return nil, endpoint.BadRequest("message: %v", err)
 	}
 	return out.Bytes(), nil
-}
-
-// queryLimit reads ?limit=, which is between 1 and most.
-func queryLimit(r *http.Request, otherwise, most int) (int, error) {
-	text := r.URL.Query().Get("limit")
-	if text == "" {
-		return otherwise, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > most {
-		return 0, badRequest("limit: want 1 to %d", most)
-	}
-	return n, nil
 }

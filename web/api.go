@@ -4,16 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/receive"
 	"github.com/fxcast/fxcast/protocol"
+	"github.com/fxcast/fxcast/web/access"
+	"github.com/fxcast/fxcast/web/endpoint"
 )
 
-// maxQuerySymbols bounds what one request asks for.
-const maxQuerySymbols = 200
+var historyLimit = endpoint.Limit{Default: 100, Most: 10_000}
 
 // A symbolAnswer describes a symbol; ts is the time of its last quote.
 type symbolAnswer struct {
@@ -30,7 +30,7 @@ func (s *Server) getSymbols(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, symbols)
+	return endpoint.WriteJSON(w, http.StatusOK, symbols)
 }
 
 func (s *Server) describeSymbols(ctx context.Context) ([]symbolAnswer, error) {
@@ -51,12 +51,12 @@ func (s *Server) describeSymbols(ctx context.Context) ([]symbolAnswer, error) {
 
 // getQuotes answers with the last quotes of ?symbols=EUR/USD,GBP/*; all without.
 func (s *Server) getQuotes(w http.ResponseWriter, r *http.Request) error {
-	patterns, err := s.queryPatterns(r)
+	patterns, err := endpoint.QuerySymbols(r)
 	if err != nil {
 		return err
 	}
-	sess, _ := sessionOf(r)
-	grants := s.grantsFor(sess)
+	sess, _ := access.Session(r)
+	grants := s.access.Grants(sess)
 	lasts, err := s.cfg.Lasts.Quotes(r.Context(), patterns)
 	if err != nil {
 		return err
@@ -67,7 +67,7 @@ func (s *Server) getQuotes(w http.ResponseWriter, r *http.Request) error {
 			quotes = append(quotes, quoteJSON(q))
 		}
 	}
-	return writeJSON(w, http.StatusOK, quotes)
+	return endpoint.WriteJSON(w, http.StatusOK, quotes)
 }
 
 // quoteJSON is a last quote as in a snapshot.
@@ -80,52 +80,25 @@ func quoteJSON(q receive.LastQuote) json.RawMessage {
 func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) error {
 	symbol, err := feed.ParseSymbol(r.PathValue("base") + "/" + r.PathValue("quote"))
 	if err != nil {
-		return &problem{Status: http.StatusNotFound, Title: "Not found", Detail: err.Error()}
+		return endpoint.NotFound(err.Error())
 	}
-	sess, _ := sessionOf(r)
-	if !s.grantsFor(sess).Allows(string(symbol)) {
-		return forbidden("the session's role does not include this symbol")
+	sess, _ := access.Session(r)
+	if !s.access.Grants(sess).Allows(string(symbol)) {
+		return endpoint.Forbidden("the session's role does not include this symbol")
 	}
-	limit, err := queryLimit(r, defaultHistory, maxHistory)
+	limit, err := historyLimit.Read(r)
 	if err != nil {
 		return err
 	}
 	var since time.Time
 	if text := r.URL.Query().Get("since"); text != "" {
 		if since, err = feed.ParseTime(text); err != nil {
-			return badRequest("since: want a time like 2026-11-22T10:15:00Z, or Unix time")
+			return endpoint.BadRequest("since: want a time like 2026-11-22T10:15:00Z, or Unix time")
 		}
 	}
 	quotes, err := s.history(r.Context(), symbol, limit, since)
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, quotes)
-}
-
-const (
-	defaultHistory = 100
-	maxHistory     = 10_000
-)
-
-func (s *Server) queryPatterns(r *http.Request) ([]string, error) {
-	var patterns []string
-	for _, list := range r.URL.Query()["symbols"] {
-		for name := range strings.SplitSeq(list, ",") {
-			if name = strings.TrimSpace(name); name == "" {
-				continue
-			}
-			p, err := feed.ParsePattern(name)
-			if err != nil {
-				return nil, badRequest("symbols: %v", err)
-			}
-			if patterns = append(patterns, p); len(patterns) > maxQuerySymbols {
-				return nil, badRequest("symbols: at most %d symbols and wildcards in one request", maxQuerySymbols)
-			}
-		}
-	}
-	if len(patterns) == 0 {
-		patterns = []string{"*"}
-	}
-	return patterns, nil
+	return endpoint.WriteJSON(w, http.StatusOK, quotes)
 }

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/hub"
-	"github.com/fxcast/fxcast/limiter"
 	"github.com/fxcast/fxcast/protocol"
 	"github.com/fxcast/fxcast/session"
+	"github.com/fxcast/fxcast/web/endpoint"
 )
 
 // A connection is one client of the hub, whatever it speaks: counted, bound to
@@ -39,9 +39,9 @@ type connection struct {
 
 // begin fills in who connects.
 func (c *connection) begin(s *Server, r *http.Request, sess session.Session) {
-	c.server, c.id, c.session = s, newID(), holding(sess)
-	c.grants, c.holder, c.since = s.grantsFor(sess), s.subject(r), s.age()
-	c.addr = limiter.ClientAddress(r, s.cfg.TrustedProxies)
+	c.server, c.id, c.session = s, endpoint.NewID(), holding(sess)
+	c.grants, c.holder, c.since = s.access.Grants(sess), s.access.Subject(r), s.age()
+	c.addr = s.access.Address(r)
 }
 
 // open gives a connection its place: among those of its holder, in the hub, and

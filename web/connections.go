@@ -16,13 +16,15 @@ import (
 	"github.com/fxcast/fxcast/nodes"
 	"github.com/fxcast/fxcast/protocol"
 	"github.com/fxcast/fxcast/session"
+	"github.com/fxcast/fxcast/web/endpoint"
 )
 
 const (
-	defaultConnections = 100
-	maxConnections     = 1000 // shown of each node, and of all
-	maxConnID          = 64
+	maxConnections = 1000 // shown of each node, and of all
+	maxConnID      = 64
 )
+
+var connectionsLimit = endpoint.Limit{Default: 100, Most: maxConnections}
 
 // A roster has the connections of this node, so that an operator can find them.
 type roster struct {
@@ -218,20 +220,20 @@ func (s *Server) kickHere(k kickRequest) kickAnswer {
 func (s *Server) getConnections(w http.ResponseWriter, r *http.Request) error {
 	q := connectionsQuery{UserID: r.URL.Query().Get("user_id")}
 	var err error
-	if q.Limit, err = queryLimit(r, defaultConnections, maxConnections); err != nil {
+	if q.Limit, err = connectionsLimit.Read(r); err != nil {
 		return err
 	}
 	here := s.connectionsHere(r.Context(), q)
 	answer := connectionsOfAll{connectionsAnswer: here, Nodes: map[string]int{s.cfg.Nodes.Name(): here.Total}, Silent: []string{}}
 	others, err := s.cfg.Nodes.Ask(r.Context(), "connections", q, nil)
 	if err != nil {
-		s.log.Warn("connections of other nodes", "request", requestID(r), "err", err)
+		s.log.Warn("connections of other nodes", "request", endpoint.RequestID(r), "err", err)
 	}
 	answer.Silent = append(answer.Silent, others.Silent...)
 	for _, a := range others.Answers {
 		var there connectionsAnswer
 		if a.Fault != "" || json.Unmarshal(a.Body, &there) != nil {
-			s.log.Warn("connections of another node", "request", requestID(r), "node", a.Node, "fault", a.Fault)
+			s.log.Warn("connections of another node", "request", endpoint.RequestID(r), "node", a.Node, "fault", a.Fault)
 			answer.Silent = append(answer.Silent, a.Node)
 			continue
 		}
@@ -242,19 +244,19 @@ func (s *Server) getConnections(w http.ResponseWriter, r *http.Request) error {
 	slices.SortFunc(answer.Connections, behind)
 	answer.Connections = answer.Connections[:min(len(answer.Connections), q.Limit)]
 	slices.Sort(answer.Silent)
-	return writeJSON(w, http.StatusOK, answer)
+	return endpoint.WriteJSON(w, http.StatusOK, answer)
 }
 
 // deleteConnection closes a connection on whichever node has it.
 func (s *Server) deleteConnection(w http.ResponseWriter, r *http.Request) error {
-	k := kickRequest{ID: r.PathValue("conn_id"), By: requestID(r)}
+	k := kickRequest{ID: r.PathValue("conn_id"), By: endpoint.RequestID(r)}
 	note(r, "connection", k.ID)
 	if len(k.ID) > maxConnID {
 		return noSuchConnection()
 	}
 	if done := s.kickHere(k); done.Node != "" {
 		note(r, "node", done.Node)
-		return writeJSON(w, http.StatusOK, done)
+		return endpoint.WriteJSON(w, http.StatusOK, done)
 	}
 	var done kickAnswer
 	var faults []string
@@ -268,14 +270,14 @@ func (s *Server) deleteConnection(w http.ResponseWriter, r *http.Request) error 
 	switch {
 	case done.Node != "":
 		note(r, "node", done.Node)
-		return writeJSON(w, http.StatusOK, done)
+		return endpoint.WriteJSON(w, http.StatusOK, done)
 	case err != nil || len(silent) > 0:
 		slices.Sort(silent)
-		return unavailable(fmt.Sprintf("no such connection on the nodes that answered; %q did not", silent), err)
+		return endpoint.Unavailable(fmt.Sprintf("no such connection on the nodes that answered; %q did not", silent), err)
 	}
 	return noSuchConnection()
 }
 
 func noSuchConnection() error {
-	return &problem{Status: http.StatusNotFound, Title: "Not found", Detail: "no node has a connection with this conn_id"}
+	return endpoint.NotFound("no node has a connection with this conn_id")
 }

@@ -21,7 +21,7 @@ const (
 )
 
 // Framed is what stands around every handler.
-func (s *Server) Framed(h http.Handler) http.Handler { return s.framed(h) }
+func (s *Server) Framed(h http.Handler) http.Handler { return s.envelope().Around(h) }
 
 // An Upgraded connection is what serveWS makes of a request, without a hub.
 type Upgraded struct {
@@ -99,11 +99,11 @@ func (u *Upgraded) Stalled() time.Duration {
 
 // Routes returns the patterns of both listeners.
 func (s *Server) Routes() (public, admin []string) {
-	for _, r := range s.publicRoutes(nil) {
-		public = append(public, r.pattern)
+	for _, e := range s.publicTable {
+		public = append(public, e.Pattern)
 	}
-	for _, r := range s.adminRoutes(nil) {
-		admin = append(admin, r.pattern)
+	for _, e := range s.adminTable {
+		admin = append(admin, e.Pattern)
 	}
 	return public, admin
 }

@@ -1,6 +1,10 @@
 package web
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/fxcast/fxcast/web/endpoint"
+)
 
 type (
 	liveAnswer struct {
@@ -14,7 +18,7 @@ type (
 
 // getLive answers as long as the process does; it does not look at Redis.
 func (s *Server) getLive(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, http.StatusOK, liveAnswer{"live"})
+	return endpoint.WriteJSON(w, http.StatusOK, liveAnswer{"live"})
 }
 
 // getReady says whether clients should be sent here. It does not wait: the checks
@@ -27,5 +31,5 @@ func (s *Server) getReady(w http.ResponseWriter, _ *http.Request) error {
 			status, text = http.StatusServiceUnavailable, "not ready"
 		}
 	}
-	return writeJSON(w, status, readyAnswer{text, checks})
+	return endpoint.WriteJSON(w, status, readyAnswer{text, checks})
 }

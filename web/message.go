@@ -1,10 +1,8 @@
 package web
 
 import (
-	"crypto/rand"
 	"encoding/json"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/fxcast/fxcast/protocol"
@@ -28,9 +26,6 @@ func (c *connection) welcome() []byte {
 func (s boundSession) describe() protocol.Session {
 	return protocol.Session{ID: s.id, Role: s.role, ExpiresAt: protocol.At(s.expires)}
 }
-
-// newID names a connection or a request in logs and to the client; not a secret.
-func newID() string { return strings.ToLower(rand.Text()[:12]) }
 
 // encode is for values whose types can not fail to encode.
 func encode(v any) []byte {

@@ -49,13 +49,13 @@ func TestOpenAPI(t *testing.T) {
 			pattern = "GET /"
 		}
 		if _, ok := described[pattern]; !ok {
-			t.Errorf("%s is not described in openapi.go", pattern)
+			t.Errorf("%s is not described", pattern)
 		}
 		described[pattern] = true
 	}
 	for name, is := range described {
 		if !is {
-			t.Errorf("%s is described, and not in routes.go", name)
+			t.Errorf("%s is described, and not in a table", name)
 		}
 	}
 

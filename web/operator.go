@@ -1,6 +1,10 @@
 package web
 
-import "embed"
+import (
+	"embed"
+
+	"github.com/fxcast/fxcast/web/endpoint"
+)
 
 //go:embed operator
 var operator embed.FS
@@ -12,4 +16,6 @@ const operatorSecurity = "default-src 'none'; script-src 'self'; style-src 'self
 
 // operatorHandler serves the operator's page. It needs no token, since it holds no
 // data: the page asks for the token and sends it with each of its calls.
-func operatorHandler() (handler, error) { return assetHandler(operator, "operator", operatorSecurity) }
+func operatorHandler() (endpoint.Handler, error) {
+	return endpoint.Assets(operator, "operator", operatorSecurity)
+}

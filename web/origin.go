@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"path"
 	"strings"
+
+	"github.com/fxcast/fxcast/web/endpoint"
 )
 
 // originAllowed decides by the Origin header: a request without one is not a
@@ -20,7 +22,7 @@ func (s *Server) originAllowed(r *http.Request) bool {
 	if err != nil || u.Host == "" {
 		return false // "null" too
 	}
-	if strings.EqualFold(u.Host, r.Host) && (u.Scheme == "https" || !s.isSecure(r)) {
+	if strings.EqualFold(u.Host, r.Host) && (u.Scheme == "https" || !s.access.Secure(r)) {
 		return true
 	}
 	return s.originListed(u)
@@ -61,7 +63,7 @@ func (s *Server) sameSite() (func(http.Handler) http.Handler, error) {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if err := guard.Check(r); err != nil {
 				if _, listed := s.listedOrigin(r); !listed {
-					writeProblem(w, r, s.log, forbidden("a request of another site is refused; see ALLOWED_ORIGINS"))
+					endpoint.WriteProblem(w, r, s.log, endpoint.Forbidden("a request of another site is refused; see ALLOWED_ORIGINS"))
 					return
 				}
 			}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/web/access"
+	"github.com/fxcast/fxcast/web/endpoint"
 )
 
 // maxPublishBody bounds one POST of quotes.
@@ -31,11 +33,11 @@ type publishRejection struct {
 // index; the rest is accepted.
 func (s *Server) postQuotes(w http.ResponseWriter, r *http.Request) error {
 	if len(s.cfg.PublishTokens) == 0 {
-		return forbidden("publishing over HTTP is off: PUBLISH_TOKEN is not set")
+		return endpoint.Forbidden("publishing over HTTP is off: PUBLISH_TOKEN is not set")
 	}
 	token, ok := s.publishToken(r)
 	if !ok {
-		return &problem{Status: http.StatusUnauthorized, Title: "Not authorized", Detail: "want Authorization: Bearer with a publish token"}
+		return endpoint.BadToken("want Authorization: Bearer with a publish token")
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPublishBody))
 	if err != nil {
@@ -43,7 +45,7 @@ func (s *Server) postQuotes(w http.ResponseWriter, r *http.Request) error {
 	}
 	items, err := feed.SplitInput(body)
 	if err != nil {
-		return badRequest("%v", err)
+		return endpoint.BadRequest("%v", err)
 	}
 	if err := s.limitPublish(w, r, token, len(items)); err != nil {
 		return err
@@ -77,7 +79,7 @@ func (s *Server) postQuotes(w http.ResponseWriter, r *http.Request) error {
 		answer.Accepted++
 	}
 	slices.SortFunc(answer.Rejected, func(a, b publishRejection) int { return cmp.Compare(a.Index, b.Index) })
-	return writeJSON(w, http.StatusOK, answer)
+	return endpoint.WriteJSON(w, http.StatusOK, answer)
 }
 
 // partlyPublished tells what is known of a batch that Redis did not take whole.
@@ -92,15 +94,22 @@ func partlyPublished(err error, outcomes []accept.Outcome) error {
 	if errors.Is(err, accept.ErrOutcomeUnknown) {
 		others = "of the others it is not known"
 	}
-	return unavailable(fmt.Sprintf("%s; %d of %d quotes are settled, %s", lostRedis(err), known, len(outcomes), others), err)
+	return endpoint.Unavailable(fmt.Sprintf("%s; %d of %d quotes are settled, %s", endpoint.LostRedis(err), known, len(outcomes), others), err)
+}
+
+// limitPublish charges a batch of quotes against the publisher's own tier.
+func (s *Server) limitPublish(w http.ResponseWriter, r *http.Request, token PublishToken, quotes int) error {
+	return s.access.Charge(w, r, "publish:"+cmp.Or(token.Source, "default"), int64(quotes), s.cfg.PublishTier)
 }
 
 func (s *Server) publishToken(r *http.Request) (PublishToken, bool) {
-	given := bearer(r)
-	for _, t := range s.cfg.PublishTokens {
-		if oneOf([]string{t.Token}, given) {
-			return t, true
-		}
+	tokens := make([]string, len(s.cfg.PublishTokens))
+	for i, t := range s.cfg.PublishTokens {
+		tokens[i] = t.Token
 	}
-	return PublishToken{}, false
+	i := access.FindToken(r, tokens)
+	if i < 0 {
+		return PublishToken{}, false
+	}
+	return s.cfg.PublishTokens[i], true
 }

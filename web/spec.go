@@ -4,18 +4,27 @@ import (
 	"crypto/sha256"
 	_ "embed" // asyncapi.json
 	"encoding/hex"
+	"encoding/json"
 	"net/http"
-	"sync"
+	"reflect"
+	"time"
+
+	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/limiter"
+	"github.com/fxcast/fxcast/redisadmin"
+	"github.com/fxcast/fxcast/web/endpoint"
 )
 
 //go:embed asyncapi.json
 var asyncAPI []byte
 
-var openAPIOnce = sync.OnceValue(openAPI)
-
 // getOpenAPI serves the description of HTTP, of both listeners.
 func (s *Server) getOpenAPI(w http.ResponseWriter, r *http.Request) error {
-	return serveSpec(w, r, openAPIOnce())
+	document, err := s.openAPI()
+	if err != nil {
+		return err
+	}
+	return serveSpec(w, r, document)
 }
 
 // getAsyncAPI serves the description of the messages on /ws.
@@ -37,3 +46,66 @@ func serveSpec(w http.ResponseWriter, r *http.Request, document []byte) error {
 	_, _ = w.Write(document) // the client may have gone
 	return nil
 }
+
+// document is the description of HTTP.
+func (s *Server) document() endpoint.Document {
+	return endpoint.Document{
+		Info: endpoint.Object{"title": "fxcast", "version": "1.0.0", "license": endpoint.Object{"name": "Apache-2.0", "identifier": "Apache-2.0"},
+			"description": "Real-time forex quotes. Prices are decimal strings, times RFC 3339 in UTC. Requests are limited per user or address; RateLimit-Policy and RateLimit say how. Errors are problem details (RFC 9457). /asyncapi.json describes the WebSocket."},
+		Tags: []endpoint.Object{{"name": "quotes"}, {"name": "session", "description": "one's own"}, {"name": "health"}, {"name": "specs"}, {"name": "page"},
+			{"name": "sessions", "description": "of all users; on ADMIN_ADDR"}, {"name": "redis", "description": "on ADMIN_ADDR"}, {"name": "connections", "description": "on ADMIN_ADDR"}},
+		Public:  s.publicTable,
+		Admin:   s.adminTable,
+		Schemas: schemas,
+	}
+}
+
+// schemas are those of types that write themselves into JSON.
+var schemas = endpoint.Schemas{
+	reflect.TypeFor[time.Time]():         {"type": "string", "format": "date-time"},
+	reflect.TypeFor[json.RawMessage]():   {"description": "any JSON value"},
+	reflect.TypeFor[flexibleID]():        {"type": []string{"string", "integer"}},
+	reflect.TypeFor[redisadmin.Number](): {"type": []string{"integer", "null"}, "description": "null: the server does not tell"},
+	reflect.TypeFor[redisadmin.Text]():   {"type": []string{"string", "null"}, "description": "null: the server does not tell"},
+	reflect.TypeFor[redisadmin.Status](): {"type": "string", "enum": []string{"healthy", "degraded", "unhealthy"}},
+	reflect.TypeFor[redisadmin.Result](): {"type": "string", "enum": []string{"ok", "warn", "fail", "unknown"}},
+	reflect.TypeFor[limiter.Seconds]():   {"type": "number", "minimum": 0, "description": "seconds, rounded up to 1 ms"},
+	reflect.TypeFor[feed.Symbol]():       {"type": "string", "pattern": "^[A-Z0-9]{2,10}/[A-Z0-9]{2,10}$"},
+	reflect.TypeFor[feed.Status]():       {"type": "string", "enum": []string{"live", "stale", "closed", "unknown"}},
+	reflect.TypeFor[quoteAnswer]():       quoteSchema,
+	reflect.TypeFor[publishedQuotes]():   publishedSchema,
+}
+
+// A quoteAnswer is described instead of the JSON that quoteJSON makes.
+type quoteAnswer struct{}
+
+var quoteSchema = endpoint.Object{
+	"type": "object", "required": []string{"symbol", "bid", "ask", "ts", "seq", "epoch"},
+	"properties": endpoint.Object{
+		"symbol":   endpoint.Object{"type": "string", "pattern": "^[A-Z0-9]{2,10}/[A-Z0-9]{2,10}$"},
+		"bid":      endpoint.Object{"type": "string", "description": "decimal, with the digits of its producer"},
+		"ask":      endpoint.Object{"type": "string"},
+		"ts":       endpoint.Object{"type": "string", "format": "date-time"},
+		"seq":      endpoint.Object{"type": "integer", "minimum": 1, "description": "counts the accepted ticks of the symbol within the epoch"},
+		"epoch":    endpoint.Object{"type": "string"},
+		"bid_size": endpoint.Object{"type": "string", "description": "decimal; absent if the producer gave none"},
+		"ask_size": endpoint.Object{"type": "string"},
+		"status":   endpoint.Object{"type": "string", "enum": []string{"stale", "closed", "unknown"}, "description": "absent: live"},
+	},
+}
+
+// publishedQuotes are described instead of what feed.SplitInput takes.
+type publishedQuotes struct{}
+
+var publishedSchema = func() endpoint.Object {
+	number := endpoint.Object{"type": []string{"string", "number"}, "description": "decimal; read exactly"}
+	one := endpoint.Object{"type": "object", "properties": endpoint.Object{
+		"symbol": endpoint.Object{"type": "string"}, "pair": endpoint.Object{"type": "string"},
+		"currency": endpoint.Object{"type": "string", "description": "a pair, or one code, taken against FEED_BASE"},
+		"bid":      number, "ask": number, "price": number,
+		"ts":        endpoint.Object{"type": []string{"string", "integer"}, "description": "RFC 3339, or Unix milliseconds"},
+		"timestamp": endpoint.Object{"type": []string{"string", "integer"}},
+		"source":    endpoint.Object{"type": "string"},
+	}}
+	return endpoint.Object{"anyOf": []endpoint.Object{one, {"type": "array", "items": one}}}
+}()

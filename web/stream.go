@@ -12,6 +12,8 @@ import (
 
 	"github.com/fxcast/fxcast/hub"
 	"github.com/fxcast/fxcast/protocol"
+	"github.com/fxcast/fxcast/web/access"
+	"github.com/fxcast/fxcast/web/endpoint"
 )
 
 const (
@@ -69,9 +71,9 @@ type stream struct {
 // comes back says with Last-Event-ID how far it has got.
 func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 	if s.draining.Load() {
-		return &problem{Status: http.StatusServiceUnavailable, Title: "Going down", Detail: "this node is going down; connect again", RetryAfter: time.Second}
+		return &endpoint.Problem{Status: http.StatusServiceUnavailable, Title: "Going down", Detail: "this node is going down; connect again", RetryAfter: time.Second}
 	}
-	sess, _ := sessionOf(r)
+	sess, _ := access.Session(r)
 	c := &stream{last: make(map[string]protocol.Position)}
 	c.begin(s, r, sess)
 	cmd, err := s.streamCommand(r)
@@ -81,7 +83,7 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 	var set subscriptions
 	symbols, _, failed := set.subscribe(cmd, c.grants, nil)
 	if len(symbols) == 0 {
-		return forbidden(failed[0].Message)
+		return endpoint.Forbidden(failed[0].Message)
 	}
 	c.wide = len(symbols) > maxStreamPositions || slices.ContainsFunc(symbols, hub.IsWildcard)
 	settings, since := settingsOf(cmd, c.grants, symbols)
@@ -100,7 +102,7 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 	}
 	c.socket.begin(conn, c)
 	if _, err := c.socket.send(streamHead(w.Header()), false); err != nil {
-		return handled(c.socket.abort())
+		return endpoint.Answered(c.socket.abort())
 	}
 	if refused := c.open(c, sess, framingEvents); refused != nil {
 		c.Close(*refused, nil)
@@ -118,23 +120,23 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 // streamCommand is what the query and Last-Event-ID ask for.
 func (s *Server) streamCommand(r *http.Request) (protocol.Command, error) {
 	q := r.URL.Query()
-	patterns, err := s.queryPatterns(r)
+	patterns, err := endpoint.QuerySymbols(r)
 	if err != nil {
 		return protocol.Command{}, err
 	}
 	c := protocol.Command{Op: protocol.OpSubscribe, Symbols: patterns, Mode: q.Get("mode")}
 	if text := q.Get("max_rate"); text != "" {
 		if c.MaxRate, err = strconv.ParseFloat(text, 64); err != nil {
-			return c, badRequest("max_rate: want a number of updates per second")
+			return c, endpoint.BadRequest("max_rate: want a number of updates per second")
 		}
 	}
 	if id := r.Header.Get("Last-Event-ID"); id != "" && id != protocol.EventIDAny {
 		if c.Since, err = protocol.ParseEventID(id); err != nil {
-			return c, badRequest("Last-Event-ID: %v", err)
+			return c, endpoint.BadRequest("Last-Event-ID: %v", err)
 		}
 	}
 	if bad := c.CheckSubscribe(canonical); bad != nil {
-		return c, badRequest("%s", bad.Message)
+		return c, endpoint.BadRequest("%s", bad.Message)
 	}
 	return c, nil
 }
@@ -147,7 +149,7 @@ func (c *stream) takeOver(w http.ResponseWriter) (net.Conn, error) {
 	}
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		_ = conn.Close()
-		return nil, handled(err)
+		return nil, endpoint.Answered(err)
 	}
 	return conn, nil
 }

@@ -1,8 +1,9 @@
 // Package web is everything that speaks HTTP: the socket, the JSON endpoints,
 // the page, health, metrics and the admin listener.
 //
-// Requests reach handlers through the one list in routes.go. A handler returns
-// an error instead of writing one; errors.go turns it into problem+json. The
+// Each listener has one table of endpoints, in public.go and admin_table.go, from which
+// come its routes, its checks and its description. A handler returns an error instead
+// of writing one; web/endpoint turns it into problem+json. The
 // socket (ws.go, reader.go, command.go, socket.go) leaves net/http after the upgrade and
 // belongs to one goroutine of Server.
 //
@@ -29,6 +30,8 @@ import (
 	"github.com/fxcast/fxcast/nodes"
 	"github.com/fxcast/fxcast/redisadmin"
 	"github.com/fxcast/fxcast/session"
+	"github.com/fxcast/fxcast/web/access"
+	"github.com/fxcast/fxcast/web/endpoint"
 )
 
 // A PublishToken lets its bearer publish quotes under a source of that name.
@@ -93,15 +96,16 @@ type Server struct {
 	sockets  sync.WaitGroup // goroutines of connections that left net/http
 	draining atomic.Bool
 	roster   roster
-	grants   map[string]*session.Grants
-	noGrants *session.Grants                 // of a role that is not in the table
-	resuming chan struct{}                   // has room for as many as may read history at a time
-	commands *limiter.Rate                   // of one connection's commands, and of its pings
-	limited  func(http.Handler) http.Handler // counts a request, or answers that it is one too many
-	lookup   func(http.Handler) http.Handler // puts the session into the request's context
+	resuming chan struct{} // has room for as many as may read history at a time
+	commands *limiter.Rate // of one connection's commands, and of its pings
+	access   *access.Control
 	caches   caches
-	public   http.Handler
-	admin    http.Handler
+
+	page, operatorPage endpoint.Handler
+	openAPI            func() ([]byte, error) // made once, when it is first asked for
+	publicTable        []endpoint.Endpoint
+	adminTable         []endpoint.Endpoint
+	public, admin      http.Handler
 }
 
 // New returns a Server; it starts nothing.
@@ -113,17 +117,27 @@ func New(cfg Config) (*Server, error) {
 	if s.caches, err = openCaches(cfg.Cache); err != nil {
 		return nil, err
 	}
-	s.prepareGrants(cfg.Roles)
+	if s.page, err = pageHandler(); err != nil {
+		return nil, err
+	}
+	if s.operatorPage, err = operatorHandler(); err != nil {
+		return nil, err
+	}
 	s.answerNodes()
-	s.limited = s.limits()
-	s.lookup = cfg.Sessions.Middleware(session.MiddlewareConfig{Cookie: s.cookie()})
+	s.access = access.New(access.Config{Sessions: cfg.Sessions, Limiter: cfg.Limiter, Roles: cfg.Roles,
+		CookieName: cfg.CookieName, SecureCookies: cfg.SecureCookies, TrustedProxies: cfg.TrustedProxies, RateExempt: cfg.RateExempt, Log: cfg.Log})
+	s.publicTable, s.adminTable = s.publicEndpoints(), s.adminEndpoints()
+	s.openAPI = sync.OnceValues(func() ([]byte, error) { return s.document().JSON() })
 	if s.public, err = s.publicHandler(); err != nil {
 		return nil, err
 	}
-	if s.admin, err = s.adminHandler(); err != nil {
-		return nil, err
-	}
+	s.admin = s.adminHandler()
 	return s, nil
+}
+
+// envelope stands around every request of both listeners.
+func (s *Server) envelope() endpoint.Envelope {
+	return endpoint.Envelope{Secure: s.access.Secure, Requests: s.stats.requests, Panics: s.stats.panics, Log: s.log}
 }
 
 // age is the time since the server was made, which takes less room than a time.

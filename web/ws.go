@@ -9,7 +9,8 @@ import (
 
 	"github.com/fxcast/fxcast/limiter"
 	"github.com/fxcast/fxcast/protocol"
-	"github.com/fxcast/fxcast/session"
+	"github.com/fxcast/fxcast/web/access"
+	"github.com/fxcast/fxcast/web/endpoint"
 )
 
 const (
@@ -44,7 +45,7 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	r = r.WithContext(session.WithSession(r.Context(), sess))
+	r = access.WithSession(r, sess)
 	c := &wsConn{}
 	c.begin(s, r, sess)
 	c.commands, c.pings = s.commands.Bucket(), s.commands.Bucket()
@@ -60,7 +61,7 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) error {
 		OnPongReceived:     func(context.Context, []byte) { c.heard() },
 	})
 	if err != nil {
-		return handled(err) // Accept has answered
+		return endpoint.Answered(err) // Accept has answered
 	}
 	c.ws.SetReadLimit(protocol.MaxMessageBytes)
 	c.packed = up.compressed

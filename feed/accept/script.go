@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
-	"github.com/fxcast/fxcast/protocol"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -60,7 +59,7 @@ func (a acceptance) args(quotes []feed.Quote, seen lastSeen) (keys []string, arg
 	for _, q := range quotes {
 		text, micros := "", int64(0)
 		if !q.Time.IsZero() {
-			text, micros = protocol.FormatTime(q.Time), q.Time.UnixMicro()
+			text, micros = string(feed.AppendTime(nil, q.Time)), q.Time.UnixMicro()
 		}
 		args = append(args, q.Bid, q.Ask, text, micros, q.SourceOrDefault())
 	}
@@ -148,7 +147,7 @@ func readRejection(q feed.Quote, ranked feed.Priorities, why any) (*feed.Rejecti
 	if err != nil {
 		return nil, errBadReply
 	}
-	given, limit := protocol.FormatTime(q.Time), protocol.FormatTime(time.UnixMicro(micros))
+	given, limit := string(feed.AppendTime(nil, q.Time)), string(feed.AppendTime(nil, time.UnixMicro(micros)))
 	switch feed.Reason(word) {
 	case feed.ReasonFuture:
 		return feed.NewRejection(feed.ReasonFuture,

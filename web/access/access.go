@@ -1,0 +1,153 @@
+// Package access decides what a request may do: it looks up the session, counts the
+// request against the limits of its subject, and knows what a role is granted. The rooms
+// of web that serve sessions share one Control.
+package access
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/fxcast/fxcast/limiter"
+	"github.com/fxcast/fxcast/session"
+	"github.com/fxcast/fxcast/web/endpoint"
+)
+
+// GuestRole is the role of guest sessions, and of requests without a session.
+const GuestRole = "guest"
+
+// Config of a Control. The lists are optional.
+type Config struct {
+	Sessions       *session.Manager
+	Limiter        *limiter.Limiter
+	Roles          session.Roles
+	CookieName     string
+	SecureCookies  bool           // TLS ends here; behind a trusted proxy the request has it
+	TrustedProxies []netip.Prefix // whose headers are believed
+	RateExempt     []netip.Prefix // clients whose requests are not counted
+	Log            *slog.Logger
+}
+
+// A Control decides on requests. It is safe for concurrent use.
+type Control struct {
+	cfg      Config
+	grants   map[string]*session.Grants
+	noGrants *session.Grants // of a role that is not in the table
+}
+
+// New returns a Control.
+func New(cfg Config) *Control {
+	c := &Control{cfg: cfg, grants: make(map[string]*session.Grants)}
+	for _, name := range cfg.Roles.Names() {
+		g, _ := cfg.Roles.For(name)
+		c.grants[name] = &g
+	}
+	none, _ := cfg.Roles.For(GuestRole)
+	none.Symbols, none.Channels, none.Modes, none.MaxSymbols = nil, nil, nil, 0
+	c.noGrants = &none
+	return c
+}
+
+// Gates returns the gates of endpoints that a Control decides on.
+func (c *Control) Gates() endpoint.Gates {
+	return endpoint.Gates{endpoint.Visitor: c.gate, endpoint.SignedIn: c.gate}
+}
+
+// gate looks up the session, counts the request, and refuses one that needs a session and
+// has none, in this order: a request without a valid session is counted by its address.
+func (c *Control) gate(e endpoint.Endpoint, next endpoint.Handler) endpoint.Handler {
+	counted := e.Own&endpoint.OwnLimit == 0
+	needed := e.Access == endpoint.SignedIn && e.Own&endpoint.OwnSession == 0
+	return func(w http.ResponseWriter, r *http.Request) error {
+		r = withCaller(r, c.lookUp(r))
+		if counted {
+			if err := c.Limit(w, r); err != nil {
+				return err
+			}
+		}
+		if needed {
+			if _, err := Session(r); err != nil {
+				return err
+			}
+		}
+		return next(w, r)
+	}
+}
+
+type callerKey struct{}
+
+// A caller is what was looked up: a session, or the reason why there is none.
+type caller struct {
+	session session.Session
+	err     error
+}
+
+func withCaller(r *http.Request, c caller) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), callerKey{}, c))
+}
+
+// lookUp loads the session of a request, and extends it if that is due.
+func (c *Control) lookUp(r *http.Request) caller {
+	token, _ := c.Cookie().Token(r)
+	if token == "" {
+		return caller{err: session.ErrNotFound}
+	}
+	loaded, err := c.cfg.Sessions.Load(r.Context(), token)
+	if err != nil {
+		return caller{err: err}
+	}
+	extended, err := c.cfg.Sessions.Touch(r.Context(), loaded)
+	if errors.Is(err, session.ErrUnavailable) { // does not take a good session away
+		c.cfg.Log.Warn("session: not extended", "session_id", loaded.ID, "err", err)
+		return caller{session: loaded}
+	}
+	return caller{extended, err}
+}
+
+// Session returns the session of a request that has passed a gate, or why it has none:
+// session.ErrNotFound, ErrCorrupt or ErrUnavailable.
+func Session(r *http.Request) (session.Session, error) {
+	found, ok := r.Context().Value(callerKey{}).(caller)
+	if !ok {
+		return session.Session{}, session.ErrNotFound
+	}
+	return found.session, found.err
+}
+
+// WithSession returns a request that has a session which came another way, such as by a
+// ticket.
+func WithSession(r *http.Request, s session.Session) *http.Request {
+	return withCaller(r, caller{session: s})
+}
+
+// Grants returns what a session may ask for: its role's grants, shared by all of the role.
+// A role that is not in the table may connect within the limits of guests, and gets
+// nothing.
+func (c *Control) Grants(s session.Session) *session.Grants {
+	if g, ok := c.grants[s.Role]; ok {
+		return g
+	}
+	return c.noGrants
+}
+
+// Cookie returns the form of the session cookie.
+func (c *Control) Cookie() session.CookieConfig {
+	return session.CookieConfig{Name: c.cfg.CookieName, Secure: c.Secure}
+}
+
+// Address returns the address of the client; it may be invalid.
+func (c *Control) Address(r *http.Request) netip.Addr {
+	return limiter.ClientAddress(r, c.cfg.TrustedProxies)
+}
+
+// Secure reports whether the client's side of the connection is encrypted: TLS ends here,
+// or at a proxy that is trusted and says so.
+func (c *Control) Secure(r *http.Request) bool {
+	if r.TLS != nil || c.cfg.SecureCookies {
+		return true
+	}
+	return limiter.FromTrustedProxy(r, c.cfg.TrustedProxies) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
+}

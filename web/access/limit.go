@@ -1,0 +1,57 @@
+package access
+
+import (
+	"net/http"
+	"net/netip"
+	"slices"
+
+	"github.com/fxcast/fxcast/limiter"
+	"github.com/fxcast/fxcast/session"
+	"github.com/fxcast/fxcast/web/endpoint"
+)
+
+// Subject returns what the limiter counts a request by: the user of the session, but
+// guests and strangers by address.
+func (c *Control) Subject(r *http.Request) string {
+	if s, err := Session(r); err == nil && s.Role != GuestRole {
+		return "user:" + s.UserID
+	}
+	return limiter.AddressSubject(c.Address(r))
+}
+
+// Limit counts one request against the tiers of its role. It sets the RateLimit headers,
+// and answers a request that is one too many.
+func (c *Control) Limit(w http.ResponseWriter, r *http.Request) error {
+	if c.exempt(c.Address(r)) {
+		return nil
+	}
+	s, err := Session(r)
+	if err != nil {
+		s = session.Session{Role: GuestRole}
+	}
+	rate := c.Grants(s).Rate
+	tiers := limiter.RequestTiers(int64(rate.PerMinute), int64(rate.PerHour), int64(rate.PerDay))
+	return c.Charge(w, r, c.Subject(r), 1, tiers...)
+}
+
+// Charge counts a cost against the tiers of a subject, as Limit does. Without a cost or
+// tiers it does nothing.
+func (c *Control) Charge(w http.ResponseWriter, r *http.Request, subject string, cost int64, tiers ...limiter.Limit) error {
+	if cost == 0 || len(tiers) == 0 {
+		return nil
+	}
+	d, err := c.cfg.Limiter.Allow(r.Context(), subject, cost, tiers...)
+	if err != nil {
+		return err
+	}
+	if !d.Allowed {
+		limiter.WriteProblem(w, d)
+		return endpoint.ErrAnswered
+	}
+	limiter.SetHeaders(w.Header(), d)
+	return nil
+}
+
+func (c *Control) exempt(a netip.Addr) bool {
+	return slices.ContainsFunc(c.cfg.RateExempt, func(p netip.Prefix) bool { return p.Contains(a) })
+}

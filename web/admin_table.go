@@ -1,0 +1,123 @@
+package web
+
+import (
+	"net/http"
+	"net/http/pprof"
+	profiles "runtime/pprof"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/limiter"
+	"github.com/fxcast/fxcast/redisadmin"
+	"github.com/fxcast/fxcast/session"
+	"github.com/fxcast/fxcast/web/endpoint"
+)
+
+// adminEndpoints is the table of what the admin listener answers.
+func (s *Server) adminEndpoints() []endpoint.Endpoint {
+	text := endpoint.Object{"type": "string"}
+	user := []endpoint.Parameter{{Name: "user_id", About: "the user", Schema: text, Required: true}}
+	sessionPath := map[string]string{"session_id": "the public id, not the token"}
+	table := []endpoint.Endpoint{
+		{Pattern: "POST /api/v1/sessions", Handler: s.postAdminSession, Audit: "session made",
+			Tag: "sessions", Summary: "Make a session for a user; its token is told only here", Body: sessionRequest{},
+			Answers: map[int]any{201: madeSession{}}},
+		{Pattern: "GET /api/v1/sessions", Handler: s.getAdminSessions,
+			Tag: "sessions", Summary: "Sessions of a user, oldest first", Query: user,
+			Answers: map[int]any{200: []session.Session{}}},
+		{Pattern: "DELETE /api/v1/sessions", Handler: s.deleteAdminSessions, Audit: "user signed out",
+			Tag: "sessions", Summary: "Sign a user out everywhere", Query: user,
+			Answers: map[int]any{200: revokedUser{}}},
+		{Pattern: "GET /api/v1/redis/session/{session_id}", Handler: s.getAdminSession,
+			Tag: "sessions", Summary: "A session, without its token", Path: sessionPath,
+			Answers: map[int]any{200: session.Session{}}, Errors: []int{404}},
+		{Pattern: "DELETE /api/v1/redis/session/{session_id}", Handler: s.deleteAdminSession, Audit: "session revoked",
+			Tag: "sessions", Summary: "Revoke a session; its sockets close within 1 s on every node", Path: sessionPath,
+			Answers: map[int]any{200: revokedSession{}}, Errors: []int{404}},
+
+		{Pattern: "GET /api/v1/redis/health", Handler: s.getRedisHealth, Time: endpoint.SweepTime,
+			Tag: "redis", Summary: "Whether Redis does its work, and why not; always 200",
+			Answers: map[int]any{200: redisadmin.Health{}}},
+		{Pattern: "GET /api/v1/redis/stats", Handler: s.getRedisStats, Time: endpoint.SweepTime,
+			Tag: "redis", Summary: "Numbers of the server and counts of keys by kind",
+			Answers: map[int]any{200: redisadmin.Stats{}}},
+		{Pattern: "GET /api/v1/redis/memory", Handler: s.getRedisMemory, Time: endpoint.SweepTime,
+			Tag: "redis", Summary: "Bytes by kind of key, estimated from a sample",
+			Answers: map[int]any{200: redisadmin.Memory{}}},
+		{Pattern: "GET /api/v1/redis/slowlog", Handler: s.getSlowLog, Time: endpoint.SweepTime,
+			Tag: "redis", Summary: "Slow commands, newest first, without values", Query: []endpoint.Parameter{slowLimit.Parameter()},
+			Answers: map[int]any{200: []redisadmin.SlowEntry{}}, Errors: []int{501}},
+		{Pattern: "GET /api/v1/redis/config", Handler: s.getRedisConfig, Time: endpoint.SweepTime,
+			Tag: "redis", Summary: "How the server differs from its redis.conf, and settings that would be better",
+			Answers: map[int]any{200: configAnswer{}}},
+		{Pattern: "GET /api/v1/redis/cache/hit-ratio", Handler: s.getHitRatio, Time: endpoint.SweepTime,
+			Tag: "redis", Summary: "Hit ratio of the server, and of this node's cache",
+			Answers: map[int]any{200: hitRatioAnswer{}}},
+		{Pattern: "POST /api/v1/redis/cache/invalidate", Handler: s.postInvalidate, Audit: "cache invalidated", Time: endpoint.SweepTime,
+			Tag: "redis", Summary: "Delete the keys of one cache namespace that match a glob", Body: invalidateRequest{},
+			Answers: map[int]any{200: deletedAnswer{}}},
+		{Pattern: "POST /api/v1/redis/pubsub/publish", Handler: s.postPubSub, Audit: "message published",
+			Tag: "redis", Summary: "Publish on a channel; what goes to the inbox passes the same gate as every quote", Body: pubsubRequest{},
+			Answers: map[int]any{200: receiversAnswer{}}},
+		{Pattern: "POST /api/v1/redis/rate-limit/check", Handler: s.postRateCheck, // by other programs, for each of their requests
+			Tag: "redis", Summary: "Spend of a limit, or look at it with peek", Body: rateRequest{},
+			Answers: map[int]any{200: limiter.CheckResult{}}},
+		{Pattern: "GET /api/v1/redis/rate-limit/offenders", Handler: s.getOffenders,
+			Tag: "redis", Summary: "Who this node refuses most", Query: []endpoint.Parameter{offendersLimit.Parameter()},
+			Answers: map[int]any{200: []limiter.Offender{}}},
+
+		{Pattern: "GET /api/v1/connections", Handler: s.getConnections,
+			Tag: "connections", Summary: "Connections of all nodes, furthest behind first",
+			Query:   []endpoint.Parameter{connectionsLimit.Parameter(), {Name: "user_id", About: "of this user only", Schema: text}},
+			Answers: map[int]any{200: connectionsOfAll{}}},
+		{Pattern: "DELETE /api/v1/connections/{conn_id}", Handler: s.deleteConnection, Audit: "connection closed",
+			Tag: "connections", Summary: "Close a connection with 1008, whichever node has it", Path: map[string]string{"conn_id": "as welcome says it"},
+			Answers: map[int]any{200: kickAnswer{}}, Errors: []int{404}},
+		{Pattern: "GET /api/v1/feed/rejected", Handler: s.getRejected,
+			Tag: "redis", Summary: "The newest rejected quotes of all nodes",
+			Answers: map[int]any{200: []accept.RejectedQuote{}}},
+
+		{Pattern: "GET /openapi.json", Handler: s.getOpenAPI},
+
+		{Pattern: "/debug/pprof/", Handler: anyProfile, Time: endpoint.Endless}, // as long as it is asked to
+		{Pattern: "/debug/pprof/cmdline", Handler: plain(http.HandlerFunc(pprof.Cmdline)), Time: endpoint.Endless},
+		{Pattern: "/debug/pprof/profile", Handler: plain(http.HandlerFunc(pprof.Profile)), Time: endpoint.Endless},
+		{Pattern: "/debug/pprof/symbol", Handler: plain(http.HandlerFunc(pprof.Symbol)), Time: endpoint.Endless},
+		{Pattern: "/debug/pprof/trace", Handler: plain(http.HandlerFunc(pprof.Trace)), Time: endpoint.Endless},
+	}
+	for i := range table {
+		table[i].Access = endpoint.Admin
+	}
+	metrics := promhttp.HandlerFor(s.cfg.Registry, promhttp.HandlerOpts{Registry: s.cfg.Registry, EnableOpenMetrics: true})
+	return append(table,
+		endpoint.Endpoint{Pattern: "GET /metrics", Handler: plain(metrics),
+			Tag: "health", Summary: "Prometheus metrics; on the admin listener",
+			Answers: map[int]any{200: endpoint.Text("text/plain")}},
+		endpoint.Endpoint{Pattern: "GET /livez", Handler: s.getLive},
+		endpoint.Endpoint{Pattern: "GET /readyz", Handler: s.getReady},
+		endpoint.Endpoint{Pattern: "/", Handler: s.operatorPage},
+	)
+}
+
+// adminHandler serves the admin listener.
+func (s *Server) adminHandler() http.Handler {
+	return s.envelope().Around(endpoint.NewMux(s.adminTable, endpoint.Gates{endpoint.Admin: s.adminGate}, s.log))
+}
+
+// anyProfile is the list of profiles, and those that have no handler of their own.
+func anyProfile(w http.ResponseWriter, r *http.Request) error {
+	if name := strings.TrimPrefix(r.URL.Path, "/debug/pprof/"); name != "" && profiles.Lookup(name) == nil {
+		return endpoint.NotFound("no such profile; /debug/pprof/ lists them")
+	}
+	pprof.Index(w, r)
+	return nil
+}
+
+func plain(h http.Handler) endpoint.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		h.ServeHTTP(w, r)
+		return nil
+	}
+}

@@ -1,0 +1,81 @@
+package endpoint
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"reflect"
+	"strings"
+
+	"github.com/fxcast/fxcast/protocol"
+)
+
+// WriteJSON answers with the JSON of v.
+func WriteJSON(w http.ResponseWriter, status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n')) // the client may have gone
+	return nil
+}
+
+// ReadJSON reads one object; a field that is not known is refused by name.
+func ReadJSON(r *http.Request, into any) error {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		if p, ok := errors.AsType[*Problem](err); ok { // of a field's own UnmarshalJSON
+			return p
+		}
+		if typ, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && typ.Field != "" {
+			return BadRequest("%s: want %s, not a JSON %s", typ.Field, wanted(typ.Type), kindName(typ.Value))
+		}
+		if name, ok := unknownField(err); ok {
+			return BadRequest("unknown field %s", name)
+		}
+		return BadRequest("the body is not one JSON object")
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return BadRequest("the body has more than one JSON object")
+	}
+	return nil
+}
+
+// wanted names the JSON that goes into a field of type t.
+func wanted(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int64:
+		return "a whole number of at most 64 bits"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	}
+	return "another kind of value"
+}
+
+// kindName is the kind of a value that encoding/json names: "number 1e400" has the value too.
+func kindName(value string) string {
+	kind, _, _ := strings.Cut(value, " ")
+	return kind
+}
+
+// unknownField picks the name out of encoding/json's error, which has no type.
+func unknownField(err error) (string, bool) {
+	name, ok := strings.CutPrefix(err.Error(), "json: unknown field ")
+	return protocol.Clip(name, protocol.MaxEcho), ok && name != ""
+}

@@ -1,0 +1,87 @@
+package web
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/fxcast/fxcast/protocol"
+	"github.com/fxcast/fxcast/web/endpoint"
+)
+
+// currencies describes the path of a symbol.
+var currencies = map[string]string{"base": "three letters, ISO 4217", "quote": "three letters, ISO 4217"}
+
+// publicEndpoints is the table of what the public listener answers.
+func (s *Server) publicEndpoints() []endpoint.Endpoint {
+	text := endpoint.Object{"type": "string"}
+	document := map[string]json.RawMessage{}
+	return []endpoint.Endpoint{
+		{Pattern: "GET /ws", Handler: s.serveWS, Access: endpoint.SignedIn, Own: endpoint.OwnSession | endpoint.OwnLimit,
+			Tag: "quotes", Summary: "The WebSocket; /asyncapi.json describes what is said on it",
+			Query:   []endpoint.Parameter{{Name: "ticket", About: "from POST /api/v1/ws-ticket, instead of cookie or bearer token", Schema: text}},
+			Answers: map[int]any{101: nil}, Errors: []int{400, 403, 426, 503}},
+		{Pattern: "GET /api/v1/symbols", Handler: s.getSymbols, Access: endpoint.Visitor,
+			Tag: "quotes", Summary: "All symbols that have been published; a new one shows within 3 s",
+			Answers: map[int]any{200: []symbolAnswer{}}},
+		{Pattern: "GET /api/v1/quotes", Handler: s.getQuotes, Access: endpoint.SignedIn,
+			Tag: "quotes", Summary: "Last quotes",
+			Query:   []endpoint.Parameter{endpoint.SymbolsParameter},
+			Answers: map[int]any{200: []quoteAnswer{}}},
+		{Pattern: "GET /api/v1/quotes/{base}/{quote}/history", Handler: s.getHistory, Access: endpoint.SignedIn,
+			Tag: "quotes", Summary: "The newest quotes of a symbol, oldest first", Path: currencies,
+			Query: []endpoint.Parameter{historyLimit.Parameter(),
+				{Name: "since", About: "accepted at that time or later: RFC 3339 or Unix time", Schema: text}},
+			Answers: map[int]any{200: []quoteAnswer{}}, Errors: []int{403, 404}},
+		{Pattern: "GET /api/v1/stream", Handler: s.getStream, Access: endpoint.SignedIn, Time: endpoint.Endless,
+			Tag: "quotes", Summary: "The messages of the WebSocket as Server-Sent Events; Last-Event-ID resumes",
+			Query: []endpoint.Parameter{endpoint.SymbolsParameter,
+				{Name: "max_rate", About: "most updates per second and symbol; 0 = every tick", Schema: endpoint.Object{"type": "number", "minimum": 0}},
+				{Name: "mode", About: "latest conflates, all leaves nothing out", Schema: endpoint.Object{"type": "string", "enum": modes, "default": protocol.ModeLatest}}},
+			Answers: map[int]any{200: endpoint.Text("text/event-stream")}, Errors: []int{403}},
+		{Pattern: "POST /api/v1/quotes", Handler: s.postQuotes, Access: endpoint.Publisher, Time: endpoint.Endless, // the publisher's own
+			Tag: "quotes", Summary: "Publish one quote, an array, or NDJSON; at most 1 MiB", Body: publishedQuotes{}, Lines: true,
+			Answers: map[int]any{200: publishAnswer{}}, Errors: []int{429}},
+
+		{Pattern: "POST /api/v1/session/guest", Handler: s.postGuest, Access: endpoint.Visitor,
+			Tag: "session", Summary: "A guest session, as a cookie; the session there is, if there is one",
+			Answers: map[int]any{200: sessionAnswer{}, 201: sessionAnswer{}}, Errors: []int{403}},
+		{Pattern: "POST /api/v1/session", Handler: s.postSession, Access: endpoint.SignedIn, Own: endpoint.OwnSession,
+			Tag: "session", Summary: "Turn a bearer token into a cookie, with a new token and id",
+			Answers: map[int]any{200: sessionAnswer{}}},
+		{Pattern: "GET /api/v1/session", Handler: s.getSession, Access: endpoint.SignedIn,
+			Tag: "session", Summary: "One's own session",
+			Answers: map[int]any{200: sessionAnswer{}}},
+		{Pattern: "DELETE /api/v1/session", Handler: s.deleteSession, Access: endpoint.Visitor,
+			Tag: "session", Summary: "Sign out",
+			Answers: map[int]any{204: nil}},
+		{Pattern: "POST /api/v1/ws-ticket", Handler: s.postTicket, Access: endpoint.SignedIn,
+			Tag: "session", Summary: "A ticket for one connect of the WebSocket, good for expires_in seconds",
+			Answers: map[int]any{200: ticketAnswer{}}},
+
+		{Pattern: "GET /livez", Handler: s.getLive,
+			Tag: "health", Summary: "The process answers",
+			Answers: map[int]any{200: liveAnswer{}}},
+		{Pattern: "GET /readyz", Handler: s.getReady,
+			Tag: "health", Summary: "Clients should be sent here; the body says which check failed",
+			Answers: map[int]any{200: readyAnswer{}, 503: readyAnswer{}}},
+		{Pattern: "GET /openapi.json", Handler: s.getOpenAPI,
+			Tag: "specs", Summary: "This document",
+			Answers: map[int]any{200: document}},
+		{Pattern: "GET /asyncapi.json", Handler: s.getAsyncAPI,
+			Tag: "specs", Summary: "The messages of the WebSocket, as AsyncAPI 3.0",
+			Answers: map[int]any{200: document}},
+		{Pattern: "/", Handler: s.page,
+			Tag: "page", Summary: "The page",
+			Answers: map[int]any{200: endpoint.Text("text/html")}, Errors: []int{404}},
+	}
+}
+
+// publicHandler serves the public listener.
+func (s *Server) publicHandler() (http.Handler, error) {
+	csrf, err := s.sameSite()
+	if err != nil {
+		return nil, err
+	}
+	mux := endpoint.NewMux(s.publicTable, s.access.Gates(), s.log)
+	return s.envelope().Around(csrf(s.crossOrigin(mux))), nil
+}

@@ -1,0 +1,92 @@
+package web
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/fxcast/fxcast/protocol"
+	"github.com/fxcast/fxcast/session"
+	"github.com/fxcast/fxcast/web/access"
+	"github.com/fxcast/fxcast/web/endpoint"
+)
+
+// sessionForSocket checks everything an upgrade must pass, cheapest first.
+func (s *Server) sessionForSocket(w http.ResponseWriter, r *http.Request) (session.Session, error) {
+	none := session.Session{}
+	outcome := func(o string) { s.stats.upgrades.WithLabelValues(o).Inc() }
+	if s.draining.Load() {
+		outcome("unavailable")
+		return none, endpoint.Unavailable("this node is going down", nil)
+	}
+	if err := checkUpgrade(w, r); err != nil {
+		outcome("bad")
+		return none, err
+	}
+	if !s.originAllowed(r) {
+		outcome("origin")
+		return none, endpoint.Forbidden("the page's origin may not connect here; see ALLOWED_ORIGINS")
+	}
+	sess, err := access.Session(r)
+	ticket := r.URL.Query().Get("ticket")
+	if ticket != "" {
+		// Looked at only: what is refused by the limit does not use it up.
+		if sess, err = s.cfg.Sessions.PeekTicket(r.Context(), ticket); err == nil {
+			r = access.WithSession(r, sess)
+		}
+	}
+	if limited := s.access.Limit(w, r); limited != nil {
+		outcome("limited")
+		return none, limited
+	}
+	if ticket != "" && err == nil {
+		sess, err = s.cfg.Sessions.RedeemTicket(r.Context(), ticket)
+	}
+	switch {
+	case errors.Is(err, session.ErrUnavailable):
+		outcome("unavailable")
+		return none, err
+	case err != nil:
+		outcome("unauthorized")
+		return none, err
+	}
+	outcome("accepted")
+	return sess, nil
+}
+
+// checkUpgrade refuses what websocket.Accept would, as a problem.
+func checkUpgrade(w http.ResponseWriter, r *http.Request) error {
+	has := func(header, token string) bool {
+		for _, v := range r.Header.Values(header) {
+			for t := range strings.SplitSeq(v, ",") {
+				if strings.EqualFold(strings.TrimSpace(t), token) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	if !r.ProtoAtLeast(1, 1) || r.Method != http.MethodGet || !has("Connection", "upgrade") || !has("Upgrade", "websocket") {
+		w.Header().Set("Upgrade", "websocket")
+		return &endpoint.Problem{Status: http.StatusUpgradeRequired, Title: "Upgrade required",
+			Detail: "this is a WebSocket endpoint; behind a proxy, pass the Upgrade and Connection headers on"}
+	}
+	if r.Header.Get("Sec-WebSocket-Version") != "13" {
+		w.Header().Set("Upgrade", "websocket")
+		w.Header().Set("Sec-WebSocket-Version", "13")
+		return &endpoint.Problem{Status: http.StatusUpgradeRequired, Title: "Upgrade required", Detail: "want Sec-WebSocket-Version: 13"}
+	}
+	if keys := r.Header.Values("Sec-WebSocket-Key"); len(keys) != 1 || !validKey(keys[0]) {
+		return endpoint.BadRequest("Sec-WebSocket-Key: want 16 bytes in base64, once")
+	}
+	if offered := r.Header.Values("Sec-WebSocket-Protocol"); len(offered) > 0 && !has("Sec-WebSocket-Protocol", protocol.Name) {
+		return endpoint.BadRequest("subprotocol: want %s, or none", protocol.Name)
+	}
+	return nil
+}
+
+func validKey(key string) bool {
+	b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(key))
+	return err == nil && len(b) == 16
+}
