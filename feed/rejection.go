@@ -26,9 +26,11 @@ const (
 	ReasonCrossed        Reason = "crossed"          // ask < bid
 	ReasonBadTime        Reason = "bad_time"         // a time that cannot be read or is out of range
 	ReasonFuture         Reason = "future"           // more than 5 s ahead of Redis's clock
-	ReasonOld            Reason = "old"              // older than the last accepted quote of this symbol and source
+	ReasonOld            Reason = "old"              // older than the last accepted quote of this symbol and source, or long before the newest of all
 	ReasonBadSource      Reason = "bad_source"       // a source name outside [a-z0-9_.-]{1,32}
 	ReasonTooManySources Reason = "too_many_sources" // the symbol already has as many sources as are remembered
+	ReasonWide           Reason = "wide"             // a spread above GATE_MAX_SPREAD of the mid
+	ReasonOutlier        Reason = "outlier"          // a mid further than GATE_MAX_JUMP from that of the last accepted quote
 	ReasonOutranked      Reason = "outranked"        // a source of higher priority has not been silent for long enough
 	ReasonUnlisted       Reason = "unlisted"         // the sources that are taken are listed, and this one is not
 	ReasonOverflow       Reason = "overflow"         // accepted faster than it could be published: a bounded queue was full
@@ -37,7 +39,7 @@ const (
 var reasons = []Reason{
 	ReasonBadJSON, ReasonMissingSymbol, ReasonUnknownSymbol, ReasonMissingPrice, ReasonNotANumber,
 	ReasonZero, ReasonNegative, ReasonTooLong, ReasonCrossed, ReasonBadTime, ReasonFuture, ReasonOld,
-	ReasonBadSource, ReasonTooManySources, ReasonOutranked, ReasonUnlisted, ReasonOverflow,
+	ReasonBadSource, ReasonTooManySources, ReasonOutranked, ReasonWide, ReasonOutlier, ReasonUnlisted, ReasonOverflow,
 }
 
 // Reasons returns every Reason, so that a counter per reason can start at 0.

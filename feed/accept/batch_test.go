@@ -159,7 +159,7 @@ func TestPublishManySources(t *testing.T) {
 				t.Fatalf("quote %d: %+v", i, o[i])
 			}
 		}
-		if n := c.HLen(t.Context(), keys.Seq("EUR/USD")).Val(); n != 3+16 {
+		if n := c.HLen(t.Context(), keys.Seq("EUR/USD")).Val(); n != 4+16 {
 			t.Errorf("%d fields, want 16 sources remembered", n)
 		}
 		if n := c.XLen(t.Context(), keys.Ticks("EUR/USD")).Val(); n != 300 {

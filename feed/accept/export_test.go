@@ -20,6 +20,9 @@ type AcceptArgs struct {
 	KnownEpoch string
 	KnownSeq   uint64
 	Priorities feed.Priorities
+
+	Gate        Gate
+	Instruments *feed.Instruments
 }
 
 func isCluster(c redis.UniversalClient) bool {
@@ -29,13 +32,14 @@ func isCluster(c redis.UniversalClient) bool {
 
 // AcceptAll runs the publish script once, by itself, for quotes of one symbol.
 func AcceptAll(ctx context.Context, c redis.UniversalClient, quotes []feed.Quote, a AcceptArgs) ([]Outcome, error) {
-	keys, args := acceptance{a.Keys, a.QuoteTTL, a.History, a.Candidate, a.Run, rankedArgument(a.Priorities), isCluster(c)}.
+	rules := newRules(a.Priorities, a.Gate, a.Instruments)
+	keys, args := acceptance{a.Keys, a.QuoteTTL, a.History, a.Candidate, a.Run, isCluster(c), rules}.
 		args(quotes, lastSeen{epoch: a.KnownEpoch, seq: a.KnownSeq})
 	reply, err := publishScript.Run(ctx, c, keys, args...).Result()
 	if err != nil {
 		return nil, err
 	}
-	answers, err := readAnswers(quotes, a.Priorities, reply)
+	answers, err := rules.readAnswers(quotes, reply)
 	outcomes := make([]Outcome, len(answers))
 	for i, one := range answers {
 		outcomes[i] = one.Outcome

@@ -135,7 +135,7 @@ func (p *Publisher) carryOut(ctx context.Context, t *trip) {
 	}
 	accept := acceptance{
 		keys: p.cfg.Keys, quoteTTL: p.cfg.QuoteTTL, history: p.cfg.HistoryTicks,
-		candidate: newEpoch(), run: *t.to.run.Load(), ranked: p.ranked, sharded: p.masters.cluster != nil,
+		candidate: newEpoch(), run: *t.to.run.Load(), rules: p.rules, sharded: p.masters.cluster != nil,
 	}
 	pipe := t.to.client.Pipeline()
 	for _, c := range t.calls {
@@ -239,7 +239,7 @@ func inOrder(quotes, again []pending) []pending {
 
 // settle stores the outcomes of a call.
 func (p *Publisher) settle(c *call, reply any) error {
-	answers, err := readAnswers(c.quotes, p.cfg.Priorities, reply)
+	answers, err := p.rules.readAnswers(c.quotes, reply)
 	if err != nil {
 		return err
 	}

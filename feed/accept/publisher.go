@@ -50,6 +50,11 @@ type PublisherConfig struct {
 	// zero value takes all sources alike and costs nothing.
 	Priorities feed.Priorities
 
+	// Gate refuses prices that cannot be right, by the limits of Instruments; the same
+	// on all nodes. The zero value takes any price.
+	Gate        Gate
+	Instruments *feed.Instruments // nil = the table without settings
+
 	// Timeout bounds how long a call's quotes wait in the queue and, again, the
 	// round trip with its retries; 0 = 2 s.
 	Timeout time.Duration
@@ -74,7 +79,7 @@ type Publisher struct {
 	cfg     PublisherConfig
 	log     *slog.Logger
 	metrics *publisherMetrics
-	ranked  string // cfg.Priorities as the script reads them
+	rules   rules // of cfg
 
 	room    *semaphore.Weighted // quotes that may still be queued
 	queue   chan *publishJob    // never full: a job has at least one quote
@@ -111,7 +116,7 @@ func NewPublisher(cfg PublisherConfig) *Publisher {
 		cfg.Timeout = 2 * time.Second
 	}
 	p := &Publisher{
-		cfg: cfg, log: conn.Logger(cfg.Logger), ranked: rankedArgument(cfg.Priorities),
+		cfg: cfg, log: conn.Logger(cfg.Logger), rules: newRules(cfg.Priorities, cfg.Gate, cfg.Instruments),
 		room:    semaphore.NewWeighted(maxPublishQueue),
 		queue:   make(chan *publishJob, maxPublishQueue),
 		stopped: make(chan struct{}),

@@ -4,13 +4,13 @@ import (
 	"crypto/rand"
 	_ "embed"
 	"encoding/base32"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/protocol"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -41,8 +41,21 @@ type acceptance struct {
 	history   int
 	candidate string // epoch that begins where one must
 	run       string // run id of the server the script will run on
-	ranked    string // rankedArgument
 	sharded   bool   // in a cluster: messages stay with the server of the symbol
+	rules     rules
+}
+
+// rules decide which quotes are accepted; they are the same on all nodes and for all
+// producers.
+type rules struct {
+	priorities  feed.Priorities
+	ranked      string // rankedArgument of the priorities
+	gate        Gate
+	instruments *feed.Instruments
+}
+
+func newRules(p feed.Priorities, g Gate, t *feed.Instruments) rules {
+	return rules{p, rankedArgument(p), g, t}
 }
 
 // args returns the keys and arguments of publishScript for quotes of one
@@ -53,17 +66,45 @@ func (a acceptance) args(quotes []feed.Quote, seen lastSeen) (keys []string, arg
 	if a.sharded {
 		publish = "SPUBLISH"
 	}
-	args = make([]any, 0, 10+5*len(quotes))
+	limits := a.rules.limits(s)
+	args = make([]any, 0, 11+len(quotes))
 	args = append(args, a.keys.Channel(s), string(s), a.quoteTTL.Milliseconds(), a.history,
-		a.candidate, a.run, seen.epoch, seen.seq, a.ranked, publish)
+		a.candidate, a.run, seen.epoch, seen.seq, a.rules.ranked, publish, a.rules.gate.argument(limits))
 	for _, q := range quotes {
-		text, micros := "", int64(0)
-		if !q.Time.IsZero() {
-			text, micros = string(feed.AppendTime(nil, q.Time)), q.Time.UnixMicro()
-		}
-		args = append(args, q.Bid, q.Ask, text, micros, q.SourceOrDefault())
+		args = append(args, appendRecord(nil, q, limits))
 	}
 	return []string{a.keys.Quote(s), a.keys.Seq(s), a.keys.Ticks(s)}, args
+}
+
+// appendRecord appends a quote in the form of publish.lua.
+func appendRecord(dst []byte, q feed.Quote, limits feed.Limits) []byte {
+	if dst == nil {
+		dst = make([]byte, 0, 128)
+	}
+	field := func(text string) {
+		if text == "" {
+			text = "-"
+		}
+		dst = append(append(dst, text...), ' ')
+	}
+	field(q.Bid)
+	field(q.Ask)
+	field(q.BidSize)
+	field(q.AskSize)
+	if q.Time.IsZero() {
+		dst = append(dst, "- 0 "...)
+	} else {
+		dst = append(protocol.AppendTime(dst, q.Time), ' ')
+		dst = append(strconv.AppendInt(dst, q.Time.UnixMicro(), 10), ' ')
+	}
+	field(q.SourceOrDefault())
+	mid := feed.MidOf(q.Bid, q.Ask)
+	field(mid.Twice)
+	dst = append(strconv.AppendInt(dst, int64(mid.Digits), 10), ' ')
+	if feed.Wide(q.Bid, q.Ask, limits.Spread) {
+		return append(dst, '1')
+	}
+	return append(dst, '0')
 }
 
 // rankedArgument is the form of Priorities that the publish script reads; "" if all
@@ -77,96 +118,6 @@ func rankedArgument(p feed.Priorities) string {
 		fmt.Fprintf(&b, "%s %d", n.Source, n.Silence.Milliseconds())
 	}
 	return b.String()
-}
-
-// Outcome is what became of one quote. The zero value means that it is not known.
-type Outcome struct {
-	Epoch     string
-	Seq       uint64          // from 1; 0 if rejected
-	At        int64           // acceptance by Redis's clock, Unix microseconds
-	Rejection *feed.Rejection // nil if accepted
-}
-
-// Known reports whether the quote was certainly accepted or rejected.
-func (o Outcome) Known() bool { return o.Seq > 0 || o.Rejection != nil }
-
-// Errors of a quote that was certainly not accepted.
-var (
-	errBadReply = errors.New("the publish script's answer has an unknown form")
-	errRefused  = errors.New("refused by Redis in the publish script")
-)
-
-// answer is what the publish script said of one quote.
-type answer struct {
-	Outcome
-	err error
-}
-
-// readAnswers reads the answer of publishScript for quotes; there are as many.
-func readAnswers(quotes []feed.Quote, ranked feed.Priorities, reply any) ([]answer, error) {
-	list, _ := reply.([]any)
-	if len(list) != 2+len(quotes) {
-		return nil, errBadReply
-	}
-	epoch, _ := list[0].(string)
-	at, _ := list[1].(int64)
-	answers := make([]answer, len(quotes))
-	for i, one := range list[2:] {
-		a := &answers[i]
-		if seq, ok := one.(int64); ok && seq > 0 && epoch != "" {
-			a.Outcome = Outcome{Epoch: epoch, Seq: uint64(seq), At: at}
-		} else if a.Rejection, a.err = readRejection(quotes[i], ranked, one); a.err == nil && a.Rejection == nil {
-			a.err = errBadReply
-		}
-	}
-	return answers, nil
-}
-
-// readRejection reads why a quote was not accepted.
-func readRejection(q feed.Quote, ranked feed.Priorities, why any) (*feed.Rejection, error) {
-	pair, _ := why.([]any)
-	if len(pair) != 2 {
-		return nil, errBadReply
-	}
-	word, _ := pair[0].(string)
-	text, _ := pair[1].(string)
-	switch word {
-	case "failed":
-		return nil, fmt.Errorf("%w: %s", errRefused, text)
-	case string(feed.ReasonOutranked):
-		source, micros, _ := strings.Cut(text, " ")
-		n, err := strconv.ParseInt(micros, 10, 64)
-		if err != nil {
-			return nil, errBadReply
-		}
-		ago := max(time.Duration(n)*time.Microsecond, 0).Round(time.Millisecond)
-		return feed.NewRejection(feed.ReasonOutranked, "source %s is taken only while %s has been silent for more than %v: it was heard %v ago",
-			q.SourceOrDefault(), source, silenceOf(ranked, source), ago), nil
-	}
-	micros, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return nil, errBadReply
-	}
-	given, limit := string(feed.AppendTime(nil, q.Time)), string(feed.AppendTime(nil, time.UnixMicro(micros)))
-	switch feed.Reason(word) {
-	case feed.ReasonFuture:
-		return feed.NewRejection(feed.ReasonFuture,
-			"the time %s is in the future: at most 5 s ahead of Redis's clock, which is %s", given, limit), nil
-	case feed.ReasonOld:
-		return feed.NewRejection(feed.ReasonOld,
-			"the time %s is older than that of the last accepted quote of this symbol and source, %s", given, limit), nil
-	}
-	return nil, errBadReply
-}
-
-// silenceOf returns the limit of a named source, else 0.
-func silenceOf(p feed.Priorities, source string) time.Duration {
-	for _, n := range p.Named {
-		if n.Source == source {
-			return n.Silence
-		}
-	}
-	return 0
 }
 
 // newEpoch returns 8 random characters of a-z and 2-7.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -143,7 +144,7 @@ func TestScriptRemembers16Sources(t *testing.T) {
 		q.Source = "new"
 		mustAccept(t, c, q, args())
 		fields := c.HGetAll(t.Context(), keys.Seq("EUR/USD")).Val()
-		if len(fields) != 3+16 || fields["s:s1"] != "" || fields["s:s0"] == "" || fields["s:new"] == "" {
+		if len(fields) != 4+16 || fields["s:s1"] != "" || fields["s:s0"] == "" || fields["s:new"] == "" {
 			t.Errorf("fields = %v, want 16 sources without s1", fields)
 		}
 	})
@@ -204,15 +205,29 @@ func TestScriptRefusesBadArguments(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, c *redis.Client) {
 		ctx := t.Context()
-		good := []any{"fx:{EUR/USD}", "EUR/USD", 60000, 10, "aaaa", "run", "", 0, "main 5000", "PUBLISH", "1.1", "1.2", "", 0, "inbox"}
+		record := []string{"1.1", "1.2", "-", "-", "-", "0", "inbox", "23", "1", "0"}
+		const noGate = "0 0 0 0 0 604800000000"
+		good := []any{"fx:{EUR/USD}", "EUR/USD", 60000, 10, "aaaa", "run", "", 0, "main 5000", "PUBLISH", noGate, strings.Join(record, " ")}
 		names := []string{keys.Quote("EUR/USD"), keys.Seq("EUR/USD"), keys.Ticks("EUR/USD")}
 		bad := map[int][]any{
 			0: {""}, 1: {"EURUSD", `EU"/USD`, "EUR/USD "}, 2: {"", 0, -1, "nan", "inf"}, 3: {"", -1, "1.5"}, 4: {"", `a"`}, 5: {""}, 7: {"", "x", -1},
 			8:  {"main", "main x", strings.Repeat("a 1 ", 17)},
 			9:  {"", "publish", "DEL"},
-			10: {"", "1.", ".1", "-1", "1e5", `1"`, "1.2.3", strings.Repeat("1", 65)}, 11: {"x", "1,2"},
-			12: {"2026-11-22T10:15:00Z", "2026-11-22T10:15:00.123456+00:00"}, 13: {"", "x", "-1", "1.5", "1e300"},
-			14: {"", "A", `a"b`, strings.Repeat("a", 33)},
+			10: {"", "1 2 3", "2% 0 0 0 0 1", noGate + " 1", "-1 0 0 0 0 1"},
+			11: {"", "1.1 1.2", strings.Join(record, " ") + " 1", " " + strings.Join(record, " ")},
+		}
+		fields := map[int][]string{
+			0: {"", "1.", ".1", "-1", "1e5", `1"`, "1.2.3", strings.Repeat("1", 65)}, 1: {"x", "1,2", "-"},
+			2: {"", "x", "1.", "-1", "1e5", "1.2.3", "--", strings.Repeat("1", 65)}, 3: {"", "x", "."},
+			4: {"", "2026-11-22T10:15:00Z", "2026-11-22T10:15:00.123456+00:00"}, 5: {"", "x", "-1", "1.5", "1e300", strings.Repeat("9", 300)},
+			6: {"", "A", `a"b`, strings.Repeat("a", 33)}, 7: {"", "-1", "1.5", "x", strings.Repeat("1", 80)}, 8: {"", "x", "100", "-1"}, 9: {"", "2", "true"},
+		}
+		for i, values := range fields {
+			for _, v := range values {
+				one := slices.Clone(record)
+				one[i] = v
+				bad[11] = append(bad[11], strings.Join(one, " "))
+			}
 		}
 		for i, values := range bad {
 			for _, v := range values {
@@ -223,13 +238,13 @@ func TestScriptRefusesBadArguments(t *testing.T) {
 				}
 			}
 		}
-		for _, n := range []int{8, 9, 10, 14} {
+		for _, n := range []int{8, 9, 10, 11} {
 			if _, err := accept.PublishScript(ctx, c, names, good[:n]...); err == nil {
 				t.Errorf("%d arguments were taken", n)
 			}
 		}
 		// The second quote is looked at before the first is accepted.
-		two := append(append([]any(nil), good...), "1.1", "x", "", 0, "inbox")
+		two := append(append([]any(nil), good...), "1.1 x - - - 0 inbox 23 1 0")
 		if reply, err := accept.PublishScript(ctx, c, names, two...); err == nil || !strings.Contains(err.Error(), "FXARGS") {
 			t.Errorf("a bad second quote: %v, %v, want a refusal", reply, err)
 		}
