@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 func ExampleParseSymbol() {
@@ -32,7 +33,7 @@ func ExampleParseInput() {
 			fmt.Println(err)
 			continue
 		}
-		fmt.Println(q.Symbol, q.Bid, q.Ask, string(feed.AppendTime(nil, q.Time)))
+		fmt.Println(q.Symbol, q.Bid, q.Ask, protocol.FormatTime(q.Time))
 	}
 	// Output:
 	// EUR/USD 1.2345 1.2345 2026-11-22T10:15:00.000000Z

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 var inbox = feed.InputOptions{Base: "EUR"}
@@ -161,7 +162,7 @@ func TestUnixTime(t *testing.T) {
 				if err == nil || checkRejection(t, err) != feed.ReasonBadTime {
 					t.Errorf("ts %s: %v, %v; want bad_time", value, q.Time, err)
 				}
-			} else if got := string(feed.AppendTime(nil, q.Time)); err != nil || got != want {
+			} else if got := protocol.FormatTime(q.Time); err != nil || got != want {
 				t.Errorf("ts %s: %s, %v; want %s", value, got, err, want)
 			}
 		}
@@ -205,7 +206,7 @@ func FuzzParseInput(f *testing.F) {
 		// Written in the plainest form it must be read as the same again.
 		plain := map[string]any{"symbol": q.Symbol, "bid": q.Bid, "ask": q.Ask}
 		if !q.Time.IsZero() {
-			plain["ts"] = string(feed.AppendTime(nil, q.Time))
+			plain["ts"] = protocol.FormatTime(q.Time)
 		}
 		if q.Source != "" {
 			plain["source"] = q.Source

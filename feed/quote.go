@@ -14,8 +14,6 @@ package feed
 import (
 	"errors"
 	"time"
-
-	"github.com/fxcast/fxcast/protocol"
 )
 
 // Quote is a quote as its producer gave it, before it is accepted.
@@ -122,13 +120,3 @@ func timeInRange(t time.Time) bool {
 // quoteTimeInRange reports whether a quote can be of that time. An earlier one is
 // a clock that was never set, or a number of another kind.
 func quoteTimeInRange(t time.Time) bool { return timeInRange(t) && t.UTC().Year() >= 1990 }
-
-// TimeLayout is the form of times in all that is sent: UTC, always six
-// fractional digits.
-const TimeLayout = protocol.TimeLayout
-
-// AppendTime appends t in UTC as TimeLayout to dst. Digits below a microsecond
-// are cut off.
-func AppendTime(dst []byte, t time.Time) []byte {
-	return protocol.AppendTime(dst, t)
-}

@@ -92,7 +92,7 @@ func decodeExact(msg []byte) (Tick, bool) {
 }
 
 func exactTime(s string) bool {
-	return len(s) == len(TimeLayout) && s[10] == 'T' && s[19] == '.' && s[26] == 'Z'
+	return len(s) == len(protocol.TimeLayout) && s[10] == 'T' && s[19] == '.' && s[26] == 'Z'
 }
 
 var tickFields = []string{"symbol", "bid", "ask", "ts", "epoch", "source", "seq", "at"}

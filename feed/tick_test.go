@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 const wireMessage = `{"symbol":"EUR/USD","bid":"1.08501","ask":"1.08513","ts":"2026-11-22T10:15:00.123456Z","seq":1841,` +
@@ -171,7 +172,7 @@ func TestRealDayKeepsDigits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ts := string(feed.AppendTime(nil, at))
+		ts := protocol.FormatTime(at)
 		q, err := feed.ParseInput([]byte(`{"symbol":"GBPJPY","bid":`+row[2]+`,"ask":"`+row[1]+`","ts":"`+ts+`"}`), feed.InputOptions{})
 		if err != nil {
 			t.Fatalf("row %d %q: %v", i, row, err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 func TestParseTime(t *testing.T) {
@@ -45,7 +46,7 @@ func FuzzParseTime(f *testing.F) {
 		if at != at.UTC().Truncate(time.Microsecond) || at.Year() < 1970 || at.Year() > 2199 {
 			t.Fatalf("%q is %v", s, at)
 		}
-		text := string(feed.AppendTime(nil, at))
+		text := protocol.FormatTime(at)
 		if again, err := feed.ParseTime(text); err != nil || again != at {
 			t.Fatalf("%q is %s, then %v, %v", s, text, again, err)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/fxcast/fxcast/feed/accept"
 	"github.com/fxcast/fxcast/feed/receive"
 	"github.com/fxcast/fxcast/internal/redistest"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // node is a Board and a Receiver, running.
@@ -91,7 +92,7 @@ func TestPublishAndReceive(t *testing.T) {
 		eventually(t, 5*time.Second, "it is followed", func() bool { return late.has("follow EUR/USD true") })
 		check(t, "late node", late.all(), "status EUR/USD unknown", "status EUR/USD live", fmt.Sprintf("publish EUR/USD %s 50", last.Epoch), "follow EUR/USD true")
 		q, _ := receive.NewLastQuotes(late.board, c, keys).Quotes(t.Context(), []string{"*"})
-		want := fmt.Sprintf(`"bid":"1.08501","ask":"1.08513","ts":"%s","seq":50`, time.UnixMicro(last.At).UTC().Format(feed.TimeLayout))
+		want := fmt.Sprintf(`"bid":"1.08501","ask":"1.08513","ts":"%s","seq":50`, time.UnixMicro(last.At).UTC().Format(protocol.TimeLayout))
 		if len(q) != 1 || !strings.HasSuffix(string(q[0].Body), want) {
 			t.Errorf("Quotes = %+v, want a body that ends in %s", q, want)
 		}
