@@ -16,9 +16,9 @@
 //
 // # Without Redis
 //
-// Ask answers ErrUnavailable at once where it can not publish, and names as
-// silent whoever was there last. A node that can not hear its own notices for
-// 3 s subscribes anew, and meanwhile others see it as silent.
+// Ask returns redislink.ErrUnavailable at once if it cannot publish, and lists
+// the nodes that were there last as silent. A node that does not receive its own
+// notices for 3 s subscribes again, and meanwhile others see it as silent.
 package nodes
 
 import (
@@ -35,20 +35,16 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
-var (
-	// ErrUnavailable means that the question did not get out.
-	ErrUnavailable = errors.New("nodes: Redis is not available")
-
-	// ErrRunning: Run was called a second time.
-	ErrRunning = errors.New("nodes: already running")
-)
+// ErrRunning means that Run was called a second time.
+var ErrRunning = errors.New("nodes: already running")
 
 const (
 	beatEvery = time.Second
 	goneAfter = 5 * time.Second // since a node was last heard of
-	lostAfter = 3 * time.Second // since this node last heard itself
 	patience  = time.Second     // of Ask, and of who answers
 
 	maxNodes   = 256     // that are known; more are not listed, nor waited for
@@ -154,8 +150,9 @@ type Answers struct {
 
 // Ask puts a question to all other nodes and waits for their answers, at most a
 // second. It ends early when all have answered, when enough, if not nil, is true
-// of an answer, or with ctx. Who has not answered is in Silent, and no error. With
-// ErrUnavailable nobody was asked, and all are silent.
+// of an answer, or with ctx. A node that has not answered is in Silent, and no
+// error. If the question could not be published the error is
+// redislink.ErrUnavailable, and all are silent.
 func (n *Nodes) Ask(ctx context.Context, kind string, body any, enough func(Answer) bool) (Answers, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -181,7 +178,7 @@ func (n *Nodes) Ask(ctx context.Context, kind string, body any, enough func(Answ
 	}
 	if err := n.publish(ctx, n.channel(), notice{Type: "ask", ID: id, Kind: kind, Body: question}); err != nil {
 		n.metrics.silent.Add(float64(len(waiting)))
-		return all, fmt.Errorf("%w: ask %s: %w", ErrUnavailable, kind, err)
+		return all, redislink.Unavailable("ask "+kind, err)
 	}
 	for len(all.Silent) > 0 {
 		select {

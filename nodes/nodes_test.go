@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/fxcast/fxcast/internal/redislink"
 	"github.com/fxcast/fxcast/internal/redistest"
 	"github.com/fxcast/fxcast/nodes"
 )
@@ -164,7 +165,7 @@ func TestRedisLost(t *testing.T) {
 	r.Kill()
 	asked := time.Now()
 	all, err := a.Ask(t.Context(), "echo", 1, nil)
-	if !errors.Is(err, nodes.ErrUnavailable) || !slices.Equal(all.Silent, []string{"b"}) || time.Since(asked) > 5*time.Second {
+	if !errors.Is(err, redislink.ErrUnavailable) || !slices.Equal(all.Silent, []string{"b"}) || time.Since(asked) > 5*time.Second {
 		t.Errorf("without Redis: %+v, %v, after %v", all, err, time.Since(asked))
 	}
 	eventually(t, "b is not heard of", knows(a))
@@ -187,7 +188,7 @@ func TestPaused(t *testing.T) {
 	r.Pause()
 	asked := time.Now()
 	all, err := a.Ask(t.Context(), "echo", 1, nil)
-	if took := time.Since(asked); !errors.Is(err, nodes.ErrUnavailable) || len(all.Silent) != 1 || took > 3*time.Second {
+	if took := time.Since(asked); !errors.Is(err, redislink.ErrUnavailable) || len(all.Silent) != 1 || took > 3*time.Second {
 		t.Errorf("with Redis paused: %+v, %v, after %v", all, err, took)
 	}
 	r.Resume()

@@ -5,11 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 // A notice is what nodes send each other; see the package.
@@ -22,8 +21,12 @@ type notice struct {
 	Fault string          `json:"fault,omitempty"`
 }
 
-// Run hears other nodes and is heard by them until ctx ends, says good-bye, and
+// Run exchanges messages with other nodes until ctx ends and says good-bye. It
 // returns nil when no question is being answered any more. It may be called once.
+//
+//	Run            reads the channels                      (1 goroutine)
+//	* beat         publishes that this node is there       (1 goroutine)
+//	* busy         answers a question                      (1 goroutine each, at most maxAnswers)
 func (n *Nodes) Run(ctx context.Context) error {
 	n.mu.Lock()
 	again := n.running
@@ -34,15 +37,7 @@ func (n *Nodes) Run(ctx context.Context) error {
 	}
 	var parts sync.WaitGroup
 	parts.Go(func() { n.beat(ctx) })
-	for first := true; ctx.Err() == nil; first = false {
-		if !first {
-			n.metrics.reconnects.Inc()
-			pause(ctx, 100*time.Millisecond+rand.N(400*time.Millisecond))
-		}
-		if err := n.listen(ctx, &parts); err != nil && ctx.Err() == nil {
-			n.log.Warn("nodes: channel lost", "err", err)
-		}
-	}
+	_ = n.listener(ctx, &parts).Run(ctx) // nil: it is not optional
 	parts.Wait()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
@@ -50,70 +45,34 @@ func (n *Nodes) Run(ctx context.Context) error {
 	return nil
 }
 
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
+// listener reads the channels. This node's own beat is its test message: one
+// that does not come back for 3 s ends the connection.
+func (n *Nodes) listener(ctx context.Context, parts *sync.WaitGroup) *redislink.Listener {
+	return redislink.NewListener(redislink.ListenerConfig{
+		Name: "nodes", Client: n.cfg.Redis, Channels: []string{n.channel(), n.channelOf(n.cfg.Node)}, Logger: n.log,
+		Message: func(_, payload string) (alive bool) { return n.take(ctx, payload, parts) },
+		Opened: func(c *redislink.Conn) error {
+			c.Go(func(ctx context.Context) error {
+				n.say(ctx, n.channel(), notice{Type: "hello"})
+				return nil
+			})
+			return nil
+		},
+		Lost: func(error) { n.metrics.reconnects.Inc() },
+	})
 }
 
-// beat says each second that this node is there.
+// beat publishes each second that this node is there. The listener notices if
+// that does not come back.
 func (n *Nodes) beat(ctx context.Context) {
-	tick := time.NewTicker(beatEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		call, cancel := context.WithTimeout(ctx, lostAfter)
-		_ = n.publish(call, n.channel(), notice{Type: "here"}) // listen finds out
-		cancel()
+	for redislink.Sleep(ctx, beatEvery) {
+		n.say(ctx, n.channel(), notice{Type: "here"})
 	}
 }
 
-// listen reads the channels until they break, or until this node's own beat has
-// not come back for too long.
-func (n *Nodes) listen(ctx context.Context, parts *sync.WaitGroup) error {
-	channels := []string{n.channel(), n.channelOf(n.cfg.Node)}
-	ps := n.cfg.Redis.Subscribe(ctx, channels...)
-	unhook := context.AfterFunc(ctx, func() { _ = ps.Close() })
-	defer func() {
-		unhook()
-		_ = ps.Close() // closed already when ctx has ended
-	}()
-	last := time.Now()
-	for confirmed := 0; ; {
-		left := lostAfter - time.Since(last)
-		if left <= 0 {
-			return errors.New("no beat came back")
-		}
-		message, err := ps.ReceiveTimeout(ctx, left)
-		if err != nil {
-			return err
-		}
-		switch m := message.(type) {
-		case *redis.Subscription:
-			if confirmed++; confirmed > len(channels) {
-				return errors.New("subscribed again unasked") // go-redis reconnected by itself: there was a gap
-			}
-			if confirmed == len(channels) {
-				parts.Go(func() { n.say(ctx, n.channel(), notice{Type: "hello"}) })
-			}
-		case *redis.Message:
-			if n.take(ctx, m.Payload, parts) {
-				last = time.Now()
-			}
-		}
-	}
-}
-
-// say publishes what nobody waits for.
+// say publishes a message that nobody waits for.
 func (n *Nodes) say(ctx context.Context, channel string, m notice) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, redislink.OpTimeout)
 	defer cancel()
 	if err := n.publish(ctx, channel, m); err != nil && ctx.Err() == nil {
 		n.log.Debug("nodes: not sent", "type", m.Type, "err", err)

@@ -7,13 +7,11 @@ type Quote struct {
 	Symbol string `json:"symbol"` // canonical: "EUR/USD"
 	Bid    string `json:"bid"`    // plain decimal text with the producer's digits
 	Ask    string `json:"ask"`
-	Time   Time   `json:"ts"`
-	Seq    uint64 `json:"seq"` // per symbol, +1 per accepted quote within an epoch; from 1
-
 	// Plain decimal text of 0 or more; absent if the producer gave none.
 	BidSize string `json:"bid_size,omitempty"`
 	AskSize string `json:"ask_size,omitempty"`
-
+	Time    Time   `json:"ts"`
+	Seq     uint64 `json:"seq"` // per symbol, +1 per accepted quote within an epoch; from 1
 	Extra
 }
 
@@ -33,14 +31,13 @@ type Position struct {
 
 // The texts between the values of a body.
 const (
-	bodySymbol = `{"symbol":"`
-	bodyBid    = `","bid":"`
-	bodyAsk    = `","ask":"`
-	bodyTime   = `","ts":"`
-	bodySeq    = `","seq":`
-
-	bodyBidSize = `,"bid_size":"` // optional
-	bodyAskSize = `,"ask_size":"` // optional
+	bodySymbol  = `{"symbol":"`
+	bodyBid     = `","bid":"`
+	bodyAsk     = `","ask":"`
+	bodyBidSize = `","bid_size":"` // optional
+	bodyAskSize = `","ask_size":"` // optional
+	bodyTime    = `","ts":"`
+	bodySeq     = `","seq":`
 )
 
 // The texts before the values of the fields that may follow, in this order.
@@ -57,15 +54,14 @@ func (q Quote) AppendBody(dst []byte) []byte {
 	dst = append(append(dst, bodySymbol...), q.Symbol...)
 	dst = append(append(dst, bodyBid...), q.Bid...)
 	dst = append(append(dst, bodyAsk...), q.Ask...)
-	dst = AppendTime(append(dst, bodyTime...), q.Time.Time)
-	dst = strconv.AppendUint(append(dst, bodySeq...), q.Seq, 10)
 	if q.BidSize != "" {
-		dst = append(append(append(dst, bodyBidSize...), q.BidSize...), '"')
+		dst = append(append(dst, bodyBidSize...), q.BidSize...)
 	}
 	if q.AskSize != "" {
-		dst = append(append(append(dst, bodyAskSize...), q.AskSize...), '"')
+		dst = append(append(dst, bodyAskSize...), q.AskSize...)
 	}
-	return dst
+	dst = AppendTime(append(dst, bodyTime...), q.Time.Time)
+	return strconv.AppendUint(append(dst, bodySeq...), q.Seq, 10)
 }
 
 // Append appends the whole object; the fields must be valid, as for AppendBody.

@@ -7,8 +7,9 @@ import (
 
 // A Body is the text of a quote's body, cut into values that have not been checked.
 type Body[T ~string | ~[]byte] struct {
-	Symbol, Bid, Ask, Time, Seq T
-	BidSize, AskSize            T // empty if absent
+	Symbol, Bid, Ask T
+	BidSize, AskSize T // empty if absent
+	Time, Seq        T
 }
 
 // CutBody reads the exact layout of AppendBody from the start of text and returns
@@ -23,8 +24,16 @@ func CutBody[T ~string | ~[]byte](text T) (body Body[T], rest T, ok bool) {
 	rest = text[len(bodySymbol):]
 	b.Symbol, rest, cut[0] = cutValue(rest, bodyBid)
 	b.Bid, rest, cut[1] = cutValue(rest, bodyAsk)
-	b.Ask, rest, cut[2] = cutValue(rest, bodyTime)
-	b.Time, rest, cut[3] = cutValue(rest, bodySeq)
+	b.Ask, rest = upToQuote(rest)
+	if hasPrefix(rest, bodyBidSize) {
+		b.BidSize, rest = upToQuote(rest[len(bodyBidSize):])
+	}
+	if hasPrefix(rest, bodyAskSize) {
+		b.AskSize, rest = upToQuote(rest[len(bodyAskSize):])
+	}
+	if cut[2] = hasPrefix(rest, bodyTime); cut[2] {
+		b.Time, rest, cut[3] = cutValue(rest[len(bodyTime):], bodySeq)
+	}
 	n := 0
 	for n < len(rest) && '0' <= rest[n] && rest[n] <= '9' {
 		n++
@@ -32,10 +41,8 @@ func CutBody[T ~string | ~[]byte](text T) (body Body[T], rest T, ok bool) {
 	if cut != [4]bool{true, true, true, true} || n == 0 {
 		return body, text, false
 	}
-	b.Seq, rest = rest[:n], rest[n:]
-	b.BidSize, rest = cutField(rest, bodyBidSize, '"')
-	b.AskSize, rest = cutField(rest, bodyAskSize, '"')
-	return b, rest, true
+	b.Seq = rest[:n]
+	return b, rest[n:], true
 }
 
 // A RawQuote is a quote as text in the message it was found in.
@@ -72,35 +79,39 @@ func RawQuotes(message []byte) iter.Seq[RawQuote] {
 
 // cutField cuts the value of an optional field, which ends before end or, without
 // one, after its digits.
-func cutField[T ~string | ~[]byte](text T, field string, end byte) (value, rest T) {
-	var none T
+func cutField(text []byte, field string, end byte) (value, rest []byte) {
 	if !hasPrefix(text, field) {
-		return none, text
+		return nil, text
 	}
 	value = text[len(field):]
-	for i := range len(value) {
-		switch c := value[i]; {
+	for i, c := range value {
+		switch {
 		case end == 0 && (c < '0' || '9' < c):
 			return value[:i], value[i:]
 		case end != 0 && c == end:
 			return value[:i], value[i+1:]
 		}
 	}
-	return none, text
+	return nil, text
 }
 
 // cutValue cuts text at its first quotation mark, which must begin after.
 func cutValue[T ~string | ~[]byte](text T, after string) (value, rest T, ok bool) {
-	for n := range len(text) {
-		if text[n] != '"' {
-			continue
-		}
-		if !hasPrefix(text[n:], after) {
-			break
-		}
-		return text[:n], text[n+len(after):], true
+	value, rest = upToQuote(text)
+	if !hasPrefix(rest, after) {
+		return value, text, false
 	}
-	return value, text, false
+	return value, rest[len(after):], true
+}
+
+// upToQuote cuts text before its first quotation mark.
+func upToQuote[T ~string | ~[]byte](text T) (value, rest T) {
+	for n := range len(text) {
+		if text[n] == '"' {
+			return text[:n], text[n:]
+		}
+	}
+	return text, text[len(text):]
 }
 
 func hasPrefix[T ~string | ~[]byte](text T, prefix string) bool {
