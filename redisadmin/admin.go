@@ -1,26 +1,23 @@
-// Package redisadmin looks at a Redis server the way its operator would:
-// health with reasons, numbers, clients, latency, memory by kind of key, slow
-// commands, how far the server is from its configuration file, and what to
-// change.
+// Package redisadmin reports on a Redis server to its operator: health with reasons, statistics,
+// clients, latency, memory by kind of key, slow commands, differences from the configuration
+// file, and advice on settings.
 //
-// # What a server does not tell
+// # Unknown values
 //
-// A server may not offer everything: an embedded one knows little of INFO, and
-// an ACL may forbid CONFIG. Such parts are unknown (a zero Number or Text, nil,
-// JSON null), never zeros; a call whose whole answer is missing returns
-// ErrNotOffered with the reason the server gave.
+// A server may not offer everything: an embedded one implements little of INFO, and an ACL may
+// forbid CONFIG. A value that the server does not report is unknown (a zero Number or Text, nil,
+// JSON null), never 0. A call whose whole answer is missing returns ErrNotOffered with the
+// server's reason.
 //
 // # When Redis fails
 //
-// Slow, gone or restarting: each call ends after at most callTimeout with
-// ErrUnavailable, and Health after at most healthTimeout with the status
-// unhealthy and why. Nothing is cached and nothing runs in between: each call
-// asks the server anew, so the next one finds it back. The client should heed
-// contexts (go-redis: ContextTimeoutEnabled); otherwise its own timeouts and
+// A call to a server that is slow, gone or restarting ends after at most 10 seconds with
+// ErrUnavailable. Health ends after at most 5 seconds with the status unhealthy and the reason.
+// Nothing is cached and nothing runs between calls, so the next call sees the recovery. The
+// client should honor contexts (go-redis: ContextTimeoutEnabled); otherwise its own timeouts and
 // retries are added to these bounds.
 //
-// On a cluster every call asks each master, and what concerns one of them
-// names it.
+// On a cluster every call asks each master, and a value that belongs to one master names it.
 package redisadmin
 
 import (
@@ -37,49 +34,48 @@ import (
 )
 
 const (
-	callTimeout   = 10 * time.Second // of one call of a method, whatever the context allows
+	callTimeout   = 10 * time.Second // of one call, whatever the context allows
 	healthTimeout = 5 * time.Second  // of Health
-	nodesTimeout  = time.Second      // of one try to learn a cluster's nodes
 
 	defaultPrefix   = "fx:"
 	defaultSlowPing = 25 * time.Millisecond
 )
 
 var (
-	// ErrUnavailable means that Redis did not answer: it is gone, too slow,
-	// still loading, or refused this user's password.
+	// ErrUnavailable means that Redis did not answer: it is gone, too slow, still loading, or
+	// rejected the password.
 	ErrUnavailable = errors.New("redisadmin: Redis does not answer")
 
-	// ErrNotOffered means that the server answers but does not know what was
-	// asked for, or does not allow it to this user.
-	ErrNotOffered = errors.New("redisadmin: " + notHere)
+	// ErrNotOffered means that the server answers, but does not know the command or does not
+	// allow it to this user.
+	ErrNotOffered = errors.New("redisadmin: " + notAvailable)
 )
 
-// Config says which Redis an Admin looks at. Only Redis is required.
+// Config configures an Admin. Only Redis is required.
 type Config struct {
-	// Redis stays the caller's to close: a *redis.Client (also one that
-	// follows sentinels) or a *redis.ClusterClient.
+	// Redis is a *redis.Client (also one that follows sentinels) or a *redis.ClusterClient.
+	// The caller closes it.
 	Redis redis.UniversalClient
 
-	// Prefix is that of quote keys and channels; "" = "fx:".
+	// Prefix is the prefix of quote keys and channels; "" = "fx:".
 	Prefix string
 
 	// ConfPath is the redis.conf that the server is compared with; "" = none.
 	ConfPath string
 
-	// Sentinels, if any, are asked in Health whether they agree on the master
-	// named MasterName. They stay the caller's to close.
+	// Health asks Sentinels, if any, whether they agree on the master named MasterName. The
+	// caller closes them.
 	Sentinels  []*redis.SentinelClient
 	MasterName string
 
 	// SlowPing is the median round trip from which Health warns; 0 = 25 ms.
 	SlowPing time.Duration
 
-	// Logger is told, once, of an answer that could not be understood; nil = nobody.
+	// Logger receives one line when an INFO cannot be parsed; nil = no log.
 	Logger *slog.Logger
 }
 
-// Admin asks one Redis, or one cluster. It is safe for concurrent use.
+// Admin reports on one Redis server or one cluster. It is safe for concurrent use.
 type Admin struct {
 	// Static after construction.
 	client     redis.UniversalClient
@@ -89,20 +85,21 @@ type Admin struct {
 	masterName string
 	slowPing   time.Duration
 	window     time.Duration // how far back Health looks for losses
-	countMost  int64         // keys of a node that are looked at
+	maxCounted int64         // keys of a server that Stats looks at
 	log        *slog.Logger
 
-	strange sync.Once // an INFO that could not be understood was logged
+	unparsed sync.Once // logs the first INFO that cannot be parsed
 
-	mu    sync.Mutex        // guards looks
-	looks map[string][]look // what Health saw before, by node; see looks.go
+	mu      sync.Mutex            // guards samples
+	samples map[string][]counters // earlier counters, by server; see samples.go
 }
 
-// New returns an Admin. Nothing is asked before the first call.
+// New returns an Admin. It sends nothing before the first call.
 func New(cfg Config) *Admin {
 	a := &Admin{
-		client: cfg.Redis, prefix: cfg.Prefix, confPath: cfg.ConfPath, sentinels: slices.Clone(cfg.Sentinels), masterName: cfg.MasterName,
-		slowPing: cfg.SlowPing, window: lookWindow, countMost: countKeysMost, log: cfg.Logger, looks: map[string][]look{},
+		client: cfg.Redis, prefix: cfg.Prefix, confPath: cfg.ConfPath,
+		sentinels: slices.Clone(cfg.Sentinels), masterName: cfg.MasterName, slowPing: cfg.SlowPing,
+		window: sampleWindow, maxCounted: maxCountedKeys, log: cfg.Logger, samples: map[string][]counters{},
 	}
 	if a.prefix == "" {
 		a.prefix = defaultPrefix
@@ -116,65 +113,63 @@ func New(cfg Config) *Admin {
 	return a
 }
 
-// NodeInfo is INFO of one master.
-type NodeInfo struct {
-	Addr string `json:"addr,omitempty"` // empty unless it is one of a cluster
+// MasterInfo is the INFO of one master.
+type MasterInfo struct {
+	Addr string `json:"addr,omitempty"` // empty unless Redis is a cluster
 	Info Info   `json:"info"`
-	Err  error  `json:"-"` // ErrUnavailable: this one did not answer
+	Err  error  `json:"-"` // ErrUnavailable: this master did not answer
 }
 
-// Info reads INFO of the server; of a cluster, that of its first master.
-// sections are read in addition to those the server sends unasked:
-// "commandstats", "latencystats". Sections the server lacks, or does not let
-// this user read, are nil, possibly all of them. The error is ErrUnavailable.
+// Info reads INFO of the server, or of a cluster's first master. It adds sections, such as
+// "commandstats" and "latencystats", to those that the server sends by default. A section that
+// the server lacks, or does not let this user read, is nil; all of them may be. The error is
+// ErrUnavailable.
 func (a *Admin) Info(ctx context.Context, sections ...string) (Info, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	n, err := a.first(ctx)
+	srv, err := a.first(ctx)
 	if err != nil {
 		return Info{}, err
 	}
-	return a.info(ctx, n, sections...)
+	return a.info(ctx, srv, sections...)
 }
 
-// Nodes reads INFO of every master, ordered by address. The error is
-// ErrUnavailable if none could be asked; a node that did not answer is listed
-// with its Err.
-func (a *Admin) Nodes(ctx context.Context, sections ...string) ([]NodeInfo, error) {
+// Masters reads INFO of every master, ordered by address. A master that did not answer is listed
+// with its Err. The error is ErrUnavailable if none answered.
+func (a *Admin) Masters(ctx context.Context, sections ...string) ([]MasterInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	nodes, err := a.nodes(ctx)
+	servers, err := a.servers(ctx)
 	if err != nil {
 		return nil, err
 	}
-	list := make([]NodeInfo, len(nodes))
-	each(nodes, func(i int, n node) {
-		info, err := a.info(ctx, n, sections...)
-		list[i] = NodeInfo{Addr: n.addr, Info: info, Err: err}
+	list := make([]MasterInfo, len(servers))
+	forEach(servers, func(i int, srv server) {
+		info, err := a.info(ctx, srv, sections...)
+		list[i] = MasterInfo{Addr: srv.addr, Info: info, Err: err}
 	})
 	return list, allLost(list)
 }
 
-// allLost returns the first fault if no node answered.
-func allLost(list []NodeInfo) error {
-	if slices.ContainsFunc(list, func(n NodeInfo) bool { return n.Err == nil }) {
+// allLost returns the first error if no master answered.
+func allLost(list []MasterInfo) error {
+	if slices.ContainsFunc(list, func(m MasterInfo) bool { return m.Err == nil }) {
 		return nil
 	}
 	return list[0].Err
 }
 
-// info reads the sections a server sends unasked, and those named. A server
-// that offers none is no error.
-func (a *Admin) info(ctx context.Context, n node, sections ...string) (Info, error) {
+// info reads the default sections and the named ones. A server that offers none is no error.
+func (a *Admin) info(ctx context.Context, srv server, sections ...string) (Info, error) {
 	var text strings.Builder
 	for _, section := range append([]string{""}, sections...) {
-		// One section a call: servers before 7.0 take only one.
+		// One section per call: servers before 7.0 accept only one.
 		var args []string
 		if section != "" {
 			args = []string{section}
 		}
-		part, err := n.client.Info(ctx, args...).Result()
-		switch err = ask(ctx, "info "+section, err); {
+		part, err := srv.client.Info(ctx, args...).Result()
+		switch err = classify(ctx, "info "+section, err); {
 		case errors.Is(err, ErrNotOffered):
 			continue
 		case err != nil:
@@ -185,35 +180,34 @@ func (a *Admin) info(ctx context.Context, n node, sections ...string) (Info, err
 	}
 	info, err := ParseInfo(text.String())
 	if err != nil { // that field is unknown; the others are good
-		a.strange.Do(func() { a.log.Warn("redis tells something that is not understood", "node", n.addr, "err", err) })
+		a.unparsed.Do(func() { a.log.Warn("redis sent an INFO that cannot be parsed", "node", srv.addr, "err", err) })
 	}
 	return info, nil
 }
 
-// EvictionPolicy returns maxmemory-policy: from INFO, else by CONFIG GET. The
-// error is ErrNotOffered where neither tells.
+// EvictionPolicy returns maxmemory-policy, from INFO or else from CONFIG GET. The error is
+// ErrNotOffered if neither reports it.
 func (a *Admin) EvictionPolicy(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	n, err := a.first(ctx)
+	srv, err := a.first(ctx)
 	if err != nil {
 		return "", err
 	}
-	info, err := a.info(ctx, n)
+	info, err := a.info(ctx, srv)
 	if err != nil {
 		return "", err
 	}
 	if info.Memory != nil && info.Memory.Policy != "" {
 		return string(info.Memory.Policy), nil
 	}
-	values, err := n.config(ctx, "maxmemory-policy")
+	values, err := srv.config(ctx, "maxmemory-policy")
 	return values["maxmemory-policy"], err
 }
 
-// EvictsSessions reports whether a full server with this maxmemory-policy may
-// remove sessions that are still in use. volatile-ttl removes the keys that
-// would expire soonest, which are quotes and limiter windows; noeviction
-// removes nothing and refuses writes.
+// EvictsSessions reports whether a full server with this maxmemory-policy may remove sessions
+// that are still in use. volatile-ttl removes the keys that would expire soonest, which are
+// quotes and limiter windows. noeviction removes nothing and refuses writes.
 func EvictsSessions(policy string) bool {
 	switch policy {
 	case "volatile-lru", "volatile-lfu", "volatile-random":

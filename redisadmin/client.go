@@ -8,52 +8,51 @@ import (
 	"strings"
 )
 
-// ClientType selects connections of one kind.
+// ClientType selects connections of one type.
 type ClientType string
 
-// The kinds of connections that a server tells apart.
+// The types of connections that a server distinguishes.
 const (
 	AllClients     ClientType = ""
 	NormalClients  ClientType = "normal"
 	PubSubClients  ClientType = "pubsub" // with a subscription
 	ReplicaClients ClientType = "replica"
-	MasterClients  ClientType = "master" // the link of a replica to its master
+	MasterClients  ClientType = "master" // of a replica to its master
 )
 
-// maxClients bounds the connections that one call returns.
-const maxClients = 10_000
+const maxClients = 10_000 // that one call returns
 
-// Clients are the connections of a server; of a cluster, of all its masters.
+// Clients are the connections of a server, or of all masters of a cluster.
 type Clients struct {
-	Total   int      `json:"total"` // how many there are, listed or not
+	Total   int      `json:"total"` // all connections, listed or not
 	Clients []Client `json:"clients"`
 }
 
-// Client is one connection, as the server sees it.
+// Client is one connection, as the server reports it.
 type Client struct {
-	ID                 Number `json:"id"` // unique per node and life of the server
+	ID                 Number `json:"id"` // unique per server until it restarts
 	Node               string `json:"node,omitempty"`
 	Addr               Text   `json:"addr"`
-	Name               Text   `json:"name"` // by CLIENT SETNAME
+	Name               Text   `json:"name"` // from CLIENT SETNAME
 	User               Text   `json:"user"`
 	AgeSeconds         Number `json:"age_seconds"`
 	IdleSeconds        Number `json:"idle_seconds"`
-	Flags              Text   `json:"flags"` // letters of CLIENT LIST: N normal, P subscriber, S replica, b blocked, O monitor
+	Flags              Text   `json:"flags"` // of CLIENT LIST: N normal, P subscriber, S replica, b blocked, O monitor
 	DB                 Number `json:"db"`
 	Channels           Number `json:"channels"` // subscribed ones
 	Patterns           Number `json:"patterns"`
-	ShardChannels      Number `json:"shard_channels"` // Redis 7.0 on
+	ShardChannels      Number `json:"shard_channels"` // since Redis 7.0
 	OutputBufferBytes  Number `json:"output_buffer_bytes"`
-	OutputListReplies  Number `json:"output_list_replies"` // replies that wait behind the fixed buffer
+	OutputListReplies  Number `json:"output_list_replies"` // replies queued behind the fixed buffer
 	QueryBufferBytes   Number `json:"query_buffer_bytes"`
-	TotalMemoryBytes   Number `json:"total_memory_bytes"` // Redis 6.2 on
+	TotalMemoryBytes   Number `json:"total_memory_bytes"` // since Redis 6.2
 	Command            Text   `json:"command"`            // the last one
-	ProtocolVersion    Number `json:"protocol"`           // RESP 2 or 3; Redis 7.0 on
-	LibraryNameVersion Text   `json:"library"`            // Redis 7.2 on
+	ProtocolVersion    Number `json:"protocol"`           // RESP 2 or 3; since Redis 7.0
+	LibraryNameVersion Text   `json:"library"`            // since Redis 7.2
 }
 
-// Clients lists connections of a type, those with the largest output buffers
-// first, at most 10,000. The error is ErrNotOffered or ErrUnavailable.
+// Clients lists the connections of a type, those with the largest output buffers first, at most
+// 10,000. The error is ErrNotOffered or ErrUnavailable.
 func (a *Admin) Clients(ctx context.Context, kind ClientType) (Clients, error) {
 	switch kind {
 	case AllClients, NormalClients, PubSubClients, ReplicaClients, MasterClients:
@@ -62,12 +61,12 @@ func (a *Admin) Clients(ctx context.Context, kind ClientType) (Clients, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	nodes, err := a.nodes(ctx)
+	servers, err := a.servers(ctx)
 	if err != nil {
 		return Clients{}, err
 	}
-	lists, errs := make([][]Client, len(nodes)), make([]error, len(nodes))
-	each(nodes, func(i int, n node) { lists[i], errs[i] = n.clients(ctx, kind) })
+	lists, errs := make([][]Client, len(servers)), make([]error, len(servers))
+	forEach(servers, func(i int, srv server) { lists[i], errs[i] = srv.clients(ctx, kind) })
 	for _, err := range errs {
 		if err != nil {
 			return Clients{}, err
@@ -84,24 +83,24 @@ func (a *Admin) Clients(ctx context.Context, kind ClientType) (Clients, error) {
 	return c, nil
 }
 
-func (n node) clients(ctx context.Context, kind ClientType) ([]Client, error) {
+func (srv server) clients(ctx context.Context, kind ClientType) ([]Client, error) {
 	args := []any{"client", "list"}
 	if kind != AllClients {
 		args = append(args, "type", string(kind))
 	}
-	text, err := n.client.Do(ctx, args...).Text()
-	if err = ask(ctx, "client list", err); err != nil {
+	text, err := srv.client.Do(ctx, args...).Text()
+	if err = classify(ctx, "client list", err); err != nil {
 		return nil, err
 	}
 	list := ParseClients(text)
 	for i := range list {
-		list[i].Node = n.addr
+		list[i].Node = srv.addr
 	}
 	return list, nil
 }
 
-// ParseClients reads the text of CLIENT LIST, of Redis 6.2 and later and of its
-// forks. Unknown fields are ignored, and what cannot be read is unknown.
+// ParseClients parses the text of CLIENT LIST, of Redis 6.2 and later and of its forks. It ignores
+// unknown fields; a value that it cannot parse is unknown.
 func ParseClients(text string) []Client {
 	var list []Client
 	for line := range strings.SplitSeq(text, "\n") {
@@ -115,7 +114,7 @@ func ParseClients(text string) []Client {
 		if len(f) == 0 {
 			continue
 		}
-		var p infoParser // its error is of no use: one field of one client
+		var p infoParser // its error is ignored: that field is unknown
 		c := Client{
 			ID: p.count(f, "id"), Addr: word(f, "addr"), Name: word(f, "name"), User: word(f, "user"),
 			AgeSeconds: p.count(f, "age"), IdleSeconds: p.count(f, "idle"), Flags: word(f, "flags"), DB: p.count(f, "db"),
@@ -129,7 +128,7 @@ func ParseClients(text string) []Client {
 	return list
 }
 
-// title names a client for a person.
+// title returns the name and the address of a client for a person.
 func (c Client) title() string {
 	addr := string(c.Addr)
 	if addr == "" {

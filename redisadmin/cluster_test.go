@@ -9,8 +9,7 @@ import (
 	"github.com/fxcast/fxcast/redisadmin"
 )
 
-// TestCluster wants every master looked at, sums over all of them, and a lost
-// one named.
+// TestCluster checks that reports cover every master, sum over them, and name a lost one.
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	client, servers := startCluster(t)
@@ -30,9 +29,9 @@ func TestCluster(t *testing.T) {
 		len(s.Keyspace) != 1 || s.Keyspace[0].Keys != redisadmin.Known(115) || s.Memory.MaxBytes != redisadmin.Known(0) {
 		t.Errorf("%+v, %v", s, err)
 	}
-	list, err := admin.Nodes(ctx, "commandstats")
+	list, err := admin.Masters(ctx, "commandstats")
 	if err != nil || len(list) != 3 || list[0].Addr == "" || list[0].Info.Commands == nil {
-		t.Errorf("Nodes = %+v, %v", list, err)
+		t.Errorf("Masters = %+v, %v", list, err)
 	}
 	if probes, err := admin.LatencyProbe(ctx, 3); err != nil || len(probes) != 3 {
 		t.Errorf("LatencyProbe = %+v, %v", probes, err)
@@ -43,11 +42,11 @@ func TestCluster(t *testing.T) {
 	must(t, servers[1].Client().ConfigSet(ctx, "maxmemory-policy", "allkeys-lru").Err())
 	h = admin.Health(ctx)
 	if h.Status != redisadmin.Degraded || !strings.Contains(h.Reason, "eviction policy on "+servers[1].Addr()) {
-		t.Errorf("one node with allkeys-lru: %s: %s", h.Status, h.Reason)
+		t.Errorf("one server with allkeys-lru: %s: %s", h.Status, h.Reason)
 	}
 	must(t, servers[1].Client().ConfigSet(ctx, "maxmemory-policy", "volatile-ttl").Err())
 
-	// A node of a cluster used as if it were alone.
+	// A client that takes a cluster's server for a single one.
 	alone := newAdmin(quick(t, servers[0].Addr())).Health(ctx)
 	want(t, alone, redisadmin.CheckCluster, "", redisadmin.Fail, "REDIS_MODE=cluster")
 
@@ -56,19 +55,19 @@ func TestCluster(t *testing.T) {
 	servers[2].Pause()
 	h = admin.Health(short)
 	if h.Status != redisadmin.Unhealthy || !strings.Contains(h.Reason, "reachable on "+servers[2].Addr()) {
-		t.Errorf("one node paused: %s: %s", h.Status, h.Reason)
+		t.Errorf("one server paused: %s: %s", h.Status, h.Reason)
 	}
 	servers[2].Resume()
 	eventually(t, "healthy after the pause", func() bool { return admin.Health(ctx).Status == redisadmin.Healthy })
 	servers[2].Kill()
 	h = admin.Health(ctx)
 	if h.Status != redisadmin.Unhealthy || !strings.Contains(h.Reason, "reachable on "+servers[2].Addr()) {
-		t.Errorf("one node killed: %s: %s", h.Status, h.Reason)
+		t.Errorf("one server killed: %s: %s", h.Status, h.Reason)
 	}
 	if s, err := admin.Stats(ctx); err != nil || len(s.Silent) != 1 || s.Silent[0] != servers[2].Addr() {
-		t.Errorf("Stats with a node killed: silent %v, %v", s.Silent, err)
+		t.Errorf("Stats with one server killed: silent %v, %v", s.Silent, err)
 	}
-	eventually(t, "the others find the cluster broken", func() bool {
+	eventually(t, "the others report the cluster broken", func() bool {
 		return strings.Contains(admin.Health(ctx).Reason, "cluster on "+servers[0].Addr()+": state fail")
 	})
 }

@@ -6,18 +6,17 @@ import (
 	"strings"
 )
 
-// Bounds of what is shown of one command.
+// Bounds of a command as it is shown.
 const (
 	maxShownKeys = 3
 	maxShownText = 160
 	maxShownWord = 40
 )
 
-// keyed says where the keys of commands are: the first and the last, and the
-// step from one to the next. A last key below 0 counts from the end. Positions
-// are those of COMMAND in Redis 7.0; a command that is not here shows nothing
-// but its name.
-var keyed = func() map[string][3]int {
+// keyPositions are the positions of the first and the last key of each command, and the step from
+// one key to the next. A last key below 0 counts from the end. The positions are those of COMMAND
+// in Redis 7.0. A command that is missing here is shown as unknown.
+var keyPositions = func() map[string][3]int {
 	table := map[string][3]int{}
 	for _, row := range []struct {
 		first, last, step int
@@ -54,10 +53,10 @@ var keyed = func() map[string][3]int {
 		{2, -1, 1, "bitop"},
 		{2, 2, 1, "memory|usage object|encoding object|freq object|idletime object|refcount xgroup|create xgroup|createconsumer xgroup|delconsumer xgroup|destroy xgroup|setid xinfo|consumers xinfo|groups xinfo|stream"},
 		{3, 3, 1, "migrate"},
-		// The number of keys comes before them; the first number is where it stands.
+		// The number of keys precedes them. The first number is the position of that number.
 		{1, 0, 0, "sintercard zdiff zinter zintercard zunion lmpop zmpop"},
 		{2, 0, 0, "blmpop bzmpop eval eval_ro evalsha evalsha_ro fcall fcall_ro"},
-		// After the word STREAMS, as many keys as ids.
+		// After the word STREAMS: first the keys, then as many IDs.
 		{0, -1, 0, "xread xreadgroup"},
 	} {
 		for name := range strings.FieldsSeq(row.names) {
@@ -67,27 +66,27 @@ var keyed = func() map[string][3]int {
 	return table
 }()
 
-// commandName returns the lower-case name of a command, "config|get" for a
-// subcommand, and how many arguments the name takes up; "" if it is not a known one.
+// commandName returns the lower-case name of a command, "config|get" for a subcommand, and the
+// number of arguments that form the name. The name of an unknown command is "".
 func commandName(args []string) (name string, words int) {
 	if len(args) == 0 || len(args[0]) > maxShownWord {
 		return "", 0
 	}
 	name = strings.ToLower(args[0])
-	if _, ok := keyed[name]; !ok {
+	if _, ok := keyPositions[name]; !ok {
 		return "", 0
 	}
 	if len(args) > 1 && len(args[1]) <= maxShownWord {
 		sub := name + "|" + strings.ToLower(args[1])
-		if _, ok := keyed[sub]; ok {
+		if _, ok := keyPositions[sub]; ok {
 			return sub, 2
 		}
 	}
 	return name, 1
 }
 
-// leftOut parts the arguments from the mark of how many more there were, as the
-// slow log puts it last.
+// leftOut splits off the last argument if it is the slow log's mark for arguments that it left out.
+// more is their number.
 func leftOut(args []string) (rest []string, more int) {
 	if len(args) < 2 {
 		return args, 0
@@ -101,11 +100,10 @@ func leftOut(args []string) (rest []string, more int) {
 	return args[:len(args)-1], more
 }
 
-// keysOf returns the keys, or channels, of a command, without those that were
-// left out.
+// keysOf returns the keys, or channels, among the arguments of a command.
 func keysOf(args []string) []string {
 	name, _ := commandName(args)
-	spec, ok := keyed[name]
+	spec, ok := keyPositions[name]
 	if !ok {
 		return nil
 	}
@@ -142,10 +140,9 @@ func keysOf(args []string) []string {
 	return keys
 }
 
-// conceal returns a command as it may be shown: its name, the prefixes of its
-// keys, and how many arguments there are besides. No value is shown, since any
-// of them may be a password, a token or somebody's data; of CONFIG the names of
-// the settings are.
+// conceal returns a command without its secrets: its name, the prefixes of its keys, and the number
+// of hidden arguments. It hides every value, since any value may be a password, a token or personal
+// data. Of CONFIG it shows the names of the settings.
 func conceal(args []string) string {
 	args, more := leftOut(args)
 	name, words := commandName(args)
@@ -176,7 +173,7 @@ func conceal(args []string) string {
 	return hiddenArguments(b.String(), len(args)-shown+more)
 }
 
-// writeWord writes the name of a setting, unless it is something else.
+// writeWord writes the name of a setting and returns 1. It returns 0 if word cannot be one.
 func writeWord(b *strings.Builder, word string) int {
 	if b.Len() > maxShownText-2*maxShownWord || len(word) > maxShownWord || strings.Trim(strings.ToLower(word), "abcdefghijklmnopqrstuvwxyz-_*") != "" {
 		return 0
@@ -185,7 +182,7 @@ func writeWord(b *strings.Builder, word string) int {
 	return 1
 }
 
-// hiddenArguments appends how many arguments are not shown.
+// hiddenArguments appends the number of hidden arguments.
 func hiddenArguments(text string, hidden int) string {
 	if hidden > 0 {
 		text += fmt.Sprintf(" [%d hidden]", hidden)
@@ -193,10 +190,9 @@ func hiddenArguments(text string, hidden int) string {
 	return text
 }
 
-// keyPrefix returns what may be shown of a key or channel: of a session the
-// word only, of others the part before the first colon. Names that identify
-// nobody are shown as they are: those around a pair of currencies, and plain
-// words.
+// keyPrefix returns the part of a key or channel that may be shown: of a session key the fixed
+// words, of others the part before the first colon. Names without personal data are shown whole:
+// plain words, and names that contain a currency pair.
 func keyPrefix(key string) string {
 	for _, prefix := range []string{"session:user:", "session:ticket:", "session:connections:", "session:"} {
 		if strings.HasPrefix(key, prefix) {
@@ -216,8 +212,8 @@ func keyPrefix(key string) string {
 	return "…"
 }
 
-// impersonal reports that a name is one plain word, such as forex_updates, or
-// is about all symbols or one of them, such as fx:{EUR/USD}:quote.
+// impersonal reports whether a name is one plain word, such as forex_updates, or concerns one
+// symbol or all of them, such as fx:{EUR/USD}:quote.
 func impersonal(name string) bool {
 	parts := strings.Split(name, ":")
 	pairs := 0
@@ -235,7 +231,7 @@ func impersonal(name string) bool {
 	return pairs > 0 || len(parts) == 1 || last == "symbols" || last == "control"
 }
 
-// plainWord reports that a text looks like a name that a programmer gave.
+// plainWord reports whether a text looks like a name that a programmer chose.
 func plainWord(s string) bool {
 	return s != "" && len(s) <= 24 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz_-.") == ""
 }

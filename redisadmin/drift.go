@@ -14,18 +14,18 @@ import (
 // How a setting can be changed.
 const (
 	ApplyLive    = "CONFIG SET" // at once
-	ApplyRestart = "restart"    // read at the start only
+	ApplyRestart = "restart"    // the server reads it at its start only
 	ApplyByHand  = "by hand"    // CONFIG SET may be forbidden for it, or it holds a secret
 )
 
-// Drift is how the running server differs from its configuration file.
+// Drift is the difference between the running server and its configuration file.
 type Drift struct {
 	File        string       `json:"file"`             // path; empty = not configured
 	Compared    int          `json:"compared"`         // settings
 	Differences []Difference `json:"differences"`      // by setting; nil: see Missing
-	NotCompared []string     `json:"not_compared"`     // directives of the file whose running value cannot be asked
-	Includes    []string     `json:"includes"`         // files it includes, which were not read
-	Silent      []string     `json:"silent,omitempty"` // nodes that did not answer and are left out
+	NotCompared []string     `json:"not_compared"`     // directives of the file whose running value the server does not report
+	Includes    []string     `json:"includes"`         // files that it includes, which were not read
+	Silent      []string     `json:"silent,omitempty"` // servers that did not answer and are left out
 	Missing     string       `json:"missing,omitempty"`
 }
 
@@ -33,16 +33,16 @@ type Drift struct {
 type Difference struct {
 	Setting string `json:"setting"`
 	File    string `json:"file"`    // as written; see Default
-	Running string `json:"running"` // as the server tells it
-	Default bool   `json:"default"` // the file does not name it; File is what Redis takes then
-	Meaning string `json:"meaning"` // what the difference does here
+	Running string `json:"running"` // as the server reports it
+	Default bool   `json:"default"` // the file does not name it; File is Redis's default
+	Meaning string `json:"meaning"` // how the difference affects this program
 	Apply   string `json:"apply"`   // ApplyLive, ApplyRestart or ApplyByHand
 	Node    string `json:"node,omitempty"`
 }
 
-// Drift compares the file Config.ConfPath with every server. What cannot be
-// compared, because no file is configured, it cannot be read, or the server
-// does not tell its settings, is said in Missing and is no error.
+// Drift compares the file Config.ConfPath with every server. If no file is configured, the file
+// cannot be read, or the server does not report its settings, Missing holds the reason and there
+// is no error.
 func (a *Admin) Drift(ctx context.Context) (Drift, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -53,39 +53,40 @@ func (a *Admin) Drift(ctx context.Context) (Drift, error) {
 	}
 	file, err := ReadConfFile(a.confPath)
 	if err != nil {
-		d.Missing = plain(fmt.Sprintf("%s cannot be read: %v", filepath.Base(a.confPath), err), 300)
+		d.Missing = printable(fmt.Sprintf("%s cannot be read: %v", filepath.Base(a.confPath), err), 300)
 		return d, nil
 	}
 	d.NotCompared, d.Includes = slices.Sorted(slices.Values(file.Added)), file.Includes
-	nodes, err := a.nodes(ctx)
+	servers, err := a.servers(ctx)
 	if err != nil {
 		return Drift{}, err
 	}
-	running, faults := make([]map[string]string, len(nodes)), make([]error, len(nodes))
-	each(nodes, func(i int, n node) { running[i], faults[i] = n.config(ctx, "*") })
-	d.Silent, err = silent(nodes, faults)
+	running, errs := make([]map[string]string, len(servers)), make([]error, len(servers))
+	forEach(servers, func(i int, srv server) { running[i], errs[i] = srv.config(ctx, "*") })
+	d.Silent, err = silentServers(servers, errs)
 	if errors.Is(err, ErrNotOffered) {
-		d.Missing = why(err)
+		d.Missing = reasonOf(err)
 		return d, nil
 	}
 	if err != nil {
 		return Drift{}, err
 	}
 	d.Differences = []Difference{}
-	for i, n := range nodes {
-		if faults[i] != nil {
+	for i, srv := range servers {
+		if errs[i] != nil {
 			continue
 		}
 		d.Compared = 0
 		for _, one := range file.differences(running[i], &d.Compared) {
-			one.Node = n.addr
+			one.Node = srv.addr
 			d.Differences = append(d.Differences, one)
 		}
 	}
 	return d, nil
 }
 
-// differences compares with what CONFIG GET * told, ordered by name.
+// differences compares the file with the result of CONFIG GET *. It returns the differences
+// ordered by name.
 func (c ConfFile) differences(running map[string]string, compared *int) (list []Difference) {
 	for _, name := range slices.Sorted(maps.Keys(c.Values)) {
 		value := strings.Join(c.Values[name], " ")
@@ -94,13 +95,13 @@ func (c ConfFile) differences(running map[string]string, compared *int) (list []
 			now, known = running[newName(name)]
 		}
 		if name == "dir" && !filepath.IsAbs(value) {
-			continue // it depends on where the server was started
+			continue // relative to the directory in which the server was started
 		}
 		*compared++
 		switch {
 		case !known:
 			list = append(list, Difference{Setting: name, File: shown(name, value), Running: "unknown setting",
-				Meaning: "This server does not know it: it is of another version, or was built without it.", Apply: ApplyByHand})
+				Meaning: "The server does not know this setting: it has another version, or was built without it.", Apply: ApplyByHand})
 		case !same(name, c.Values[name], now):
 			list = append(list, c.difference(name, value, now))
 		}
@@ -123,13 +124,13 @@ func (c ConfFile) differences(running map[string]string, compared *int) (list []
 }
 
 func (c ConfFile) difference(name, value, now string) Difference {
-	d := Difference{Setting: name, File: shown(name, value), Running: shown(name, now), Meaning: meaningOf(name), Apply: applyOf(name)}
+	d := Difference{Setting: name, File: shown(name, value), Running: shown(name, now), Meaning: explainSetting(name), Apply: applyOf(name)}
 	switch written, isSize := confBytes(value); {
 	case secretSetting(name) && value != "" && now != "":
-		d.Running = "set, another one"
+		d.Running = "set, to another value"
 	case name == "client-output-buffer-limit":
 		d.Running = limitClasses(now, value)
-	case isSize && value != strconv.FormatInt(written, 10): // in a unit
+	case isSize && value != strconv.FormatInt(written, 10): // with a unit
 		if n, err := strconv.ParseInt(now, 10, 64); err == nil {
 			d.Running = confSize(n)
 		}
@@ -137,8 +138,7 @@ func (c ConfFile) difference(name, value, now string) Difference {
 	return d
 }
 
-// limitClasses is the part of client-output-buffer-limit for the classes that
-// another one names.
+// limitClasses returns the part of a client-output-buffer-limit for the classes that other names.
 func limitClasses(setting, other string) string {
 	named := outputLimits(strings.Fields(other))
 	var parts []string
@@ -153,10 +153,10 @@ func limitClasses(setting, other string) string {
 		}
 		parts = append(parts, strings.Join([]string{part[0], part[len(part)-2], part[len(part)-1], part[3]}, " "))
 	}
-	return plain(strings.Join(parts, " "), 200)
+	return printable(strings.Join(parts, " "), 200)
 }
 
-// newName is how later versions call a setting of an old name.
+// newName returns the name of a setting in later versions of Redis.
 func newName(name string) string {
 	if name == "slaveof" {
 		return "replicaof"
@@ -168,7 +168,7 @@ func secretSetting(name string) bool {
 	return name == "requirepass" || strings.HasSuffix(name, "masterauth") || strings.HasSuffix(name, "-pass")
 }
 
-// shown is a value as it may be shown.
+// shown returns a value without its secret.
 func shown(name, value string) string {
 	switch {
 	case secretSetting(name) && value == "":
@@ -178,10 +178,10 @@ func shown(name, value string) string {
 	case value == "":
 		return `""`
 	}
-	return plain(value, 200)
+	return printable(value, 200)
 }
 
-// same reports whether the arguments in a file mean what the server tells.
+// same reports whether the arguments in a file mean the running value.
 func same(name string, args []string, running string) bool {
 	text := strings.Join(args, " ")
 	switch name {
@@ -214,17 +214,17 @@ func same(name string, args []string, running string) bool {
 	return strings.EqualFold(text, running)
 }
 
-// eventFlags orders the flags of notify-keyspace-events; A stands for several.
+// eventFlags orders the flags of notify-keyspace-events and expands A.
 func eventFlags(flags string) string {
 	flags = strings.ReplaceAll(flags, "A", "g$lshzxetd")
 	list := slices.Sorted(slices.Values([]rune(flags)))
 	return string(slices.Compact(list))
 }
 
-// A outputLimit is one class of client-output-buffer-limit.
+// outputLimit is client-output-buffer-limit of one class, as the file writes it.
 type outputLimit struct{ hard, soft, seconds int64 }
 
-// outputLimits reads client-output-buffer-limit; what cannot be read is -1.
+// outputLimits parses client-output-buffer-limit by class. A number that it cannot parse is -1.
 func outputLimits(args []string) map[string]outputLimit {
 	limits := map[string]outputLimit{}
 	for group := range slices.Chunk(args, 4) {

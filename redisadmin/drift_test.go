@@ -69,8 +69,7 @@ func FuzzParseConf(f *testing.F) {
 	})
 }
 
-// TestOwnConfHasNoDrift starts a server with the file of this repository and
-// compares them.
+// TestOwnConfHasNoDrift starts a server with the file of this repository and compares them.
 func TestOwnConfHasNoDrift(t *testing.T) {
 	t.Parallel()
 	path, err := filepath.Abs("../redis.conf")
@@ -81,7 +80,7 @@ func TestOwnConfHasNoDrift(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What a file gives the server in a container does not fit here.
+	// Leave out the settings that only work in a container.
 	var args []string
 	for name, values := range file.Values {
 		if !slices.Contains([]string{"bind", "port", "aclfile", "dir", "logfile", "pidfile", "unixsocket"}, name) {
@@ -121,7 +120,7 @@ func TestDrift(t *testing.T) {
 		"save":                       {File: "900 1", Running: `""`, Apply: redisadmin.ApplyLive},
 		"appendonly":                 {File: "YES", Running: "no", Apply: redisadmin.ApplyLive},
 		"requirepass":                {File: "set", Running: "not set", Apply: redisadmin.ApplyByHand},
-		"masterauth":                 {File: "set", Running: "set, another one", Apply: redisadmin.ApplyByHand},
+		"masterauth":                 {File: "set", Running: "set, to another value", Apply: redisadmin.ApplyByHand},
 		"client-output-buffer-limit": {File: "pubsub 32mb 8mb 60", Running: "pubsub 0 0 0", Apply: redisadmin.ApplyLive},
 		"databases":                  {File: "4", Running: "16", Apply: redisadmin.ApplyRestart},
 		"no-such-setting":            {File: "1", Running: "unknown setting", Apply: redisadmin.ApplyByHand},
@@ -166,8 +165,8 @@ func TestDrift(t *testing.T) {
 	}
 }
 
-// TestHowToApply sets every setting of a real server to what it is, and compares
-// what the server refuses with what is said of it.
+// TestHowToApply sets every setting of a real server to its own value. CONFIG SET must refuse
+// exactly the settings that need a restart.
 func TestHowToApply(t *testing.T) {
 	t.Parallel()
 	rdb := redistest.Start(t).Client()
@@ -179,7 +178,7 @@ func TestHowToApply(t *testing.T) {
 		err := rdb.ConfigSet(t.Context(), name, value).Err()
 		refused := err != nil && strings.Contains(err.Error(), "immutable")
 		if got := redisadmin.ApplyOf(name); refused != (got == redisadmin.ApplyRestart) {
-			t.Errorf("%s: CONFIG SET says %v, and it is to be applied by %q", name, err, got)
+			t.Errorf("%s: CONFIG SET returned %v, but ApplyOf returns %q", name, err, got)
 		}
 		if value != "" && strings.Contains(name, "pass") && redisadmin.ApplyOf(name) != redisadmin.ApplyByHand && name != "no-appendfsync-on-rewrite" {
 			t.Errorf("%s looks like a secret", name)

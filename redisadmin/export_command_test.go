@@ -5,19 +5,19 @@ import (
 	"math"
 )
 
-// Conceal returns a command as it may be shown.
+// Conceal returns a command without its secrets.
 func Conceal(args []string) string { return conceal(args) }
 
-// ApplyOf tells how a setting can be changed.
+// ApplyOf returns how a setting can be changed.
 func ApplyOf(name string) string { return applyOf(name) }
 
-// SurveyPart estimates from about so many names, and says how many it saw.
+// SurveyPart estimates the memory by kind from about most names, and returns how many it read.
 func (a *Admin) SurveyPart(ctx context.Context, most int) (map[Kind]KindMemory, int, error) {
-	n, err := a.first(ctx)
+	srv, err := a.first(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
-	s, err := a.survey(ctx, n, most)
+	s, err := a.survey(ctx, srv, most)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -6,31 +6,31 @@ import (
 	"time"
 )
 
-// Status is the sum of all checks.
+// Status sums up all checks.
 type Status string
 
 // The worst check decides.
 const (
 	Healthy   Status = "healthy"
-	Degraded  Status = "degraded"  // it works, and somebody should look at it
-	Unhealthy Status = "unhealthy" // it does not do its work
+	Degraded  Status = "degraded"  // Redis works, and somebody should look at it
+	Unhealthy Status = "unhealthy" // Redis cannot do its work
 )
 
-// Result is how a check ended.
+// Result is the outcome of a check.
 type Result string
 
-// Only Warn and Fail count for the status.
+// Only Warn and Fail affect the status.
 const (
 	OK      Result = "ok"
 	Warn    Result = "warn"
 	Fail    Result = "fail"
-	Unknown Result = "unknown" // the server does not tell
+	Unknown Result = "unknown" // the server does not report it
 )
 
-// CheckName names what was looked at.
+// CheckName names a check.
 type CheckName string
 
-// All checks. Those that do not concern this kind of Redis are left out.
+// All checks. A check that does not apply to this kind of Redis is left out.
 const (
 	CheckReachable     CheckName = "reachable"
 	CheckLatency       CheckName = "latency"
@@ -49,51 +49,52 @@ const (
 	CheckSentinel      CheckName = "sentinel" // with Config.Sentinels only
 )
 
-// Check is one thing looked at, in words for a person.
+// Check is the result of one check, worded for a person.
 type Check struct {
 	Name   CheckName `json:"name"`
-	Node   string    `json:"node,omitempty"` // of a cluster
+	Node   string    `json:"node,omitempty"` // address of the server, in a cluster only
 	Result Result    `json:"result"`
 	Value  Text      `json:"value"`                // with its unit
-	Limit  Text      `json:"limit"`                // from where it is a warning
-	Why    string    `json:"why,omitempty"`        // what it means
-	Do     string    `json:"what_to_do,omitempty"` // for the operator
+	Limit  Text      `json:"limit"`                // the value from which the check warns
+	Why    string    `json:"why,omitempty"`        // what the result means
+	Do     string    `json:"what_to_do,omitempty"` // advice to the operator
 }
 
-// Health is the state of a Redis, or of a cluster with all its masters.
+// Health is the state of a Redis server, or of a cluster with all its masters.
 type Health struct {
 	Status         Status    `json:"status"`
 	Reason         string    `json:"reason"` // the checks that decided; "" when healthy
 	At             time.Time `json:"at"`
-	LatencySeconds *float64  `json:"latency_seconds"` // median round trip, of the slowest node
-	Server         Text      `json:"server"`          // redis, valkey, …; of the first node
+	LatencySeconds *float64  `json:"latency_seconds"` // median round trip, of the slowest server
+	Server         Text      `json:"server"`          // redis, valkey, …; of the first server
 	Version        Text      `json:"version"`
 	Role           Text      `json:"role"` // master or replica
-	Mode           Text      `json:"mode"` // standalone, cluster or sentinel, as the server says
+	Mode           Text      `json:"mode"` // standalone, cluster or sentinel, as the server reports it
 	Checks         []Check   `json:"checks"`
 }
 
-// Health looks at everything that keeps Redis from its work here. It takes at
-// most 5 s. A Redis that does not answer is Unhealthy, with the reason. Losses
-// (evictions, refused connections) count if they happened since the look
-// before, or within a minute if that was sooner.
+// Health checks everything that could keep Redis from doing its work here, within 5 seconds. A
+// Redis that does not answer is Unhealthy, with the reason. A loss, such as an eviction or a
+// refused connection, counts if it happened since the previous call or within the last minute.
 //
-//	Health          the nodes; the sum of their checks
-//	* nodeHealth    one node: reach it, INFO, and then
-//	  * each check  a function of what INFO, CONFIG and CLIENT LIST said
+//	Health            asks the servers and sums up their checks
+//	* serverHealth    one server: PING, then
+//	  * observe       INFO, CONFIG GET, CLIENT LIST, CLUSTER INFO
+//	  * checks        each a function of that observation
+//	* checkSentinels
 func (a *Admin) Health(ctx context.Context) Health {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
 	h := Health{At: time.Now().UTC()}
-	nodes, err := a.nodes(ctx)
+	servers, err := a.servers(ctx)
 	if err != nil {
 		h.Checks = []Check{unreachable("", err)}
 		h.conclude()
 		return h
 	}
-	a.forget(nodes)
-	parts := make([]Health, len(nodes))
-	each(nodes, func(i int, n node) { parts[i] = a.nodeHealth(ctx, n) })
+	a.forgetSamples(servers)
+	parts := make([]Health, len(servers))
+	forEach(servers, func(i int, srv server) { parts[i] = a.serverHealth(ctx, srv) })
 	for _, part := range parts {
 		if h.Version == "" {
 			h.Server, h.Version, h.Role, h.Mode = part.Server, part.Version, part.Role, part.Mode
@@ -132,7 +133,7 @@ func (h *Health) conclude() {
 	h.Reason = strings.Join(append(fails, warns...), "; ")
 }
 
-// reason is one line: "evictions on 10.0.0.3:6379: 17 in the last 12s, …".
+// reason returns the check in one line: "evictions on 10.0.0.3:6379: 17 in the last 12s, …".
 func (c Check) reason() string {
 	s := strings.ReplaceAll(string(c.Name), "_", " ")
 	if c.Node != "" {
@@ -150,7 +151,10 @@ func (c Check) reason() string {
 
 func unreachable(addr string, err error) Check {
 	return Check{
-		Name: CheckReachable, Node: addr, Result: Fail, Why: why(err),
-		Do: "see whether the server runs (redis-cli ping), and REDIS_URL, its user and password",
+		Name: CheckReachable, Node: addr, Result: Fail, Why: reasonOf(err),
+		Do: "check that the server runs (redis-cli ping), then REDIS_URL with its user and password",
 	}
 }
+
+// unknown returns a check of something that the server does not report.
+func unknown(name CheckName) Check { return Check{Name: name, Result: Unknown, Why: notAvailable} }

@@ -16,8 +16,8 @@ func read(t *testing.T, file string) redisadmin.Info {
 	return info
 }
 
-// TestChecksOfAFullMaster judges what is hard to bring about: a long rewrite, a
-// replica out of step, failed saves.
+// TestChecksOfAFullMaster covers states that a test cannot easily cause: a long rewrite, a replica
+// that lags, failed snapshots.
 func TestChecksOfAFullMaster(t *testing.T) {
 	h := redisadmin.Judge(read(t, "redis-7.2.txt"), map[string]string{
 		"save": "900 1", "stop-writes-on-bgsave-error": "no", "notify-keyspace-events": "AKE",

@@ -23,7 +23,7 @@ func TestHealthy(t *testing.T) {
 	}
 	for _, c := range h.Checks {
 		if c.Result != redisadmin.OK || c.Value == "" || c.Why != "" {
-			t.Errorf("%+v, want ok with a value and nothing to explain", c)
+			t.Errorf("%+v, want ok with a value and no explanation", c)
 		}
 	}
 	want(t, h, redisadmin.CheckMemory, "", redisadmin.OK, "of 64.0 MiB")
@@ -31,8 +31,8 @@ func TestHealthy(t *testing.T) {
 	want(t, h, redisadmin.CheckPersistence, "", redisadmin.OK, "append-only file, last write ok")
 }
 
-// TestHealthOfAFreshServer wants Redis as it comes to be healthy: what is not
-// needed is said, and is no warning.
+// TestHealthOfAFreshServer checks that a Redis with default settings is healthy, and that optional
+// settings are mentioned without a warning.
 func TestHealthOfAFreshServer(t *testing.T) {
 	server := redistest.Start(t)
 	h := newAdmin(quick(t, server.Addr())).Health(t.Context())
@@ -44,9 +44,9 @@ func TestHealthOfAFreshServer(t *testing.T) {
 	want(t, h, redisadmin.CheckPersistence, "", redisadmin.OK, "off", "loses sessions")
 }
 
-// TestHealthOfWhatIsNotTold wants an embedded server to be healthy, with the
-// checks it cannot answer marked, and an ACL that forbids things the same.
-func TestHealthOfWhatIsNotTold(t *testing.T) {
+// TestHealthOfUnknownValues checks that an embedded server is healthy, and so is one whose ACL
+// forbids commands. The checks that they cannot answer are unknown.
+func TestHealthOfUnknownValues(t *testing.T) {
 	embedded, _ := redistest.Embedded(t)
 	server := redistest.Start(t)
 	must(t, server.Client().Do(t.Context(), "ACL", "SETUSER", "default", "-info", "-config", "-client|list").Err())
@@ -60,13 +60,13 @@ func TestHealthOfWhatIsNotTold(t *testing.T) {
 				continue
 			}
 			if c.Result != redisadmin.Unknown || c.Value != "" || !strings.Contains(c.Why, "not available here") {
-				t.Errorf("%s: %+v, want it unknown and said so", name, c)
+				t.Errorf("%s: %+v, want it unknown, with the reason", name, c)
 			}
 		}
 	}
 }
 
-// TestHealthOfAServerThatIsGone wants the reason, in time, and a recovery.
+// TestHealthOfAServerThatIsGone checks the reason, the time that Health takes, and the recovery.
 func TestHealthOfAServerThatIsGone(t *testing.T) {
 	server := redistest.Start(t)
 	const password = "a-secret-of-this-test"
@@ -89,7 +89,7 @@ func TestHealthOfAServerThatIsGone(t *testing.T) {
 			t.Errorf("%s: %+v, want unhealthy and %q", state, h, word)
 		}
 		if strings.Contains(fmt.Sprintf("%+v", h), password) {
-			t.Errorf("%s: the password is told: %+v", state, h)
+			t.Errorf("%s: the password is shown: %+v", state, h)
 		}
 		want(t, h, redisadmin.CheckReachable, "", redisadmin.Fail)
 	}
@@ -102,14 +102,13 @@ func TestHealthOfAServerThatIsGone(t *testing.T) {
 	eventually(t, "healthy after the pause", func() bool { return admin.Health(t.Context()).Status == redisadmin.Healthy })
 	server.Kill()
 	gone("killed", 10*time.Second, "refused")
-	server.Restart() // and now nobody knows the user
+	server.Restart() // without the user
 	gone("user unknown", 10*time.Second, "WRONGPASS")
 	must(t, server.Client().Do(t.Context(), "ACL", "SETUSER", "fx", "on", ">"+password, "~*", "&*", "+@all").Err())
 	eventually(t, "healthy with the user", func() bool { return admin.Health(t.Context()).Status == redisadmin.Healthy })
 }
 
-// TestHealthDeadline wants an answer from a paused server though the caller
-// sets no limit.
+// TestHealthDeadline checks that Health of a paused server ends although the caller sets no limit.
 func TestHealthDeadline(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -123,8 +122,8 @@ func TestHealthDeadline(t *testing.T) {
 	server.Resume()
 }
 
-// TestHealthWhileEvicting fills a server until it evicts: degraded, with the
-// reason; then there is room again, and it is healthy.
+// TestHealthWhileEvicting fills a server until it evicts, which is degraded with the reason. Once
+// there is room again, it is healthy.
 func TestHealthWhileEvicting(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, "--maxmemory", "4mb", "--maxmemory-policy", "volatile-ttl")
@@ -181,7 +180,7 @@ func TestHealthOfAReplica(t *testing.T) {
 	of, by := newAdmin(quick(t, replica.Addr())), newAdmin(quick(t, master.Addr()))
 	eventually(t, "the link is up", func() bool {
 		h := by.Health(t.Context())
-		return h.Status == redisadmin.Healthy && strings.Contains(fmt.Sprint(h.Checks), "1 replicas, lag")
+		return h.Status == redisadmin.Healthy && strings.Contains(fmt.Sprint(h.Checks), "1 replica, lag")
 	})
 	eventually(t, "the replica has its data", func() bool {
 		return strings.Contains(fmt.Sprint(of.Health(t.Context()).Checks), "link to its master is up")
@@ -197,15 +196,15 @@ func TestHealthOfAReplica(t *testing.T) {
 	})
 }
 
-// TestHealthOfASlowSubscriber lets one stop reading until its buffer is beyond
-// the soft limit, and then until it is cut off.
+// TestHealthOfASlowSubscriber stops reading until the subscriber's buffer exceeds the soft limit,
+// and then until Redis disconnects it.
 func TestHealthOfASlowSubscriber(t *testing.T) {
 	server := redistest.Start(t, "--client-output-buffer-limit", "pubsub 64mb 1mb 600")
 	client := quick(t, server.Addr())
 	admin := newAdmin(client)
 	conn := rawSubscriber(t, server.Addr(), "slow-reader", "news")
 	eventually(t, "it subscribes", func() bool { return client.PubSubNumSub(t.Context(), "news").Val()["news"] == 1 })
-	want(t, admin.Health(t.Context()), redisadmin.CheckOutputBuffers, "", redisadmin.OK, "of 1 subscribers")
+	want(t, admin.Health(t.Context()), redisadmin.CheckOutputBuffers, "", redisadmin.OK, "of 1 subscriber")
 	text := strings.Repeat("x", 256<<10)
 	eventually(t, "degraded for a slow subscriber", func() bool {
 		for range 8 {
@@ -222,7 +221,7 @@ func TestHealthOfASlowSubscriber(t *testing.T) {
 	eventually(t, "healthy without it", func() bool { return admin.Health(t.Context()).Status == redisadmin.Healthy })
 }
 
-// TestHealthOfPersistence takes the directory away that snapshots go to.
+// TestHealthOfPersistence removes the directory for snapshots.
 func TestHealthOfPersistence(t *testing.T) {
 	server := redistest.Start(t, "--save", "900 1", "--enable-protected-configs", "yes")
 	client := quick(t, server.Addr())
@@ -281,10 +280,9 @@ func TestHealthOfBlockedClients(t *testing.T) {
 	eventually(t, "healthy again", func() bool { return admin.Health(t.Context()).Status == redisadmin.Healthy })
 }
 
-// unevictable fills a server, whose policy is volatile-ttl, with keys that do not
-// expire. Nothing can be evicted and every write is refused, which is more than a
-// warning; once there is room again, it is one, and it is over when nothing more
-// was refused for a while.
+// unevictable fills a server, whose policy is volatile-ttl, with keys that do not expire. Nothing
+// can be evicted and every write is refused, so the memory check fails. Once there is room again it
+// warns, until no write has been refused for a while.
 func unevictable(t *testing.T, admin *redisadmin.Admin, client *redis.Client) {
 	t.Helper()
 	err := error(nil)
@@ -292,7 +290,7 @@ func unevictable(t *testing.T, admin *redisadmin.Admin, client *redis.Client) {
 		err = client.Set(t.Context(), fmt.Sprint("other:", i), strings.Repeat("v", 4000), 0).Err()
 	}
 	if err == nil || !strings.HasPrefix(err.Error(), "OOM ") {
-		t.Fatalf("a server full of keys that do not expire takes writes: %v", err)
+		t.Fatalf("a server full of keys that do not expire accepts writes: %v", err)
 	}
 	h := admin.Health(t.Context())
 	want(t, h, redisadmin.CheckMemory, "", redisadmin.Fail, "writes are refused", "cannot be evicted")

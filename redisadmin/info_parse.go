@@ -2,17 +2,14 @@ package redisadmin
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
-	"math"
 	"net"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// Bounds of what is read out of an INFO text, so that a strange server costs
-// no more than this.
+// Bounds of an INFO, whatever the server sends.
 const (
 	maxInfoCommands  = 2000
 	maxInfoReplicas  = 100
@@ -20,9 +17,8 @@ const (
 	maxInfoText      = 4096 // a path may be this long
 )
 
-// ParseInfo reads the text of INFO, of Redis 6.2 and later and of its forks.
-// Unknown lines are ignored; a known field with a value that cannot be is an
-// error that names it.
+// ParseInfo parses the text of INFO, of Redis 6.2 and later and of its forks. It ignores unknown
+// lines. A known field with an impossible value is unknown, and the error names it.
 func ParseInfo(text string) (Info, error) {
 	sections := map[string]fields{}
 	name := ""
@@ -48,67 +44,6 @@ func ParseInfo(text string) (Info, error) {
 		Percentiles: p.percentiles(sections["latencystats"]), Errors: p.errors(sections["errorstats"]),
 	}
 	return info, p.err
-}
-
-// fields are the lines of a section.
-type fields map[string]string
-
-// infoParser keeps the first error.
-type infoParser struct{ err error }
-
-func (p *infoParser) fault(name, text, want string) {
-	if p.err == nil {
-		p.err = fmt.Errorf("redisadmin: info: %.40s is %.40q, want %s", name, text, want)
-	}
-}
-
-// count reads what cannot be negative. -1 is how Redis writes "none yet".
-func (p *infoParser) count(f fields, name string) Number {
-	text, ok := f[name]
-	if !ok {
-		return Number{}
-	}
-	text = strings.TrimSpace(text)
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err == nil && n == -1 {
-		return Number{}
-	}
-	if err != nil || n < 0 {
-		p.fault(name, text, "a whole number")
-		return Number{}
-	}
-	return Known(n)
-}
-
-// word reads a text, fit to be shown.
-func word(f fields, name string) Text { return Text(plain(f[name], maxInfoText)) }
-
-func (p *infoParser) flag(f fields, name string) *bool {
-	text, ok := f[name]
-	if !ok {
-		return nil
-	}
-	if text != "0" && text != "1" {
-		p.fault(name, text, "0 or 1")
-		return nil
-	}
-	return new(text == "1")
-}
-
-func (p *infoParser) decimal(f fields, name string) *float64 {
-	text, ok := f[name]
-	if !ok {
-		return nil
-	}
-	x, err := strconv.ParseFloat(text, 64)
-	if err != nil {
-		p.fault(name, text, "a number")
-		return nil
-	}
-	if math.IsNaN(x) || math.IsInf(x, 0) { // before the first measurement
-		return nil
-	}
-	return &x
 }
 
 func (p *infoParser) server(f fields) *ServerInfo {
@@ -150,7 +85,7 @@ func (p *infoParser) memory(f fields) *MemoryInfo {
 		FragmentationRatio: p.decimal(f, "mem_fragmentation_ratio"), Policy: word(f, "maxmemory_policy"),
 		LuaUsedBytes: p.count(f, "used_memory_vm_eval"),
 	}
-	if lua := p.count(f, "used_memory_lua"); !m.LuaUsedBytes.known { // its name before 7.0
+	if lua := p.count(f, "used_memory_lua"); !m.LuaUsedBytes.known { // the name before 7.0
 		m.LuaUsedBytes = lua
 	}
 	return m
@@ -201,14 +136,14 @@ func (p *infoParser) replication(f fields) *ReplicationInfo {
 		}
 		v := pairs(line)
 		r.Attached = append(r.Attached, Replica{
-			Addr: plain(net.JoinHostPort(v["ip"], v["port"]), maxInfoText), State: plain(v["state"], maxInfoText), OffsetBytes: p.count(v, "offset"), LagSeconds: p.count(v, "lag"),
+			Addr: printable(net.JoinHostPort(v["ip"], v["port"]), maxInfoText), State: printable(v["state"], maxInfoText), OffsetBytes: p.count(v, "offset"), LagSeconds: p.count(v, "lag"),
 		})
 	}
 	if r.Role != "slave" {
 		return r
 	}
 	if host := f["master_host"]; host != "" {
-		r.MasterHost = Text(plain(net.JoinHostPort(host, f["master_port"]), maxInfoText))
+		r.MasterHost = Text(printable(net.JoinHostPort(host, f["master_port"]), maxInfoText))
 	}
 	if status, ok := f["master_link_status"]; ok {
 		r.MasterLinkUp = new(status == "up")
@@ -236,8 +171,8 @@ func (p *infoParser) cluster(f fields) *ClusterInfo {
 	return &ClusterInfo{Enabled: p.flag(f, "cluster_enabled")}
 }
 
-// keyspace returns nil only if there is no such section: a server without keys
-// sends its title and no line.
+// keyspace returns nil only if the section is missing. A server without keys sends its title and
+// no line.
 func (p *infoParser) keyspace(f fields) []Database {
 	if f == nil {
 		return nil
@@ -301,15 +236,4 @@ func (p *infoParser) errors(f fields) map[string]Number {
 		}
 	}
 	return out
-}
-
-// pairs reads "a=1,b=2".
-func pairs(line string) fields {
-	f := fields{}
-	for pair := range strings.SplitSeq(line, ",") {
-		if name, value, ok := strings.Cut(pair, "="); ok {
-			f[name] = strings.TrimSpace(value)
-		}
-	}
-	return f
 }

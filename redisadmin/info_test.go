@@ -15,8 +15,9 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// TestParseInfoGolden parses the INFO texts in testdata. That of 7.0 is as the server sent it; the others have the fields
-// of their version with made-up values: 6.2 a replica, 7.2 a full master with replicas, Valkey 8.0 a node of a cluster.
+// TestParseInfoGolden parses the INFO texts in testdata. A real server sent that of 7.0. The others
+// have the fields of their version with made-up values: 6.2 is a replica, 7.2 a full master with
+// replicas, Valkey 8.0 a server of a cluster.
 func TestParseInfoGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -27,7 +28,7 @@ func TestParseInfoGolden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Servers end lines with CRLF; both must read the same.
+		// Servers end lines with CRLF. Both forms must parse alike.
 		info, err := redisadmin.ParseInfo(strings.ReplaceAll(string(text), "\n", "\r\n"))
 		if err != nil {
 			t.Errorf("%s: %v", file, err)
@@ -66,7 +67,7 @@ func TestParseInfo(t *testing.T) {
 		t.Errorf("a fork: %+v, %v", fork.Server, err)
 	}
 	if fork.Memory != nil || fork.Replication != nil || fork.Keyspace != nil {
-		t.Errorf("sections that were not there: %+v", fork)
+		t.Errorf("sections that are not in the text: %+v", fork)
 	}
 	replica, err := redisadmin.ParseInfo("# Replication\nrole:slave\nmaster_host:::1\nmaster_port:6379\nmaster_link_status:up\nmaster_last_io_seconds_ago:-1\n\n# Unknown\nx:y\nno colon\n")
 	if r := replica.Replication; err != nil || r.Role != "slave" || !*r.MasterLinkUp || r.MasterHost != "[::1]:6379" ||
@@ -86,7 +87,7 @@ func TestParseInfo(t *testing.T) {
 	}
 	for _, text := range []string{"", "x:y", "# Server", "#\n:", ":\n#"} {
 		if info, err := redisadmin.ParseInfo(text); err != nil || !reflect.DeepEqual(info, redisadmin.Info{}) {
-			t.Errorf("%q: %+v, %v, want nothing", text, info, err)
+			t.Errorf("%q: %+v, %v, want no section", text, info, err)
 		}
 	}
 	for _, value := range []string{"-2", "1.5", "", "99999999999999999999", "12kb"} {
@@ -95,7 +96,7 @@ func TestParseInfo(t *testing.T) {
 			t.Errorf("used_memory:%s: %v, want an error that names it", value, err)
 		}
 		if info.Memory.UsedBytes != (redisadmin.Number{}) || info.Memory.MaxBytes != redisadmin.Known(7) {
-			t.Errorf("used_memory:%s: %+v, want it unknown and the rest read", value, info.Memory)
+			t.Errorf("used_memory:%s: %+v, want it unknown and the rest parsed", value, info.Memory)
 		}
 	}
 }
@@ -130,7 +131,7 @@ func FuzzParseInfo(f *testing.F) {
 		}
 		var back redisadmin.Info
 		if err := json.Unmarshal(data, &back); err != nil {
-			t.Errorf("JSON that cannot be read: %v", err)
+			t.Errorf("JSON that cannot be decoded: %v", err)
 		}
 	})
 }

@@ -7,22 +7,22 @@ import (
 	"time"
 )
 
-// Kind is what a key is for, told by its name.
+// Kind is the purpose of a key, derived from its name.
 type Kind string
 
-// The kinds of keys that the broadcaster makes; anything else is KindOther.
+// The kinds of keys that the broadcaster creates. Any other key is KindOther.
 const (
 	KindQuote        Kind = "quotes"          // the last value of a symbol
-	KindHistory      Kind = "history"         // its kept ticks
-	KindSequence     Kind = "sequences"       // its epoch and counter
+	KindHistory      Kind = "history"         // the recent ticks of a symbol
+	KindSequence     Kind = "sequences"       // the epoch and the counter of a symbol
 	KindSession      Kind = "sessions"        // one session
-	KindSessionIndex Kind = "session_indexes" // sets of a user, tickets
+	KindSessionIndex Kind = "session_indexes" // the sessions and connections of a user, tickets
 	KindRateLimit    Kind = "rate_limits"
 	KindCache        Kind = "cache"
 	KindOther        Kind = "other"
 )
 
-// kind tells the kind of a key; prefix is that of the quote keys.
+// kind returns the kind of a key. prefix is the prefix of the quote keys.
 func kind(prefix, key string) Kind {
 	if id, ok := strings.CutPrefix(key, "session:"); ok {
 		if len(id) == 64 && !strings.Contains(id, ":") {
@@ -50,18 +50,17 @@ func kind(prefix, key string) Kind {
 	return KindOther
 }
 
-// Bounds of counting on one node. Up to them every key is looked at.
+// Bounds of counting on one server. Within them every key is counted.
 const (
-	countKeysMost = 100_000
-	countKeysTime = time.Second
-	countKeysPage = 1000 // keys per SCAN, well below a millisecond of the server's time
+	maxCountedKeys = 100_000
+	countKeysTime  = time.Second
+	countKeysPage  = 1000 // keys per SCAN, which takes the server well under a millisecond
 )
 
-// Keys says how many keys of each kind there are, in the client's database. All
-// keys are looked at (SCAN) if there are at most 100,000 per node and that takes
-// at most a second. Otherwise the first ones are a sample and the counts
-// estimates: SCAN goes by the hash of the key, which is as good as chance,
-// except on a cluster of Redis 7.4 or Valkey 8 on, where it goes slot by slot.
+// Keys counts the keys of each kind in the client's database. Every key is counted (SCAN) if a
+// server has at most 100,000 keys and SCAN takes at most a second. Otherwise the keys seen are a
+// sample, and the counts are estimates. The sample is random because SCAN goes by the hash of the
+// key. On a cluster since Redis 7.4 or Valkey 8 it is not, because SCAN goes slot by slot.
 type Keys struct {
 	Total      Number   `json:"keys"` // DBSIZE
 	Quotes     KeyCount `json:"quotes"`
@@ -69,34 +68,34 @@ type Keys struct {
 	Cache      KeyCount `json:"cache"`
 	RateLimits KeyCount `json:"rate_limits"`
 	Scanned    Number   `json:"scanned_keys"`
-	Exact      bool     `json:"exact"` // all keys were looked at
+	Exact      bool     `json:"exact"` // every key was counted
 }
 
-// KeyCount is how many keys of a kind there are.
+// KeyCount is the number of keys of one kind.
 type KeyCount struct {
 	Count     Number `json:"count"`
-	PlusMinus Number `json:"plus_minus"` // of 20 estimates 19 are at most this far off; 0 = counted
+	PlusMinus Number `json:"plus_minus"` // half of the 95 % interval around Count; 0 = exact
 }
 
-// keyCounts is what was found on a node.
+// keyCounts are the keys found on one server.
 type keyCounts struct {
 	total   Number
-	scanned int64 // -1: it could not be scanned
-	all     bool
+	scanned int64 // -1: SCAN failed
+	all     bool  // every key was counted
 	by      map[Kind]int64
 }
 
-// countKeys looks at the keys of a node, within the bounds.
-func (a *Admin) countKeys(ctx context.Context, n node) keyCounts {
+// countKeys counts the keys of a server, within the bounds.
+func (a *Admin) countKeys(ctx context.Context, srv server) keyCounts {
 	c := keyCounts{by: map[Kind]int64{}}
-	if size, err := n.client.DBSize(ctx).Result(); err == nil {
+	if size, err := srv.client.DBSize(ctx).Result(); err == nil {
 		c.total = Known(size)
 	}
 	ctx, cancel := context.WithTimeout(ctx, countKeysTime)
 	defer cancel()
 	cursor := uint64(0)
-	for c.scanned < a.countMost {
-		keys, next, err := n.client.Scan(ctx, cursor, "", countKeysPage).Result()
+	for c.scanned < a.maxCounted {
+		keys, next, err := srv.client.Scan(ctx, cursor, "", countKeysPage).Result()
 		if err != nil {
 			if c.scanned == 0 {
 				c.scanned = -1
@@ -115,24 +114,24 @@ func (a *Admin) countKeys(ctx context.Context, n node) keyCounts {
 	return c
 }
 
-// sumKeys adds up what was found on the nodes.
-func sumKeys(nodes []keyCounts) Keys {
-	k := Keys{Exact: len(nodes) > 0}
-	for _, c := range nodes {
+// sumKeys adds up the keys of all servers.
+func sumKeys(servers []keyCounts) Keys {
+	k := Keys{Exact: len(servers) > 0}
+	for _, c := range servers {
 		k.Total = k.Total.add(c.total)
 		k.Exact = k.Exact && c.all
 		if c.scanned >= 0 && c.by != nil {
 			k.Scanned = k.Scanned.add(Known(c.scanned))
 		}
 	}
-	k.Quotes, k.Sessions = sumKind(nodes, KindQuote), sumKind(nodes, KindSession)
-	k.Cache, k.RateLimits = sumKind(nodes, KindCache), sumKind(nodes, KindRateLimit)
+	k.Quotes, k.Sessions = sumKind(servers, KindQuote), sumKind(servers, KindSession)
+	k.Cache, k.RateLimits = sumKind(servers, KindCache), sumKind(servers, KindRateLimit)
 	return k
 }
 
-func sumKind(nodes []keyCounts, kind Kind) KeyCount {
+func sumKind(servers []keyCounts, kind Kind) KeyCount {
 	var sum, variance float64
-	for _, c := range nodes {
+	for _, c := range servers {
 		if c.all {
 			sum += float64(c.by[kind])
 			continue
@@ -141,8 +140,8 @@ func sumKind(nodes []keyCounts, kind Kind) KeyCount {
 			return KeyCount{}
 		}
 		n, total := float64(c.scanned), float64(max(c.total.n, c.scanned))
-		// One more of each outcome than was seen, so that a kind not met at
-		// all still has a bound.
+		// Count one more of each outcome than was seen, so that a kind without any key in
+		// the sample has a bound too.
 		p := (float64(c.by[kind]) + 1) / (n + 2)
 		sum += float64(c.by[kind]) / n * total
 		variance += total * total * p * (1 - p) / n * (1 - n/(total+1))

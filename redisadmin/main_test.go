@@ -31,7 +31,7 @@ func startCluster(t *testing.T) (*redis.ClusterClient, []*redistest.Server) {
 		must(t, err)
 		must(t, nodes[0].Do(ctx, "CLUSTER", "MEET", host, port, bus["cluster-port"]).Err())
 	}
-	eventually(t, "the cluster is whole", func() bool {
+	eventually(t, "the cluster is complete", func() bool {
 		return !slices.ContainsFunc(nodes, func(node *redis.Client) bool {
 			info := node.ClusterInfo(ctx).Val()
 			return !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, "cluster_slots_ok:16384") ||
@@ -55,7 +55,7 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// find returns the check of a name; of a cluster, on the node.
+// find returns the check with a name; node is its server in a cluster.
 func find(t *testing.T, h redisadmin.Health, name redisadmin.CheckName, node string) redisadmin.Check {
 	t.Helper()
 	for _, c := range h.Checks {
@@ -67,25 +67,25 @@ func find(t *testing.T, h redisadmin.Health, name redisadmin.CheckName, node str
 	return redisadmin.Check{}
 }
 
-// want fails unless the check ended so and says all of the words.
+// want fails the test unless the check has the result and its texts contain all words.
 func want(t *testing.T, h redisadmin.Health, name redisadmin.CheckName, node string, result redisadmin.Result, words ...string) {
 	t.Helper()
 	c := find(t, h, name, node)
 	if c.Result != result {
 		t.Errorf("%s on %q: %+v, want %s", name, node, c, result)
 	}
-	said := string(c.Value) + " | " + string(c.Limit) + " | " + c.Why + " | " + c.Do
+	text := string(c.Value) + " | " + string(c.Limit) + " | " + c.Why + " | " + c.Do
 	for _, word := range words {
-		if !strings.Contains(said, word) {
-			t.Errorf("%s says %q, want %q in it", name, said, word)
+		if !strings.Contains(text, word) {
+			t.Errorf("%s: %q, want %q in it", name, text, word)
 		}
 	}
 	if (result == redisadmin.Warn || result == redisadmin.Fail) && (c.Why == "" || c.Do == "") {
-		t.Errorf("%s: %+v, want why, and what to do", name, c)
+		t.Errorf("%s: %+v, want a reason and advice", name, c)
 	}
 }
 
-// rawSubscriber subscribes and then reads nothing.
+// rawSubscriber subscribes to a channel and never reads.
 func rawSubscriber(t *testing.T, addr, name, channel string) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
@@ -96,8 +96,7 @@ func rawSubscriber(t *testing.T, addr, name, channel string) net.Conn {
 	return conn
 }
 
-// breakSnapshots takes the server's directory away and waits for a snapshot to
-// fail.
+// breakSnapshots removes the server's directory and waits for a snapshot to fail.
 func breakSnapshots(t *testing.T, client *redis.Client) {
 	t.Helper()
 	ctx := t.Context()

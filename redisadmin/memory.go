@@ -10,72 +10,71 @@ import (
 	"time"
 )
 
-// Bounds of what Memory asks of one Redis; a cluster's masters share them.
+// Bounds of one call of Memory. The masters of a cluster share them.
 const (
-	maxKeysScanned = 200_000         // names seen, 1000 a call
-	maxPerKind     = 256             // of each kind, keys whose size is asked
-	maxNamespaces  = 50              // of the cache, shown apart
-	scanTime       = 3 * time.Second // spent on names
+	maxKeysScanned = 200_000         // names, 1000 per SCAN
+	maxPerKind     = 256             // keys of one kind whose size is measured
+	maxNamespaces  = 50              // of the cache, listed separately
+	scanTime       = 3 * time.Second // for the names
 	scanPage       = 1000
 	usagePage      = 128
 )
 
-// Memory is what the keys take, by kind, beside what the server says about its
-// memory as a whole. On a cluster numbers are sums over the masters.
+// Memory is the memory that the keys use, by kind, and the server's own figures for its memory as
+// a whole. On a cluster, numbers are sums over the masters.
 type Memory struct {
 	UsedBytes          Number   `json:"used_bytes"`
 	PeakBytes          Number   `json:"peak_bytes"`
-	DatasetBytes       Number   `json:"dataset_bytes"` // used, without buffers and the like
+	DatasetBytes       Number   `json:"dataset_bytes"` // used bytes without buffers and other overhead
 	MaxBytes           Number   `json:"max_bytes"`     // 0 = no limit
 	FragmentationRatio *float64 `json:"fragmentation_ratio"`
-	Policy             Text     `json:"maxmemory_policy"` // of the first node
+	Policy             Text     `json:"maxmemory_policy"` // of the first server
 
 	Keys     Number       `json:"keys"`             // of the selected database
 	Scanned  int          `json:"scanned"`          // names seen
-	Sampled  int          `json:"sampled"`          // keys whose size was asked
+	Sampled  int          `json:"sampled"`          // keys whose size was measured
 	Complete bool         `json:"complete"`         // all names were seen
-	Silent   []string     `json:"silent,omitempty"` // nodes that did not answer: sums are without them
+	Silent   []string     `json:"silent,omitempty"` // servers that did not answer; sums leave them out
 	Kinds    []KindMemory `json:"kinds"`            // largest first; nil: see Missing
 	Missing  string       `json:"missing,omitempty"`
 }
 
-// KindMemory is what the keys of one kind take: an estimate from a sample.
+// KindMemory is the memory that the keys of one kind use, estimated from a sample.
 type KindMemory struct {
 	Kind      Kind   `json:"kind"`                // also tickets, connections, symbols and control
 	Namespace string `json:"namespace,omitempty"` // of the cache
 	Keys      int64  `json:"keys"`                // an estimate unless all names were seen
 	Bytes     int64  `json:"bytes"`
 
-	// ErrorBytes is half the width of the 95 % interval around Bytes: 0 if the
-	// size of every key was asked. Few very large keys among many small ones
-	// make the true error larger than this.
+	// ErrorBytes is half the width of the 95 % interval around Bytes. It is 0 if the size of
+	// every key was measured. A few very large keys among many small ones make the true error
+	// larger.
 	ErrorBytes int64 `json:"error_bytes"`
 	Sampled    int   `json:"sampled"`
 }
 
-// A group is the keys whose memory is told together: a kind, some of them
-// further divided.
+// group is a set of keys whose memory is reported together: a kind or a part of one.
 type group struct {
 	kind      Kind
 	namespace string // of the cache
 }
 
-// Kinds that are told apart here only: elsewhere the first two are among the
-// session indexes, the others among the other keys.
+// Kinds that only Memory distinguishes. Elsewhere the first two are part of KindSessionIndex, the
+// others of KindOther.
 const (
-	kindTicket      Kind = "tickets"     // one-use tickets for sockets
-	kindConnections Kind = "connections" // of a user, over all nodes
-	kindSymbols     Kind = "symbols"     // the known ones
-	kindControl     Kind = "control"     // leases and the like
+	kindTicket      Kind = "tickets"     // one-time tickets for sockets
+	kindConnections Kind = "connections" // of a user, on all nodes
+	kindSymbols     Kind = "symbols"     // the set of known symbols
+	kindControl     Kind = "control"     // leases and rejected quotes
 )
 
-// groupOf tells by the name; prefix is that of the quote keys.
+// groupOf returns the group of a key. prefix is the prefix of the quote keys.
 func groupOf(prefix, key string) group {
 	g := group{kind: kind(prefix, key)}
 	switch {
 	case g.kind == KindCache:
 		namespace, _, _ := strings.Cut(strings.TrimPrefix(key, "cache:"), ":")
-		g.namespace = plain(namespace, 64)
+		g.namespace = printable(namespace, 64)
 	case g.kind == KindSessionIndex && strings.HasPrefix(key, "session:ticket:"):
 		g.kind = kindTicket
 	case g.kind == KindSessionIndex && strings.HasPrefix(key, "session:connections:"):
@@ -88,43 +87,42 @@ func groupOf(prefix, key string) group {
 	return g
 }
 
-// Memory estimates what each kind of key takes. It looks at the names of up to
-// 200,000 keys by SCAN, for at most 3 s, and asks the size (MEMORY USAGE) of a
-// random few of each kind, so that kinds with few keys are exact. It blocks the
-// server no longer than one page of 1000 names does. A server that does not
-// tell sizes, as an embedded one, has no Kinds and says so in Missing.
+// Memory estimates the memory that each kind of key uses. It reads the names of up to 200,000 keys
+// with SCAN, for at most 3 seconds. Then it measures (MEMORY USAGE) up to 256 random keys of each
+// kind, so a kind with fewer keys is exact. It never blocks the server for longer than one SCAN of
+// 1000 names. If the server does not report sizes, as an embedded one, Kinds is nil and Missing
+// holds the reason.
 func (a *Admin) Memory(ctx context.Context) (Memory, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	nodes, err := a.nodes(ctx)
+	servers, err := a.servers(ctx)
 	if err != nil {
 		return Memory{}, err
 	}
-	infos := make([]Info, len(nodes))
-	surveys := make([]*survey, len(nodes))
-	faults := make([]error, len(nodes))
-	each(nodes, func(i int, n node) {
-		infos[i], faults[i] = a.info(ctx, n)
-		if faults[i] != nil {
+	infos := make([]Info, len(servers))
+	surveys := make([]*survey, len(servers))
+	errs := make([]error, len(servers))
+	forEach(servers, func(i int, srv server) {
+		infos[i], errs[i] = a.info(ctx, srv)
+		if errs[i] != nil {
 			return
 		}
 		if infos[i].Clients != nil && infos[i].Memory == nil {
-			// It answers INFO and knows nothing of memory: what it calls MEMORY
-			// USAGE is not what its keys take.
-			faults[i] = ErrNotOffered
+			// An embedded server: its MEMORY USAGE does not measure keys.
+			errs[i] = ErrNotOffered
 			return
 		}
-		surveys[i], faults[i] = a.survey(ctx, n, max(scanPage, maxKeysScanned/len(nodes)))
+		surveys[i], errs[i] = a.survey(ctx, srv, max(scanPage, maxKeysScanned/len(servers)))
 	})
 	m := Memory{Complete: true}
-	if m.Silent, err = silent(nodes, faults); err != nil && !errors.Is(err, ErrNotOffered) {
+	if m.Silent, err = silentServers(servers, errs); err != nil && !errors.Is(err, ErrNotOffered) {
 		return Memory{}, err
 	}
 	if err != nil {
-		m.Missing = why(err)
+		m.Missing = reasonOf(err)
 	}
 	total := map[group]*estimate{}
-	for i := range nodes {
+	for i := range servers {
 		m.addInfo(infos[i])
 		if s := surveys[i]; s != nil {
 			m.Keys = m.Keys.add(Known(s.keys))
@@ -151,7 +149,7 @@ func (a *Admin) Memory(ctx context.Context) (Memory, error) {
 	return m, nil
 }
 
-// addInfo adds what one server says of itself.
+// addInfo adds the figures of one server.
 func (m *Memory) addInfo(info Info) {
 	mem := info.Memory
 	if mem == nil {
@@ -160,7 +158,7 @@ func (m *Memory) addInfo(info Info) {
 	if m.Policy == "" {
 		m.Policy = mem.Policy
 	}
-	// One node without a limit has none, so neither has the sum.
+	// If one server has no limit, the sum has none.
 	if m.UsedBytes.known && (m.MaxBytes.Or(0) == 0 || mem.MaxBytes.Or(0) == 0) {
 		m.MaxBytes = Number{known: m.MaxBytes.known && mem.MaxBytes.known}
 	} else {
@@ -170,6 +168,6 @@ func (m *Memory) addInfo(info Info) {
 	m.PeakBytes = m.PeakBytes.add(mem.PeakBytes)
 	m.DatasetBytes = m.DatasetBytes.add(mem.DatasetBytes)
 	if r := mem.FragmentationRatio; r != nil && (m.FragmentationRatio == nil || *r > *m.FragmentationRatio) {
-		m.FragmentationRatio = r // the worst of a cluster
+		m.FragmentationRatio = r // the largest of a cluster
 	}
 }

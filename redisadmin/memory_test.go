@@ -13,7 +13,7 @@ import (
 	"github.com/fxcast/fxcast/redisadmin"
 )
 
-// fillKinds writes keys as the broadcaster does.
+// fillKinds writes keys of every kind, named like those of the broadcaster.
 func fillKinds(t *testing.T, rdb *redis.Client, sessions int) {
 	t.Helper()
 	_, err := rdb.Pipelined(t.Context(), func(p redis.Pipeliner) error {
@@ -43,7 +43,7 @@ func fillKinds(t *testing.T, rdb *redis.Client, sessions int) {
 	}
 }
 
-// usage is what the keys of a kind really take.
+// usage returns the number and the true size of the keys that match a pattern.
 func usage(t *testing.T, rdb *redis.Client, pattern string) (keys, bytes int64) {
 	t.Helper()
 	all, err := rdb.Keys(t.Context(), pattern).Result()
@@ -105,8 +105,8 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// TestMemoryErrorIsHonest repeats a survey that sees a part of the names only:
-// the truth lies within the interval about 19 times in 20.
+// TestMemoryErrorIsHonest repeats a survey of a part of the names. The true size lies within the
+// interval about 19 times in 20.
 func TestMemoryErrorIsHonest(t *testing.T) {
 	t.Parallel()
 	rdb := redistest.Start(t).Client()
@@ -134,14 +134,14 @@ func TestMemoryErrorIsHonest(t *testing.T) {
 			}
 		}
 	}
-	// The names are seen in the same order each time, so that one unlucky part
-	// of them counts in all rounds: half of the looks at most.
+	// Each round reads the names in the same order, so an unlucky part of them counts in every
+	// round. Allow half of the estimates to be outside.
 	if outside > rounds+4 {
 		t.Errorf("%d of %d estimates were outside of their interval", outside, 2*rounds)
 	}
 }
 
-func TestMemoryNotTold(t *testing.T) {
+func TestMemoryUnknown(t *testing.T) {
 	t.Parallel()
 	embedded, _ := redistest.Embedded(t)
 	embedded.Set(t.Context(), "session:a", "x", 0)

@@ -6,11 +6,8 @@ import (
 	"strconv"
 )
 
-// notHere is shown for what the server does not tell.
-const notHere = "not available here"
-
-// Number is a count that a server may not tell. The zero Number is unknown,
-// which is not the same as 0; JSON has null for it.
+// Number is a count that a server may not report. The zero Number is unknown, which is not the
+// same as 0; its JSON is null.
 type Number struct {
 	n     int64
 	known bool
@@ -22,10 +19,10 @@ func Known(n int64) Number { return Number{n: n, known: true} }
 // Get returns the count and whether it is known.
 func (n Number) Get() (int64, bool) { return n.n, n.known }
 
-// Or returns the count, or unknown if the server does not tell it.
-func (n Number) Or(unknown int64) int64 {
+// Or returns the count, or other if it is unknown.
+func (n Number) Or(other int64) int64 {
 	if !n.known {
-		return unknown
+		return other
 	}
 	return n.n
 }
@@ -33,12 +30,12 @@ func (n Number) Or(unknown int64) int64 {
 // String returns the count in digits, or "not available here".
 func (n Number) String() string {
 	if !n.known {
-		return notHere
+		return notAvailable
 	}
 	return strconv.FormatInt(n.n, 10)
 }
 
-// add returns the sum of what is known of two counts.
+// add returns the sum of two counts. An unknown one does not count.
 func (n Number) add(m Number) Number {
 	switch {
 	case !n.known:
@@ -49,8 +46,8 @@ func (n Number) add(m Number) Number {
 	return Known(n.n + m.n)
 }
 
-// since returns how far a counter that only grows has come from an earlier
-// value. A counter that went back was reset, so all of it is new.
+// since returns the growth of a counter since an earlier value. A counter that went back was
+// reset, so all of it is new.
 func (n Number) since(earlier Number) Number {
 	switch {
 	case !n.known || !earlier.known:
@@ -61,10 +58,10 @@ func (n Number) since(earlier Number) Number {
 	return Known(n.n - earlier.n)
 }
 
-// LogValue makes a log show the count itself.
+// LogValue returns the count for a log.
 func (n Number) LogValue() slog.Value {
 	if !n.known {
-		return slog.StringValue(notHere)
+		return slog.StringValue(notAvailable)
 	}
 	return slog.Int64Value(n.n)
 }
@@ -77,7 +74,7 @@ func (n Number) MarshalJSON() ([]byte, error) {
 	return strconv.AppendInt(nil, n.n, 10), nil
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
+// UnmarshalJSON parses a JSON number, or null.
 func (n *Number) UnmarshalJSON(data []byte) error {
 	*n = Number{}
 	if string(data) == "null" {
@@ -90,14 +87,13 @@ func (n *Number) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Text is a word that a server may not tell. The zero Text is unknown; JSON has
-// null for it.
+// Text is a word that a server may not report. The zero Text is unknown; its JSON is null.
 type Text string
 
 // String returns the text, or "not available here".
 func (t Text) String() string {
 	if t == "" {
-		return notHere
+		return notAvailable
 	}
 	return string(t)
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/fxcast/fxcast/redisadmin"
 )
 
-// startSentinel starts one that watches the master under the name fx, and
-// returns a client of it, its address, and what ends it.
+// startSentinel starts a sentinel that watches the master under the name fx. It returns a client,
+// the address, and a function that ends the sentinel.
 func startSentinel(t *testing.T, master *redistest.Server, quorum int) (*redis.SentinelClient, string, func()) {
 	t.Helper()
 	dir, port := t.TempDir(), freePort(t)
@@ -38,7 +38,7 @@ func startSentinel(t *testing.T, master *redistest.Server, quorum int) (*redis.S
 		Addr: "127.0.0.1:" + port, ContextTimeoutEnabled: true, DisableIdentity: true, DialerRetries: 1, MaxRetries: 1,
 	})
 	t.Cleanup(func() { client.Close() })
-	eventually(t, "the sentinel is there", func() bool { return client.Ping(t.Context()).Err() == nil })
+	eventually(t, "the sentinel answers", func() bool { return client.Ping(t.Context()).Err() == nil })
 	return client, "127.0.0.1:" + port, end
 }
 
@@ -56,7 +56,7 @@ func TestHealthOfSentinels(t *testing.T) {
 	eventually(t, "all sentinels know one another", func() bool { return admin.Health(t.Context()).Status == redisadmin.Healthy })
 	want(t, admin.Health(t.Context()), redisadmin.CheckSentinel, "", redisadmin.OK, "3 of 3 sentinels")
 
-	// A sentinel taken for a Redis.
+	// A client that takes a sentinel for a Redis.
 	asRedis := newAdmin(quick(t, addr)).Health(t.Context())
 	want(t, asRedis, redisadmin.CheckRole, "", redisadmin.Fail, "REDIS_MODE=sentinel")
 

@@ -13,10 +13,10 @@ import (
 	"github.com/fxcast/fxcast/redisadmin"
 )
 
-// secret is given to the server in every place where one can be.
+// secret is sent to the server in every argument that may hold a secret.
 const secret = "hunter2-S3CRET-0451"
 
-// useSecrets runs commands with the secret in each argument that may hold one.
+// useSecrets runs commands with the secret in each argument that may hold a secret.
 func useSecrets(t *testing.T, rdb *redis.Client) {
 	t.Helper()
 	hash := strings.Repeat("ab", 32)
@@ -35,7 +35,7 @@ func useSecrets(t *testing.T, rdb *redis.Client) {
 		{"MSET", "session:" + secret, secret, secret, secret}, {"DEBUG", "SLEEP", "0", secret}, {"SCRIPT", "LOAD", "return '" + secret + "'"},
 		{"DEL", "session:user:" + secret, secret, "token=" + secret}, {"RESTORE", "session:" + secret, "0", secret}, {"CONFIG", "SET", "requirepass", secret}, {"CONFIG", "SET", "requirepass", ""},
 	} {
-		rdb.Do(t.Context(), args...) // many are errors, which are logged as well
+		rdb.Do(t.Context(), args...) // many of them fail, which the slow log keeps as well
 	}
 }
 
@@ -135,8 +135,7 @@ func TestConceal(t *testing.T) {
 	}
 }
 
-// FuzzConceal: whatever is asked, the text is short, plain, and holds no
-// argument that is a secret.
+// FuzzConceal checks that the text is short and printable, and holds no secret argument.
 func FuzzConceal(f *testing.F) {
 	f.Add("SET\nsession:a\n"+secret, 2)
 	f.Add("CONFIG\nSET\nrequirepass\n"+secret, 3)

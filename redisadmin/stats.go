@@ -6,22 +6,22 @@ import (
 	"time"
 )
 
-// Stats are the numbers of a server; of a cluster, summed over its masters.
-// Counters are since the start of the process or CONFIG RESETSTAT. What the
-// server does not tell is null in JSON.
+// Stats are the statistics of a server, or sums over the masters of a cluster. Counters start at
+// the start of the process or at CONFIG RESETSTAT. A value that the server does not report is null
+// in JSON.
 type Stats struct {
 	At            time.Time     `json:"at"`
-	Nodes         int           `json:"nodes"`            // masters asked
-	Silent        []string      `json:"silent,omitempty"` // those that did not answer: sums are without them
-	Version       Text          `json:"version"`          // of the first node
+	Nodes         int           `json:"servers"`          // masters asked
+	Silent        []string      `json:"silent,omitempty"` // masters that did not answer; sums leave them out
+	Version       Text          `json:"version"`          // of the first master
 	UptimeSeconds Number        `json:"uptime_seconds"`   // the shortest
 	Clients       StatsClients  `json:"clients"`
 	Memory        StatsMemory   `json:"memory"`
-	OpsPerSecond  Number        `json:"ops_per_second"` // over the last 1.6 s or so
+	OpsPerSecond  Number        `json:"ops_per_second"` // over about the last 1.6 s
 	Commands      Number        `json:"commands_processed"`
 	InputBytes    Number        `json:"network_input_bytes"`
 	OutputBytes   Number        `json:"network_output_bytes"`
-	Keyspace      []Database    `json:"keyspace"` // nil = not told
+	Keyspace      []Database    `json:"keyspace"` // nil = unknown
 	Hits          Number        `json:"hits"`
 	Misses        Number        `json:"misses"`
 	HitRatio      *float64      `json:"hit_ratio"` // null without look-ups
@@ -32,7 +32,7 @@ type Stats struct {
 	Keys
 }
 
-// StatsClients are connections.
+// StatsClients counts connections.
 type StatsClients struct {
 	Connected Number `json:"connected"`
 	Max       Number `json:"max"`
@@ -46,42 +46,42 @@ type StatsMemory struct {
 	PeakBytes          Number   `json:"peak_bytes"`
 	RSSBytes           Number   `json:"rss_bytes"`
 	MaxBytes           Number   `json:"max_bytes"`           // 0 = no limit
-	FragmentationRatio *float64 `json:"fragmentation_ratio"` // RSS / used; the largest of the nodes
-	Policy             Text     `json:"maxmemory_policy"`    // of the first node
+	FragmentationRatio *float64 `json:"fragmentation_ratio"` // RSS / used; the largest of the masters
+	Policy             Text     `json:"maxmemory_policy"`    // of the first master
 }
 
-// StatsChannels are channels somebody subscribes to.
+// StatsChannels counts channels with subscribers.
 type StatsChannels struct {
 	Channels      Number `json:"channels"`
 	Patterns      Number `json:"patterns"`
-	ShardChannels Number `json:"shard_channels"` // Redis 7.0 on
+	ShardChannels Number `json:"shard_channels"` // since Redis 7.0
 }
 
-// Stats reads the numbers and counts the keys of each kind. The error is
-// ErrUnavailable if no node answered.
+// Stats reads the statistics and counts the keys of each kind. The error is ErrUnavailable if no
+// master answered.
 func (a *Admin) Stats(ctx context.Context) (Stats, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	nodes, err := a.nodes(ctx)
+	servers, err := a.servers(ctx)
 	if err != nil {
 		return Stats{}, err
 	}
-	list, parts := make([]NodeInfo, len(nodes)), make([]Stats, len(nodes))
-	counts := make([]keyCounts, len(nodes))
-	each(nodes, func(i int, n node) {
-		info, err := a.info(ctx, n)
-		list[i] = NodeInfo{Addr: n.addr, Info: info, Err: err}
+	list, parts := make([]MasterInfo, len(servers)), make([]Stats, len(servers))
+	counts := make([]keyCounts, len(servers))
+	forEach(servers, func(i int, srv server) {
+		info, err := a.info(ctx, srv)
+		list[i] = MasterInfo{Addr: srv.addr, Info: info, Err: err}
 		if err != nil {
 			return
 		}
 		parts[i] = statsOf(info)
-		n.fillStats(ctx, &parts[i])
-		counts[i] = a.countKeys(ctx, n)
+		srv.fillStats(ctx, &parts[i])
+		counts[i] = a.countKeys(ctx, srv)
 	})
 	if err := allLost(list); err != nil {
 		return Stats{}, err
 	}
-	s := Stats{At: time.Now().UTC(), Nodes: len(nodes)}
+	s := Stats{At: time.Now().UTC(), Nodes: len(servers)}
 	first := true
 	for i, part := range parts {
 		if list[i].Err != nil {
@@ -103,7 +103,7 @@ func (a *Admin) Stats(ctx context.Context) (Stats, error) {
 	return s, nil
 }
 
-// statsOf takes what INFO has.
+// statsOf returns the statistics that INFO holds.
 func statsOf(info Info) Stats {
 	s := Stats{Keyspace: info.Keyspace}
 	if v := info.Server; v != nil {
@@ -126,26 +126,26 @@ func statsOf(info Info) Stats {
 	return s
 }
 
-// fillStats asks for what INFO did not have but other commands tell.
-func (n node) fillStats(ctx context.Context, s *Stats) {
+// fillStats fills in statistics that INFO lacks but other commands report.
+func (srv server) fillStats(ctx context.Context, s *Stats) {
 	if !s.PubSub.Channels.known {
-		if list, err := n.client.PubSubChannels(ctx, "*").Result(); err == nil {
+		if list, err := srv.client.PubSubChannels(ctx, "*").Result(); err == nil {
 			s.PubSub.Channels = Known(int64(len(list)))
 		}
 	}
 	if !s.PubSub.Patterns.known {
-		if count, err := n.client.PubSubNumPat(ctx).Result(); err == nil {
+		if count, err := srv.client.PubSubNumPat(ctx).Result(); err == nil {
 			s.PubSub.Patterns = Known(count)
 		}
 	}
 	if !s.Clients.PubSub.known { // before Redis 7.4
-		if list, err := n.clients(ctx, PubSubClients); err == nil {
+		if list, err := srv.clients(ctx, PubSubClients); err == nil {
 			s.Clients.PubSub = Known(int64(len(list)))
 		}
 	}
 }
 
-// add sums another node's numbers.
+// add adds the statistics of another master.
 func (s *Stats) add(o Stats) {
 	for _, p := range []struct {
 		to   *Number
@@ -160,7 +160,7 @@ func (s *Stats) add(o Stats) {
 	} {
 		*p.to = p.to.add(p.with)
 	}
-	// One node without a limit has none, so neither has the sum.
+	// If one master has no limit, the sum has none.
 	if s.Memory.MaxBytes.Or(0) == 0 || o.Memory.MaxBytes.Or(0) == 0 {
 		s.Memory.MaxBytes = Number{known: s.Memory.MaxBytes.known && o.Memory.MaxBytes.known}
 	} else {
@@ -175,7 +175,7 @@ func (s *Stats) add(o Stats) {
 	s.Keyspace = addDatabases(s.Keyspace, o.Keyspace)
 }
 
-// addDatabases sums two keyspaces; nil is unknown.
+// addDatabases adds two keyspaces. A nil keyspace is unknown.
 func addDatabases(a, b []Database) []Database {
 	sum := slices.Clone(a)
 	if sum == nil {
@@ -194,17 +194,17 @@ func addDatabases(a, b []Database) []Database {
 	return sum
 }
 
-// HitRatio is how often a look-up found its key.
+// HitRatio is the share of look-ups that found their key.
 type HitRatio struct {
 	Hits   Number   `json:"hits"`
 	Misses Number   `json:"misses"`
-	Ratio  *float64 `json:"ratio"` // 0 to 1; null without look-ups, and where the server does not count them
+	Ratio  *float64 `json:"ratio"` // 0 to 1; null without look-ups, or if the server does not count them
 }
 
-// HitRatio reads the server's own counters, over all keys and programs since
-// its start or CONFIG RESETSTAT. The error is ErrUnavailable.
+// HitRatio reads the server's counters of look-ups, for all keys and programs, since its start or
+// CONFIG RESETSTAT. The error is ErrUnavailable.
 func (a *Admin) HitRatio(ctx context.Context) (HitRatio, error) {
-	list, err := a.Nodes(ctx)
+	list, err := a.Masters(ctx)
 	if err != nil {
 		return HitRatio{}, err
 	}
@@ -220,10 +220,10 @@ func (a *Admin) HitRatio(ctx context.Context) (HitRatio, error) {
 	return h, nil
 }
 
-// Keyspace lists the databases that hold keys, summed over masters. The error
-// is ErrNotOffered where the server does not tell, else ErrUnavailable.
+// Keyspace lists the databases that hold keys, summed over the masters. The error is
+// ErrNotOffered if the server does not report them, or else ErrUnavailable.
 func (a *Admin) Keyspace(ctx context.Context) ([]Database, error) {
-	list, err := a.Nodes(ctx)
+	list, err := a.Masters(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/fxcast/fxcast/redisadmin"
 )
 
-// fill makes keys of every kind.
+// fill writes keys of every kind.
 func fill(t *testing.T, client redis.UniversalClient, quotes, sessions, cached int) {
 	t.Helper()
 	ctx := t.Context()
@@ -92,8 +92,8 @@ func TestStats(t *testing.T) {
 	}
 }
 
-// TestStatsOfAnEmbeddedServer wants what it does not tell to be null, and the
-// rest counted.
+// TestStatsOfAnEmbeddedServer checks that values which the server does not report are null, and
+// that the others are counted.
 func TestStatsOfAnEmbeddedServer(t *testing.T) {
 	client, _ := redistest.Embedded(t)
 	fill(t, client, 3, 4, 5)
@@ -110,12 +110,11 @@ func TestStatsOfAnEmbeddedServer(t *testing.T) {
 		}
 	}
 	if s.Clients.Connected.Or(0) < 1 || s.Commands.Or(0) < 1 {
-		t.Errorf("what it tells is missing: %s", text)
+		t.Errorf("known values are missing: %s", text)
 	}
 }
 
-// TestStatsOfManyKeys looks at some of them only, and wants the error it states
-// to hold.
+// TestStatsOfManyKeys counts a part of the keys and checks the stated error.
 func TestStatsOfManyKeys(t *testing.T) {
 	server := redistest.Start(t)
 	client := quick(t, server.Addr())
@@ -131,7 +130,7 @@ func TestStatsOfManyKeys(t *testing.T) {
 	_, err := pipe.Exec(t.Context())
 	must(t, err)
 	admin := newAdmin(client)
-	admin.SetCountMost(5000)
+	admin.SetMaxCounted(5000)
 	s, err := admin.Stats(t.Context())
 	must(t, err)
 	if scanned := s.Scanned.Or(0); s.Exact || scanned < 5000 || scanned > 7000 {
@@ -141,7 +140,7 @@ func TestStatsOfManyKeys(t *testing.T) {
 		got  redisadmin.KeyCount
 		want int64
 	}{"sessions": {s.Sessions, sessions}, "cache": {s.Cache, cached}, "quotes": {s.Quotes, 2}} {
-		// 3.5 times what holds in 95 %: once in a hundred thousand million.
+		// 3.5 times the 95 % interval: exceeded once in a hundred billion.
 		off := max(of.got.Count.Or(0)-of.want, of.want-of.got.Count.Or(0))
 		if pm := of.got.PlusMinus.Or(0); pm == 0 || pm > 1000 || off*2 > pm*7 {
 			t.Errorf("%s: %v ± %v, want %d", name, of.got.Count, of.got.PlusMinus, of.want)
@@ -180,7 +179,7 @@ func TestClients(t *testing.T) {
 		t.Errorf("subscribers: %+v, %v, want an empty list", list, err)
 	}
 	if _, err := admin.Clients(t.Context(), "x y"); err == nil || !strings.Contains(err.Error(), "want normal, pubsub") {
-		t.Errorf("a type that is none: %v", err)
+		t.Errorf("an invalid type: %v", err)
 	}
 }
 
@@ -214,7 +213,7 @@ func TestLatency(t *testing.T) {
 	}
 	must(t, client.ConfigSet(t.Context(), "latency-monitor-threshold", "5").Err())
 	if l, err = admin.Latency(t.Context()); err != nil || l.Events == nil || len(l.Events) != 0 || *l.ThresholdSeconds != 0.005 || l.Why != "" {
-		t.Errorf("on, nothing yet: %+v, %v", l, err)
+		t.Errorf("on, no event yet: %+v, %v", l, err)
 	}
 	must(t, client.Eval(t.Context(), "local t = redis.call('TIME') repeat local n = redis.call('TIME') until (n[1]-t[1])*1000000+(n[2]-t[2]) > 20000 return 1", nil).Err())
 	l, err = admin.Latency(t.Context())
@@ -233,6 +232,6 @@ func TestLatency(t *testing.T) {
 		t.Errorf("LatencyProbe = %+v", p)
 	}
 	if _, err := admin.LatencyProbe(t.Context(), 0); err == nil || errors.Is(err, redisadmin.ErrUnavailable) {
-		t.Errorf("no round trip: %v", err)
+		t.Errorf("zero round trips: %v", err)
 	}
 }

@@ -11,37 +11,37 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// survey is what was seen of one server's keys.
+// survey is a sample of the keys of one server.
 type survey struct {
-	keys     int64 // that there are
-	scanned  int
-	complete bool
+	keys     int64 // on the server
+	scanned  int   // names read
+	complete bool  // all names were read
 	kinds    map[group]*stratum
 }
 
-// stratum is the keys of one kind, and a random choice of them.
+// stratum is the keys of one group, with a random sample of them.
 type stratum struct {
 	seen   int
 	chosen []string
-	sizes  []float64
+	sizes  []float64 // of the chosen keys, in bytes
 }
 
-// survey looks at the names, then asks the sizes.
-func (a *Admin) survey(ctx context.Context, n node, most int) (*survey, error) {
-	keys, err := n.client.DBSize(ctx).Result()
-	if err := ask(ctx, "dbsize", err); err != nil {
+// survey reads up to about most names, then measures a sample of the keys.
+func (a *Admin) survey(ctx context.Context, srv server, most int) (*survey, error) {
+	keys, err := srv.client.DBSize(ctx).Result()
+	if err := classify(ctx, "dbsize", err); err != nil {
 		return nil, err
 	}
 	s := &survey{keys: keys, kinds: map[group]*stratum{}}
 	deadline := time.Now().Add(scanTime)
 	for cursor := uint64(0); ; {
 		var page []string
-		page, cursor, err = n.client.Scan(ctx, cursor, "", scanPage).Result()
-		if err := ask(ctx, "scan", err); err != nil {
+		page, cursor, err = srv.client.Scan(ctx, cursor, "", scanPage).Result()
+		if err := classify(ctx, "scan", err); err != nil {
 			return nil, err
 		}
 		for _, key := range page {
-			s.see(a.prefix, key)
+			s.add(a.prefix, key)
 		}
 		if cursor == 0 {
 			s.complete = true
@@ -51,21 +51,21 @@ func (a *Admin) survey(ctx context.Context, n node, most int) (*survey, error) {
 			break
 		}
 	}
-	// Keys came and went meanwhile, and a table that grows may show one twice.
+	// Keys come and go during the scan, and SCAN may return a key twice.
 	if s.complete && keys < int64(s.scanned) || keys == 0 {
 		s.keys = int64(s.scanned)
 	}
-	return s, s.measure(ctx, n)
+	return s, s.measure(ctx, srv)
 }
 
-// see counts a name and keeps a fair choice of those of its kind (algorithm R).
-func (s *survey) see(prefix, key string) {
+// add counts a name and keeps a uniform sample of its group (algorithm R).
+func (s *survey) add(prefix, key string) {
 	s.scanned++
 	k := groupOf(prefix, key)
 	t := s.kinds[k]
 	if t == nil {
 		if k.kind == KindCache && len(s.kinds) >= maxNamespaces {
-			k.namespace = "(others)" // together
+			k.namespace = "(others)" // listed together
 		}
 		if t = s.kinds[k]; t == nil {
 			t = &stratum{}
@@ -80,12 +80,12 @@ func (s *survey) see(prefix, key string) {
 	}
 }
 
-// measure asks the sizes of the chosen keys, in pages of one round trip each.
-func (s *survey) measure(ctx context.Context, n node) error {
+// measure asks for the sizes of the chosen keys, in pages of one round trip each.
+func (s *survey) measure(ctx context.Context, srv server) error {
 	for _, t := range s.kinds {
 		for page := range slices.Chunk(t.chosen, usagePage) {
 			cmds := make([]*redis.IntCmd, len(page))
-			_, err := n.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			_, err := srv.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 				for i, key := range page {
 					cmds[i] = p.MemoryUsage(ctx, key)
 				}
@@ -95,9 +95,9 @@ func (s *survey) measure(ctx context.Context, n node) error {
 				switch size, one := cmd.Result(); {
 				case one == nil:
 					t.sizes = append(t.sizes, float64(size))
-				case errors.Is(one, redis.Nil): // gone meanwhile
+				case errors.Is(one, redis.Nil): // the key is gone
 				default:
-					return ask(ctx, "memory usage", cmp.Or(err, one))
+					return classify(ctx, "memory usage", cmp.Or(err, one))
 				}
 			}
 		}
@@ -105,15 +105,15 @@ func (s *survey) measure(ctx context.Context, n node) error {
 	return nil
 }
 
-// estimate is of one kind; those of several servers are added up.
+// estimate is the memory of one group, summed over the servers.
 type estimate struct {
 	keys, bytes, variance float64
 	sampled               int
 }
 
-// estimate adds what this server's sample says, by double sampling: the names
-// tell how many keys are of a kind, the chosen ones how large they are. SCAN
-// walks the table of a random hash, so a part of the names is a random choice.
+// estimate adds this server's estimates to total, by double sampling: the names give the number of
+// keys in a group, the chosen keys their mean size. SCAN walks a table with a random hash, so a
+// part of the names is a random sample.
 func (s *survey) estimate(total map[group]*estimate) {
 	scanned, keys := float64(s.scanned), float64(s.keys)
 	for k, t := range s.kinds {

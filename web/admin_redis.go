@@ -72,7 +72,7 @@ func (s *Server) getRedisConfig(w http.ResponseWriter, r *http.Request) error {
 		return ofRedis(err)
 	}
 	answer := configAnswer{Drift: drift}
-	answer.Optimise, err = s.cfg.Admin.Optimise(r.Context())
+	answer.Optimise, err = s.cfg.Admin.Optimize(r.Context())
 	switch {
 	case errors.Is(err, redisadmin.ErrNotOffered):
 		answer.Missing = "this Redis does not tell its settings, or not to this user"

@@ -220,7 +220,7 @@ func healthLine(h redisadmin.Health) string {
 
 // optimize prints what would be better, and with --apply changes it.
 func (m *monitor) optimize(ctx context.Context) int {
-	list, err := m.admin.Optimise(ctx)
+	list, err := m.admin.Optimize(ctx)
 	var done []redisadmin.Applied
 	if err == nil && m.request.apply {
 		done, err = m.admin.Apply(ctx, list)

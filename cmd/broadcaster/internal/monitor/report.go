@@ -67,7 +67,7 @@ func (m *monitor) all(ctx context.Context) int {
 	ask("memory", func() error { return fetch(&r.Memory)(m.admin.Memory(ctx)) })
 	ask("clients", func() error { return fetch(&r.Clients)(m.admin.Clients(ctx, redisadmin.AllClients)) })
 	ask("commands", func() error {
-		nodes, err := m.admin.Nodes(ctx, "commandstats")
+		nodes, err := m.admin.Masters(ctx, "commandstats")
 		r.Commands = commandTotals(nodes)
 		if err == nil && r.Commands == nil {
 			err = redisadmin.ErrNotOffered
@@ -77,7 +77,7 @@ func (m *monitor) all(ctx context.Context) int {
 	ask("slowlog", func() (err error) { r.Slow, err = m.admin.SlowLog(ctx, askedSlow); return err })
 	ask("latency", func() error { return fetch(&r.Latency)(m.admin.Latency(ctx)) })
 	ask("config", func() error { return fetch(&r.Drift)(m.admin.Drift(ctx)) })
-	ask("advice", func() (err error) { r.Advice, err = m.admin.Optimise(ctx); return err })
+	ask("advice", func() (err error) { r.Advice, err = m.admin.Optimize(ctx); return err })
 	if m.request.json {
 		cli.WriteJSON(m.stdout, r)
 	} else {
@@ -102,7 +102,7 @@ func fetch[T any](to **T) func(T, error) error {
 }
 
 // commandTotals sums over nodes; nil = not told.
-func commandTotals(nodes []redisadmin.NodeInfo) map[string]commandTotal {
+func commandTotals(nodes []redisadmin.MasterInfo) map[string]commandTotal {
 	var totals map[string]commandTotal
 	for _, n := range nodes {
 		for name, stat := range n.Info.Commands {

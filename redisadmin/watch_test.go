@@ -15,7 +15,7 @@ import (
 	"github.com/fxcast/fxcast/redisadmin"
 )
 
-// load calls SET and a script of 30 ms until ctx ends.
+// load calls SET and a script of 30 ms until ctx ends or stop is called.
 func load(ctx context.Context, rdb *redis.Client) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup
@@ -51,6 +51,9 @@ func TestWatch(t *testing.T) {
 				t.Errorf("not the busiest first: %+v", s.Commands)
 			}
 		}
+		if rates["get"].Calls == 0 || s.Seconds < 0.2 {
+			continue // a busy machine: load did not complete a round, or the ticker was late before
+		}
 		if set := rates["set"]; set.Calls < 20 || set.PerSecond <= 0 || set.MeanMicros == nil || *set.MeanMicros <= 0 || *set.MeanMicros > 30_000 {
 			t.Errorf("set: %+v", set)
 		}
@@ -72,11 +75,11 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// TestWatchOutlivesTheServer kills, restarts and pauses the server meanwhile.
+// TestWatchOutlivesTheServer kills, restarts and pauses the server during a watch.
 func TestWatchOutlivesTheServer(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	// The times of a client that heeds contexts.
+	// A client whose calls end with their context.
 	rdb := redis.NewClient(&redis.Options{Addr: server.Addr(), DisableIdentity: true, ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1})
 	defer rdb.Close()
 	admin := redisadmin.New(redisadmin.Config{Redis: rdb})
@@ -110,7 +113,7 @@ func TestWatchOutlivesTheServer(t *testing.T) {
 			step++
 		case step == 5 && err == nil:
 			if s.Restarted || s.Seconds < 3 {
-				t.Errorf("after a pause: %+v, want one sample over all of it", s)
+				t.Errorf("after a pause: %+v, want one sample over the whole pause", s)
 			}
 			return
 		}
@@ -169,7 +172,7 @@ func TestWatchEmbedded(t *testing.T) {
 		}
 		return
 	}
-	t.Error("MONITOR was not said to be missing")
+	t.Error("no fault, although the server has no MONITOR")
 }
 
 func TestCommands(t *testing.T) {
@@ -180,10 +183,10 @@ func TestCommands(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	stopped := make(chan struct{})
-	go func() { // until it is seen
+	go func() { // until the commands are seen
 		defer close(stopped)
 		for ctx.Err() == nil {
-			rdb.Set(ctx, "fx:{EUR/USD}:quote", strings.Repeat("v", 300_000), 0) // larger than what is kept of a line
+			rdb.Set(ctx, "fx:{EUR/USD}:quote", strings.Repeat("v", 300_000), 0) // longer than the kept part of a line
 			rdb.Eval(ctx, "return redis.call('GET', KEYS[1])", []string{"session:" + secret}, "a\"b\\\n\x01")
 			useSecrets(t, rdb)
 		}
@@ -210,9 +213,9 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// TestCommandsDropsWhatIsTooFast: a reader that sleeps holds a bounded number of
-// commands and is told how many it missed.
-func TestCommandsDropsWhatIsTooFast(t *testing.T) {
+// TestCommandsDropped checks that a slow reader holds a bounded number of commands, and learns how
+// many it missed.
+func TestCommandsDropped(t *testing.T) {
 	t.Parallel()
 	rdb := redistest.Start(t).Client()
 	const sent = 30_000
@@ -220,7 +223,7 @@ func TestCommandsDropsWhatIsTooFast(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	stopped := make(chan struct{})
-	go func() { // seen first, so that MONITOR runs when the flood begins
+	go func() { // MONITOR runs once one of these is seen
 		defer close(stopped)
 		for ctx.Err() == nil {
 			rdb.Do(ctx, "HGET", "begin", "x")
@@ -233,7 +236,7 @@ func TestCommandsDropsWhatIsTooFast(t *testing.T) {
 		switch dropped += c.Dropped; {
 		case c.Name == "hget" && marks == 0:
 			marks++
-			for range sent / 1000 { // while nobody reads
+			for range sent / 1000 { // while the reader is busy
 				rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 					for range 1000 {
 						p.Get(ctx, "a")

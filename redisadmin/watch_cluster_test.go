@@ -11,8 +11,7 @@ import (
 	"github.com/fxcast/fxcast/redisadmin"
 )
 
-// TestClusterMonitoring looks at all masters, and at those that are left when
-// one is killed.
+// TestClusterMonitoring monitors all masters, and the remaining ones after one was killed.
 func TestClusterMonitoring(t *testing.T) {
 	t.Parallel()
 	client, servers := startCluster(t)
@@ -39,16 +38,16 @@ func TestClusterMonitoring(t *testing.T) {
 	if list, err := admin.SlowLog(ctx, 5); err != nil || len(list) == 0 || list[0].Node != servers[1].Addr() {
 		t.Errorf("SlowLog = %+v, %v", list, err)
 	}
-	advice, err := admin.Optimise(ctx)
+	advice, err := admin.Optimize(ctx)
 	advice = slices.DeleteFunc(advice, func(a redisadmin.Advice) bool { return a.Setting != "slowlog-log-slower-than" })
 	if err != nil || len(advice) != 1 || advice[0].Node != servers[1].Addr() {
-		t.Fatalf("Optimise = %+v, %v", advice, err)
+		t.Fatalf("Optimize = %+v, %v", advice, err)
 	}
 	if done, err := admin.Apply(ctx, advice); err != nil || len(done) != 1 || !done[0].Done {
 		t.Errorf("Apply = %+v, %v", done, err)
 	}
 	if d, err := admin.Drift(ctx); err != nil || len(d.Differences) != 0 {
-		t.Errorf("after it was applied: %+v, %v", d, err)
+		t.Errorf("after Apply: %+v, %v", d, err)
 	}
 
 	short, cancel := context.WithTimeout(ctx, 30*time.Second)
@@ -84,16 +83,16 @@ func TestClusterMonitoring(t *testing.T) {
 		break
 	}
 	if short.Err() != nil {
-		t.Error("no sample without the node that was killed")
+		t.Error("no sample without the server that was killed")
 	}
 	if m, err := admin.Memory(ctx); err != nil || !slices.Equal(m.Silent, []string{servers[2].Addr()}) || len(m.Kinds) == 0 {
-		t.Errorf("Memory with a node killed: %+v, %v", m, err)
+		t.Errorf("Memory with one server killed: %+v, %v", m, err)
 	}
 	if d, err := admin.Drift(ctx); err != nil || !slices.Equal(d.Silent, []string{servers[2].Addr()}) {
-		t.Errorf("Drift with a node killed: %+v, %v", d, err)
+		t.Errorf("Drift with one server killed: %+v, %v", d, err)
 	}
 	if _, err := admin.SlowLog(ctx, 5); err != nil {
-		t.Errorf("SlowLog with a node killed: %v", err)
+		t.Errorf("SlowLog with one server killed: %v", err)
 	}
 	for _, s := range servers {
 		s.Kill()

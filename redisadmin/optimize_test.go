@@ -11,7 +11,7 @@ import (
 
 func advised(t *testing.T, admin *redisadmin.Admin) map[string]redisadmin.Advice {
 	t.Helper()
-	list, err := admin.Optimise(t.Context())
+	list, err := admin.Optimize(t.Context())
 	if err != nil || list == nil {
 		t.Fatalf("%v, %v", list, err)
 	}
@@ -25,18 +25,18 @@ func advised(t *testing.T, admin *redisadmin.Admin) map[string]redisadmin.Advice
 	return got
 }
 
-func TestOptimise(t *testing.T) {
+func TestOptimize(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, "--maxmemory-policy", "allkeys-lru", "--client-output-buffer-limit", "pubsub 0 0 0", "--timeout", "30",
 		"--notify-keyspace-events", "Kx", "--hz", "1", "--slowlog-log-slower-than", "-1", "--appendfsync", "always", "--maxmemory-samples", "3")
 	rdb := server.Client()
 	admin := redisadmin.New(redisadmin.Config{Redis: rdb})
-	list, err := admin.Optimise(t.Context())
+	list, err := admin.Optimize(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if list[0].Setting != "maxmemory-policy" || !strings.Contains(list[0].Why, "idle sessions") {
-		t.Errorf("the most important is not first: %+v", list[0])
+		t.Errorf("the most important advice is not first: %+v", list[0])
 	}
 	got := advised(t, admin)
 	for setting, want := range map[string][2]string{
@@ -53,10 +53,10 @@ func TestOptimise(t *testing.T) {
 		t.Error("dynamic-hz is good as it is")
 	}
 	if now, _ := rdb.ConfigGet(t.Context(), "maxmemory").Result(); now["maxmemory"] != "0" {
-		t.Error("asking changed something")
+		t.Error("Optimize changed a setting")
 	}
 
-	rdb.ConfigSet(t.Context(), "hz", "7") // by somebody else, meanwhile
+	rdb.ConfigSet(t.Context(), "hz", "7") // by another program, meanwhile
 	list = append(list, redisadmin.Advice{Setting: "databases", Current: "16", Wanted: "4", How: redisadmin.ApplyRestart},
 		redisadmin.Advice{Setting: "maxmemory", Current: "0", How: redisadmin.ApplyByHand},
 		redisadmin.Advice{Setting: "port", How: redisadmin.ApplyLive, Wanted: "1", Node: "127.0.0.1:1"})
@@ -74,15 +74,15 @@ func TestOptimise(t *testing.T) {
 		}
 	}
 	if now := advised(t, admin); len(now) != 1 || now["hz"].Current != "7" {
-		t.Errorf("after it was applied: %+v", now)
+		t.Errorf("after Apply: %+v", now)
 	}
 	if now, _ := rdb.ConfigGet(t.Context(), "client-output-buffer-limit").Result(); now["client-output-buffer-limit"] != "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60" {
 		t.Errorf("%v", now)
 	}
 }
 
-// TestOptimiseOwnConf: the file of this repository needs no advice.
-func TestOptimiseOwnConf(t *testing.T) {
+// TestOptimizeOwnConf checks that the file of this repository needs no advice.
+func TestOptimizeOwnConf(t *testing.T) {
 	t.Parallel()
 	file, err := redisadmin.ReadConfFile("../redis.conf")
 	if err != nil {
@@ -101,10 +101,10 @@ func TestOptimiseOwnConf(t *testing.T) {
 	}
 }
 
-func TestOptimiseNotOffered(t *testing.T) {
+func TestOptimizeNotOffered(t *testing.T) {
 	t.Parallel()
 	embedded, _ := redistest.Embedded(t)
-	if list, err := redisadmin.New(redisadmin.Config{Redis: embedded}).Optimise(t.Context()); !errors.Is(err, redisadmin.ErrNotOffered) {
+	if list, err := redisadmin.New(redisadmin.Config{Redis: embedded}).Optimize(t.Context()); !errors.Is(err, redisadmin.ErrNotOffered) {
 		t.Errorf("embedded: %v, %v", list, err)
 	}
 	server := redistest.Start(t)
@@ -113,7 +113,7 @@ func TestOptimiseNotOffered(t *testing.T) {
 		t.Fatal(err)
 	}
 	admin := redisadmin.New(redisadmin.Config{Redis: rdb})
-	list, err := admin.Optimise(t.Context())
+	list, err := admin.Optimize(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestOptimiseNotOffered(t *testing.T) {
 	if _, err := admin.Apply(t.Context(), list); !errors.Is(err, redisadmin.ErrUnavailable) {
 		t.Errorf("killed: %v", err)
 	}
-	if _, err := admin.Optimise(t.Context()); !errors.Is(err, redisadmin.ErrUnavailable) {
+	if _, err := admin.Optimize(t.Context()); !errors.Is(err, redisadmin.ErrUnavailable) {
 		t.Errorf("killed: %v", err)
 	}
 }

@@ -10,45 +10,43 @@ import (
 	"time"
 )
 
-// maxCommandArguments bounds what is read of one command.
-const maxCommandArguments = 64
+const maxCommandArguments = 64 // arguments that are read of one command
 
-// Command is one command that a server carried out, as it may be shown.
+// Command is one command that a server executed, without its secrets.
 type Command struct {
 	At      time.Time `json:"at"`
 	DB      int       `json:"db"`
-	Client  string    `json:"client"`  // address, or "lua" within a script
+	Client  string    `json:"client"`  // address, or "lua" inside a script
 	Name    string    `json:"name"`    // lower case; "config|get" for a subcommand; empty if unknown
 	Command string    `json:"command"` // see SlowEntry.Command
 	Node    string    `json:"node,omitempty"`
 
-	// Dropped is how many commands before this one were left out because the
-	// reader of Commands was slower than the server.
+	// Dropped is the number of commands left out before this one because the caller of
+	// Commands was slower than the server.
 	Dropped int64 `json:"dropped,omitempty"`
 
-	prefixes []string // of its keys
+	prefixes []string // of the keys
 }
 
-// Commands whose own commands have lines as well.
+// scriptCommands run other commands, for which MONITOR has lines as well.
 var scriptCommands = []string{"eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro"}
 
 var errMonitorLine = errors.New("redisadmin: not a line of MONITOR")
 
-// ParseMonitorLine reads one line of MONITOR,
+// ParseMonitorLine parses one line of MONITOR,
 //
 //	1339518083.107412 [0 127.0.0.1:60866] "set" "key" "value"
 //
-// without the leading + and the line end. A line that was cut within its
-// arguments gives those before the cut. No argument that may hold a secret is
-// kept.
+// without the leading + and the line end. Of a line that was cut inside its arguments it keeps
+// the arguments before the cut. It keeps no argument that may be a secret.
 func ParseMonitorLine(line string) (Command, error) {
 	stamp, rest, ok := strings.Cut(line, " [")
 	at, err := monitorTime(stamp)
 	if !ok || err != nil {
 		return Command{}, errMonitorLine
 	}
-	// The address of a unix socket is a path, which may hold anything but is
-	// followed by the first quote.
+	// The address of a unix socket is a path with any characters; the first argument's quote
+	// ends it.
 	origin, rest, ok := strings.Cut(rest, "] \"")
 	number, client, spaced := strings.Cut(origin, " ")
 	db, err := strconv.ParseUint(number, 10, 31)
@@ -59,13 +57,13 @@ func ParseMonitorLine(line string) (Command, error) {
 	if len(args) == 0 {
 		return Command{}, errMonitorLine
 	}
-	if more > 0 { // as the slow log says it
+	if more > 0 { // in the words of the slow log
 		args = append(args, fmt.Sprintf("... (%d more arguments)", more))
 	}
-	c := Command{At: at, DB: int(db), Client: plain(client, 64), Command: conceal(args)}
+	c := Command{At: at, DB: int(db), Client: printable(client, 64), Command: conceal(args)}
 	c.Name, _ = commandName(args)
 	if slices.Contains(scriptCommands, c.Name) {
-		return c, nil // what the script does with its keys has lines of its own
+		return c, nil // the commands of the script name its keys in lines of their own
 	}
 	args, _ = leftOut(args)
 	for _, key := range keysOf(args) {
@@ -74,7 +72,7 @@ func ParseMonitorLine(line string) (Command, error) {
 	return c, nil
 }
 
-// monitorTime reads seconds since 1970 with microseconds.
+// monitorTime parses seconds since 1970 with microseconds.
 func monitorTime(text string) (time.Time, error) {
 	whole, fraction, _ := strings.Cut(text, ".")
 	seconds, err := strconv.ParseInt(whole, 10, 64)
@@ -85,8 +83,8 @@ func monitorTime(text string) (time.Time, error) {
 	return time.Unix(seconds, micros*1000).UTC(), nil
 }
 
-// monitorArguments reads "a" "b\n" and returns how many more there are than it
-// keeps. It ends where the text no longer looks so.
+// monitorArguments parses "a" "b\n" up to the first text of another form. more is the number of
+// arguments that it does not keep.
 func monitorArguments(text string) (args []string, more int) {
 	for len(text) > 0 && text[0] == '"' {
 		var b strings.Builder
@@ -102,7 +100,7 @@ func monitorArguments(text string) (args []string, more int) {
 				b.WriteByte(c)
 			}
 		}
-		if i >= len(text) { // cut: there is one, and nobody knows how it ends
+		if i >= len(text) { // cut inside this argument
 			return args, more + 1
 		}
 		if len(args) < maxCommandArguments {

@@ -11,26 +11,24 @@ import (
 	"strings"
 )
 
-// Bounds of a configuration file.
 const (
-	maxConfBytes = 1 << 20
-	maxConfLine  = 64 << 10
+	maxConfBytes = 1 << 20  // of a configuration file
+	maxConfLine  = 64 << 10 // bytes of one line
 )
 
-// ConfFile is a redis.conf as the server would read it: the arguments of each
-// directive by lower-case name. A directive that is given again replaces the
-// earlier one, except those that add to it.
+// ConfFile is a redis.conf as the server reads it: the arguments of each directive, by lower-case
+// name. A repeated directive replaces the earlier one, unless its lines add up.
 type ConfFile struct {
 	Values   map[string][]string
-	Includes []string // files it names; they are not read, they are on the server's machine
-	Added    []string // user, loadmodule and the like, whose running value cannot be asked; names only
+	Includes []string // files that it names; they are on the server's machine and are not read
+	Added    []string // names of directives whose running value the server does not report: user, loadmodule
 }
 
-// Directives whose lines add up, and that CONFIG GET does not tell.
+// confAdded are directives whose lines add up and that CONFIG GET does not report.
 var confAdded = []string{"user", "loadmodule", "rename-command", "sentinel"}
 
-// ReadConfFile reads a file of at most 1 MB. The error names the line that
-// cannot be understood, and never its content.
+// ReadConfFile parses a file of at most 1 MiB. The error gives the number of the line that it
+// cannot parse, and never its text.
 func ReadConfFile(path string) (ConfFile, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -40,7 +38,7 @@ func ReadConfFile(path string) (ConfFile, error) {
 	return ParseConf(f)
 }
 
-// ParseConf reads the text of a redis.conf.
+// ParseConf parses the text of a redis.conf.
 func ParseConf(r io.Reader) (ConfFile, error) {
 	c := ConfFile{Values: map[string][]string{}}
 	limited := &io.LimitedReader{R: r, N: maxConfBytes + 1}
@@ -90,7 +88,7 @@ func (c *ConfFile) add(name string, args []string) error {
 			return nil
 		}
 		if len(args)%2 != 0 {
-			return errors.New("save wants pairs of seconds and changes")
+			return errors.New("save: want pairs of seconds and changes")
 		}
 		c.Values[name] = append(c.Values[name], args...)
 	case name == "client-output-buffer-limit" || name == "oom-score-adj-values":
@@ -101,8 +99,8 @@ func (c *ConfFile) add(name string, args []string) error {
 	return nil
 }
 
-// splitArguments splits a line as Redis does (sdssplitargs): words, "text" with
-// \n \r \t \b \a \xHH and \ before any other character, 'text' with \' only.
+// splitArguments splits a line as Redis does (sdssplitargs): words, "text" with \n \r \t \b \a \xHH
+// and \ before any other character, 'text' with \' only.
 func splitArguments(line string) ([]string, error) {
 	var args []string
 	for i := 0; ; {
@@ -135,9 +133,9 @@ func splitArguments(line string) ([]string, error) {
 
 func confSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
 
-var errUnbalanced = errors.New("quotes that do not end, or that are not followed by a space")
+var errUnbalanced = errors.New("a quote is not closed, or no space follows it")
 
-// quoted reads the quoted text that s begins with and returns where it ends.
+// quoted parses the quoted text at the beginning of s. end is the index after it.
 func quoted(s string) (text string, end int, err error) {
 	var b strings.Builder
 	quote := s[0]
@@ -167,7 +165,7 @@ func quoted(s string) (text string, end int, err error) {
 	return "", 0, errUnbalanced
 }
 
-// escaped reads what follows a backslash, at least one byte.
+// escaped decodes the text after a backslash, which is at least one byte.
 func escaped(s string) (c byte, used int) {
 	if s[0] == 'x' && len(s) >= 3 {
 		if n, err := strconv.ParseUint(s[1:3], 16, 8); err == nil {
@@ -180,7 +178,7 @@ func escaped(s string) (c byte, used int) {
 	return s[0], 1
 }
 
-// confBytes reads an amount of memory: 1k is 1000, 1kb is 1024, and so on.
+// confBytes parses an amount of memory: 1k is 1000, 1kb is 1024, and so on.
 func confBytes(text string) (n int64, ok bool) {
 	digits := strings.TrimRight(strings.ToLower(text), "abcdefghijklmnopqrstuvwxyz")
 	unit, known := map[string]int64{
@@ -193,7 +191,7 @@ func confBytes(text string) (n int64, ok bool) {
 	return n * unit, true
 }
 
-// confSize writes an amount of memory as a configuration file does.
+// confSize formats an amount of memory for a configuration file.
 func confSize(n int64) string {
 	for _, unit := range []struct {
 		size int64

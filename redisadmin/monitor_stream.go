@@ -13,14 +13,13 @@ import (
 	"time"
 )
 
-// Bounds of reading MONITOR.
 const (
-	maxMonitorLine  = 4 << 10 // bytes kept of a line; the rest is values
-	maxMonitorQueue = 4096    // lines that wait for the reader; then new ones are dropped and counted
-	monitorQuiet    = 5 * time.Second
+	maxMonitorLine  = 4 << 10         // bytes kept of a line; the rest is values
+	maxMonitorQueue = 4096            // lines that wait for the reader; further ones are dropped and counted
+	monitorQuiet    = 5 * time.Second // without a line before a PING, and again before giving up
 )
 
-// A monitorItem is a line, or how one server's stream ended.
+// monitorItem is a line of MONITOR, or the error that ended the stream of a server.
 type monitorItem struct {
 	line    string
 	node    string
@@ -28,16 +27,14 @@ type monitorItem struct {
 	err     error
 }
 
-// Commands yields the commands that the server carries out, as it carries them
-// out, until ctx ends or the caller stops; on a cluster, of all nodes, in no
-// order between them. It uses MONITOR, which costs the server up to half of its
-// throughput: not for long, and not without need. A caller that is slower than
-// the server misses commands, see Command.Dropped. An error is the last that is
-// yielded.
+// Commands yields the commands that the server executes until ctx ends or the caller stops. On a
+// cluster it yields those of all masters, in no order between them. It uses MONITOR, which costs
+// the server up to half of its throughput, so use it briefly. A caller that is slower than the
+// server misses commands; see Command.Dropped. An error ends the sequence.
 func (a *Admin) Commands(ctx context.Context) iter.Seq2[Command, error] {
 	return func(yield func(Command, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
-		nodes, err := a.nodes(ctx)
+		servers, err := a.servers(ctx)
 		if err != nil {
 			cancel()
 			yield(Command{}, err)
@@ -47,11 +44,11 @@ func (a *Admin) Commands(ctx context.Context) iter.Seq2[Command, error] {
 		var readers sync.WaitGroup
 		defer readers.Wait()
 		defer cancel()
-		for _, n := range nodes {
+		for _, srv := range servers {
 			readers.Go(func() {
-				err := n.monitor(ctx, queue)
-				select { // the error must get through
-				case queue <- monitorItem{node: n.addr, err: err}:
+				err := srv.monitor(ctx, queue)
+				select { // the error must not be dropped
+				case queue <- monitorItem{node: srv.addr, err: err}:
 				case <-ctx.Done():
 				}
 			})
@@ -71,7 +68,7 @@ func (a *Admin) Commands(ctx context.Context) iter.Seq2[Command, error] {
 			}
 			c, err := ParseMonitorLine(item.line)
 			if err != nil {
-				continue // of another form: the replies to MONITOR and PING
+				continue // not a command: the reply to MONITOR or PING
 			}
 			c.Node, c.Dropped = item.node, item.dropped
 			if !yield(c, nil) {
@@ -81,16 +78,16 @@ func (a *Admin) Commands(ctx context.Context) iter.Seq2[Command, error] {
 	}
 }
 
-// monitor sends lines to queue until ctx ends or the connection does, which is
-// always an error.
-func (n node) monitor(ctx context.Context, queue chan<- monitorItem) error {
-	conn, r, err := n.openMonitor(ctx)
+// monitor sends lines to queue until the connection ends, which is always an error. The
+// connection ends with ctx.
+func (srv server) monitor(ctx context.Context, queue chan<- monitorItem) error {
+	conn, r, err := srv.openMonitor(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	dropped, asked := int64(0), false
+	dropped, pinged := int64(0), false
 	line := make([]byte, 0, maxMonitorLine)
 	for {
 		conn.SetReadDeadline(time.Now().Add(monitorQuiet))
@@ -99,26 +96,26 @@ func (n node) monitor(ctx context.Context, queue chan<- monitorItem) error {
 		timeout, _ := errors.AsType[net.Error](err)
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull): // a large value: the rest of the line follows
-			asked = false
+			pinged = false
 			continue
-		case timeout != nil && timeout.Timeout() && !asked:
-			// Nobody does anything, or the server hangs: a PING tells.
-			asked = true
+		case timeout != nil && timeout.Timeout() && !pinged:
+			// Either no client sends commands, or the server hangs: a PING finds out.
+			pinged = true
 			conn.SetWriteDeadline(time.Now().Add(monitorQuiet))
 			if _, err := conn.Write([]byte("PING\r\n")); err != nil {
-				return lost(ctx, "monitor", err)
+				return unavailable(ctx, "monitor", err)
 			}
 			continue
 		case timeout != nil && timeout.Timeout():
-			return lost(ctx, "monitor", context.DeadlineExceeded)
+			return unavailable(ctx, "monitor", context.DeadlineExceeded)
 		case err != nil:
-			return lost(ctx, "monitor", err)
+			return unavailable(ctx, "monitor", err)
 		}
-		asked = false
+		pinged = false
 		text, _ := strings.CutPrefix(string(line), "+")
 		line = line[:0]
 		select {
-		case queue <- monitorItem{line: strings.TrimRight(text, "\r\n"), node: n.addr, dropped: dropped}:
+		case queue <- monitorItem{line: strings.TrimRight(text, "\r\n"), node: srv.addr, dropped: dropped}:
 			dropped = 0
 		default:
 			dropped++
@@ -126,15 +123,15 @@ func (n node) monitor(ctx context.Context, queue chan<- monitorItem) error {
 	}
 }
 
-// openMonitor makes a connection of its own and sends MONITOR on it: go-redis
-// has no stream that can be bounded.
-func (n node) openMonitor(ctx context.Context) (net.Conn, *bufio.Reader, error) {
-	o := n.client.Options()
+// openMonitor opens a connection and sends MONITOR on it. The MONITOR of go-redis cannot be used
+// because its queue has no bound.
+func (srv server) openMonitor(ctx context.Context) (net.Conn, *bufio.Reader, error) {
+	o := srv.client.Options()
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	conn, err := o.Dialer(ctx, o.Network, o.Addr)
 	if err != nil {
-		return nil, nil, lost(ctx, "monitor", err)
+		return nil, nil, unavailable(ctx, "monitor", err)
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
@@ -149,13 +146,13 @@ func (n node) openMonitor(ctx context.Context) (net.Conn, *bufio.Reader, error) 
 	for _, args := range commands {
 		if err := converse(conn, r, args); err != nil {
 			conn.Close()
-			return nil, nil, lostOr(ctx, err)
+			return nil, nil, monitorError(ctx, err)
 		}
 	}
 	return conn, r, nil
 }
 
-// converse sends a command and reads the line it is answered with.
+// converse sends a command and reads its reply, which is one line.
 func converse(w io.Writer, r *bufio.Reader, args []string) error {
 	request := fmt.Appendf(nil, "*%d\r\n", len(args))
 	for _, arg := range args {
@@ -171,18 +168,18 @@ func converse(w io.Writer, r *bufio.Reader, args []string) error {
 	fault, refused := strings.CutPrefix(string(reply), "-")
 	switch {
 	case refused && args[0] == "AUTH":
-		code, _, _ := strings.Cut(fault, " ") // the rest could repeat what was sent
-		return fmt.Errorf("%w: monitor: %s", ErrUnavailable, plain(code, 20))
+		code, _, _ := strings.Cut(fault, " ") // the rest could repeat the password
+		return fmt.Errorf("%w: monitor: %s", ErrUnavailable, printable(code, 20))
 	case refused:
-		return fmt.Errorf("%w: %s", ErrNotOffered, plain(strings.TrimSpace(fault), maxReason))
+		return fmt.Errorf("%w: %s", ErrNotOffered, printable(strings.TrimSpace(fault), maxReason))
 	}
 	return nil
 }
 
-// lostOr words err unless it already is one of this package.
-func lostOr(ctx context.Context, err error) error {
+// monitorError wraps err as unavailable unless it is an error of this package.
+func monitorError(ctx context.Context, err error) error {
 	if errors.Is(err, ErrNotOffered) || errors.Is(err, ErrUnavailable) {
 		return err
 	}
-	return lost(ctx, "monitor", err)
+	return unavailable(ctx, "monitor", err)
 }
