@@ -21,6 +21,10 @@ var leaves = []string{"hub", "feed", "limiter", "session", "cache", "redisadmin"
 // but itself: the wire that clients see, and the one way to talk to Redis.
 var ground = []string{"protocol", "internal/redislink"}
 
+// webtest runs a node for the tests of web and its rooms. It is no package of its own
+// but code of tests that has one home: it may import what they may, and only they it.
+const webtest = "web/internal/webtest"
+
 // only names who may import something, by the first part of the path within
 // the module. cmd/loadgen plays the clients and may import what they need.
 var only = map[string][]string{
@@ -85,8 +89,10 @@ func (p listed) faults() (faults []string) {
 				bad(imp, "the ground that all stand on imports nothing of ours")
 			}
 		case isGround(own):
+		case own == webtest:
+			bad(imp, "it is for tests")
 		case to == "internal":
-			if top != "internal" {
+			if top != "internal" && path != webtest {
 				bad(imp, "it is for tests")
 			}
 		case top == "cmd" && to != "cmd", top == "web" && to != "cmd", top == to && top != "hub":
@@ -96,7 +102,7 @@ func (p listed) faults() (faults []string) {
 			bad(imp, "the direction is cmd → web → leaves, and leaves do not know each other")
 		}
 		for what, who := range only {
-			if (imp == what || strings.HasPrefix(imp, what+"/")) && !slices.Contains(who, top) && path != "cmd/loadgen" {
+			if (imp == what || strings.HasPrefix(imp, what+"/")) && !slices.Contains(who, top) && path != "cmd/loadgen" && path != webtest {
 				bad(imp, "only "+strings.Join(who, ", ")+" may")
 			}
 		}
@@ -139,6 +145,11 @@ func TestImportRules(t *testing.T) {
 		{"web", module + "/hub", true},
 		{"web", "github.com/coder/websocket", true},
 		{"web", module + "/cmd/broadcaster", false},
+		{"web", module + "/web/internal/webtest", false},
+		{"web", module + "/internal/redistest", false},
+		{"web/internal/webtest", module + "/web", true},
+		{"web/internal/webtest", module + "/internal/redistest", true},
+		{"web/internal/webtest", "github.com/redis/go-redis/v9", true},
 		{"web", "github.com/caarlos0/env/v11", false},
 		{"feed/simulator", module + "/feed", true},
 		{"feed", module + "/hub", false},

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/fxcast/fxcast/web"
+	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
 // TestAdminQueryUnknown: a parameter that no call has, one that comes twice, and a
@@ -14,9 +15,9 @@ import (
 // another change would be made than was meant.
 func TestAdminQueryUnknown(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, nil)
-	o := n.operator()
-	_, sess := n.signIn("ann", "user")
+	n := webtest.Start(t, nil)
+	o := n.Operator()
+	_, sess := n.SignIn("ann", "user")
 	for path, want := range map[string]string{
 		"/api/v1/redis/slowlog?limt=5":                     `"limt"; want limit`,
 		"/api/v1/redis/slowlog?limit=5&limit=x":            "limit: given 2 times",
@@ -29,27 +30,27 @@ func TestAdminQueryUnknown(t *testing.T) {
 		"/api/v1/connections?" + strings.Repeat("x", 3000): "…",
 		"/api/v1/redis/session/" + sess.ID + "?force=1":    `"force"; want none`,
 	} {
-		if p := o.ask("GET", path, "").problem(t, 400); !strings.Contains(p.Detail, want) || len(p.Detail) > 300 {
+		if p := o.Ask("GET", path, "").Problem(t, 400); !strings.Contains(p.Detail, want) || len(p.Detail) > 300 {
 			t.Errorf("%.60s: %q, want %q", path, p.Detail, want)
 		}
 	}
 	for _, path := range []string{"/api/v1/sessions?user_id=ann&user_id=bob", "/api/v1/sessions?user_id=ann&dry_run=true", "/api/v1/redis/session/" + sess.ID + "?dry_run=true"} {
-		o.ask("DELETE", path, "").problem(t, 400)
-		if !strings.Contains(n.log.String(), "msg=audit") {
+		o.Ask("DELETE", path, "").Problem(t, 400)
+		if !strings.Contains(n.Log.String(), "msg=audit") {
 			t.Error("the try left no audit line")
 		}
 	}
-	o.ask("POST", "/api/v1/redis/cache/invalidate?namespace=users", `{"pattern":"*"}`).problem(t, 400)
-	o.get("/api/v1/redis/session/"+sess.ID, new(any)) // nothing was revoked
-	o.get("/api/v1/redis/slowlog?limit=", new(any))
+	o.Ask("POST", "/api/v1/redis/cache/invalidate?namespace=users", `{"pattern":"*"}`).Problem(t, 400)
+	o.Get("/api/v1/redis/session/"+sess.ID, new(any)) // nothing was revoked
+	o.Get("/api/v1/redis/slowlog?limit=", new(any))
 }
 
 // TestAdminFaultsNameTheField: what is wrong in a body is named as it stands there,
 // with what would be right, and not in the words of a package.
 func TestAdminFaultsNameTheField(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, nil)
-	o := n.operator()
+	n := webtest.Start(t, nil)
+	o := n.Operator()
 	for _, tc := range []struct{ path, body, want string }{
 		{"sessions", `{}`, "user_id: missing"},
 		{"sessions", `{"user_id":"1"}`, "role: missing"},
@@ -63,7 +64,7 @@ func TestAdminFaultsNameTheField(t *testing.T) {
 		{"redis/cache/invalidate", `{"pattern":"["}`, `pattern "[": [ without ]: want \[ for the character itself`},
 		{"redis/pubsub/publish", `{"channel":["x"],"message":1}`, "channel: want a string, not a JSON array"},
 	} {
-		if p := o.ask("POST", "/api/v1/"+tc.path, tc.body).problem(t, 400); p.Detail != tc.want {
+		if p := o.Ask("POST", "/api/v1/"+tc.path, tc.body).Problem(t, 400); p.Detail != tc.want {
 			t.Errorf("%s %s: %q, want %q", tc.path, tc.body, p.Detail, tc.want)
 		}
 	}
@@ -73,16 +74,16 @@ func TestAdminFaultsNameTheField(t *testing.T) {
 // is no outage, and the answer says what is missing.
 func TestPubSubNotPermitted(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, func(c *nodeConfig) {
-		c.pubsub = func(context.Context, string, []byte) (int64, error) {
+	n := webtest.Start(t, func(c *webtest.Config) {
+		c.PubSub = func(context.Context, string, []byte) (int64, error) {
 			return 0, fmt.Errorf("%w: NOPERM this user has no permissions", web.ErrNotPermitted)
 		}
 	})
-	p := n.operator().ask("POST", "/api/v1/redis/pubsub/publish", `{"channel":"other","message":1}`).problem(t, 403)
+	p := n.Operator().Ask("POST", "/api/v1/redis/pubsub/publish", `{"channel":"other","message":1}`).Problem(t, 403)
 	if !strings.Contains(p.Detail, `"other"`) || !strings.Contains(p.Detail, "ACL") || strings.Contains(p.Detail, "NOPERM") {
 		t.Errorf("%q", p.Detail)
 	}
-	if log := lines(n.log.String(), "msg=audit"); !strings.Contains(log, `result="403 Forbidden`) {
+	if log := webtest.Lines(n.Log.String(), "msg=audit"); !strings.Contains(log, `result="403 Forbidden`) {
 		t.Errorf("audit: %s", log)
 	}
 }
@@ -90,11 +91,11 @@ func TestPubSubNotPermitted(t *testing.T) {
 // TestNoSuchProfile: pprof's own errors are plain text, ours are not.
 func TestNoSuchProfile(t *testing.T) {
 	t.Parallel()
-	o := startNode(t, nil).operator()
-	o.ask("GET", "/debug/pprof/nosuch", "").problem(t, 404)
+	o := webtest.Start(t, nil).Operator()
+	o.Ask("GET", "/debug/pprof/nosuch", "").Problem(t, 404)
 	for _, path := range []string{"/debug/pprof/", "/debug/pprof/goroutine?debug=1", "/debug/pprof/cmdline"} {
-		if a := o.ask("GET", path, ""); a.status != 200 {
-			t.Errorf("%s: %d", path, a.status)
+		if a := o.Ask("GET", path, ""); a.Status != 200 {
+			t.Errorf("%s: %d", path, a.Status)
 		}
 	}
 }

@@ -8,38 +8,25 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fxcast/fxcast/web/internal/webtest"
 )
-
-// operator is an HTTP client with the admin token.
-type operator struct{ *httpClient }
-
-func (n *testNode) operator() operator { return operator{newHTTPClient(n.t, n.admin)} }
-
-func (o operator) ask(method, path, body string) answer {
-	o.t.Helper()
-	return o.do(method, path, body, bearer(adminToken))
-}
-
-func (o operator) get(path string, into any) {
-	o.t.Helper()
-	o.ask("GET", path, "").into(o.t, 200, into)
-}
 
 // TestAdminDoors walks every route of the admin listener: on the public one there
 // is nothing, and without the admin token only health, metrics and
 // the operator's page, which holds no data, answer.
 func TestAdminDoors(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, nil)
-	closed := startNode(t, func(c *nodeConfig) { c.redis, c.noTokens = n.redis, true })
-	public, admin, off := newHTTPClient(t, n.public), newHTTPClient(t, n.admin), newHTTPClient(t, closed.admin)
+	n := webtest.Start(t, nil)
+	closed := webtest.Start(t, func(c *webtest.Config) { c.Redis, c.NoTokens = n.Redis, true })
+	public, admin, off := webtest.NewHTTPClient(t, n.Public), webtest.NewHTTPClient(t, n.Admin), webtest.NewHTTPClient(t, closed.Admin)
 	open := map[string]bool{"/": true, "/metrics": true, "/livez": true, "/readyz": true}
-	_, routes := n.web.Routes()
+	_, routes := n.Web.Routes()
 	if len(routes) < 20 {
 		t.Fatalf("only %q", routes)
 	}
 	shared := map[string]bool{} // paths both listeners have
-	all, _ := n.web.Routes()
+	all, _ := n.Web.Routes()
 	for _, pattern := range all {
 		shared[pattern] = true
 	}
@@ -50,31 +37,31 @@ func TestAdminDoors(t *testing.T) {
 		}
 		path = strings.NewReplacer("{session_id}", strings.Repeat("ab", 32), "{conn_id}", "abc").Replace(path)
 		if !shared[pattern] {
-			for name, header := range map[string]http.Header{"a token": bearer(adminToken), "no token": nil} {
-				if p := public.do(method, path, "", header).problem(t, 404); p.Title != "Not found" {
+			for name, header := range map[string]http.Header{"a token": webtest.Bearer(webtest.AdminToken), "no token": nil} {
+				if p := public.Do(method, path, "", header).Problem(t, 404); p.Title != "Not found" {
 					t.Errorf("%s on the public listener with %s: %+v", pattern, name, p)
 				}
 			}
 		}
 		if open[path] {
-			if a := admin.do(method, path, "", nil); a.status != 200 {
-				t.Errorf("%s without a token: %d", pattern, a.status)
+			if a := admin.Do(method, path, "", nil); a.Status != 200 {
+				t.Errorf("%s without a token: %d", pattern, a.Status)
 			}
 			continue
 		}
-		for name, header := range map[string]http.Header{"no token": nil, "another": bearer(publishToken), "half": bearer(adminToken[:20]),
-			"basic": {"Authorization": {"Basic " + adminToken}}, "query": nil} {
+		for name, header := range map[string]http.Header{"no token": nil, "another": webtest.Bearer(webtest.PublishToken), "half": webtest.Bearer(webtest.AdminToken[:20]),
+			"basic": {"Authorization": {"Basic " + webtest.AdminToken}}, "query": nil} {
 			target := path
 			if name == "query" {
-				target += "?token=" + adminToken + "&access_token=" + adminToken
+				target += "?token=" + webtest.AdminToken + "&access_token=" + webtest.AdminToken
 			}
-			a := admin.do(method, target, "{}", header)
-			a.problem(t, 401)
-			if a.header.Get("WWW-Authenticate") == "" {
+			a := admin.Do(method, target, "{}", header)
+			a.Problem(t, 401)
+			if a.Header.Get("WWW-Authenticate") == "" {
 				t.Errorf("%s with %s: no WWW-Authenticate", pattern, name)
 			}
 		}
-		off.do(method, path, "", bearer(adminToken)).problem(t, 403)
+		off.Do(method, path, "", webtest.Bearer(webtest.AdminToken)).Problem(t, 403)
 	}
 }
 
@@ -86,10 +73,10 @@ func TestRedisSeen(t *testing.T) {
 	if err := os.WriteFile(conf, []byte("maxmemory-policy volatile-ttl\nmaxclients 1234\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	n := startNode(t, func(c *nodeConfig) { c.redisConf = conf })
-	o := n.operator()
-	n.publish([3]string{"EUR/USD", "1.08501", "1.08513"})
-	n.signIn("123", "user")
+	n := webtest.Start(t, func(c *webtest.Config) { c.RedisConf = conf })
+	o := n.Operator()
+	n.Publish([3]string{"EUR/USD", "1.08501", "1.08513"})
+	n.SignIn("123", "user")
 
 	var health struct {
 		Status         string
@@ -97,7 +84,7 @@ func TestRedisSeen(t *testing.T) {
 		Role, Version  string
 		Checks         []struct{ Name, Result string }
 	}
-	o.get("/api/v1/redis/health", &health)
+	o.Get("/api/v1/redis/health", &health)
 	if health.Status == "unhealthy" || health.Status == "" || health.LatencySeconds == nil || health.Role != "master" || health.Version == "" || len(health.Checks) < 5 {
 		t.Errorf("health %+v", health)
 	}
@@ -115,7 +102,7 @@ func TestRedisSeen(t *testing.T) {
 		Sessions  struct{ Count *int }
 		Cache     struct{ Count *int }
 	}
-	o.get("/api/v1/redis/stats", &stats)
+	o.Get("/api/v1/redis/stats", &stats)
 	if stats.Clients.Connected == nil || stats.Memory.Used == nil || stats.Ops == nil || len(stats.Keyspace) != 1 || stats.Hits == nil || stats.Evictions == nil ||
 		stats.PubSub.Channels == nil || *stats.Quotes.Count != 1 || *stats.Sessions.Count != 1 || stats.Cache.Count == nil {
 		t.Errorf("stats %+v", stats)
@@ -127,7 +114,7 @@ func TestRedisSeen(t *testing.T) {
 			Bytes int
 		}
 	}
-	o.get("/api/v1/redis/memory", &memory)
+	o.Get("/api/v1/redis/memory", &memory)
 	seen := map[string]int{}
 	for _, k := range memory.Kinds {
 		seen[k.Kind] = k.Bytes
@@ -142,42 +129,42 @@ func TestRedisSeen(t *testing.T) {
 		}
 		Optimise []struct{ Setting, Why string }
 	}
-	o.get("/api/v1/redis/config", &config)
+	o.Get("/api/v1/redis/config", &config)
 	if config.Drift.File != conf || !strings.Contains(fmt.Sprint(config.Drift.Differences), "maxclients") || len(config.Optimise) == 0 {
 		t.Errorf("config %+v", config)
 	}
 
-	if err := n.rdb.ConfigSet(t.Context(), "slowlog-log-slower-than", "0").Err(); err != nil {
+	if err := n.RDB.ConfigSet(t.Context(), "slowlog-log-slower-than", "0").Err(); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.rdb.Set(t.Context(), "user:secret", "hunter2", 0).Err(); err != nil {
+	if err := n.RDB.Set(t.Context(), "user:secret", "hunter2", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.rdb.ConfigSet(t.Context(), "slowlog-log-slower-than", "-1").Err(); err != nil {
+	if err := n.RDB.ConfigSet(t.Context(), "slowlog-log-slower-than", "-1").Err(); err != nil {
 		t.Fatal(err)
 	}
 	var slow []struct{ Command string }
-	o.get("/api/v1/redis/slowlog?limit=1000", &slow)
+	o.Get("/api/v1/redis/slowlog?limit=1000", &slow)
 	if text := fmt.Sprint(slow); len(slow) == 0 || !strings.Contains(strings.ToLower(text), "set") || strings.Contains(text, "hunter2") {
 		t.Errorf("slow log %s", text)
 	}
-	if o.get("/api/v1/redis/slowlog?limit=1", &slow); len(slow) != 1 {
+	if o.Get("/api/v1/redis/slowlog?limit=1", &slow); len(slow) != 1 {
 		t.Errorf("%d entries, asked for one", len(slow))
 	}
 	for _, limit := range []string{"0", "-1", "1001", "x", "1e3"} {
-		o.ask("GET", "/api/v1/redis/slowlog?limit="+limit, "").problem(t, 400)
+		o.Ask("GET", "/api/v1/redis/slowlog?limit="+limit, "").Problem(t, 400)
 	}
 
 	// Gone: health still says what is wrong; the others can not.
-	n.redis.Kill()
+	n.Redis.Kill()
 	var gone struct{ Status, Reason string }
-	o.get("/api/v1/redis/health", &gone)
+	o.Get("/api/v1/redis/health", &gone)
 	if gone.Status != "unhealthy" || gone.Reason == "" {
 		t.Errorf("health without Redis: %+v", gone)
 	}
 	for _, path := range []string{"stats", "memory", "slowlog", "config"} {
-		a := o.ask("GET", "/api/v1/redis/"+path, "")
-		if a.problem(t, 503); a.header.Get("Retry-After") == "" {
+		a := o.Ask("GET", "/api/v1/redis/"+path, "")
+		if a.Problem(t, 503); a.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: no Retry-After", path)
 		}
 	}
@@ -185,23 +172,23 @@ func TestRedisSeen(t *testing.T) {
 		Server  struct{ Hits *int }
 		Missing string
 	}
-	if o.get("/api/v1/redis/cache/hit-ratio", &ratio); ratio.Server.Hits != nil || ratio.Missing == "" {
+	if o.Get("/api/v1/redis/cache/hit-ratio", &ratio); ratio.Server.Hits != nil || ratio.Missing == "" {
 		t.Errorf("hit ratio without Redis: %+v", ratio)
 	}
-	o.ask("POST", "/api/v1/redis/cache/invalidate", `{"pattern":"*"}`).problem(t, 503)
-	o.ask("POST", "/api/v1/redis/pubsub/publish", `{"channel":"x","message":1}`).problem(t, 503)
+	o.Ask("POST", "/api/v1/redis/cache/invalidate", `{"pattern":"*"}`).Problem(t, 503)
+	o.Ask("POST", "/api/v1/redis/pubsub/publish", `{"channel":"x","message":1}`).Problem(t, 503)
 }
 
 // TestCacheAdmin invalidates by pattern within one namespace, and shows the ratio.
 func TestCacheAdmin(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, nil)
-	o := n.operator()
-	users, err := n.cache.Namespace("users", time.Hour)
+	n := webtest.Start(t, nil)
+	o := n.Operator()
+	users, err := n.Cache.Namespace("users", time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain, err := n.cache.Namespace("", time.Hour)
+	plain, err := n.Cache.Namespace("", time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +206,7 @@ func TestCacheAdmin(t *testing.T) {
 	var done struct{ Deleted int }
 	invalidate := func(body string) int {
 		t.Helper()
-		o.ask("POST", "/api/v1/redis/cache/invalidate", body).into(t, 200, &done)
+		o.Ask("POST", "/api/v1/redis/cache/invalidate", body).Into(t, 200, &done)
 		return done.Deleted
 	}
 	if got := invalidate(`{"pattern":"user:*","namespace":"users"}`); got != 30 {
@@ -238,11 +225,11 @@ func TestCacheAdmin(t *testing.T) {
 		`{}`: "pattern", `{"pattern":""}`: "pattern", `{"pattern":1}`: "pattern", `{"pattern":"*","namespace":"a*"}`: "namespace",
 		`{"pattern":"*","all":true}`: "all", `[]`: "object", ``: "object", `{"pattern":"*"} {}`: "more than one", `{"pattern":"[a"}`: "[a",
 	} {
-		if p := o.ask("POST", "/api/v1/redis/cache/invalidate", body).problem(t, 400); !strings.Contains(p.Detail, names) {
+		if p := o.Ask("POST", "/api/v1/redis/cache/invalidate", body).Problem(t, 400); !strings.Contains(p.Detail, names) {
 			t.Errorf("%s: %q does not name %q", body, p.Detail, names)
 		}
 	}
-	o.ask("POST", "/api/v1/redis/cache/invalidate", `{"pattern":"`+strings.Repeat("x", 65<<10)+`"}`).problem(t, 413)
+	o.Ask("POST", "/api/v1/redis/cache/invalidate", `{"pattern":"`+strings.Repeat("x", 65<<10)+`"}`).Problem(t, 413)
 
 	type ratio struct {
 		Hits, Misses *int
@@ -256,8 +243,8 @@ func TestCacheAdmin(t *testing.T) {
 		}
 		Node string
 	}
-	o.get("/api/v1/redis/cache/hit-ratio", &seen)
-	if seen.Server.Hits == nil || seen.Node != n.nodes.Name() {
+	o.Get("/api/v1/redis/cache/hit-ratio", &seen)
+	if seen.Server.Hits == nil || seen.Node != n.Nodes.Name() {
 		t.Errorf("hit ratio %+v", seen)
 	}
 	if r := seen.Cache.Namespaces["nobody"]; r.Ratio != nil || *r.Hits != 0 {
@@ -266,7 +253,7 @@ func TestCacheAdmin(t *testing.T) {
 	for _, key := range []string{"group:1", "group:1", "group:1", "none"} {
 		_, _ = users.Get(t.Context(), key)
 	}
-	o.get("/api/v1/redis/cache/hit-ratio", &seen)
+	o.Get("/api/v1/redis/cache/hit-ratio", &seen)
 	if r := seen.Cache.Namespaces["users"]; r.Ratio == nil || *r.Ratio != 0.75 || *r.Hits != 3 || *r.Misses != 1 {
 		t.Errorf("ratio of 3 of 4: %+v", r)
 	}
@@ -276,33 +263,33 @@ func TestCacheAdmin(t *testing.T) {
 // reaches clients; the program's own channels can not be written to.
 func TestPubSubPublish(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, func(c *nodeConfig) { c.channels = []string{"news"} })
-	o := n.operator()
-	token, _ := n.signIn("reader", "user")
-	c, _ := n.connect(token)
-	c.say(`{"op":"subscribe","symbols":["EUR/USD"],"channels":["news"]}`)
-	c.until("ack")
+	n := webtest.Start(t, func(c *webtest.Config) { c.Channels = []string{"news"} })
+	o := n.Operator()
+	token, _ := n.SignIn("reader", "user")
+	c, _ := n.Connect(token)
+	c.Say(`{"op":"subscribe","symbols":["EUR/USD"],"channels":["news"]}`)
+	c.Until("ack")
 	publish := func(body string) (receivers int) {
 		t.Helper()
 		var done struct{ Receivers int }
-		o.ask("POST", "/api/v1/redis/pubsub/publish", body).into(t, 200, &done)
+		o.Ask("POST", "/api/v1/redis/pubsub/publish", body).Into(t, 200, &done)
 		return done.Receivers
 	}
 	if got := publish(`{"channel":"forex_updates","message":{"symbol":"EURUSD","bid":1.08500,"ask":"1.08513"}}`); got != 1 {
 		t.Errorf("%d receivers of the inbox, want the node that holds it", got)
 	}
 	for {
-		m := c.next()
-		if m.Type == "update" || m.Type == "snapshot" && strings.Contains(m.raw, "bid") {
-			if !strings.Contains(m.raw, `"bid":"1.08500"`) {
-				t.Errorf("the quote: %s", m.raw)
+		m := c.Next()
+		if m.Type == "update" || m.Type == "snapshot" && strings.Contains(m.Raw, "bid") {
+			if !strings.Contains(m.Raw, `"bid":"1.08500"`) {
+				t.Errorf("the quote: %s", m.Raw)
 			}
 			break
 		}
 	}
 	publish(`{"channel":"forex_updates","message":{"symbol":"EURUSD","bid":"2","ask":"1"}}`)
-	eventually(t, "the crossed quote is rejected", func() bool {
-		return strings.Contains(o.ask("GET", "/api/v1/feed/rejected", "").body, `"crossed"`)
+	webtest.Eventually(t, "the crossed quote is rejected", func() bool {
+		return strings.Contains(o.Ask("GET", "/api/v1/feed/rejected", "").Body, `"crossed"`)
 	})
 	for _, tc := range []struct{ message, want string }{
 		{`{"headline": "rates"}`, `{"headline":"rates"}`}, {`"plain text"`, `"plain text"`}, {`[1, 2]`, `[1,2]`}, {`null`, `null`}, {`0.10`, `0.10`},
@@ -310,8 +297,8 @@ func TestPubSubPublish(t *testing.T) {
 		if got := publish(`{"channel":"news","message":` + tc.message + `}`); got != 1 {
 			t.Errorf("%d receivers of news", got)
 		}
-		if m := c.until("message"); !strings.Contains(m.raw, `"data":`+tc.want) {
-			t.Errorf("%s came as %s", tc.message, m.raw)
+		if m := c.Until("message"); !strings.Contains(m.Raw, `"data":`+tc.want) {
+			t.Errorf("%s came as %s", tc.message, m.Raw)
 		}
 	}
 	if got := publish(`{"channel":"nobody listens","message":1}`); got != 0 {
@@ -323,7 +310,7 @@ func TestPubSubPublish(t *testing.T) {
 		`{"channel":"` + strings.Repeat("x", 257) + `","message":1}`: "256", `{"channel":"x","message":1,"qos":1}`: "qos", `{"channel":7,"message":1}`: "channel",
 		`{"channel":"news","message":"` + strings.Repeat("x", 17<<10) + `"}`: "16384",
 	} {
-		if p := o.ask("POST", "/api/v1/redis/pubsub/publish", body).problem(t, 400); !strings.Contains(p.Detail, names) {
+		if p := o.Ask("POST", "/api/v1/redis/pubsub/publish", body).Problem(t, 400); !strings.Contains(p.Detail, names) {
 			t.Errorf("%.60s: %q does not name %q", body, p.Detail, names)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/session"
 	"github.com/fxcast/fxcast/web"
+	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
 type sessionAnswer struct {
@@ -27,28 +28,28 @@ type sessionAnswer struct {
 // TestQuotesAndSymbols reads what was published.
 func TestQuotesAndSymbols(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, nil)
-	h := newHTTPClient(t, n.public)
+	n := webtest.Start(t, nil)
+	h := webtest.NewHTTPClient(t, n.Public)
 	var symbols []struct {
 		Symbol, Pip, Status, TS string
 		Digits                  int
 	}
-	h.do("GET", "/api/v1/symbols", "", nil).into(t, 200, &symbols)
+	h.Do("GET", "/api/v1/symbols", "", nil).Into(t, 200, &symbols)
 	if symbols == nil || len(symbols) != 0 {
 		t.Errorf("symbols before any quote: %v, want []", symbols)
 	}
-	n.publish([3]string{"USD/JPY", "151.20", "151.210"}, [3]string{"EUR/USD", "1.08450", "1.0846"})
-	eventually(t, "the quotes are here", func() bool { return n.lastQuotes() == 2 })
-	eventually(t, "the list of symbols, at most a second old, has both", func() bool {
-		h.do("GET", "/api/v1/symbols", "", nil).into(t, 200, &symbols)
+	n.Publish([3]string{"USD/JPY", "151.20", "151.210"}, [3]string{"EUR/USD", "1.08450", "1.0846"})
+	webtest.Eventually(t, "the quotes are here", func() bool { return n.LastQuotes() == 2 })
+	webtest.Eventually(t, "the list of symbols, at most a second old, has both", func() bool {
+		h.Do("GET", "/api/v1/symbols", "", nil).Into(t, 200, &symbols)
 		return len(symbols) > 0
 	})
 	if len(symbols) != 2 || symbols[0].Symbol != "EUR/USD" || symbols[0].Digits != 5 || symbols[0].Pip != "0.0001" || symbols[0].Status != "live" || symbols[0].TS == "" ||
 		symbols[1].Symbol != "USD/JPY" || symbols[1].Digits != 3 || symbols[1].Pip != "0.01" {
 		t.Errorf("symbols: %+v", symbols)
 	}
-	h.do("GET", "/api/v1/quotes", "", nil).problem(t, 401)
-	token, _ := n.signIn("lea", "user")
+	h.Do("GET", "/api/v1/quotes", "", nil).Problem(t, 401)
+	token, _ := n.SignIn("lea", "user")
 	for query, want := range map[string][]string{
 		"":                             {"EUR/USD", "USD/JPY"},
 		"?symbols=":                    {"EUR/USD", "USD/JPY"},
@@ -58,8 +59,8 @@ func TestQuotesAndSymbols(t *testing.T) {
 		"?symbols=CHF/SEK":             {},
 		"?symbols=EUR%2FUSD,%20USDJPY": {"EUR/USD", "USD/JPY"},
 	} {
-		var quotes []wireQuote
-		h.do("GET", "/api/v1/quotes"+query, "", bearer(token)).into(t, 200, &quotes)
+		var quotes []webtest.Quote
+		h.Do("GET", "/api/v1/quotes"+query, "", webtest.Bearer(token)).Into(t, 200, &quotes)
 		got := []string{}
 		for _, q := range quotes {
 			got = append(got, q.Symbol)
@@ -71,23 +72,23 @@ func TestQuotesAndSymbols(t *testing.T) {
 			t.Errorf("%q: %v, want %v", query, got, want)
 		}
 	}
-	if p := h.do("GET", "/api/v1/quotes?symbols=FOO/BAR", "", bearer(token)).problem(t, 400); !strings.Contains(p.Detail, "FOO") {
+	if p := h.Do("GET", "/api/v1/quotes?symbols=FOO/BAR", "", webtest.Bearer(token)).Problem(t, 400); !strings.Contains(p.Detail, "FOO") {
 		t.Errorf("an unknown symbol: %+v", p)
 	}
-	h.do("GET", "/api/v1/quotes?symbols="+strings.Repeat("EURUSD,", 201), "", bearer(token)).problem(t, 400)
+	h.Do("GET", "/api/v1/quotes?symbols="+strings.Repeat("EURUSD,", 201), "", webtest.Bearer(token)).Problem(t, 400)
 }
 
 // TestSessionEndpoints goes from a guest to nobody.
 func TestSessionEndpoints(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, nil)
-	h := newHTTPClient(t, n.public)
-	h.do("GET", "/api/v1/session", "", nil).problem(t, 401)
-	h.do("POST", "/api/v1/ws-ticket", "", nil).problem(t, 401)
+	n := webtest.Start(t, nil)
+	h := webtest.NewHTTPClient(t, n.Public)
+	h.Do("GET", "/api/v1/session", "", nil).Problem(t, 401)
+	h.Do("POST", "/api/v1/ws-ticket", "", nil).Problem(t, 401)
 	var guest, again sessionAnswer
-	a := h.do("POST", "/api/v1/session/guest", "", nil)
-	a.into(t, 201, &guest)
-	cookie := a.header.Get("Set-Cookie")
+	a := h.Do("POST", "/api/v1/session/guest", "", nil)
+	a.Into(t, 201, &guest)
+	cookie := a.Header.Get("Set-Cookie")
 	for _, part := range []string{"session_id=", "HttpOnly", "SameSite=Lax", "Path=/"} {
 		if !strings.Contains(cookie, part) {
 			t.Errorf("cookie %q lacks %s", cookie, part)
@@ -96,51 +97,51 @@ func TestSessionEndpoints(t *testing.T) {
 	if strings.Contains(cookie, "Secure") {
 		t.Errorf("cookie %q is Secure without TLS", cookie)
 	}
-	if guest.Role != "guest" || guest.UserID == "" || guest.ID == "" || guest.Token != "" || strings.Contains(a.body, strings.Split(strings.TrimPrefix(cookie, "session_id="), ";")[0]) {
-		t.Errorf("guest: %s", a.body)
+	if guest.Role != "guest" || guest.UserID == "" || guest.ID == "" || guest.Token != "" || strings.Contains(a.Body, strings.Split(strings.TrimPrefix(cookie, "session_id="), ";")[0]) {
+		t.Errorf("guest: %s", a.Body)
 	}
-	h.do("POST", "/api/v1/session/guest", "", nil).into(t, 200, &again)
+	h.Do("POST", "/api/v1/session/guest", "", nil).Into(t, 200, &again)
 	if again.ID != guest.ID {
 		t.Error("a guest who asks again gets another session")
 	}
-	h.do("GET", "/api/v1/session", "", nil).into(t, 200, &again)
+	h.Do("GET", "/api/v1/session", "", nil).Into(t, 200, &again)
 	if again.ID != guest.ID {
 		t.Errorf("session: %+v", again)
 	}
 	var other sessionAnswer
-	newHTTPClient(t, n.public).do("POST", "/api/v1/session/guest", "", nil).into(t, 201, &other)
+	webtest.NewHTTPClient(t, n.Public).Do("POST", "/api/v1/session/guest", "", nil).Into(t, 201, &other)
 	if other.UserID == guest.UserID {
 		t.Error("two guests are one user")
 	}
 	// Sign out; doing it twice is no fault.
 	for range 2 {
-		a = h.do("DELETE", "/api/v1/session", "", nil)
-		if a.status != 204 || !strings.Contains(a.header.Get("Set-Cookie"), "Max-Age=0") {
-			t.Errorf("sign out: %d %v", a.status, a.header)
+		a = h.Do("DELETE", "/api/v1/session", "", nil)
+		if a.Status != 204 || !strings.Contains(a.Header.Get("Set-Cookie"), "Max-Age=0") {
+			t.Errorf("sign out: %d %v", a.Status, a.Header)
 		}
 	}
-	h.do("GET", "/api/v1/session", "", http.Header{"Cookie": {cookie}}).problem(t, 401)
+	h.Do("GET", "/api/v1/session", "", http.Header{"Cookie": {cookie}}).Problem(t, 401)
 
 	// A bearer token becomes a cookie, with a new id.
-	token, sess := n.signIn("mia", "user")
+	token, sess := n.SignIn("mia", "user")
 	var renewed sessionAnswer
-	a = h.do("POST", "/api/v1/session", "", bearer(token))
-	a.into(t, 200, &renewed)
+	a = h.Do("POST", "/api/v1/session", "", webtest.Bearer(token))
+	a.Into(t, 200, &renewed)
 	if renewed.ID == sess.ID || renewed.UserID != "mia" {
 		t.Errorf("renewed: %+v", renewed)
 	}
-	h.do("GET", "/api/v1/session", "", nil).into(t, 200, &again)
+	h.Do("GET", "/api/v1/session", "", nil).Into(t, 200, &again)
 	if again.ID != renewed.ID {
 		t.Errorf("by cookie: %+v, want %s", again, renewed.ID)
 	}
-	h.do("GET", "/api/v1/session", "", bearer(token)).problem(t, 401)
-	h.do("POST", "/api/v1/session", "", nil).problem(t, 401) // the cookie alone does not renew
+	h.Do("GET", "/api/v1/session", "", webtest.Bearer(token)).Problem(t, 401)
+	h.Do("POST", "/api/v1/session", "", nil).Problem(t, 401) // the cookie alone does not renew
 
-	off := startNode(t, func(c *nodeConfig) { c.noGuests = true; c.tls = true; c.redis = n.redis })
-	secure := newHTTPClient(t, off.public)
-	secure.do("POST", "/api/v1/session/guest", "", nil).problem(t, 403)
-	token, _ = off.signIn("mia", "user")
-	if c := secure.do("POST", "/api/v1/session", "", bearer(token)).header.Get("Set-Cookie"); !strings.Contains(c, "Secure") {
+	off := webtest.Start(t, func(c *webtest.Config) { c.NoGuests = true; c.TLS = true; c.Redis = n.Redis })
+	secure := webtest.NewHTTPClient(t, off.Public)
+	secure.Do("POST", "/api/v1/session/guest", "", nil).Problem(t, 403)
+	token, _ = off.SignIn("mia", "user")
+	if c := secure.Do("POST", "/api/v1/session", "", webtest.Bearer(token)).Header.Get("Set-Cookie"); !strings.Contains(c, "Secure") {
 		t.Errorf("cookie %q is not Secure under TLS", c)
 	}
 }
@@ -148,8 +149,8 @@ func TestSessionEndpoints(t *testing.T) {
 // TestPublishing posts quotes in each form and each mistake.
 func TestPublishing(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, func(c *nodeConfig) { c.publishPerSecond = 2000 })
-	h := newHTTPClient(t, n.public)
+	n := webtest.Start(t, func(c *webtest.Config) { c.PublishPerSecond = 2000 })
+	h := webtest.NewHTTPClient(t, n.Public)
 	type result struct {
 		Accepted int
 		Rejected []struct {
@@ -161,7 +162,7 @@ func TestPublishing(t *testing.T) {
 	post := func(body string, token string) result {
 		t.Helper()
 		var r result
-		h.do("POST", "/api/v1/quotes", body, bearer(token)).into(t, 200, &r)
+		h.Do("POST", "/api/v1/quotes", body, webtest.Bearer(token)).Into(t, 200, &r)
 		if r.Rejected == nil {
 			t.Errorf("%.60s: rejected is null", body)
 		}
@@ -174,14 +175,14 @@ func TestPublishing(t *testing.T) {
 		"{\"symbol\":\"AUDUSD\",\"price\":1}\n\n{\"symbol\":\"NZDUSD\",\"price\":1}\r\n":        2,
 		`[]`: 0,
 	} {
-		if r := post(body, publishToken); r.Accepted != want || len(r.Rejected) != 0 {
+		if r := post(body, webtest.PublishToken); r.Accepted != want || len(r.Rejected) != 0 {
 			t.Errorf("%.60s: %+v, want %d accepted", body, r, want)
 		}
 	}
 	ahead := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 	r := post(`[{"symbol":"EUR/CHF","bid":"1","ask":"1.1"},{"symbol":"EUR/CHF","bid":"2","ask":"1"},{"symbol":"EUR/CHF","price":1,"ts":"`+ahead+`"},
 		17,{"symbol":"XXX/YYY","price":1},{"symbol":"EUR/CHF","bid":-1,"ask":1},{"symbol":"EUR/CHF","bid":0,"ask":1},{"symbol":"EUR/CHF","bid":1e400,"ask":1},
-		{"symbol":"EUR/CHF","bid":"NaN","ask":"1"},{"symbol":"EUR/CHF"},{"symbol":"EUR/CHF","bid":"1.2","ask":"1.3"}]`, publishToken)
+		{"symbol":"EUR/CHF","bid":"NaN","ask":"1"},{"symbol":"EUR/CHF"},{"symbol":"EUR/CHF","bid":"1.2","ask":"1.3"}]`, webtest.PublishToken)
 	want := []feed.Reason{"", "crossed", "future", "bad_json", "unknown_symbol", "negative", "zero", "", "not_a_number", "missing_price"}
 	if r.Accepted != 2 || len(r.Rejected) != 9 {
 		t.Errorf("mixed: %+v", r)
@@ -192,10 +193,10 @@ func TestPublishing(t *testing.T) {
 		}
 	}
 	// They are counted and kept for the admin view.
-	admin := newHTTPClient(t, n.admin)
-	eventually(t, "the rejections are kept", func() bool {
-		a := admin.do("GET", "/api/v1/feed/rejected", "", bearer(adminToken))
-		return a.status == 200 && strings.Contains(a.body, "crossed") && strings.Contains(a.body, "future")
+	admin := webtest.NewHTTPClient(t, n.Admin)
+	webtest.Eventually(t, "the rejections are kept", func() bool {
+		a := admin.Do("GET", "/api/v1/feed/rejected", "", webtest.Bearer(webtest.AdminToken))
+		return a.Status == 200 && strings.Contains(a.Body, "crossed") && strings.Contains(a.Body, "future")
 	})
 
 	for _, tc := range []struct {
@@ -204,38 +205,38 @@ func TestPublishing(t *testing.T) {
 	}{
 		{`{"symbol":"EUR/USD","price":1}`, "", 401},
 		{`{"symbol":"EUR/USD","price":1}`, "wrong", 401},
-		{`{"symbol":"EUR/USD","price":1}`, adminToken, 401},
-		{`{"symbol":"EUR/USD","price":1}`, publishToken[:len(publishToken)-1], 401},
-		{"", publishToken, 400},
-		{"   ", publishToken, 400},
-		{"nonsense", publishToken, 400},
-		{`[{"symbol":"EUR/USD"`, publishToken, 400},
-		{`[1,2] x`, publishToken, 400},
-		{`[` + strings.Repeat(" ", 1<<20) + `]`, publishToken, 413},
-		{"[" + strings.Repeat("1,", 5000) + "1]", publishToken, 429},
+		{`{"symbol":"EUR/USD","price":1}`, webtest.AdminToken, 401},
+		{`{"symbol":"EUR/USD","price":1}`, webtest.PublishToken[:len(webtest.PublishToken)-1], 401},
+		{"", webtest.PublishToken, 400},
+		{"   ", webtest.PublishToken, 400},
+		{"nonsense", webtest.PublishToken, 400},
+		{`[{"symbol":"EUR/USD"`, webtest.PublishToken, 400},
+		{`[1,2] x`, webtest.PublishToken, 400},
+		{`[` + strings.Repeat(" ", 1<<20) + `]`, webtest.PublishToken, 413},
+		{"[" + strings.Repeat("1,", 5000) + "1]", webtest.PublishToken, 429},
 	} {
-		a := h.do("POST", "/api/v1/quotes", tc.body, bearer(tc.token))
-		a.problem(t, tc.status)
-		if tc.status == 401 && a.header.Get("WWW-Authenticate") == "" {
+		a := h.Do("POST", "/api/v1/quotes", tc.body, webtest.Bearer(tc.token))
+		a.Problem(t, tc.status)
+		if tc.status == 401 && a.Header.Get("WWW-Authenticate") == "" {
 			t.Error("401 without WWW-Authenticate")
 		}
 	}
 
 	// The name of a token is the source of its quotes, whatever they say.
 	time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second)))
-	if r := post(`{"symbol":"USD/CAD","bid":"1.3","ask":"1.4","source":"someone"}`, namedToken); r.Accepted != 1 {
+	if r := post(`{"symbol":"USD/CAD","bid":"1.3","ask":"1.4","source":"someone"}`, webtest.NamedToken); r.Accepted != 1 {
 		t.Errorf("with a named token: %+v", r)
 	}
-	if got := n.rdb.Get(t.Context(), "fx:{USD/CAD}:quote").Val(); !strings.Contains(got, `"source":"bank"`) {
+	if got := n.RDB.Get(t.Context(), "fx:{USD/CAD}:quote").Val(); !strings.Contains(got, `"source":"bank"`) {
 		t.Errorf("in Redis: %s", got)
 	}
 
-	off := startNode(t, func(c *nodeConfig) { c.noTokens = true; c.redis = n.redis })
-	for _, token := range []string{"", publishToken} {
-		if p := newHTTPClient(t, off.public).do("POST", "/api/v1/quotes", `{}`, bearer(token)).problem(t, 403); !strings.Contains(p.Detail, "PUBLISH_TOKEN") {
+	off := webtest.Start(t, func(c *webtest.Config) { c.NoTokens = true; c.Redis = n.Redis })
+	for _, token := range []string{"", webtest.PublishToken} {
+		if p := webtest.NewHTTPClient(t, off.Public).Do("POST", "/api/v1/quotes", `{}`, webtest.Bearer(token)).Problem(t, 403); !strings.Contains(p.Detail, "PUBLISH_TOKEN") {
 			t.Errorf("without a token configured: %+v", p)
 		}
-		if p := newHTTPClient(t, off.admin).do("GET", "/api/v1/feed/rejected", "", bearer(token)).problem(t, 403); !strings.Contains(p.Detail, "ADMIN_TOKEN") {
+		if p := webtest.NewHTTPClient(t, off.Admin).Do("GET", "/api/v1/feed/rejected", "", webtest.Bearer(token)).Problem(t, 403); !strings.Contains(p.Detail, "ADMIN_TOKEN") {
 			t.Errorf("without an admin token configured: %+v", p)
 		}
 	}
@@ -245,11 +246,11 @@ func TestPublishing(t *testing.T) {
 // work without cookies.
 func TestOtherSites(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, func(c *nodeConfig) { c.origins = []string{"https://app.example"} })
-	h := newHTTPClient(t, n.public)
+	n := webtest.Start(t, func(c *webtest.Config) { c.Origins = []string{"https://app.example"} })
+	h := webtest.NewHTTPClient(t, n.Public)
 	var guest sessionAnswer
-	h.do("POST", "/api/v1/session/guest", "", nil).into(t, 201, &guest)
-	host := n.public.URL
+	h.Do("POST", "/api/v1/session/guest", "", nil).Into(t, 201, &guest)
+	host := n.Public.URL
 	for name, tc := range map[string]struct {
 		header http.Header
 		ok     bool
@@ -265,47 +266,47 @@ func TestOtherSites(t *testing.T) {
 		"old browser, other": {http.Header{"Origin": {"https://evil.example"}}, false},
 	} {
 		for _, call := range [][2]string{{"POST", "/api/v1/ws-ticket"}, {"POST", "/api/v1/session/guest"}, {"POST", "/api/v1/quotes"}, {"DELETE", "/api/v1/nothing"}, {"POST", "/"}} {
-			a := h.do(call[0], call[1], "", tc.header)
-			if refused := a.status == 403 && strings.Contains(a.body, "another site"); refused == tc.ok {
-				t.Errorf("%s: %s %s: %d %s", name, call[0], call[1], a.status, a.body)
+			a := h.Do(call[0], call[1], "", tc.header)
+			if refused := a.Status == 403 && strings.Contains(a.Body, "another site"); refused == tc.ok {
+				t.Errorf("%s: %s %s: %d %s", name, call[0], call[1], a.Status, a.Body)
 			}
-			if a.header.Get("Access-Control-Allow-Origin") != "" {
+			if a.Header.Get("Access-Control-Allow-Origin") != "" {
 				t.Errorf("%s: gets CORS", name)
 			}
 		}
-		if a := h.do("GET", "/api/v1/symbols", "", tc.header); a.status != 200 {
-			t.Errorf("%s: reading: %d", name, a.status)
+		if a := h.Do("GET", "/api/v1/symbols", "", tc.header); a.Status != 200 {
+			t.Errorf("%s: reading: %d", name, a.Status)
 		}
 	}
 	// A listed origin: CORS, by bearer token; its cookies are not believed.
 	listed := http.Header{"Origin": {"https://app.example"}, "Sec-Fetch-Site": {"cross-site"}}
-	a := h.do("OPTIONS", "/api/v1/quotes", "", http.Header{"Origin": listed["Origin"], "Access-Control-Request-Method": {"POST"}})
-	if a.status != 204 || a.header.Get("Access-Control-Allow-Origin") != "https://app.example" || !strings.Contains(a.header.Get("Access-Control-Allow-Headers"), "Authorization") ||
-		!strings.Contains(a.header.Get("Access-Control-Allow-Methods"), "POST") || a.header.Get("Access-Control-Allow-Credentials") != "" {
-		t.Errorf("preflight: %d %v", a.status, a.header)
+	a := h.Do("OPTIONS", "/api/v1/quotes", "", http.Header{"Origin": listed["Origin"], "Access-Control-Request-Method": {"POST"}})
+	if a.Status != 204 || a.Header.Get("Access-Control-Allow-Origin") != "https://app.example" || !strings.Contains(a.Header.Get("Access-Control-Allow-Headers"), "Authorization") ||
+		!strings.Contains(a.Header.Get("Access-Control-Allow-Methods"), "POST") || a.Header.Get("Access-Control-Allow-Credentials") != "" {
+		t.Errorf("preflight: %d %v", a.Status, a.Header)
 	}
-	a = h.do("GET", "/api/v1/session", "", listed)
-	a.problem(t, 401)
-	if a.header.Get("Access-Control-Allow-Origin") != "https://app.example" || !strings.Contains(strings.Join(a.header.Values("Vary"), ","), "Origin") {
-		t.Errorf("a listed origin's 401 can not be read by its page: %v", a.header)
+	a = h.Do("GET", "/api/v1/session", "", listed)
+	a.Problem(t, 401)
+	if a.Header.Get("Access-Control-Allow-Origin") != "https://app.example" || !strings.Contains(strings.Join(a.Header.Values("Vary"), ","), "Origin") {
+		t.Errorf("a listed origin's 401 can not be read by its page: %v", a.Header)
 	}
-	token, sess := n.signIn("nina", "user")
+	token, sess := n.SignIn("nina", "user")
 	listed.Set("Authorization", "Bearer "+token)
 	var got sessionAnswer
-	if h.do("GET", "/api/v1/session", "", listed).into(t, 200, &got); got.ID != sess.ID {
+	if h.Do("GET", "/api/v1/session", "", listed).Into(t, 200, &got); got.ID != sess.ID {
 		t.Errorf("a listed origin with a bearer token: %+v", got)
 	}
-	h.do("POST", "/api/v1/ws-ticket", "", listed).into(t, 200, new(any))
-	a = h.do("OPTIONS", "/api/v1/quotes", "", http.Header{"Origin": {"https://evil.example"}, "Access-Control-Request-Method": {"POST"}})
-	if a.header.Get("Access-Control-Allow-Origin") != "" {
+	h.Do("POST", "/api/v1/ws-ticket", "", listed).Into(t, 200, new(any))
+	a = h.Do("OPTIONS", "/api/v1/quotes", "", http.Header{"Origin": {"https://evil.example"}, "Access-Control-Request-Method": {"POST"}})
+	if a.Header.Get("Access-Control-Allow-Origin") != "" {
 		t.Error("another origin gets CORS")
 	}
 	for _, path := range []string{"/", "/ws", "/livez"} {
-		if a := h.do("GET", path, "", listed); a.header.Get("Access-Control-Allow-Origin") != "" {
+		if a := h.Do("GET", path, "", listed); a.Header.Get("Access-Control-Allow-Origin") != "" {
 			t.Errorf("%s gets CORS", path)
 		}
 	}
-	if a := h.do("GET", "/", "", nil); a.header.Get("Content-Security-Policy") == "" {
+	if a := h.Do("GET", "/", "", nil); a.Header.Get("Content-Security-Policy") == "" {
 		t.Error("the page has no Content-Security-Policy")
 	}
 }
@@ -313,10 +314,10 @@ func TestOtherSites(t *testing.T) {
 // TestEveryAnswer wants problems and headers on whatever is asked.
 func TestEveryAnswer(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, nil)
-	public, admin := newHTTPClient(t, n.public), newHTTPClient(t, n.admin)
+	n := webtest.Start(t, nil)
+	public, admin := webtest.NewHTTPClient(t, n.Public), webtest.NewHTTPClient(t, n.Admin)
 	type call struct {
-		h            *httpClient
+		h            *webtest.HTTPClient
 		method, path string
 		status       int
 	}
@@ -342,78 +343,78 @@ func TestEveryAnswer(t *testing.T) {
 		}
 	}
 	for _, c := range calls {
-		for _, header := range []http.Header{nil, bearer(adminToken)} {
-			a := c.h.do(c.method, c.path, "", header)
-			p := a.problem(t, c.status)
-			if c.status == 405 && a.header.Get("Allow") == "" {
+		for _, header := range []http.Header{nil, webtest.Bearer(webtest.AdminToken)} {
+			a := c.h.Do(c.method, c.path, "", header)
+			p := a.Problem(t, c.status)
+			if c.status == 405 && a.Header.Get("Allow") == "" {
 				t.Errorf("%s %s: 405 without Allow", c.method, c.path)
 			}
-			if id := a.header.Get("X-Request-Id"); id == "" || p.Instance != "urn:request:"+id {
+			if id := a.Header.Get("X-Request-Id"); id == "" || p.Instance != "urn:request:"+id {
 				t.Errorf("%s %s: request id %q, instance %q", c.method, c.path, id, p.Instance)
 			}
 		}
 	}
 	for _, c := range []call{{public, "GET", "/", 0}, {public, "GET", "/nothing", 0}, {public, "GET", "/api/v1/symbols", 0}, {public, "GET", "/livez", 0}, {admin, "GET", "/metrics", 0}, {public, "GET", "/ws", 0}, {public, "POST", "/api/v1/quotes", 0}} {
-		a := c.h.do(c.method, c.path, "", nil)
+		a := c.h.Do(c.method, c.path, "", nil)
 		for k, v := range map[string]string{"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY", "Cross-Origin-Opener-Policy": "same-origin"} {
-			if a.header.Get(k) != v {
-				t.Errorf("%s: %s = %q, want %q", c.path, k, a.header.Get(k), v)
+			if a.Header.Get(k) != v {
+				t.Errorf("%s: %s = %q, want %q", c.path, k, a.Header.Get(k), v)
 			}
 		}
-		if a.header.Get("Strict-Transport-Security") != "" {
+		if a.Header.Get("Strict-Transport-Security") != "" {
 			t.Errorf("%s: Strict-Transport-Security without TLS", c.path)
 		}
-		if a.header.Get("Server") != "" || a.header.Get("X-Powered-By") != "" {
+		if a.Header.Get("Server") != "" || a.Header.Get("X-Powered-By") != "" {
 			t.Errorf("%s: the answer tells what serves it", c.path)
 		}
 	}
 	for path, limited := range map[string]bool{"/api/v1/symbols": true, "/api/v1/session": true, "/": false, "/livez": false, "/readyz": false} {
-		if a := public.do("GET", path, "", nil); (a.header.Get("RateLimit") != "") != limited || (a.header.Get("RateLimit-Policy") != "") != limited {
-			t.Errorf("%s: RateLimit %q", path, a.header.Get("RateLimit"))
+		if a := public.Do("GET", path, "", nil); (a.Header.Get("RateLimit") != "") != limited || (a.Header.Get("RateLimit-Policy") != "") != limited {
+			t.Errorf("%s: RateLimit %q", path, a.Header.Get("RateLimit"))
 		}
 	}
-	if a := public.do("HEAD", "/api/v1/symbols", "", nil); a.status != 200 || a.body != "" {
-		t.Errorf("HEAD: %d %q", a.status, a.body)
+	if a := public.Do("HEAD", "/api/v1/symbols", "", nil); a.Status != 200 || a.Body != "" {
+		t.Errorf("HEAD: %d %q", a.Status, a.Body)
 	}
-	if a := public.do("OPTIONS", "/api/v1/quotes", "", nil); a.status != 204 || !strings.Contains(a.header.Get("Allow"), "POST") {
-		t.Errorf("OPTIONS: %d %v", a.status, a.header)
+	if a := public.Do("OPTIONS", "/api/v1/quotes", "", nil); a.Status != 204 || !strings.Contains(a.Header.Get("Allow"), "POST") {
+		t.Errorf("OPTIONS: %d %v", a.Status, a.Header)
 	}
 }
 
 // TestAdminSessions makes, shows and revokes sessions, with the token and without.
 func TestAdminSessions(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, nil)
-	h := newHTTPClient(t, n.admin)
-	for _, token := range []string{"", "wrong", publishToken, adminToken + "x", adminToken[1:], strings.ToUpper(adminToken)} {
+	n := webtest.Start(t, nil)
+	h := webtest.NewHTTPClient(t, n.Admin)
+	for _, token := range []string{"", "wrong", webtest.PublishToken, webtest.AdminToken + "x", webtest.AdminToken[1:], strings.ToUpper(webtest.AdminToken)} {
 		for _, path := range []string{"/api/v1/sessions?user_id=a", "/api/v1/feed/rejected", "/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/cmdline"} {
-			a := h.do("GET", path, "", bearer(token))
-			if a.problem(t, 401); a.header.Get("WWW-Authenticate") == "" {
+			a := h.Do("GET", path, "", webtest.Bearer(token))
+			if a.Problem(t, 401); a.Header.Get("WWW-Authenticate") == "" {
 				t.Error("401 without WWW-Authenticate")
 			}
 		}
 	}
-	h.do("GET", "/debug/pprof/goroutine?debug=1", "", bearer(adminToken))
+	h.Do("GET", "/debug/pprof/goroutine?debug=1", "", webtest.Bearer(webtest.AdminToken))
 	var made sessionAnswer
-	h.do("POST", "/api/v1/sessions", `{"user_id":123,"role":"user","data":{"desk":7},"ttl_seconds":3600}`, bearer("second-"+adminToken)).into(t, 201, &made)
+	h.Do("POST", "/api/v1/sessions", `{"user_id":123,"role":"user","data":{"desk":7},"ttl_seconds":3600}`, webtest.Bearer("second-"+webtest.AdminToken)).Into(t, 201, &made)
 	if made.Token == "" || made.ID == "" || made.UserID != "123" || made.Expires == "" {
 		t.Errorf("made: %+v", made)
 	}
-	if strings.Contains(n.log.String(), made.Token) {
+	if strings.Contains(n.Log.String(), made.Token) {
 		t.Error("the log holds the token")
 	}
-	c, _ := n.connect(made.Token)
-	a := h.do("GET", "/api/v1/redis/session/"+made.ID, "", bearer(adminToken))
-	if a.status != 200 || strings.Contains(a.body, made.Token) || !strings.Contains(a.body, `"desk":7`) {
-		t.Errorf("shown: %s", a.body)
+	c, _ := n.Connect(made.Token)
+	a := h.Do("GET", "/api/v1/redis/session/"+made.ID, "", webtest.Bearer(webtest.AdminToken))
+	if a.Status != 200 || strings.Contains(a.Body, made.Token) || !strings.Contains(a.Body, `"desk":7`) {
+		t.Errorf("shown: %s", a.Body)
 	}
 	var list []sessionAnswer
-	if h.do("GET", "/api/v1/sessions?user_id=123", "", bearer(adminToken)).into(t, 200, &list); len(list) != 1 || list[0].ID != made.ID {
+	if h.Do("GET", "/api/v1/sessions?user_id=123", "", webtest.Bearer(webtest.AdminToken)).Into(t, 200, &list); len(list) != 1 || list[0].ID != made.ID {
 		t.Errorf("list: %+v", list)
 	}
-	a = h.do("GET", "/api/v1/sessions?user_id=nobody", "", bearer(adminToken))
-	if a.status != 200 || strings.TrimSpace(a.body) != "[]" {
-		t.Errorf("sessions of nobody: %d %s", a.status, a.body)
+	a = h.Do("GET", "/api/v1/sessions?user_id=nobody", "", webtest.Bearer(webtest.AdminToken))
+	if a.Status != 200 || strings.TrimSpace(a.Body) != "[]" {
+		t.Errorf("sessions of nobody: %d %s", a.Status, a.Body)
 	}
 	for body, says := range map[string]string{
 		``: "JSON", `nonsense`: "JSON", `null`: "user_id", `[]`: "JSON", `{}`: "user_id", `{} {}`: "more than one", `{"user_id":"1","role":"user"}]`: "more than one",
@@ -428,23 +429,23 @@ func TestAdminSessions(t *testing.T) {
 		`{"user_id":"1","role":"user","tll":1}`:                        "tll",
 		`{"user_id":"` + strings.Repeat("u", 200) + `","role":"user"}`: "user_id",
 	} {
-		p := h.do("POST", "/api/v1/sessions", body, bearer(adminToken)).problem(t, 400)
+		p := h.Do("POST", "/api/v1/sessions", body, webtest.Bearer(webtest.AdminToken)).Problem(t, 400)
 		if !strings.Contains(p.Detail, says) || strings.Contains(p.Detail, "struct") || strings.Contains(p.Detail, "*float") || strings.Contains(p.Detail, "json:") {
 			t.Errorf("%.60s: %q, want it to name %s", body, p.Detail, says)
 		}
 	}
-	h.do("POST", "/api/v1/sessions", `{"user_id":"`+strings.Repeat("u", 70<<10)+`"}`, bearer(adminToken)).problem(t, 413)
-	h.do("GET", "/api/v1/sessions", "", bearer(adminToken)).problem(t, 400)
-	h.do("DELETE", "/api/v1/redis/session/"+made.ID, "", bearer(adminToken)).into(t, 200, new(any))
-	c.wantClose(4001)
-	h.do("GET", "/api/v1/redis/session/"+made.ID, "", bearer(adminToken)).problem(t, 404)
-	h.do("DELETE", "/api/v1/redis/session/"+made.ID, "", bearer(adminToken)).problem(t, 404)
-	h.do("GET", "/api/v1/redis/session/..%2f..%2fetc", "", bearer(adminToken)).problem(t, 404)
+	h.Do("POST", "/api/v1/sessions", `{"user_id":"`+strings.Repeat("u", 70<<10)+`"}`, webtest.Bearer(webtest.AdminToken)).Problem(t, 413)
+	h.Do("GET", "/api/v1/sessions", "", webtest.Bearer(webtest.AdminToken)).Problem(t, 400)
+	h.Do("DELETE", "/api/v1/redis/session/"+made.ID, "", webtest.Bearer(webtest.AdminToken)).Into(t, 200, new(any))
+	c.WantClose(4001)
+	h.Do("GET", "/api/v1/redis/session/"+made.ID, "", webtest.Bearer(webtest.AdminToken)).Problem(t, 404)
+	h.Do("DELETE", "/api/v1/redis/session/"+made.ID, "", webtest.Bearer(webtest.AdminToken)).Problem(t, 404)
+	h.Do("GET", "/api/v1/redis/session/..%2f..%2fetc", "", webtest.Bearer(webtest.AdminToken)).Problem(t, 404)
 	for range 3 {
-		n.signIn("456", "user")
+		n.SignIn("456", "user")
 	}
 	var revoked struct{ Revoked int }
-	if h.do("DELETE", "/api/v1/sessions?user_id=456", "", bearer(adminToken)).into(t, 200, &revoked); revoked.Revoked != 3 {
+	if h.Do("DELETE", "/api/v1/sessions?user_id=456", "", webtest.Bearer(webtest.AdminToken)).Into(t, 200, &revoked); revoked.Revoked != 3 {
 		t.Errorf("revoked %d of 3", revoked.Revoked)
 	}
 }
@@ -453,29 +454,29 @@ func TestAdminSessions(t *testing.T) {
 // live all the time.
 func TestReadiness(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, nil)
-	h := newHTTPClient(t, n.public)
+	n := webtest.Start(t, nil)
+	h := webtest.NewHTTPClient(t, n.Public)
 	var body struct {
 		Status string
 		Checks []web.Check
 	}
-	h.do("GET", "/readyz", "", nil).into(t, 200, &body)
+	h.Do("GET", "/readyz", "", nil).Into(t, 200, &body)
 	if body.Status != "ready" || len(body.Checks) < 3 {
 		t.Errorf("ready: %+v", body)
 	}
-	n.redis.Pause()
+	n.Redis.Pause()
 	paused := time.Now()
 	for {
 		asked := time.Now()
-		a := h.do("GET", "/readyz", "", nil)
+		a := h.Do("GET", "/readyz", "", nil)
 		if d := time.Since(asked); d > time.Second {
 			t.Errorf("readyz took %v", d)
 		}
-		if h.do("GET", "/livez", "", nil).status != 200 {
+		if h.Do("GET", "/livez", "", nil).Status != 200 {
 			t.Error("not live")
 		}
-		if a.status == 503 {
-			a.into(t, 503, &body)
+		if a.Status == 503 {
+			a.Into(t, 503, &body)
 			if i := slices.IndexFunc(body.Checks, func(c web.Check) bool { return !c.OK }); i < 0 || body.Checks[i].Name == "accepting" || body.Status != "not ready" {
 				t.Errorf("not ready: %+v", body)
 			}
@@ -486,34 +487,34 @@ func TestReadiness(t *testing.T) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	newHTTPClient(t, n.admin).do("GET", "/readyz", "", nil).into(t, 503, &body)
-	n.redis.Resume()
-	eventually(t, "it is ready again", func() bool { return h.do("GET", "/readyz", "", nil).status == 200 })
+	webtest.NewHTTPClient(t, n.Admin).Do("GET", "/readyz", "", nil).Into(t, 503, &body)
+	n.Redis.Resume()
+	webtest.Eventually(t, "it is ready again", func() bool { return h.Do("GET", "/readyz", "", nil).Status == 200 })
 }
 
 // TestMetrics has promlint read what the node tells after some use.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, func(c *nodeConfig) { c.channels = []string{"news"} })
-	c := n.user()
-	c.say(`{"op":"subscribe","symbols":["*"],"max_rate":-1}`)
-	c.want("error")
-	n.publish([3]string{"EUR/USD", "1", "2"})
-	newHTTPClient(t, n.public).do("GET", "/nothing", "", nil)
-	problems, err := testutil.GatherAndLint(n.registry)
+	n := webtest.Start(t, func(c *webtest.Config) { c.Channels = []string{"news"} })
+	c := n.User()
+	c.Say(`{"op":"subscribe","symbols":["*"],"max_rate":-1}`)
+	c.Want("error")
+	n.Publish([3]string{"EUR/USD", "1", "2"})
+	webtest.NewHTTPClient(t, n.Public).Do("GET", "/nothing", "", nil)
+	problems, err := testutil.GatherAndLint(n.Registry)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
-	a := newHTTPClient(t, n.admin).do("GET", "/metrics", "", nil)
+	a := webtest.NewHTTPClient(t, n.Admin).Do("GET", "/metrics", "", nil)
 	for _, line := range []string{`fx_web_upgrades_total{outcome="accepted"} 1`, `fx_web_command_errors_total{code="bad_field"} 1`, `fx_web_requests_total{class="4xx"} 1`, `fx_hub_clients 1`, `fx_web_panics_total 0`} {
-		if !strings.Contains(a.body, line+"\n") {
+		if !strings.Contains(a.Body, line+"\n") {
 			t.Errorf("/metrics lacks %q", line)
 		}
 	}
-	families, err := n.registry.Gather()
+	families, err := n.Registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -534,35 +535,35 @@ func TestMetrics(t *testing.T) {
 // TestRequestLimits limits strangers by address, and users by user.
 func TestRequestLimits(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, func(c *nodeConfig) {
-		c.rate = session.Rate{PerMinute: 5, PerHour: 100, PerDay: 1000}
-		c.proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	n := webtest.Start(t, func(c *webtest.Config) {
+		c.Rate = session.Rate{PerMinute: 5, PerHour: 100, PerDay: 1000}
+		c.Proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	})
-	h := newHTTPClient(t, n.public)
+	h := webtest.NewHTTPClient(t, n.Public)
 	from := func(ip string) http.Header { return http.Header{"X-Forwarded-For": {ip}} }
 	for i := range 5 {
-		a := h.do("GET", "/api/v1/symbols", "", from("203.0.113.7"))
-		if a.status != 200 || !strings.Contains(a.header.Get("RateLimit"), fmt.Sprintf("r=%d", 4-i)) || !strings.Contains(a.header.Get("RateLimit-Policy"), "q=5;w=60") {
-			t.Errorf("request %d: %d %q %q", i, a.status, a.header.Get("RateLimit"), a.header.Get("RateLimit-Policy"))
+		a := h.Do("GET", "/api/v1/symbols", "", from("203.0.113.7"))
+		if a.Status != 200 || !strings.Contains(a.Header.Get("RateLimit"), fmt.Sprintf("r=%d", 4-i)) || !strings.Contains(a.Header.Get("RateLimit-Policy"), "q=5;w=60") {
+			t.Errorf("request %d: %d %q %q", i, a.Status, a.Header.Get("RateLimit"), a.Header.Get("RateLimit-Policy"))
 		}
 	}
-	a := h.do("GET", "/api/v1/symbols", "", from("203.0.113.7"))
-	if a.problem(t, 429); a.header.Get("Retry-After") == "" {
-		t.Errorf("429 with %v", a.header)
+	a := h.Do("GET", "/api/v1/symbols", "", from("203.0.113.7"))
+	if a.Problem(t, 429); a.Header.Get("Retry-After") == "" {
+		t.Errorf("429 with %v", a.Header)
 	}
-	h.do("GET", "/api/v1/symbols", "", from("203.0.113.8")).into(t, 200, new(any))
-	token, _ := n.signIn("olga", "user")
+	h.Do("GET", "/api/v1/symbols", "", from("203.0.113.8")).Into(t, 200, new(any))
+	token, _ := n.SignIn("olga", "user")
 	for _, ip := range []string{"203.0.113.7", "203.0.113.9"} { // the user's, not the address's
-		header := bearer(token)
+		header := webtest.Bearer(token)
 		header.Set("X-Forwarded-For", ip)
-		h.do("GET", "/api/v1/session", "", header).into(t, 200, new(any))
+		h.Do("GET", "/api/v1/session", "", header).Into(t, 200, new(any))
 	}
 	for _, path := range []string{"/", "/livez", "/readyz"} {
-		if a := h.do("GET", path, "", from("203.0.113.7")); a.status != 200 {
-			t.Errorf("%s is limited: %d", path, a.status)
+		if a := h.Do("GET", path, "", from("203.0.113.7")); a.Status != 200 {
+			t.Errorf("%s is limited: %d", path, a.Status)
 		}
 	}
 	// A role without tiers is not limited, which is not an error.
-	free := startNode(t, func(c *nodeConfig) { c.rate = session.Rate{}; c.redis = n.redis })
-	newHTTPClient(t, free.public).do("GET", "/api/v1/symbols", "", nil).into(t, 200, new(any))
+	free := webtest.Start(t, func(c *webtest.Config) { c.Rate = session.Rate{}; c.Redis = n.Redis })
+	webtest.NewHTTPClient(t, free.Public).Do("GET", "/api/v1/symbols", "", nil).Into(t, 200, new(any))
 }

@@ -11,20 +11,22 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
 // TestAsyncAPI: what is said on a real connection is as described, and the document
 // has every op, type, error code and close code of docs/protocol.md and of the code.
 func TestAsyncAPI(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, func(c *nodeConfig) {
-		c.channels, c.commands, c.heartbeat, c.staleAfter = []string{"news"}, 12, 100*time.Millisecond, time.Second
+	n := webtest.Start(t, func(c *webtest.Config) {
+		c.Channels, c.Commands, c.Heartbeat, c.StaleAfter = []string{"news"}, 12, 100*time.Millisecond, time.Second
 	})
-	served := newHTTPClient(t, n.public).do("GET", "/asyncapi.json", "", nil)
-	if served.status != 200 || served.header.Get("Content-Type") != "application/json" {
-		t.Fatalf("asyncapi.json: %d %v", served.status, served.header)
+	served := webtest.NewHTTPClient(t, n.Public).Do("GET", "/asyncapi.json", "", nil)
+	if served.Status != 200 || served.Header.Get("Content-Type") != "application/json" {
+		t.Fatalf("asyncapi.json: %d %v", served.Status, served.Header)
 	}
-	s := readSpec(t, served.body)
+	s := readSpec(t, served.Body)
 	messages := s.root["components"].(map[string]any)["messages"].(map[string]any)
 	server, client := map[string]string{}, map[string]string{} // type or op → component
 	for key, m := range messages {
@@ -40,28 +42,28 @@ func TestAsyncAPI(t *testing.T) {
 		}
 	}
 	seen := map[string]int{}
-	token, _ := n.signIn("reader", "user")
-	c := n.dial(token)
-	next := func() message {
+	token, _ := n.SignIn("reader", "user")
+	c := n.Dial(token)
+	next := func() webtest.Message {
 		t.Helper()
-		c.SetReadDeadline(time.Now().Add(patience))
-		f, err := c.read() // client.next leaves heartbeats out
+		c.SetReadDeadline(time.Now().Add(webtest.Patience))
+		f, err := c.ReadFrame() // client.next leaves heartbeats out
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := message{raw: string(f.payload)}
-		if err := json.Unmarshal(f.payload, &m); err != nil {
-			t.Fatalf("%q: %v", f.payload, err)
+		m := webtest.Message{Raw: string(f.Payload)}
+		if err := json.Unmarshal(f.Payload, &m); err != nil {
+			t.Fatalf("%q: %v", f.Payload, err)
 		}
 		key, ok := server[m.Type]
 		if !ok {
-			t.Fatalf("type %q is not described: %s", m.Type, m.raw)
+			t.Fatalf("type %q is not described: %s", m.Type, m.Raw)
 		}
-		s.check("a message", pointer("components", "messages", key, "payload"), m.raw)
+		s.check("a message", pointer("components", "messages", key, "payload"), m.Raw)
 		seen[m.Type]++
 		return m
 	}
-	until := func(typ string) message {
+	until := func(typ string) webtest.Message {
 		t.Helper()
 		for {
 			if m := next(); m.Type == typ {
@@ -76,19 +78,19 @@ func TestAsyncAPI(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.check("a command", pointer("components", "messages", client[op.Op], "payload"), text)
-		c.say(text)
+		c.Say(text)
 	}
 	until("welcome")
-	n.publish([3]string{"EUR/USD", "1.08450", "1.0846"})
-	eventually(t, "the quote is here", func() bool { return n.lastQuotes() == 1 })
+	n.Publish([3]string{"EUR/USD", "1.08450", "1.0846"})
+	webtest.Eventually(t, "the quote is here", func() bool { return n.LastQuotes() == 1 })
 	say(`{"op":"subscribe","id":1,"symbols":["EURUSD","GBP/*","FOO/BAR"],"channels":["news"],"max_rate":50,"mode":"latest"}`)
 	until("ack")
 	until("snapshot")
-	n.publish([3]string{"EUR/USD", "1.08451", "1.0846"})
+	n.Publish([3]string{"EUR/USD", "1.08451", "1.0846"})
 	until("update")
 	until("status")
 	until("heartbeat")
-	if err := n.rdb.Publish(t.Context(), "news", `{"a":1}`).Err(); err != nil {
+	if err := n.RDB.Publish(t.Context(), "news", `{"a":1}`).Err(); err != nil {
 		t.Fatal(err)
 	}
 	until("message")
@@ -106,27 +108,27 @@ func TestAsyncAPI(t *testing.T) {
 			Seq   uint64
 		}
 	}
-	if err := json.Unmarshal([]byte(snapshot.raw), &at); err != nil || len(at.Data) != 1 {
-		t.Fatal(err, snapshot.raw)
+	if err := json.Unmarshal([]byte(snapshot.Raw), &at); err != nil || len(at.Data) != 1 {
+		t.Fatal(err, snapshot.Raw)
 	}
-	n.publish([3]string{"EUR/USD", "1.08452", "1.0846"})
+	n.Publish([3]string{"EUR/USD", "1.08452", "1.0846"})
 	say(fmt.Sprintf(`{"op":"subscribe","id":5,"symbols":["EUR/USD"],"mode":"all","since":{"EUR/USD":{"epoch":%q,"seq":%d}}}`, at.Data[0].Epoch, at.Data[0].Seq))
 	until("resumed")
 	for range 40 {
-		c.say(`{"op":"nothing"}`)
+		c.Say(`{"op":"nothing"}`)
 	}
 	until("error")
-	renewed, _ := n.signIn("renewed", "user")
-	if next := n.dial(renewed); next != nil {
+	renewed, _ := n.SignIn("renewed", "user")
+	if next := n.Dial(renewed); next != nil {
 		c.Close()
 		c = next
 	}
 	until("welcome")
-	h := newHTTPClient(t, n.public)
-	h.do("POST", "/api/v1/session", "", bearer(renewed)).into(t, 200, new(any))
+	h := webtest.NewHTTPClient(t, n.Public)
+	h.Do("POST", "/api/v1/session", "", webtest.Bearer(renewed)).Into(t, 200, new(any))
 	until("session")
-	n.web.StopAccepting()
-	if err := n.hub.Drain(t.Context(), 10*time.Millisecond); err != nil {
+	n.Web.StopAccepting()
+	if err := n.Hub.Drain(t.Context(), 10*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 	until("closing")

@@ -4,27 +4,29 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
 // TestAudit: each change leaves a line that says who, what and the result, whether
 // it was made or not, and no secret.
 func TestAudit(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, nil)
-	o := n.operator()
+	n := webtest.Start(t, nil)
+	o := n.Operator()
 	var made struct{ Token, SessionID string }
-	a := o.do("POST", "/api/v1/sessions", `{"user_id":123,"role":"user","data":{"pin":"data-secret"}}`, bearer("second-"+adminToken))
-	if err := json.Unmarshal([]byte(strings.Replace(a.body, "session_id", "SessionID", 1)), &made); err != nil || a.status != 201 {
+	a := o.Do("POST", "/api/v1/sessions", `{"user_id":123,"role":"user","data":{"pin":"data-secret"}}`, webtest.Bearer("second-"+webtest.AdminToken))
+	if err := json.Unmarshal([]byte(strings.Replace(a.Body, "session_id", "SessionID", 1)), &made); err != nil || a.Status != 201 {
 		t.Fatal(a, err)
 	}
-	o.ask("POST", "/api/v1/sessions", `{"user_id":""}`).problem(t, 400)
-	o.ask("DELETE", "/api/v1/redis/session/"+made.SessionID, "").into(t, 200, new(any))
-	o.ask("DELETE", "/api/v1/sessions?user_id=123", "").into(t, 200, new(any))
-	o.ask("POST", "/api/v1/redis/cache/invalidate", `{"pattern":"a:*"}`).into(t, 200, new(any))
-	o.ask("POST", "/api/v1/redis/pubsub/publish", `{"channel":"x","message":"message-secret"}`).into(t, 200, new(any))
-	o.ask("DELETE", "/api/v1/connections/none", "").problem(t, 404)
-	o.get("/api/v1/redis/stats", new(any)) // no change, no line
-	lines := strings.Split(strings.TrimSpace(lines(n.log.String(), "msg=audit")), "\n")
+	o.Ask("POST", "/api/v1/sessions", `{"user_id":""}`).Problem(t, 400)
+	o.Ask("DELETE", "/api/v1/redis/session/"+made.SessionID, "").Into(t, 200, new(any))
+	o.Ask("DELETE", "/api/v1/sessions?user_id=123", "").Into(t, 200, new(any))
+	o.Ask("POST", "/api/v1/redis/cache/invalidate", `{"pattern":"a:*"}`).Into(t, 200, new(any))
+	o.Ask("POST", "/api/v1/redis/pubsub/publish", `{"channel":"x","message":"message-secret"}`).Into(t, 200, new(any))
+	o.Ask("DELETE", "/api/v1/connections/none", "").Problem(t, 404)
+	o.Get("/api/v1/redis/stats", new(any)) // no change, no line
+	lines := strings.Split(strings.TrimSpace(webtest.Lines(n.Log.String(), "msg=audit")), "\n")
 	for i, want := range [][]string{
 		{`who="token 2"`, `change="session made"`, "of.user=123", "of.role=user", "of.session=" + made.SessionID, "result=done"},
 		{`who="token 1"`, `change="session made"`, `result="400 Bad request`},
@@ -46,8 +48,8 @@ func TestAudit(t *testing.T) {
 	if len(lines) != 7 {
 		t.Errorf("%d audit lines, want 7", len(lines))
 	}
-	for _, secret := range []string{made.Token, adminToken, "data-secret", "message-secret"} {
-		if strings.Contains(n.log.String(), secret) {
+	for _, secret := range []string{made.Token, webtest.AdminToken, "data-secret", "message-secret"} {
+		if strings.Contains(n.Log.String(), secret) {
 			t.Errorf("the log has %q", secret)
 		}
 	}

@@ -5,18 +5,20 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
 // TestHistoryIsFresh: pages come from the cache, and yet have every quote that the
 // node has told its clients of.
 func TestHistoryIsFresh(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, nil)
-	h := newHTTPClient(t, n.public)
-	token, _ := n.signIn("reader", "user")
-	read := func(query string) (quotes []wireQuote) {
+	n := webtest.Start(t, nil)
+	h := webtest.NewHTTPClient(t, n.Public)
+	token, _ := n.SignIn("reader", "user")
+	read := func(query string) (quotes []webtest.Quote) {
 		t.Helper()
-		h.do("GET", "/api/v1/quotes/EUR/USD/history"+query, "", bearer(token)).into(t, 200, &quotes)
+		h.Do("GET", "/api/v1/quotes/EUR/USD/history"+query, "", webtest.Bearer(token)).Into(t, 200, &quotes)
 		return quotes
 	}
 	if got := read(""); got == nil || len(got) != 0 {
@@ -25,9 +27,9 @@ func TestHistoryIsFresh(t *testing.T) {
 	var middle time.Time
 	const count = 150
 	for i := 1; i <= count; i++ {
-		n.publish([3]string{"EUR/USD", fmt.Sprintf("1.%03d", i), "2"})
+		n.Publish([3]string{"EUR/USD", fmt.Sprintf("1.%03d", i), "2"})
 		if i == 120 {
-			last, err := n.rdb.Time(t.Context()).Result()
+			last, err := n.RDB.Time(t.Context()).Result()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -37,8 +39,8 @@ func TestHistoryIsFresh(t *testing.T) {
 		if i%10 != 0 {
 			continue
 		}
-		eventually(t, "the node has the quote", func() bool {
-			q, err := n.lasts.Quotes(t.Context(), []string{"EUR/USD"})
+		webtest.Eventually(t, "the node has the quote", func() bool {
+			q, err := n.Lasts.Quotes(t.Context(), []string{"EUR/USD"})
 			return err == nil && len(q) == 1 && q[0].Seq == uint64(i)
 		})
 		for range 3 {
@@ -62,7 +64,7 @@ func TestHistoryIsFresh(t *testing.T) {
 	if got := read("?since=2100-01-01T00:00:00Z"); got == nil || len(got) != 0 {
 		t.Errorf("since tomorrow: %v", got)
 	}
-	namespaces, _ := n.cache.Stats()
+	namespaces, _ := n.Cache.Stats()
 	if s := namespaces["history"]; s.Hits == 0 || s.Misses == 0 {
 		t.Errorf("the cache was not used: %+v", s)
 	}
@@ -72,35 +74,35 @@ func TestHistoryIsFresh(t *testing.T) {
 // symbols are subscribed to.
 func TestSymbolsCached(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, nil)
-	h := newHTTPClient(t, n.public)
+	n := webtest.Start(t, nil)
+	h := webtest.NewHTTPClient(t, n.Public)
 	var symbols []struct{ Symbol string }
 	list := func() int {
 		t.Helper()
-		h.do("GET", "/api/v1/symbols", "", nil).into(t, 200, &symbols)
+		h.Do("GET", "/api/v1/symbols", "", nil).Into(t, 200, &symbols)
 		return len(symbols)
 	}
-	n.user().say(`{"op":"subscribe","symbols":["*"]}`)
+	n.User().Say(`{"op":"subscribe","symbols":["*"]}`)
 	for range 5 {
 		if got := list(); got != 0 {
 			t.Fatalf("%d symbols of none", got)
 		}
 	}
-	n.publish([3]string{"EUR/USD", "1", "2"})
-	eventually(t, "the node has the quote", func() bool { return n.lastQuotes() == 1 })
+	n.Publish([3]string{"EUR/USD", "1", "2"})
+	webtest.Eventually(t, "the node has the quote", func() bool { return n.LastQuotes() == 1 })
 	heard := time.Now()
-	eventually(t, "the list has it", func() bool { return list() == 1 })
+	webtest.Eventually(t, "the list has it", func() bool { return list() == 1 })
 	if d := time.Since(heard); d > 3*time.Second {
 		t.Errorf("the list was %v old", d)
 	}
 	for range 5 {
 		list()
 	}
-	namespaces, _ := n.cache.Stats()
+	namespaces, _ := n.Cache.Stats()
 	if s := namespaces["symbols"]; s.Hits == 0 {
 		t.Errorf("the cache was not used: %+v", s)
 	}
-	n.redis.Kill()
+	n.Redis.Kill()
 	for until := time.Now().Add(2 * time.Second); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
 		if got := list(); got != 1 {
 			t.Fatalf("%d symbols without Redis", got)
@@ -111,26 +113,26 @@ func TestSymbolsCached(t *testing.T) {
 // since is a time as everywhere else: RFC 3339 with a zone, or Unix time.
 func TestHistorySinceUnixTime(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, nil)
-	h := newHTTPClient(t, n.public)
-	token, _ := n.signIn("reader", "user")
-	n.publish([3]string{"EUR/USD", "1.1", "1.2"})
-	now, err := n.rdb.Time(t.Context()).Result()
+	n := webtest.Start(t, nil)
+	h := webtest.NewHTTPClient(t, n.Public)
+	token, _ := n.SignIn("reader", "user")
+	n.Publish([3]string{"EUR/USD", "1.1", "1.2"})
+	now, err := n.RDB.Time(t.Context()).Result()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for offset, want := range map[time.Duration]int{-time.Minute: 1, time.Minute: 0} {
 		at := now.UTC().Add(offset)
 		for _, since := range []string{fmt.Sprint(at.UnixMilli()), fmt.Sprint(at.Unix()), fmt.Sprint(at.UnixNano()), at.Format(time.RFC3339Nano)} {
-			var quotes []wireQuote
-			h.do("GET", "/api/v1/quotes/EUR/USD/history?since="+since, "", bearer(token)).into(t, 200, &quotes)
+			var quotes []webtest.Quote
+			h.Do("GET", "/api/v1/quotes/EUR/USD/history?since="+since, "", webtest.Bearer(token)).Into(t, 200, &quotes)
 			if len(quotes) != want {
 				t.Errorf("since %s: %d quotes, want %d", since, len(quotes), want)
 			}
 		}
 	}
 	for _, since := range []string{"yesterday", "2026-11-22T10:15:00", "2026-11-22"} {
-		if p := h.do("GET", "/api/v1/quotes/EUR/USD/history?since="+since, "", bearer(token)).problem(t, 400); !strings.Contains(p.Detail, "since") {
+		if p := h.Do("GET", "/api/v1/quotes/EUR/USD/history?since="+since, "", webtest.Bearer(token)).Problem(t, 400); !strings.Contains(p.Detail, "since") {
 			t.Errorf("since %s: %s", since, p.Detail)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
 // A connectionList is what GET /api/v1/connections answers.
@@ -34,12 +36,12 @@ type listedConnection struct {
 }
 
 // pair is two nodes on one Redis that know each other.
-func pair(t *testing.T) (a, b *testNode) {
+func pair(t *testing.T) (a, b *webtest.Node) {
 	t.Helper()
-	a = startNode(t, nil)
-	b = startNode(t, func(c *nodeConfig) { c.redis, c.writeTimeout, c.channels = a.redis, time.Minute, []string{"news"} })
-	eventually(t, "the nodes know each other", func() bool {
-		return slices.Equal(a.nodes.Others(), []string{b.nodes.Name()}) && slices.Equal(b.nodes.Others(), []string{a.nodes.Name()})
+	a = webtest.Start(t, nil)
+	b = webtest.Start(t, func(c *webtest.Config) { c.Redis, c.WriteTimeout, c.Channels = a.Redis, time.Minute, []string{"news"} })
+	webtest.Eventually(t, "the nodes know each other", func() bool {
+		return slices.Equal(a.Nodes.Others(), []string{b.Nodes.Name()}) && slices.Equal(b.Nodes.Others(), []string{a.Nodes.Name()})
 	})
 	return a, b
 }
@@ -49,26 +51,26 @@ func pair(t *testing.T) (a, b *testNode) {
 func TestConnections(t *testing.T) {
 	t.Parallel()
 	a, b := pair(t)
-	token, sess := a.signIn("alice", "user")
-	here, welcome := a.connect(token)
-	there, _ := b.connect(token)
-	bob, _ := b.signIn("bob", "user")
-	narrow := dialServer(t, b.public)
+	token, sess := a.SignIn("alice", "user")
+	here, welcome := a.Connect(token)
+	there, _ := b.Connect(token)
+	bob, _ := b.SignIn("bob", "user")
+	narrow := webtest.DialServer(t, b.Public)
 	if err := narrow.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
 		t.Fatal(err)
 	}
-	p, _ := upgrade(t, narrow, "/ws", bearer(bob), nil)
+	p, _ := webtest.Upgrade(t, narrow, "/ws", webtest.Bearer(bob), nil)
 	t.Cleanup(func() { p.Close() })
-	slow := &client{p, t}
-	slowWelcome := slow.want("welcome")
-	for _, c := range []*client{here, there} {
-		c.say(`{"op":"subscribe","symbols":["EUR/USD","GBP/USD"]}`)
-		c.until("ack")
+	slow := webtest.NewClient(p, t)
+	slowWelcome := slow.Want("welcome")
+	for _, c := range []*webtest.Client{here, there} {
+		c.Say(`{"op":"subscribe","symbols":["EUR/USD","GBP/USD"]}`)
+		c.Until("ack")
 	}
 	var all connectionList
-	o := a.operator()
-	o.get("/api/v1/connections", &all)
-	if all.Total != 3 || len(all.Connections) != 3 || len(all.Silent) != 0 || all.Nodes[a.nodes.Name()] != 1 || all.Nodes[b.nodes.Name()] != 2 {
+	o := a.Operator()
+	o.Get("/api/v1/connections", &all)
+	if all.Total != 3 || len(all.Connections) != 3 || len(all.Silent) != 0 || all.Nodes[a.Nodes.Name()] != 1 || all.Nodes[b.Nodes.Name()] != 2 {
 		t.Fatalf("all connections: %+v", all)
 	}
 	i := slices.IndexFunc(all.Connections, func(c listedConnection) bool { return c.ID == welcome.ConnID })
@@ -76,7 +78,7 @@ func TestConnections(t *testing.T) {
 		t.Fatalf("no %s among %+v", welcome.ConnID, all.Connections)
 	}
 	c := all.Connections[i]
-	if c.Node != a.nodes.Name() || c.Kind != "websocket" || c.Session != sess.ID || c.User != "alice" || c.Role != "user" || c.Address != "127.0.0.1" ||
+	if c.Node != a.Nodes.Name() || c.Kind != "websocket" || c.Session != sess.ID || c.User != "alice" || c.Role != "user" || c.Address != "127.0.0.1" ||
 		time.Since(c.Since) > time.Minute || c.Since.After(time.Now()) || c.Symbols == nil || *c.Symbols != 2 || *c.Pending != 0 || c.Bytes != 0 || c.Stalled != 0 {
 		t.Errorf("a connection: %+v", c)
 	}
@@ -86,7 +88,7 @@ func TestConnections(t *testing.T) {
 	modes := func(want string) {
 		t.Helper()
 		var list connectionList
-		o.get("/api/v1/connections?user_id=bob", &list)
+		o.Get("/api/v1/connections?user_id=bob", &list)
 		got := "null"
 		if c := list.Connections[0]; c.Mode != nil {
 			got = *c.Mode
@@ -96,57 +98,57 @@ func TestConnections(t *testing.T) {
 		}
 	}
 	modes("null")
-	slow.say(`{"op":"subscribe","symbols":["CHF/JPY"],"mode":"all"}`)
-	slow.until("ack")
+	slow.Say(`{"op":"subscribe","symbols":["CHF/JPY"],"mode":"all"}`)
+	slow.Until("ack")
 	modes("all")
-	slow.say(`{"op":"subscribe","symbols":["AUD/JPY"]}`)
-	slow.until("ack")
+	slow.Say(`{"op":"subscribe","symbols":["AUD/JPY"]}`)
+	slow.Until("ack")
 	modes("mixed")
-	slow.say(`{"op":"unsubscribe","symbols":["CHF/JPY","AUD/JPY"]}`)
-	slow.until("ack")
+	slow.Say(`{"op":"unsubscribe","symbols":["CHF/JPY","AUD/JPY"]}`)
+	slow.Until("ack")
 	var few connectionList
-	if o.get("/api/v1/connections?limit=1", &few); few.Total != 3 || len(few.Connections) != 1 {
+	if o.Get("/api/v1/connections?limit=1", &few); few.Total != 3 || len(few.Connections) != 1 {
 		t.Errorf("one of three: %+v", few)
 	}
-	if o.get("/api/v1/connections?user_id=alice", &few); few.Total != 2 || len(few.Connections) != 2 {
+	if o.Get("/api/v1/connections?user_id=alice", &few); few.Total != 2 || len(few.Connections) != 2 {
 		t.Errorf("those of a user: %+v", few)
 	}
-	if o.get("/api/v1/connections?user_id=nobody", &few); few.Total != 0 || few.Connections == nil {
+	if o.Get("/api/v1/connections?user_id=nobody", &few); few.Total != 0 || few.Connections == nil {
 		t.Errorf("those of nobody: %+v", few)
 	}
-	o.ask("GET", "/api/v1/connections?limit=1001", "").problem(t, 400)
+	o.Ask("GET", "/api/v1/connections?limit=1001", "").Problem(t, 400)
 
 	// slow reads nothing: it has the most waiting, and comes first.
-	slow.say(`{"op":"subscribe","symbols":["*"],"channels":["news"]}`)
-	slow.until("ack")
-	eventually(t, "the client that does not read is listed first", func() bool {
+	slow.Say(`{"op":"subscribe","symbols":["*"],"channels":["news"]}`)
+	slow.Until("ack")
+	webtest.Eventually(t, "the client that does not read is listed first", func() bool {
 		for range 20 {
-			if err := b.rdb.Publish(t.Context(), "news", `"`+strings.Repeat("x", 8<<10)+`"`).Err(); err != nil {
+			if err := b.RDB.Publish(t.Context(), "news", `"`+strings.Repeat("x", 8<<10)+`"`).Err(); err != nil {
 				t.Fatal(err)
 			}
 		}
-		o.get("/api/v1/connections", &all)
+		o.Get("/api/v1/connections", &all)
 		first := all.Connections[0]
 		return first.ID == slowWelcome.ConnID && first.Bytes > 0 && first.Stalled > 0
 	})
 
 	// Kicked on the other node, and on this one.
 	var kicked struct{ Node string }
-	o.ask("DELETE", "/api/v1/connections/"+slowWelcome.ConnID, "").into(t, 200, &kicked)
-	if kicked.Node != b.nodes.Name() {
+	o.Ask("DELETE", "/api/v1/connections/"+slowWelcome.ConnID, "").Into(t, 200, &kicked)
+	if kicked.Node != b.Nodes.Name() {
 		t.Errorf("kicked by %q", kicked.Node)
 	}
-	slow.wantClose(1008)
-	o.ask("DELETE", "/api/v1/connections/"+welcome.ConnID, "").into(t, 200, &kicked)
-	if here.wantClose(1008); kicked.Node != a.nodes.Name() {
+	slow.WantClose(1008)
+	o.Ask("DELETE", "/api/v1/connections/"+welcome.ConnID, "").Into(t, 200, &kicked)
+	if here.WantClose(1008); kicked.Node != a.Nodes.Name() {
 		t.Errorf("kicked by %q", kicked.Node)
 	}
-	eventually(t, "they are gone from the list", func() bool {
-		o.get("/api/v1/connections", &all)
+	webtest.Eventually(t, "they are gone from the list", func() bool {
+		o.Get("/api/v1/connections", &all)
 		return all.Total == 1
 	})
 	for _, id := range []string{welcome.ConnID, "none", strings.Repeat("x", 500), "%2e%2e"} {
-		if p := o.ask("DELETE", "/api/v1/connections/"+id, "").problem(t, 404); !strings.Contains(p.Detail, "conn_id") {
+		if p := o.Ask("DELETE", "/api/v1/connections/"+id, "").Problem(t, 404); !strings.Contains(p.Detail, "conn_id") {
 			t.Errorf("kick %.20s: %+v", id, p)
 		}
 	}
@@ -157,31 +159,31 @@ func TestConnections(t *testing.T) {
 func TestConnectionsAlone(t *testing.T) {
 	t.Parallel()
 	a, b := pair(t)
-	token, _ := a.signIn("alice", "user")
-	c, welcome := a.connect(token)
-	o := a.operator()
-	a.redis.Kill()
+	token, _ := a.SignIn("alice", "user")
+	c, welcome := a.Connect(token)
+	o := a.Operator()
+	a.Redis.Kill()
 	var all connectionList
-	o.get("/api/v1/connections", &all)
-	if all.Total != 1 || !slices.Equal(all.Silent, []string{b.nodes.Name()}) {
+	o.Get("/api/v1/connections", &all)
+	if all.Total != 1 || !slices.Equal(all.Silent, []string{b.Nodes.Name()}) {
 		t.Errorf("without Redis: %+v", all)
 	}
-	if p := o.ask("DELETE", "/api/v1/connections/other", "").problem(t, 503); !strings.Contains(p.Detail, b.nodes.Name()) {
+	if p := o.Ask("DELETE", "/api/v1/connections/other", "").Problem(t, 503); !strings.Contains(p.Detail, b.Nodes.Name()) {
 		t.Errorf("kick without Redis: %+v", p)
 	}
-	o.ask("DELETE", "/api/v1/connections/"+welcome.ConnID, "").into(t, 200, new(any))
-	c.wantClose(1008)
+	o.Ask("DELETE", "/api/v1/connections/"+welcome.ConnID, "").Into(t, 200, new(any))
+	c.WantClose(1008)
 }
 
 // TestKickAfterWelcome: who has read the welcome is in the list.
 func TestKickAfterWelcome(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, func(c *nodeConfig) { c.conns = 100 })
-	token, _ := n.signIn("alice", "user")
-	o := n.operator()
+	n := webtest.Start(t, func(c *webtest.Config) { c.Conns = 100 })
+	token, _ := n.SignIn("alice", "user")
+	o := n.Operator()
 	for range 50 {
-		c, welcome := n.connect(token)
-		o.ask("DELETE", "/api/v1/connections/"+welcome.ConnID, "").into(t, 200, new(any))
-		c.wantClose(1008)
+		c, welcome := n.Connect(token)
+		o.Ask("DELETE", "/api/v1/connections/"+welcome.ConnID, "").Into(t, 200, new(any))
+		c.WantClose(1008)
 	}
 }

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,54 +18,55 @@ import (
 
 	"github.com/fxcast/fxcast/internal/redistest"
 	"github.com/fxcast/fxcast/web"
+	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
 // TestSessionEndsSockets revokes a session on one node: its sockets close on both.
 func TestSessionEndsSockets(t *testing.T) {
 	t.Parallel()
-	a := startNode(t, nil)
-	b := startNode(t, func(c *nodeConfig) { c.redis = a.redis })
-	token, sess := a.signIn("eve", "user")
-	other, _ := a.signIn("eve", "user")
-	onA, _ := a.connect(token)
-	onB, _ := b.connect(token)
-	stays, _ := b.connect(other)
-	onA.say(`{"op":"subscribe","symbols":["*"]}`)
-	onA.want("ack")
+	a := webtest.Start(t, nil)
+	b := webtest.Start(t, func(c *webtest.Config) { c.Redis = a.Redis })
+	token, sess := a.SignIn("eve", "user")
+	other, _ := a.SignIn("eve", "user")
+	onA, _ := a.Connect(token)
+	onB, _ := b.Connect(token)
+	stays, _ := b.Connect(other)
+	onA.Say(`{"op":"subscribe","symbols":["*"]}`)
+	onA.Want("ack")
 	start := time.Now()
-	newHTTPClient(t, a.public).do("DELETE", "/api/v1/session", "", bearer(token))
-	onA.wantClose(4001)
-	onB.wantClose(4001)
+	webtest.NewHTTPClient(t, a.Public).Do("DELETE", "/api/v1/session", "", webtest.Bearer(token))
+	onA.WantClose(4001)
+	onB.WantClose(4001)
 	if d := time.Since(start); d > 2*time.Second { // 1 s by the contract, on an idle machine
 		t.Errorf("closed after %v", d)
 	}
-	p, resp := upgrade(t, dialServer(t, b.public), "/ws", bearer(token), nil)
+	p, resp := webtest.Upgrade(t, webtest.DialServer(t, b.Public), "/ws", webtest.Bearer(token), nil)
 	p.Close()
 	if resp.StatusCode != 401 {
 		t.Errorf("with a revoked session: %s", resp.Status)
 	}
-	stays.say(`{"op":"ping"}`)
-	stays.want("pong")
+	stays.Say(`{"op":"ping"}`)
+	stays.Want("pong")
 
 	// A key that another program deletes.
-	token, sess = b.signIn("frank", "user")
-	gone, _ := b.connect(token)
-	if err := b.rdb.Del(t.Context(), "session:"+sess.ID).Err(); err != nil {
+	token, sess = b.SignIn("frank", "user")
+	gone, _ := b.Connect(token)
+	if err := b.RDB.Del(t.Context(), "session:"+sess.ID).Err(); err != nil {
 		t.Fatal(err)
 	}
-	gone.wantClose(4001)
+	gone.WantClose(4001)
 }
 
 // TestRelayedChannels relays JSON as it is and other text as a string.
 func TestRelayedChannels(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, func(c *nodeConfig) { c.channels = []string{"news", "alerts"} })
-	c := n.user()
-	c.say(`{"op":"subscribe","id":1,"channels":["news"]}`)
-	c.want("ack")
+	n := webtest.Start(t, func(c *webtest.Config) { c.Channels = []string{"news", "alerts"} })
+	c := n.User()
+	c.Say(`{"op":"subscribe","id":1,"channels":["news"]}`)
+	c.Want("ack")
 	publish := func(channel, data string) {
 		t.Helper()
-		if err := n.rdb.Publish(t.Context(), channel, data).Err(); err != nil {
+		if err := n.RDB.Publish(t.Context(), channel, data).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -80,14 +82,14 @@ func TestRelayedChannels(t *testing.T) {
 		{`"` + strings.Repeat("x", 16<<10-2) + `"`, `"` + strings.Repeat("x", 16<<10-2) + `"`},
 	} {
 		publish("news", tc[0])
-		if m := c.want("message"); m.Channel != "news" || string(m.Data) != tc[1] && tc[0] != "null" || m.Dropped != 0 || !strings.Contains(m.raw, `"data":`+tc[1]) {
-			t.Errorf("%.40q came as %.100s", tc[0], m.raw)
+		if m := c.Want("message"); m.Channel != "news" || string(m.Data) != tc[1] && tc[0] != "null" || m.Dropped != 0 || !strings.Contains(m.Raw, `"data":`+tc[1]) {
+			t.Errorf("%.40q came as %.100s", tc[0], m.Raw)
 		}
 	}
 	publish("news", `"`+strings.Repeat("x", 16<<10)+`"`) // too long
 	publish("news", `"after"`)
-	if m := c.want("message"); string(m.Data) != `"after"` {
-		t.Errorf("after a message over 16 KB: %.100s", m.raw)
+	if m := c.Want("message"); string(m.Data) != `"after"` {
+		t.Errorf("after a message over 16 KB: %.100s", m.Raw)
 	}
 
 	// A client that does not read loses the oldest and is told how many.
@@ -96,9 +98,9 @@ func TestRelayedChannels(t *testing.T) {
 	}
 	next, dropped := 0, 0
 	for next < 600 {
-		m := c.want("message")
+		m := c.Want("message")
 		var got struct{ N int }
-		if err := jsonInto(m.Data, &got); err != nil {
+		if err := json.Unmarshal(m.Data, &got); err != nil {
 			t.Fatal(err)
 		}
 		if got.N != next+m.Dropped {
@@ -110,53 +112,53 @@ func TestRelayedChannels(t *testing.T) {
 	if dropped == 0 {
 		t.Log("nothing was dropped: the kernel's buffers held 9 MB")
 	}
-	c.say(`{"op":"unsubscribe","id":2,"channels":["news","alerts"]}`)
-	if a := c.want("ack"); !slices.Equal(a.OK, []string{"news"}) || len(a.Failed) != 1 || a.Failed[0].Code != "not_subscribed" {
-		t.Errorf("ack: %s", a.raw)
+	c.Say(`{"op":"unsubscribe","id":2,"channels":["news","alerts"]}`)
+	if a := c.Want("ack"); !slices.Equal(a.OK, []string{"news"}) || len(a.Failed) != 1 || a.Failed[0].Code != "not_subscribed" {
+		t.Errorf("ack: %s", a.Raw)
 	}
 	publish("news", `"not any more"`)
-	c.say(`{"op":"ping"}`)
-	c.want("pong")
+	c.Say(`{"op":"ping"}`)
+	c.Want("pong")
 }
 
 // TestRedisLost kills Redis under connected clients: they stay, are told, and
 // go on when it is back.
 func TestRedisLost(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, func(c *nodeConfig) { c.redis = redistest.Start(t, redistest.Durable...) })
-	token, _ := n.signIn("gina", "user")
-	c, _ := n.connect(token)
-	n.publish([3]string{"EUR/USD", "1.1", "1.2"})
-	c.say(`{"op":"subscribe","symbols":["EUR/USD"]}`)
-	c.want("ack")
-	for m := c.next(); m.Type != "snapshot" && m.Type != "update"; m = c.next() {
+	n := webtest.Start(t, func(c *webtest.Config) { c.Redis = redistest.Start(t, redistest.Durable...) })
+	token, _ := n.SignIn("gina", "user")
+	c, _ := n.Connect(token)
+	n.Publish([3]string{"EUR/USD", "1.1", "1.2"})
+	c.Say(`{"op":"subscribe","symbols":["EUR/USD"]}`)
+	c.Want("ack")
+	for m := c.Next(); m.Type != "snapshot" && m.Type != "update"; m = c.Next() {
 	}
-	n.redis.Kill()
-	for m := c.until("status"); m.Symbol != "" || m.Status != "degraded"; m = c.until("status") {
+	n.Redis.Kill()
+	for m := c.Until("status"); m.Symbol != "" || m.Status != "degraded"; m = c.Until("status") {
 	}
-	h := newHTTPClient(t, n.public)
-	h.do("GET", "/livez", "", nil).into(t, 200, new(any))
-	if a := h.do("GET", "/api/v1/quotes", "", bearer(token)); a.problem(t, 503).Detail == "" || a.header.Get("Retry-After") == "" {
+	h := webtest.NewHTTPClient(t, n.Public)
+	h.Do("GET", "/livez", "", nil).Into(t, 200, new(any))
+	if a := h.Do("GET", "/api/v1/quotes", "", webtest.Bearer(token)); a.Problem(t, 503).Detail == "" || a.Header.Get("Retry-After") == "" {
 		t.Errorf("without Redis: %v", a)
 	}
-	p, resp := upgrade(t, dialServer(t, n.public), "/ws", bearer(token), nil)
+	p, resp := webtest.Upgrade(t, webtest.DialServer(t, n.Public), "/ws", webtest.Bearer(token), nil)
 	p.Close()
 	if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" || resp.Header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("connecting without Redis: %s %v", resp.Status, resp.Header)
 	}
-	c.say(`{"op":"ping"}`)
-	c.until("pong")
-	if a := h.do("POST", "/api/v1/quotes", `{"symbol":"EUR/USD","price":1}`, bearer(publishToken)); a.problem(t, 503).Detail == "" {
+	c.Say(`{"op":"ping"}`)
+	c.Until("pong")
+	if a := h.Do("POST", "/api/v1/quotes", `{"symbol":"EUR/USD","price":1}`, webtest.Bearer(webtest.PublishToken)); a.Problem(t, 503).Detail == "" {
 		t.Errorf("publishing without Redis: %v", a)
 	}
-	n.redis.Restart()
-	for m := c.until("status"); m.Symbol != "" || m.Status != "ok"; m = c.until("status") {
+	n.Redis.Restart()
+	for m := c.Until("status"); m.Symbol != "" || m.Status != "ok"; m = c.Until("status") {
 	}
-	eventually(t, "quotes are accepted again", func() bool {
-		return h.do("POST", "/api/v1/quotes", `{"symbol":"EUR/USD","bid":"1.30","ask":"1.31"}`, bearer(publishToken)).status == 200
+	webtest.Eventually(t, "quotes are accepted again", func() bool {
+		return h.Do("POST", "/api/v1/quotes", `{"symbol":"EUR/USD","bid":"1.30","ask":"1.31"}`, webtest.Bearer(webtest.PublishToken)).Status == 200
 	})
 	for {
-		if q := c.until("update").quotes(t); q[len(q)-1].Bid == "1.30" {
+		if q := c.Until("update").Quotes(t); q[len(q)-1].Bid == "1.30" {
 			break
 		}
 	}
@@ -165,55 +167,55 @@ func TestRedisLost(t *testing.T) {
 // TestRedisFull has answers say what is wrong: a full Redis is there and answers.
 func TestRedisFull(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, func(c *nodeConfig) { c.redis = redistest.Start(t) })
-	n.publish([3]string{"EUR/USD", "1.1", "1.2"})
-	if err := n.rdb.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
+	n := webtest.Start(t, func(c *webtest.Config) { c.Redis = redistest.Start(t) })
+	n.Publish([3]string{"EUR/USD", "1.1", "1.2"})
+	if err := n.RDB.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
-	h := newHTTPClient(t, n.public)
-	if a := h.do("POST", "/api/v1/quotes", `{"symbol":"EUR/USD","price":1}`, bearer(publishToken)); a.problem(t, 503).Detail != "Redis is full and refuses to write; 0 of 1 quotes are settled, the others were not accepted" {
-		t.Errorf("publishing: %s", a.body)
+	h := webtest.NewHTTPClient(t, n.Public)
+	if a := h.Do("POST", "/api/v1/quotes", `{"symbol":"EUR/USD","price":1}`, webtest.Bearer(webtest.PublishToken)); a.Problem(t, 503).Detail != "Redis is full and refuses to write; 0 of 1 quotes are settled, the others were not accepted" {
+		t.Errorf("publishing: %s", a.Body)
 	}
-	if a := n.operator().ask("POST", "/api/v1/sessions", `{"user_id":"7","role":"user"}`); a.problem(t, 503).Detail != "Redis is full and refuses to write; try again" {
-		t.Errorf("a session: %s", a.body)
+	if a := n.Operator().Ask("POST", "/api/v1/sessions", `{"user_id":"7","role":"user"}`); a.Problem(t, 503).Detail != "Redis is full and refuses to write; try again" {
+		t.Errorf("a session: %s", a.Body)
 	}
 }
 
 // TestStatusOfSymbols waits through the life of a quote.
 func TestStatusOfSymbols(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, func(c *nodeConfig) { c.staleAfter, c.quoteTTL = 300*time.Millisecond, 1500*time.Millisecond })
-	c := n.user()
-	c.say(`{"op":"subscribe","id":1,"symbols":["EUR/USD"]}`)
-	c.want("ack")
-	if m := c.want("status"); m.Symbol != "EUR/USD" || m.Status != "unknown" {
-		t.Errorf("before the first quote: %s", m.raw)
+	n := webtest.Start(t, func(c *webtest.Config) { c.StaleAfter, c.QuoteTTL = 300*time.Millisecond, 1500*time.Millisecond })
+	c := n.User()
+	c.Say(`{"op":"subscribe","id":1,"symbols":["EUR/USD"]}`)
+	c.Want("ack")
+	if m := c.Want("status"); m.Symbol != "EUR/USD" || m.Status != "unknown" {
+		t.Errorf("before the first quote: %s", m.Raw)
 	}
 	for range 2 {
-		n.publish([3]string{"EUR/USD", "1.1", "1.2"})
-		if m := c.want("status"); m.Status != "live" || m.Symbol != "EUR/USD" {
-			t.Errorf("got %s, want live", m.raw)
+		n.Publish([3]string{"EUR/USD", "1.1", "1.2"})
+		if m := c.Want("status"); m.Status != "live" || m.Symbol != "EUR/USD" {
+			t.Errorf("got %s, want live", m.Raw)
 		}
-		if q := c.want("update").quotes(t)[0]; q.Status != "" {
+		if q := c.Want("update").Quotes(t)[0]; q.Status != "" {
 			t.Errorf("a live quote: %+v", q)
 		}
-		m := c.want("status")
+		m := c.Want("status")
 		if m.Status != "stale" && m.Status != "closed" || m.Since == "" {
-			t.Errorf("got %s, want stale, or closed at the weekend", m.raw)
+			t.Errorf("got %s, want stale, or closed at the weekend", m.Raw)
 		}
 		// Subscribing again shows it in the quote.
-		c.say(`{"op":"subscribe","id":2,"symbols":["EUR/USD"]}`)
-		c.want("ack")
-		if q := c.want("snapshot").quotes(t)[0]; q.Status != m.Status {
+		c.Say(`{"op":"subscribe","id":2,"symbols":["EUR/USD"]}`)
+		c.Want("ack")
+		if q := c.Want("snapshot").Quotes(t)[0]; q.Status != m.Status {
 			t.Errorf("snapshot: %+v, want status %s", q, m.Status)
 		}
-		if m := c.want("status"); m.Status != "unknown" {
-			t.Errorf("got %s, want unknown", m.raw)
+		if m := c.Want("status"); m.Status != "unknown" {
+			t.Errorf("got %s, want unknown", m.Raw)
 		}
-		c.say(`{"op":"subscribe","id":3,"symbols":["EUR/USD"]}`)
-		c.want("ack")
-		if m := c.want("status"); m.Status != "unknown" { // and no snapshot
-			t.Errorf("got %s, want unknown", m.raw)
+		c.Say(`{"op":"subscribe","id":3,"symbols":["EUR/USD"]}`)
+		c.Want("ack")
+		if m := c.Want("status"); m.Status != "unknown" { // and no snapshot
+			t.Errorf("got %s, want unknown", m.Raw)
 		}
 	}
 }
@@ -223,56 +225,56 @@ func TestDrain(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			n := startNode(t, func(c *nodeConfig) { c.tls = kind == "tls" })
-			token, _ := n.signIn("hal", "user")
-			var clients []*client
+			n := webtest.Start(t, func(c *webtest.Config) { c.TLS = kind == "tls" })
+			token, _ := n.SignIn("hal", "user")
+			var clients []*webtest.Client
 			for range 30 {
-				c, _ := n.connect(token)
+				c, _ := n.Connect(token)
 				clients = append(clients, c)
 			}
 			var done sync.WaitGroup
 			for _, c := range clients {
 				done.Go(func() {
 					for {
-						m, err := c.receive()
+						m, err := c.Receive()
 						if err != nil {
 							t.Errorf("before the closing message: %v", err)
 							return
 						}
 						if m.Type == "closing" {
 							if string(m.Code) != "1012" || m.Reconnect < 1 || m.Reconnect > 10000 {
-								t.Errorf("closing: %s", m.raw)
+								t.Errorf("closing: %s", m.Raw)
 							}
 							break
 						}
 					}
-					f, err := c.read()
-					if err != nil || f.code() != 1012 {
+					f, err := c.ReadFrame()
+					if err != nil || f.Code() != 1012 {
 						t.Errorf("after the closing message: %v %v", f, err)
 						return
 					}
-					c.peer.send(true, opClose, f.payload)
-					if _, err := c.read(); !errors.Is(err, io.EOF) {
+					c.Peer.SendFrame(true, webtest.OpClose, f.Payload)
+					if _, err := c.ReadFrame(); !errors.Is(err, io.EOF) {
 						t.Errorf("after the handshake: %v", err)
 					}
 				})
 			}
-			n.web.StopAccepting()
-			h := newHTTPClient(t, n.public)
+			n.Web.StopAccepting()
+			h := webtest.NewHTTPClient(t, n.Public)
 			var ready struct {
 				Status string
 				Checks []web.Check
 			}
-			h.do("GET", "/readyz", "", nil).into(t, 503, &ready)
+			h.Do("GET", "/readyz", "", nil).Into(t, 503, &ready)
 			if i := slices.IndexFunc(ready.Checks, func(c web.Check) bool { return c.Name == "accepting" }); i < 0 || ready.Checks[i].OK {
 				t.Errorf("readyz: %+v", ready)
 			}
-			p, resp := upgrade(t, dialServer(t, n.public), "/ws", bearer(token), nil)
+			p, resp := webtest.Upgrade(t, webtest.DialServer(t, n.Public), "/ws", webtest.Bearer(token), nil)
 			p.Close()
 			if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
 				t.Errorf("connecting to a node that goes down: %s", resp.Status)
 			}
-			n.stop()
+			n.Stop()
 			done.Wait()
 		})
 	}
@@ -284,16 +286,16 @@ func TestStuckReaders(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			n := startNode(t, func(c *nodeConfig) { c.tls = kind == "tls"; c.writeTimeout = 1500 * time.Millisecond })
-			token, _ := n.signIn("ian", "user")
-			var stuck []*client
+			n := webtest.Start(t, func(c *webtest.Config) { c.TLS = kind == "tls"; c.WriteTimeout = 1500 * time.Millisecond })
+			token, _ := n.SignIn("ian", "user")
+			var stuck []*webtest.Client
 			for i := range 6 {
-				c := n.dial(token)
+				c := n.Dial(token)
 				if tcp, ok := c.Conn.(*net.TCPConn); ok {
 					tcp.SetReadBuffer(4 << 10)
 				}
-				c.want("welcome")
-				c.say(`{"op":"subscribe","symbols":["*"]}`)
+				c.Want("welcome")
+				c.Say(`{"op":"subscribe","symbols":["*"]}`)
 				if i == 0 { // reads on, a byte a second
 					stop, done := make(chan struct{}), make(chan struct{})
 					defer func() { close(stop); c.Close(); <-done }()
@@ -315,14 +317,14 @@ func TestStuckReaders(t *testing.T) {
 				}
 				stuck = append(stuck, c)
 			}
-			good, _ := n.connect(token)
-			good.say(`{"op":"subscribe","symbols":["EUR/USD"]}`)
-			good.want("ack")
+			good, _ := n.Connect(token)
+			good.Say(`{"op":"subscribe","symbols":["EUR/USD"]}`)
+			good.Want("ack")
 			codes := []string{"USD", "JPY", "GBP", "CHF", "AUD", "CAD", "NZD", "SEK", "NOK", "DKK"}
 			var worst time.Duration
-			for i := 0; n.hub.Clients() > 2; i++ { // the good one, and perhaps the slow one
+			for i := 0; n.Hub.Clients() > 2; i++ { // the good one, and perhaps the slow one
 				if i > 3000 {
-					t.Fatalf("%d clients are left", n.hub.Clients())
+					t.Fatalf("%d clients are left", n.Hub.Clients())
 				}
 				var all [][3]string
 				for _, a := range codes {
@@ -335,10 +337,10 @@ func TestStuckReaders(t *testing.T) {
 				bid := fmt.Sprintf("1.%05d", i+1)
 				all = append(all, [3]string{"EUR/USD", bid, "2"})
 				start := time.Now()
-				n.publish(all...)
+				n.Publish(all...)
 				for got := ""; got != bid; {
-					if m := good.next(); m.Type == "update" || m.Type == "snapshot" {
-						q := m.quotes(t)
+					if m := good.Next(); m.Type == "update" || m.Type == "snapshot" {
+						q := m.Quotes(t)
 						got = q[len(q)-1].Bid
 					}
 				}
@@ -354,11 +356,11 @@ func TestStuckReaders(t *testing.T) {
 				reading.Go(func() {
 					c.SetReadDeadline(time.Now().Add(2 * time.Second))
 					for {
-						f, err := c.read()
-						if errors.Is(err, errFrame) || f.opcode == opClose && f.code() != 1013 {
-							t.Errorf("a stuck client read %v %v", f.opcode, err)
+						f, err := c.ReadFrame()
+						if errors.Is(err, webtest.ErrFrame) || f.Opcode == webtest.OpClose && f.Code() != 1013 {
+							t.Errorf("a stuck client read %v %v", f.Opcode, err)
 						}
-						if err != nil || f.opcode == opClose {
+						if err != nil || f.Opcode == webtest.OpClose {
 							return
 						}
 					}
@@ -370,9 +372,9 @@ func TestStuckReaders(t *testing.T) {
 }
 
 // untilEnd reads until the connection ends.
-func (c *client) untilEnd() error {
+func untilEnd(c *webtest.Client) error {
 	for {
-		if _, err := c.receive(); err != nil {
+		if _, err := c.Receive(); err != nil {
 			return err
 		}
 	}
@@ -381,8 +383,8 @@ func (c *client) untilEnd() error {
 // TestUnfinishedMessages lets clients begin what they never end: the server must
 // be rid of them in bounded time, whatever it was doing.
 func TestUnfinishedMessages(t *testing.T) {
-	huge := slices.Clip(append(frameHead(true, opText, 1<<40), 1, 2, 3, 4))
-	drip := func(p *peer, b []byte) {
+	huge := slices.Clip(append(webtest.FrameHead(true, webtest.OpText, 1<<40), 1, 2, 3, 4))
+	drip := func(p *webtest.Peer, b []byte) {
 		for {
 			if _, err := p.Write(b); err != nil {
 				return
@@ -391,43 +393,46 @@ func TestUnfinishedMessages(t *testing.T) {
 		}
 	}
 	cases := map[string]struct {
-		send func(p *peer)
+		send func(p *webtest.Peer)
 		most time.Duration
 	}{
 		// Each of these had begun when the server's close frame went out.
-		"huge message, then silence":   {func(p *peer) { p.Write(append(huge, make([]byte, 40<<10)...)) }, 8 * time.Second},
-		"huge message without end":     {func(p *peer) { p.Write(append(huge, make([]byte, 40<<10)...)); drip(p, make([]byte, 100)) }, 8 * time.Second},
-		"binary, then half a huge one": {func(p *peer) { p.send(true, opBinary, nil); p.Write(append(huge, 1)) }, 8 * time.Second},
-		"not UTF-8, then small ones":   {func(p *peer) { p.send(true, opText, []byte("\xff")); drip(p, masked(true, opText, []byte("x"))) }, 8 * time.Second},
-		"half a head":                  {func(p *peer) { p.Write([]byte{0x81}); p.Conn.(interface{ CloseWrite() error }).CloseWrite() }, 5 * time.Second},
-		"half a message":               {func(p *peer) { p.Write(masked(true, opText, []byte("hello"))[:8]) }, web.MessageTime + 4*time.Second},
-		"zero-length fragments for ever": {func(p *peer) {
-			p.send(false, opText, nil)
-			drip(p, masked(false, opContinuation, nil))
+		"huge message, then silence":   {func(p *webtest.Peer) { p.Write(append(huge, make([]byte, 40<<10)...)) }, 8 * time.Second},
+		"huge message without end":     {func(p *webtest.Peer) { p.Write(append(huge, make([]byte, 40<<10)...)); drip(p, make([]byte, 100)) }, 8 * time.Second},
+		"binary, then half a huge one": {func(p *webtest.Peer) { p.SendFrame(true, webtest.OpBinary, nil); p.Write(append(huge, 1)) }, 8 * time.Second},
+		"not UTF-8, then small ones": {func(p *webtest.Peer) {
+			p.SendFrame(true, webtest.OpText, []byte("\xff"))
+			drip(p, webtest.Masked(true, webtest.OpText, []byte("x")))
+		}, 8 * time.Second},
+		"half a head":    {func(p *webtest.Peer) { p.Write([]byte{0x81}); p.Conn.(interface{ CloseWrite() error }).CloseWrite() }, 5 * time.Second},
+		"half a message": {func(p *webtest.Peer) { p.Write(webtest.Masked(true, webtest.OpText, []byte("hello"))[:8]) }, web.MessageTime + 4*time.Second},
+		"zero-length fragments for ever": {func(p *webtest.Peer) {
+			p.SendFrame(false, webtest.OpText, nil)
+			drip(p, webtest.Masked(false, webtest.OpContinuation, nil))
 		}, web.MessageTime + 4*time.Second},
-		"one byte at a time": {func(p *peer) {
-			p.Write(frameHead(true, opText, 20000))
+		"one byte at a time": {func(p *webtest.Peer) {
+			p.Write(webtest.FrameHead(true, webtest.OpText, 20000))
 			drip(p, []byte{'x'})
 		}, web.MessageTime + 4*time.Second},
 	}
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			n := startNode(t, func(c *nodeConfig) { c.tls = kind == "tls" })
-			token, _ := n.signIn("pat", "user")
+			n := webtest.Start(t, func(c *webtest.Config) { c.TLS = kind == "tls" })
+			token, _ := n.SignIn("pat", "user")
 			var all sync.WaitGroup
 			for name, tc := range cases {
-				c, _ := n.connect(token)
+				c, _ := n.Connect(token)
 				all.Go(func() {
 					var sending sync.WaitGroup
 					start := time.Now()
-					sending.Go(func() { tc.send(c.peer) })
+					sending.Go(func() { tc.send(c.Peer) })
 					c.SetReadDeadline(start.Add(tc.most))
 					var err error
 					for err == nil {
-						_, err = c.read()
+						_, err = c.ReadFrame()
 					}
-					if errors.Is(err, errFrame) || errors.Is(err, os.ErrDeadlineExceeded) {
+					if errors.Is(err, webtest.ErrFrame) || errors.Is(err, os.ErrDeadlineExceeded) {
 						t.Errorf("%s: after %v the client saw %v, want the end", name, time.Since(start), err)
 					}
 					c.Close()
@@ -435,7 +440,7 @@ func TestUnfinishedMessages(t *testing.T) {
 				})
 			}
 			all.Wait()
-			eventually(t, "all are gone", func() bool { return n.hub.Clients() == 0 })
+			webtest.Eventually(t, "all are gone", func() bool { return n.Hub.Clients() == 0 })
 		})
 	}
 }
@@ -443,15 +448,15 @@ func TestUnfinishedMessages(t *testing.T) {
 // TestPeersThatVanish are noticed: at once by a reset, else by pings.
 func TestPeersThatVanish(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, func(c *nodeConfig) { c.ping = 300 * time.Millisecond; c.heartbeat = 100 * time.Millisecond })
-	token, _ := n.signIn("jo", "user")
-	polite, _ := n.connect(token)
-	polite.say(`{"op":"subscribe","symbols":["EUR/USD"]}`)
-	polite.want("ack")
-	quotes := make(chan message, 10)
+	n := webtest.Start(t, func(c *webtest.Config) { c.Ping = 300 * time.Millisecond; c.Heartbeat = 100 * time.Millisecond })
+	token, _ := n.SignIn("jo", "user")
+	polite, _ := n.Connect(token)
+	polite.Say(`{"op":"subscribe","symbols":["EUR/USD"]}`)
+	polite.Want("ack")
+	quotes := make(chan webtest.Message, 10)
 	go func() { // until the node is stopped
 		for {
-			m, err := polite.receive()
+			m, err := polite.Receive()
 			if err != nil {
 				return
 			}
@@ -460,47 +465,47 @@ func TestPeersThatVanish(t *testing.T) {
 			}
 		}
 	}()
-	for _, c := range []*client{n.dial(token), n.dial(token), n.dial(token)} {
-		c.want("welcome")
-		c.say(`{"op":"subscribe","symbols":["*"]}`)
-		c.want("ack")
+	for _, c := range []*webtest.Client{n.Dial(token), n.Dial(token), n.Dial(token)} {
+		c.Want("welcome")
+		c.Say(`{"op":"subscribe","symbols":["*"]}`)
+		c.Want("ack")
 		c.Conn.(*net.TCPConn).SetLinger(0)
 		c.Close() // with a reset
 	}
-	eventually(t, "resets are noticed", func() bool { return n.hub.Clients() == 1 })
+	webtest.Eventually(t, "resets are noticed", func() bool { return n.Hub.Clients() == 1 })
 
-	silent, _ := n.connect(token) // reads, but answers no ping
+	silent, _ := n.Connect(token) // reads, but answers no ping
 	start := time.Now()
-	silent.SetDeadline(time.Now().Add(patience))
+	silent.SetDeadline(time.Now().Add(webtest.Patience))
 	for {
-		f, err := silent.read()
+		f, err := silent.ReadFrame()
 		if err != nil {
 			t.Fatalf("want close 1001, got %v", err)
 		}
-		if f.opcode == opClose {
-			if d := time.Since(start); f.code() != 1001 || d < 600*time.Millisecond {
-				t.Errorf("closed with %d after %v", f.code(), d)
+		if f.Opcode == webtest.OpClose {
+			if d := time.Since(start); f.Code() != 1001 || d < 600*time.Millisecond {
+				t.Errorf("closed with %d after %v", f.Code(), d)
 			}
 			break
 		}
 	}
 	silent.Close()
 	// The polite one has been answering all the while.
-	eventually(t, "only the polite one is left", func() bool { return n.hub.Clients() == 1 })
-	n.publish([3]string{"EUR/USD", "1.5", "2"})
+	webtest.Eventually(t, "only the polite one is left", func() bool { return n.Hub.Clients() == 1 })
+	n.Publish([3]string{"EUR/USD", "1.5", "2"})
 	select {
 	case m := <-quotes:
-		if q := m.quotes(t)[0]; q.Bid != "1.5" {
-			t.Errorf("got %s", m.raw)
+		if q := m.Quotes(t)[0]; q.Bid != "1.5" {
+			t.Errorf("got %s", m.Raw)
 		}
-	case <-time.After(patience):
+	case <-time.After(webtest.Patience):
 		t.Error("the polite client gets no quotes any more")
 	}
 
-	half, _ := n.connect(token) // can be written to still, but will say no more
+	half, _ := n.Connect(token) // can be written to still, but will say no more
 	half.Conn.(*net.TCPConn).CloseWrite()
-	half.SetDeadline(time.Now().Add(patience))
-	if err := half.untilEnd(); !errors.Is(err, io.EOF) {
+	half.SetDeadline(time.Now().Add(webtest.Patience))
+	if err := untilEnd(half); !errors.Is(err, io.EOF) {
 		t.Errorf("half-closed: %v, want the end", err)
 	}
 }
@@ -508,14 +513,14 @@ func TestPeersThatVanish(t *testing.T) {
 // TestPingFlood wants others not to notice, and no more pongs than commands.
 func TestPingFlood(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, func(c *nodeConfig) { c.commands = 20 })
-	flooder, calm := n.user(), n.user()
+	n := webtest.Start(t, func(c *webtest.Config) { c.Commands = 20 })
+	flooder, calm := n.User(), n.User()
 	stop := make(chan struct{})
 	var flooding sync.WaitGroup
 	flooding.Go(func() {
 		batch := []byte{}
 		for range 200 {
-			batch = append(batch, masked(true, opPing, make([]byte, 100))...)
+			batch = append(batch, webtest.Masked(true, webtest.OpPing, make([]byte, 100))...)
 		}
 		for {
 			select {
@@ -531,11 +536,11 @@ func TestPingFlood(t *testing.T) {
 	var pongs atomic.Int64
 	flooding.Go(func() {
 		for {
-			f, err := flooder.read()
+			f, err := flooder.ReadFrame()
 			if err != nil {
 				return
 			}
-			if f.opcode == opPong {
+			if f.Opcode == webtest.OpPong {
 				pongs.Add(1)
 			}
 		}
@@ -543,8 +548,8 @@ func TestPingFlood(t *testing.T) {
 	start := time.Now()
 	for range 20 {
 		asked := time.Now()
-		calm.say(`{"op":"ping"}`)
-		calm.until("pong")
+		calm.Say(`{"op":"ping"}`)
+		calm.Until("pong")
 		if d := time.Since(asked); d > time.Second {
 			t.Errorf("beside a flood a ping took %v", d)
 		}
@@ -557,7 +562,7 @@ func TestPingFlood(t *testing.T) {
 	if most := int64(20*took.Seconds()) + 21; pongs.Load() > most || pongs.Load() == 0 {
 		t.Errorf("%d pongs in %v at 20 commands a second", pongs.Load(), took)
 	}
-	eventually(t, "the flooder is gone", func() bool { return n.hub.Clients() == 1 })
+	webtest.Eventually(t, "the flooder is gone", func() bool { return n.Hub.Clients() == 1 })
 }
 
 // TestNothingIsLeftBehind connects and disconnects in many ways and then counts
@@ -569,34 +574,37 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	}
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
-			n := startNode(t, func(c *nodeConfig) { c.tls = kind == "tls"; c.writeTimeout = time.Second })
-			token, _ := n.signIn("kim", "user")
+			n := webtest.Start(t, func(c *webtest.Config) { c.TLS = kind == "tls"; c.WriteTimeout = time.Second })
+			token, _ := n.SignIn("kim", "user")
 			count := cycles
 			if kind == "tls" {
 				count /= 5 // handshakes are dear
 			}
-			ways := []func(*client){
-				func(c *client) { c.Close() },
-				func(c *client) { c.peer.send(true, opClose, closePayload(1000, "")); c.untilClose() },
-				func(c *client) { c.peer.send(true, opBinary, nil); c.untilClose() },
-				func(c *client) { c.say(`{"op":"subscribe","symbols":["*"]}`); c.want("ack"); c.Close() },
-				func(c *client) { c.Write([]byte{0x81, 0x85, 1}) },
-				func(c *client) {
+			ways := []func(*webtest.Client){
+				func(c *webtest.Client) { c.Close() },
+				func(c *webtest.Client) {
+					c.Peer.SendFrame(true, webtest.OpClose, webtest.ClosePayload(1000, ""))
+					untilClose(c)
+				},
+				func(c *webtest.Client) { c.Peer.SendFrame(true, webtest.OpBinary, nil); untilClose(c) },
+				func(c *webtest.Client) { c.Say(`{"op":"subscribe","symbols":["*"]}`); c.Want("ack"); c.Close() },
+				func(c *webtest.Client) { c.Write([]byte{0x81, 0x85, 1}) },
+				func(c *webtest.Client) {
 					if tcp, ok := c.Conn.(*net.TCPConn); ok {
 						tcp.SetLinger(0)
 					}
 				},
-				func(c *client) { c.Conn.(interface{ CloseWrite() error }).CloseWrite(); c.untilEnd() },
+				func(c *webtest.Client) { c.Conn.(interface{ CloseWrite() error }).CloseWrite(); untilEnd(c) },
 			}
 			cycle := func(i int) error {
-				p, resp, err := tryUpgrade(dialServer(t, n.public), "/ws", bearer(token), nil)
+				p, resp, err := webtest.TryUpgrade(webtest.DialServer(t, n.Public), "/ws", webtest.Bearer(token), nil)
 				if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
 					return fmt.Errorf("cycle %d: %v %v", i, resp, err)
 				}
 				defer p.Close()
-				c := &client{p, t}
-				if m, err := c.receive(); err != nil || m.Type != "welcome" {
-					return fmt.Errorf("cycle %d: %s %v", i, m.raw, err)
+				c := webtest.NewClient(p, t)
+				if m, err := c.Receive(); err != nil || m.Type != "welcome" {
+					return fmt.Errorf("cycle %d: %s %v", i, m.Raw, err)
 				}
 				ways[i%len(ways)](c)
 				return nil
@@ -606,7 +614,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			eventually(t, "all are gone", func() bool { return n.hub.Clients() == 0 })
+			webtest.Eventually(t, "all are gone", func() bool { return n.Hub.Clients() == 0 })
 			settle := func() (goroutines, descriptors int) {
 				runtime.GC()
 				return runtime.NumGoroutine(), openDescriptors(t)
@@ -619,7 +627,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 				wg.Go(func() {
 					for i := int(next.Add(1)); i <= count; i = int(next.Add(1)) {
 						publishing.Lock()
-						n.publishNow()
+						publishNow(n)
 						publishing.Unlock()
 						if err := cycle(i); err != nil {
 							t.Error(err)
@@ -630,16 +638,16 @@ func TestNothingIsLeftBehind(t *testing.T) {
 			}
 			wg.Wait()
 			const slack = 20 // idle connections to Redis, the runtime's own
-			deadline := time.Now().Add(patience)
+			deadline := time.Now().Add(webtest.Patience)
 			for {
 				g, d := settle()
-				if n.hub.Clients() == 0 && g <= goroutines+slack && d <= descriptors+slack {
+				if n.Hub.Clients() == 0 && g <= goroutines+slack && d <= descriptors+slack {
 					break
 				}
 				if time.Now().After(deadline) {
 					stacks := make([]byte, 1<<20)
 					t.Fatalf("%d clients; goroutines %d, before %d; descriptors %d, before %d\n%s",
-						n.hub.Clients(), g, goroutines, d, descriptors, stacks[:runtime.Stack(stacks, true)])
+						n.Hub.Clients(), g, goroutines, d, descriptors, stacks[:runtime.Stack(stacks, true)])
 				}
 				time.Sleep(20 * time.Millisecond)
 			}
@@ -649,13 +657,13 @@ func TestNothingIsLeftBehind(t *testing.T) {
 
 // publishNow puts a quote straight into the hub, so that sockets are written to
 // while they come and go.
-func (n *testNode) publishNow() {
-	n.hub.Publish("EUR/USD", "direct", uint64(time.Now().UnixNano()), []byte(`{"symbol":"EUR/USD","bid":"1","ask":"2","ts":"","seq":1`), 0)
+func publishNow(n *webtest.Node) {
+	n.Hub.Publish("EUR/USD", "direct", uint64(time.Now().UnixNano()), []byte(`{"symbol":"EUR/USD","bid":"1","ask":"2","ts":"","seq":1`), 0)
 }
 
-func (c *client) untilClose() {
-	if _, ok := errors.AsType[closedError](c.untilEnd()); !ok {
-		c.t.Error("no close frame came")
+func untilClose(c *webtest.Client) {
+	if _, ok := errors.AsType[webtest.ClosedError](untilEnd(c)); !ok {
+		c.T.Error("no close frame came")
 	}
 }
 

@@ -8,25 +8,27 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
 // TestOpenAPI: the document is valid OpenAPI 3.1, describes every route and no
 // other, and real answers of every operation are as it says.
 func TestOpenAPI(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, nil)
-	public, admin := newHTTPClient(t, n.public), newHTTPClient(t, n.admin)
-	served := public.do("GET", "/openapi.json", "", nil)
-	if served.status != 200 || served.header.Get("Content-Type") != "application/json" || served.header.Get("ETag") == "" {
-		t.Fatalf("openapi.json: %d %v", served.status, served.header)
+	n := webtest.Start(t, nil)
+	public, admin := webtest.NewHTTPClient(t, n.Public), webtest.NewHTTPClient(t, n.Admin)
+	served := public.Do("GET", "/openapi.json", "", nil)
+	if served.Status != 200 || served.Header.Get("Content-Type") != "application/json" || served.Header.Get("ETag") == "" {
+		t.Fatalf("openapi.json: %d %v", served.Status, served.Header)
 	}
-	if a := public.do("GET", "/openapi.json", "", map[string][]string{"If-None-Match": {served.header.Get("ETag")}}); a.status != 304 || a.body != "" {
-		t.Errorf("asked again: %d", a.status)
+	if a := public.Do("GET", "/openapi.json", "", map[string][]string{"If-None-Match": {served.Header.Get("ETag")}}); a.Status != 304 || a.Body != "" {
+		t.Errorf("asked again: %d", a.Status)
 	}
-	if a := admin.do("GET", "/openapi.json", "", bearer(adminToken)); a.body != served.body {
+	if a := admin.Do("GET", "/openapi.json", "", webtest.Bearer(webtest.AdminToken)); a.Body != served.Body {
 		t.Error("the admin listener serves another document")
 	}
-	doc, err := openapi3.NewLoader().LoadFromData([]byte(served.body))
+	doc, err := openapi3.NewLoader().LoadFromData([]byte(served.Body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +42,7 @@ func TestOpenAPI(t *testing.T) {
 			described[method+" "+path] = false
 		}
 	}
-	publicRoutes, adminRoutes := n.web.Routes()
+	publicRoutes, adminRoutes := n.Web.Routes()
 	for _, pattern := range slices.Concat(publicRoutes, adminRoutes) {
 		if strings.HasPrefix(pattern, "/debug/pprof/") { // net/http/pprof describes itself
 			continue
@@ -60,7 +62,7 @@ func TestOpenAPI(t *testing.T) {
 	}
 
 	// Real answers.
-	s := readSpec(t, served.body)
+	s := readSpec(t, served.Body)
 	seen := map[string]bool{}
 	pathOf := func(path string) string {
 		path, _, _ = strings.Cut(path, "?")
@@ -76,26 +78,26 @@ func TestOpenAPI(t *testing.T) {
 		t.Fatalf("no description of %s", path)
 		return ""
 	}
-	call := func(status int, method, path, body, token string) answer {
+	call := func(status int, method, path, body, token string) webtest.Answer {
 		t.Helper()
 		on := public
 		known := pathOf(path)
 		if op := doc.Paths.Value(known).GetOperation(method); op.Servers != nil {
 			on = admin
 		}
-		header := bearer(token)
+		header := webtest.Bearer(token)
 		if token == "" {
 			header = nil
 		}
-		a := on.do(method, path, body, header)
-		if a.status != status {
-			t.Errorf("%s %s: %d %.300s, want %d", method, path, a.status, a.body, status)
+		a := on.Do(method, path, body, header)
+		if a.Status != status {
+			t.Errorf("%s %s: %d %.300s, want %d", method, path, a.Status, a.Body, status)
 			return a
 		}
 		if status < 400 {
 			seen[method+" "+known] = true
 		}
-		kind, _, _ := strings.Cut(a.header.Get("Content-Type"), ";")
+		kind, _, _ := strings.Cut(a.Header.Get("Content-Type"), ";")
 		where := []string{"paths", known, strings.ToLower(method), "responses", fmt.Sprint(status)}
 		switch {
 		case kind == "application/problem+json":
@@ -103,9 +105,9 @@ func TestOpenAPI(t *testing.T) {
 			if response == nil {
 				t.Errorf("%s %s may answer %d, which is not described", method, known, status)
 			}
-			s.check(method+" "+path, "/components/schemas/Problem", a.body)
+			s.check(method+" "+path, "/components/schemas/Problem", a.Body)
 		case kind == "application/json":
-			s.check(method+" "+path, pointer(append(where, "content", kind, "schema")...), a.body)
+			s.check(method+" "+path, pointer(append(where, "content", kind, "schema")...), a.Body)
 			if body != "" && status < 300 {
 				s.check("the body of "+path, pointer("paths", known, strings.ToLower(method), "requestBody", "content", kind, "schema"), body)
 			}
@@ -117,11 +119,11 @@ func TestOpenAPI(t *testing.T) {
 		}
 		return a
 	}
-	token, sess := n.signIn("lea", "user")
-	c, welcome := n.connect(token)
-	call(200, "POST", "/api/v1/quotes", `[{"symbol":"EURUSD","bid":1.08450,"ask":"1.0846"},{"currency":"USD","bid":"2","ask":1,"ts":1700000000000}]`, publishToken)
-	eventually(t, "the quote is here", func() bool { return n.lastQuotes() > 0 })
-	eventually(t, "the symbol is listed", func() bool { return call(200, "GET", "/api/v1/symbols", "", "").body != "[]\n" })
+	token, sess := n.SignIn("lea", "user")
+	c, welcome := n.Connect(token)
+	call(200, "POST", "/api/v1/quotes", `[{"symbol":"EURUSD","bid":1.08450,"ask":"1.0846"},{"currency":"USD","bid":"2","ask":1,"ts":1700000000000}]`, webtest.PublishToken)
+	webtest.Eventually(t, "the quote is here", func() bool { return n.LastQuotes() > 0 })
+	webtest.Eventually(t, "the symbol is listed", func() bool { return call(200, "GET", "/api/v1/symbols", "", "").Body != "[]\n" })
 	call(200, "GET", "/api/v1/quotes?symbols=*", "", token)
 	call(400, "GET", "/api/v1/quotes?symbols=FOO/BAR", "", token)
 	call(200, "GET", "/api/v1/quotes/EUR/USD/history?limit=5", "", token)
@@ -136,53 +138,53 @@ func TestOpenAPI(t *testing.T) {
 	call(200, "GET", "/api/v1/session", "", "")
 	call(200, "POST", "/api/v1/ws-ticket", "", "")
 	call(204, "DELETE", "/api/v1/session", "", "")
-	other, _ := n.signIn("max", "user")
-	fresh := newHTTPClient(t, n.public)
+	other, _ := n.SignIn("max", "user")
+	fresh := webtest.NewHTTPClient(t, n.Public)
 	s.check("a bearer token for a cookie", pointer("paths", "/api/v1/session", "post", "responses", "200", "content", "application/json", "schema"),
-		fresh.do("POST", "/api/v1/session", "", bearer(other)).body)
+		fresh.Do("POST", "/api/v1/session", "", webtest.Bearer(other)).Body)
 	seen["POST /api/v1/session"] = true
 	for _, path := range []string{"/livez", "/readyz", "/openapi.json", "/asyncapi.json", "/", "/metrics"} {
 		call(200, "GET", path, "", "")
 	}
 
-	made := call(201, "POST", "/api/v1/sessions", `{"user_id":"123","role":"user","data":{"a":[1]},"ttl_seconds":60}`, adminToken)
-	call(400, "POST", "/api/v1/sessions", `{"user":"123"}`, adminToken)
-	call(413, "POST", "/api/v1/sessions", `{"user_id":"`+strings.Repeat("x", 70<<10)+`"}`, adminToken)
-	id := regexp.MustCompile(`"session_id":"(\w+)"`).FindStringSubmatch(made.body)[1]
-	call(200, "GET", "/api/v1/sessions?user_id=123", "", adminToken)
-	call(200, "GET", "/api/v1/redis/session/"+sess.ID, "", adminToken)
-	call(404, "GET", "/api/v1/redis/session/none", "", adminToken)
+	made := call(201, "POST", "/api/v1/sessions", `{"user_id":"123","role":"user","data":{"a":[1]},"ttl_seconds":60}`, webtest.AdminToken)
+	call(400, "POST", "/api/v1/sessions", `{"user":"123"}`, webtest.AdminToken)
+	call(413, "POST", "/api/v1/sessions", `{"user_id":"`+strings.Repeat("x", 70<<10)+`"}`, webtest.AdminToken)
+	id := regexp.MustCompile(`"session_id":"(\w+)"`).FindStringSubmatch(made.Body)[1]
+	call(200, "GET", "/api/v1/sessions?user_id=123", "", webtest.AdminToken)
+	call(200, "GET", "/api/v1/redis/session/"+sess.ID, "", webtest.AdminToken)
+	call(404, "GET", "/api/v1/redis/session/none", "", webtest.AdminToken)
 	call(401, "GET", "/api/v1/redis/session/none", "", token)
-	call(200, "DELETE", "/api/v1/redis/session/"+id, "", adminToken)
-	call(200, "DELETE", "/api/v1/sessions?user_id=123", "", adminToken)
-	if err := n.rdb.ConfigSet(t.Context(), "slowlog-log-slower-than", "0").Err(); err != nil {
+	call(200, "DELETE", "/api/v1/redis/session/"+id, "", webtest.AdminToken)
+	call(200, "DELETE", "/api/v1/sessions?user_id=123", "", webtest.AdminToken)
+	if err := n.RDB.ConfigSet(t.Context(), "slowlog-log-slower-than", "0").Err(); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"health", "stats", "memory", "slowlog", "config", "cache/hit-ratio", "rate-limit/offenders"} {
-		call(200, "GET", "/api/v1/redis/"+name, "", adminToken)
+		call(200, "GET", "/api/v1/redis/"+name, "", webtest.AdminToken)
 	}
-	call(400, "GET", "/api/v1/redis/slowlog?limit=0", "", adminToken)
-	call(200, "POST", "/api/v1/redis/cache/invalidate", `{"pattern":"*","namespace":"history"}`, adminToken)
-	call(200, "POST", "/api/v1/redis/pubsub/publish", `{"channel":"news","message":{"a":1}}`, adminToken)
+	call(400, "GET", "/api/v1/redis/slowlog?limit=0", "", webtest.AdminToken)
+	call(200, "POST", "/api/v1/redis/cache/invalidate", `{"pattern":"*","namespace":"history"}`, webtest.AdminToken)
+	call(200, "POST", "/api/v1/redis/pubsub/publish", `{"channel":"news","message":{"a":1}}`, webtest.AdminToken)
 	for _, body := range []string{`{"key":"user:1","limit":1,"window_seconds":60}`, `{"key":"user:1","limit":1,"window_seconds":60,"cost":2,"peek":true}`} {
-		call(200, "POST", "/api/v1/redis/rate-limit/check", body, adminToken)
+		call(200, "POST", "/api/v1/redis/rate-limit/check", body, webtest.AdminToken)
 	}
-	call(400, "POST", "/api/v1/redis/rate-limit/check", `{}`, adminToken)
-	eventually(t, "the rejected quote is listed", func() bool { return call(200, "GET", "/api/v1/feed/rejected", "", adminToken).body != "[]\n" })
-	call(200, "GET", "/api/v1/connections", "", adminToken)
-	call(404, "DELETE", "/api/v1/connections/none", "", adminToken)
-	call(200, "DELETE", "/api/v1/connections/"+welcome.ConnID, "", adminToken)
-	c.wantClose(1008)
+	call(400, "POST", "/api/v1/redis/rate-limit/check", `{}`, webtest.AdminToken)
+	webtest.Eventually(t, "the rejected quote is listed", func() bool { return call(200, "GET", "/api/v1/feed/rejected", "", webtest.AdminToken).Body != "[]\n" })
+	call(200, "GET", "/api/v1/connections", "", webtest.AdminToken)
+	call(404, "DELETE", "/api/v1/connections/none", "", webtest.AdminToken)
+	call(200, "DELETE", "/api/v1/connections/"+welcome.ConnID, "", webtest.AdminToken)
+	c.WantClose(1008)
 	for name := range described {
 		if name != "GET /ws" && name != "GET /api/v1/stream" && !seen[name] { // those are described by AsyncAPI
 			t.Errorf("no real answer of %s was tried", name)
 		}
 	}
-	n.redis.Kill()
-	call(503, "GET", "/api/v1/redis/stats", "", adminToken)
-	call(200, "GET", "/api/v1/redis/health", "", adminToken)
-	call(200, "GET", "/api/v1/redis/cache/hit-ratio", "", adminToken)
-	call(200, "GET", "/api/v1/connections", "", adminToken)
-	eventually(t, "it is not ready", func() bool { return public.do("GET", "/readyz", "", nil).status == 503 })
+	n.Redis.Kill()
+	call(503, "GET", "/api/v1/redis/stats", "", webtest.AdminToken)
+	call(200, "GET", "/api/v1/redis/health", "", webtest.AdminToken)
+	call(200, "GET", "/api/v1/redis/cache/hit-ratio", "", webtest.AdminToken)
+	call(200, "GET", "/api/v1/connections", "", webtest.AdminToken)
+	webtest.Eventually(t, "it is not ready", func() bool { return public.Do("GET", "/readyz", "", nil).Status == 503 })
 	call(503, "GET", "/readyz", "", "")
 }

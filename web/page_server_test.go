@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
 // The page is tested on the whole program, as a visitor meets it: its own
@@ -33,7 +35,7 @@ func init() {
 		var process *exec.Cmd
 		start := func() {
 			process = exec.Command(binary)
-			process.Env = append(os.Environ(), "HTTP_ADDR="+addr, "ADMIN_ADDR="+admin, "ADMIN_TOKEN="+adminToken, "LOG_LEVEL=error",
+			process.Env = append(os.Environ(), "HTTP_ADDR="+addr, "ADMIN_ADDR="+admin, "ADMIN_TOKEN="+webtest.AdminToken, "LOG_LEVEL=error",
 				"RATE_PER_MINUTE=6000", "RATE_PER_HOUR=60000", "RATE_PER_DAY=600000")
 			process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 			if err := process.Start(); err != nil {

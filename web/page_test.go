@@ -6,23 +6,18 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
 // A pageServer is a running server whose page the browser opens.
@@ -47,178 +42,23 @@ func newPageServer(t *testing.T) pageServer {
 	return startPageServer(t)
 }
 
-// browser starts Chromium and returns the context that tabs are opened from.
-func browser(t *testing.T) context.Context {
-	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		if os.Getenv("FXCAST_REQUIRE_ALL") == "1" {
-			t.Fatal("chromium is not installed, and FXCAST_REQUIRE_ALL=1")
-		}
-		t.Skip("chromium is not installed; the page is not tested")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path),
-		chromedp.DisableGPU,
-		chromedp.Flag("disable-quic", true),
-		chromedp.Flag("disable-component-update", true),
-		chromedp.UserDataDir(t.TempDir()),
-		chromedp.WindowSize(1440, 900),
-	)
-	if os.Geteuid() == 0 {
-		options = append(options, chromedp.NoSandbox)
-	}
-	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
-	ctx, _ := chromedp.NewContext(allocator)
-	t.Cleanup(func() {
-		_ = chromedp.Cancel(ctx) // closes the browser, so that its profile can be removed
-		cancel()
-	})
-	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
-		t.Fatalf("starting chromium: %v", err)
-	}
-	return ctx
-}
-
-// watchful runs before the page's own scripts: it keeps the violations of the
-// content security policy, and the sockets the page opens.
-const watchful = `
-	window.violations = [];
-	document.addEventListener('securitypolicyviolation', (e) =>
-		violations.push(e.violatedDirective + ' ' + (e.blockedURI || 'inline') + ' ' + e.sourceFile + ':' + e.lineNumber));
-	window.sockets = [];
-	window.WebSocket = class extends WebSocket {
-		constructor(...args) { super(...args); sockets.push(this); }
-	};`
-
-// A tab is the page in a browser profile of its own. What it wrote to the
-// console as a warning or an error is kept.
-type tab struct {
-	t   *testing.T
-	ctx context.Context
-
-	mu       sync.Mutex
-	problems []string // guarded by mu
-}
-
 // openPage opens url and waits for the first live prices.
-func openPage(t *testing.T, browser context.Context, url string, steps ...chromedp.Action[chromedp.Void]) *tab {
+func openPage(t *testing.T, browser context.Context, url string, steps ...chromedp.Action[chromedp.Void]) *webtest.Tab {
 	t.Helper()
-	p := openTab(t, browser, append(steps, chromedp.Navigate(url+"/"))...)
-	p.waitLive()
+	p := webtest.OpenTab(t, browser, append(steps, chromedp.Navigate(url+"/"))...)
+	waitLive(p)
 	return p
 }
 
-// openTab takes steps in a tab of its own.
-func openTab(t *testing.T, browser context.Context, steps ...chromedp.Action[chromedp.Void]) *tab {
-	t.Helper()
-	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
-	t.Cleanup(cancel)
-	p := &tab{t: t, ctx: ctx}
-	if err := chromedp.Listen(ctx, p.listen); err != nil {
-		t.Fatalf("opening a tab: %v", err)
-	}
-	if _, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument,
-		page.AddScriptToEvaluateOnNewDocumentParams{Source: watchful}); err != nil {
-		t.Fatalf("preparing the tab: %v", err)
-	}
-	p.do(steps...)
-	return p
-}
-
-// expected are the answers that the page asks for knowing that they may be
-// refusals; the browser logs them all the same.
-var expected = regexp.MustCompile(`status of 401 .*/api/v1/session$`)
-
-func (p *tab) listen(ev any) {
-	var problem string
-	switch ev := ev.(type) {
-	case *runtime.EventExceptionThrown:
-		problem = "exception: " + ev.ExceptionDetails.Text
-		if e := ev.ExceptionDetails.Exception; e != nil {
-			problem += " " + e.Description
-		}
-	case *runtime.EventConsoleAPICalled:
-		if kind := string(ev.Type); kind == "error" || kind == "warning" || kind == "assert" {
-			problem = "console." + kind
-			for _, arg := range ev.Args {
-				problem += " " + string(arg.Value) + arg.Description
-			}
-		}
-	case *log.EventEntryAdded:
-		if level := string(ev.Entry.Level); level == "error" || level == "warning" {
-			problem = strings.TrimSpace(fmt.Sprintf("%s %s: %s %s", ev.Entry.Source, level, ev.Entry.Text, ev.Entry.URL))
-		}
-	}
-	if problem == "" || expected.MatchString(problem) {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.problems = append(p.problems, problem)
-}
-
-// checkClean fails the test for each problem that allowed, if given, does not match.
-func (p *tab) checkClean(allowed *regexp.Regexp) {
-	p.t.Helper()
-	for _, v := range eval[[]string](p, "violations") {
-		p.t.Errorf("content security policy violated: %s", v)
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, problem := range p.problems {
-		if allowed == nil || !allowed.MatchString(problem) {
-			p.t.Errorf("in the console: %s", problem)
-		}
-	}
-}
-
-func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, pageDeadline)
-	defer cancel()
-	if err := chromedp.Do(ctx, steps...); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-// eval returns the value of a JavaScript expression; a promise is awaited.
-func eval[T any](p *tab, expression string) T {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, pageDeadline)
-	defer cancel()
-	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
-	if err != nil {
-		p.t.Fatalf("%s: %v", expression, err)
-	}
-	return v
-}
-
-const pageDeadline = 30 * time.Second
-
-// wait polls a JavaScript condition until it holds.
-func (p *tab) wait(what, condition string) {
-	p.t.Helper()
-	for end := time.Now().Add(pageDeadline); ; time.Sleep(50 * time.Millisecond) {
-		if eval[bool](p, "Boolean("+condition+")") {
-			return
-		}
-		if time.Now().After(end) {
-			p.t.Fatalf("%s: not within %v; state %q, title %q", what, pageDeadline,
-				eval[string](p, "document.documentElement.dataset.state ?? ''"), eval[string](p, "document.title"))
-		}
-	}
-}
-
-func (p *tab) waitLive() {
-	p.t.Helper()
-	p.wait("live prices", `document.documentElement.dataset.state === 'live' && /\d/.test(document.querySelector('tr[data-symbol="EUR/USD"] .price')?.textContent)`)
+func waitLive(p *webtest.Tab) {
+	p.T.Helper()
+	p.Wait("live prices", `document.documentElement.dataset.state === 'live' && /\d/.test(document.querySelector('tr[data-symbol="EUR/USD"] .price')?.textContent)`)
 }
 
 const bids = `Object.fromEntries([...document.querySelectorAll('tr[data-symbol]')].map((r) => [r.dataset.symbol, r.querySelector('.price').textContent]))`
 
 func TestPage(t *testing.T) {
-	browser := browser(t)
+	browser := webtest.Browser(t)
 	server := newPageServer(t)
 	for name, test := range map[string]func(*testing.T, context.Context, string){
 		"prices move":     testPricesMove,
@@ -237,22 +77,22 @@ func TestPage(t *testing.T) {
 
 func testPricesMove(t *testing.T, browser context.Context, url string) {
 	p := openPage(t, browser, url)
-	before := eval[map[string]string](p, bids)
+	before := webtest.Eval[map[string]string](p, bids)
 	price := regexp.MustCompile(`^(\d+\.\d+|–)$`)
 	for symbol, bid := range before {
 		if !price.MatchString(bid) {
 			t.Errorf("bid of %s is shown as %q, want plain decimal text", symbol, bid)
 		}
 	}
-	eval[bool](p, "Boolean(window.before = "+bids+")")
-	p.wait("another price", "Object.entries("+bids+").some(([s, bid]) => before[s] !== undefined && before[s] !== bid)")
-	p.wait("an arrow", `document.querySelector('tr[data-symbol] .price.up, tr[data-symbol] .price.down')`)
-	p.wait("the price in the title", `/^\d+\.\d+ EUR\/USD/.test(document.title)`)
-	p.wait("updates counted", `/^[1-9]/.test(document.getElementById('d-updates').textContent)`)
-	if gaps := eval[string](p, "document.getElementById('d-gaps').textContent"); gaps != "0" {
+	webtest.Eval[bool](p, "Boolean(window.before = "+bids+")")
+	p.Wait("another price", "Object.entries("+bids+").some(([s, bid]) => before[s] !== undefined && before[s] !== bid)")
+	p.Wait("an arrow", `document.querySelector('tr[data-symbol] .price.up, tr[data-symbol] .price.down')`)
+	p.Wait("the price in the title", `/^\d+\.\d+ EUR\/USD/.test(document.title)`)
+	p.Wait("updates counted", `/^[1-9]/.test(document.getElementById('d-updates').textContent)`)
+	if gaps := webtest.Eval[string](p, "document.getElementById('d-gaps').textContent"); gaps != "0" {
 		t.Errorf("the page counts %s gaps in the sequence, want 0", gaps)
 	}
-	p.checkClean(nil)
+	p.CheckClean(nil)
 }
 
 // A canvas counts as drawn when it has pixels of the bid line's colour.
@@ -271,17 +111,17 @@ const drawn = `(() => {
 
 func testChartDraws(t *testing.T, browser context.Context, url string) {
 	p := openPage(t, browser, url)
-	p.wait("a line in the chart", drawn+" > 100")
+	p.Wait("a line in the chart", drawn+" > 100")
 	for _, interval := range []string{"1", "5", "60"} {
-		p.do(chromedp.Click(chromedp.CSS(`#interval input[value="` + interval + `"]`)))
-		p.wait("the line replaced by candles of "+interval+" s", drawn+" === 0")
+		p.Do(chromedp.Click(chromedp.CSS(`#interval input[value="` + interval + `"]`)))
+		p.Wait("the line replaced by candles of "+interval+" s", drawn+" === 0")
 	}
-	p.do(chromedp.Click(chromedp.CSS(`#interval input[value="0"]`)))
-	p.wait("the line again", drawn+" > 100")
-	if !eval[bool](p, `Boolean(document.querySelector('#tv-attr-logo')) && document.querySelector('.credit a').href === 'https://www.tradingview.com/'`) {
+	p.Do(chromedp.Click(chromedp.CSS(`#interval input[value="0"]`)))
+	p.Wait("the line again", drawn+" > 100")
+	if !webtest.Eval[bool](p, `Boolean(document.querySelector('#tv-attr-logo')) && document.querySelector('.credit a').href === 'https://www.tradingview.com/'`) {
 		t.Error("the chart's attribution is not shown")
 	}
-	p.checkClean(regexp.MustCompile("willReadFrequently")) // about this test's own reading of pixels
+	p.CheckClean(regexp.MustCompile("willReadFrequently")) // about this test's own reading of pixels
 }
 
 func prefer(scheme string) chromedp.Action[chromedp.Void] {
@@ -295,58 +135,58 @@ func prefer(scheme string) chromedp.Action[chromedp.Void] {
 func testTheme(t *testing.T, browser context.Context, url string) {
 	const ground = "getComputedStyle(document.body).backgroundColor"
 	p := openPage(t, browser, url, prefer("dark"))
-	dark := eval[string](p, ground)
-	p.do(chromedp.Click(chromedp.ID("theme")))
-	light := eval[string](p, ground)
+	dark := webtest.Eval[string](p, ground)
+	p.Do(chromedp.Click(chromedp.ID("theme")))
+	light := webtest.Eval[string](p, ground)
 	if light == dark {
 		t.Errorf("the toggle left the background at %s", dark)
 	}
-	p.do(chromedp.Reload())
-	p.waitLive()
-	if got := eval[string](p, ground); got != light {
+	p.Do(chromedp.Reload())
+	waitLive(p)
+	if got := webtest.Eval[string](p, ground); got != light {
 		t.Errorf("after a reload the background is %s, want the chosen %s", got, light)
 	}
-	p.checkClean(nil)
+	p.CheckClean(nil)
 }
 
 func testKeyboard(t *testing.T, browser context.Context, url string) {
 	p := openPage(t, browser, url)
-	p.do(chromedp.KeyEvent("/"), chromedp.KeyEvent("jpy"))
-	p.wait("only symbols with JPY", `(() => {
+	p.Do(chromedp.KeyEvent("/"), chromedp.KeyEvent("jpy"))
+	p.Wait("only symbols with JPY", `(() => {
 		const shown = [...document.querySelectorAll('tr[data-symbol]')].filter((r) => r.offsetParent !== null);
 		return shown.length > 0 && shown.every((r) => r.dataset.symbol.includes('JPY'));
 	})()`)
-	p.do(chromedp.KeyEvent(kb.Enter))
-	p.wait("the first one chosen", `document.activeElement.dataset.symbol?.includes('JPY') && document.activeElement.getAttribute('aria-selected') === 'true'`)
-	p.do(chromedp.KeyEvent("p"))
-	p.wait("it pinned", `document.querySelector('tbody[data-group="pinned"] tr[aria-selected="true"]')`)
-	p.do(chromedp.KeyEvent("/"), chromedp.KeyEvent("zzz"))
-	p.wait("a word on the empty table", `!document.getElementById('empty').hidden`)
-	p.do(chromedp.KeyEvent(kb.Escape))
-	p.wait("all symbols again", `document.querySelector('tr[data-symbol="EUR/USD"]').offsetParent !== null`)
-	p.checkClean(nil)
+	p.Do(chromedp.KeyEvent(kb.Enter))
+	p.Wait("the first one chosen", `document.activeElement.dataset.symbol?.includes('JPY') && document.activeElement.getAttribute('aria-selected') === 'true'`)
+	p.Do(chromedp.KeyEvent("p"))
+	p.Wait("it pinned", `document.querySelector('tbody[data-group="pinned"] tr[aria-selected="true"]')`)
+	p.Do(chromedp.KeyEvent("/"), chromedp.KeyEvent("zzz"))
+	p.Wait("a word on the empty table", `!document.getElementById('empty').hidden`)
+	p.Do(chromedp.KeyEvent(kb.Escape))
+	p.Wait("all symbols again", `document.querySelector('tr[data-symbol="EUR/USD"]').offsetParent !== null`)
+	p.CheckClean(nil)
 }
 
 func testPhone(t *testing.T, browser context.Context, url string) {
 	p := openPage(t, browser, url, chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile))
-	if width := eval[int](p, "document.documentElement.scrollWidth"); width > 390 {
+	if width := webtest.Eval[int](p, "document.documentElement.scrollWidth"); width > 390 {
 		t.Errorf("the page is %d px wide on a screen of 390", width)
 	}
-	p.checkClean(nil)
+	p.CheckClean(nil)
 }
 
 func testSignOut(t *testing.T, browser context.Context, url string) {
 	p := openPage(t, browser, url)
-	p.do(chromedp.Click(chromedp.ID("sign-out")))
-	p.wait("a notice", `!document.getElementById('gate').hidden && document.documentElement.dataset.state === 'stopped'`)
-	p.wait("every socket closed", "sockets.length > 0 && sockets.every((s) => s.readyState === WebSocket.CLOSED)")
-	p.wait("the session ended", "fetch('/api/v1/session').then((r) => r.status === 401)")
-	if n := eval[int](p, "sockets.length"); n != 1 {
+	p.Do(chromedp.Click(chromedp.ID("sign-out")))
+	p.Wait("a notice", `!document.getElementById('gate').hidden && document.documentElement.dataset.state === 'stopped'`)
+	p.Wait("every socket closed", "sockets.length > 0 && sockets.every((s) => s.readyState === WebSocket.CLOSED)")
+	p.Wait("the session ended", "fetch('/api/v1/session').then((r) => r.status === 401)")
+	if n := webtest.Eval[int](p, "sockets.length"); n != 1 {
 		t.Errorf("the page opened %d sockets, want none after the first", n)
 	}
-	p.do(chromedp.Click(chromedp.ID("gate-button")))
-	p.waitLive()
-	p.checkClean(nil)
+	p.Do(chromedp.Click(chromedp.ID("gate-button")))
+	waitLive(p)
+	p.CheckClean(nil)
 }
 
 func testStrictPolicy(t *testing.T, browser context.Context, url string) {
@@ -365,12 +205,12 @@ func testStrictPolicy(t *testing.T, browser context.Context, url string) {
 		t.Errorf("policy %q allows something unsafe", policy)
 	}
 	p := openPage(t, browser, url)
-	p.do(chromedp.Click(chromedp.CSS("#diagnostics summary")))
-	p.checkClean(nil)
+	p.Do(chromedp.Click(chromedp.CSS("#diagnostics summary")))
+	p.CheckClean(nil)
 
 	// The check itself must be able to fail.
-	eval[bool](p, `Boolean(document.head.appendChild(Object.assign(document.createElement('style'), { textContent: 'p{}' })))`)
-	p.wait("the violation of an inline style", "violations.length === 1")
+	webtest.Eval[bool](p, `Boolean(document.head.appendChild(Object.assign(document.createElement('style'), { textContent: 'p{}' })))`)
+	p.Wait("the violation of an inline style", "violations.length === 1")
 }
 
 func testExactDecimals(t *testing.T, browser context.Context, url string) {
@@ -391,7 +231,7 @@ func testExactDecimals(t *testing.T, browser context.Context, url string) {
 		{"m.split('152', 2).join('|')", "|152|"},
 		{"m.split('151.201', 2).join('|')", "151.|20|1"},
 	} {
-		if got := eval[string](p, "import('/price.js').then((m) => "+c.call+")"); got != c.want {
+		if got := webtest.Eval[string](p, "import('/price.js').then((m) => "+c.call+")"); got != c.want {
 			t.Errorf("%s = %q, want %q", c.call, got, c.want)
 		}
 	}
@@ -412,28 +252,28 @@ func testSequenceChecks(t *testing.T, browser context.Context, url string) {
 		{"a new connection", "b.snapshot(q(5, {epoch: 'a'})); b.connected(); b.update(q(90, {epoch: 'a'})); b.update(q(91));", 0},
 		{"a snapshot again", "b.snapshot(q(5, {epoch: 'a'})); b.snapshot(q(8, {epoch: 'a'})); b.update(q(9));", 0},
 	} {
-		if got := eval[int](p, "import('/board.js').then((m) => { const b = new m.Board(); "+quote+c.steps+" return b.counters.gaps; })"); got != c.gaps {
+		if got := webtest.Eval[int](p, "import('/board.js').then((m) => { const b = new m.Board(); "+quote+c.steps+" return b.counters.gaps; })"); got != c.gaps {
 			t.Errorf("%s: %d gaps, want %d", c.name, got, c.gaps)
 		}
 	}
 }
 
 func TestPageRecoversFromKilledServer(t *testing.T) {
-	browser := browser(t)
+	browser := webtest.Browser(t)
 	server := newPageServer(t)
 	p := openPage(t, browser, server.URL)
 	server.Stop()
-	p.wait("the loss noticed", `document.documentElement.dataset.frozen === 'true' && !document.getElementById('strip').hidden`)
-	p.wait("another attempt announced", `['waiting', 'offline', 'connecting'].includes(document.documentElement.dataset.state)`)
-	if title := eval[string](p, "document.title"); regexp.MustCompile(`^\d`).MatchString(title) {
+	p.Wait("the loss noticed", `document.documentElement.dataset.frozen === 'true' && !document.getElementById('strip').hidden`)
+	p.Wait("another attempt announced", `['waiting', 'offline', 'connecting'].includes(document.documentElement.dataset.state)`)
+	if title := webtest.Eval[string](p, "document.title"); regexp.MustCompile(`^\d`).MatchString(title) {
 		t.Errorf("the title %q shows a price that is not live", title)
 	}
 	server.Restart()
-	p.waitLive()
-	eval[bool](p, "Boolean(window.before = "+bids+")")
-	p.wait("another price", "Object.entries("+bids+").some(([s, bid]) => before[s] !== bid)")
-	p.wait("the strip gone", "document.getElementById('strip').hidden")
-	p.checkClean(regexp.MustCompile(`^(network|javascript) error: (Failed to load resource|WebSocket connection)`))
+	waitLive(p)
+	webtest.Eval[bool](p, "Boolean(window.before = "+bids+")")
+	p.Wait("another price", "Object.entries("+bids+").some(([s, bid]) => before[s] !== bid)")
+	p.Wait("the strip gone", "document.getElementById('strip').hidden")
+	p.CheckClean(regexp.MustCompile(`^(network|javascript) error: (Failed to load resource|WebSocket connection)`))
 }
 
 // The files of others are as they were when they were taken in.

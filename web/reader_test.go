@@ -19,6 +19,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/fxcast/fxcast/web"
+	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
 // A failingRead is a connection whose Read fails once, before it has read
@@ -44,13 +45,13 @@ func TestReadsInPieces(t *testing.T) {
 	long := bytes.Repeat([]byte("0123456789"), 30) // more than the read buffer
 	var in []byte
 	for _, f := range [][]byte{
-		masked(true, opPing, []byte("a")),
-		masked(true, opText, []byte("one")),
-		masked(true, opPong, nil),
-		masked(false, opText, []byte("tw")), masked(true, opPing, []byte("b")), masked(false, opContinuation, nil), masked(true, opContinuation, []byte("o")),
-		masked(true, opText, nil),
-		masked(true, opPong, []byte("unasked")), masked(true, opPing, []byte("c")),
-		masked(true, opText, long),
+		webtest.Masked(true, webtest.OpPing, []byte("a")),
+		webtest.Masked(true, webtest.OpText, []byte("one")),
+		webtest.Masked(true, webtest.OpPong, nil),
+		webtest.Masked(false, webtest.OpText, []byte("tw")), webtest.Masked(true, webtest.OpPing, []byte("b")), webtest.Masked(false, webtest.OpContinuation, nil), webtest.Masked(true, webtest.OpContinuation, []byte("o")),
+		webtest.Masked(true, webtest.OpText, nil),
+		webtest.Masked(true, webtest.OpPong, []byte("unasked")), webtest.Masked(true, webtest.OpPing, []byte("c")),
+		webtest.Masked(true, webtest.OpText, long),
 	} {
 		in = append(in, f...)
 	}
@@ -80,7 +81,7 @@ func TestReadsInPieces(t *testing.T) {
 				n := min(size, len(rest))
 				p.Write(rest[:n])
 				rest = rest[n:]
-				eventually(t, "the server has read it", func() bool { n, err := u.Unread(); return n == 0 && err == nil })
+				webtest.Eventually(t, "the server has read it", func() bool { n, err := u.Unread(); return n == 0 && err == nil })
 			}
 			for _, want := range []string{"one", "two", "", string(long)} {
 				if m, ok := <-got; m != want || !ok {
@@ -88,15 +89,15 @@ func TestReadsInPieces(t *testing.T) {
 				}
 			}
 			for _, want := range []string{"a", "b", "c"} {
-				if f, err := p.read(); err != nil || f.opcode != opPong || string(f.payload) != want {
+				if f, err := p.ReadFrame(); err != nil || f.Opcode != webtest.OpPong || string(f.Payload) != want {
 					t.Fatalf("%v %v, want a pong of %q", f, err, want)
 				}
 			}
 			if size == 1 && u.Parks() < 3 { // as a rule before each of 8 frames that are not within a message; a slow reader finds the next there
 				t.Errorf("parked %d times", u.Parks()-1)
 			}
-			p.send(true, opClose, closePayload(1000, ""))
-			if f, err := p.read(); err != nil || f.code() != 1000 {
+			p.SendFrame(true, webtest.OpClose, webtest.ClosePayload(1000, ""))
+			if f, err := p.ReadFrame(); err != nil || f.Code() != 1000 {
 				t.Errorf("%v %v, want close 1000", f, err)
 			}
 			if _, ok := <-got; ok {
@@ -129,11 +130,11 @@ func TestReaderCanBeCalledAgain(t *testing.T) {
 	<-upgraded // what comes before is not kept by failingWriter
 	for i := range 5 {
 		armed <- failure // found by the Read after the one that waits
-		p.send(true, opPing, nil)
+		p.SendFrame(true, webtest.OpPing, nil)
 		if got := <-reads; got != "true" {
 			t.Fatalf("try %d: %s, want the failure", i, got)
 		}
-		p.send(true, opText, []byte("x"))
+		p.SendFrame(true, webtest.OpText, []byte("x"))
 		if got := <-reads; got != "xfalse" {
 			t.Fatalf("try %d: %s, want the message", i, got)
 		}
@@ -156,15 +157,15 @@ func TestClosingWhileParked(t *testing.T) {
 		})
 		p := s.dial(t)
 		u := <-upgraded
-		eventually(t, "it is parked", func() bool { return u.Parks() > 1 })
+		webtest.Eventually(t, "it is parked", func() bool { return u.Parks() > 1 })
 		closed := make(chan error, 1)
 		go func() { closed <- u.WS.Close(4001, "bye") }()
-		if f, err := p.read(); err != nil || f.code() != 4001 {
+		if f, err := p.ReadFrame(); err != nil || f.Code() != 4001 {
 			t.Fatalf("%v %v, want close 4001", f, err)
 		}
-		p.send(true, opPing, nil) // on its way when the close frame came
-		p.send(true, opClose, closePayload(4001, "bye"))
-		if _, err := p.read(); err != io.EOF {
+		p.SendFrame(true, webtest.OpPing, nil) // on its way when the close frame came
+		p.SendFrame(true, webtest.OpClose, webtest.ClosePayload(4001, "bye"))
+		if _, err := p.ReadFrame(); err != io.EOF {
 			t.Fatalf("after the handshake: %v, want the end", err)
 		}
 		for what, ch := range map[string]chan error{"Close": closed, "the reader": ended} {
@@ -173,7 +174,7 @@ func TestClosingWhileParked(t *testing.T) {
 				if what == "Close" && err != nil {
 					t.Fatalf("Close: %v", err)
 				}
-			case <-time.After(patience):
+			case <-time.After(webtest.Patience):
 				t.Fatalf("%s did not return", what)
 			}
 		}
@@ -187,29 +188,29 @@ func TestClosingWhileParked(t *testing.T) {
 func TestIdleIsParked(t *testing.T) {
 	const conns = 50
 	// Three pings without an answer end a connection: each answers from the start.
-	n := startNode(t, func(c *nodeConfig) { c.ping = time.Second })
-	token, _ := n.signIn("idle", "user")
-	clients := make([]*client, conns)
+	n := webtest.Start(t, func(c *webtest.Config) { c.Ping = time.Second })
+	token, _ := n.SignIn("idle", "user")
+	clients := make([]*webtest.Client, conns)
 	var answering sync.WaitGroup
 	var answered [conns]atomic.Int32
 	for i := range clients {
-		c, _ := n.connect(token)
+		c, _ := n.Connect(token)
 		clients[i] = c
-		c.say(`{"op":"subscribe","symbols":["EUR/USD"]}`)
+		c.Say(`{"op":"subscribe","symbols":["EUR/USD"]}`)
 		answering.Go(func() {
 			for {
-				f, err := c.read()
+				f, err := c.ReadFrame()
 				if err != nil {
 					return // closed below
 				}
-				if f.opcode == opPing {
-					c.peer.send(true, opPong, f.payload)
+				if f.Opcode == webtest.OpPing {
+					c.Peer.SendFrame(true, webtest.OpPong, f.Payload)
 					answered[i].Add(1)
 				}
 			}
 		})
 	}
-	eventually(t, "all have answered pings", func() bool {
+	webtest.Eventually(t, "all have answered pings", func() bool {
 		for i := range answered {
 			if answered[i].Load() < 2 {
 				return false
@@ -218,7 +219,7 @@ func TestIdleIsParked(t *testing.T) {
 		return true
 	})
 	// Pings go on all the time; what the clients answer is read by goroutines that come and go.
-	eventually(t, "all are parked", func() bool {
+	webtest.Eventually(t, "all are parked", func() bool {
 		var b strings.Builder
 		if err := pprof.Lookup("goroutine").WriteTo(&b, 1); err != nil {
 			t.Fatal(err)
@@ -240,7 +241,7 @@ func TestIdleIsParked(t *testing.T) {
 		c.Close()
 	}
 	answering.Wait()
-	eventually(t, "nothing is left of them", func() bool {
+	webtest.Eventually(t, "nothing is left of them", func() bool {
 		var b strings.Builder
 		pprof.Lookup("goroutine").WriteTo(&b, 1)
 		return !strings.Contains(b.String(), "web.(*wsConn)")

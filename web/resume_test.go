@@ -6,28 +6,29 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/internal/redistest"
+	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
 // ticks publishes count quotes of EUR/USD and returns the epoch and number of the last.
-func (n *testNode) ticks(count int) (epoch string, seq uint64) {
-	n.t.Helper()
+func ticks(n *webtest.Node, count int) (epoch string, seq uint64) {
+	n.T.Helper()
 	for i := range count {
-		o := n.publish([3]string{"EUR/USD", fmt.Sprintf("1.%05d", 10000+i), "2"})
+		o := n.Publish([3]string{"EUR/USD", fmt.Sprintf("1.%05d", 10000+i), "2"})
 		epoch, seq = o[0].Epoch, o[0].Seq
 	}
 	return epoch, seq
 }
 
 // everyTick reads updates of EUR/USD from one number to another, each once and in order.
-func (c *client) everyTick(from, to uint64) {
-	c.t.Helper()
+func everyTick(c *webtest.Client, from, to uint64) {
+	c.T.Helper()
 	for next := from; next <= to; {
-		for _, q := range c.until("update").quotes(c.t) {
+		for _, q := range c.Until("update").Quotes(c.T) {
 			if q.Symbol != "EUR/USD" {
 				continue
 			}
 			if q.Seq != next || q.Skipped != 0 {
-				c.t.Fatalf("seq %d, skipped %d, want %d", q.Seq, q.Skipped, next)
+				c.T.Fatalf("seq %d, skipped %d, want %d", q.Seq, q.Skipped, next)
 			}
 			next++
 		}
@@ -35,87 +36,87 @@ func (c *client) everyTick(from, to uint64) {
 }
 
 func TestEveryTick(t *testing.T) {
-	n := startNode(t, nil)
-	c := n.user()
-	epoch, seq := n.ticks(3)
-	c.say(`{"op":"subscribe","id":1,"symbols":["EUR/USD"],"mode":"all"}`)
-	if m := c.want("ack"); m.Mode != "all" || m.raw != `{"type":"ack","id":1,"op":"subscribe","ok":["EUR/USD"],"failed":[],"max_rate":0,"mode":"all"}` {
-		t.Errorf("ack %s", m.raw)
+	n := webtest.Start(t, nil)
+	c := n.User()
+	epoch, seq := ticks(n, 3)
+	c.Say(`{"op":"subscribe","id":1,"symbols":["EUR/USD"],"mode":"all"}`)
+	if m := c.Want("ack"); m.Mode != "all" || m.Raw != `{"type":"ack","id":1,"op":"subscribe","ok":["EUR/USD"],"failed":[],"max_rate":0,"mode":"all"}` {
+		t.Errorf("ack %s", m.Raw)
 	}
-	q := c.want("snapshot").quotes(t)[0] // of what the node has received by then
+	q := c.Want("snapshot").Quotes(t)[0] // of what the node has received by then
 	if q.Seq > seq || q.Epoch != epoch {
 		t.Errorf("snapshot %+v, want %s and at most %d", q, epoch, seq)
 	}
-	n.ticks(300)
-	c.everyTick(q.Seq+1, 303)
+	ticks(n, 300)
+	everyTick(c, q.Seq+1, 303)
 }
 
 // A wildcard means every tick of a new symbol too, also those that were accepted
 // before the node knew of it.
 func TestEveryTickOfANewSymbol(t *testing.T) {
-	n := startNode(t, nil)
-	c := n.user()
-	c.say(`{"op":"subscribe","id":1,"symbols":["EUR/*"],"mode":"all"}`)
-	c.want("ack")
+	n := webtest.Start(t, nil)
+	c := n.User()
+	c.Say(`{"op":"subscribe","id":1,"symbols":["EUR/*"],"mode":"all"}`)
+	c.Want("ack")
 	for began := time.Now(); time.Since(began) < 700*time.Millisecond; time.Sleep(5 * time.Millisecond) {
-		n.ticks(1) // fewer than history keeps
+		ticks(n, 1) // fewer than history keeps
 	}
-	_, last := n.ticks(1)
-	c.everyTick(1, last)
+	_, last := ticks(n, 1)
+	everyTick(c, 1, last)
 }
 
 // Who comes back, also to another node, gets what it has missed, no snapshot.
 func TestComeBack(t *testing.T) {
 	r := redistest.Start(t)
-	first := startNode(t, func(c *nodeConfig) { c.redis = r })
-	other := startNode(t, func(c *nodeConfig) { c.redis = r })
-	epoch, _ := first.ticks(40)
-	for _, n := range []*testNode{first, other} {
-		c := n.user()
-		c.say(fmt.Sprintf(`{"op":"subscribe","id":1,"symbols":["EURUSD","GBP/*"],"mode":"all","since":{"eur-usd":{"epoch":%q,"seq":7}}}`, epoch))
-		c.want("ack")
-		if m := c.want("resumed"); m.Symbol != "EUR/USD" {
-			t.Errorf("%s", m.raw)
+	first := webtest.Start(t, func(c *webtest.Config) { c.Redis = r })
+	other := webtest.Start(t, func(c *webtest.Config) { c.Redis = r })
+	epoch, _ := ticks(first, 40)
+	for _, n := range []*webtest.Node{first, other} {
+		c := n.User()
+		c.Say(fmt.Sprintf(`{"op":"subscribe","id":1,"symbols":["EURUSD","GBP/*"],"mode":"all","since":{"eur-usd":{"epoch":%q,"seq":7}}}`, epoch))
+		c.Want("ack")
+		if m := c.Want("resumed"); m.Symbol != "EUR/USD" {
+			t.Errorf("%s", m.Raw)
 		}
-		c.everyTick(8, 40)
-		c.say(`{"op":"ping"}`)
-		c.want("pong")
+		everyTick(c, 8, 40)
+		c.Say(`{"op":"ping"}`)
+		c.Want("pong")
 		c.Close()
 	}
-	c := other.user()
-	c.say(fmt.Sprintf(`{"op":"subscribe","symbols":["EUR/*"],"mode":"all","since":{"EUR/USD":{"epoch":%q,"seq":40}}}`, epoch))
-	c.want("ack")
-	c.want("resumed")
-	first.ticks(2)
-	c.everyTick(41, 42)
+	c := other.User()
+	c.Say(fmt.Sprintf(`{"op":"subscribe","symbols":["EUR/*"],"mode":"all","since":{"EUR/USD":{"epoch":%q,"seq":40}}}`, epoch))
+	c.Want("ack")
+	c.Want("resumed")
+	ticks(first, 2)
+	everyTick(c, 41, 42)
 }
 
 // Where history does not reach back, the client is told that ticks are missing.
 func TestComeBackTooLate(t *testing.T) {
-	n := startNode(t, nil)
-	epoch, _ := n.ticks(3)
+	n := webtest.Start(t, nil)
+	epoch, _ := ticks(n, 3)
 	for name, since := range map[string]string{
 		"unknown epoch": `{"EUR/USD":{"epoch":"zzz","seq":1}}`,
 		"from ahead":    fmt.Sprintf(`{"EUR/USD":{"epoch":%q,"seq":99}}`, epoch),
 	} {
-		c := n.user()
-		c.say(`{"op":"subscribe","symbols":["EUR/USD"],"mode":"all","since":` + since + `}`)
-		c.want("ack")
-		m := c.want("snapshot")
-		if !m.Reset || len(m.quotes(t)) != 1 || m.quotes(t)[0].Seq != 3 {
-			t.Errorf("%s: %s", name, m.raw)
+		c := n.User()
+		c.Say(`{"op":"subscribe","symbols":["EUR/USD"],"mode":"all","since":` + since + `}`)
+		c.Want("ack")
+		m := c.Want("snapshot")
+		if !m.Reset || len(m.Quotes(t)) != 1 || m.Quotes(t)[0].Seq != 3 {
+			t.Errorf("%s: %s", name, m.Raw)
 		}
 		c.Close()
 	}
-	n.rdb.Del(t.Context(), "fx:{EUR/USD}:ticks")
-	c := n.user()
-	c.say(fmt.Sprintf(`{"op":"subscribe","symbols":["EUR/USD"],"mode":"all","since":{"EUR/USD":{"epoch":%q,"seq":1}}}`, epoch))
-	c.want("ack")
-	if m := c.want("snapshot"); !m.Reset {
-		t.Errorf("%s", m.raw)
+	n.RDB.Del(t.Context(), "fx:{EUR/USD}:ticks")
+	c := n.User()
+	c.Say(fmt.Sprintf(`{"op":"subscribe","symbols":["EUR/USD"],"mode":"all","since":{"EUR/USD":{"epoch":%q,"seq":1}}}`, epoch))
+	c.Want("ack")
+	if m := c.Want("snapshot"); !m.Reset {
+		t.Errorf("%s", m.Raw)
 	}
-	n.ticks(1)
-	c.everyTick(4, 4)
+	ticks(n, 1)
+	everyTick(c, 4, 4)
 }
 
 // TestComeBackWhileRedisIsGone has history out of reach for a while: that is no
@@ -123,22 +124,22 @@ func TestComeBackTooLate(t *testing.T) {
 func TestComeBackWhileRedisIsGone(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t, redistest.Durable...)
-	n := startNode(t, func(c *nodeConfig) { c.redis = r })
-	epoch, _ := n.ticks(40)
-	follows := n.user() // so that the node follows the symbol when Redis goes
-	follows.say(`{"op":"subscribe","symbols":["EUR/USD"]}`)
-	follows.want("ack")
-	follows.want("snapshot")
-	c := n.user()
+	n := webtest.Start(t, func(c *webtest.Config) { c.Redis = r })
+	epoch, _ := ticks(n, 40)
+	follows := n.User() // so that the node follows the symbol when Redis goes
+	follows.Say(`{"op":"subscribe","symbols":["EUR/USD"]}`)
+	follows.Want("ack")
+	follows.Want("snapshot")
+	c := n.User()
 	r.Kill()
-	c.say(fmt.Sprintf(`{"op":"subscribe","id":1,"symbols":["EUR/USD"],"mode":"all","since":{"EUR/USD":{"epoch":%q,"seq":7}}}`, epoch))
-	c.want("ack")
+	c.Say(fmt.Sprintf(`{"op":"subscribe","id":1,"symbols":["EUR/USD"],"mode":"all","since":{"EUR/USD":{"epoch":%q,"seq":7}}}`, epoch))
+	c.Want("ack")
 	time.Sleep(6 * time.Second) // in which any one reading has failed, with all its retries
 	r.Restart()
-	for m := c.next(); m.Type != "resumed"; m = c.next() {
+	for m := c.Next(); m.Type != "resumed"; m = c.Next() {
 		if m.Type == "snapshot" {
-			t.Fatalf("%s", m.raw)
+			t.Fatalf("%s", m.Raw)
 		}
 	}
-	c.everyTick(8, 40)
+	everyTick(c, 8, 40)
 }

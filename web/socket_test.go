@@ -23,6 +23,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/fxcast/fxcast/web"
+	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
 // An upgradeServer hands each upgraded connection to serve on a goroutine.
@@ -56,14 +57,14 @@ func newUpgradeServer(t testing.TB, kind string, wrap func(http.ResponseWriter) 
 	return s
 }
 
-func (s *upgradeServer) dial(t testing.TB) *peer {
+func (s *upgradeServer) dial(t testing.TB) *webtest.Peer {
 	t.Helper()
-	p, resp := upgrade(t, dialServer(t, s.Server), "/", nil, nil)
+	p, resp := webtest.Upgrade(t, webtest.DialServer(t, s.Server), "/", nil, nil)
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatal(resp.Status)
 	}
 	t.Cleanup(func() { p.Close() })
-	p.SetDeadline(time.Now().Add(patience))
+	p.SetDeadline(time.Now().Add(webtest.Patience))
 	return p
 }
 
@@ -73,7 +74,7 @@ func waitFor(t testing.TB, what string, f func()) {
 	go func() { defer close(done); f() }()
 	select {
 	case <-done:
-	case <-time.After(patience):
+	case <-time.After(webtest.Patience):
 		t.Errorf("in vain waited until %s", what)
 	}
 }
@@ -171,7 +172,7 @@ func TestSocketAssumptions(t *testing.T) {
 	taps := make(chan *tap, 1)
 	ended := make(chan error, 1)
 	serve := func(u *web.Upgraded) { ended <- drain(u) }
-	start := func(t *testing.T) (*peer, *tap) {
+	start := func(t *testing.T) (*webtest.Peer, *tap) {
 		s := newUpgradeServer(t, "plain", func(w http.ResponseWriter) http.ResponseWriter {
 			return tapWriter{w, func(p *tap) { taps <- p }}
 		}, func(u *web.Upgraded) { serve(u) })
@@ -193,22 +194,22 @@ func TestSocketAssumptions(t *testing.T) {
 	t.Run("everything goes through the connection of Hijack", func(t *testing.T) {
 		p, tap := start(t)
 		sent := 0
-		for _, f := range [][]byte{masked(true, opText, []byte("hello")), masked(true, opPing, nil), masked(true, opClose, closePayload(1000, ""))} {
+		for _, f := range [][]byte{webtest.Masked(true, webtest.OpText, []byte("hello")), webtest.Masked(true, webtest.OpPing, nil), webtest.Masked(true, webtest.OpClose, webtest.ClosePayload(1000, ""))} {
 			sent += len(f)
 			p.Write(f)
 		}
 		<-ended
-		if f, err := p.read(); err != nil || f.opcode != opPong {
+		if f, err := p.ReadFrame(); err != nil || f.Opcode != webtest.OpPong {
 			t.Fatalf("%v %v, want a pong", f, err)
 		}
-		if f, err := p.read(); err != nil || f.code() != 1000 {
+		if f, err := p.ReadFrame(); err != nil || f.Code() != 1000 {
 			t.Fatalf("%v %v, want close 1000", f, err)
 		}
-		if _, err := p.read(); err != io.EOF {
+		if _, err := p.ReadFrame(); err != io.EOF {
 			t.Fatalf("after the handshake: %v, want the end", err)
 		}
 		writes, read, closes := tap.seen()
-		if got := frames(t, writes); !bytes.Equal(got, []byte{opPong, opClose}) || read != sent || closes != 1 {
+		if got := frames(t, writes); !bytes.Equal(got, []byte{webtest.OpPong, webtest.OpClose}) || read != sent || closes != 1 {
 			t.Errorf("writes %x, %d bytes read of %d, closed %d times", got, read, sent, closes)
 		}
 	})
@@ -217,35 +218,35 @@ func TestSocketAssumptions(t *testing.T) {
 		p, tap := start(t)
 		for n := 0; n <= 125; n += 25 {
 			payload := bytes.Repeat([]byte{'p'}, n)
-			p.send(true, opPing, payload)
-			p.send(true, opText, payload)
-			if f, err := p.read(); err != nil || f.opcode != opPong || !bytes.Equal(f.payload, payload) {
+			p.SendFrame(true, webtest.OpPing, payload)
+			p.SendFrame(true, webtest.OpText, payload)
+			if f, err := p.ReadFrame(); err != nil || f.Opcode != webtest.OpPong || !bytes.Equal(f.Payload, payload) {
 				t.Fatalf("%v %v, want a pong of %d bytes", f, err, n)
 			}
 		}
-		p.send(true, opClose, closePayload(1001, strings.Repeat("x", 123))) // echoed: the longest frame there is
-		if f, err := p.read(); err != nil || f.code() != 1001 || len(f.payload) != 125 {
+		p.SendFrame(true, webtest.OpClose, webtest.ClosePayload(1001, strings.Repeat("x", 123))) // echoed: the longest frame there is
+		if f, err := p.ReadFrame(); err != nil || f.Code() != 1001 || len(f.Payload) != 125 {
 			t.Fatalf("%v %v, want the close frame back", f, err)
 		}
 		<-ended
 		writes, _, _ := tap.seen()
-		if got := frames(t, writes); !bytes.Equal(got, []byte{opPong, opPong, opPong, opPong, opPong, opPong, opClose}) {
+		if got := frames(t, writes); !bytes.Equal(got, []byte{webtest.OpPong, webtest.OpPong, webtest.OpPong, webtest.OpPong, webtest.OpPong, webtest.OpPong, webtest.OpClose}) {
 			t.Errorf("wrote %x", got)
 		}
 	})
 
 	t.Run("what it refuses it answers with one close frame", func(t *testing.T) {
 		for name, in := range map[string][]byte{
-			"reserved bits": {0x80 | 0x40 | opText, 0x80, 1, 2, 3, 4},
+			"reserved bits": {0x80 | 0x40 | webtest.OpText, 0x80, 1, 2, 3, 4},
 			"opcode":        {0x80 | 0x3, 0x80, 1, 2, 3, 4},
-			"long ping":     append(frameHead(true, opPing, 200), 1, 2, 3, 4),
-			"continuation":  masked(true, opContinuation, []byte("x")),
-			"too big":       append(frameHead(true, opText, 40<<10), make([]byte, 4+40<<10)...),
+			"long ping":     append(webtest.FrameHead(true, webtest.OpPing, 200), 1, 2, 3, 4),
+			"continuation":  webtest.Masked(true, webtest.OpContinuation, []byte("x")),
+			"too big":       append(webtest.FrameHead(true, webtest.OpText, 40<<10), make([]byte, 4+40<<10)...),
 		} {
 			p, tap := start(t)
 			p.Write(in)
-			f, err := p.read()
-			if err != nil || f.opcode != opClose {
+			f, err := p.ReadFrame()
+			if err != nil || f.Opcode != webtest.OpClose {
 				t.Errorf("%s: %v %v, want a close frame", name, f, err)
 			}
 			p.Close()
@@ -253,7 +254,7 @@ func TestSocketAssumptions(t *testing.T) {
 				t.Errorf("%s: ended with %v", name, err)
 			}
 			writes, _, _ := tap.seen()
-			if got := frames(t, writes); !bytes.Equal(got, []byte{opClose}) {
+			if got := frames(t, writes); !bytes.Equal(got, []byte{webtest.OpClose}) {
 				t.Errorf("%s: wrote %x", name, got)
 			}
 		}
@@ -266,7 +267,7 @@ func TestSocketAssumptions(t *testing.T) {
 			received <- fmt.Sprint(string(m), err)
 			u.WS.CloseNow()
 		})
-		p, _ := upgrade(t, dialServer(t, s.Server), "/", nil, masked(true, opText, []byte("early")))
+		p, _ := webtest.Upgrade(t, webtest.DialServer(t, s.Server), "/", nil, webtest.Masked(true, webtest.OpText, []byte("early")))
 		defer p.Close()
 		if got := <-received; got != "early<nil>" {
 			t.Errorf("got %q", got)
@@ -284,7 +285,7 @@ func TestSocketAssumptions(t *testing.T) {
 		for _, ch := range []chan error{ended, closing} {
 			select {
 			case <-ch:
-			case <-time.After(patience):
+			case <-time.After(webtest.Patience):
 				t.Fatal("CloseNow did not end the reader")
 			}
 		}
@@ -326,10 +327,10 @@ func TestEarlyBytes(t *testing.T) {
 				for i := 0; len(early) < size; i++ {
 					text := fmt.Sprintf("message %d %s;", i, strings.Repeat("x", i%150))
 					want.WriteString(text)
-					early = append(early, masked(true, opText, []byte(text))...)
+					early = append(early, webtest.Masked(true, webtest.OpText, []byte(text))...)
 				}
-				early = append(early, masked(true, opText, []byte("end"))...)
-				p, _ := upgrade(t, dialServer(t, s.Server), "/", nil, early)
+				early = append(early, webtest.Masked(true, webtest.OpText, []byte("end"))...)
+				p, _ := webtest.Upgrade(t, webtest.DialServer(t, s.Server), "/", nil, early)
 				if r := <-results; r.err != nil || r.sum != want.String() {
 					t.Errorf("%d early bytes: %v, got %d of %d", size, r.err, len(r.sum), want.Len())
 				}
@@ -394,7 +395,7 @@ func TestControlFramesNeverTearData(t *testing.T) {
 							if !ready {
 								select {
 								case <-p.ready:
-								case <-time.After(patience):
+								case <-time.After(webtest.Patience):
 									return errors.New("ready was never called")
 								}
 							}
@@ -427,7 +428,7 @@ func TestControlFramesNeverTearData(t *testing.T) {
 						default:
 						}
 						payload := bytes.Repeat([]byte{byte(i)}, i%126)
-						if p.send(true, opPing, payload) != nil {
+						if p.SendFrame(true, webtest.OpPing, payload) != nil {
 							pings <- nil // the server has closed
 							return
 						}
@@ -438,32 +439,32 @@ func TestControlFramesNeverTearData(t *testing.T) {
 					defer func() { p.Close(); <-pings }()
 					pongs := 0
 					for i := 0; ; {
-						f, err := p.read()
+						f, err := p.ReadFrame()
 						if err != nil {
 							t.Errorf("after %d messages and %d pongs: %v", i, pongs, err)
 							close(stop)
 							return
 						}
-						switch f.opcode {
-						case opText:
-							if err := checkData(f.payload, i); err != nil {
+						switch f.Opcode {
+						case webtest.OpText:
+							if err := checkData(f.Payload, i); err != nil {
 								t.Error(err)
 							}
 							if i++; i%20 == 0 {
 								time.Sleep(5 * time.Millisecond) // lets the socket fill up
 							}
-						case opPong:
+						case webtest.OpPong:
 							pongs++
 							answered.Add(1)
-							if n := len(f.payload); n > 0 && len(bytes.Trim(f.payload, string(f.payload[:1]))) != 0 {
-								t.Errorf("pong with another ping's payload % x", f.payload)
+							if n := len(f.Payload); n > 0 && len(bytes.Trim(f.Payload, string(f.Payload[:1]))) != 0 {
+								t.Errorf("pong with another ping's payload % x", f.Payload)
 							}
-						case opClose:
+						case webtest.OpClose:
 							close(stop)
-							if i != messages || f.code() != 4000 {
-								t.Errorf("closed with %d after %d of %d messages and %d pongs", f.code(), i, messages, pongs)
+							if i != messages || f.Code() != 4000 {
+								t.Errorf("closed with %d after %d of %d messages and %d pongs", f.Code(), i, messages, pongs)
 							}
-							p.send(true, opClose, f.payload)
+							p.SendFrame(true, webtest.OpClose, f.Payload)
 							return
 						}
 					}
@@ -531,24 +532,24 @@ func TestCloseHandshakeWithPendingData(t *testing.T) {
 				p := s.dial(t)
 				wg.Go(func() {
 					defer func() { p.Close(); <-limit }()
-					p.send(true, opText, []byte{byte(try)})
+					p.SendFrame(true, webtest.OpText, []byte{byte(try)})
 					<-filled[try]
-					p.SetDeadline(time.Now().Add(patience))
+					p.SetDeadline(time.Now().Add(webtest.Patience))
 					for i := 0; ; i++ {
-						f, err := p.read()
+						f, err := p.ReadFrame()
 						switch {
 						case err != nil:
 							t.Errorf("after %d messages: %v, want the close frame", i, err)
-						case f.opcode == opText:
-							if err := checkData(f.payload, i); err != nil {
+						case f.Opcode == webtest.OpText:
+							if err := checkData(f.Payload, i); err != nil {
 								t.Error(err)
 							}
 							continue
-						case f.code() != 1013 || string(f.payload[2:]) != fmt.Sprintf("after %d", i):
-							t.Errorf("closed with %d %q after %d messages", f.code(), f.payload[2:], i)
+						case f.Code() != 1013 || string(f.Payload[2:]) != fmt.Sprintf("after %d", i):
+							t.Errorf("closed with %d %q after %d messages", f.Code(), f.Payload[2:], i)
 						default:
-							p.send(true, opClose, f.payload)
-							if _, err := p.read(); err != io.EOF {
+							p.SendFrame(true, webtest.OpClose, f.Payload)
+							if _, err := p.ReadFrame(); err != io.EOF {
 								t.Errorf("after the handshake: %v, want the end", err)
 							}
 						}
@@ -608,7 +609,7 @@ func TestStalledSocketRecovers(t *testing.T) {
 				}
 				full <- n
 				for start := time.Now(); u.Stalled() != 0; time.Sleep(time.Millisecond) {
-					if time.Since(start) > patience {
+					if time.Since(start) > webtest.Patience {
 						t.Error("a socket with nothing to write says that it is stalled")
 						break
 					}
@@ -623,16 +624,16 @@ func TestStalledSocketRecovers(t *testing.T) {
 				t.Errorf("%d bytes were taken for a client that does not read", n*8000)
 			}
 			for i := range n {
-				f, err := p.read()
-				if err != nil || f.opcode != opText {
-					t.Fatalf("message %d of %d: %v %v", i, n, f.opcode, err)
+				f, err := p.ReadFrame()
+				if err != nil || f.Opcode != webtest.OpText {
+					t.Fatalf("message %d of %d: %v %v", i, n, f.Opcode, err)
 				}
-				if err := checkData(f.payload, i); err != nil {
+				if err := checkData(f.Payload, i); err != nil {
 					t.Fatal(err)
 				}
 			}
-			p.send(true, opClose, binary.BigEndian.AppendUint16(nil, 1000))
-			if f, err := p.read(); err != nil || f.code() != 1000 {
+			p.SendFrame(true, webtest.OpClose, binary.BigEndian.AppendUint16(nil, 1000))
+			if f, err := p.ReadFrame(); err != nil || f.Code() != 1000 {
 				t.Errorf("%v %v, want close 1000", f, err)
 			}
 		})

@@ -10,12 +10,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
 // An event is one of a stream.
 type event struct {
 	id, name string
-	message
+	webtest.Message
 }
 
 // A reader of a stream keeps the last id, as a browser does.
@@ -27,42 +29,42 @@ type streamReader struct {
 	close  func() error
 }
 
-func (n *testNode) stream(token, query, lastID string) *streamReader {
-	n.t.Helper()
-	r, err := http.NewRequestWithContext(n.t.Context(), "GET", n.public.URL+"/api/v1/stream?"+query, nil)
+func openStream(n *webtest.Node, token, query, lastID string) *streamReader {
+	n.T.Helper()
+	r, err := http.NewRequestWithContext(n.T.Context(), "GET", n.Public.URL+"/api/v1/stream?"+query, nil)
 	if err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
-	r.Header = bearer(token)
+	r.Header = webtest.Bearer(token)
 	if lastID != "" {
 		r.Header.Set("Last-Event-ID", lastID)
 	}
-	b := newHTTPClient(n.t, n.public)
-	b.http.Timeout = 0
-	resp, err := b.http.Do(r)
+	b := webtest.NewHTTPClient(n.T, n.Public)
+	b.HTTP.Timeout = 0
+	resp, err := b.HTTP.Do(r)
 	if err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
-	n.t.Cleanup(func() { resp.Body.Close() })
+	n.T.Cleanup(func() { resp.Body.Close() })
 	if resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
-		n.t.Fatalf("%s %s", resp.Status, resp.Header)
+		n.T.Fatalf("%s %s", resp.Status, resp.Header)
 	}
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(nil, 1<<20)
-	return &streamReader{t: n.t, header: resp.Header, lines: lines, last: lastID, close: resp.Body.Close}
+	return &streamReader{t: n.T, header: resp.Header, lines: lines, last: lastID, close: resp.Body.Close}
 }
 
 // next is the next event but heartbeats; ok is false at the end of the stream.
 func (s *streamReader) next() (e event, ok bool) {
 	s.t.Helper()
-	stuck := time.AfterFunc(patience, func() { s.close() })
+	stuck := time.AfterFunc(webtest.Patience, func() { s.close() })
 	defer stuck.Stop()
 	for s.lines.Scan() {
 		field, value, _ := strings.Cut(s.lines.Text(), ": ")
 		switch field {
 		case "data":
-			e.raw = value
-			if err := json.Unmarshal([]byte(value), &e.message); err != nil {
+			e.Raw = value
+			if err := json.Unmarshal([]byte(value), &e.Message); err != nil {
 				s.t.Fatalf("%q: %v", value, err)
 			}
 		case "id":
@@ -70,7 +72,7 @@ func (s *streamReader) next() (e event, ok bool) {
 		case "event":
 			e.name = value
 		case "":
-			if e.raw != "" && e.Type != "heartbeat" {
+			if e.Raw != "" && e.Type != "heartbeat" {
 				return e, true
 			}
 			e = event{}
@@ -83,7 +85,7 @@ func (s *streamReader) want(typ string) event {
 	s.t.Helper()
 	e, ok := s.next()
 	if !ok || e.Type != typ {
-		s.t.Fatalf("got %q, want %s", e.raw, typ)
+		s.t.Fatalf("got %q, want %s", e.Raw, typ)
 	}
 	return e
 }
@@ -91,16 +93,16 @@ func (s *streamReader) want(typ string) event {
 func TestStream(t *testing.T) {
 	for _, encrypted := range []bool{false, true} {
 		t.Run(fmt.Sprintf("TLS %t", encrypted), func(t *testing.T) {
-			n := startNode(t, func(c *nodeConfig) { c.tls = encrypted })
-			token, _ := n.signIn("u", "user")
-			out := n.publish([3]string{"EUR/USD", "1.08450", "1.08460"})
-			s := n.stream(token, "symbols=EURUSD,GBP/USD&max_rate=50", "")
+			n := webtest.Start(t, func(c *webtest.Config) { c.TLS = encrypted })
+			token, _ := n.SignIn("u", "user")
+			out := n.Publish([3]string{"EUR/USD", "1.08450", "1.08460"})
+			s := openStream(n, token, "symbols=EURUSD,GBP/USD&max_rate=50", "")
 			if s.header.Get("Cache-Control") != "no-store" || s.header.Get("RateLimit") == "" {
 				t.Errorf("headers %v", s.header)
 			}
 			s.want("welcome")
-			if m := s.want("ack"); m.raw != `{"type":"ack","op":"subscribe","ok":["EUR/USD","GBP/USD"],"failed":[],"max_rate":50,"mode":"latest"}` {
-				t.Errorf("%s", m.raw)
+			if m := s.want("ack"); m.Raw != `{"type":"ack","op":"subscribe","ok":["EUR/USD","GBP/USD"],"failed":[],"max_rate":50,"mode":"latest"}` {
+				t.Errorf("%s", m.Raw)
 			}
 			for {
 				e, ok := s.next()
@@ -110,18 +112,18 @@ func TestStream(t *testing.T) {
 				if e.Type == "status" {
 					continue
 				}
-				if q := e.quotes(t)[0]; e.Type != "snapshot" || q.Bid != "1.08450" || e.id != fmt.Sprintf("EUR/USD:%s:1", out[0].Epoch) {
-					t.Errorf("%s id %s", e.raw, e.id)
+				if q := e.Quotes(t)[0]; e.Type != "snapshot" || q.Bid != "1.08450" || e.id != fmt.Sprintf("EUR/USD:%s:1", out[0].Epoch) {
+					t.Errorf("%s id %s", e.Raw, e.id)
 				}
 				break
 			}
-			n.publish([3]string{"EUR/USD", "1.08451", "1.08461"})
+			n.Publish([3]string{"EUR/USD", "1.08451", "1.08461"})
 			e, _ := s.next()
 			for e.Type == "status" { // GBP/USD has none
 				e, _ = s.next()
 			}
-			if e.Type != "update" || e.quotes(t)[0].Seq != 2 || e.id != fmt.Sprintf("EUR/USD:%s:2", out[0].Epoch) {
-				t.Errorf("%s id %s", e.raw, e.id)
+			if e.Type != "update" || e.Quotes(t)[0].Seq != 2 || e.id != fmt.Sprintf("EUR/USD:%s:2", out[0].Epoch) {
+				t.Errorf("%s id %s", e.Raw, e.id)
 			}
 		})
 	}
@@ -129,18 +131,18 @@ func TestStream(t *testing.T) {
 
 // A stream that was lost goes on where its last event was, with every tick.
 func TestStreamResumes(t *testing.T) {
-	n := startNode(t, nil)
-	token, _ := n.signIn("u", "user")
-	epoch, _ := n.ticks(5)
-	s := n.stream(token, "symbols=EUR/USD&mode=all", "")
+	n := webtest.Start(t, nil)
+	token, _ := n.SignIn("u", "user")
+	epoch, _ := ticks(n, 5)
+	s := openStream(n, token, "symbols=EUR/USD&mode=all", "")
 	s.want("welcome")
 	s.want("ack")
 	s.want("snapshot")
-	n.ticks(2)
+	ticks(n, 2)
 	next := uint64(6)
 	for round := range 3 {
 		for next <= uint64(7+round*3) {
-			for _, q := range s.want("update").quotes(t) {
+			for _, q := range s.want("update").Quotes(t) {
 				if q.Seq != next {
 					t.Fatalf("seq %d, want %d", q.Seq, next)
 				}
@@ -151,42 +153,42 @@ func TestStreamResumes(t *testing.T) {
 			t.Fatalf("id %s, want %s", s.last, want)
 		}
 		s.close()
-		n.ticks(3)
-		s = n.stream(token, "symbols=EUR/USD&mode=all", s.last)
+		ticks(n, 3)
+		s = openStream(n, token, "symbols=EUR/USD&mode=all", s.last)
 		s.want("welcome")
 		s.want("ack")
 		s.want("resumed")
 	}
-	s = n.stream(token, "symbols=EUR/USD&mode=all", "EUR/USD:old:7")
+	s = openStream(n, token, "symbols=EUR/USD&mode=all", "EUR/USD:old:7")
 	s.want("welcome")
 	s.want("ack")
 	if e := s.want("snapshot"); !e.Reset {
-		t.Errorf("%s", e.raw)
+		t.Errorf("%s", e.Raw)
 	}
-	s = n.stream(token, "symbols=EUR/*&mode=all", "")
+	s = openStream(n, token, "symbols=EUR/*&mode=all", "")
 	s.want("welcome")
 	s.want("ack")
 	if e := s.want("snapshot"); e.Reset || e.id != "*" {
-		t.Errorf("%s id %q", e.raw, e.id)
+		t.Errorf("%s id %q", e.Raw, e.id)
 	}
-	s = n.stream(token, "symbols=EUR/*&mode=all", s.last)
+	s = openStream(n, token, "symbols=EUR/*&mode=all", s.last)
 	s.want("welcome")
 	s.want("ack")
 	if e := s.want("snapshot"); !e.Reset {
-		t.Errorf("%s", e.raw)
+		t.Errorf("%s", e.Raw)
 	}
 }
 
 // Symbols are resumed one after the other. An id told in between has the positions of
 // those whose turn comes later too: a stream that is lost then goes on with them.
 func TestStreamKeepsPositionsNotYetResumed(t *testing.T) {
-	n := startNode(t, nil)
-	token, _ := n.signIn("u", "user")
-	epoch, _ := n.ticks(3)
-	out := n.publish([3]string{"GBP/USD", "1.27", "1.28"})
+	n := webtest.Start(t, nil)
+	token, _ := n.SignIn("u", "user")
+	epoch, _ := ticks(n, 3)
+	out := n.Publish([3]string{"GBP/USD", "1.27", "1.28"})
 	later := fmt.Sprintf("GBP/USD:%s:1", out[0].Epoch)
 	const query = "symbols=EUR/USD,GBP/USD&mode=all"
-	s := n.stream(token, query, fmt.Sprintf("EUR/USD:%s:2,%s", epoch, later))
+	s := openStream(n, token, query, fmt.Sprintf("EUR/USD:%s:2,%s", epoch, later))
 	s.want("welcome")
 	s.want("ack")
 	s.want("resumed")
@@ -195,27 +197,27 @@ func TestStreamKeepsPositionsNotYetResumed(t *testing.T) {
 		t.Errorf("id %s, want %s in it", s.last, later)
 	}
 	s.close()
-	n.publish([3]string{"GBP/USD", "1.271", "1.281"})
-	s = n.stream(token, query, s.last)
+	n.Publish([3]string{"GBP/USD", "1.271", "1.281"})
+	s = openStream(n, token, query, s.last)
 	s.want("welcome")
 	s.want("ack")
 	s.want("resumed")
 	s.want("resumed")
-	if q := s.want("update").quotes(t)[0]; q.Symbol != "GBP/USD" || q.Seq != 2 {
+	if q := s.want("update").Quotes(t)[0]; q.Symbol != "GBP/USD" || q.Seq != 2 {
 		t.Errorf("%+v", q)
 	}
 }
 
 // The answer to HEAD ends with its head: the connection serves the next request.
 func TestStreamAnswersHeadWithoutBody(t *testing.T) {
-	n := startNode(t, nil)
-	token, _ := n.signIn("u", "user")
-	conn, err := net.Dial("tcp", n.public.Listener.Addr().String())
+	n := webtest.Start(t, nil)
+	token, _ := n.SignIn("u", "user")
+	conn, err := net.Dial("tcp", n.Public.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(webtest.Patience))
 	fmt.Fprintf(conn, "HEAD /api/v1/stream?symbols=EUR/USD HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", token)
 	in := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(in, &http.Request{Method: "HEAD"})
@@ -232,11 +234,11 @@ func TestStreamAnswersHeadWithoutBody(t *testing.T) {
 }
 
 func TestStreamRefuses(t *testing.T) {
-	n := startNode(t, nil)
-	token, _ := n.signIn("u", "user")
-	b := newHTTPClient(t, n.public)
-	if a := b.do("GET", "/api/v1/stream", "", nil); a.status != 401 {
-		t.Errorf("without a session: %d", a.status)
+	n := webtest.Start(t, nil)
+	token, _ := n.SignIn("u", "user")
+	b := webtest.NewHTTPClient(t, n.Public)
+	if a := b.Do("GET", "/api/v1/stream", "", nil); a.Status != 401 {
+		t.Errorf("without a session: %d", a.Status)
 	}
 	for query, names := range map[string]string{
 		"symbols=FOO/BAR":               "FOO/BAR",
@@ -245,59 +247,59 @@ func TestStreamRefuses(t *testing.T) {
 		"symbols=EUR/USD&max_rate=-1":   "max_rate",
 		"mode=all&max_rate=1":           "max_rate",
 	} {
-		if p := b.do("GET", "/api/v1/stream?"+query, "", bearer(token)).problem(t, 400); !strings.Contains(p.Detail, names) {
+		if p := b.Do("GET", "/api/v1/stream?"+query, "", webtest.Bearer(token)).Problem(t, 400); !strings.Contains(p.Detail, names) {
 			t.Errorf("%s: %+v", query, p)
 		}
 	}
-	h := bearer(token)
+	h := webtest.Bearer(token)
 	h["Last-Event-Id"] = []string{"EUR/USD:e:x"}
-	if p := b.do("GET", "/api/v1/stream", "", h).problem(t, 400); !strings.Contains(p.Detail, "SYMBOL:epoch:seq") {
+	if p := b.Do("GET", "/api/v1/stream", "", h).Problem(t, 400); !strings.Contains(p.Detail, "SYMBOL:epoch:seq") {
 		t.Errorf("%+v", p)
 	}
 }
 
 // A stream ends with its session, and when the node goes down, and says so.
 func TestStreamEnds(t *testing.T) {
-	n := startNode(t, nil)
-	token, sess := n.signIn("u", "user")
-	s := n.stream(token, "", "")
+	n := webtest.Start(t, nil)
+	token, sess := n.SignIn("u", "user")
+	s := openStream(n, token, "", "")
 	s.want("welcome")
 	s.want("ack")
-	if err := n.sessions.Revoke(t.Context(), sess.ID); err != nil {
+	if err := n.Sessions.Revoke(t.Context(), sess.ID); err != nil {
 		t.Fatal(err)
 	}
 	e := s.want("closing")
 	if e.name != "closing" || string(e.Code) != "4001" {
-		t.Errorf("%s %s", e.name, e.raw)
+		t.Errorf("%s %s", e.name, e.Raw)
 	}
 	if _, ok := s.next(); ok {
 		t.Error("the stream goes on")
 	}
-	eventually(t, "it has left", func() bool { return n.hub.Clients() == 0 })
+	webtest.Eventually(t, "it has left", func() bool { return n.Hub.Clients() == 0 })
 
-	token, _ = n.signIn("u", "user")
-	s = n.stream(token, "", "")
+	token, _ = n.SignIn("u", "user")
+	s = openStream(n, token, "", "")
 	s.want("welcome")
 	s.want("ack")
-	go n.hub.Drain(t.Context(), 0)
+	go n.Hub.Drain(t.Context(), 0)
 	if e := s.want("closing"); string(e.Code) != "1012" || e.Reconnect == 0 || e.name != "closing" {
-		t.Errorf("%s", e.raw)
+		t.Errorf("%s", e.Raw)
 	}
 	if e, ok := s.next(); ok {
-		t.Errorf("after closing: %s", e.raw)
+		t.Errorf("after closing: %s", e.Raw)
 	}
 }
 
 func TestStreamCountsAmongConnections(t *testing.T) {
-	n := startNode(t, func(c *nodeConfig) { c.conns = 1 })
-	token, _ := n.signIn("u", "user")
-	s := n.stream(token, "", "")
+	n := webtest.Start(t, func(c *webtest.Config) { c.Conns = 1 })
+	token, _ := n.SignIn("u", "user")
+	s := openStream(n, token, "", "")
 	s.want("welcome")
-	second := n.stream(token, "", "")
+	second := openStream(n, token, "", "")
 	if e := second.want("closing"); string(e.Code) != "4009" {
-		t.Errorf("%s", e.raw)
+		t.Errorf("%s", e.Raw)
 	}
 	s.close()
-	eventually(t, "its place is free", func() bool { return n.hub.Clients() == 0 })
-	n.stream(token, "", "").want("welcome")
+	webtest.Eventually(t, "its place is free", func() bool { return n.Hub.Clients() == 0 })
+	openStream(n, token, "", "").want("welcome")
 }

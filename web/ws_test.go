@@ -13,39 +13,40 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/web"
+	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
 // TestSubscribe follows one client through the protocol on a whole node.
 func TestSubscribe(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, func(c *nodeConfig) { c.channels = []string{"news"} })
-	n.publish([3]string{"EUR/USD", "1.08500", "1.08510"}, [3]string{"GBP/USD", "1.27000", "1.2701"})
-	eventually(t, "both symbols are here", func() bool { return n.lastQuotes() == 2 })
+	n := webtest.Start(t, func(c *webtest.Config) { c.Channels = []string{"news"} })
+	n.Publish([3]string{"EUR/USD", "1.08500", "1.08510"}, [3]string{"GBP/USD", "1.27000", "1.2701"})
+	webtest.Eventually(t, "both symbols are here", func() bool { return n.LastQuotes() == 2 })
 
-	token, sess := n.signIn("alice", "user")
-	c, welcome := n.connect(token)
+	token, sess := n.SignIn("alice", "user")
+	c, welcome := n.Connect(token)
 	if welcome.Protocol != "fx.v1" || welcome.ConnID == "" || welcome.Heartbeat != 1000 || welcome.Session.ID != sess.ID ||
 		welcome.Session.Role != "user" || welcome.Limits.MaxSymbols != 200 || welcome.Limits.Commands != 1000 || welcome.Limits.MaxMessages != 32768 {
-		t.Errorf("welcome: %s", welcome.raw)
+		t.Errorf("welcome: %s", welcome.Raw)
 	}
 	if _, err := time.Parse(time.RFC3339Nano, welcome.Time); err != nil || !strings.HasSuffix(welcome.Time, "Z") {
 		t.Errorf("server_time %q", welcome.Time)
 	}
-	if strings.Contains(welcome.raw, token) {
+	if strings.Contains(welcome.Raw, token) {
 		t.Error("the welcome shows the token")
 	}
 
-	c.say(`{"op":"subscribe","id":7,"symbols":["eurusd","GBP/*","EUR_USD","FOO/BAR"],"max_rate":0,"unknown":{"x":[1]}}`)
-	ack := c.want("ack")
+	c.Say(`{"op":"subscribe","id":7,"symbols":["eurusd","GBP/*","EUR_USD","FOO/BAR"],"max_rate":0,"unknown":{"x":[1]}}`)
+	ack := c.Want("ack")
 	if string(ack.ID) != "7" || ack.Op != "subscribe" || !slices.Equal(ack.OK, []string{"EUR/USD", "GBP/*"}) || ack.Mode != "latest" || ack.MaxRate == nil || *ack.MaxRate != 0 {
-		t.Errorf("ack: %s", ack.raw)
+		t.Errorf("ack: %s", ack.Raw)
 	}
 	if len(ack.Failed) != 1 || ack.Failed[0].Symbol != "FOO/BAR" || ack.Failed[0].Code != "unknown_symbol" || ack.Failed[0].Message == "" {
-		t.Errorf("failed: %s", ack.raw)
+		t.Errorf("failed: %s", ack.Raw)
 	}
-	got := map[string]wireQuote{}
+	got := map[string]webtest.Quote{}
 	for len(got) < 2 { // one message or two
-		for _, q := range c.want("snapshot").quotes(t) {
+		for _, q := range c.Want("snapshot").Quotes(t) {
 			if q.Epoch == "" || q.Skipped != 0 || q.Seq != 1 || q.Status != "" {
 				t.Errorf("snapshot %+v", q)
 			}
@@ -61,49 +62,49 @@ func TestSubscribe(t *testing.T) {
 
 	// Updates, also of a symbol that did not exist when its wildcard was asked for.
 	for i := range 20 {
-		n.publish([3]string{"EUR/USD", fmt.Sprintf("1.086%02d", i), "1.08700"})
+		n.Publish([3]string{"EUR/USD", fmt.Sprintf("1.086%02d", i), "1.08700"})
 	}
 	seq, last := uint64(1), ""
 	for last != "1.08619" {
-		for _, q := range c.want("update").quotes(t) {
+		for _, q := range c.Want("update").Quotes(t) {
 			if q.Seq != seq+q.Skipped+1 || q.Epoch != "" {
 				t.Fatalf("after seq %d came %+v", seq, q)
 			}
 			seq, last = q.Seq, q.Bid
 		}
 	}
-	n.publish([3]string{"GBP/JPY", "190.1", "190.2"})
-	if q := c.until("update").quotes(t)[0]; q.Symbol != "GBP/JPY" || q.Epoch == "" || q.Seq != 1 {
+	n.Publish([3]string{"GBP/JPY", "190.1", "190.2"})
+	if q := c.Until("update").Quotes(t)[0]; q.Symbol != "GBP/JPY" || q.Epoch == "" || q.Seq != 1 {
 		t.Errorf("the first update of a new symbol: %+v", q)
 	}
 
 	// list, ping, unsubscribe, ids of both kinds.
-	c.say(`{"op":"subscribe","channels":["news","no-such"],"id":"c-1"}`)
-	if a := c.until("ack"); !slices.Equal(a.OK, []string{"news"}) || len(a.Failed) != 1 || a.Failed[0].Channel != "no-such" || a.Failed[0].Code != "unknown_channel" || string(a.ID) != `"c-1"` {
-		t.Errorf("ack: %s", a.raw)
+	c.Say(`{"op":"subscribe","channels":["news","no-such"],"id":"c-1"}`)
+	if a := c.Until("ack"); !slices.Equal(a.OK, []string{"news"}) || len(a.Failed) != 1 || a.Failed[0].Channel != "no-such" || a.Failed[0].Code != "unknown_channel" || string(a.ID) != `"c-1"` {
+		t.Errorf("ack: %s", a.Raw)
 	}
-	c.say(`{"op":"list","id":12345678901234567890123}`)
-	if l := c.until("list"); string(l.ID) != "12345678901234567890123" || !slices.Equal(l.Symbols, []string{"EUR/USD", "GBP/*"}) || !slices.Equal(l.Channels, []string{"news"}) {
-		t.Errorf("list: %s", l.raw)
+	c.Say(`{"op":"list","id":12345678901234567890123}`)
+	if l := c.Until("list"); string(l.ID) != "12345678901234567890123" || !slices.Equal(l.Symbols, []string{"EUR/USD", "GBP/*"}) || !slices.Equal(l.Channels, []string{"news"}) {
+		t.Errorf("list: %s", l.Raw)
 	}
-	c.say(`{"op":"ping","id":"größe \"1\""}`)
-	if p := c.until("pong"); string(p.ID) != `"größe \"1\""` || p.TS == "" {
-		t.Errorf("pong: %s", p.raw)
+	c.Say(`{"op":"ping","id":"größe \"1\""}`)
+	if p := c.Until("pong"); string(p.ID) != `"größe \"1\""` || p.TS == "" {
+		t.Errorf("pong: %s", p.Raw)
 	}
-	c.say(`{"op":"ping"}`)
-	if p := c.until("pong"); p.ID != nil {
-		t.Errorf("pong: %s", p.raw)
+	c.Say(`{"op":"ping"}`)
+	if p := c.Until("pong"); p.ID != nil {
+		t.Errorf("pong: %s", p.Raw)
 	}
-	c.say(`{"op":"unsubscribe","id":1.5,"symbols":["EUR/USD","USD/JPY","gbp/*"]}`)
-	if a := c.until("ack"); !slices.Equal(a.OK, []string{"EUR/USD", "GBP/*"}) || len(a.Failed) != 1 || a.Failed[0].Code != "not_subscribed" || string(a.ID) != "1.5" {
-		t.Errorf("ack: %s", a.raw)
+	c.Say(`{"op":"unsubscribe","id":1.5,"symbols":["EUR/USD","USD/JPY","gbp/*"]}`)
+	if a := c.Until("ack"); !slices.Equal(a.OK, []string{"EUR/USD", "GBP/*"}) || len(a.Failed) != 1 || a.Failed[0].Code != "not_subscribed" || string(a.ID) != "1.5" {
+		t.Errorf("ack: %s", a.Raw)
 	}
-	n.publish([3]string{"EUR/USD", "1.1", "1.2"}, [3]string{"GBP/USD", "1.1", "1.2"})
-	c.say(`{"op":"subscribe","id":2,"symbols":["*/USD"]}`)
-	c.want("ack") // nothing of what was unsubscribed came before
+	n.Publish([3]string{"EUR/USD", "1.1", "1.2"}, [3]string{"GBP/USD", "1.1", "1.2"})
+	c.Say(`{"op":"subscribe","id":2,"symbols":["*/USD"]}`)
+	c.Want("ack") // nothing of what was unsubscribed came before
 	bid := map[string]string{}
-	for m := c.want("snapshot"); ; m = c.next() { // or as updates, if they come only now
-		for _, q := range m.quotes(t) {
+	for m := c.Want("snapshot"); ; m = c.Next() { // or as updates, if they come only now
+		for _, q := range m.Quotes(t) {
 			bid[q.Symbol] = q.Bid
 		}
 		if bid["EUR/USD"] == "1.1" && bid["GBP/USD"] == "1.1" {
@@ -116,39 +117,39 @@ func TestSubscribe(t *testing.T) {
 // every seq is accounted for.
 func TestSubscribeOrder(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, nil)
+	n := webtest.Start(t, nil)
 	ctx, stop := context.WithCancel(t.Context())
 	var publishing sync.WaitGroup
 	publishing.Go(func() {
 		for i := 0; ctx.Err() == nil; i++ {
-			n.publish([3]string{"EUR/USD", fmt.Sprintf("1.%05d", i+1), "2"}, [3]string{"EUR/GBP", fmt.Sprintf("0.8%04d", i%9999), "0.9"})
+			n.Publish([3]string{"EUR/USD", fmt.Sprintf("1.%05d", i+1), "2"}, [3]string{"EUR/GBP", fmt.Sprintf("0.8%04d", i%9999), "0.9"})
 		}
 	})
 	defer publishing.Wait()
 	defer stop()
-	eventually(t, "ticks come", func() bool { return n.lastQuotes() == 2 })
-	token, _ := n.signIn("order", "user")
+	webtest.Eventually(t, "ticks come", func() bool { return n.LastQuotes() == 2 })
+	token, _ := n.SignIn("order", "user")
 	for range 15 {
-		c, _ := n.connect(token)
-		c.say(`{"op":"subscribe","id":1,"symbols":["EUR/*"]}`)
-		c.want("ack")
+		c, _ := n.Connect(token)
+		c.Say(`{"op":"subscribe","id":1,"symbols":["EUR/*"]}`)
+		c.Want("ack")
 		seq := map[string]uint64{}
 		for len(seq) < 2 {
-			m := c.next()
+			m := c.Next()
 			if m.Type != "snapshot" && len(seq) == 0 {
-				t.Fatalf("after the ack: %s", m.raw)
+				t.Fatalf("after the ack: %s", m.Raw)
 			}
-			for _, q := range m.quotes(t) {
+			for _, q := range m.Quotes(t) {
 				if old, ok := seq[q.Symbol]; ok && q.Seq != old+q.Skipped+1 {
 					t.Fatalf("after seq %d: %+v", old, q)
 				} else if !ok && m.Type != "snapshot" {
-					t.Fatalf("an update before the snapshot: %s", m.raw)
+					t.Fatalf("an update before the snapshot: %s", m.Raw)
 				}
 				seq[q.Symbol] = q.Seq
 			}
 		}
 		for i := 0; i < 40; {
-			for _, q := range c.want("update").quotes(t) {
+			for _, q := range c.Want("update").Quotes(t) {
 				if q.Seq != seq[q.Symbol]+q.Skipped+1 {
 					t.Fatalf("after seq %d: %+v", seq[q.Symbol], q)
 				}
@@ -163,11 +164,11 @@ func TestSubscribeOrder(t *testing.T) {
 // TestMaxRate wants few updates, exact skipped, and the last value in the end.
 func TestMaxRate(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, nil)
-	c := n.user()
-	c.say(`{"op":"subscribe","id":1,"symbols":["EUR/USD"],"max_rate":10}`)
-	if a := c.want("ack"); a.MaxRate == nil || *a.MaxRate != 10 {
-		t.Errorf("ack: %s", a.raw)
+	n := webtest.Start(t, nil)
+	c := n.User()
+	c.Say(`{"op":"subscribe","id":1,"symbols":["EUR/USD"],"max_rate":10}`)
+	if a := c.Want("ack"); a.MaxRate == nil || *a.MaxRate != 10 {
+		t.Errorf("ack: %s", a.Raw)
 	}
 	var publishing sync.WaitGroup
 	defer publishing.Wait()
@@ -178,16 +179,16 @@ func TestMaxRate(t *testing.T) {
 		defer tick.Stop()
 		for i := range last {
 			<-tick.C
-			n.publish([3]string{"EUR/USD", fmt.Sprintf("1.%05d", i+1), "2"})
+			n.Publish([3]string{"EUR/USD", fmt.Sprintf("1.%05d", i+1), "2"})
 		}
 	})
 	seq, updates := uint64(0), 0
 	for seq < last {
-		m := c.next()
+		m := c.Next()
 		if m.Type == "status" {
 			continue
 		}
-		for _, q := range m.quotes(t) {
+		for _, q := range m.Quotes(t) {
 			if seq > 0 && q.Seq != seq+q.Skipped+1 {
 				t.Fatalf("after seq %d: %+v", seq, q)
 			}
@@ -200,11 +201,11 @@ func TestMaxRate(t *testing.T) {
 		t.Errorf("%d updates in %v at 10 a second", updates, took)
 	}
 	// Another rate replaces the first, with a snapshot.
-	c.say(`{"op":"subscribe","id":2,"symbols":["EURUSD"],"max_rate":0.5}`)
-	if a := c.want("ack"); *a.MaxRate != 0.5 {
-		t.Errorf("ack: %s", a.raw)
+	c.Say(`{"op":"subscribe","id":2,"symbols":["EURUSD"],"max_rate":0.5}`)
+	if a := c.Want("ack"); *a.MaxRate != 0.5 {
+		t.Errorf("ack: %s", a.Raw)
 	}
-	if q := c.want("snapshot").quotes(t)[0]; q.Seq != last || q.Skipped != 0 || q.Epoch == "" {
+	if q := c.Want("snapshot").Quotes(t)[0]; q.Seq != last || q.Skipped != 0 || q.Epoch == "" {
 		t.Errorf("snapshot: %+v", q)
 	}
 }
@@ -212,8 +213,8 @@ func TestMaxRate(t *testing.T) {
 // TestBadMessages wants a clear answer to each, on a connection that lives on.
 func TestBadMessages(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, func(c *nodeConfig) { c.commands = 1000 })
-	c := n.user()
+	n := webtest.Start(t, func(c *webtest.Config) { c.Commands = 1000 })
+	c := n.User()
 	for _, tc := range []struct{ in, code, names, id string }{
 		{``, "bad_json", "", ""},
 		{`{`, "bad_json", "", ""},
@@ -255,28 +256,28 @@ func TestBadMessages(t *testing.T) {
 		{`{"op":"ping","id":"` + strings.Repeat("i", 80) + `"}`, "bad_field", "id", ""},
 		{strings.Repeat(`{"a":`, 6000), "bad_json", "", ""},
 	} {
-		c.say(tc.in)
-		m := c.next()
-		if m.Type != "error" || m.errorCode() != tc.code || !strings.Contains(m.Message, tc.names) || string(m.ID) != tc.id || m.Message == "" {
-			t.Errorf("%.60s: got %s, want %s naming %q with id %q", tc.in, m.raw, tc.code, tc.names, tc.id)
+		c.Say(tc.in)
+		m := c.Next()
+		if m.Type != "error" || m.ErrorCode() != tc.code || !strings.Contains(m.Message, tc.names) || string(m.ID) != tc.id || m.Message == "" {
+			t.Errorf("%.60s: got %s, want %s naming %q with id %q", tc.in, m.Raw, tc.code, tc.names, tc.id)
 		}
-		if len(m.raw) > 500 || strings.Contains(m.raw, "Unmarshal") || strings.Contains(m.raw, "web.command") {
-			t.Errorf("%.60s: answered with %s", tc.in, m.raw)
+		if len(m.Raw) > 500 || strings.Contains(m.Raw, "Unmarshal") || strings.Contains(m.Raw, "web.command") {
+			t.Errorf("%.60s: answered with %s", tc.in, m.Raw)
 		}
-		c.say(`{"op":"ping"}`)
-		c.want("pong")
+		c.Say(`{"op":"ping"}`)
+		c.Want("pong")
 	}
 
 	t.Run("many symbols", func(t *testing.T) {
-		c := &client{c.peer, t}
+		c := webtest.NewClient(c.Peer, t)
 		const count = 3000
 		names := make([]string, count)
 		for i := range names {
 			names[i] = fmt.Sprintf("Q%04d", i)
 		}
 		in, _ := json.Marshal(map[string]any{"op": "subscribe", "id": 1, "symbols": names})
-		c.say(string(in))
-		if a := c.want("ack"); len(a.OK) != 0 || len(a.Failed) != count || a.Failed[2999].Symbol != "Q2999" || a.Failed[2999].Code != "unknown_symbol" {
+		c.Say(string(in))
+		if a := c.Want("ack"); len(a.OK) != 0 || len(a.Failed) != count || a.Failed[2999].Symbol != "Q2999" || a.Failed[2999].Code != "unknown_symbol" {
 			t.Errorf("%d ok, %d failed of %d", len(a.OK), len(a.Failed), count)
 		}
 		codes := []string{"EUR", "USD", "JPY", "GBP", "CHF", "AUD", "CAD", "NZD", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "TRY", "ZAR"}
@@ -289,8 +290,8 @@ func TestBadMessages(t *testing.T) {
 			}
 		}
 		in, _ = json.Marshal(map[string]any{"op": "subscribe", "id": 2, "symbols": pairs})
-		c.say(string(in))
-		a := c.want("ack")
+		c.Say(string(in))
+		a := c.Want("ack")
 		if len(a.OK) != 200 || len(a.Failed) != len(pairs)-200 {
 			t.Errorf("%d ok, %d failed of %d", len(a.OK), len(a.Failed), len(pairs))
 		}
@@ -308,47 +309,47 @@ func TestEndings(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			n := startNode(t, func(c *nodeConfig) { c.tls = kind == "tls"; c.commands = 5; c.conns = 4 })
-			token, _ := n.signIn("ends", "user")
-			connect := func(t *testing.T) *client {
-				c, _ := n.connect(token)
+			n := webtest.Start(t, func(c *webtest.Config) { c.TLS = kind == "tls"; c.Commands = 5; c.Conns = 4 })
+			token, _ := n.SignIn("ends", "user")
+			connect := func(t *testing.T) *webtest.Client {
+				c, _ := n.Connect(token)
 				t.Cleanup(func() { c.Close() })
-				return &client{c.peer, t}
+				return webtest.NewClient(c.Peer, t)
 			}
 			t.Run("1009 big message", func(t *testing.T) {
 				c := connect(t)
-				go c.peer.send(true, opText, make([]byte, 1<<20))
-				c.wantClose(1009)
+				go c.Peer.SendFrame(true, webtest.OpText, make([]byte, 1<<20))
+				c.WantClose(1009)
 			})
 			t.Run("1009 by one byte", func(t *testing.T) {
 				c := connect(t)
-				c.say(`{"op":"ping","id":1}` + strings.Repeat(" ", web.MaxMessageBytes-20))
-				c.until("pong")
-				c.say(strings.Repeat(" ", web.MaxMessageBytes+1))
-				c.wantClose(1009)
+				c.Say(`{"op":"ping","id":1}` + strings.Repeat(" ", web.MaxMessageBytes-20))
+				c.Until("pong")
+				c.Say(strings.Repeat(" ", web.MaxMessageBytes+1))
+				c.WantClose(1009)
 			})
 			t.Run("1007 not UTF-8", func(t *testing.T) {
 				c := connect(t)
-				c.say("{\"op\":\"ping\",\"id\":\"\xff\"}")
-				c.wantClose(1007)
+				c.Say("{\"op\":\"ping\",\"id\":\"\xff\"}")
+				c.WantClose(1007)
 			})
 			t.Run("1003 binary", func(t *testing.T) {
 				c := connect(t)
-				c.peer.send(true, opBinary, []byte(`{"op":"ping"}`))
-				c.wantClose(1003)
+				c.Peer.SendFrame(true, webtest.OpBinary, []byte(`{"op":"ping"}`))
+				c.WantClose(1003)
 			})
 			t.Run("1002 protocol error", func(t *testing.T) {
 				c := connect(t)
-				c.peer.send(true, 0x3, []byte("x"))
-				c.SetDeadline(time.Now().Add(patience))
+				c.Peer.SendFrame(true, 0x3, []byte("x"))
+				c.SetDeadline(time.Now().Add(webtest.Patience))
 				for {
-					f, err := c.read()
+					f, err := c.ReadFrame()
 					if err != nil {
 						t.Fatalf("want close 1002, got %v", err)
 					}
-					if f.opcode == opClose {
-						if f.code() != 1002 {
-							t.Errorf("closed with %d", f.code())
+					if f.Opcode == webtest.OpClose {
+						if f.Code() != 1002 {
+							t.Errorf("closed with %d", f.Code())
 						}
 						return
 					}
@@ -357,33 +358,33 @@ func TestEndings(t *testing.T) {
 			t.Run("1008 bad messages", func(t *testing.T) {
 				c := connect(t)
 				for range 60 { // in one go: the last ones after the close frame
-					c.say("nonsense")
+					c.Say("nonsense")
 				}
-				if m := c.wantClose(1008); m.Type != "error" || m.errorCode() != "bad_json" {
-					t.Errorf("before the close came %s", m.raw)
+				if m := c.WantClose(1008); m.Type != "error" || m.ErrorCode() != "bad_json" {
+					t.Errorf("before the close came %s", m.Raw)
 				}
 			})
 			t.Run("1008 and in between pings", func(t *testing.T) {
 				c := connect(t)
 				for range 20 {
-					c.say("nonsense")
+					c.Say("nonsense")
 				}
-				var f frame
+				var f webtest.Frame
 				var err error
-				for err == nil && f.opcode != opClose {
-					f, err = c.read()
+				for err == nil && f.Opcode != webtest.OpClose {
+					f, err = c.ReadFrame()
 				}
-				if err != nil || f.code() != 1008 {
+				if err != nil || f.Code() != 1008 {
 					t.Fatalf("%v %v, want close 1008", f, err)
 				}
 				// What was on its way when the close frame came must not cost the handshake.
 				for range 5 {
-					c.peer.send(true, opPing, []byte("on its way"))
-					c.say(`{"op":"list"}`)
+					c.Peer.SendFrame(true, webtest.OpPing, []byte("on its way"))
+					c.Say(`{"op":"list"}`)
 					time.Sleep(2 * time.Millisecond)
 				}
-				c.peer.send(true, opClose, f.payload)
-				if f, err := c.read(); err != io.EOF {
+				c.Peer.SendFrame(true, webtest.OpClose, f.Payload)
+				if f, err := c.ReadFrame(); err != io.EOF {
 					t.Errorf("got %v %v, want the end", f, err)
 				}
 			})
@@ -391,83 +392,83 @@ func TestEndings(t *testing.T) {
 				c := connect(t)
 				for range 3 {
 					for range 19 {
-						c.say(`{"op":"nothing"}`)
-						c.until("error")
+						c.Say(`{"op":"nothing"}`)
+						c.Until("error")
 					}
-					c.say(`{"op":"ping"}`)
-					if m := c.next(); m.Type != "pong" {
-						t.Fatalf("got %s", m.raw)
+					c.Say(`{"op":"ping"}`)
+					if m := c.Next(); m.Type != "pong" {
+						t.Fatalf("got %s", m.Raw)
 					}
 				}
 			})
 			t.Run("4029 too fast", func(t *testing.T) {
 				c := connect(t)
 				for range 100 {
-					c.say(`{"op":"ping","id":1}`)
+					c.Say(`{"op":"ping","id":1}`)
 				}
 				pongs, limited := 0, 0
-				for m := c.next(); ; m = c.next() {
+				for m := c.Next(); ; m = c.Next() {
 					if m.Type == "pong" {
 						pongs++
 						continue
 					}
 					if m.Type == "closing" {
 						if string(m.Code) != "4029" || m.Reconnect < 1000 || m.Reason == "" {
-							t.Errorf("closing: %s", m.raw)
+							t.Errorf("closing: %s", m.Raw)
 						}
 						break
 					}
-					if m.Type != "error" || m.errorCode() != "rate_limited" || m.Retry < 1 || m.Retry > 1000 || string(m.ID) != "1" {
-						t.Fatalf("got %s", m.raw)
+					if m.Type != "error" || m.ErrorCode() != "rate_limited" || m.Retry < 1 || m.Retry > 1000 || string(m.ID) != "1" {
+						t.Fatalf("got %s", m.Raw)
 					}
 					limited++
 				}
 				if pongs < 5 || pongs > 9 || limited != 20 {
 					t.Errorf("%d pongs, %d refusals at 5 commands a second", pongs, limited)
 				}
-				c.wantClose(4029)
+				c.WantClose(4029)
 			})
 			t.Run("1000 by the client", func(t *testing.T) {
 				c := connect(t)
-				c.peer.send(true, opClose, closePayload(1000, "bye"))
+				c.Peer.SendFrame(true, webtest.OpClose, webtest.ClosePayload(1000, "bye"))
 				for {
-					f, err := c.read()
+					f, err := c.ReadFrame()
 					if err != nil {
 						t.Fatal(err)
 					}
-					if f.opcode == opClose {
-						if f.code() != 1000 {
-							t.Errorf("closed with %d", f.code())
+					if f.Opcode == webtest.OpClose {
+						if f.Code() != 1000 {
+							t.Errorf("closed with %d", f.Code())
 						}
 						break
 					}
 				}
 			})
 			t.Run("4009 too many", func(t *testing.T) {
-				eventually(t, "the others have gone", func() bool { return n.hub.Clients() == 0 })
-				token, _ := n.signIn("crowd", "user")
-				var in []*client
+				webtest.Eventually(t, "the others have gone", func() bool { return n.Hub.Clients() == 0 })
+				token, _ := n.SignIn("crowd", "user")
+				var in []*webtest.Client
 				for range 4 {
-					c, _ := n.connect(token)
+					c, _ := n.Connect(token)
 					in = append(in, c)
 				}
 				// Upgraded, then told. What it sends meanwhile must not matter: it was
 				// sent with the handshake.
-				early := append(masked(true, opPing, []byte("early")), masked(true, opPong, nil)...)
-				p, resp := upgrade(t, dialServer(t, n.public), "/ws", bearer(token), early)
+				early := append(webtest.Masked(true, webtest.OpPing, []byte("early")), webtest.Masked(true, webtest.OpPong, nil)...)
+				p, resp := webtest.Upgrade(t, webtest.DialServer(t, n.Public), "/ws", webtest.Bearer(token), early)
 				if resp.StatusCode != 101 {
 					t.Fatal(resp.Status)
 				}
 				defer p.Close()
-				if m := (&client{p, t}).wantClose(4009); m.Type != "" {
-					t.Errorf("before the close came %s", m.raw)
+				if m := webtest.NewClient(p, t).WantClose(4009); m.Type != "" {
+					t.Errorf("before the close came %s", m.Raw)
 				}
-				other, _ := n.signIn("someone-else", "user")
-				n.connect(other)
+				other, _ := n.SignIn("someone-else", "user")
+				n.Connect(other)
 				in[0].Close()
-				eventually(t, "there is room again", func() bool {
-					c := n.dial(token)
-					m, err := c.receive()
+				webtest.Eventually(t, "there is room again", func() bool {
+					c := n.Dial(token)
+					m, err := c.Receive()
 					c.Close()
 					return err == nil && m.Type == "welcome"
 				})
@@ -479,13 +480,13 @@ func TestEndings(t *testing.T) {
 // TestRefusedBeforeTheUpgrade wants problem+json for each.
 func TestRefusedBeforeTheUpgrade(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, func(c *nodeConfig) {
-		c.origins = []string{"https://*.good.example", "exact.example", "http://plain.example:8000"}
+	n := webtest.Start(t, func(c *webtest.Config) {
+		c.Origins = []string{"https://*.good.example", "exact.example", "http://plain.example:8000"}
 	})
-	token, _ := n.signIn("bob", "user")
-	host := n.public.Listener.Addr().String()
+	token, _ := n.SignIn("bob", "user")
+	host := n.Public.Listener.Addr().String()
 	with := func(pairs ...string) http.Header {
-		h := bearer(token)
+		h := webtest.Bearer(token)
 		for i := 0; i < len(pairs); i += 2 {
 			h[pairs[i]] = []string{pairs[i+1]}
 			if pairs[i+1] == "" {
@@ -516,8 +517,8 @@ func TestRefusedBeforeTheUpgrade(t *testing.T) {
 		{"file", "/ws", with("Origin", "file://"), 403, "ALLOWED_ORIGINS"},
 		{"garbage origin", "/ws", with("Origin", "%zz"), 403, "ALLOWED_ORIGINS"},
 		{"no session", "/ws", http.Header{}, 401, "sign in"},
-		{"bad bearer", "/ws", bearer("nonsense"), 401, "sign in"},
-		{"unknown bearer", "/ws", bearer(strings.Repeat("A", 43)), 401, "sign in"},
+		{"bad bearer", "/ws", webtest.Bearer("nonsense"), 401, "sign in"},
+		{"unknown bearer", "/ws", webtest.Bearer(strings.Repeat("A", 43)), 401, "sign in"},
 		{"bad ticket", "/ws?ticket=nonsense", http.Header{}, 401, "sign in"},
 		{"bad ticket and good bearer", "/ws?ticket=nonsense", with(), 401, "sign in"},
 		{"subprotocol", "/ws", with("Sec-Websocket-Protocol", "fx.v1"), 101, ""},
@@ -531,7 +532,7 @@ func TestRefusedBeforeTheUpgrade(t *testing.T) {
 		{"no key", "/ws", with("Sec-Websocket-Key", ""), 400, "Key"},
 		{"short key", "/ws", with("Sec-Websocket-Key", "c2hvcnQ="), 400, "Key"},
 	} {
-		p, resp := upgrade(t, dialServer(t, n.public), tc.path, tc.header, nil)
+		p, resp := webtest.Upgrade(t, webtest.DialServer(t, n.Public), tc.path, tc.header, nil)
 		body := ""
 		if tc.want != 101 {
 			resp.Body = struct {
@@ -560,71 +561,71 @@ func TestRefusedBeforeTheUpgrade(t *testing.T) {
 				t.Errorf("%s: the answer does not say which version", tc.name)
 			}
 		}
-		a := answer{resp.StatusCode, resp.Header, body}
+		a := webtest.Answer{Status: resp.StatusCode, Header: resp.Header, Body: body}
 		if resp.Header.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: %d %s", tc.name, resp.StatusCode, resp.Header.Get("Content-Type"))
-		} else if pr := a.problem(t, tc.want); !strings.Contains(pr.Detail, tc.says) {
+		} else if pr := a.Problem(t, tc.want); !strings.Contains(pr.Detail, tc.says) {
 			t.Errorf("%s: detail %q does not name %q", tc.name, pr.Detail, tc.says)
 		}
 		if strings.Contains(body, token) {
 			t.Errorf("%s: shows the token", tc.name)
 		}
 	}
-	h := newHTTPClient(t, n.public)
-	h.do("GET", "/ws", "", bearer(token)).problem(t, 426)
-	h.do("POST", "/ws", "", bearer(token)).problem(t, 405)
+	h := webtest.NewHTTPClient(t, n.Public)
+	h.Do("GET", "/ws", "", webtest.Bearer(token)).Problem(t, 426)
+	h.Do("POST", "/ws", "", webtest.Bearer(token)).Problem(t, 405)
 }
 
 // TestWaysToSignIn connects by cookie, bearer and ticket; a ticket opens once.
 func TestWaysToSignIn(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, func(c *nodeConfig) { c.rate.PerMinute = 12 })
-	token, sess := n.signIn("carol", "user")
-	welcome := func(path string, h http.Header) message {
+	n := webtest.Start(t, func(c *webtest.Config) { c.Rate.PerMinute = 12 })
+	token, sess := n.SignIn("carol", "user")
+	welcome := func(path string, h http.Header) webtest.Message {
 		t.Helper()
-		p, resp := upgrade(t, dialServer(t, n.public), path, h, nil)
+		p, resp := webtest.Upgrade(t, webtest.DialServer(t, n.Public), path, h, nil)
 		if resp.StatusCode != 101 {
 			t.Fatal(resp.Status)
 		}
 		t.Cleanup(func() { p.Close() })
-		return (&client{p, t}).want("welcome")
+		return webtest.NewClient(p, t).Want("welcome")
 	}
 	if m := welcome("/ws", http.Header{"Cookie": {"a=b; session_id=" + token}}); m.Session.ID != sess.ID {
-		t.Errorf("by cookie: %s", m.raw)
+		t.Errorf("by cookie: %s", m.Raw)
 	}
-	if m := welcome("/ws", bearer(token)); m.Session.ID != sess.ID {
-		t.Errorf("by bearer: %s", m.raw)
+	if m := welcome("/ws", webtest.Bearer(token)); m.Session.ID != sess.ID {
+		t.Errorf("by bearer: %s", m.Raw)
 	}
-	h := newHTTPClient(t, n.public)
+	h := webtest.NewHTTPClient(t, n.Public)
 	var ticket struct {
 		Ticket  string
 		Expires int `json:"expires_in"`
 	}
-	h.do("POST", "/api/v1/ws-ticket", "", bearer(token)).into(t, 200, &ticket)
+	h.Do("POST", "/api/v1/ws-ticket", "", webtest.Bearer(token)).Into(t, 200, &ticket)
 	if ticket.Expires != 30 || ticket.Ticket == "" || ticket.Ticket == token {
 		t.Errorf("ticket: %+v", ticket)
 	}
 	// Another origin does not use it up.
-	p, resp := upgrade(t, dialServer(t, n.public), "/ws?ticket="+ticket.Ticket, http.Header{"Origin": {"https://evil.example"}}, nil)
+	p, resp := webtest.Upgrade(t, webtest.DialServer(t, n.Public), "/ws?ticket="+ticket.Ticket, http.Header{"Origin": {"https://evil.example"}}, nil)
 	p.Close()
 	if resp.StatusCode != 403 {
 		t.Errorf("ticket from another origin: %s", resp.Status)
 	}
 	if m := welcome("/ws?ticket="+ticket.Ticket, nil); m.Session.ID != sess.ID {
-		t.Errorf("by ticket: %s", m.raw)
+		t.Errorf("by ticket: %s", m.Raw)
 	}
-	p, resp = upgrade(t, dialServer(t, n.public), "/ws?ticket="+ticket.Ticket, nil, nil)
+	p, resp = webtest.Upgrade(t, webtest.DialServer(t, n.Public), "/ws?ticket="+ticket.Ticket, nil, nil)
 	p.Close()
 	if resp.StatusCode != 401 {
 		t.Errorf("a ticket used twice: %s, want 401", resp.Status)
 	}
-	if strings.Contains(n.log.String(), ticket.Ticket) || strings.Contains(n.log.String(), token) {
+	if strings.Contains(n.Log.String(), ticket.Ticket) || strings.Contains(n.Log.String(), token) {
 		t.Error("the log holds a ticket or a token")
 	}
 	// Connects count against the user's tier.
 	limited := false
 	for range 12 {
-		p, resp := upgrade(t, dialServer(t, n.public), "/ws", bearer(token), nil)
+		p, resp := webtest.Upgrade(t, webtest.DialServer(t, n.Public), "/ws", webtest.Bearer(token), nil)
 		if p.Close(); resp.StatusCode == 429 {
 			limited = true
 			if resp.Header.Get("Retry-After") == "" || resp.Header.Get("Content-Type") != "application/problem+json" {
@@ -641,29 +642,29 @@ func TestWaysToSignIn(t *testing.T) {
 // TestRoles lets a role see what it is granted and no more.
 func TestRoles(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, func(c *nodeConfig) {
-		c.channels = []string{"news", "vip"}
-		c.roles = `{"basic":{"symbols":["EUR/*"],"channels":["news"],"max_rate":2,"max_symbols":3}}`
+	n := webtest.Start(t, func(c *webtest.Config) {
+		c.Channels = []string{"news", "vip"}
+		c.Roles = `{"basic":{"symbols":["EUR/*"],"channels":["news"],"max_rate":2,"max_symbols":3}}`
 	})
-	n.publish([3]string{"EUR/USD", "1", "2"}, [3]string{"USD/JPY", "1", "2"})
-	eventually(t, "the quotes are here", func() bool { return n.lastQuotes() == 2 })
-	token, _ := n.signIn("dan", "basic")
-	c, w := n.connect(token)
+	n.Publish([3]string{"EUR/USD", "1", "2"}, [3]string{"USD/JPY", "1", "2"})
+	webtest.Eventually(t, "the quotes are here", func() bool { return n.LastQuotes() == 2 })
+	token, _ := n.SignIn("dan", "basic")
+	c, w := n.Connect(token)
 	if w.Limits.MaxSymbols != 3 || w.Limits.MaxRate != 2 {
-		t.Errorf("welcome: %s", w.raw)
+		t.Errorf("welcome: %s", w.Raw)
 	}
-	c.say(`{"op":"subscribe","id":1,"symbols":["*","EUR/USD","USD/JPY","*/USD"],"channels":["news","vip"]}`)
-	a := c.want("ack")
+	c.Say(`{"op":"subscribe","id":1,"symbols":["*","EUR/USD","USD/JPY","*/USD"],"channels":["news","vip"]}`)
+	a := c.Want("ack")
 	if !slices.Equal(a.OK, []string{"EUR/USD", "news"}) || a.MaxRate == nil || *a.MaxRate != 2 || len(a.Failed) != 4 {
-		t.Errorf("ack: %s", a.raw)
+		t.Errorf("ack: %s", a.Raw)
 	}
 	for _, f := range a.Failed {
 		if f.Symbol != "" && f.Code != "not_entitled" {
 			t.Errorf("failed: %+v", f)
 		}
 	}
-	var quotes []wireQuote
-	newHTTPClient(t, n.public).do("GET", "/api/v1/quotes", "", bearer(token)).into(t, 200, &quotes)
+	var quotes []webtest.Quote
+	webtest.NewHTTPClient(t, n.Public).Do("GET", "/api/v1/quotes", "", webtest.Bearer(token)).Into(t, 200, &quotes)
 	if len(quotes) != 1 || quotes[0].Symbol != "EUR/USD" {
 		t.Errorf("quotes: %+v", quotes)
 	}
