@@ -14,12 +14,17 @@ import (
 // Tick is a quote that Redis gave a sequence number.
 type Tick struct {
 	Symbol   Symbol
-	Bid, Ask string    // plain decimal text
-	Time     time.Time // of the quote: UTC, whole microseconds
-	Seq      uint64    // per symbol, +1 per accepted quote within an epoch; from 1
-	Epoch    string    // changes when Redis lost the counter
-	At       int64     // acceptance by Redis's clock, Unix microseconds
-	Source   string    // never ""
+	Bid, Ask string // plain decimal text
+
+	BidSize, AskSize string // as of a Quote; "" = not given
+
+	Time   time.Time // of the quote: UTC, whole microseconds
+	Seq    uint64    // per symbol, +1 per accepted quote within an epoch; from 1
+	Epoch  string    // changes when Redis lost the counter
+	Gap    bool      // it confirmed that the price has jumped
+	At     int64     // acceptance by Redis's clock, Unix microseconds
+	Source string    // never ""
+
 	// Body is the quote as clients get it, JSON without the closing brace so
 	// that fields may follow: {"symbol":…,"bid":…,"ask":…,"ts":…,"seq":…
 	// It may be kept and must not be changed; its capacity is its length, so
@@ -30,7 +35,10 @@ type Tick struct {
 // AppendBody appends what Body holds, made from the other fields, to dst. The
 // fields are written as they are: they must be valid, as DecodeTick returns them.
 func (a Tick) AppendBody(dst []byte) []byte {
-	return protocol.Quote{Symbol: string(a.Symbol), Bid: a.Bid, Ask: a.Ask, Time: protocol.At(a.Time), Seq: a.Seq}.AppendBody(dst)
+	return protocol.Quote{
+		Symbol: string(a.Symbol), Bid: a.Bid, Ask: a.Ask, BidSize: a.BidSize, AskSize: a.AskSize,
+		Time: protocol.At(a.Time), Seq: a.Seq, Extra: protocol.Extra{Gap: a.Gap},
+	}.AppendBody(dst)
 }
 
 // AppendJSON appends the message of the quote channel, byte for byte as the
@@ -74,7 +82,7 @@ func decodeExact(msg []byte) (Tick, bool) {
 	}
 	b, rest, ok := protocol.CutBody(string(msg))
 	body := len(msg) - len(rest)
-	t := tickText{symbol: b.Symbol, bid: b.Bid, ask: b.Ask, time: b.Time, seq: b.Seq}
+	t := tickText{symbol: b.Symbol, bid: b.Bid, ask: b.Ask, bidSize: b.BidSize, askSize: b.AskSize, time: b.Time, seq: b.Seq, gap: b.Gap}
 	var found [4]bool
 	rest, found[0] = strings.CutPrefix(rest, `,"epoch":"`)
 	t.epoch, rest, found[1] = strings.Cut(rest, `","at":`)
@@ -95,16 +103,16 @@ func exactTime(s string) bool {
 	return len(s) == len(protocol.TimeLayout) && s[10] == 'T' && s[19] == '.' && s[26] == 'Z'
 }
 
-var tickFields = []string{"symbol", "bid", "ask", "ts", "epoch", "source", "seq", "at"}
+var tickFields = []string{"symbol", "bid", "ask", "ts", "epoch", "bid_size", "ask_size", "source", "seq", "at", "gap"}
 
 // decodeObject reads any JSON object with the fields of AppendJSON.
 func decodeObject(msg []byte) (Tick, *Rejection) {
-	var values [8]json.RawMessage
+	var values [11]json.RawMessage
 	if r := readObject(msg, tickFields, values[:]); r != nil {
 		return Tick{}, r
 	}
 	var t tickText
-	for i, dst := range []*string{&t.symbol, &t.bid, &t.ask, &t.time, &t.epoch, &t.source} {
+	for i, dst := range []*string{&t.symbol, &t.bid, &t.ask, &t.time, &t.epoch, &t.bidSize, &t.askSize, &t.source} {
 		if values[i] == nil {
 			continue // checked with the rest
 		}
@@ -114,10 +122,10 @@ func decodeObject(msg []byte) (Tick, *Rejection) {
 		}
 		*dst = text
 	}
-	if values[5] == nil {
+	if values[7] == nil {
 		t.source = DefaultSource
 	}
-	t.seq, t.at = string(values[6]), string(values[7])
+	t.seq, t.at, t.gap = string(values[8]), string(values[9]), string(values[10]) == "true"
 	a, r := t.tick()
 	if r != nil {
 		return Tick{}, r
@@ -127,7 +135,10 @@ func decodeObject(msg []byte) (Tick, *Rejection) {
 }
 
 // tickText is an accepted quote before its fields are checked.
-type tickText struct{ symbol, bid, ask, time, seq, epoch, at, source string }
+type tickText struct {
+	symbol, bid, ask, bidSize, askSize, time, seq, epoch, at, source string
+	gap                                                              bool
+}
 
 func (t tickText) tick() (Tick, *Rejection) {
 	at, zoned, ok := parseTimeText(t.time)
@@ -137,7 +148,7 @@ func (t tickText) tick() (Tick, *Rejection) {
 	if !timeInRange(at) { // Check takes a zero time as not given
 		return Tick{}, reject(ReasonBadTime, "ts is %s: the year must be from 1970 to 2199", quoted(t.time))
 	}
-	q := Quote{Symbol: Symbol(t.symbol), Bid: t.bid, Ask: t.ask, Time: at, Source: t.source}
+	q := Quote{Symbol: Symbol(t.symbol), Bid: t.bid, Ask: t.ask, BidSize: t.bidSize, AskSize: t.askSize, Time: at, Source: t.source}
 	if r := builtIn.check(q); r != nil {
 		return Tick{}, r
 	}
@@ -156,7 +167,8 @@ func (t tickText) tick() (Tick, *Rejection) {
 		return Tick{}, reject(ReasonBadJSON, "epoch is %s: it must be 1 to 32 letters, digits, _ or -", quoted(t.epoch))
 	}
 	return Tick{
-		Symbol: q.Symbol, Bid: q.Bid, Ask: q.Ask, Time: at, Seq: uint64(seq), Epoch: t.epoch, At: accepted, Source: t.source,
+		Symbol: q.Symbol, Bid: q.Bid, Ask: q.Ask, BidSize: q.BidSize, AskSize: q.AskSize,
+		Time: at, Seq: uint64(seq), Epoch: t.epoch, Gap: t.gap, At: accepted, Source: t.source,
 	}, nil
 }
 

@@ -3,6 +3,8 @@ package hub
 import (
 	"sync"
 	"time"
+
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // A mailbox is all that others may touch of a shard. What it holds is bounded:
@@ -44,6 +46,9 @@ func (s *shard) publish(p *shardTopic, t *tick) {
 		s.stats.replaced.Add(1)
 	}
 	p.next = t
+	if protocol.IsGap(t.body) {
+		p.nextJump = jump{t.epoch, t.seq}
+	}
 	if p.wantsAll {
 		if len(p.all) == allTicks {
 			p.all, p.overflowed = nil, true

@@ -4,7 +4,7 @@ import "github.com/fxcast/fxcast/protocol"
 
 // appendQuote appends one quote with the fields that say something only to this
 // client: epoch (in the first quote of the connection, after a change, in a snapshot),
-// skipped and status. It records what the client then has, and what was skipped.
+// skipped, a jump of the price among these, and status. It records what the client then has, and what was skipped.
 func appendQuote(dst []byte, s *subscription, t *tick, snapshot bool) []byte {
 	same := s.isEpoch(t.epoch)
 	first := s.backlog != nil && s.backlog.first
@@ -18,6 +18,7 @@ func appendQuote(dst []byte, s *subscription, t *tick, snapshot bool) []byte {
 	if !snapshot && same && t.seq > s.seq+1 {
 		extra.Skipped = t.seq - s.seq - 1
 		s.client.skipped += extra.Skipped
+		extra.Gap = s.topic.jump.between(s.seq, t)
 	}
 	s.epoch, s.seq = t.epoch, t.seq
 	if s.client.positions {

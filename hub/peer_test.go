@@ -70,6 +70,7 @@ type quote struct {
 	Epoch                *string
 	Skipped              *uint64
 	Status               *string
+	Gap                  bool
 }
 
 // wants is what a client asked for, by pattern, in the order asked.

@@ -20,6 +20,7 @@ type shardTopic struct {
 	all        []*tick       // all that it has not collected, if wantsAll; next is the last
 	nextStatus *statusChange // newest
 	nextFollow *bool         // newest
+	nextJump   jump          // newest
 	dropped    bool          // last is to be forgotten before next is applied
 	queued     bool          // stands in shard.mail.changed
 	wanted     bool          // has subscriptions: the shard is woken for it
@@ -28,6 +29,7 @@ type shardTopic struct {
 
 	// Owned by shard.run.
 	last     *tick
+	jump     jump
 	expanded bool // wildcards match it
 	followed bool // every tick comes
 	status   statusChange
@@ -115,8 +117,9 @@ type news struct {
 func (s *shard) update(p *shardTopic) news {
 	s.mail.mu.Lock()
 	n := news{tick: p.next, all: p.all, overflowed: p.overflowed}
-	status, follow, dropped := p.nextStatus, p.nextFollow, p.dropped
+	status, follow, dropped, jumped := p.nextStatus, p.nextFollow, p.dropped, p.nextJump
 	p.next, p.all, p.nextStatus, p.nextFollow, p.dropped, p.overflowed = nil, nil, nil, nil, false, false
+	p.nextJump = jump{}
 	s.mail.mu.Unlock()
 	if dropped {
 		p.last = nil
@@ -127,6 +130,9 @@ func (s *shard) update(p *shardTopic) news {
 	}
 	if n.tick != nil {
 		p.last = n.tick
+	}
+	if jumped.epoch != nil {
+		p.jump = jumped
 	}
 	if follow != nil {
 		n.followed = *follow && !p.followed

@@ -46,6 +46,18 @@ func newTick(f Framing, epoch *string, seq uint64, body []byte, at int64) *tick 
 	return t
 }
 
+// A jump is the last tick of a topic whose price jumped; the zero value is none.
+type jump struct {
+	epoch *string
+	seq   uint64
+}
+
+// between reports whether the jump came after the number seq of t's epoch and before
+// t: it was conflated into t then.
+func (j jump) between(seq uint64, t *tick) bool {
+	return j.epoch != nil && *j.epoch == *t.epoch && seq < j.seq && j.seq < t.seq
+}
+
 type statusChange struct {
 	status string
 	source string // told if not empty

@@ -48,6 +48,9 @@ var messages = []struct {
 		`{"type":"update","data":[{"symbol":"EUR/USD","bid":"1.08501","ask":"1.08513","bid_size":"1000000","ask_size":"0","ts":"2026-11-22T10:15:00.123456Z","seq":1841},` +
 			`{"symbol":"EUR/USD","bid":"1.08501","ask":"1.08513","ask_size":"2.50","ts":"2026-11-22T10:15:00.123456Z","seq":1841,"epoch":"e","skipped":1},` +
 			`{"symbol":"EUR/USD","bid":"1.08501","ask":"1.08513","bid_size":"7","ts":"2026-11-22T10:15:00.123456Z","seq":1841,"status":"stale"}]}`},
+	{protocol.Update{Data: []protocol.Quote{with(protocol.Extra{Gap: true}), with(protocol.Extra{Epoch: "e", Skipped: 3, Gap: true, Status: "stale"})}},
+		`{"type":"update","data":[{"symbol":"EUR/USD","bid":"1.08501","ask":"1.08513","ts":"2026-11-22T10:15:00.123456Z","seq":1841,"gap":true},` +
+			`{"symbol":"EUR/USD","bid":"1.08501","ask":"1.08513","ts":"2026-11-22T10:15:00.123456Z","seq":1841,"gap":true,"epoch":"e","skipped":3,"status":"stale"}]}`},
 	{protocol.Status{Symbol: "EUR/USD", Status: protocol.StatusStale, Since: moment},
 		`{"type":"status","symbol":"EUR/USD","status":"stale","since":"2026-11-22T10:15:00.123456Z"}`},
 	{protocol.Status{Symbol: "EUR/USD", Status: protocol.StatusLive, Source: "backup"}, `{"type":"status","symbol":"EUR/USD","status":"live","source":"backup"}`},

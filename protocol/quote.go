@@ -1,17 +1,22 @@
 package protocol
 
-import "strconv"
+import (
+	"bytes"
+	"strconv"
+)
 
 // A Quote is a quote as a client gets it.
 type Quote struct {
 	Symbol string `json:"symbol"` // canonical: "EUR/USD"
 	Bid    string `json:"bid"`    // plain decimal text with the producer's digits
 	Ask    string `json:"ask"`
+
 	// Plain decimal text of 0 or more; absent if the producer gave none.
 	BidSize string `json:"bid_size,omitempty"`
 	AskSize string `json:"ask_size,omitempty"`
-	Time    Time   `json:"ts"`
-	Seq     uint64 `json:"seq"` // per symbol, +1 per accepted quote within an epoch; from 1
+
+	Time Time   `json:"ts"`
+	Seq  uint64 `json:"seq"` // per symbol, +1 per accepted quote within an epoch; from 1
 	Extra
 }
 
@@ -21,6 +26,10 @@ type Extra struct {
 	Epoch   string `json:"epoch,omitempty"`   // in snapshots, first quotes, and when it changed
 	Skipped uint64 `json:"skipped,omitempty"` // quotes conflated away since the last one sent
 	Status  string `json:"status,omitempty"`  // when not live
+
+	// Gap says that the price has jumped: this quote confirmed it, or one that was
+	// conflated into it did. In a snapshot only the former counts.
+	Gap bool `json:"gap,omitempty"`
 }
 
 // A Position is a place in the sequence of a symbol.
@@ -38,6 +47,7 @@ const (
 	bodyAskSize = `","ask_size":"` // optional
 	bodyTime    = `","ts":"`
 	bodySeq     = `","seq":`
+	bodyGap     = `,"gap":true` // optional, the last
 )
 
 // The texts before the values of the fields that may follow, in this order.
@@ -61,8 +71,15 @@ func (q Quote) AppendBody(dst []byte) []byte {
 		dst = append(append(dst, bodyAskSize...), q.AskSize...)
 	}
 	dst = AppendTime(append(dst, bodyTime...), q.Time.Time)
-	return strconv.AppendUint(append(dst, bodySeq...), q.Seq, 10)
+	dst = strconv.AppendUint(append(dst, bodySeq...), q.Seq, 10)
+	if q.Gap {
+		dst = append(dst, bodyGap...)
+	}
+	return dst
 }
+
+// IsGap reports whether a body, as AppendBody writes it, is of a quote with Gap.
+func IsGap(body []byte) bool { return bytes.HasSuffix(body, []byte(bodyGap)) }
 
 // Append appends the whole object; the fields must be valid, as for AppendBody.
 func (q Quote) Append(dst []byte) []byte { return AppendQuote(q.AppendBody(dst), nil, q.Extra) }
@@ -74,6 +91,9 @@ func (q Quote) MarshalJSON() ([]byte, error) { return q.Append(nil), nil }
 // what the quote says to one client.
 func AppendQuote(dst, body []byte, x Extra) []byte {
 	dst = append(dst, body...)
+	if x.Gap && !IsGap(dst) {
+		dst = append(dst, bodyGap...)
+	}
 	if x.Epoch != "" {
 		dst = appendValue(append(dst, fieldEpoch...), x.Epoch)
 	}

@@ -10,6 +10,7 @@ type Body[T ~string | ~[]byte] struct {
 	Symbol, Bid, Ask T
 	BidSize, AskSize T // empty if absent
 	Time, Seq        T
+	Gap              bool
 }
 
 // CutBody reads the exact layout of AppendBody from the start of text and returns
@@ -41,8 +42,11 @@ func CutBody[T ~string | ~[]byte](text T) (body Body[T], rest T, ok bool) {
 	if cut != [4]bool{true, true, true, true} || n == 0 {
 		return body, text, false
 	}
-	b.Seq = rest[:n]
-	return b, rest[n:], true
+	b.Seq, rest = rest[:n], rest[n:]
+	if b.Gap = hasPrefix(rest, bodyGap); b.Gap {
+		rest = rest[len(bodyGap):]
+	}
+	return b, rest, true
 }
 
 // A RawQuote is a quote as text in the message it was found in.

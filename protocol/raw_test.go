@@ -26,9 +26,9 @@ func TestRawQuotes(t *testing.T) {
 			q := want[n]
 			n++
 			skipped, _ := strconv.ParseUint("0"+string(raw.Skipped), 10, 64)
-			if string(raw.Symbol) != q.Symbol || string(raw.Bid) != q.Bid || string(raw.Ask) != q.Ask || string(raw.BidSize) != q.BidSize || string(raw.AskSize) != q.AskSize || string(raw.Time) != protocol.FormatTime(q.Time.Time) ||
+			if string(raw.Symbol) != q.Symbol || string(raw.Bid) != q.Bid || string(raw.Ask) != q.Ask || string(raw.BidSize) != q.BidSize || string(raw.AskSize) != q.AskSize || raw.Gap != q.Gap || string(raw.Time) != protocol.FormatTime(q.Time.Time) ||
 				string(raw.Seq) != strconv.FormatUint(q.Seq, 10) || string(raw.Epoch) != q.Epoch || skipped != q.Skipped || string(raw.Status) != q.Status {
-				t.Errorf("%s: %q, want %+v", m.text, raw, q)
+				t.Errorf("%s: number %s of %s, want %+v", m.text, raw.Seq, raw.Symbol, q)
 			}
 		}
 		if n != len(want) {
@@ -47,7 +47,7 @@ func FuzzRawQuotes(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		for raw := range protocol.RawQuotes(text) {
 			if len(raw.Seq) == 0 {
-				t.Errorf("%q: %q", text, raw)
+				t.Errorf("%q: a quote of %q without a number", text, raw.Symbol)
 			}
 		}
 	})
@@ -61,7 +61,7 @@ func TestCutBody(t *testing.T) {
 		}
 		bytes, _, ok := protocol.CutBody([]byte(body + rest))
 		if !ok || string(bytes.Symbol) != got.Symbol || string(bytes.Seq) != got.Seq {
-			t.Errorf("as bytes: %q, %v", bytes, ok)
+			t.Errorf("as bytes: %q, %v", bytes.Symbol, ok)
 		}
 	}
 	sized := strings.Replace(body, `,"ts"`, `,"bid_size":"1000000.50","ask_size":"0","ts"`, 1)

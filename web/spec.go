@@ -90,6 +90,7 @@ var quoteSchema = endpoint.Object{
 		"epoch":    endpoint.Object{"type": "string"},
 		"bid_size": endpoint.Object{"type": "string", "description": "decimal; absent if the producer gave none"},
 		"ask_size": endpoint.Object{"type": "string"},
+		"gap":      endpoint.Object{"type": "boolean", "description": "the price has jumped, and this quote confirmed it; absent: no"},
 		"status":   endpoint.Object{"type": "string", "enum": []string{"stale", "closed", "unknown"}, "description": "absent: live"},
 	},
 }
