@@ -3,13 +3,14 @@ package receive
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
-	"github.com/fxcast/fxcast/feed"
-	"github.com/fxcast/fxcast/feed/internal/conn"
-
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fxcast/fxcast/feed"
 )
 
 // BoardConfig configures NewBoard. Sink is required.
@@ -21,25 +22,30 @@ type BoardConfig struct {
 	Logger     *slog.Logger
 }
 
-// Board keeps the last value and the status of every symbol that this node
-// follows, and the names of the others. It puts what the Receiver brings into
-// the one order of acceptance, without gap and without repetition, and tells
-// the Sink what changes. It is safe for concurrent use. Run must be running for
-// statuses to age.
+// Board keeps the order, the last value and the status of every symbol that this
+// node follows, and the names of the others. What changes it hands over to the
+// Sink. It is safe for concurrent use. Run must be running for statuses to age.
 //
-// Where a number is missing, the quotes that came after it are held until the
-// Receiver has read the missing ones from history (refill.go).
+// Each symbol has a sequence, which decides; the Board is the lock around all of
+// them, the clock, and the way to the Sink.
 type Board struct {
 	cfg     BoardConfig
-	log     *slog.Logger
 	metrics *boardMetrics
-	gapped  chan struct{} // holds a token when gaps was added to
+	gapped  chan struct{} // holds a token when a gap was found
 
 	mu      sync.Mutex // guards what follows and every entry; the Sink is never called under it
 	entries map[feed.Symbol]*entry
-	healing bool // somebody reads what is missing
-	gaps    map[feed.Symbol]time.Time
-	held    int // quotes held by all entries
+	gaps    map[feed.Symbol]*entry // with a gap; some may have been closed since
+	refills bool                   // somebody reads what is missing from history
+	held    int                    // ticks held by all sequences
+}
+
+// entry is what a Board knows of one symbol.
+type entry struct {
+	order  sequence
+	value  value
+	out    handover
+	listed bool // one of the symbols that were ever published
 }
 
 // NewBoard returns an empty Board.
@@ -51,96 +57,172 @@ func NewBoard(cfg BoardConfig) *Board {
 		cfg.StaleAfter = 10 * time.Second
 	}
 	return &Board{
-		cfg: cfg, log: conn.Logger(cfg.Logger), metrics: newBoardMetrics(cfg.Registerer),
-		gapped:  make(chan struct{}, 1),
-		entries: map[feed.Symbol]*entry{}, gaps: map[feed.Symbol]time.Time{},
+		cfg: cfg, metrics: newBoardMetrics(cfg.Registerer), gapped: make(chan struct{}, 1),
+		entries: map[feed.Symbol]*entry{}, gaps: map[feed.Symbol]*entry{},
 	}
 }
 
-// Apply takes a quote that just arrived. It is ignored if its symbol is not
-// followed, or if it is not newer than the last one. Quotes of one symbol must be
-// applied by one goroutine, in the order in which Redis sent them. A symbol
-// never heard of is followed from its first quote on.
-func (b *Board) Apply(a feed.Tick) {
+// Apply takes a tick that just arrived. It is ignored if its symbol is not
+// followed, or if it is not newer than the last one. Ticks of one symbol must be
+// applied by one goroutine, in the order in which Redis sent them. A symbol that
+// is not known at all is followed from its first tick on.
+func (b *Board) Apply(t feed.Tick) {
 	now := time.Now()
 	b.mu.Lock()
-	e := b.entries[a.Symbol]
+	e := b.entries[t.Symbol]
 	if e == nil {
-		e = b.entry(a.Symbol)
-		e.state = following
+		e = b.entry(t.Symbol)
+		e.order.state = following
 	}
-	e.live = true
-	switch h := (arrival{a, now, now.Add(b.cfg.QuoteTTL)}); {
-	case e.state == idle: // on its way when it was given up
-		b.mu.Unlock()
-	case e.outdated(a):
-		b.mu.Unlock()
-		b.metrics.outdated.Inc()
-	case e.state == opening:
-		e.saw(a)
-		b.holdNewest(e, h)
-		b.mu.Unlock()
-	case e.filling || b.healing && !e.follows(a):
-		e.saw(a)
-		b.hold(a.Symbol, e, h)
-		b.mu.Unlock()
-	default:
-		e.saw(a)
-		missed := b.set(e, h, now)
-		b.emit(a.Symbol, e) // unlocks
-		b.countMissed(missed)
-	}
+	m := b.take(e, now)
+	c := e.order.Offer(arrival{t, now, now.Add(b.cfg.QuoteTTL)}, m)
+	b.show(t.Symbol, e, c, now)
+	b.handOver(t.Symbol, e) // unlocks
 }
 
-// emit hands the events of e to the Sink, unless another goroutine does so
-// already. b.mu is held and released.
-func (b *Board) emit(s feed.Symbol, e *entry) {
-	if e.emitting {
+// take takes what e holds out of the sum until show, and returns the moment that
+// its sequence is to be called with. b.mu is held.
+func (b *Board) take(e *entry, now time.Time) moment {
+	m := moment{now: now, refill: b.refills, hold: b.held < maxHeldTotal}
+	b.held -= len(e.order.held)
+	return m
+}
+
+// show makes a change of the order of s visible. b.mu is held.
+func (b *Board) show(s feed.Symbol, e *entry, c change, now time.Time) {
+	b.held += len(e.order.held)
+	for _, a := range c.passed {
+		e.value.set(a, now, b.cfg.StaleAfter, &e.out)
+	}
+	if c.opened && e.value.status == feed.StatusUnknown {
+		e.out.add(e.value.statusEvent(""))
+	}
+	if c.follow {
+		e.out.add(event{kind: eventFollow})
+	}
+	if c.gap {
+		b.gaps[s] = e
+		select {
+		case b.gapped <- struct{}{}:
+		default:
+		}
+	}
+	b.metrics.count(c)
+}
+
+// handOver hands the events of s over to the Sink, unless another goroutine is at
+// it. b.mu is held and released.
+func (b *Board) handOver(s feed.Symbol, e *entry) {
+	if e.out.busy {
 		b.mu.Unlock()
 		return
 	}
-	e.emitting = true
-	for len(e.events) > 0 {
-		events := e.events
-		e.events = e.spare[:0]
+	e.out.busy = true
+	for len(e.out.events) > 0 {
+		events := e.out.next()
 		b.mu.Unlock()
-		for _, ev := range events {
-			switch ev.kind {
-			case eventQuote:
-				b.cfg.Sink.Publish(string(s), ev.quote.Epoch, ev.quote.Seq, ev.quote.Body, ev.quote.At)
-			case eventStatus:
-				b.cfg.Sink.SetStatus(string(s), string(ev.status), ev.source, ev.since)
-			case eventDrop:
-				b.cfg.Sink.Drop(string(s))
-			case eventFollow, eventLeave:
-				b.cfg.Sink.Follow(string(s), ev.kind == eventFollow)
+		for i := range events {
+			events[i].deliver(b.cfg.Sink, s)
+			if events[i].kind == eventDrop {
+				b.metrics.dropped.Inc()
 			}
 		}
-		clear(events) // the quotes may be freed
-		if cap(events) > maxSpareEvents {
-			events = nil // as after a refill
-		}
 		b.mu.Lock()
-		e.spare = events
+		e.out.reuse(events)
 	}
-	e.emitting = false
+	e.out.busy = false
 	b.mu.Unlock()
 }
 
-func (b *Board) countMissed(n uint64) {
-	if n > 0 {
-		b.metrics.missed.Add(float64(n))
-	}
-}
-
-// entry returns that of s, new and idle if there is none. b.mu is held.
+// entry returns that of s, a new one if there is none. b.mu is held.
 func (b *Board) entry(s feed.Symbol) *entry {
 	e := b.entries[s]
 	if e == nil {
-		e = &entry{status: feed.StatusUnknown, since: time.Now()}
+		e = &entry{value: value{status: feed.StatusUnknown, since: time.Now()}}
 		b.entries[s] = e
 	}
 	return e
+}
+
+// list adds symbols that were published at some time; justBegan: that were for the
+// first time just now. The Sink gets the names of new ones, so that wildcards may
+// match them.
+func (b *Board) list(symbols []feed.Symbol, justBegan bool) {
+	for _, s := range symbols {
+		b.mu.Lock()
+		e := b.entry(s)
+		if justBegan {
+			e.order.began = time.Now()
+		}
+		if !e.listed && e.order.state == idle {
+			e.out.add(e.value.statusEvent(""))
+		}
+		e.listed = true
+		b.handOver(s, e) // unlocks
+	}
+}
+
+// open notes that a subscription to s was just confirmed. What is applied from
+// now on came after it. Called by the goroutine that applies the ticks of s.
+func (b *Board) open(s feed.Symbol) {
+	now := time.Now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.entry(s)
+	b.take(e, now)
+	e.order.Open(now)
+	b.show(s, e, change{}, now)
+}
+
+// merge takes the last value of s, nil if there is none, that was read from
+// Redis after open; every tick published before it was read has been applied.
+// Called by the goroutine that applies the ticks of s.
+func (b *Board) merge(s feed.Symbol, stored *storedQuote) {
+	now := time.Now()
+	var last *arrival
+	if stored != nil {
+		last = b.arrivalOf(*stored, now)
+	}
+	b.mu.Lock()
+	e := b.entry(s)
+	m := b.take(e, now)
+	c := e.order.Snapshot(last, m)
+	b.show(s, e, c, now)
+	b.handOver(s, e) // unlocks
+}
+
+func (b *Board) arrivalOf(v storedQuote, now time.Time) *arrival {
+	expires := now.Add(v.life)
+	arrived := expires.Add(-b.cfg.QuoteTTL)
+	if arrived.After(now) {
+		arrived = now // another node keeps values for longer
+	}
+	return &arrival{v.quote, arrived, expires}
+}
+
+// leave ends following s. What is applied until the next open is ignored.
+func (b *Board) leave(s feed.Symbol) {
+	now := time.Now()
+	b.mu.Lock()
+	e := b.entries[s]
+	if e == nil || e.order.state == idle {
+		b.mu.Unlock()
+		return
+	}
+	b.take(e, now)
+	if e.order.Leave() {
+		e.out.add(event{kind: eventLeave})
+	}
+	e.value.clear(now)
+	b.show(s, e, change{}, now)
+	b.handOver(s, e) // unlocks
+}
+
+// names returns the symbols it knows.
+func (b *Board) names() []feed.Symbol {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Collect(maps.Keys(b.entries))
 }
 
 // Run ages the statuses until ctx ends and returns nil.
@@ -152,34 +234,34 @@ func (b *Board) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			b.tick()
+			b.age()
 		}
 	}
 }
 
-func (b *Board) tick() {
+func (b *Board) age() {
 	now := time.Now()
 	changed := map[feed.Symbol]*entry{}
 	counts := map[feed.Status]int{}
 	followed := 0
 	b.mu.Lock()
 	for s, e := range b.entries {
-		if e.state == following {
+		if e.order.followed() {
 			followed++
-			if b.age(e, now) {
+			e.value.age(now, b.cfg.StaleAfter, &e.out)
+			if len(e.out.events) > 0 {
 				changed[s] = e
 			}
-		}
-		if e.forgettable() {
+		} else if e.forgettable() {
 			delete(b.entries, s)
 			continue
 		}
-		counts[e.status]++
+		counts[e.value.status]++
 	}
 	b.mu.Unlock()
 	for s, e := range changed {
 		b.mu.Lock()
-		b.emit(s, e) // unlocks
+		b.handOver(s, e) // unlocks
 	}
 	for status, g := range b.metrics.symbols {
 		g.Set(float64(counts[status]))
@@ -187,14 +269,20 @@ func (b *Board) tick() {
 	b.metrics.followed.Set(float64(followed))
 }
 
+// forgettable reports an entry that says nothing: a client asked for a symbol that
+// was never published.
+func (e *entry) forgettable() bool {
+	return e.order.state == idle && !e.listed && e.order.newest.Epoch == "" && e.out.idle()
+}
+
 // Last returns the newest number received of s and its acceptance in Unix
-// microseconds, or "" if none was. It fits PublisherConfig.Known. It remembers
-// symbols that are no longer followed.
+// microseconds, or "" if none was. It fits accept.PublisherConfig.Known. It
+// remembers symbols that are no longer followed.
 func (b *Board) Last(s feed.Symbol) (epoch string, seq uint64, at int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if e := b.entries[s]; e != nil {
-		return e.newest.epoch, e.newest.seq, e.newest.at
+		return e.order.newest.Epoch, e.order.newest.Seq, e.order.newest.at
 	}
 	return "", 0, 0
 }

@@ -9,7 +9,7 @@ import (
 // Open, Merge, Leave and Heal are what the Receiver does with a Board.
 func (b *Board) Open(s feed.Symbol)  { b.open(s) }
 func (b *Board) Leave(s feed.Symbol) { b.leave(s) }
-func (b *Board) Heal()               { b.heal(true) }
+func (b *Board) Heal()               { b.setRefills(true) }
 
 // Merge takes a last value; the zero one means that there is none.
 func (b *Board) Merge(s feed.Symbol, life time.Duration, q feed.Tick) {
@@ -24,7 +24,7 @@ func (b *Board) Merge(s feed.Symbol, life time.Duration, q feed.Tick) {
 func (b *Board) Gaps() map[feed.Symbol]uint64 {
 	gaps := map[feed.Symbol]uint64{}
 	for _, g := range b.openGaps() {
-		gaps[g.symbol] = g.seq
+		gaps[g.symbol] = g.Seq
 	}
 	return gaps
 }
@@ -42,7 +42,7 @@ func (b *Board) Refill(s feed.Symbol, ticks []feed.Tick, complete, giveUp bool) 
 func (b *Board) Position(s feed.Symbol) (epoch string, seq uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.entries[s].last.Epoch, b.entries[s].last.Seq
+	return b.entries[s].order.last.Epoch, b.entries[s].order.last.Seq
 }
 
 // Held is how many quotes wait for missing ones.

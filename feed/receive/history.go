@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/protocol"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -51,15 +52,14 @@ func (h *History) Newest(ctx context.Context, s feed.Symbol, limit int, since ti
 // history no longer reaches back to that tick, does not know it, or when more
 // than limit follow. The error wraps ErrUnavailable.
 func (h *History) After(ctx context.Context, s feed.Symbol, epoch string, seq uint64, limit int) (ticks []feed.Tick, complete bool, err error) {
-	answers := h.after(ctx, []position{{s, epoch, seq}}, limit)
+	answers := h.after(ctx, []position{{s, protocol.Position{Epoch: epoch, Seq: seq}}}, limit)
 	return answers[0].ticks, answers[0].complete, answers[0].err
 }
 
-// position is a tick that somebody has.
+// position is a place in the sequence of a symbol.
 type position struct {
 	symbol feed.Symbol
-	epoch  string
-	seq    uint64
+	protocol.Position
 }
 
 // historyAnswer is what followed a position.
@@ -130,8 +130,8 @@ func (f *historySearch) take(entries []redis.XMessage) bool {
 		if !ok {
 			continue
 		}
-		if a.Epoch == f.epoch && a.Seq <= f.seq {
-			f.found = a.Seq == f.seq
+		if a.Epoch == f.Epoch && a.Seq <= f.Seq {
+			f.found = a.Seq == f.Seq
 			return true
 		}
 		if len(f.newest) == f.limit {
@@ -149,23 +149,14 @@ func (f *historySearch) answer() historyAnswer {
 	complete := f.found
 	if len(f.newest) > 0 {
 		first := f.newest[0]
-		complete = f.found && first.Epoch != f.epoch || first.Epoch == f.epoch && first.Seq == f.seq+1
+		complete = f.found && first.Epoch != f.Epoch || first.Epoch == f.Epoch && first.Seq == f.Seq+1
 	}
-	epoch, seq := f.epoch, f.seq
+	last := f.Position
 	for _, a := range f.newest {
-		complete = complete && a.Seq == 1+seqIn(a.Epoch, epoch, seq)
-		epoch, seq = a.Epoch, a.Seq
+		complete = complete && a.Seq == 1+seqIn(a.Epoch, last)
+		last = idOf(a).Position
 	}
 	return historyAnswer{ticks: f.newest, complete: complete}
-}
-
-// seqIn is the number before the next one in epoch: seq if it still is that
-// epoch, else 0.
-func seqIn(epoch, current string, seq uint64) uint64 {
-	if epoch == current {
-		return seq
-	}
-	return 0
 }
 
 // historyTick reads an entry of a symbol's stream; false for what is none.

@@ -119,10 +119,10 @@ func (b *Board) quotes(patterns []string) (quotes []LastQuote, absent []feed.Sym
 		}
 		delete(exact, s)
 		switch {
-		case e.state != following:
+		case !e.order.followed():
 			absent = append(absent, s)
-		case e.has:
-			quotes = append(quotes, LastQuote{e.last, e.status, e.since})
+		case e.value.has:
+			quotes = append(quotes, LastQuote{e.value.last, e.value.status, e.value.since})
 		}
 	}
 	b.mu.Unlock()
@@ -135,13 +135,13 @@ func (b *Board) symbols() (infos []SymbolInfo, absent []feed.Symbol) {
 	defer b.mu.Unlock()
 	for s, e := range b.entries {
 		switch {
-		case !e.listed && e.newest.epoch == "": // somebody asked for it, nobody published it
-		case e.state != following:
+		case !e.listed && e.order.newest.Epoch == "": // somebody asked for it, nobody published it
+		case !e.order.followed():
 			absent = append(absent, s)
 		default:
-			info := SymbolInfo{Symbol: s, Status: e.status}
-			if e.has {
-				info.Last = e.last.Time
+			info := SymbolInfo{Symbol: s, Status: e.value.status}
+			if e.value.has {
+				info.Last = e.value.last.Time
 			}
 			infos = append(infos, info)
 		}

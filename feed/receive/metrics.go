@@ -77,3 +77,19 @@ func newBoardMetrics(reg prometheus.Registerer) *boardMetrics {
 	}
 	return m
 }
+
+// count counts what a change of a symbol's order cost.
+func (m *boardMetrics) count(c change) {
+	if c.missed > 0 {
+		m.missed.Add(float64(c.missed))
+	}
+	if c.refilled > 0 {
+		m.refilled.Add(float64(c.refilled))
+	}
+	if c.overflow {
+		m.heldOver.Inc()
+	}
+	if c.outdated {
+		m.outdated.Inc()
+	}
+}

@@ -6,6 +6,18 @@
 // on: it shows as a gap in the sequence and is counted. What Redis itself lost
 // (replication is asynchronous, a server may come back empty) shows as a new
 // epoch. Statuses turn stale meanwhile.
+//
+// The path of a quote:
+//
+//	connection.session    reads one message, never waits   (1 goroutine per connection)
+//	Receiver.receiveQuote decodes it
+//	Board.Apply           takes the lock of all symbols
+//	* sequence.Offer      passes the tick on, or holds it while one before is missing
+//	* value.set           last value and status of the symbol
+//	* Board.handOver      without the lock, in order: Sink.Publish
+//
+// What is missing comes by a side path: Receiver.fill reads history, Board.refill
+// gives it to sequence.Refill, and value and handover follow as above.
 package receive
 
 import (
@@ -126,7 +138,7 @@ func (r *Receiver) ProbeAge() time.Duration {
 //	Run               gives the connections what is wanted, watches them
 //	* connection.run  one connection                        (1 goroutine for each, and those it starts)
 //	  * handle        one message: quote, probe or relay
-//	    * receiveQuote  DecodeTick, Board.Apply
+//	    * receiveQuote  decodes it, Board.Apply
 //	* watchSymbols    new symbols                           (1 goroutine)
 //	* fill            what is missing, from history         (1 goroutine)
 func (r *Receiver) Run(ctx context.Context) error {
@@ -142,8 +154,8 @@ func (r *Receiver) Run(ctx context.Context) error {
 	r.mu.Lock()
 	r.conns = []*connection{r.main}
 	r.mu.Unlock()
-	r.cfg.Board.heal(true)
-	defer r.cfg.Board.heal(false)
+	r.cfg.Board.setRefills(true)
+	defer r.cfg.Board.setRefills(false)
 
 	var parts sync.WaitGroup
 	parts.Go(func() { r.main.run(ctx) })
@@ -177,51 +189,6 @@ func (r *Receiver) checkDegraded() {
 	}
 	r.log.Warn("delivery from Redis", "degraded", lost)
 	r.cfg.Sink.Degraded(lost)
-}
-
-// fill reads what is missing from history, until ctx ends.
-func (r *Receiver) fill(ctx context.Context) {
-	history := NewHistory(r.client, r.cfg.Keys)
-	for ctx.Err() == nil {
-		gaps := r.cfg.Board.openGaps()
-		if len(gaps) == 0 {
-			select {
-			case <-r.cfg.Board.gapped:
-			case <-ctx.Done():
-			}
-			continue
-		}
-		failed := false
-		for batch := range slices.Chunk(gaps, 64) {
-			failed = !r.fillBatch(ctx, history, batch) || failed
-		}
-		if failed {
-			conn.Sleep(ctx, 100*time.Millisecond)
-		}
-	}
-}
-
-// fillBatch reports whether all of gaps were settled.
-func (r *Receiver) fillBatch(ctx context.Context, history *History, gaps []gap) bool {
-	ctx, cancel := context.WithTimeout(ctx, conn.OpTimeout)
-	defer cancel()
-	positions := make([]position, len(gaps))
-	for i, g := range gaps {
-		positions[i] = g.position
-	}
-	all := true
-	for i, a := range history.after(ctx, positions, refillLimit) {
-		giveUp := a.err != nil
-		if giveUp && time.Since(gaps[i].since) < refillPatience {
-			all = false
-			continue
-		}
-		if giveUp {
-			r.log.Warn("quotes that were missed could not be read from history", "symbol", string(gaps[i].symbol), "err", a.err)
-		}
-		r.cfg.Board.refill(gaps[i].position, a, giveUp)
-	}
-	return all
 }
 
 func (r *Receiver) handle(s *session, m *redis.Message) {

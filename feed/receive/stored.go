@@ -16,6 +16,12 @@ import (
 // maxBatch is how many symbols are subscribed to, or read, in one round trip.
 const maxBatch = 256
 
+// storedQuote is a last value read from Redis.
+type storedQuote struct {
+	quote feed.Tick
+	life  time.Duration // until Redis forgets it
+}
+
 // lastValues reads last values from Redis.
 type lastValues struct {
 	redis redis.UniversalClient

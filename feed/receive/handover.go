@@ -1,0 +1,70 @@
+package receive
+
+import (
+	"time"
+
+	"github.com/fxcast/fxcast/feed"
+)
+
+// handover brings the events of one symbol to the Sink in the order of the changes.
+// A goroutine that changes the symbol adds events under the Board's lock. One
+// goroutine at a time, the one that set busy, hands them over without the lock. More
+// than the events of one call gather only while the Sink is called, or after a gap.
+type handover struct {
+	events, spare []event
+	busy          bool
+}
+
+type event struct {
+	kind   eventKind
+	tick   feed.Tick
+	status feed.Status
+	source string
+	since  time.Time
+}
+
+type eventKind int
+
+const (
+	eventTick eventKind = iota
+	eventStatus
+	eventDrop
+	eventFollow
+	eventLeave
+)
+
+const maxSpareEvents = 64
+
+func (h *handover) add(e event) { h.events = append(h.events, e) }
+
+func (h *handover) idle() bool { return !h.busy && len(h.events) == 0 }
+
+// next takes the events that wait.
+func (h *handover) next() []event {
+	events := h.events
+	h.events = h.spare[:0]
+	h.spare = nil
+	return events
+}
+
+// reuse takes back what next returned.
+func (h *handover) reuse(events []event) {
+	clear(events)                      // the ticks may be freed
+	if cap(events) <= maxSpareEvents { // else as after a refill
+		h.spare = events
+	}
+}
+
+// deliver calls the Sink.
+func (e event) deliver(sink Sink, s feed.Symbol) {
+	switch e.kind {
+	case eventTick:
+		sink.Publish(string(s), e.tick.Epoch, e.tick.Seq, e.tick.Body, e.tick.At)
+	case eventStatus:
+		sink.SetStatus(string(s), string(e.status), e.source, e.since)
+	case eventDrop:
+		sink.Drop(string(s))
+	case eventFollow, eventLeave:
+		sink.Follow(string(s), e.kind == eventFollow)
+	}
+}

@@ -1,0 +1,83 @@
+package receive
+
+import (
+	"time"
+
+	"github.com/fxcast/fxcast/feed"
+)
+
+// sourceEvery bounds how often a change of source is shown: two producers that
+// take turns would otherwise double the messages to clients.
+const sourceEvery = time.Second
+
+// value is what clients see of a symbol: its last tick and its status. Its methods
+// append to out what the Sink must know of a change.
+type value struct {
+	last    feed.Tick
+	has     bool // last has not expired
+	arrived time.Time
+	expires time.Time
+
+	status feed.Status
+	since  time.Time
+
+	source string    // as the Sink knows it
+	shown  time.Time // when a change of source was last shown
+}
+
+// set makes a the last tick.
+func (v *value) set(a arrival, now time.Time, staleAfter time.Duration, out *handover) {
+	v.last, v.has, v.arrived, v.expires = a.tick, true, a.arrived, a.expires
+	if !now.Before(a.expires) { // it expired before it came: dropped at once
+		out.add(event{kind: eventTick, tick: a.tick})
+		v.age(now, staleAfter, out)
+		return
+	}
+	v.age(now, staleAfter, out) // a change to live comes first
+	out.add(event{kind: eventTick, tick: a.tick})
+}
+
+// age brings the value up to now.
+func (v *value) age(now time.Time, staleAfter time.Duration, out *handover) {
+	if v.has && !now.Before(v.expires) {
+		v.has = false
+		out.add(event{kind: eventDrop})
+	}
+	status := feed.StatusAt(v.arrived, now, staleAfter, v.has)
+	source := ""
+	if status == feed.StatusLive {
+		source = v.newSource(now)
+	}
+	if status != v.status {
+		v.status, v.since = status, now
+		if became := v.arrived.Add(staleAfter); status == feed.StatusStale && became.Before(now) {
+			v.since = became
+		}
+	} else if source == "" {
+		return
+	}
+	out.add(v.statusEvent(source))
+}
+
+// newSource returns the source of last if it differs from the one before and is to
+// be shown now. The first source is not shown.
+func (v *value) newSource(now time.Time) string {
+	switch {
+	case v.last.Source == v.source:
+	case v.source == "":
+		v.source = v.last.Source
+	case now.Sub(v.shown) >= sourceEvery:
+		v.source, v.shown = v.last.Source, now
+		return v.source
+	}
+	return ""
+}
+
+func (v *value) statusEvent(source string) event {
+	return event{kind: eventStatus, status: v.status, source: source, since: v.since}
+}
+
+// clear forgets the value: the symbol is not followed any more.
+func (v *value) clear(now time.Time) {
+	*v = value{status: feed.StatusUnknown, since: now, shown: v.shown}
+}
