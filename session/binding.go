@@ -15,8 +15,8 @@ const (
 	Revoked Reason = iota
 	// Expired: nobody used the session, or its absolute lifetime is over.
 	Expired
-	// Cutoff: Redis could not confirm the session for longer than Config.Grace.
-	Cutoff
+	// Unverified: Redis could not confirm the session for longer than Config.Grace.
+	Unverified
 	// Renewed: the session goes on as Cause.Next, under another id or with another role.
 	Renewed
 	reasons
@@ -29,7 +29,7 @@ func (r Reason) String() string {
 		return "revoked"
 	case Expired:
 		return "expired"
-	case Cutoff:
+	case Unverified:
 		return "cutoff"
 	case Renewed:
 		return "renewed"
@@ -182,8 +182,8 @@ func wake(c chan struct{}) {
 	}
 }
 
-// tell hands ends to the workers until stop is closed and nothing is left. It returns when the last onEnd has.
-func (m *Manager) tell(stop <-chan struct{}) {
+// runEnds hands ends to the workers until stop is closed and nothing is left. It returns when the last onEnd has.
+func (m *Manager) runEnds(stop <-chan struct{}) {
 	var wg sync.WaitGroup
 	work := make(chan ended)
 	for range workers {

@@ -427,7 +427,7 @@ func TestRedisGone(t *testing.T) {
 				t.Errorf("lease: %v", err)
 			}
 			cancel()
-			most := slowest(t, []*socket{k}, gone, 8*time.Second, session.Cutoff)
+			most := slowest(t, []*socket{k}, gone, 8*time.Second, session.Unverified)
 			t.Logf("cut off %s after Redis went", most.Round(time.Millisecond))
 			if most < 3*time.Second {
 				t.Error("cut off before the grace")

@@ -112,7 +112,7 @@ func (m *Manager) checked(ids []string, ttls []*redis.DurationCmd) (read []strin
 		}
 	}
 	if answered {
-		m.lastReply.Store(&clock)
+		m.answered.Store(&clock)
 	}
 	return read
 }

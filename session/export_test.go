@@ -42,7 +42,7 @@ func (m *Manager) ReadOnce(ctx context.Context) {
 }
 
 // Heard hands a message of the control channel to the Manager.
-func (m *Manager) Heard(payload string) { m.heard(payload) }
+func (m *Manager) Heard(payload string) { m.onNotice(payload) }
 
 // Decode reads the value of a session key.
 func Decode(value string) (Session, error) {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 const (
@@ -48,7 +50,7 @@ func (l *Leases) Acquire(ctx context.Context, user, conn string, most int) (bool
 	}
 	ok, err := leaseScript.Run(ctx, l.rdb, []string{connectionsKey(user)}, conn, most, leaseTTL.Milliseconds()).Bool()
 	if err != nil {
-		return false, unavailable("acquire connection", err)
+		return false, redislink.Unavailable("acquire connection", err)
 	}
 	if !ok {
 		l.metrics.leasesDenied.Inc()
@@ -74,7 +76,7 @@ func (l *Leases) Release(ctx context.Context, user, conn string) error {
 	}
 	l.metrics.leases.Dec()
 	if err := l.rdb.ZRem(ctx, connectionsKey(user), conn).Err(); err != nil {
-		return unavailable("release connection", err)
+		return redislink.Unavailable("release connection", err)
 	}
 	return nil
 }
@@ -148,11 +150,11 @@ func (l *Leases) removeReleased(ctx context.Context, batch []lease) {
 func (l *Leases) Count(ctx context.Context, user string) (int, error) {
 	clock, err := l.rdb.Time(ctx).Result()
 	if err != nil {
-		return 0, unavailable("count connections", err)
+		return 0, redislink.Unavailable("count connections", err)
 	}
 	n, err := l.rdb.ZCount(ctx, connectionsKey(user), "("+strconv.FormatInt(clock.UnixMilli(), 10), "+inf").Result()
 	if err != nil {
-		return 0, unavailable("count connections", err)
+		return 0, redislink.Unavailable("count connections", err)
 	}
 	return int(n), nil
 }

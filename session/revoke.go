@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 // maxHops is how many renewals in a row a revocation follows.
@@ -38,7 +40,7 @@ func (m *Manager) RevokeUser(ctx context.Context, user string) (int, error) {
 	}
 	ids, err := m.rdb.SMembers(ctx, userKey(user)).Result()
 	if err != nil {
-		return 0, unavailable("revoke user", err)
+		return 0, redislink.Unavailable("revoke user", err)
 	}
 	n := 0
 	for batch := range slices.Chunk(ids, revokeBatch) {
@@ -70,15 +72,18 @@ func (m *Manager) revoke(ctx context.Context, ids []string, block bool) (int, er
 		}
 		results, err := m.scriptEach(ctx, revokeScript, ids, func(int) []any { return []any{mark, blockFor.Milliseconds()} })
 		if err != nil {
-			return n, unavailable("revoke", err)
+			return n, redislink.Unavailable("revoke", err)
 		}
 		var next []string
 		var failure error
 		deleted := make(map[string]string, len(ids)) // id -> value
 		for i, r := range results {
 			answer, err := r.Slice()
-			if err != nil || len(answer) != 2 {
-				failure = unavailable("revoke", err)
+			if err == nil && len(answer) != 2 {
+				err = errBadReply
+			}
+			if err != nil {
+				failure = redislink.Unavailable("revoke", err)
 				continue
 			}
 			value, _ := answer[1].(string)
@@ -92,7 +97,7 @@ func (m *Manager) revoke(ctx context.Context, ids []string, block bool) (int, er
 		n += len(deleted)
 		m.metrics.revoked.Add(float64(len(deleted)))
 		// The notice goes out for ids that were not there too: the answer to a first try may have been lost.
-		until := m.rememberFor()
+		until := m.revocationLife()
 		m.sawRevoked(ids, until)
 		m.notify(ctx, notice{Type: noticeRevoked, IDs: ids, Until: time.Now().Add(until).UnixMilli()})
 		m.unindex(ctx, deleted)
@@ -126,12 +131,12 @@ func (m *Manager) scriptEach(ctx context.Context, script *redis.Script, ids []st
 	for attempt := 0; ; attempt++ {
 		pipe := m.rdb.Pipeline()
 		for i, id := range ids {
-			if out[i] == nil || redis.HasErrorPrefix(out[i].Err(), "NOSCRIPT") {
+			if out[i] == nil || redislink.Code(out[i].Err()) == "NOSCRIPT" {
 				out[i] = script.EvalSha(ctx, pipe, []string{sessionKey(id)}, args(i)...)
 			}
 		}
 		_, err := pipe.Exec(ctx)
-		if attempt == 0 && slices.ContainsFunc(out, func(c *redis.Cmd) bool { return redis.HasErrorPrefix(c.Err(), "NOSCRIPT") }) {
+		if attempt == 0 && slices.ContainsFunc(out, func(c *redis.Cmd) bool { return redislink.Code(c.Err()) == "NOSCRIPT" }) {
 			if err := script.Load(ctx, m.rdb).Err(); err != nil {
 				return nil, err
 			}
@@ -192,7 +197,7 @@ func (m *Manager) Renew(ctx context.Context, id string, c Change) (Session, stri
 		}
 		m.metrics.renewed.Inc()
 		_ = m.rdb.SRem(ctx, userKey(old.UserID), id).Err() // pruned by a later read if this fails
-		until := m.rememberFor()
+		until := m.revocationLife()
 		m.sawRenewed(renewal{from: id, to: s.ID}, until)
 		m.notify(ctx, notice{Type: noticeRenewed, IDs: []string{id}, To: s.ID, Until: time.Now().Add(until).UnixMilli()})
 		return s, token, nil

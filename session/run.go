@@ -13,24 +13,24 @@ var ErrRunning = errors.New("session: already running")
 // Run looks after bindings and leases until ctx ends, then returns nil. It may be called once.
 //
 //	Run
-//	* control    reads notices of other nodes; proves each second, by a probe, that they would come
+//	* control    reads notices of other nodes; a test message each second proves that they would come
 //	* events     reads Redis's keyspace events, where it sends them
 //	* check      asks Redis about bound sessions, in batches; extends them
 //	* followers  looks up what a session was renewed to
-//	* judge      degraded or not; cut-off after the grace; no I/O
+//	* monitor    degraded or not; ends unverified bindings after the grace; no I/O
 //	* leases     refreshes connection leases
-//	* tell       calls onEnd
+//	* runEnds    calls onEnd
 func (m *Manager) Run(ctx context.Context) error {
 	if !m.running.CompareAndSwap(false, true) {
 		return ErrRunning
 	}
 	now := time.Now()
-	m.lastProbe.Store(&now)
-	m.lastReply.Store(&now)
-	var parts, teller sync.WaitGroup
+	m.began.Store(&now)
+	var parts, ends sync.WaitGroup
 	stop := make(chan struct{})
-	teller.Go(func() { m.tell(stop) })
-	for _, part := range []func(context.Context){m.control, m.probes, m.events, m.check, m.judge, m.Leases.refreshAll} {
+	ends.Go(func() { m.runEnds(stop) })
+	parts.Go(func() { _ = m.control.Run(ctx) }) // nil: it is not optional
+	for _, part := range []func(context.Context){m.events, m.check, m.monitor, m.Leases.refreshAll} {
 		parts.Go(func() { part(ctx) })
 	}
 	for range followers {
@@ -38,20 +38,31 @@ func (m *Manager) Run(ctx context.Context) error {
 	}
 	parts.Wait()
 	close(stop)
-	teller.Wait()
+	ends.Wait()
 	return nil
 }
 
 // Degraded reports whether Redis is lost to this node: no call is answered, or notices do not come through.
 func (m *Manager) Degraded() bool { return m.degraded.Load() }
 
-// ProbeAge is the age of the last probe that came back over the control channel: while it is below 3 s,
-// revocations on other nodes are heard.
-func (m *Manager) ProbeAge() time.Duration { return time.Since(*m.lastProbe.Load()) }
+// ProbeAge is the age of the newest test message that came back over the control channel. While it is
+// below 3 s, revocations on other nodes arrive. Until one has come back it counts from the start of Run.
+func (m *Manager) ProbeAge() time.Duration {
+	return min(m.control.ProbeAge(), time.Since(*m.began.Load()))
+}
 
-// judge decides twice a second whether Redis is lost, and ends bindings nobody could confirm for too
-// long. It does no I/O, so a hanging call cannot keep it from that.
-func (m *Manager) judge(ctx context.Context) {
+// silence is the time since Redis last answered a background call.
+func (m *Manager) silence() time.Duration {
+	silence := min(time.Since(*m.began.Load()), time.Since(m.control.Replied()))
+	if answered := m.answered.Load(); answered != nil {
+		silence = min(silence, time.Since(*answered))
+	}
+	return silence
+}
+
+// monitor decides twice a second whether Redis is lost, and ends bindings that nobody could verify for
+// too long. It does no I/O, so a hanging call cannot keep it from that.
+func (m *Manager) monitor(ctx context.Context) {
 	tick := time.NewTicker(checkTick)
 	defer tick.Stop()
 	for {
@@ -61,9 +72,9 @@ func (m *Manager) judge(ctx context.Context) {
 		case <-tick.C:
 		}
 		now := time.Now()
-		reachable := now.Sub(*m.lastReply.Load()) <= lostAfter
+		reachable := m.silence() <= lostAfter
 		m.silent.Store(!reachable)
-		lost := !reachable || now.Sub(*m.lastProbe.Load()) > lostAfter
+		lost := !reachable || m.ProbeAge() > lostAfter
 		if m.degraded.Swap(lost) != lost {
 			if lost {
 				m.log.Warn("session: redis lost, sessions cannot be checked", "grace", m.cfg.Grace)
@@ -77,7 +88,7 @@ func (m *Manager) judge(ctx context.Context) {
 		m.mu.Lock()
 		for id, e := range m.bound {
 			if age := m.moment(now).since(e.verified); age > m.cfg.Grace && (!reachable || age > unconfirmed) {
-				m.endLocked(id, Cause{Reason: Cutoff})
+				m.endLocked(id, Cause{Reason: Unverified})
 			}
 		}
 		m.mu.Unlock()

@@ -32,7 +32,7 @@
 //
 // Slow or gone: every call returns an error that wraps [ErrUnavailable]; nobody is let in by an error.
 // When nothing has been answered for 3 s they do so at once, until Run finds Redis back; only revocations are still tried.
-// Bindings keep going until [Config].Grace after their session was last confirmed, then end with [Cutoff].
+// Bindings keep going until [Config].Grace after their session was last confirmed, then end with [Unverified].
 // Restarting (LOADING) counts as gone. Back with its data: ids seen revoked are deleted again, so an
 // older copy of the data does not bring them back. Back without its data: the sessions are gone and
 // their bindings end. Full: no session can be made; existing ones can be extended and revoked.
@@ -50,6 +50,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 // What a caller may branch on.
@@ -59,9 +61,7 @@ var (
 	// ErrCorrupt: the key exists and cannot be read as a session. To a client it is the same as ErrNotFound.
 	ErrCorrupt = errors.New("session: corrupt")
 	// ErrUnavailable: Redis did not answer, or refused. Nothing is known about the session.
-	ErrUnavailable = errors.New("session: redis unavailable")
-	// ErrFull is wrapped too, with ErrUnavailable, where Redis is out of memory and refuses to write.
-	ErrFull = errors.New("redis is full")
+	ErrUnavailable = redislink.ErrUnavailable
 	// ErrInvalid: a draft or change is not acceptable; the text names the field.
 	ErrInvalid = errors.New("session: invalid")
 )
@@ -116,16 +116,17 @@ type Manager struct {
 	log     *slog.Logger
 	metrics *metrics
 	start   time.Time // what moments count from
+	control *redislink.Listener
 
 	// Leases counts connections per user over all nodes.
 	Leases *Leases
 
 	running   atomic.Bool
 	degraded  atomic.Bool
-	silent    atomic.Bool            // no background call was answered for lostAfter
-	probe     atomic.Pointer[string] // channel of the live control subscription; nil = none
-	lastProbe atomic.Pointer[time.Time]
-	lastReply atomic.Pointer[time.Time] // last answer of Redis to a background call
+	silent    atomic.Bool               // no background call was answered for lostAfter
+	listening atomic.Bool               // the control channel is subscribed to
+	began     atomic.Pointer[time.Time] // when Run did, before that New
+	answered  atomic.Pointer[time.Time] // the last answer of Redis to a re-check; nil = none
 
 	wakeCheck chan struct{} // 1: something is due before the next tick
 	wakeEnds  chan struct{} // 1: ends is not empty
@@ -134,9 +135,9 @@ type Manager struct {
 	mu       sync.Mutex           // guards the fields below; no I/O and no calls out under it
 	bound    map[string]*bound    // by session id
 	ends     []ended              // to be told; at most one entry per binding
-	revoked  map[string]time.Time // ids seen revoked, until when to remember (monotonic); at most maxRevoked
+	revoked  map[string]time.Time // ids seen revoked, until when to keep them (monotonic); at most maxRevoked
 	checkAll bool                 // re-check every bound session at the next tick
-	again    bool                 // revoke the remembered ids again before that
+	reRevoke bool                 // revoke those ids again before that
 }
 
 // New returns a Manager. It does not touch Redis.
@@ -165,8 +166,8 @@ func New(cfg Config) *Manager {
 		revoked:   make(map[string]time.Time),
 	}
 	now := time.Now()
-	m.lastProbe.Store(&now)
-	m.lastReply.Store(&now)
+	m.began.Store(&now)
+	m.control = m.newControl()
 	m.metrics = newMetrics(cfg.Registerer, m)
 	m.Leases = newLeases(cfg.Redis, m.metrics, m.log)
 	return m
@@ -200,7 +201,7 @@ func (m *Manager) LoadID(ctx context.Context, id string) (Session, error) {
 }
 
 func (m *Manager) load(ctx context.Context, id string) (Session, error) {
-	if !ValidID(id) || m.withheld(id) {
+	if !ValidID(id) || m.isRevoked(id) {
 		return Session{}, ErrNotFound
 	}
 	if err := m.answers(); err != nil {

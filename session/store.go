@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 var (
@@ -56,14 +58,6 @@ const (
 func sessionKey(id string) string { return "session:" + id }
 func userKey(user string) string  { return "session:user:" + user }
 
-// unavailable wraps an error of Redis.
-func unavailable(doing string, err error) error {
-	if redis.HasErrorPrefix(err, "OOM") {
-		return fmt.Errorf("%w: %s: %w: %w", ErrUnavailable, doing, ErrFull, err)
-	}
-	return fmt.Errorf("%w: %s: %w", ErrUnavailable, doing, err)
-}
-
 // index adds id to the user's index and returns Redis's time and the size of the index.
 func (m *Manager) index(ctx context.Context, user, id string) (time.Time, int64, error) {
 	if err := m.answers(); err != nil {
@@ -72,7 +66,7 @@ func (m *Manager) index(ctx context.Context, user, id string) (time.Time, int64,
 	keep := m.cfg.AbsoluteTTL + time.Hour
 	r, err := indexScript.Run(ctx, m.rdb, []string{userKey(user)}, id, keep.Milliseconds()).Int64Slice()
 	if err != nil {
-		return time.Time{}, 0, unavailable("index", err)
+		return time.Time{}, 0, redislink.Unavailable("index", err)
 	}
 	return time.UnixMilli(r[0]).UTC(), r[1], nil
 }
@@ -81,7 +75,7 @@ func (m *Manager) create(ctx context.Context, s *Session, indexed time.Time) (in
 	r, err := createScript.Run(ctx, m.rdb, []string{sessionKey(s.ID)}, s.value, s.TTL.Milliseconds(),
 		s.AbsoluteExpiresAt.UnixMilli(), indexed.UnixMilli(), indexAge.Milliseconds()).Int64Slice()
 	if err != nil {
-		return 0, unavailable("create", err)
+		return 0, redislink.Unavailable("create", err)
 	}
 	s.took(r)
 	return r[0], nil
@@ -142,12 +136,14 @@ func (m *Manager) fill(s *Session) {
 	}
 }
 
+var errBadReply = errors.New("the script's answer has an unknown form")
+
 // failed maps an error of a command on a session key.
 func failed(doing string, err error) error {
-	if strings.HasPrefix(err.Error(), "WRONGTYPE") {
+	if redislink.Code(err) == "WRONGTYPE" {
 		return fmt.Errorf("%w: the key is not a string", ErrCorrupt)
 	}
-	return unavailable(doing, err)
+	return redislink.Unavailable(doing, err)
 }
 
 // read returns one session as it is in Redis.
@@ -179,7 +175,7 @@ func (m *Manager) readAll(ctx context.Context, ids []string) ([]reading, error) 
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own answer
 	if clock.Err() != nil {
-		return nil, unavailable("read", clock.Err())
+		return nil, redislink.Unavailable("read", clock.Err())
 	}
 	now := time.Now()
 	out := make([]reading, len(ids))
@@ -196,7 +192,7 @@ func (m *Manager) reading(id string, value *redis.StringCmd, ttl *redis.Duration
 	case err != nil:
 		return reading{err: failed("read", err)}
 	case ttl.Err() != nil:
-		return reading{err: unavailable("read", ttl.Err())}
+		return reading{err: redislink.Unavailable("read", ttl.Err())}
 	}
 	if to, ok := parseTombstone(value.Val()); ok {
 		return reading{movedTo: to, err: ErrNotFound}
@@ -230,7 +226,7 @@ func (m *Manager) List(ctx context.Context, user string) ([]Session, error) {
 	}
 	ids, err := m.rdb.SMembers(ctx, userKey(user)).Result()
 	if err != nil {
-		return nil, unavailable("list", err)
+		return nil, redislink.Unavailable("list", err)
 	}
 	var gone []string
 	valid := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !ValidID(id) })

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 // TicketTTL is how long a ticket can be redeemed.
@@ -22,7 +24,7 @@ func (m *Manager) IssueTicket(ctx context.Context, id string) (ticket string, ex
 	}
 	ticket = newToken()
 	if err := m.rdb.Set(ctx, ticketKey(ticket), id, TicketTTL).Err(); err != nil {
-		return "", 0, unavailable("issue ticket", err)
+		return "", 0, redislink.Unavailable("issue ticket", err)
 	}
 	m.metrics.tickets[ticketIssued].Inc()
 	return ticket, TicketTTL, nil

@@ -156,7 +156,7 @@ func closeFor(r session.Reason) protocol.Close {
 	switch r {
 	case session.Expired:
 		return protocol.CloseExpired
-	case session.Cutoff:
+	case session.Unverified:
 		return protocol.CloseUnchecked
 	case session.Renewed:
 		return protocol.CloseOtherRights

@@ -14,6 +14,7 @@ import (
 
 	"github.com/fxcast/fxcast/cache"
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/internal/redislink"
 	"github.com/fxcast/fxcast/session"
 )
 
@@ -116,7 +117,7 @@ func AsProblem(err error) *Problem {
 
 // LostRedis returns what is wrong with Redis, for the client.
 func LostRedis(err error) string {
-	if errors.Is(err, session.ErrFull) || errors.Is(err, feed.ErrFull) {
+	if redislink.IsFull(err) || errors.Is(err, feed.ErrFull) {
 		return "Redis is full and refuses to write"
 	}
 	return "Redis can not be reached"

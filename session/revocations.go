@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-const maxRevoked = 100_000 // ids remembered
+const maxRevoked = 100_000 // ids kept
 
-// rememberFor is how long a revoked id is remembered: no session lives longer, unless another
-// program gave it an absolute expiry of its own.
-func (m *Manager) rememberFor() time.Duration { return m.cfg.AbsoluteTTL }
+// revocationLife is how long a revoked id is kept: no session lives longer, unless another program gave
+// it an absolute expiry of its own.
+func (m *Manager) revocationLife() time.Duration { return m.cfg.AbsoluteTTL }
 
-// sawRevoked ends the bindings of revoked sessions and remembers the ids.
+// sawRevoked ends the bindings of revoked sessions and keeps the ids.
 func (m *Manager) sawRevoked(ids []string, keep time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, id := range ids {
 		if ValidID(id) {
-			m.rememberLocked(id, keep)
+			m.addRevocationLocked(id, keep)
 			m.endLocked(id, Cause{Reason: Revoked})
 		}
 	}
@@ -28,12 +28,12 @@ func (m *Manager) sawRevoked(ids []string, keep time.Duration) {
 func (m *Manager) sawRenewed(r renewal, keep time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.rememberLocked(r.from, keep)
+	m.addRevocationLocked(r.from, keep)
 	m.followLocked(r)
 }
 
-// rememberLocked keeps id as revoked. When too many are kept, outdated ones go first, then any. m.mu is held.
-func (m *Manager) rememberLocked(id string, keep time.Duration) {
+// addRevocationLocked keeps id as revoked. When too many are kept, outdated ones go first, then any. m.mu is held.
+func (m *Manager) addRevocationLocked(id string, keep time.Duration) {
 	now := time.Now()
 	if _, known := m.revoked[id]; !known && len(m.revoked) >= maxRevoked {
 		maps.DeleteFunc(m.revoked, func(_ string, until time.Time) bool { return now.After(until) })
@@ -48,21 +48,21 @@ func (m *Manager) rememberLocked(id string, keep time.Duration) {
 	m.revoked[id] = now.Add(keep)
 }
 
-// withheld reports whether id was seen revoked and Redis, lost since, may have forgotten that.
-func (m *Manager) withheld(id string) bool {
+// isRevoked reports whether id was seen revoked and Redis, lost since, may have forgotten that.
+func (m *Manager) isRevoked(id string) bool {
 	if !m.running.Load() {
 		return false
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	until, ok := m.revoked[id]
-	return ok && (m.again || m.probe.Load() == nil) && time.Now().Before(until)
+	return ok && (m.reRevoke || !m.listening.Load()) && time.Now().Before(until)
 }
 
-// revokeAgain deletes the remembered ids after Redis was lost.
+// revokeAgain deletes the kept ids after Redis was lost.
 func (m *Manager) revokeAgain(ctx context.Context) {
 	m.mu.Lock()
-	again := m.again
+	again := m.reRevoke
 	now := time.Now()
 	maps.DeleteFunc(m.revoked, func(_ string, until time.Time) bool { return again && now.After(until) })
 	var ids []string
@@ -76,7 +76,7 @@ func (m *Manager) revokeAgain(ctx context.Context) {
 	for batch := range slices.Chunk(ids, readBatch) {
 		results, err := m.scriptEach(ctx, revokeScript, batch, func(int) []any { return []any{"", 0} })
 		if err != nil {
-			return // again stays set: tried at the next tick
+			return // reRevoke stays set: tried at the next tick
 		}
 		var back []string
 		for i, r := range results {
@@ -95,6 +95,6 @@ func (m *Manager) revokeAgain(ctx context.Context) {
 		}
 	}
 	m.mu.Lock()
-	m.again = false
+	m.reRevoke = false
 	m.mu.Unlock()
 }
