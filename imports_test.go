@@ -28,11 +28,10 @@ const webtest = "web/internal/webtest"
 // only names who may import something, by the first part of the path within
 // the module. cmd/loadgen plays the clients and may import what they need.
 var only = map[string][]string{
-	"github.com/coder/websocket":  {"web", "internal"},
-	"github.com/caarlos0/env/v11": {"cmd"},
-	"github.com/redis/go-redis":   {"cmd", "feed", "limiter", "session", "cache", "redisadmin", "nodes", "internal"},
-	"github.com/alicebob":         {"cmd", "internal"},
-	"net/http":                    {"cmd", "web", "session", "limiter", "internal"}, // cookies and limit headers
+	"github.com/coder/websocket": {"web", "internal"},
+	"github.com/redis/go-redis":  {"cmd", "feed", "limiter", "session", "cache", "redisadmin", "nodes", "internal"},
+	"github.com/alicebob":        {"cmd", "internal"},
+	"net/http":                   {"cmd", "web", "session", "limiter", "internal"}, // cookies and limit headers
 }
 
 type listed struct {
@@ -139,7 +138,7 @@ func TestImportRules(t *testing.T) {
 	}{
 		{"cmd/broadcaster", module + "/web", true},
 		{"cmd/broadcaster", module + "/feed/simulator", true},
-		{"cmd/broadcaster", "github.com/caarlos0/env/v11", true},
+		{"cmd/broadcaster", "github.com/alicebob/miniredis/v2", true},
 		{"cmd/broadcaster", "github.com/coder/websocket", false},
 		{"cmd/loadgen", "github.com/coder/websocket", true},
 		{"web", module + "/hub", true},
@@ -150,7 +149,7 @@ func TestImportRules(t *testing.T) {
 		{"web/internal/webtest", module + "/web", true},
 		{"web/internal/webtest", module + "/internal/redistest", true},
 		{"web/internal/webtest", "github.com/redis/go-redis/v9", true},
-		{"web", "github.com/caarlos0/env/v11", false},
+		{"web", "github.com/alicebob/miniredis/v2", false},
 		{"feed/simulator", module + "/feed", true},
 		{"feed", module + "/hub", false},
 		{"feed", "github.com/redis/go-redis/v9", false},

@@ -3,10 +3,12 @@ package config
 import (
 	"errors"
 	"flag"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -29,25 +31,40 @@ func mustLoad(t *testing.T, environ ...string) Config {
 	return c
 }
 
+// What the settings were documented to be must stay; a new one needs no line here.
 func TestDefaults(t *testing.T) {
 	c := mustLoad(t, "REDIS_HOST=redis")
-	want := Config{
-		Redis: Redis{Host: "redis", Port: 6379, MaxConnections: 10, Mode: "standalone", Prefix: "fx:", EmbeddedAddr: "127.0.0.1:0"},
-		HTTP:  HTTP{Addr: ":8080", AdminAddr: "127.0.0.1:9090"},
-		Feed: Feed{QuoteTTL: time.Minute, StaleAfter: 10 * time.Second, HistoryTicks: 1000,
-			Inbox: "forex_updates", Base: "EUR"},
-		Session: Session{CookieName: "session_id", TTL: time.Hour, AbsoluteTTL: 24 * time.Hour, AutoExtend: true, Grace: time.Minute},
-		Rate:    Rate{PerMinute: 60, PerHour: 1000, PerDay: 10000, PublishPerSecond: 20000, OnRedisDown: "local"},
-		WS: WS{CommandsPerSecond: 10, MaxSymbols: 200, MaxConnectionsPerUser: 20, Heartbeat: time.Second,
-			Ping: 20 * time.Second, WriteTimeout: 10 * time.Second, DrainTimeout: 20 * time.Second, CompressionMode: "off"},
-		given: map[string]bool{"REDIS_HOST": true},
+	want := map[string]any{
+		"REDIS_URL": "", "REDIS_HOST": "redis", "REDIS_PORT": 6379, "REDIS_USERNAME": "", "REDIS_PASSWORD": "", "REDIS_DB": 0,
+		"REDIS_MAX_CONNECTIONS": 10, "REDIS_MODE": "standalone", "REDIS_ADDRS": []string(nil), "REDIS_MASTER_NAME": "", "REDIS_PREFIX": "fx:",
+		"REDIS_CONF": "", "EMBEDDED_REDIS_ADDR": "127.0.0.1:0",
+		"HTTP_ADDR": ":8080", "ADMIN_ADDR": "127.0.0.1:9090", "TLS_CERT_FILE": "", "TLS_KEY_FILE": "", "ADMIN_TOKEN": AdminTokens(nil),
+		"PUBLISH_TOKEN": PublishTokens(nil), "ALLOWED_ORIGINS": Origins(nil), "TRUSTED_PROXIES": Networks(nil),
+		"QUOTE_TTL": time.Minute, "STALE_AFTER": 10 * time.Second, "HISTORY_TICKS": 1000, "FEED_INBOX": "forex_updates", "FEED_BASE": "EUR",
+		"FEED_CHANNELS": []string(nil), "FEED_SOURCES": []string(nil),
+		"SESSION_COOKIE_NAME": "session_id", "SESSION_TTL": time.Hour, "SESSION_ABSOLUTE_TTL": 24 * time.Hour, "SESSION_AUTO_EXTEND": true,
+		"SESSION_GRACE": time.Minute, "GUEST_SESSIONS": false, "ROLES": "",
+		"RATE_PER_MINUTE": 60, "RATE_PER_HOUR": 1000, "RATE_PER_DAY": 10000, "RATE_DRY_RUN": false, "RATE_EXEMPT": Networks(nil),
+		"RATE_ON_REDIS_DOWN": "local", "PUBLISH_RATE_PER_SECOND": 20000,
+		"WS_COMMANDS_PER_SECOND": 10, "WS_MAX_SYMBOLS": 200, "WS_MAX_CONNECTIONS_PER_USER": 20, "WS_HEARTBEAT": time.Second, "WS_PING": 20 * time.Second,
+		"WS_WRITE_TIMEOUT": 10 * time.Second, "WS_COMPRESSION": false, "DRAIN_TIMEOUT": 20 * time.Second,
+		"LOG_LEVEL": slog.LevelInfo, "LOG_FORMAT": "",
+	}
+	for _, s := range settings {
+		got := reflect.ValueOf(c).FieldByIndex(s.index).Interface()
+		if w, documented := want[s.name]; documented && !reflect.DeepEqual(got, w) {
+			t.Errorf("%s is %#v, want %#v", s.name, got, w)
+		}
+		delete(want, s.name)
+	}
+	if len(want) > 0 {
+		t.Errorf("settings that are gone: %v", want)
+	}
+	if !reflect.DeepEqual(c.Feed.Sources, feed.Priorities{}) || c.Warnings != nil || !reflect.DeepEqual(c.given, map[string]bool{"REDIS_HOST": true}) {
+		t.Errorf("sources %+v, warnings %q, given %v", c.Feed.Sources, c.Warnings, c.given)
 	}
 	if user, ok := c.Session.Roles.For("user"); !ok || user.MaxSymbols != 200 || user.MaxConnections != 20 || user.Rate.PerDay != 10000 {
 		t.Errorf("a user's default grants: %+v", user)
-	}
-	want.Session.Roles = c.Session.Roles
-	if !reflect.DeepEqual(c, want) {
-		t.Errorf("defaults:\n got %+v\nwant %+v", c, want)
 	}
 }
 
@@ -62,7 +79,7 @@ func TestEmbeddedDefaults(t *testing.T) {
 	}
 	admin, publish := c.GenerateTokens()
 	if len(admin) < minToken || len(publish) < minToken || admin == publish ||
-		!slices.Equal(c.HTTP.AdminTokens, []string{admin}) || !slices.Equal(c.HTTP.PublishTokens, []PublishToken{{Token: publish}}) {
+		!slices.Equal(c.HTTP.AdminTokens, AdminTokens{admin}) || !slices.Equal(c.HTTP.PublishTokens, PublishTokens{{Token: publish}}) {
 		t.Errorf("generated tokens: %q %q, config %+v", admin, publish, c.HTTP)
 	}
 	c = mustLoad(t, "ADMIN_TOKEN="+longToken, "PUBLISH_TOKEN="+longToken)
@@ -99,9 +116,9 @@ func TestValuesAreRead(t *testing.T) {
 		proxies = append(proxies, p.String())
 	}
 	check("Proxies", proxies, []string{"10.0.0.0/8", "192.0.2.7/32", "::1/128"})
-	check("AllowedOrigins", c.HTTP.AllowedOrigins, []string{"https://*.example.com", "app.test"})
-	check("PublishTokens", c.HTTP.PublishTokens, []PublishToken{{"desk", longToken}, {"", longToken + "2"}})
-	check("AdminTokens", c.HTTP.AdminTokens, []string{longToken, longToken + "=="})
+	check("AllowedOrigins", c.HTTP.AllowedOrigins, Origins{"https://*.example.com", "app.test"})
+	check("PublishTokens", c.HTTP.PublishTokens, PublishTokens{{"desk", longToken}, {"", longToken + "2"}})
+	check("AdminTokens", c.HTTP.AdminTokens, AdminTokens{longToken, longToken + "=="})
 	check("Compression", c.WS.Compression, true)
 	check("Level", c.Log.Level.String(), "WARN")
 	check("AutoExtend", c.Session.AutoExtend, false)
@@ -209,32 +226,61 @@ func TestFaultOfFormatNamesNoEmptyChoice(t *testing.T) {
 	}
 }
 
-// Every setting that can be wrong has a wrong value in the test above.
-func TestEverySettingIsDocumented(t *testing.T) {
-	defaults := envDefaults()
+// A setting whose tags say what is right has wrong values of its own; any other that
+// can be wrong has one in the test above.
+func TestEverySettingIsDocumentedAndChecked(t *testing.T) {
 	seen := map[string]bool{}
 	anything := []string{"REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_MASTER_NAME", "REDIS_CONF", "EMBEDDED_REDIS_ADDR", "TLS_KEY_FILE"}
-	for _, s := range settings() {
-		if _, ok := defaults[s.Name]; !ok {
-			t.Errorf("%s has a meaning and no field", s.Name)
+	for _, s := range settings {
+		if seen[s.name] || s.meaning == "" {
+			t.Errorf("%s: listed twice, or without a meaning", s.name)
 		}
-		if seen[s.Name] || s.Meaning == "" {
-			t.Errorf("%s: listed twice, or without a meaning", s.Name)
+		seen[s.name] = true
+		wrong := s.wrongValues()
+		if len(wrong) == 0 && faulty[s.name] == "" && !slices.Contains(anything, s.name) {
+			t.Errorf("%s has no wrong value in the test", s.name)
 		}
-		seen[s.Name] = true
-		if faulty[s.Name] == "" && !slices.Contains(anything, s.Name) {
-			t.Errorf("%s has no wrong value in the test", s.Name)
+		for _, value := range wrong {
+			_, err := Load([]string{"REDIS_HOST=h", s.name + "=" + value})
+			faults, _ := errors.AsType[Faults](err)
+			if len(faults) != 1 || !strings.HasPrefix(faults[0], s.name+": want ") {
+				t.Errorf("%s=%s: %q, want one fault", s.name, value, faults)
+			}
 		}
 	}
-	for name := range defaults {
-		if !seen[name] {
-			t.Errorf("%s has a field and no meaning", name)
-		}
+}
+
+// wrongValues are values that the tags of the setting, or its type, rule out.
+func (s *setting) wrongValues() (wrong []string) {
+	text := func(n int64) string { return strconv.FormatInt(n, 10) }
+	switch reflect.ValueOf(Config{}).FieldByIndex(s.index).Interface().(type) {
+	case time.Duration:
+		text = func(n int64) string { return time.Duration(n).String() }
+		wrong = append(wrong, "60")
+	case int:
+		wrong = append(wrong, "many", "1.5")
+	case bool:
+		wrong = append(wrong, "perhaps")
 	}
-	for _, name := range secrets {
-		if !seen[name] {
-			t.Errorf("%s is a secret and no setting", name)
-		}
+	if s.low < s.high {
+		wrong = append(wrong, text(s.low-1), text(s.high+1))
+	}
+	if s.oneOf != nil {
+		wrong = append(wrong, s.oneOf[0]+"x")
+	}
+	return wrong
+}
+
+// One line is a setting: it is read, checked, hinted at and documented by its tags.
+func TestOneLineIsASetting(t *testing.T) {
+	type part struct {
+		Wait time.Duration `env:"VENDOR_WAIT" default:"5s" range:"1s..1m" doc:"how long a {vendor} may be silent"`
+	}
+	list := describe(reflect.TypeFor[struct{ Vendor part }]())
+	want := setting{name: "VENDOR_WAIT", index: []int{0, 0}, standard: "5s", shown: "5s", low: int64(time.Second), high: int64(time.Minute),
+		meaning: "how long a `vendor` may be silent"}
+	if len(list) != 1 || list[0].form.ok != nil || !reflect.DeepEqual(list[0], want) {
+		t.Errorf("%+v, want %+v", list, want)
 	}
 }
 
@@ -299,7 +345,7 @@ func TestSecretFiles(t *testing.T) {
 		"ADMIN_TOKEN_FILE="+file("admin", longToken),
 		"PUBLISH_TOKEN_FILE="+file("publish", "desk:"+longToken+"\n"))
 	if c.Embedded() || c.Redis.URL != "redis://:pw@h:1/2" || c.Redis.Password != " a b " ||
-		!slices.Equal(c.HTTP.AdminTokens, []string{longToken}) || !slices.Equal(c.HTTP.PublishTokens, []PublishToken{{"desk", longToken}}) {
+		!slices.Equal(c.HTTP.AdminTokens, AdminTokens{longToken}) || !slices.Equal(c.HTTP.PublishTokens, PublishTokens{{"desk", longToken}}) {
 		t.Errorf("read from files: %+v %+v", c.Redis, c.HTTP)
 	}
 	for _, tc := range []struct {

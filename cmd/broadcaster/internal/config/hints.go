@@ -2,6 +2,7 @@ package config
 
 import (
 	"math"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,9 +12,15 @@ import (
 // like a setting and is none.
 var serviceLink = regexp.MustCompile(`^[A-Z0-9_]+_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP)(_[A-Z]+)?|ENV_.*)$`)
 
-// Prefixes that, on a machine that runs the broadcaster, are most likely meant for it.
-var settingPrefixes = []string{
-	"RATE_", "WS_", "SESSION_", "REDIS_", "QUOTE_", "FEED_", "PUBLISH_", "HISTORY_", "STALE_", "EMBEDDED_REDIS_", "GUEST_",
+// families are the prefixes that, on a machine that runs the broadcaster, are most
+// likely meant for it: the tag family of each part.
+var families = familyTags(reflect.TypeFor[Config]())
+
+func familyTags(config reflect.Type) (prefixes []string) {
+	for part := range config.Fields() {
+		prefixes = append(prefixes, trimmed(part.Tag.Get("family"))...)
+	}
+	return prefixes
 }
 
 // Names much like settings that others are known to set.
@@ -22,13 +29,10 @@ var foreign = []string{
 	"SESSION_MANAGER", "REDIS_VERSION", "REDIS_DOWNLOAD_URL", "REDIS_DOWNLOAD_SHA", "REDIS_NAME",
 }
 
-// hints warns of variables that look like a misspelt setting. They are never
+// hints warns of variables that look like a misspelled setting. They are never
 // faults: the machine may set what it likes. Values are not looked at.
 func hints(vars map[string]string) []string {
-	var known []string
-	for _, s := range settings() {
-		known = append(known, s.Name)
-	}
+	known := Names()
 	var out []string
 	for name := range vars {
 		if text := hint(name, known); text != "" {
@@ -41,14 +45,14 @@ func hints(vars map[string]string) []string {
 
 // hint returns "" for a name that is a setting or has nothing to do with one.
 func hint(name string, known []string) string {
-	if slices.Contains(known, name) || slices.Contains(foreign, name) || serviceLink.MatchString(name) ||
+	if slices.Contains(foreign, name) || serviceLink.MatchString(name) ||
 		strings.HasPrefix(name, "FXCAST_") { // FXCAST_DATA and the like belong to the tests
 		return ""
 	}
+	if Known(name) {
+		return ""
+	}
 	if base, ok := strings.CutSuffix(name, "_FILE"); ok && slices.Contains(known, base) {
-		if slices.Contains(secrets, base) {
-			return ""
-		}
 		return name + ": not a setting; only " + strings.Join(secrets, ", ") + " can be read from a file"
 	}
 	upper := strings.ToUpper(name)
@@ -66,7 +70,7 @@ func hint(name string, known []string) string {
 	if distance == 1 && len(name) >= 4 || distance == 2 && len(name) >= 8 {
 		return name + ": not a setting, did you mean " + best + "?"
 	}
-	for _, p := range settingPrefixes {
+	for _, p := range families {
 		if !strings.HasPrefix(name, p) {
 			continue
 		}

@@ -1,0 +1,72 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fxcast/fxcast/feed"
+)
+
+func (c *Config) checkFeed(k *checker) {
+	f := &c.Feed
+	if f.StaleAfter >= f.QuoteTTL && c.given["STALE_AFTER"] {
+		c.warn("STALE_AFTER", "not shorter than QUOTE_TTL, so a symbol is gone before it is marked stale")
+	}
+	f.Base = strings.ToUpper(f.Base)
+	if p, err := feed.ParsePattern(f.Base + "/*"); err != nil || p != f.Base+"/*" {
+		k.fault("FEED_BASE", f.Base, "want a currency code of three letters, such as EUR")
+	}
+	own := func(name, ch string) {
+		if strings.HasPrefix(ch, c.Redis.Prefix) || strings.HasPrefix(ch, "__") {
+			k.fault(name, ch, fmt.Sprintf("want a channel that begins neither with %q (REDIS_PREFIX) nor with __", c.Redis.Prefix))
+		}
+	}
+	own("FEED_INBOX", f.Inbox)
+	for i, ch := range f.Channels {
+		own("FEED_CHANNELS", ch)
+		if slices.Contains(f.Channels[:i], ch) {
+			k.fault("FEED_CHANNELS", ch, "want each channel once")
+		}
+	}
+	f.checkSources(k)
+}
+
+// checkSources reads FEED_SOURCES. A source without a limit has STALE_AFTER:
+// when its symbol would be marked stale, those after it may step in.
+func (f *Feed) checkSources(k *checker) {
+	const name, form = "FEED_SOURCES", "want a comma list of different sources, best first, as name or name:silence, such as main:2s,backup, with * at the end for all others"
+	entries := f.SourceList
+	if n := len(entries); n > 0 && entries[n-1] == "*" {
+		f.Sources.Others = true
+		entries = entries[:n-1]
+	}
+	if len(entries) > feed.MaxPriorities {
+		k.fault(name, strconv.Itoa(len(entries)), fmt.Sprintf("want at most %d sources", feed.MaxPriorities))
+		return
+	}
+	seen := map[string]bool{}
+	for _, entry := range entries {
+		source, limit, limited := strings.Cut(entry, ":")
+		silence := max(f.StaleAfter.Truncate(time.Millisecond), time.Millisecond)
+		var err error
+		if limited {
+			silence, err = time.ParseDuration(limit)
+		}
+		switch {
+		case source == "*":
+			k.fault(name, entry, "want * at the end only and without a time: it stands for all sources that are not named")
+		case !sourceName.MatchString(source) || err != nil:
+			k.fault(name, entry, form)
+		case seen[source]:
+			k.fault(name, entry, "want each source once")
+		case silence < time.Millisecond || silence > 24*time.Hour || silence%time.Millisecond != 0:
+			k.fault(name, entry, "want a silence from 1ms to 24h in whole milliseconds")
+		default:
+			seen[source] = true
+			f.Sources.Named = append(f.Sources.Named, feed.Priority{Source: source, Silence: silence})
+		}
+	}
+}

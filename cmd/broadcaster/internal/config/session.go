@@ -1,0 +1,23 @@
+package config
+
+import (
+	"strings"
+
+	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/session"
+)
+
+func (c *Config) checkSession(k *checker) {
+	s := &c.Session
+	if strings.HasPrefix(s.CookieName, "__") && c.HTTP.TLSCertFile == "" && len(c.HTTP.Proxies) == 0 {
+		c.warn("SESSION_COOKIE_NAME", "browsers take a cookie of this name over TLS only; set TLS_CERT_FILE, or TRUSTED_PROXIES for a proxy that ends TLS")
+	}
+	roles, err := session.LoadRoles(s.RoleTable, session.RolesConfig{ParsePattern: feed.ParsePattern, Defaults: session.Grants{
+		MaxSymbols: c.WS.MaxSymbols, MaxConnections: c.WS.MaxConnectionsPerUser,
+		Rate: session.Rate{PerMinute: c.Rate.PerMinute, PerHour: c.Rate.PerHour, PerDay: c.Rate.PerDay},
+	}})
+	if err != nil {
+		k.say("ROLES", err.Error())
+	}
+	s.Roles = roles
+}
