@@ -31,6 +31,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 const (
@@ -44,7 +46,7 @@ const (
 var (
 	// ErrUnavailable means that Redis did not answer: it is gone, too slow, still loading, or
 	// rejected the password.
-	ErrUnavailable = errors.New("redisadmin: Redis does not answer")
+	ErrUnavailable = redislink.ErrUnavailable
 
 	// ErrNotOffered means that the server answers, but does not know the command or does not
 	// allow it to this user.
@@ -78,7 +80,7 @@ type Config struct {
 // Admin reports on one Redis server or one cluster. It is safe for concurrent use.
 type Admin struct {
 	// Static after construction.
-	client     redis.UniversalClient
+	topology   redislink.Topology
 	prefix     string
 	confPath   string
 	sentinels  []*redis.SentinelClient
@@ -97,7 +99,7 @@ type Admin struct {
 // New returns an Admin. It sends nothing before the first call.
 func New(cfg Config) *Admin {
 	a := &Admin{
-		client: cfg.Redis, prefix: cfg.Prefix, confPath: cfg.ConfPath,
+		topology: redislink.TopologyOf(cfg.Redis), prefix: cfg.Prefix, confPath: cfg.ConfPath,
 		sentinels: slices.Clone(cfg.Sentinels), masterName: cfg.MasterName, slowPing: cfg.SlowPing,
 		window: sampleWindow, maxCounted: maxCountedKeys, log: cfg.Logger, samples: map[string][]counters{},
 	}

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 // healthPings is the number of round trips of which Health takes the median.
@@ -84,7 +84,7 @@ func (a *Admin) observe(ctx context.Context, srv server) (observation, error) {
 	if o.noSubscribers != nil && !errors.Is(o.noSubscribers, ErrNotOffered) {
 		return o, o.noSubscribers
 	}
-	_, o.clusterClient = a.client.(*redis.ClusterClient)
+	o.clusterClient = a.topology.Kind() == redislink.Cluster
 	if on := o.info.Cluster; o.clusterClient || on != nil && on.Enabled != nil && *on.Enabled {
 		text, err := srv.client.ClusterInfo(ctx).Result()
 		if o.noCluster = classify(ctx, "cluster info", err); o.noCluster != nil && !errors.Is(o.noCluster, ErrNotOffered) {

@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/redis/go-redis/v9"
-)
 
-const mastersTimeout = time.Second // of one attempt to list a cluster's masters
+	"github.com/fxcast/fxcast/internal/redislink"
+)
 
 // server is one Redis server that holds keys of its own.
 type server struct {
@@ -22,40 +20,21 @@ type server struct {
 
 // servers returns the servers to ask, ordered by address. There is at least one.
 func (a *Admin) servers(ctx context.Context) ([]server, error) {
-	switch c := a.client.(type) {
-	case *redis.Client:
-		return []server{{client: c}}, nil
-	case *redis.ClusterClient:
-		return clusterMasters(ctx, c)
+	kind := a.topology.Kind()
+	if kind == redislink.Unknown {
+		return nil, fmt.Errorf("%w: a client of another type", ErrNotOffered)
 	}
-	return nil, fmt.Errorf("%w: a client of type %T", ErrNotOffered, a.client)
-}
-
-// clusterMasters asks a node of the cluster for its masters. The client picks the node, so an
-// attempt ends early enough to try another one.
-func clusterMasters(ctx context.Context, c *redis.ClusterClient) (list []server, err error) {
-	for range 3 {
-		var mu sync.Mutex // guards list: ForEachMaster calls from goroutines of its own and waits for them
-		list = nil
-		try, cancel := context.WithTimeout(ctx, mastersTimeout)
-		err = c.ForEachMaster(try, func(_ context.Context, client *redis.Client) error {
-			mu.Lock()
-			defer mu.Unlock()
-			list = append(list, server{addr: client.Options().Addr, client: client})
-			return nil
-		})
-		cancel()
-		if err == nil || ctx.Err() != nil {
-			break
-		}
-	}
+	masters, err := a.topology.Masters(ctx)
 	if err != nil {
 		return nil, unavailable(ctx, "cluster nodes", err)
 	}
-	if len(list) == 0 {
-		return nil, fmt.Errorf("%w: the cluster has no master", ErrUnavailable)
+	list := make([]server, len(masters))
+	for i, client := range masters {
+		list[i].client = client
+		if kind == redislink.Cluster {
+			list[i].addr = client.Options().Addr
+		}
 	}
-	slices.SortFunc(list, func(a, b server) int { return strings.Compare(a.addr, b.addr) })
 	return list, nil
 }
 
@@ -132,22 +111,18 @@ func unavailable(ctx context.Context, command string, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%w: %s: no answer in time", ErrUnavailable, command)
 	}
-	return fmt.Errorf("%w: %s: %s", ErrUnavailable, command, printable(err.Error(), maxReason))
+	text := strings.TrimPrefix(err.Error(), ErrUnavailable.Error()+": ")
+	return fmt.Errorf("%w: %s: %s", ErrUnavailable, command, printable(text, maxReason))
 }
 
 // refused reports whether the server itself refused the command (unknown command or section, no
-// permission). A server that cannot answer at the moment does not count.
+// permission). A server that cannot answer at the moment, or rejects the password, does not count.
 func refused(err error) bool {
-	if redis.IsAuthError(err) {
+	switch redislink.Code(err) {
+	case "", "LOADING", "BUSY", "UNKILLABLE", "MAXCLIENTS", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MOVED", "ASK":
 		return false
 	}
-	for _, code := range []string{"LOADING", "BUSY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MOVED", "ASK", "UNKILLABLE"} {
-		if redis.HasErrorPrefix(err, code) {
-			return false
-		}
-	}
-	_, ok := errors.AsType[redis.Error](err)
-	return ok
+	return !redis.IsAuthError(err)
 }
 
 // reasonOf returns an error of this package in the words shown to a user:

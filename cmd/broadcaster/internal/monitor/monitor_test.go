@@ -145,7 +145,7 @@ func TestMonitorAll(t *testing.T) {
 	}
 	server.Kill()
 	code, out, errs = programtest.Run(t, Run, environ, "--all")
-	if code != 1 || !strings.Contains(out, "status            unhealthy") || strings.Count(out, "  Redis does not answer\n") != 8 {
+	if code != 1 || !strings.Contains(out, "status            unhealthy") || strings.Count(out, "  Redis is not available\n") != 8 {
 		t.Errorf("killed: %d %q\n%s", code, errs, out)
 	}
 	checkText(t, "killed", out)
@@ -309,7 +309,7 @@ func TestMonitorLiveSaidNothing(t *testing.T) {
 	t.Cleanup(server.Resume)
 	for _, args := range [][]string{{"--monitor", "1"}, {"--monitor", "1", "--json"}} {
 		code, out, errs := programtest.Run(t, Run, []string{"REDIS_URL=" + server.URL()}, args...)
-		if code != 1 || errs != "" || strings.Count(out, "\n") != 1 || !strings.Contains(out, "Redis does not answer") {
+		if code != 1 || errs != "" || strings.Count(out, "\n") != 1 || !strings.Contains(out, "Redis is not available") {
 			t.Errorf("%q: %d %q %q", args, code, out, errs)
 		}
 	}
@@ -354,7 +354,7 @@ func TestMonitorOptimize(t *testing.T) {
 		t.Errorf("again: %d %v %s", code, err, out)
 	}
 	server.Kill()
-	if code, out, errs := programtest.Run(t, Run, environ, "--optimize", "--apply"); code != 1 || out != "" && !strings.Contains(out, "nothing") || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "does not answer") {
+	if code, out, errs := programtest.Run(t, Run, environ, "--optimize", "--apply"); code != 1 || out != "" && !strings.Contains(out, "nothing") || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "is not available") {
 		t.Errorf("killed: %d %q %q", code, out, errs)
 	}
 }
@@ -413,13 +413,13 @@ func TestMonitorLiveWithoutRedis(t *testing.T) {
 	}()
 	programtest.Eventually(t, "a sample", func() bool { return strings.Contains(out.String(), "info ") })
 	server.Pause()
-	programtest.Eventually(t, "the pause is told", func() bool { return strings.Contains(out.String(), "Redis does not answer") })
+	programtest.Eventually(t, "the pause is told", func() bool { return strings.Contains(out.String(), "Redis is not available") })
 	server.Resume()
 	samples := strings.Count(out.String(), "info ")
 	programtest.Eventually(t, "samples again", func() bool { return strings.Count(out.String(), "info ") > samples })
 	server.Kill()
-	faults := strings.Count(out.String(), "does not answer")
-	programtest.Eventually(t, "the loss is told", func() bool { return strings.Count(out.String(), "does not answer") > faults+1 })
+	faults := strings.Count(out.String(), "is not available")
+	programtest.Eventually(t, "the loss is told", func() bool { return strings.Count(out.String(), "is not available") > faults+1 })
 	server.Restart() // without its password file: it has the same arguments
 	programtest.Eventually(t, "the restart is told", func() bool { return strings.Contains(out.String(), "was restarted") })
 	cancel() // Ctrl-C
@@ -430,7 +430,7 @@ func TestMonitorLiveWithoutRedis(t *testing.T) {
 
 	server.Kill()
 	c, text, _ := programtest.Run(t, Run, environ, "--monitor", "1")
-	if c != 1 || !strings.Contains(text, "does not answer") {
+	if c != 1 || !strings.Contains(text, "is not available") {
 		t.Errorf("never there: %d %q", c, text)
 	}
 }
@@ -487,7 +487,7 @@ func TestScreen(t *testing.T) {
 			s.sample(redisadmin.Sample{Commands: rates, Slow: slow, OpsPerSecond: new(float64(i) * 1e6), Touched: &redisadmin.Touched{
 				Prefixes: []redisadmin.PrefixRate{{Prefix: strings.Repeat("p", 300), PerSecond: 3}}, Latest: []redisadmin.Command{{Command: strings.Repeat("x", 300)}}, Dropped: 5}})
 		}
-		s.fault(time.Now(), strings.Repeat("Redis does not answer ", 10))
+		s.fault(time.Now(), strings.Repeat("Redis is not available ", 10))
 		for frame := range strings.SplitSeq(b.String(), ansiHome) {
 			lines := strings.Split(strings.TrimPrefix(frame, ansiOpen), "\r\n")
 			if len(lines) > size[1] {

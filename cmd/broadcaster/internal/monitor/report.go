@@ -49,7 +49,7 @@ func (m *monitor) all(ctx context.Context) int {
 	})
 	lost := ""
 	if down {
-		lost = "Redis does not answer"
+		lost = reason(redisadmin.ErrUnavailable)
 	}
 	ask := func(name string, call func() error) {
 		if lost != "" {

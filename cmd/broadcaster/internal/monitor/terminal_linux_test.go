@@ -69,7 +69,7 @@ func TestMonitorOnATerminal(t *testing.T) {
 		programtest.Eventually(t, "a frame with numbers", func() bool { return strings.Contains(screen.String(), "COMMAND  ") })
 		if hang {
 			server.Pause()
-			programtest.Eventually(t, "the pause is told", func() bool { return strings.Contains(screen.String(), "Redis does not answer") })
+			programtest.Eventually(t, "the pause is told", func() bool { return strings.Contains(screen.String(), "Redis is not available") })
 		}
 		cancel()
 		start := time.Now()
@@ -86,7 +86,7 @@ func TestMonitorOnATerminal(t *testing.T) {
 			t.Errorf("the terminal is not as it was: %q", text)
 		}
 		_, left, _ := strings.Cut(text, ansiClose)
-		if !strings.Contains(left, "SLOWEST SO FAR") || hang && !strings.Contains(left, "Redis does not answer") {
+		if !strings.Contains(left, "SLOWEST SO FAR") || hang && !strings.Contains(left, "Redis is not available") {
 			t.Errorf("left on the terminal: %q", left)
 		}
 		checkText(t, "the last frame", strings.ReplaceAll(left, "\r\n", "\n"))
