@@ -8,10 +8,16 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
 
 	"github.com/fxcast/fxcast/internal/redistest"
 	"github.com/fxcast/fxcast/redisadmin"
 )
+
+func TestMain(m *testing.M) {
+	redistest.SkipExamples()
+	goleak.VerifyTestMain(m)
+}
 
 // startCluster starts three masters without replicas that share the slots.
 func startCluster(t *testing.T) (*redis.ClusterClient, []*redistest.Server) {
