@@ -74,11 +74,14 @@ func (t *Instruments) check(q Quote) *Rejection {
 		}
 		return reject(ReasonUnknownSymbol, "symbol %s is not in canonical form, %s", quoted(string(q.Symbol)), sym)
 	}
-	return checkRest(q)
+	if !q.Time.IsZero() && !quoteTimeInRange(q.Time) {
+		return reject(ReasonBadTime, "the time's year is %d: it must be from 1990 to 2199", q.Time.UTC().Year())
+	}
+	return q.checkValues()
 }
 
-// checkRest checks all but the symbol.
-func checkRest(q Quote) *Rejection {
+// checkValues checks the prices, the sizes and the source.
+func (q Quote) checkValues() *Rejection {
 	if r := checkPrice("bid", q.Bid); r != nil {
 		return r
 	}
@@ -93,9 +96,6 @@ func checkRest(q Quote) *Rejection {
 	}
 	if r := checkSize("ask_size", q.AskSize); r != nil {
 		return r
-	}
-	if !q.Time.IsZero() && !quoteTimeInRange(q.Time) {
-		return reject(ReasonBadTime, "the time's year is %d: it must be from 1990 to 2199", q.Time.UTC().Year())
 	}
 	if q.Source != "" && !validSource(q.Source) {
 		return sourceRejection(q.Source)

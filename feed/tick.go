@@ -60,8 +60,9 @@ func (a Tick) AppendJSON(dst []byte) []byte {
 // The exact layout of AppendJSON is read with one allocation, the copy that the
 // strings share. Any other JSON object with the same fields is read too, more
 // slowly; unknown fields are ignored and source may be absent. Every field is
-// checked either way. The error says what was wrong; its text is bounded and
-// printable.
+// checked either way, except for whether the symbol is known: that depends on the
+// table of the node that accepted it. The error says what was wrong; its text is
+// bounded and printable.
 func DecodeTick(msg []byte) (Tick, error) {
 	if a, ok := decodeExact(msg); ok {
 		return a, nil
@@ -145,11 +146,14 @@ func (t tickText) tick() (Tick, *Rejection) {
 	if !ok || !zoned {
 		return Tick{}, reject(ReasonBadTime, "ts is %s: it must be RFC 3339 with a zone", quoted(t.time))
 	}
-	if !timeInRange(at) { // Check takes a zero time as not given
+	if !timeInRange(at) {
 		return Tick{}, reject(ReasonBadTime, "ts is %s: the year must be from 1970 to 2199", quoted(t.time))
 	}
-	q := Quote{Symbol: Symbol(t.symbol), Bid: t.bid, Ask: t.ask, BidSize: t.bidSize, AskSize: t.askSize, Time: at, Source: t.source}
-	if r := builtIn.check(q); r != nil {
+	q := Quote{Symbol: Symbol(t.symbol), Bid: t.bid, Ask: t.ask, BidSize: t.bidSize, AskSize: t.askSize, Source: t.source}
+	if !q.Symbol.Canonical() {
+		return Tick{}, reject(ReasonUnknownSymbol, "symbol is %s: it must be in canonical form, as in EUR/USD", quoted(t.symbol))
+	}
+	if r := q.checkValues(); r != nil {
 		return Tick{}, r
 	}
 	if t.source == "" {

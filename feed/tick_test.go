@@ -50,6 +50,17 @@ func TestDecodeTick(t *testing.T) {
 			t.Errorf("%s: body has room for %d bytes more: an append would write into the message", c.name, cap(got.Body)-len(got.Body))
 		}
 	}
+	sized := strings.Replace(wireMessage, `,"ts"`, `,"bid_size":"1000000.50","ask_size":"0","ts"`, 1)
+	got, ok := feed.DecodeExact([]byte(sized))
+	if !ok || got.BidSize != "1000000.50" || got.AskSize != "0" || string(got.AppendJSON(nil)) != sized || !strings.HasPrefix(sized, string(got.Body)) {
+		t.Errorf("with sizes: %+v, %v", got, ok)
+	}
+	if object, err := feed.DecodeTick([]byte(strings.Replace(sized, `"seq"`, ` "seq"`, 1))); err != nil || !reflect.DeepEqual(object, got) {
+		t.Errorf("with sizes and a space: %+v, %v", object, err)
+	}
+	if a, err := feed.DecodeTick([]byte(strings.Replace(wireMessage, `EUR/USD`, `US30/USDT`, 1))); err != nil || a.Symbol != "US30/USDT" {
+		t.Errorf("longer codes: %+v, %v", a, err)
+	}
 	if got := string(wireTick.AppendJSON([]byte("x"))); got != "x"+wireMessage {
 		t.Errorf("AppendJSON:\n got %s\nwant x%s", got, wireMessage)
 	}
@@ -57,7 +68,8 @@ func TestDecodeTick(t *testing.T) {
 
 func TestDecodeTickRejects(t *testing.T) {
 	for _, change := range [][2]string{
-		{`EUR/USD`, `EURUSD`}, {`EUR/USD`, `eur/usd`}, {`EUR/USD`, `EUR/FOO`}, {`"EUR/USD"`, `null`}, {`"symbol":"EUR/USD",`, ``},
+		{`EUR/USD`, `EURUSD`}, {`EUR/USD`, `eur/usd`}, {`EUR/USD`, `EUR/F`}, {`EUR/USD`, `EUR/EUR`}, {`EUR/USD`, `EUR/U\u0000D`}, {`"EUR/USD"`, `null`}, {`"symbol":"EUR/USD",`, ``},
+		{`,"ts"`, `,"bid_size":"-1","ts"`}, {`,"ts"`, `,"bid_size":"1e5","ts"`}, {`,"ts"`, `,"ask_size":"x","ts"`}, {`,"ts"`, `,"ask_size":1,"ts"`}, {`,"ts"`, `,"bid_size":"1","bid_size":"1","ts"`}, {`,"ts"`, `,"bid_size":"01","ts"`},
 		{`"1.08501"`, `1.08501`}, {`1.08501`, `-1.08501`}, {`1.08501`, `0`}, {`1.08501`, `1e5`}, {`1.08501`, ``}, {`1.08501`, `1.2`}, {`1.08501`, `1.08501 `}, {`1.08501`, `01.0`},
 		{`2026-11-22T`, `2026-11-31T`}, {`123456Z`, `123456`}, {`.123456Z`, `.123456+`}, {`2026-11-22T`, `0001-11-22T`}, {`2026-11-22T`, `1969-11-22T`}, {`2026-11-22T10:15:00.123456Z`, ``},
 		{`"2026-11-22T10:15:00.123456Z"`, `1795342500123`},
@@ -128,6 +140,8 @@ func FuzzDecodeTick(f *testing.F) {
 	f.Add([]byte(strings.Replace(wireMessage, `.123456Z`, `.5+02:00`, 1)))
 	f.Add([]byte(strings.Replace(wireMessage, `inbox`, `","source":"x`, 1)))
 	f.Add([]byte(`{"symbol":"EUR/USD","bid":"1"}`))
+	f.Add([]byte(strings.Replace(wireMessage, `,"ts"`, `,"bid_size":"5","ask_size":"6.0","ts"`, 1)))
+	f.Add([]byte(strings.Replace(wireMessage, `,"ts"`, `,"bid_size":"","ts"`, 1)))
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		checkPathsAgree(t, msg)
 		if _, err := feed.DecodeTick(msg); err != nil {

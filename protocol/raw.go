@@ -26,12 +26,8 @@ func CutBody[T ~string | ~[]byte](text T) (body Body[T], rest T, ok bool) {
 	b.Symbol, rest, cut[0] = cutValue(rest, bodyBid)
 	b.Bid, rest, cut[1] = cutValue(rest, bodyAsk)
 	b.Ask, rest = upToQuote(rest)
-	if hasPrefix(rest, bodyBidSize) {
-		b.BidSize, rest = upToQuote(rest[len(bodyBidSize):])
-	}
-	if hasPrefix(rest, bodyAskSize) {
-		b.AskSize, rest = upToQuote(rest[len(bodyAskSize):])
-	}
+	b.BidSize, rest = cutSize(rest, bodyBidSize)
+	b.AskSize, rest = cutSize(rest, bodyAskSize)
 	if cut[2] = hasPrefix(rest, bodyTime); cut[2] {
 		b.Time, rest, cut[3] = cutValue(rest[len(bodyTime):], bodySeq)
 	}
@@ -106,6 +102,16 @@ func cutValue[T ~string | ~[]byte](text T, after string) (value, rest T, ok bool
 		return value, text, false
 	}
 	return value, rest[len(after):], true
+}
+
+// cutSize cuts an optional size, which is never empty.
+func cutSize[T ~string | ~[]byte](text T, before string) (size, rest T) {
+	if hasPrefix(text, before) {
+		if value, rest := upToQuote(text[len(before):]); len(value) > 0 {
+			return value, rest
+		}
+	}
+	return size, text
 }
 
 // upToQuote cuts text before its first quotation mark.

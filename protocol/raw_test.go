@@ -79,7 +79,7 @@ func TestCutBody(t *testing.T) {
 		}
 	}
 	for _, other := range []string{` ` + body, `{"bid":"1","symbol":"EUR/USD"}`, `{"symbol":"EUR\"USD","bid":"1","ask":"1","ts":"","seq":1`,
-		strings.Replace(body, `,"ts"`, `,"ask_size":"0","bid_size":"1","ts"`, 1)} {
+		strings.Replace(body, `,"ts"`, `,"ask_size":"0","bid_size":"1","ts"`, 1), strings.Replace(body, `,"ts"`, `,"bid_size":"","ts"`, 1)} {
 		if got, _, ok := protocol.CutBody(other); ok {
 			t.Errorf("%s: %+v", other, got)
 		}

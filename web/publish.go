@@ -14,9 +14,6 @@ import (
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
-// maxPublishBody bounds one POST of quotes.
-const maxPublishBody = 1 << 20
-
 // A publishAnswer says what became of each quote of a request.
 type publishAnswer struct {
 	Accepted int                `json:"accepted"`
@@ -39,7 +36,7 @@ func (s *Server) postQuotes(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return endpoint.BadToken("want Authorization: Bearer with a publish token")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPublishBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, feed.MaxInputBody))
 	if err != nil {
 		return err
 	}
@@ -65,6 +62,7 @@ func (s *Server) postQuotes(w http.ResponseWriter, r *http.Request) error {
 		} else if err != nil {
 			return err
 		}
+		s.cfg.Rejected.Note(q)
 		quotes, index = append(quotes, q), append(index, i)
 	}
 	outcomes, err := s.cfg.Publisher.Publish(r.Context(), quotes)

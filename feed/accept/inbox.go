@@ -1,6 +1,7 @@
 package accept
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,9 +22,9 @@ import (
 type InboxConfig struct {
 	Redis     redis.UniversalClient // used for its options; see PublisherConfig
 	Keys      feed.Keys
-	Channel   string // where producers publish
-	Base      string // base of a message that names one currency; see InputOptions
-	Node      string // unique among the nodes of this Redis
+	Channel   string            // where producers publish
+	Input     feed.InputOptions // how messages are read
+	Node      string            // unique among the nodes of this Redis
 	Publisher interface {
 		Publish(context.Context, []feed.Quote) ([]Outcome, error)
 	}
@@ -95,7 +96,7 @@ func (in *Inbox) State() InboxState {
 //
 //	Run             asks who holds the lease               (1 goroutine)
 //	* hold          subscribes, takes the lease
-//	  * receive     ParseInput, queue; never waits         (Run's goroutine)
+//	  * receive     SplitInput, ParseInput, queue; never waits (Run's goroutine)
 //	  * publish     batches from the queue                 (1 goroutine)
 //	  * renew       the lease                              (1 goroutine)
 //	  * probe.run   test messages                          (1 goroutine)
@@ -230,21 +231,37 @@ func (in *Inbox) take(m *redis.Message) {
 		return
 	}
 	in.metrics.messages.Inc()
-	input := []byte(m.Payload)
-	q, err := feed.ParseInput(input, feed.InputOptions{Base: in.cfg.Base})
-	input = input[:min(len(input), maxRejectedInput)]
-	if err != nil {
-		var r *feed.Rejection
-		if errors.As(err, &r) {
-			in.cfg.Rejected.Add(r, q.Source, ViaInbox, input)
-		}
+	body := []byte(m.Payload)
+	if len(body) > feed.MaxInputBody {
+		in.cfg.Rejected.Add(feed.NewRejection(feed.ReasonTooLong, "the message has %d bytes: at most %d are read, send them in parts",
+			len(body), feed.MaxInputBody), "", ViaInbox, body)
 		return
 	}
+	items, err := feed.SplitInput(body)
+	if err != nil {
+		in.cfg.Rejected.Add(feed.BodyRejection(err), "", ViaInbox, body)
+		return
+	}
+	for _, item := range items {
+		in.takeItem(item, len(body) > maxRejectedInput)
+	}
+}
+
+// takeItem queues a quote. copied says not to keep all of the body that item is a
+// part of.
+func (in *Inbox) takeItem(item []byte, copied bool) {
+	q, err := feed.ParseInput(item, in.cfg.Input)
+	input := item[:min(len(item), maxRejectedInput)]
+	if r, ok := errors.AsType[*feed.Rejection](err); ok {
+		in.cfg.Rejected.Add(r, q.Source, ViaInbox, input)
+		return
+	}
+	in.cfg.Rejected.Note(q)
 	if q.TimeUnzoned {
 		in.metrics.unzoned.Inc()
 	}
-	if len(m.Payload) > maxRejectedInput {
-		input = append([]byte(nil), input...) // the rest need not be kept
+	if copied {
+		input = bytes.Clone(input)
 	}
 	if lost, full := in.queue.put(inboxQuote{q, input}); full {
 		in.cfg.Rejected.Add(feed.NewRejection(feed.ReasonOverflow,

@@ -7,8 +7,9 @@ import (
 	"github.com/fxcast/fxcast/feed"
 )
 
-// maxInboxQueue is how many quotes of the inbox may wait to be published.
-const maxInboxQueue = 8192
+// maxInboxQueue is how many quotes of the inbox may wait to be published. One
+// message may hold MaxInputItems, which come faster than they can be published.
+const maxInboxQueue = 16384
 
 // inboxQuote is a quote of the inbox and the beginning of its message.
 type inboxQuote struct {

@@ -31,7 +31,7 @@ func startInbox(t testing.TB, c *redis.Client, node string, change ...func(*acce
 	t.Helper()
 	in := &runningInbox{reg: prometheus.NewPedanticRegistry()}
 	in.rejected = accept.NewRejectedLog(accept.RejectedConfig{Redis: c, Keys: keys, Registerer: in.reg})
-	cfg := accept.InboxConfig{Redis: c, Keys: keys, Channel: inboxChannel, Base: "EUR", Node: node, Rejected: in.rejected, Registerer: in.reg}
+	cfg := accept.InboxConfig{Redis: c, Keys: keys, Channel: inboxChannel, Input: feed.InputOptions{Base: "EUR"}, Node: node, Rejected: in.rejected, Registerer: in.reg}
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -100,6 +100,56 @@ func TestInbox(t *testing.T) {
 			t.Errorf("State = %+v", s)
 		}
 		eventually(t, 3*time.Second, "a probe came back", func() bool { return in.State().ProbeAge < 2*time.Second })
+	})
+}
+
+// The inbox takes what POST takes: arrays, NDJSON, byte order marks, names in any
+// case. A broken item costs itself alone.
+func TestInboxForms(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, c *redis.Client) {
+		table, err := feed.NewInstruments(feed.InstrumentsConfig{Listing: `{"BTC/USDT":{"aliases":["XBT"]},"US30/USD":{}}`, Suffixes: []string{".m"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := startInbox(t, c, "n1", func(cfg *accept.InboxConfig) {
+			cfg.Input = feed.InputOptions{Base: "EUR", Instruments: table}
+			cfg.Publisher = startPublisher(t, c, func(p *accept.PublisherConfig) { p.Instruments = table })
+		})
+		in.held(t, 5*time.Second)
+		big := make([]string, 300)
+		for i := range big {
+			big[i] = fmt.Sprintf(`{"symbol":"GBP/USD","price":"1.%04d","note":"%s"}`, i+1, strings.Repeat("x", 300))
+		}
+		send(t, c,
+			"\ufeff"+`{"Symbol":"EUR.USD","BID":1.0850E0,"Ask":"1.08600000000000000000000000"}`,
+			`[{"symbol":"EURUSD.m","price":1.2},17,{"symbol":"C:EURUSD","price":1.3,"ts":""}]`,
+			`{"symbol":"EURUSD","price":1.4,"bid_size":-1}`+"\r\n\r\n"+`{broken`+"\n"+`{"symbol":"OANDA:EUR_USD","price":1.5,"ts":"2026-01-01T00:00:00"}`,
+			"\xff\xfe"+"{\x00\"\x00s\x00y\x00m\x00b\x00o\x00l\x00\"\x00:\x00\"\x00E\x00U\x00R\x00U\x00S\x00D\x00\"\x00,\x00\"\x00p\x00r\x00i\x00c\x00e\x00\"\x00:\x001\x00.\x006\x00}\x00",
+			`{"instrument":"XBT","bid":"65000.12","ask":"65000.13","source":"Kraken Spot","Bid_Size":0.50,"ask_size":1.2e3}`, `{"symbol":"us30usd","price":44000}`,
+			"["+strings.Join(big, ",")+"]",
+			"\xff\xfe\x00\x00{\x00\x00\x00", "["+strings.Repeat("1,", feed.MaxInputItems)+"1]", strings.Repeat(" ", feed.MaxInputBody)+"{}", "",
+			`{"symbol":"EURUSD","price":1.7}`)
+		eventually(t, 5*time.Second, "all good quotes are accepted", func() bool {
+			return counter(t, c, "EUR/USD") == "7" && counter(t, c, "BTC/USDT") == "1" && counter(t, c, "US30/USD") == "1" && counter(t, c, "GBP/USD") == "300"
+		})
+		for reason, want := range map[feed.Reason]float64{feed.ReasonBadJSON: 4, feed.ReasonTooLong: 2} {
+			if n := metric(t, in.reg, "fx_feed_rejected_total", `"`+string(reason)+`"`); n != want {
+				t.Errorf("%v rejected as %s, want %v", n, reason, want)
+			}
+		}
+		for name, want := range map[string]float64{"fx_feed_untimed_total": 309, "fx_feed_inbox_unzoned_total": 1, "fx_feed_bad_sizes_total": 1} {
+			if n := metric(t, in.reg, name); n != want {
+				t.Errorf("%s is %v, want %v", name, n, want)
+			}
+		}
+		first := c.XRange(t.Context(), keys.Ticks("EUR/USD"), "-", "+").Val()[0].Values["q"].(string)
+		if !strings.Contains(first, `"bid":"1.0850","ask":"1.08600000000000000000000000"`) {
+			t.Errorf("first quote %s", first)
+		}
+		if v := c.Get(t.Context(), keys.Quote("BTC/USDT")).Val(); !strings.Contains(v, `"bid":"65000.12","ask":"65000.13","bid_size":"0.50","ask_size":"1200","ts":`) || !strings.Contains(v, `"source":"kraken_spot"`) {
+			t.Errorf("last value %s", v)
+		}
 	})
 }
 
@@ -235,7 +285,7 @@ func TestInboxDropsOldestWhenFull(t *testing.T) {
 	in.held(t, 5*time.Second)
 	send(t, c, `{"symbol":"EUR/USD","price":"1"}`)
 	<-p.entered // the first is on its way, the rest must queue
-	const queue, extra = 8192, 100
+	const queue, extra = 16384, 100
 	batch := make([]string, 0, 512)
 	for i := range queue + extra {
 		batch = append(batch, fmt.Sprintf(`{"symbol":"EUR/USD","price":"%d"}`, i+2))
@@ -252,7 +302,7 @@ func TestInboxDropsOldestWhenFull(t *testing.T) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.quotes) != 1+queue || p.quotes[0].Bid != "1" || p.quotes[1].Bid != fmt.Sprint(extra+2) || p.quotes[queue].Bid != fmt.Sprint(queue+extra+1) {
-		t.Errorf("%d quotes published, the second is %s, the last %s; want 8193 without the oldest of the queue",
+		t.Errorf("%d quotes published, the second is %s, the last %s; want 16385 without the oldest of the queue",
 			len(p.quotes), p.quotes[1].Bid, p.quotes[len(p.quotes)-1].Bid)
 	}
 	if _, err := c.Get(t.Context(), keys.InboxLease()).Result(); !errors.Is(err, redis.Nil) {

@@ -51,8 +51,9 @@ func newPublisherMetrics(reg prometheus.Registerer, depth func() float64) *publi
 }
 
 type rejectedMetrics struct {
-	byReason map[feed.Reason]prometheus.Counter
-	dropped  prometheus.Counter
+	byReason          map[feed.Reason]prometheus.Counter
+	dropped           prometheus.Counter
+	untimed, badSizes prometheus.Counter
 }
 
 func newRejectedMetrics(reg prometheus.Registerer) *rejectedMetrics {
@@ -64,6 +65,12 @@ func newRejectedMetrics(reg prometheus.Registerer) *rejectedMetrics {
 	m := &rejectedMetrics{byReason: map[feed.Reason]prometheus.Counter{}, dropped: f.NewCounter(prometheus.CounterOpts{
 		Name: "fx_feed_rejected_log_dropped_total",
 		Help: "Rejected quotes that were counted but not written to the log all nodes share: too many at once, or Redis was lost.",
+	}), untimed: f.NewCounter(prometheus.CounterOpts{
+		Name: "fx_feed_untimed_total",
+		Help: "Quotes without a time, or with one that has no zone, which got the time of acceptance. Growing: a producer should send its time, in UTC with a Z.",
+	}), badSizes: f.NewCounter(prometheus.CounterOpts{
+		Name: "fx_feed_bad_sizes_total",
+		Help: "Sizes that were left out of quotes since they are no decimal number of 0 or more. Growing: a producer sends something else as bid_size or ask_size.",
 	})}
 	for _, r := range feed.Reasons() {
 		m.byReason[r] = vec.WithLabelValues(string(r))

@@ -52,8 +52,9 @@ type PublisherConfig struct {
 
 	// Gate refuses prices that cannot be right, by the limits of Instruments; the same
 	// on all nodes. The zero value takes any price.
-	Gate        Gate
-	Instruments *feed.Instruments // nil = the table without settings
+	Gate Gate
+	// Instruments says which symbols there are; nil = the table without settings.
+	Instruments *feed.Instruments
 
 	// Timeout bounds how long a call's quotes wait in the queue and, again, the
 	// round trip with its retries; 0 = 2 s.
@@ -140,7 +141,7 @@ func (p *Publisher) Publish(ctx context.Context, quotes []feed.Quote) ([]Outcome
 	good := make([]feed.Quote, 0, len(quotes))
 	index := make([]int, 0, len(quotes)) // of each good quote in quotes
 	for i, q := range quotes {
-		r, _ := errors.AsType[*feed.Rejection](q.Check())
+		r, _ := errors.AsType[*feed.Rejection](p.cfg.Instruments.Check(q))
 		if r == nil {
 			r = p.cfg.Priorities.Admit(q)
 		}

@@ -98,6 +98,20 @@ func (l *RejectedLog) Add(r *feed.Rejection, source string, via Via, input []byt
 	}
 }
 
+// Note counts what a door left out of a quote that it took: a time that was not
+// given or not believed, and sizes that it could not read.
+func (l *RejectedLog) Note(q feed.Quote) {
+	if l == nil {
+		return
+	}
+	if q.Time.IsZero() {
+		l.metrics.untimed.Inc()
+	}
+	if q.BadSizes > 0 {
+		l.metrics.badSizes.Add(float64(q.BadSizes))
+	}
+}
+
 // Run writes to Redis until ctx ends, then once more, and returns nil.
 func (l *RejectedLog) Run(ctx context.Context) error {
 	tick := time.NewTicker(rejectedEvery)

@@ -18,8 +18,11 @@ type BoardConfig struct {
 	Sink       Sink
 	QuoteTTL   time.Duration // a last value without a new quote is forgotten after it; 0 = 60 s
 	StaleAfter time.Duration // a symbol without a quote for so long is stale; 0 = 10 s
-	Registerer prometheus.Registerer
-	Logger     *slog.Logger
+	// Instruments says when the market of a symbol is closed, and which symbols of
+	// Redis's list there are; nil = the table without settings.
+	Instruments *feed.Instruments
+	Registerer  prometheus.Registerer
+	Logger      *slog.Logger
 }
 
 // Board keeps the order, the last value and the status of every symbol that this
@@ -92,7 +95,7 @@ func (b *Board) take(e *entry, now time.Time) moment {
 func (b *Board) show(s feed.Symbol, e *entry, c change, now time.Time) {
 	b.held += len(e.order.held)
 	for _, a := range c.passed {
-		e.value.set(a, now, b.cfg.StaleAfter, &e.out)
+		e.value.set(a, now, b.aging(), &e.out)
 	}
 	if c.opened && e.value.status == feed.StatusUnknown {
 		e.out.add(e.value.statusEvent(""))
@@ -239,6 +242,8 @@ func (b *Board) Run(ctx context.Context) error {
 	}
 }
 
+func (b *Board) aging() aging { return aging{b.cfg.StaleAfter, b.cfg.Instruments} }
+
 func (b *Board) age() {
 	now := time.Now()
 	changed := map[feed.Symbol]*entry{}
@@ -248,7 +253,7 @@ func (b *Board) age() {
 	for s, e := range b.entries {
 		if e.order.followed() {
 			followed++
-			e.value.age(now, b.cfg.StaleAfter, &e.out)
+			e.value.age(now, b.aging(), &e.out)
 			if len(e.out.events) > 0 {
 				changed[s] = e
 			}

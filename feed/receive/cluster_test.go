@@ -42,10 +42,10 @@ func startShardedProducer(t testing.TB, cluster *redistest.Cluster, s feed.Symbo
 // acceptInOneEpoch runs the publish script as if all servers were one process:
 // a failover then begins no new epoch.
 func acceptInOneEpoch(ctx context.Context, c redis.UniversalClient, q feed.Quote) (o accept.Outcome, err error) {
-	s := q.Symbol
+	s, mid := q.Symbol, feed.MidOf(q.Bid, q.Ask)
 	reply, err := acceptScript().Run(ctx, c, []string{keys.Quote(s), keys.Seq(s), keys.Ticks(s)},
-		keys.Channel(s), string(s), time.Minute.Milliseconds(), 9000, strings.ToLower(rand.Text()), "unknown", "", 0, "", "SPUBLISH",
-		q.Bid, q.Ask, "", 0, q.SourceOrDefault()).Slice()
+		keys.Channel(s), string(s), time.Minute.Milliseconds(), 9000, strings.ToLower(rand.Text()), "unknown", "", 0, "", "SPUBLISH", "0 0 1 0 0 1",
+		fmt.Sprintf("%s %s - - - 0 %s %s %d 0", q.Bid, q.Ask, q.SourceOrDefault(), mid.Twice, mid.Digits)).Slice()
 	if err != nil {
 		return o, err
 	}

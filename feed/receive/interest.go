@@ -36,10 +36,10 @@ type symbolConn struct {
 }
 
 // InterestChanged tells that Wanted may answer otherwise for a topic than it
-// did. What is no canonical symbol (a wildcard, a relayed channel) is ignored.
+// did. What is no known symbol (a wildcard, a relayed channel) is ignored.
 // It never blocks and may be called by several goroutines.
 func (r *Receiver) InterestChanged(topic string) {
-	if s, err := feed.ParseSymbol(topic); err == nil && string(s) == topic {
+	if s := feed.Symbol(topic); r.cfg.Board.cfg.Instruments.Known(s) {
 		r.mu.Lock()
 		r.changed[s] = true
 		r.mu.Unlock()
@@ -160,6 +160,7 @@ func (r *Receiver) connectionFor(ctx context.Context, s feed.Symbol, wg *sync.Wa
 func (r *Receiver) watchSymbols(ctx context.Context) {
 	size, read := int64(-1), time.Time{} // -1: never read
 	known := map[feed.Symbol]bool{}
+	strange := 0 // members that are no symbols here
 	for ; ctx.Err() == nil; conn.Sleep(ctx, registryEvery) {
 		n, err := r.symbolCount(ctx)
 		if err != nil || n == size && time.Since(read) < registryRefresh {
@@ -172,12 +173,21 @@ func (r *Receiver) watchSymbols(ctx context.Context) {
 		first := size < 0
 		size, read = int64(len(members)), time.Now()
 		var found []feed.Symbol
+		var other []string
 		for _, m := range members {
-			if s, err := feed.ParseSymbol(m); err == nil && string(s) == m && !known[s] { // another program may write there
+			switch s := feed.Symbol(m); {
+			case !r.cfg.Board.cfg.Instruments.Known(s):
+				other = append(other, m)
+			case !known[s]:
 				known[s] = true
 				found = append(found, s)
 			}
 		}
+		if len(other) > strange {
+			r.log.Warn("symbols that were accepted elsewhere are not known here: the INSTRUMENTS of all nodes and producers must be the same",
+				"symbols", len(other), "example", feed.Quoted(other[0]))
+		}
+		strange = len(other)
 		r.cfg.Board.list(found, !first)
 		for _, s := range found {
 			r.InterestChanged(string(s))

@@ -279,3 +279,44 @@ func TestInterestInBatches(t *testing.T) {
 	}
 	eventually(t, 10*time.Second, "10 channels are left", func() bool { return len(quoteChannels(t, c)) == 10 })
 }
+
+// Listed symbols with longer codes are followed like any other; what this node does
+// not know is left out.
+func TestListedSymbols(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, c *redis.Client) {
+		table, err := feed.NewInstruments(feed.InstrumentsConfig{Listing: `{"BTC/USDT":{"digits":2,"hours":"always","aliases":["XBT"]},"US30/USD":{}}`})
+		if err != nil {
+			t.Fatal(err)
+		}
+		more, err := feed.NewInstruments(feed.InstrumentsConfig{Listing: `{"BTC/USDT":{},"US30/USD":{},"ETH/USD":{}}`})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := startPublisher(t, c, func(cfg *accept.PublisherConfig) { cfg.Instruments = more })
+		for _, s := range []feed.Symbol{"BTC/USDT", "ETH/USD"} {
+			publishOne(t, p, feed.Quote{Symbol: s, Bid: "65000.12", Ask: "65000.13"})
+		}
+		sink := newSink()
+		board := receive.NewBoard(receive.BoardConfig{Sink: sink, Instruments: table})
+		n := startNodeWith(t, c, func(cfg *receive.ReceiverConfig) { cfg.Board, cfg.Sink = board, sink })
+		eventually(t, 5*time.Second, "the listed symbol is followed", func() bool { return sink.has("follow BTC/USDT true") })
+		n.receiver.InterestChanged("US30/USD")
+		n.receiver.InterestChanged("ETH/USD")
+		eventually(t, 5*time.Second, "a listed symbol without a quote is followed", func() bool { return sink.has("follow US30/USD true") })
+		publishOne(t, p, feed.Quote{Symbol: "BTC/USDT", Bid: "65000.14", Ask: "65000.15"})
+		publishOne(t, p, feed.Quote{Symbol: "US30/USD", Bid: "44000", Ask: "44001"})
+		eventually(t, 5*time.Second, "quotes come", func() bool {
+			quotes := board.Quotes([]string{"BTC/*", "*/USD"})
+			return len(quotes) == 2 && quotes[0].Bid == "65000.14" && quotes[1].Symbol == "US30/USD"
+		})
+		if sink.has("follow ETH/USD true") {
+			t.Error("a symbol that is not known here is followed")
+		}
+		infos, err := receive.NewLastQuotes(board, c, keys).Symbols(t.Context())
+		if err != nil || len(infos) != 2 || infos[0].Digits != 2 || infos[0].Pip != "0.1" || !infos[0].Hours.Open(time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)) ||
+			!slices.Equal(infos[0].Aliases, []string{"XBT"}) || infos[1].Digits != 5 {
+			t.Errorf("%+v, %v", infos, err)
+		}
+	})
+}

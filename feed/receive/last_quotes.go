@@ -33,11 +33,13 @@ type LastQuote struct {
 
 // SymbolInfo describes a symbol that has been published at some time.
 type SymbolInfo struct {
-	Symbol feed.Symbol
-	Digits int
-	Pip    string
-	Status feed.Status
-	Last   time.Time // time of the last value; zero if there is none
+	Symbol  feed.Symbol
+	Digits  int
+	Pip     string
+	Hours   *feed.Hours
+	Aliases []string
+	Status  feed.Status
+	Last    time.Time // time of the last value; zero if there is none
 }
 
 // Quotes returns the last values of the symbols that any of the canonical
@@ -85,8 +87,10 @@ func (l *LastQuotes) Symbols(ctx context.Context) ([]SymbolInfo, error) {
 		}
 		infos = append(infos, info)
 	}
+	table := l.board.cfg.Instruments
 	for i := range infos {
-		infos[i].Digits, infos[i].Pip = infos[i].Symbol.Digits(), infos[i].Symbol.Pip()
+		in, s := &infos[i], infos[i].Symbol
+		in.Digits, in.Pip, in.Hours, in.Aliases = table.Digits(s), table.Pip(s), table.Hours(s), table.Aliases(s)
 	}
 	slices.SortFunc(infos, func(a, b SymbolInfo) int { return strings.Compare(string(a.Symbol), string(b.Symbol)) })
 	return infos, nil
@@ -96,7 +100,7 @@ func (l *LastQuotes) Symbols(ctx context.Context) ([]SymbolInfo, error) {
 // there.
 func (b *Board) lastQuote(v storedQuote, now time.Time) LastQuote {
 	h := b.arrivalOf(v, now)
-	q := LastQuote{Tick: v.quote, Status: feed.StatusAt(h.arrived, now, b.cfg.StaleAfter, true), Since: h.arrived}
+	q := LastQuote{Tick: v.quote, Status: b.cfg.Instruments.StatusAt(v.quote.Symbol, h.arrived, now, b.cfg.StaleAfter, true), Since: h.arrived}
 	if q.Status != feed.StatusLive {
 		q.Since = h.arrived.Add(b.cfg.StaleAfter)
 	}
@@ -108,7 +112,7 @@ func (b *Board) lastQuote(v storedQuote, now time.Time) LastQuote {
 func (b *Board) quotes(patterns []string) (quotes []LastQuote, absent []feed.Symbol) {
 	exact := map[feed.Symbol]bool{} // perhaps new, and not listed yet
 	for _, p := range patterns {
-		if s, err := feed.ParseSymbol(p); err == nil {
+		if s := feed.Symbol(p); s.Canonical() {
 			exact[s] = true
 		}
 	}

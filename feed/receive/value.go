@@ -25,32 +25,38 @@ type value struct {
 	shown  time.Time // when a change of source was last shown
 }
 
+// aging says when a symbol without quotes is stale or closed.
+type aging struct {
+	staleAfter  time.Duration
+	instruments *feed.Instruments
+}
+
 // set makes a the last tick.
-func (v *value) set(a arrival, now time.Time, staleAfter time.Duration, out *handover) {
+func (v *value) set(a arrival, now time.Time, by aging, out *handover) {
 	v.last, v.has, v.arrived, v.expires = a.tick, true, a.arrived, a.expires
 	if !now.Before(a.expires) { // it expired before it came: dropped at once
 		out.add(event{kind: eventTick, tick: a.tick})
-		v.age(now, staleAfter, out)
+		v.age(now, by, out)
 		return
 	}
-	v.age(now, staleAfter, out) // a change to live comes first
+	v.age(now, by, out) // a change to live comes first
 	out.add(event{kind: eventTick, tick: a.tick})
 }
 
 // age brings the value up to now.
-func (v *value) age(now time.Time, staleAfter time.Duration, out *handover) {
+func (v *value) age(now time.Time, by aging, out *handover) {
 	if v.has && !now.Before(v.expires) {
 		v.has = false
 		out.add(event{kind: eventDrop})
 	}
-	status := feed.StatusAt(v.arrived, now, staleAfter, v.has)
+	status := by.instruments.StatusAt(v.last.Symbol, v.arrived, now, by.staleAfter, v.has)
 	source := ""
 	if status == feed.StatusLive {
 		source = v.newSource(now)
 	}
 	if status != v.status {
 		v.status, v.since = status, now
-		if became := v.arrived.Add(staleAfter); status == feed.StatusStale && became.Before(now) {
+		if became := v.arrived.Add(by.staleAfter); status == feed.StatusStale && became.Before(now) {
 			v.since = became
 		}
 	} else if source == "" {

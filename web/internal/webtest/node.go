@@ -134,7 +134,7 @@ func Start(t testing.TB, change func(*Config)) *Node {
 	n.Lasts = receive.NewLastQuotes(n.board, n.RDB, keys)
 	n.Publisher = accept.NewPublisher(accept.PublisherConfig{Redis: n.RDB, Keys: keys, QuoteTTL: cfg.QuoteTTL, Known: n.board.Last, Registerer: n.Registry, Logger: logger})
 	rejected := accept.NewRejectedLog(accept.RejectedConfig{Redis: n.RDB, Keys: keys, Registerer: n.Registry, Logger: logger})
-	n.inbox = accept.NewInbox(accept.InboxConfig{Redis: n.RDB, Keys: keys, Channel: "forex_updates", Base: "EUR", Node: name,
+	n.inbox = accept.NewInbox(accept.InboxConfig{Redis: n.RDB, Keys: keys, Channel: "forex_updates", Input: feed.InputOptions{Base: "EUR"}, Node: name,
 		Publisher: n.Publisher, Rejected: rejected, Registerer: n.Registry, Logger: logger})
 	n.receiver = receive.NewReceiver(receive.ReceiverConfig{Redis: n.RDB, Keys: keys, Node: name, Channels: cfg.Channels,
 		Board: n.board, Sink: n.Hub, Wanted: n.Hub.Wanted, Registerer: n.Registry, Logger: logger})
