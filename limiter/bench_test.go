@@ -30,7 +30,7 @@ func BenchmarkAllow(b *testing.B) {
 	}
 	b.Run("local/callers=1", func(b *testing.B) { benchmark(b, limiter.New(limiter.Config{}), 1, subjects, tiers) })
 	b.Run("front/callers=1", func(b *testing.B) {
-		l := limiter.New(limiter.Config{Redis: redistest.Start(b).Client(), Timeout: patient, FrontHold: time.Hour})
+		l := limiter.New(limiter.Config{Redis: redistest.Start(b).Client(), Timeout: patient, RefusalHold: time.Hour})
 		one := limiter.RequestTiers(1, 0, 0)
 		one[0].Window = time.Hour
 		for range 2 {
@@ -40,7 +40,7 @@ func BenchmarkAllow(b *testing.B) {
 		}
 		b.ReportAllocs()
 		for b.Loop() {
-			if d, _ := l.Allow(b.Context(), "s", 1, one...); d.Source != limiter.FromFront {
+			if d, _ := l.Allow(b.Context(), "s", 1, one...); d.Source != limiter.FromRefusal {
 				b.Fatal(d.Source)
 			}
 		}

@@ -45,7 +45,7 @@ func (l *Limiter) Check(ctx context.Context, key string, limit, windowSeconds, c
 		return CheckResult{}, invalid("window_seconds %d: want 1 to %d", windowSeconds, most)
 	}
 	tier := Limit{Name: "check", Max: limit, Window: time.Duration(windowSeconds) * time.Second}
-	d, err := l.decide(ctx, !peek, Request{key, cost, []Limit{tier}})
+	d, err := l.decide(ctx, !peek, key, cost, []Limit{tier})
 	if err != nil {
 		return CheckResult{}, err
 	}

@@ -48,7 +48,7 @@ func TestDamagedKeys(t *testing.T) {
 				} else if wait, ok := d.RetryAfter(); !ok || wait > time.Minute {
 					t.Errorf("locked out: %+v", d)
 				}
-				if d.Source != limiter.FromRedis && d.Source != limiter.FromFront {
+				if d.Source != limiter.FromRedis && d.Source != limiter.FromRefusal {
 					t.Fatalf("decided by %s", d.Source)
 				}
 			}
@@ -72,7 +72,7 @@ func TestKeyFromTheFuture(t *testing.T) {
 	t.Parallel()
 	c := redistest.Start(t).Client()
 	reg := prometheus.NewRegistry()
-	l := limiter.New(limiter.Config{Redis: c, Timeout: patient, Registerer: reg, FrontSize: -1})
+	l := limiter.New(limiter.Config{Redis: c, Timeout: patient, Registerer: reg, Refusals: -1})
 	tier := limiter.Limit{Max: 3, Window: time.Second}
 	future := newScripted(t, c, []limiter.Limit{tier})
 	future.keys[0] = limiter.RedisKey("s", tier)

@@ -6,20 +6,19 @@ import "time"
 type Source string
 
 const (
-	FromRedis  Source = "redis"  // Redis: the limit over all nodes
-	FromLocal  Source = "local"  // this node's memory, because Redis is lost: the limit of this node
-	FromFront  Source = "front"  // this node's memory of a refusal by Redis that still holds
-	FromPolicy Source = "policy" // nobody counted: Redis is lost and the policy is allow or deny
+	FromRedis   Source = "redis"  // Redis: the limit over all nodes
+	FromLocal   Source = "local"  // this node's memory, because Redis is lost: the limit of this node
+	FromRefusal Source = "front"  // this node's memory of a refusal by Redis that still holds
+	FromPolicy  Source = "policy" // nobody counted: Redis is lost and the policy is allow or deny
 )
 
-var sources = [...]Source{FromRedis, FromLocal, FromFront, FromPolicy}
+var sources = [...]Source{FromRedis, FromLocal, FromRefusal, FromPolicy}
 
 // TierState is how one tier stands. All times are from the moment of the
 // decision.
 type TierState struct {
 	Limit
-	Subject   string // as given in the request, if one was given for several
-	Remaining int64  // units free, after the charge if there was one
+	Remaining int64 // units free, after the charge if there was one
 
 	// Reset is when one more unit becomes free, 0 if all are.
 	Reset time.Duration
@@ -67,8 +66,8 @@ func (d Decision) RetryAfter() (wait time.Duration, ok bool) {
 func (d Decision) Violated() []string {
 	names := []string{}
 	for i, t := range d.Tiers {
-		if t.Refused() && !refusedBefore(d.Tiers[:i], t.label()) {
-			names = append(names, t.label())
+		if t.Refused() && !refusedBefore(d.Tiers[:i], t.Label()) {
+			names = append(names, t.Label())
 		}
 	}
 	return names
@@ -76,7 +75,7 @@ func (d Decision) Violated() []string {
 
 func refusedBefore(tiers []TierState, name string) bool {
 	for _, t := range tiers {
-		if t.Refused() && t.label() == name {
+		if t.Refused() && t.Label() == name {
 			return true
 		}
 	}

@@ -13,9 +13,6 @@ import (
 // argument is the time in microseconds.
 var WindowSourceAt = strings.Replace(windowSource, "call('TIME')", "{0, ARGV[#ARGV]}", 1)
 
-// RefundScript gives units back.
-var RefundScript = refundScript
-
 // RedisKey is the key of a subject's tier.
 func RedisKey(subject string, l Limit) string {
 	canonical, err := canonicalSubject(subject)
@@ -74,9 +71,6 @@ func (m *Model) Clone() *Model {
 // Marks is how many marks tier i has.
 func (m *Model) Marks(i int) int { return len(m.windows[i].marks) }
 
-// DecideEach decides as on a cluster: one call per subject.
-func (l *Limiter) DecideEach() { l.redis.sharded = true }
-
 // Store decides by Redis alone and tells its clock.
 type Store struct{ s *redisStore }
 
@@ -88,7 +82,7 @@ func NewStore(c redis.UniversalClient, timeout time.Duration) Store {
 // Decide charges cost units and tells Redis's time of the decision, in
 // microseconds.
 func (s Store) Decide(ctx context.Context, subject string, cost int64, tiers ...Limit) (allowed bool, at int64, err error) {
-	p, err := newPlan(Request{subject, cost, tiers})
+	p, err := newPlan(subject, cost, tiers)
 	if err != nil {
 		return false, 0, err
 	}
@@ -96,11 +90,8 @@ func (s Store) Decide(ctx context.Context, subject string, cost int64, tiers ...
 	return o.allowed, o.now, err
 }
 
-// ParseAddress reads an address as ClientAddress does.
-var ParseAddress = parseAddress
-
-// FrontLen is how many refusals are remembered.
-func (l *Limiter) FrontLen() int { n, _ := l.front.stats(); return n }
+// RefusalsLen is how many refusals are remembered.
+func (l *Limiter) RefusalsLen() int { n, _ := l.refusals.stats(); return n }
 
 // LocalLen is how many windows are in memory.
 func (l *Limiter) LocalLen() int { n, _ := l.local.stats(); return n }

@@ -52,7 +52,7 @@ func TestStopUnderLoad(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	reg := prometheus.NewRegistry()
-	l := limiter.New(limiter.Config{Redis: client(t, s), Registerer: reg, FrontSize: -1})
+	l := limiter.New(limiter.Config{Redis: client(t, s), Registerer: reg, Refusals: -1})
 	running(t, l)
 	tier := limiter.Limit{Name: "minute", Max: 1_000_000, Window: time.Hour}
 

@@ -62,7 +62,8 @@ func (l Limit) Validate() error {
 	return nil
 }
 
-func (l Limit) label() string {
+// Label returns the name as headers and problems show it.
+func (l Limit) Label() string {
 	if l.Name != "" {
 		return l.Name
 	}
@@ -84,13 +85,6 @@ func RequestTiers(perMinute, perHour, perDay int64) []Limit {
 		}
 	}
 	return tiers
-}
-
-// Request asks for cost units of one subject's tiers.
-type Request struct {
-	Subject string  // any bytes but none; whose units they are: "user:42", or see AddressSubject
-	Cost    int64   // 1 or more
-	Tiers   []Limit // at least one
 }
 
 // windowKey names one window: of one subject and one tier.
@@ -122,51 +116,34 @@ type plan struct {
 	slotOf []int
 }
 
-// newPlan checks reqs and lays them out. A window that several requests name
-// is asked for the sum of their costs; one that a request names twice, once.
-func newPlan(reqs ...Request) (*plan, error) {
-	if len(reqs) == 0 {
-		return nil, invalid("decision: want at least one request")
+// newPlan checks what is asked and lays it out. A window that is named twice is asked
+// once.
+func newPlan(subject string, cost int64, tiers []Limit) (*plan, error) {
+	switch {
+	case len(tiers) == 0:
+		return nil, invalid("decision without tiers: want at least one")
+	case len(tiers) > maxSlots:
+		return nil, invalid("decision over %d tiers: want at most %d", len(tiers), maxSlots)
+	case cost < 1:
+		return nil, invalid("cost %d: want 1 or more", cost)
 	}
-	n := 0
-	for _, r := range reqs {
-		n += len(r.Tiers)
+	subject, err := canonicalSubject(subject)
+	if err != nil {
+		return nil, err
 	}
-	if n > maxSlots {
-		return nil, invalid("decision over %d tiers: want at most %d", n, maxSlots)
-	}
-	p := &plan{slots: make([]slot, 0, n), tiers: make([]Limit, 0, n), slotOf: make([]int, 0, n)}
-	for _, r := range reqs {
-		if r.Cost < 1 {
-			return nil, invalid("cost %d: want 1 or more", r.Cost)
-		}
-		if len(r.Tiers) == 0 {
-			return nil, invalid("decision without tiers: want at least one")
-		}
-		subject, err := canonicalSubject(r.Subject)
-		if err != nil {
+	p := &plan{slots: make([]slot, 0, len(tiers)), tiers: tiers, slotOf: make([]int, 0, len(tiers))}
+	for _, l := range tiers {
+		if err := l.Validate(); err != nil {
 			return nil, err
 		}
-		before := len(p.slots) // slots from here on are this request's own
-		var added uint64       // slots of earlier requests that have its cost already
-		for _, l := range r.Tiers {
-			if err := l.Validate(); err != nil {
-				return nil, err
-			}
-			max, cost := min(l.Max, MaxLimit), min(r.Cost, MaxLimit+1)
-			key := windowKey{subject, max, l.Window.Microseconds()}
-			i := p.find(key)
-			switch {
-			case i < 0:
-				i = len(p.slots)
-				p.slots = append(p.slots, slot{key, newScale(max, l.Window), cost})
-			case i < before && added&(1<<i) == 0:
-				p.slots[i].cost += cost
-				added |= 1 << i
-			}
-			p.tiers = append(p.tiers, l)
-			p.slotOf = append(p.slotOf, i)
+		limit := min(l.Max, MaxLimit)
+		key := windowKey{subject, limit, l.Window.Microseconds()}
+		i := p.find(key)
+		if i < 0 {
+			i = len(p.slots)
+			p.slots = append(p.slots, slot{key, newScale(limit, l.Window), min(cost, MaxLimit+1)})
 		}
+		p.slotOf = append(p.slotOf, i)
 	}
 	return p, nil
 }

@@ -38,6 +38,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 // Policy says who decides while Redis is lost.
@@ -62,9 +64,9 @@ type Config struct {
 	// DryRun allows everything and counts what would have been refused.
 	DryRun bool
 
-	FrontSize int           // refusals remembered on this node; default 10,000, below 0 none
-	FrontHold time.Duration // how long one may be remembered; default 1 minute
-	LocalSize int           // windows kept in this node's memory; default 50,000
+	Refusals    int           // refusals remembered on this node; default 10,000, below 0 none
+	RefusalHold time.Duration // how long one may be remembered; default 1 minute
+	LocalSize   int           // windows kept in this node's memory; default 50,000
 
 	// TierNames are the names of tiers that metrics tell apart; others are
 	// "other". Default minute, hour, day, publish, check.
@@ -78,8 +80,8 @@ type Config struct {
 type Limiter struct {
 	redis     *redisStore // nil: memory only
 	local     *memoryStore
-	front     *front
-	outage    *outage
+	refusals  *refusals
+	breaker   *redislink.Breaker
 	offenders *offenders
 	metrics   *metrics
 	log       *slog.Logger
@@ -92,11 +94,11 @@ func New(c Config) *Limiter {
 	if c.Timeout <= 0 {
 		c.Timeout = 50 * time.Millisecond
 	}
-	if c.FrontSize == 0 {
-		c.FrontSize = 10_000
+	if c.Refusals == 0 {
+		c.Refusals = 10_000
 	}
-	if c.FrontHold <= 0 {
-		c.FrontHold = time.Minute
+	if c.RefusalHold <= 0 {
+		c.RefusalHold = time.Minute
 	}
 	if c.LocalSize <= 0 {
 		c.LocalSize = 50_000
@@ -111,7 +113,7 @@ func New(c Config) *Limiter {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	l := &Limiter{
-		local: newMemoryStore(c.LocalSize), front: newFront(c.FrontSize, c.FrontHold), outage: newOutage(),
+		local: newMemoryStore(c.LocalSize), refusals: newRefusals(c.Refusals, c.RefusalHold), breaker: redislink.NewBreaker(),
 		offenders: newOffenders(), log: c.Logger, policy: c.OnRedisDown, dryRun: c.DryRun,
 	}
 	if c.Redis != nil {
@@ -125,7 +127,7 @@ func New(c Config) *Limiter {
 // ends; its error is always nil. Without it a call now and then has to try,
 // and waits for the timeout.
 func (l *Limiter) Run(ctx context.Context) error {
-	l.outage.run(ctx, l.probe)
+	l.breaker.Run(ctx, l.probe)
 	return nil
 }
 
@@ -144,43 +146,27 @@ func (l *Limiter) probe(ctx context.Context) error {
 // the call is still charged. The error, which wraps ErrInvalid, is about the
 // arguments only.
 func (l *Limiter) Allow(ctx context.Context, subject string, cost int64, tiers ...Limit) (Decision, error) {
-	return l.decide(ctx, true, Request{subject, cost, tiers})
-}
-
-// AllowAll is Allow for several subjects, say an address and a user: all
-// requests are charged, or none. The decision's tiers are those of all requests
-// in order.
-func (l *Limiter) AllowAll(ctx context.Context, requests ...Request) (Decision, error) {
-	return l.decide(ctx, true, requests...)
+	return l.decide(ctx, true, subject, cost, tiers)
 }
 
 // Peek says what Allow would, and charges nothing.
 func (l *Limiter) Peek(ctx context.Context, subject string, cost int64, tiers ...Limit) (Decision, error) {
-	return l.decide(ctx, false, Request{subject, cost, tiers})
+	return l.decide(ctx, false, subject, cost, tiers)
 }
 
 // decide is the path of every decision:
 //
 //	newPlan             check, canonical subject, every window once
-//	* front.refused     was refused a moment ago: no need to ask
+//	* refusals.answer    was refused a moment ago: no need to ask
 //	* redisStore.decide one EVALSHA, bounded
 //	* undecided         Redis is lost: memory or policy
 //	finish              counts, offenders, dry run
-func (l *Limiter) decide(ctx context.Context, charge bool, requests ...Request) (Decision, error) {
-	p, err := newPlan(requests...)
+func (l *Limiter) decide(ctx context.Context, charge bool, subject string, cost int64, tiers []Limit) (Decision, error) {
+	p, err := newPlan(subject, cost, tiers)
 	if err != nil {
 		return Decision{}, err
 	}
 	d := l.ask(ctx, p, charge)
-	if len(requests) > 1 {
-		i := 0
-		for _, r := range requests {
-			for range r.Tiers {
-				d.Tiers[i].Subject = r.Subject
-				i++
-			}
-		}
-	}
 	if charge {
 		l.finish(p, &d)
 	}
@@ -192,13 +178,13 @@ func (l *Limiter) ask(ctx context.Context, p *plan, charge bool) Decision {
 		o := l.local.decide(p.slots, charge)
 		return p.decision(o.allowed, FromLocal, o.verdicts)
 	}
-	if !l.outage.usable() {
+	if !l.breaker.Allow() {
 		return l.undecided(p, charge)
 	}
 	start := time.Now()
 	if charge {
-		if verdicts, ok := l.front.refused(p, start); ok {
-			return p.decision(false, FromFront, verdicts)
+		if verdicts, ok := l.refusals.answer(p, start); ok {
+			return p.decision(false, FromRefusal, verdicts)
 		}
 	}
 	o, err := l.redis.decide(ctx, p.slots, charge)
@@ -212,9 +198,9 @@ func (l *Limiter) ask(ctx context.Context, p *plan, charge bool) Decision {
 	switch {
 	case charge && o.allowed:
 		l.local.record(p.slots)
-		l.front.admitted(p)
+		l.refusals.admitted(p)
 	case charge:
-		l.front.remember(p, o.verdicts, start)
+		l.refusals.remember(p, o.verdicts, start)
 	}
 	return p.decision(o.allowed, FromRedis, o.verdicts)
 }
@@ -242,12 +228,8 @@ func (l *Limiter) undecided(p *plan, charge bool) Decision {
 // finish counts the decision and applies the dry run.
 func (l *Limiter) finish(p *plan, d *Decision) {
 	if !d.Allowed {
-		seen := ""
-		for i, t := range d.Tiers {
-			if s := p.slots[p.slotOf[i]].subject; t.Refused() && s != seen && d.Source != FromPolicy {
-				l.offenders.add(s)
-				seen = s
-			}
+		if d.Source != FromPolicy {
+			l.offenders.add(p.slots[0].subject)
 		}
 		if l.dryRun {
 			d.Allowed, d.WouldRefuse = true, true
@@ -257,25 +239,25 @@ func (l *Limiter) finish(p *plan, d *Decision) {
 }
 
 func (l *Limiter) gone(err error) {
-	l.metrics.failures[failureOf(err)].Inc()
-	if l.outage.begin() {
+	l.metrics.failures[redislink.FailureOf(err)].Inc()
+	if l.breaker.Fail() {
 		l.log.Warn("limiter: Redis is lost", "policy", string(l.policy), "err", err)
 	}
 }
 
 func (l *Limiter) back() {
-	if l.outage.end() {
+	if l.breaker.Succeed() {
 		l.log.Info("limiter: Redis is back")
 	}
 }
 
 // Lost reports whether Redis is lost to this node's limiter.
-func (l *Limiter) Lost() bool { return l.outage.lost.Load() }
+func (l *Limiter) Lost() bool { return l.breaker.Lost() }
 
 // Reset forgets what a subject was charged: all of it, or that of the given
 // tiers. Without tiers it searches all keys of the Redis node, which takes
 // time: it is meant for operators. Other nodes may refuse from memory for up
-// to Config.FrontHold more.
+// to Config.RefusalHold more.
 func (l *Limiter) Reset(ctx context.Context, subject string, tiers ...Limit) error {
 	canonical, err := canonicalSubject(subject)
 	if err != nil {
@@ -293,7 +275,7 @@ func (l *Limiter) Reset(ctx context.Context, subject string, tiers ...Limit) err
 			return fmt.Errorf("limiter: reset: %w", err)
 		}
 	}
-	l.front.forget(canonical)
+	l.refusals.forget(canonical)
 	l.local.reset(canonical)
 	return nil
 }

@@ -3,6 +3,8 @@ package limiter
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 const otherTier = "other"
@@ -22,7 +24,7 @@ type metrics struct {
 	tiers              map[string]int // name to index, static after construction
 	verdicts           [][results][len(sources)]prometheus.Counter
 	decisions          [results][len(sources)]prometheus.Counter
-	failures           [failures]prometheus.Counter
+	failures           [redislink.Failures]prometheus.Counter
 	repaired, wentBack prometheus.Counter
 	seconds            prometheus.Histogram
 }
@@ -57,7 +59,7 @@ func newMetrics(reg prometheus.Registerer, names []string, l *Limiter) *metrics 
 			m.decisions[r][s] = decisions.WithLabelValues(r.String(), string(source))
 		}
 	}
-	for i := range failures {
+	for i := range redislink.Failures {
 		m.failures[i] = failed.WithLabelValues(i.String())
 	}
 	m.repaired = f.NewCounter(prometheus.CounterOpts{Name: "fx_limiter_keys_repaired_total",
@@ -77,7 +79,7 @@ func newMetrics(reg prometheus.Registerer, names []string, l *Limiter) *metrics 
 		return 0
 	})
 	gauge("fx_limiter_front_refusals", "Refusals remembered on this node, some of them over. At its bound, floods cost Redis calls again.", func() float64 {
-		n, _ := l.front.stats()
+		n, _ := l.refusals.stats()
 		return float64(n)
 	})
 	gauge("fx_limiter_local_windows", "Windows in this node's memory. At its bound, subjects may start anew during an outage.", func() float64 {
@@ -86,7 +88,7 @@ func newMetrics(reg prometheus.Registerer, names []string, l *Limiter) *metrics 
 	})
 	f.NewCounterFunc(prometheus.CounterOpts{Name: "fx_limiter_front_evicted_total",
 		Help: "Remembered refusals that made room for others. Rising: more subjects are refused at once than the front holds."},
-		func() float64 { _, n := l.front.stats(); return float64(n) })
+		func() float64 { _, n := l.refusals.stats(); return float64(n) })
 	f.NewCounterFunc(prometheus.CounterOpts{Name: "fx_limiter_local_evicted_total",
 		Help: "Windows in memory that made room for others. Rising during an outage: limits are not kept for all."},
 		func() float64 { _, n := l.local.stats(); return float64(n) })

@@ -4,7 +4,6 @@ import (
 	"context"
 	_ "embed"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -18,7 +17,6 @@ var windowScript = redis.NewScript(windowSource)
 // redisStore keeps windows in Redis, one string each.
 type redisStore struct {
 	client  redis.UniversalClient
-	sharded bool          // several nodes: only windows of one subject are sure to be together
 	timeout time.Duration // of one decision, dialling and retries included
 	calls   batcher
 }
@@ -26,13 +24,8 @@ type redisStore struct {
 func newRedisStore(client redis.UniversalClient, timeout time.Duration) *redisStore {
 	s := &redisStore{client: client, timeout: timeout}
 	s.calls.exec = s.exec
-	switch c := client.(type) {
-	case *redis.Client:
-		if !c.Options().ContextTimeoutEnabled {
-			s.client = c.WithTimeout(timeout) // shares the pool
-		}
-	case *redis.ClusterClient, *redis.Ring:
-		s.sharded = true
+	if c, ok := client.(*redis.Client); ok && !c.Options().ContextTimeoutEnabled {
+		s.client = c.WithTimeout(timeout) // shares the pool
 	}
 	return s
 }
@@ -47,19 +40,12 @@ type outcome struct {
 }
 
 // decide asks Redis for the slots, and charges all or none if charge is set.
-// It returns after the store's timeout at the latest.
+// It returns after the store's timeout at the latest. It is one round trip; calls made
+// meanwhile share the next one.
 func (s *redisStore) decide(ctx context.Context, slots []slot, charge bool) (outcome, error) {
 	// Whoever goes away while the decision is made does not get out of being charged.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
 	defer cancel()
-	if !s.sharded || sameSubject(slots) {
-		return s.run(ctx, slots, charge)
-	}
-	return s.decideEach(ctx, slots, charge)
-}
-
-// run is the one round trip. Calls made meanwhile share the next one.
-func (s *redisStore) run(ctx context.Context, slots []slot, charge bool) (outcome, error) {
 	c := newCall(slots, charge)
 	if err := s.calls.do(ctx, c); err != nil {
 		return outcome{}, err
@@ -117,86 +103,6 @@ func readOutcome(reply []any, slots int) (outcome, error) {
 		o.verdicts[i] = verdict{number(4 + 3*i), number(5 + 3*i), number(6 + 3*i)}
 	}
 	return o, nil
-}
-
-func sameSubject(slots []slot) bool {
-	for i := range slots {
-		if slots[i].subject != slots[0].subject {
-			return false
-		}
-	}
-	return true
-}
-
-// decideEach decides subject by subject, because their windows may be on
-// different nodes. If one refuses, those charged before get their units back,
-// and the rest are only looked at.
-func (s *redisStore) decideEach(ctx context.Context, slots []slot, charge bool) (outcome, error) {
-	all := outcome{allowed: true, verdicts: make([]verdict, len(slots))}
-	type charged struct {
-		slots []slot
-		at    int64
-	}
-	var done []charged
-	seen := map[string]bool{}
-	for i := range slots {
-		if seen[slots[i].subject] {
-			continue
-		}
-		seen[slots[i].subject] = true
-		var part []slot
-		var where []int
-		for j := range slots {
-			if slots[j].subject == slots[i].subject {
-				part, where = append(part, slots[j]), append(where, j)
-			}
-		}
-		o, err := s.run(ctx, part, charge && all.allowed)
-		if err != nil {
-			for _, c := range done {
-				err = errors.Join(err, s.refund(ctx, c.slots, c.at))
-			}
-			return outcome{}, err
-		}
-		if charge && all.allowed && o.allowed {
-			done = append(done, charged{part, o.now})
-		}
-		all.allowed = all.allowed && o.allowed
-		all.damaged += o.damaged
-		all.wentBack += o.wentBack
-		for k, j := range where {
-			all.verdicts[j] = o.verdicts[k]
-		}
-	}
-	if !all.allowed {
-		for _, c := range done {
-			if err := s.refund(ctx, c.slots, c.at); err != nil {
-				return outcome{}, fmt.Errorf("refund: %w", err)
-			}
-			for i := range slots {
-				if slots[i].subject == c.slots[0].subject {
-					all.verdicts[i].remaining += slots[i].cost
-				}
-			}
-		}
-	}
-	return all, nil
-}
-
-//go:embed refund.lua
-var refundSource string
-
-var refundScript = redis.NewScript(refundSource)
-
-// refund gives back what was charged at the moment at of Redis's clock.
-func (s *redisStore) refund(ctx context.Context, slots []slot, at int64) error {
-	keys := make([]string, len(slots))
-	args := []any{at}
-	for i := range slots {
-		keys[i] = slots[i].redisKey()
-		args = append(args, slots[i].cost, slots[i].scale.limit, slots[i].scale.window)
-	}
-	return refundScript.Run(ctx, s.client, keys, args...).Err()
 }
 
 // reset deletes the windows of a subject: the given ones, or all that can be

@@ -2,7 +2,6 @@ package limiter_test
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,11 +25,6 @@ func eachSource(t *testing.T, f func(t *testing.T, l *limiter.Limiter, source li
 	t.Run("embedded", func(t *testing.T) {
 		c, _ := redistest.Embedded(t)
 		f(t, limiter.New(limiter.Config{Redis: c, Timeout: patient}), limiter.FromRedis)
-	})
-	t.Run("each subject by itself", func(t *testing.T) { // as on a cluster
-		l := limiter.New(limiter.Config{Redis: redistest.Start(t).Client(), Timeout: patient})
-		l.DecideEach()
-		f(t, l, limiter.FromRedis)
 	})
 	t.Run("local", func(t *testing.T) {
 		gone := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1})
@@ -186,50 +180,6 @@ func TestReset(t *testing.T) {
 		}
 		if d := allow(t, l, "s2", 1, a, b); d.Allowed {
 			t.Errorf("another subject was reset as well: %+v", d)
-		}
-	})
-}
-
-func TestAllowAll(t *testing.T) {
-	eachSource(t, func(t *testing.T, l *limiter.Limiter, _ limiter.Source) {
-		perUser, perAddress := limiter.Limit{Name: "user", Max: 2, Window: time.Minute}, limiter.Limit{Name: "address", Max: 5, Window: time.Minute}
-		all := func(user string) limiter.Decision {
-			t.Helper()
-			d, err := l.AllowAll(t.Context(), limiter.Request{Subject: "ip:192.0.2.1", Cost: 1, Tiers: []limiter.Limit{perAddress}},
-				limiter.Request{Subject: user, Cost: 1, Tiers: []limiter.Limit{perUser}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return d
-		}
-		for range 2 {
-			if d := all("user:1"); !d.Allowed || d.Tiers[0].Subject != "ip:192.0.2.1" || d.Tiers[1].Subject != "user:1" {
-				t.Fatalf("%+v", d)
-			}
-		}
-		for range 5 {
-			if d := all("user:1"); d.Allowed || d.Tiers[0].Refused() || d.Tiers[0].Remaining != 3 {
-				t.Fatalf("the user's third: %+v, want refused by the user with 3 left of the address", d)
-			}
-		}
-		for i := range 3 {
-			if d := all(fmt.Sprint("user:x", i)); !d.Allowed {
-				t.Fatalf("another user %d: %+v", i, d)
-			}
-		}
-		if d := all("user:y"); d.Allowed || !d.Tiers[0].Refused() || d.Tiers[1].Refused() {
-			t.Fatalf("the address's sixth: %+v", d)
-		}
-		if d, _ := l.Peek(t.Context(), "user:y", 1, perUser); d.Tiers[0].Remaining != 2 {
-			t.Errorf("a user refused for the address was charged: %+v", d)
-		}
-		// The same window twice in a decision is charged twice, or not at all.
-		twice := limiter.Request{Subject: "s", Cost: 1, Tiers: []limiter.Limit{perUser, perUser}}
-		if d, err := l.AllowAll(t.Context(), twice, twice, twice); err != nil || d.Allowed {
-			t.Errorf("three of two at once: %+v, %v", d, err)
-		}
-		if d, err := l.AllowAll(t.Context(), twice, twice); err != nil || !d.Allowed || d.Tiers[3].Remaining != 0 {
-			t.Errorf("two of two at once: %+v, %v", d, err)
 		}
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/fxcast/fxcast/limiter"
+	"github.com/fxcast/fxcast/limiter/httplimit"
 	"github.com/fxcast/fxcast/session"
 	"github.com/fxcast/fxcast/web/endpoint"
 )
@@ -140,7 +141,7 @@ func (c *Control) Cookie() session.CookieConfig {
 
 // Address returns the address of the client; it may be invalid.
 func (c *Control) Address(r *http.Request) netip.Addr {
-	return limiter.ClientAddress(r, c.cfg.TrustedProxies)
+	return httplimit.ClientAddress(r, c.cfg.TrustedProxies)
 }
 
 // Secure reports whether the client's side of the connection is encrypted: TLS ends here,
@@ -149,5 +150,5 @@ func (c *Control) Secure(r *http.Request) bool {
 	if r.TLS != nil || c.cfg.SecureCookies {
 		return true
 	}
-	return limiter.FromTrustedProxy(r, c.cfg.TrustedProxies) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
+	return httplimit.FromTrustedProxy(r, c.cfg.TrustedProxies) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 }

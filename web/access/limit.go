@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/fxcast/fxcast/limiter"
+	"github.com/fxcast/fxcast/limiter/httplimit"
 	"github.com/fxcast/fxcast/session"
 	"github.com/fxcast/fxcast/web/endpoint"
 )
@@ -16,7 +17,7 @@ func (c *Control) Subject(r *http.Request) string {
 	if s, err := Session(r); err == nil && s.Role != GuestRole {
 		return "user:" + s.UserID
 	}
-	return limiter.AddressSubject(c.Address(r))
+	return httplimit.AddressSubject(c.Address(r))
 }
 
 // Limit counts one request against the tiers of its role. It sets the RateLimit headers,
@@ -45,10 +46,10 @@ func (c *Control) Charge(w http.ResponseWriter, r *http.Request, subject string,
 		return err
 	}
 	if !d.Allowed {
-		limiter.WriteProblem(w, d)
+		httplimit.WriteProblem(w, d)
 		return endpoint.ErrAnswered
 	}
-	limiter.SetHeaders(w.Header(), d)
+	httplimit.SetHeaders(w.Header(), d)
 	return nil
 }
 

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// front remembers refusals by Redis until their retry-after, at most max of
+// refusals remembers refusals by Redis until their retry-after, at most max of
 // them and each for at most hold, so that a flood of calls that would be
 // refused costs Redis nothing. It is safe for concurrent use.
 //
@@ -15,12 +15,12 @@ import (
 // nodes may do so too if the refused call asked for several units and some are
 // left; then its retry-after is the earliest, and states are those of the
 // refusal. What is reset elsewhere is noticed after hold.
-type front struct {
+type refusals struct {
 	max  int
 	hold time.Duration
 
 	mu       sync.Mutex
-	refusals map[windowKey]*refusal // guarded by mu
+	byWindow map[windowKey]*refusal // guarded by mu
 	evicted  int64                  // guarded by mu
 }
 
@@ -32,24 +32,24 @@ type refusal struct {
 	verdicts []verdict
 }
 
-func newFront(max int, hold time.Duration) *front {
-	return &front{max: max, hold: hold, refusals: map[windowKey]*refusal{}}
+func newRefusals(max int, hold time.Duration) *refusals {
+	return &refusals{max: max, hold: hold, byWindow: map[windowKey]*refusal{}}
 }
 
-// refused answers for p from memory, or is not ok: then Redis must be asked.
-func (f *front) refused(p *plan, now time.Time) (verdicts []verdict, ok bool) {
+// answer answers for p from memory, or is not ok: then Redis must be asked.
+func (f *refusals) answer(p *plan, now time.Time) (verdicts []verdict, ok bool) {
 	if f.max <= 0 {
 		return nil, false
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range p.slots {
-		r, known := f.refusals[p.slots[i].windowKey]
+		r, known := f.byWindow[p.slots[i].windowKey]
 		if !known || p.slots[i].cost != r.cost {
 			continue
 		}
 		if !now.Before(r.until) {
-			delete(f.refusals, p.slots[i].windowKey)
+			delete(f.byWindow, p.slots[i].windowKey)
 			continue
 		}
 		if verdicts, ok = r.answer(p, now); ok {
@@ -85,7 +85,7 @@ next:
 
 // remember keeps a refusal of p that was asked for at the time at. One that
 // can never be allowed is not kept: its cost was at fault, not the window.
-func (f *front) remember(p *plan, verdicts []verdict, at time.Time) {
+func (f *refusals) remember(p *plan, verdicts []verdict, at time.Time) {
 	if f.max <= 0 {
 		return
 	}
@@ -108,62 +108,62 @@ func (f *front) remember(p *plan, verdicts []verdict, at time.Time) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, ok := f.refusals[r.keys[worst]]; !ok {
+	if _, ok := f.byWindow[r.keys[worst]]; !ok {
 		f.makeRoomLocked(at)
 	}
-	f.refusals[r.keys[worst]] = r
+	f.byWindow[r.keys[worst]] = r
 }
 
 // makeRoomLocked looks at a few refusals, drops those that are over, and the
-// one that ends first if the front is full.
-func (f *front) makeRoomLocked(now time.Time) {
+// one that ends first if there are too many.
+func (f *refusals) makeRoomLocked(now time.Time) {
 	const look = 8
 	var first windowKey
 	var ends time.Time
 	seen := 0
-	for k, r := range f.refusals {
+	for k, r := range f.byWindow {
 		if seen++; seen > look {
 			break
 		}
 		if !now.Before(r.until) {
-			delete(f.refusals, k)
+			delete(f.byWindow, k)
 			continue
 		}
 		if ends.IsZero() || r.until.Before(ends) {
 			first, ends = k, r.until
 		}
 	}
-	if len(f.refusals) >= f.max && !ends.IsZero() {
-		delete(f.refusals, first)
+	if len(f.byWindow) >= f.max && !ends.IsZero() {
+		delete(f.byWindow, first)
 		f.evicted++
 	}
 }
 
 // admitted drops the refusals of windows that were charged after all.
-func (f *front) admitted(p *plan) {
+func (f *refusals) admitted(p *plan) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.refusals) == 0 {
+	if len(f.byWindow) == 0 {
 		return
 	}
 	for i := range p.slots {
-		delete(f.refusals, p.slots[i].windowKey)
+		delete(f.byWindow, p.slots[i].windowKey)
 	}
 }
 
 // forget drops what is remembered of a subject.
-func (f *front) forget(subject string) {
+func (f *refusals) forget(subject string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for k := range f.refusals {
+	for k := range f.byWindow {
 		if k.subject == subject {
-			delete(f.refusals, k)
+			delete(f.byWindow, k)
 		}
 	}
 }
 
-func (f *front) stats() (refusals int, evicted int64) {
+func (f *refusals) stats() (refusals int, evicted int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.refusals), f.evicted
+	return len(f.byWindow), f.evicted
 }

@@ -1,4 +1,4 @@
-package limiter_test
+package httplimit_test
 
 import (
 	"encoding/json"
@@ -12,11 +12,12 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/limiter"
+	"github.com/fxcast/fxcast/limiter/httplimit"
 )
 
 func ExampleSetHeaders() {
 	h := http.Header{}
-	limiter.SetHeaders(h, limiter.Decision{Tiers: []limiter.TierState{
+	httplimit.SetHeaders(h, limiter.Decision{Tiers: []limiter.TierState{
 		{Limit: limiter.Limit{Name: "minute", Max: 60, Window: time.Minute}, Reset: 22100 * time.Millisecond, RetryAfter: 22100 * time.Millisecond},
 		{Limit: limiter.Limit{Name: "hour", Max: 1000, Window: time.Hour}, Remaining: 412, Reset: time.Second},
 	}})
@@ -30,7 +31,7 @@ func ExampleSetHeaders() {
 }
 
 func TestFieldsQuote(t *testing.T) {
-	got := limiter.PolicyField([]limiter.Limit{{Name: `a"b\c`, Max: 1 << 62, Window: 1500 * time.Millisecond}, {Max: 5, Window: 90 * time.Second}})
+	got := httplimit.PolicyField([]limiter.Limit{{Name: `a"b\c`, Max: 1 << 62, Window: 1500 * time.Millisecond}, {Max: 5, Window: 90 * time.Second}})
 	if want := `"a\"b\\c";q=999999999999999;w=2, "90s";q=5;w=90`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -39,7 +40,7 @@ func TestFieldsQuote(t *testing.T) {
 func TestMiddleware(t *testing.T) {
 	served := 0
 	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { served++ })
-	h := limiter.Middleware(limiter.MiddlewareConfig{
+	h := httplimit.Middleware(httplimit.MiddlewareConfig{
 		Limiter: limiter.New(limiter.Config{}),
 		Tiers: func(r *http.Request) []limiter.Limit {
 			switch r.URL.Path {
@@ -118,7 +119,7 @@ func TestMiddleware(t *testing.T) {
 }
 
 func TestDefaultMiddleware(t *testing.T) {
-	h := limiter.Middleware(limiter.MiddlewareConfig{Limiter: limiter.New(limiter.Config{})})(http.NotFoundHandler())
+	h := httplimit.Middleware(httplimit.MiddlewareConfig{Limiter: limiter.New(limiter.Config{})})(http.NotFoundHandler())
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	if got, want := w.Header().Get("RateLimit-Policy"), `"minute";q=60;w=60, "hour";q=1000;w=3600, "day";q=10000;w=86400`; got != want {
@@ -128,7 +129,7 @@ func TestDefaultMiddleware(t *testing.T) {
 
 func TestProblemOfPolicy(t *testing.T) {
 	w := httptest.NewRecorder()
-	limiter.WriteProblem(w, limiter.Decision{Source: limiter.FromPolicy, Tiers: []limiter.TierState{{Limit: limiter.Limit{Max: 1, Window: time.Second}, RetryAfter: time.Second}}})
+	httplimit.WriteProblem(w, limiter.Decision{Source: limiter.FromPolicy, Tiers: []limiter.TierState{{Limit: limiter.Limit{Max: 1, Window: time.Second}, RetryAfter: time.Second}}})
 	if w.Code != 503 || w.Header().Get("Retry-After") != "1" || !strings.Contains(w.Body.String(), "temporary-reduced-capacity") {
 		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
@@ -160,75 +161,12 @@ func TestClientAddress(t *testing.T) {
 		{"", nil, "invalid IP", "ip:unknown"},
 	} {
 		r := &http.Request{RemoteAddr: tc.remote, Header: http.Header{"X-Forwarded-For": tc.forwarded}}
-		got := limiter.ClientAddress(r, trusted)
-		if got.String() != tc.want || limiter.AddressSubject(got) != tc.subject {
-			t.Errorf("%s, X-Forwarded-For %q: %v, %s, want %s, %s", tc.remote, tc.forwarded, got, limiter.AddressSubject(got), tc.want, tc.subject)
+		got := httplimit.ClientAddress(r, trusted)
+		if got.String() != tc.want || httplimit.AddressSubject(got) != tc.subject {
+			t.Errorf("%s, X-Forwarded-For %q: %v, %s, want %s, %s", tc.remote, tc.forwarded, got, httplimit.AddressSubject(got), tc.want, tc.subject)
 		}
-		if limiter.FromTrustedProxy(r, trusted) != (strings.HasPrefix(tc.remote, "10.") || strings.HasPrefix(tc.remote, "[")) {
-			t.Errorf("%s: trusted = %v", tc.remote, limiter.FromTrustedProxy(r, trusted))
+		if httplimit.FromTrustedProxy(r, trusted) != (strings.HasPrefix(tc.remote, "10.") || strings.HasPrefix(tc.remote, "[")) {
+			t.Errorf("%s: trusted = %v", tc.remote, httplimit.FromTrustedProxy(r, trusted))
 		}
-	}
-}
-
-func TestBucket(t *testing.T) {
-	b := limiter.NewRate(10, 3).Bucket()
-	now := time.Unix(1_800_000_000, 0)
-	for i := range 3 {
-		if ok, wait := b.TakeAt(now, 1); !ok || wait != 0 {
-			t.Fatalf("token %d: %v %v", i, ok, wait)
-		}
-	}
-	for range 3 {
-		ok, wait := b.TakeAt(now, 1)
-		if ok || wait <= 0 || wait > 100*time.Millisecond {
-			t.Fatalf("from an empty bucket: %v %v", ok, wait)
-		}
-		if ok, _ := b.TakeAt(now.Add(wait-1), 1); ok {
-			t.Fatal("a token before its time")
-		}
-		now = now.Add(wait)
-		if ok, wait := b.TakeAt(now, 1); !ok {
-			t.Fatalf("not there after the wait: %v", wait)
-		}
-	}
-	if ok, wait := b.TakeAt(now.Add(time.Hour), 4); ok || wait >= 0 {
-		t.Errorf("4 of a bucket of 3: %v %v, want never", ok, wait)
-	}
-	if ok, _ := b.TakeAt(now.Add(time.Hour), 3); !ok {
-		t.Error("a full bucket is not full")
-	}
-	for _, b := range []limiter.Bucket{{}, limiter.NewRate(0, 0).Bucket()} {
-		b.Take(1)
-		if ok, wait := b.Take(1); ok || wait == 0 {
-			t.Errorf("an empty bucket that does not fill gave a token: %v %v", ok, wait)
-		}
-	}
-}
-
-func TestTopOffenders(t *testing.T) {
-	l := limiter.New(limiter.Config{})
-	tier := limiter.Limit{Max: 1, Window: time.Hour}
-	for i := range 3000 {
-		allow(t, l, "worst", 1, tier)
-		if i%2 == 0 {
-			allow(t, l, "second", 1, tier)
-		}
-		s := fmt.Sprint("other", i%500)
-		allow(t, l, s, 1, tier)
-	}
-	top := l.TopOffenders(1000)
-	if len(top) != limiter.MaxOffenders || top[0].Subject != "worst" || top[1].Subject != "second" {
-		t.Fatalf("%d offenders, first %v", len(top), top[:min(2, len(top))])
-	}
-	for i, want := range []int64{2999, 1499} {
-		if o := top[i]; o.Refused < want || o.Refused-o.AtMostOver > want {
-			t.Errorf("%+v, want %d within its bound", o, want)
-		}
-	}
-	if n := len(l.TopOffenders(3)); n != 3 {
-		t.Errorf("TopOffenders(3) has %d", n)
-	}
-	if n := len(l.TopOffenders(-1)); n != 0 {
-		t.Errorf("TopOffenders(-1) has %d", n)
 	}
 }

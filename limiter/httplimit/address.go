@@ -1,4 +1,4 @@
-package limiter
+package httplimit
 
 import (
 	"net/http"

@@ -1,18 +1,23 @@
-package limiter
+// Package httplimit limits HTTP requests by a limiter: a middleware, the RateLimit
+// headers, and the address that a request comes from.
+package httplimit
 
 import (
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"slices"
+
+	"github.com/fxcast/fxcast/limiter"
 )
 
 // MiddlewareConfig says what Middleware limits, and for whom.
 type MiddlewareConfig struct {
-	Limiter *Limiter
+	Limiter *limiter.Limiter
 
 	// Tiers of a request. None: the request is not limited. The default is 60
 	// a minute, 1,000 an hour and 10,000 a day for all.
-	Tiers func(*http.Request) []Limit
+	Tiers func(*http.Request) []limiter.Limit
 
 	// Subject of a request; "" stands for the client's address, which is also
 	// the default. See AddressSubject.
@@ -27,14 +32,16 @@ type MiddlewareConfig struct {
 	Exempt          func(*http.Request) bool
 	ExemptAddresses []netip.Prefix // of clients
 	ExemptSubjects  []string
+
+	Logger *slog.Logger // nil = none
 }
 
 // Middleware limits requests before next sees them. Answers have the
 // RateLimit headers; refused requests get WriteProblem.
 func Middleware(c MiddlewareConfig) func(next http.Handler) http.Handler {
 	if c.Tiers == nil {
-		tiers := RequestTiers(60, 1000, 10_000)
-		c.Tiers = func(*http.Request) []Limit { return tiers }
+		tiers := limiter.RequestTiers(60, 1000, 10_000)
+		c.Tiers = func(*http.Request) []limiter.Limit { return tiers }
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -61,7 +68,9 @@ func Middleware(c MiddlewareConfig) func(next http.Handler) http.Handler {
 			}
 			d, err := c.Limiter.Allow(r.Context(), subject, cost, tiers...)
 			if err != nil { // tiers that are not valid: a fault of the program
-				c.Limiter.log.Error("limiter: request refused for want of valid tiers", "path", r.URL.Path, "err", err)
+				if c.Logger != nil {
+					c.Logger.Error("request refused for want of valid tiers", "path", r.URL.Path, "err", err)
+				}
 				http.Error(w, "internal error", http.StatusInternalServerError)
 				return
 			}

@@ -1,4 +1,4 @@
-package limiter
+package httplimit
 
 import (
 	"encoding/json"
@@ -6,18 +6,20 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/fxcast/fxcast/limiter"
 )
 
 // The fields of draft-ietf-httpapi-ratelimit-headers-10, as structured fields
 // (RFC 9651): whole seconds, rounded up.
 
 // PolicyField is the value of RateLimit-Policy: what the tiers allow.
-func PolicyField(tiers []Limit) string {
+func PolicyField(tiers []limiter.Limit) string {
 	var b []byte
 	for i, t := range tiers {
-		b = appendItem(b, i, t.label())
+		b = appendItem(b, i, t.Label())
 		b = append(b, ";q="...)
-		b = strconv.AppendInt(b, min(t.Max, MaxLimit), 10)
+		b = strconv.AppendInt(b, min(t.Max, limiter.MaxLimit), 10)
 		b = append(b, ";w="...)
 		b = strconv.AppendInt(b, wholeSeconds(t.Window), 10)
 	}
@@ -25,10 +27,10 @@ func PolicyField(tiers []Limit) string {
 }
 
 // StateField is the value of RateLimit: how the tiers stand.
-func StateField(tiers []TierState) string {
+func StateField(tiers []limiter.TierState) string {
 	var b []byte
 	for i, t := range tiers {
-		b = appendItem(b, i, t.label())
+		b = appendItem(b, i, t.Label())
 		b = append(b, ";r="...)
 		b = strconv.AppendInt(b, t.Remaining, 10)
 		b = append(b, ";t="...)
@@ -57,9 +59,9 @@ func wholeSeconds(d time.Duration) int64 { return int64((d + time.Second - 1) / 
 
 // SetHeaders sets RateLimit-Policy and RateLimit, and Retry-After if the call
 // was refused and may be tried again. It replaces earlier values.
-func SetHeaders(h http.Header, d Decision) {
+func SetHeaders(h http.Header, d limiter.Decision) {
 	if len(d.Tiers) > 0 {
-		limits := make([]Limit, len(d.Tiers))
+		limits := make([]limiter.Limit, len(d.Tiers))
 		for i, t := range d.Tiers {
 			limits[i] = t.Limit
 		}
@@ -77,7 +79,7 @@ const problemTypes = "https://iana.org/assignments/http-problem-types#"
 // WriteProblem answers a refused call: 429 with the names of the tiers that
 // refuse, or 503 if Redis is lost and the policy denies. It sets the headers
 // of SetHeaders too.
-func WriteProblem(w http.ResponseWriter, d Decision) {
+func WriteProblem(w http.ResponseWriter, d limiter.Decision) {
 	p := struct {
 		Type     string   `json:"type"`
 		Title    string   `json:"title"`
@@ -87,7 +89,7 @@ func WriteProblem(w http.ResponseWriter, d Decision) {
 	}{problemTypes + "quota-exceeded", "Too many requests", http.StatusTooManyRequests, "", d.Violated()}
 	wait, ok := d.RetryAfter()
 	switch {
-	case d.Source == FromPolicy:
+	case d.Source == limiter.FromPolicy:
 		p.Type, p.Title, p.Status = problemTypes+"temporary-reduced-capacity", "Limits can not be checked", http.StatusServiceUnavailable
 		p.Detail = "the server lost what it needs to check limits; try again in a moment"
 	case !ok:

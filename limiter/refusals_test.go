@@ -19,7 +19,7 @@ func TestSharedRoundTrips(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	c, admin := client(t, s), s.Client()
-	l := limiter.New(limiter.Config{Redis: c, Timeout: patient, FrontSize: -1})
+	l := limiter.New(limiter.Config{Redis: c, Timeout: patient, Refusals: -1})
 	var wg sync.WaitGroup
 	for caller := range 32 {
 		wg.Go(func() {
@@ -64,7 +64,7 @@ func TestSharedRoundTrips(t *testing.T) {
 func TestFront(t *testing.T) {
 	t.Parallel()
 	c := redistest.Start(t).Client()
-	l := limiter.New(limiter.Config{Redis: c, Timeout: patient, FrontSize: 100})
+	l := limiter.New(limiter.Config{Redis: c, Timeout: patient, Refusals: 100})
 	tier := limiter.Limit{Max: 10, Window: time.Second}
 	other := limiter.Limit{Max: 1000, Window: time.Minute}
 	commands := func() string {
@@ -82,13 +82,13 @@ func TestFront(t *testing.T) {
 	}
 	before := commands()
 	for range 1000 {
-		if d := allow(t, l, "s", 3, tier, other); d.Allowed || d.Source != limiter.FromFront {
+		if d := allow(t, l, "s", 3, tier, other); d.Allowed || d.Source != limiter.FromRefusal {
 			break // the second is over
 		} else if wait, ok := d.RetryAfter(); !ok || wait <= 0 || wait > first.Tiers[0].RetryAfter || d.Tiers[1].Remaining != 992 {
 			t.Fatalf("%+v", d)
 		}
 	}
-	if after := commands(); after != before && allow(t, l, "s", 3, tier, other).Source == limiter.FromFront {
+	if after := commands(); after != before && allow(t, l, "s", 3, tier, other).Source == limiter.FromRefusal {
 		t.Errorf("a flood cost Redis calls: %s, then %s", before, after)
 	}
 	if d := allow(t, l, "s", 2, tier, other); !d.Allowed {
@@ -102,7 +102,7 @@ func TestFront(t *testing.T) {
 		allow(t, l, s, 10, tier)
 		allow(t, l, s, 10, tier)
 	}
-	if n := l.FrontLen(); n > 100 || n == 0 {
+	if n := l.RefusalsLen(); n > 100 || n == 0 {
 		t.Errorf("%d refusals remembered, want 1 to 100", n)
 	}
 	eventually(t, "allowed when the retry-after is over", func() bool { return allow(t, l, "s", 3, tier, other).Allowed })

@@ -1,0 +1,4 @@
+package httplimit
+
+// ParseAddress reads an address as ClientAddress does.
+var ParseAddress = parseAddress
