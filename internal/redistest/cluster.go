@@ -15,29 +15,27 @@ import (
 // Slots is the number of hash slots of a cluster.
 const Slots = 16384
 
-// Cluster is three masters that share the slots, each a process of its own, and
-// a replica for each if Options.Replicas asks for it. A master that is silent
-// for a second is taken for failed. Its methods may be called from one
-// goroutine at a time, the one that runs the test.
+// Cluster is three masters that share the slots, each in its own process, and with Options.Replicas
+// one replica per master. A master that is silent for a second counts as failed. Only the goroutine
+// that runs the test may call its methods.
 type Cluster struct {
 	*Security
 
 	t       testing.TB
-	servers []*Server       // three masters at first, then their replicas
-	clients []*redis.Client // of the servers
-	ids     []string        // of the servers in the cluster
+	servers []*Server       // first the masters, then their replicas, as started
+	clients []*redis.Client // by server
+	ids     []string        // cluster IDs by server
 }
 
 const clusterMasters = 3
 
-// StartCluster starts three masters and returns when each finds the cluster
-// whole.
+// StartCluster starts three masters and returns when each reports the cluster complete.
 func StartCluster(t testing.TB) *Cluster {
 	t.Helper()
 	return Options{}.StartCluster(t)
 }
 
-// StartCluster is StartCluster with more choice.
+// StartCluster starts a cluster with the options; see the function StartCluster.
 func (o Options) StartCluster(t testing.TB) *Cluster {
 	t.Helper()
 	bin := findServer(t)
@@ -56,7 +54,7 @@ func (o Options) StartCluster(t testing.TB) *Cluster {
 	return c
 }
 
-// join makes one cluster of the servers.
+// join connects the servers to one cluster.
 func (c *Cluster) join() {
 	c.t.Helper()
 	ctx := c.t.Context()
@@ -79,7 +77,7 @@ func (c *Cluster) join() {
 		_, port, _ := net.SplitHostPort(s.Addr())
 		must(c.clients[0].Do(ctx, "CLUSTER", "MEET", "127.0.0.1", port, busPort(c.servers[i+1])).Err())
 	}
-	poll(c.t, "every node knows every other", func() bool {
+	poll(c.t, "every server knows every other", func() bool {
 		for _, client := range c.clients {
 			nodes := client.ClusterNodes(ctx).Val()
 			if strings.Count(nodes, " connected") != len(c.servers) || strings.Contains(nodes, "handshake") {
@@ -103,11 +101,11 @@ func busPort(s *Server) string {
 	return ""
 }
 
-// AwaitWhole waits until every running server finds that all slots are served,
-// by the same masters, and every replica has its link.
+// AwaitWhole waits until every running server reports all slots served by the same masters, and
+// every replica is connected to its master.
 func (c *Cluster) AwaitWhole() {
 	c.t.Helper()
-	poll(c.t, "the cluster is whole", func() bool { return c.whole() == nil })
+	poll(c.t, "the cluster is complete", func() bool { return c.whole() == nil })
 }
 
 func (c *Cluster) whole() error {
@@ -130,17 +128,16 @@ func (c *Cluster) whole() error {
 		if err != nil {
 			return err
 		}
-		this := fmt.Sprint(owners)
-		if view != "" && view != this {
-			return fmt.Errorf("%s sees other owners", s.Addr())
+		current := fmt.Sprint(owners)
+		if view != "" && view != current {
+			return fmt.Errorf("%s reports other owners of the slots", s.Addr())
 		}
-		view = this
+		view = current
 	}
 	return nil
 }
 
-// owners lists for each slot the index of the server that serves it, as server
-// i sees it.
+// owners returns the index of the server that serves each slot, as server i reports it.
 func (c *Cluster) owners(ctx context.Context, i int) (owners [Slots]int8, err error) {
 	shards, err := c.clients[i].ClusterShards(ctx).Result()
 	if err != nil {
@@ -173,8 +170,7 @@ func (c *Cluster) index(id string) int {
 	return -1
 }
 
-// Addrs returns host:port of the servers, the first three of them masters at
-// the start.
+// Addrs returns host:port of each server. The first three were started as masters.
 func (c *Cluster) Addrs() []string {
 	addrs := make([]string, len(c.servers))
 	for i, s := range c.servers {
@@ -183,11 +179,10 @@ func (c *Cluster) Addrs() []string {
 	return addrs
 }
 
-// Server returns the server Addrs()[i].
+// Server returns the server at Addrs()[i].
 func (c *Cluster) Server(i int) *Server { return c.servers[i] }
 
-// Client returns a new client of the cluster that may do everything, closed
-// when the test ends.
+// Client returns a new client of the cluster with all permissions. It is closed when the test ends.
 func (c *Cluster) Client() *redis.ClusterClient {
 	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.Addrs(), Username: c.user, Password: c.secret,
 		TLSConfig: c.tlsConfig(), DisableIdentity: true, DialerRetries: 1,
@@ -229,13 +224,11 @@ func (c *Cluster) SlotOf(key string) int {
 	return -1
 }
 
-// KillMaster kills the server i. If it has a replica, that is master a few
-// seconds later; see AwaitWhole. Server(i).Restart brings it back, as a replica
-// then.
+// KillMaster kills server i. Its replica, if any, becomes the master a few seconds later; see
+// AwaitWhole. Server(i).Restart then starts the server as a replica.
 func (c *Cluster) KillMaster(i int) { c.servers[i].Kill() }
 
-// Failover makes the replica i the master of its shard, without loss, and
-// returns when every server knows it.
+// Failover promotes replica i without loss and returns when every server knows the new master.
 func (c *Cluster) Failover(i int) {
 	c.t.Helper()
 	if err := c.clients[i].ClusterFailover(c.t.Context()).Err(); err != nil {
@@ -246,8 +239,8 @@ func (c *Cluster) Failover(i int) {
 	})
 }
 
-// MoveSlot moves a slot with its keys from one master to another, as redis-cli
-// --cluster reshard does: while it moves, keys are on either side.
+// MoveSlot moves a slot with its keys from one master to another, as redis-cli --cluster reshard
+// does. During the move the keys are on both masters.
 func (c *Cluster) MoveSlot(slot, from, to int) {
 	c.t.Helper()
 	ctx := c.t.Context()
@@ -276,7 +269,7 @@ func (c *Cluster) MoveSlot(slot, from, to int) {
 		}
 		must("migrate", c.clients[from].Do(ctx, args...).Err())
 	}
-	// The new owner first, so that no node is ever told of none; then all masters.
+	// Inform the new owner first, so that the slot always has an owner, then the other masters.
 	order := []int{to, from}
 	for i, s := range c.servers {
 		if i != to && i != from && s.Running() {

@@ -8,12 +8,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Embedded starts an in-process Redis like the one the broadcaster embeds,
-// with expiry driven in real time, and returns a client and its address.
-// Both are closed when the test ends.
+// Embedded starts an in-process Redis like the one that the broadcaster embeds. Keys expire in real
+// time. It returns a client and the address; both are closed when the test ends.
 //
-// It knows fewer commands than a real server, and a subscriber that stops
-// reading stops all of it.
+// The server supports fewer commands than a real one. A subscriber that stops reading blocks it
+// completely.
 func Embedded(t testing.TB) (*redis.Client, string) {
 	t.Helper()
 	m := miniredis.NewMiniRedis()

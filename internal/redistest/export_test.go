@@ -1,6 +1,6 @@
 package redistest
 
-// Pids of the processes that run.
+// Pids returns the process IDs of the running processes.
 func (s *Server) Pids() []int {
 	if s.proc == nil {
 		return nil

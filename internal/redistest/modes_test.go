@@ -15,8 +15,7 @@ import (
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
-// TestMain keeps go-redis's own log, of servers that the tests kill, out of the
-// way.
+// TestMain silences the log of go-redis, which reports every server that a test kills.
 func TestMain(m *testing.M) {
 	redis.SetLogger(quiet{})
 	os.Exit(m.Run())
@@ -26,7 +25,7 @@ type quiet struct{}
 
 func (quiet) Printf(context.Context, string, ...any) {}
 
-// secured is TLS and a user of few rights.
+// secured starts servers with TLS and a user with few permissions.
 var secured = redistest.Options{TLS: true, User: "fx", Password: "p@ss/word", Rules: "~* &* +@all -@dangerous"}
 
 func eventually(t *testing.T, what string, ok func() bool) {
@@ -38,7 +37,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// gone wants all of these processes to have ended.
+// gone checks that all of the processes have ended.
 func gone(t *testing.T, pids []int, want int) {
 	t.Helper()
 	if len(pids) != want {
@@ -65,7 +64,7 @@ func TestSecuredServer(t *testing.T) {
 		change func(*redis.Options)
 		want   string // in the error; "" = none
 	}{
-		{"as told", func(o *redis.Options) { o.TLSConfig.RootCAs = s.RootCAs }, ""},
+		{"as configured", func(o *redis.Options) { o.TLSConfig.RootCAs = s.RootCAs }, ""},
 		{"another authority", func(*redis.Options) {}, "certificate"},
 		{"without TLS", func(o *redis.Options) { o.TLSConfig = nil }, "EOF"},
 		{"without a user", func(o *redis.Options) { o.TLSConfig.RootCAs = s.RootCAs; o.Username, o.Password = "", "" }, "NOAUTH"},
@@ -123,12 +122,12 @@ func TestSentinel(t *testing.T) {
 				}
 				eventually(t, "the client writes to the new master", func() bool { return c.Incr(t.Context(), "k").Err() == nil })
 				if v := c.Get(t.Context(), "k").Val(); v != "2" {
-					t.Errorf("what was replicated is %q, want 2", v)
+					t.Errorf("the replicated value is %q, want 2", v)
 				}
 			})
 			want := 5
 			if name == "plain" {
-				want++ // one was restarted
+				want++ // the restarted server
 			}
 			gone(t, pids, want)
 		})
@@ -154,7 +153,7 @@ func TestCluster(t *testing.T) {
 					}
 				}
 				set("before")
-				for i := range 300 { // more than one MIGRATE moves
+				for i := range 300 { // more than one MIGRATE can move
 					if err := c.Set(ctx, fmt.Sprintf("{key:0}%d", i), i, 0).Err(); err != nil {
 						t.Fatal(err)
 					}
@@ -168,7 +167,7 @@ func TestCluster(t *testing.T) {
 				}
 				n, err := s.Server(to).Client().ClusterCountKeysInSlot(ctx, slot).Result()
 				if err != nil || n != 301 {
-					t.Errorf("%d keys (%v) came with the slot, want 301", n, err)
+					t.Errorf("%d keys (%v) moved with the slot, want 301", n, err)
 				}
 				if v, err := c.Get(ctx, "key:0").Result(); err != nil || v != "before" {
 					t.Errorf("after the move: %q, %v", v, err)
@@ -193,7 +192,7 @@ func TestClusterWithReplicas(t *testing.T) {
 	}
 	eventually(t, "the client finds the new master", func() bool { return c.Set(ctx, "k", "v", 0).Err() == nil })
 	s.KillMaster(owner + 3)
-	eventually(t, "the other takes over", func() bool {
+	eventually(t, "the other server takes over", func() bool {
 		short, cancel := context.WithTimeout(ctx, 3*time.Second)
 		defer cancel()
 		return s.Owner(slot) == owner && c.Set(short, "k", "w", 0).Err() == nil

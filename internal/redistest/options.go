@@ -19,39 +19,39 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Options say how servers are started; the zero value is the plainest. The
-// servers of one Sentinel or Cluster share them.
+// Options configure the servers of a test. The zero value starts them without TLS and users. All
+// servers of a Sentinel or Cluster share the Options.
 type Options struct {
-	// Args are appended to the command line of each server ("--maxmemory",
-	// "4mb") and win over the defaults.
+	// Args are appended to the command line of each server ("--maxmemory", "4mb") and override
+	// the defaults.
 	Args []string
 
-	// TLS makes the servers speak TLS only, with a certificate made for this
-	// test; see Security.
+	// TLS makes the servers accept TLS only, with a certificate created for the test; see
+	// Security.
 	TLS bool
 
-	// User, with Password, is made in an ACL file, and the default user is
-	// off. Rules are what it may do; "" = everything. The clients that this
-	// package returns are another user's, who may do everything.
+	// User, with Password, is created in an ACL file, and the default user is disabled. Rules
+	// are the permissions of User; "" = all. The clients that this package returns belong to
+	// another user with all permissions.
 	User, Password, Rules string
 
-	Replicas bool // a Cluster: one replica for each master
+	Replicas bool // of a Cluster: one replica per master
 }
 
-// Security is what a client must know of servers started with TLS or a User.
+// Security holds the certificates for a client of servers with TLS.
 type Security struct {
-	CertFile string         // certificate (PEM) that is its own authority, for SSL_CERT_FILE; "" without TLS
-	RootCAs  *x509.CertPool // the same; nil without TLS
+	CertFile string         // self-signed certificate (PEM), for SSL_CERT_FILE; "" without TLS
+	RootCAs  *x509.CertPool // the same certificate; nil without TLS
 
 	keyFile string
 	aclFile string
-	user    string // of this package's clients
+	user    string // of the clients that this package returns
 	secret  string
 }
 
 const testUser = "redistest"
 
-// security makes the files that opts needs in a directory of the test.
+// security writes the files that the options need to a directory of the test.
 func (o Options) security(t testing.TB) *Security {
 	t.Helper()
 	s := &Security{}
@@ -73,9 +73,8 @@ func (o Options) security(t testing.TB) *Security {
 	return s
 }
 
-// makeCertificate makes a certificate for localhost and 127.0.0.1 that is its
-// own authority, good for servers and for the clients that servers are to one
-// another.
+// makeCertificate creates a self-signed certificate for localhost and 127.0.0.1. Servers use it
+// both as a server and as a client of each other.
 func (s *Security) makeCertificate(t testing.TB) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -113,7 +112,7 @@ func (s *Security) makeCertificate(t testing.TB) {
 	s.RootCAs.AppendCertsFromPEM(certificate)
 }
 
-// listenArgs are the settings that make a server or sentinel listen on port.
+// listenArgs returns the arguments that make a server or sentinel listen on port.
 func (s *Security) listenArgs(port string) []string {
 	if s.CertFile == "" {
 		return []string{"--port", port}
@@ -122,7 +121,7 @@ func (s *Security) listenArgs(port string) []string {
 		"--tls-ca-cert-file", s.CertFile, "--tls-auth-clients", "no", "--tls-replication", "yes", "--tls-cluster", "yes"}
 }
 
-// aclArgs are the settings of a server's users, and of itself as a replica.
+// aclArgs returns the arguments for the users of a server, and for its own user as a replica.
 func (s *Security) aclArgs() []string {
 	if s.aclFile == "" {
 		return nil
@@ -130,7 +129,7 @@ func (s *Security) aclArgs() []string {
 	return []string{"--aclfile", s.aclFile, "--masteruser", s.user, "--masterauth", s.secret}
 }
 
-// tlsConfig is for a client; nil without TLS.
+// tlsConfig returns the TLS configuration of a client; nil without TLS.
 func (s *Security) tlsConfig() *tls.Config {
 	if s.RootCAs == nil {
 		return nil
@@ -138,12 +137,12 @@ func (s *Security) tlsConfig() *tls.Config {
 	return &tls.Config{RootCAs: s.RootCAs}
 }
 
-// clientOptions are of a client that may do everything.
+// clientOptions returns the options of a client with all permissions.
 func (s *Security) clientOptions(addr string) *redis.Options {
 	return &redis.Options{Addr: addr, Username: s.user, Password: s.secret, TLSConfig: s.tlsConfig(), DisableIdentity: true}
 }
 
-// scheme is that of the servers' URL.
+// scheme returns the scheme of the servers' URL.
 func (s *Security) scheme() string {
 	if s.CertFile != "" {
 		return "rediss"

@@ -2,8 +2,8 @@ package redistest
 
 import "syscall"
 
-// ProcAttr makes the kernel end a process with the test binary that started it,
-// even if that one panics or is killed.
+// ProcAttr returns attributes that make the kernel kill a process when the test binary that started
+// it ends, even if the binary panics or is killed.
 func ProcAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

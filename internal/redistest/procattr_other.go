@@ -4,5 +4,5 @@ package redistest
 
 import "syscall"
 
-// ProcAttr has nothing to offer on this system.
+// ProcAttr returns nil: this system cannot end a process together with its parent.
 func ProcAttr() *syscall.SysProcAttr { return nil }

@@ -12,26 +12,24 @@ import (
 	"time"
 )
 
-// process is one life of a server or sentinel.
+// process is one process of a server or sentinel, from its start to its end.
 type process struct {
 	cmd   *exec.Cmd
-	ready chan struct{}   // closed when it says that it is ready
-	log   strings.Builder // first lines printed; owned by readLog until done
+	ready chan struct{}   // closed when the process prints that it is ready
+	log   strings.Builder // the first lines of its output; owned by readLog until done
 	done  sync.WaitGroup  // readLog and Wait
 }
 
-// launch starts redis-server with these arguments and waits until it prints
-// word; otherwise it returns what was printed instead.
+// launch starts redis-server and waits until it prints word. If the process ends before that,
+// launch returns its output.
 //
-// The server's own word is waited for, not a PING: a PING could be answered by
-// another process that took the port first.
+// A PING would not do: another process that took the port first could answer it.
 func launch(t testing.TB, bin, word string, args ...string) (p *process, printed string) {
 	t.Helper()
 	cmd := exec.Command(bin, args...)
 	cmd.SysProcAttr = ProcAttr()
 	p = &process{cmd: cmd, ready: make(chan struct{})}
-	// The pipe is read by an own goroutine, so that the server never blocks
-	// on its log.
+	// A goroutine reads the pipe, so the server never blocks on its log.
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatalf("redistest: %v", err)
@@ -80,7 +78,7 @@ func (p *process) kill() {
 	p.done.Wait()
 }
 
-// findServer returns the path of redis-server, or skips or fails the test.
+// findServer returns the path of redis-server. Without one it skips or fails the test.
 func findServer(t testing.TB) string {
 	t.Helper()
 	bin, err := exec.LookPath("redis-server")
@@ -104,7 +102,7 @@ func freePort(t testing.TB) string {
 	return port
 }
 
-// poll waits until ok reports true; what names it if it never does.
+// poll waits until ok returns true. what names the condition in the failure.
 func poll(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(startTimeout); !ok(); time.Sleep(10 * time.Millisecond) {

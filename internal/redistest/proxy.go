@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// Proxy is a TCP proxy in front of one server: the network between, which the
-// test breaks. Its methods may be called from any goroutine.
+// Proxy is a TCP proxy in front of one server that simulates a broken network. It is safe for
+// concurrent use.
 type Proxy struct {
 	target   string
 	listener net.Listener
 	wg       sync.WaitGroup
 
-	mu      sync.Mutex // guards all below; nothing blocks under it
-	changed chan struct{}
+	mu      sync.Mutex    // guards the following fields; nothing blocks under it
+	changed chan struct{} // closed and replaced by every change
 	mode    proxyMode
-	rate    int           // bytes per second and direction; 0 = any
+	rate    int           // bytes per second and direction; 0 = no limit
 	delay   time.Duration // of each byte
 	links   map[*link]struct{}
 	closed  bool
@@ -31,19 +31,18 @@ const (
 	modeCut
 )
 
-// A link is one connection through the proxy.
+// link is one connection through the proxy.
 type link struct {
 	client net.Conn
 	done   chan struct{}
 	end    func() // closes done
 
 	// Guarded by Proxy.mu.
-	server net.Conn // nil until there is one
-	cut    bool     // what it carries is lost for good
+	server net.Conn // nil until it is open
+	cut    bool     // all its data is lost
 }
 
-// StartProxy listens on a free port of 127.0.0.1 and forwards to addr until the
-// test ends.
+// StartProxy listens on a free port of 127.0.0.1 and forwards to addr until the test ends.
 func StartProxy(t testing.TB, addr string) *Proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -56,21 +55,20 @@ func StartProxy(t testing.TB, addr string) *Proxy {
 	return p
 }
 
-// Addr returns host:port to connect to.
+// Addr returns the host:port on which the proxy listens.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// Cut drops what the present connections carry, silently and for good: neither
-// data nor the end of a connection gets through, as with a cut cable and a
-// firewall that has forgotten the connections when it is mended. New ones are
-// taken and answer nothing until Restore, and then neither.
+// Cut silences all open connections for good: neither data nor the end of a connection gets
+// through. It simulates a cut cable, and a firewall that has forgotten the connections when the
+// cable is repaired. A connection that is opened before Restore stays silent too.
 func (p *Proxy) Cut() { p.set(func() { p.mode = modeCut; p.cutLinks() }) }
 
-// Hold keeps everything back, new connections too, until Restore lets all of it
-// through, as with a cable that is cut for less than the time connections live.
+// Hold delays all data, also that of new connections, until Restore. It simulates a cable that is
+// repaired before connections time out.
 func (p *Proxy) Hold() { p.set(func() { p.mode = modeHold }) }
 
-// Slow limits each direction of each connection to a rate in bytes per second
-// (0 = any) and delays what it carries.
+// Slow limits each direction of each connection to a rate in bytes per second (0 = no limit) and
+// delays its data.
 func (p *Proxy) Slow(bytesPerSecond int, delay time.Duration) {
 	p.set(func() { p.rate, p.delay = bytesPerSecond, delay })
 }
@@ -78,8 +76,7 @@ func (p *Proxy) Slow(bytesPerSecond int, delay time.Duration) {
 // Restore ends Cut, Hold and Slow.
 func (p *Proxy) Restore() { p.set(func() { p.mode, p.rate, p.delay = modePass, 0, 0 }) }
 
-// Reset ends every connection with a TCP reset on both sides and returns how
-// many there were.
+// Reset ends every connection with a TCP reset on both sides and returns their number.
 func (p *Proxy) Reset() int {
 	p.mu.Lock()
 	links := make([]*link, 0, len(p.links))
@@ -93,7 +90,7 @@ func (p *Proxy) Reset() int {
 	return len(links)
 }
 
-// Connections returns how many are open.
+// Connections returns the number of open connections.
 func (p *Proxy) Connections() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -153,13 +150,13 @@ func (p *Proxy) serve(l *link) {
 	}
 	server, err := net.DialTimeout("tcp", p.target, 3*time.Second)
 	if err != nil {
-		return // the client sees a reset, as it would without the proxy
+		return // the client gets a reset, as it would without the proxy
 	}
 	p.mu.Lock()
 	l.server = server
 	p.mu.Unlock()
 	select {
-	case <-l.done: // reset meanwhile
+	case <-l.done: // Reset was called meanwhile
 		server.Close()
 		return
 	default:
@@ -170,8 +167,8 @@ func (p *Proxy) serve(l *link) {
 	wg.Wait()
 }
 
-// pass waits while everything is kept back. It waits to the end of a link that
-// was cut, and is false then.
+// pass waits while the proxy holds data. It returns false when the link has ended; on a link that
+// was cut it waits for that.
 func (p *Proxy) pass(l *link) bool {
 	for {
 		p.mu.Lock()
@@ -192,24 +189,24 @@ func (p *Proxy) pass(l *link) bool {
 	}
 }
 
-// A parcel is some bytes on their way.
-type parcel struct {
+// chunk is bytes on their way through the proxy.
+type chunk struct {
 	bytes []byte
-	at    time.Time // when they were sent
+	at    time.Time // of their arrival at the proxy
 }
 
 // forward carries one direction until it ends.
 func (p *Proxy) forward(l *link, to, from net.Conn) {
-	way := make(chan parcel, 64)
+	queue := make(chan chunk, 64)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		defer close(way)
+		defer close(queue)
 		for {
 			b := make([]byte, 16<<10)
 			n, err := from.Read(b)
 			if n > 0 {
 				select {
-				case way <- parcel{b[:n], time.Now()}:
+				case queue <- chunk{b[:n], time.Now()}:
 				case <-l.done:
 					return
 				}
@@ -219,7 +216,7 @@ func (p *Proxy) forward(l *link, to, from net.Conn) {
 			}
 		}
 	})
-	for c := range way {
+	for c := range queue {
 		if !p.wait(l, c) {
 			break
 		}
@@ -227,7 +224,7 @@ func (p *Proxy) forward(l *link, to, from net.Conn) {
 			break
 		}
 	}
-	if p.pass(l) { // the end of a connection does not get through a cut either
+	if p.pass(l) { // a cut stops the end of a connection too
 		l.end()
 		to.Close()
 		from.Close()
@@ -235,8 +232,8 @@ func (p *Proxy) forward(l *link, to, from net.Conn) {
 	wg.Wait()
 }
 
-// wait is over when the bytes may arrive; false if they never do.
-func (p *Proxy) wait(l *link, c parcel) bool {
+// wait returns true when the chunk may be delivered, and false if it never may.
+func (p *Proxy) wait(l *link, c chunk) bool {
 	p.mu.Lock()
 	due := time.Until(c.at.Add(p.delay))
 	if p.rate > 0 {
@@ -255,7 +252,7 @@ func (p *Proxy) wait(l *link, c parcel) bool {
 	return p.pass(l)
 }
 
-// reset closes both sides so that their peers see a reset.
+// reset closes both sides with a TCP reset.
 func (p *Proxy) reset(l *link) {
 	l.end()
 	p.mu.Lock()

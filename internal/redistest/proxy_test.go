@@ -14,7 +14,7 @@ import (
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
-// dial opens a connection on which every line that is sent comes back.
+// dial opens a connection through the proxy.
 func dial(t *testing.T, p *redistest.Proxy) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", p.Addr())
@@ -25,7 +25,7 @@ func dial(t *testing.T, p *redistest.Proxy) net.Conn {
 	return c
 }
 
-// ask sends a PING and reports whether it was answered in time.
+// ask sends a PING and returns an error unless the server answers in time.
 func ask(t *testing.T, c net.Conn, patience time.Duration) error {
 	t.Helper()
 	if _, err := c.Write([]byte("PING\r\n")); err != nil {
@@ -55,29 +55,29 @@ func TestProxyCut(t *testing.T) {
 	}
 	p.Cut()
 	if err := ask(t, c, silence); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("over a cut: %v, want nothing", err)
+		t.Errorf("over a cut: %v, want no answer", err)
 	}
 	during := dial(t, p)
 	if err := ask(t, during, silence); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("connected during a cut: %v, want nothing", err)
+		t.Errorf("connected during a cut: %v, want no answer", err)
 	}
 	// The end of a connection does not get through.
 	other := dial(t, p)
 	other.Close()
 	server.Kill()
 	if err := answered(c, silence); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("the server ended behind a cut: %v, want nothing", err)
+		t.Errorf("the server ended behind a cut: %v, want silence", err)
 	}
 	server.Restart()
 	p.Restore()
 	if err := answered(c, silence); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("an old connection after Restore: %v, want nothing", err)
+		t.Errorf("an old connection after Restore: %v, want no answer", err)
 	}
 	if err := ask(t, dial(t, p), patience); err != nil {
 		t.Errorf("a new connection after Restore: %v", err)
 	}
 	if p.Connections() < 3 {
-		t.Errorf("%d connections, want those that were cut too", p.Connections())
+		t.Errorf("%d connections, want the cut ones included", p.Connections())
 	}
 	p.Reset()
 	if err := answered(c, patience); !errors.Is(err, syscall.ECONNRESET) {
@@ -94,16 +94,16 @@ func TestProxyHold(t *testing.T) {
 	}
 	p.Hold()
 	if err := ask(t, c, silence); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("held: %v, want nothing", err)
+		t.Errorf("held: %v, want no answer", err)
 	}
 	during := dial(t, p)
 	if err := ask(t, during, silence); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("connected while held: %v, want nothing", err)
+		t.Errorf("connected while held: %v, want no answer", err)
 	}
 	p.Restore()
 	for _, c := range []net.Conn{c, during} {
 		if err := answered(c, patience); err != nil {
-			t.Errorf("what was held did not come: %v", err)
+			t.Errorf("the held data did not arrive: %v", err)
 		}
 	}
 }
@@ -132,8 +132,7 @@ func TestProxySlow(t *testing.T) {
 	}
 }
 
-// A proxy whose server is not there resets what connects, and one that is
-// stopped leaves nothing behind.
+// TestProxyWithoutServer checks that a proxy without a server resets its connections.
 func TestProxyWithoutServer(t *testing.T) {
 	server := redistest.Start(t)
 	p := redistest.StartProxy(t, server.Addr())
@@ -143,7 +142,7 @@ func TestProxyWithoutServer(t *testing.T) {
 	}
 	server.Kill()
 	if err := answered(open, patience); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("the server is gone: %v, want the end", err)
+		t.Errorf("the server is gone: %v, want the connection to end", err)
 	}
 	c, err := net.Dial("tcp", p.Addr()) // the reset may come as early as this
 	if err == nil {
@@ -153,7 +152,7 @@ func TestProxyWithoutServer(t *testing.T) {
 		}
 	}
 	if err == nil {
-		t.Error("no server, and the connection did not end")
+		t.Error("without a server the connection did not end")
 	}
 	server.Restart()
 	client := redis.NewClient(&redis.Options{Addr: p.Addr(), DisableIdentity: true})

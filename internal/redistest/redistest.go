@@ -1,11 +1,15 @@
-// Package redistest gives tests a Redis of their own: real redis-server
-// processes that the test may kill, pause and restart, alone (Start), watched
-// by sentinels (StartSentinel) or as a cluster (StartCluster), each with TLS and
-// users if wanted (Options); an in-process one (Embedded); and a proxy whose
-// network the test breaks (StartProxy).
+// Package redistest gives each test its own Redis:
 //
-// Every server listens on a free port of 127.0.0.1, keeps its files in the
-// test's temporary directory and is gone when the test ends.
+//   - Start starts a redis-server that the test can kill, pause and restart;
+//   - StartSentinel starts a master and a replica, with three sentinels;
+//   - StartCluster starts a cluster of three masters;
+//   - Options add TLS, users and arguments to each of these;
+//   - Embedded starts an in-process server;
+//   - StartProxy starts a proxy that simulates a broken network;
+//   - Example starts a server for a testable example.
+//
+// Every server listens on a free port of 127.0.0.1 and keeps its files in the test's temporary
+// directory. It ends with the test.
 package redistest
 
 import (
@@ -19,18 +23,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// How long a server may take until it accepts connections, and everything else
-// that this package waits for.
+// startTimeout limits every wait of this package, such as for a server to accept connections.
 const startTimeout = time.Minute
 
-// Durable are the arguments of a server that has, after Kill and Restart, all
-// that it had answered. It writes its append-only file before each answer and
-// leaves the disk to the kernel, which a killed process does not take along:
-// with everysec a slow disk puts the writing off, by up to 2 s.
+// Durable are the arguments of a server that keeps every confirmed write over Kill and Restart. It
+// writes to its append-only file before each reply, and the kernel keeps the written bytes when the
+// process is killed. With everysec a slow disk could delay the write by up to 2 s.
 var Durable = []string{"--appendonly", "yes", "--appendfsync", "no"}
 
-// Server is a redis-server process. Its methods may be called from one
-// goroutine at a time, the one that runs the test.
+// Server is a redis-server process. Only the goroutine that runs the test may call its methods.
 type Server struct {
 	*Security
 
@@ -38,21 +39,20 @@ type Server struct {
 	opts Options
 	bin  string
 	dir  string
-	args []string // beside those of opts
+	args []string // in addition to those of opts
 	port string
 
 	proc *process // nil after Kill
 }
 
-// Start starts a redis-server without persistence, with args appended to its
-// command line. It skips the test if there is no redis-server on PATH, and
-// fails it instead if FXCAST_REQUIRE_ALL is 1.
+// Start starts a redis-server without persistence and appends args to its command line. Without a
+// redis-server on PATH it skips the test, or fails it if FXCAST_REQUIRE_ALL is 1.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	return Options{Args: args}.Start(t)
 }
 
-// Start is Start with more choice.
+// Start starts a redis-server with the options; see the function Start.
 func (o Options) Start(t testing.TB) *Server {
 	t.Helper()
 	s := newServer(t, o, findServer(t), o.security(t))
@@ -60,19 +60,18 @@ func (o Options) Start(t testing.TB) *Server {
 	return s
 }
 
-// newServer is a server that does not run yet.
+// newServer returns a server that does not run yet.
 func newServer(t testing.TB, o Options, bin string, sec *Security) *Server {
 	s := &Server{Security: sec, t: t, opts: o, bin: bin, dir: t.TempDir()}
 	t.Cleanup(s.Kill)
 	return s
 }
 
-// start starts it on a port of its own.
+// start starts the server on a free port.
 func (s *Server) start(args ...string) {
 	s.t.Helper()
 	s.args = args
-	// The port is free when it is chosen and may be taken by another process
-	// before the server binds it.
+	// Another process may take the port before the server binds it.
 	var out string
 	for range 5 {
 		s.port = freePort(s.t)
@@ -83,11 +82,10 @@ func (s *Server) start(args ...string) {
 	s.t.Fatalf("redistest: redis-server did not start:\n%s", out)
 }
 
-// Addr returns host:port. It stays the same over Restart.
+// Addr returns host:port. Restart does not change it.
 func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", s.port) }
 
-// URL returns the address as a redis:// or rediss:// URL, with the User of the
-// Options.
+// URL returns the address as a redis:// or rediss:// URL, with the user of the Options.
 func (s *Server) URL() string {
 	u := url.URL{Scheme: s.scheme(), Host: s.Addr(), Path: "/0"}
 	if s.opts.User != "" {
@@ -96,17 +94,15 @@ func (s *Server) URL() string {
 	return u.String()
 }
 
-// Client returns a new client of the server that may do everything, closed
-// when the test ends.
+// Client returns a new client of the server with all permissions. It is closed when the test ends.
 func (s *Server) Client() *redis.Client {
 	c := redis.NewClient(s.clientOptions(s.Addr()))
 	s.t.Cleanup(func() { c.Close() })
 	return c
 }
 
-// Kill ends the process with SIGKILL and waits for it. Without an
-// append-only file everything it held is lost. It does nothing if the server
-// is not running.
+// Kill ends the process with SIGKILL and waits for it. Without an append-only file the server's
+// data is lost. Kill does nothing if the server is not running.
 func (s *Server) Kill() {
 	if s.proc == nil {
 		return
@@ -115,18 +111,18 @@ func (s *Server) Kill() {
 	s.proc = nil
 }
 
-// Running reports whether the server was started and not killed since.
+// Running reports whether the server was started and not killed.
 func (s *Server) Running() bool { return s.proc != nil }
 
-// Pause stops the process with SIGSTOP: connections stay open and nothing is
-// answered until Resume.
+// Pause stops the process with SIGSTOP. Connections stay open, and the server does not answer until
+// Resume.
 func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
 
-// Resume lets a paused process go on.
+// Resume continues a paused process.
 func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
 
-// Restart kills the server if it runs and starts it again on the same port
-// and in the same directory.
+// Restart kills the server if it runs, and starts it again on the same port and in the same
+// directory.
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.Kill()
@@ -150,8 +146,8 @@ func (s *Server) signal(sig syscall.Signal) {
 	}
 }
 
-// launch starts the process and sets s.proc once it accepts connections;
-// otherwise it returns what the server printed.
+// launch starts the process and sets s.proc once the server accepts connections. Otherwise it
+// returns the output of the server.
 func (s *Server) launch() (printed string) {
 	s.t.Helper()
 	s.proc, printed = launch(s.t, s.bin, "Ready to accept connections", slices.Concat(s.listenArgs(s.port), s.aclArgs(), []string{

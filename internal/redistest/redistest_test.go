@@ -16,7 +16,7 @@ func TestServerLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Kill()
-	s.Kill() // twice is fine
+	s.Kill() // a second Kill does nothing
 	if err := c.Get(ctx, "k").Err(); err == nil {
 		t.Error("a killed server answered")
 	}
@@ -45,7 +45,7 @@ func TestServerLife(t *testing.T) {
 	}
 }
 
-func TestStartForgets(t *testing.T) {
+func TestStartWithoutPersistence(t *testing.T) {
 	s := redistest.Start(t)
 	c := s.Client()
 	c.Set(t.Context(), "k", "v", 0)

@@ -13,32 +13,32 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Sentinel is a master and a replica that three sentinels watch, each a process
-// of its own. A master that is silent for 1 s is replaced. Its methods may be
-// called from one goroutine at a time, the one that runs the test.
+// Sentinel is a master and a replica, with three sentinels that replace a master after 1 s of
+// silence. Each of the five is a process. Only the goroutine that runs the test may call the
+// methods.
 type Sentinel struct {
 	*Security
 
 	t         testing.TB
 	servers   [2]*Server
-	admins    [2]*redis.Client // of the servers
+	admins    [2]*redis.Client // by server
 	sentinels []*process
 	addrs     []string
 	clients   []*redis.SentinelClient
 }
 
-// MasterName is the name the sentinels know the master by.
+// MasterName is the name of the master in the sentinels.
 const MasterName = "fxmaster"
 
-// StartSentinel starts them and returns when the sentinels know one another
-// and the replica.
+// StartSentinel starts the servers and sentinels. It returns when the sentinels know each other and
+// the replica.
 func StartSentinel(t testing.TB) *Sentinel {
 	t.Helper()
 	return Options{}.StartSentinel(t)
 }
 
-// StartSentinel is StartSentinel with more choice. The sentinels too speak TLS
-// only, if that is asked for; they want no password.
+// StartSentinel starts servers and sentinels with the options; see the function StartSentinel. With
+// TLS the sentinels accept TLS only, too. They never require a password.
 func (o Options) StartSentinel(t testing.TB) *Sentinel {
 	t.Helper()
 	bin := findServer(t)
@@ -52,7 +52,7 @@ func (o Options) StartSentinel(t testing.TB) *Sentinel {
 	for range 3 {
 		s.startSentinel(bin)
 	}
-	poll(t, "the sentinels know one another and the replica", func() bool {
+	poll(t, "the sentinels know each other and the replica", func() bool {
 		for _, c := range s.clients {
 			m, err := c.Master(t.Context(), MasterName).Result()
 			if err != nil || m["num-other-sentinels"] != "2" || m["num-slaves"] != "1" || m["flags"] != "master" {
@@ -64,7 +64,7 @@ func (o Options) StartSentinel(t testing.TB) *Sentinel {
 	return s
 }
 
-// replicate makes a server the replica of another and waits until it is.
+// replicate makes a server the replica of another and waits for the link between them.
 func (s *Sentinel) replicate(replica, master *Server) {
 	s.t.Helper()
 	c := replica.Client()
@@ -72,7 +72,7 @@ func (s *Sentinel) replicate(replica, master *Server) {
 	if err := c.ReplicaOf(s.t.Context(), host, port).Err(); err != nil {
 		s.t.Fatalf("redistest: %v", err)
 	}
-	poll(s.t, "the replica has a link to its master", func() bool {
+	poll(s.t, "the replica is connected to its master", func() bool {
 		return strings.Contains(c.Info(s.t.Context(), "replication").Val(), "master_link_status:up")
 	})
 }
@@ -88,7 +88,7 @@ func (s *Sentinel) startSentinel(bin string) {
 		if s.user != "" {
 			conf += fmt.Sprintf("sentinel auth-user %[1]s %[2]s\nsentinel auth-pass %[1]s %[3]s\n", MasterName, s.user, s.secret)
 		}
-		file := filepath.Join(dir, "sentinel.conf") // the sentinel writes to it
+		file := filepath.Join(dir, "sentinel.conf") // the sentinel rewrites this file
 		if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 			s.t.Fatalf("redistest: %v", err)
 		}
@@ -107,14 +107,13 @@ func (s *Sentinel) startSentinel(bin string) {
 	s.t.Fatalf("redistest: the sentinel did not start:\n%s", out)
 }
 
-// Addrs returns host:port of the three sentinels.
+// Addrs returns host:port of each sentinel.
 func (s *Sentinel) Addrs() []string { return s.addrs }
 
-// MasterName returns the name to ask the sentinels for.
+// MasterName returns the name of the master in the sentinels.
 func (s *Sentinel) MasterName() string { return MasterName }
 
-// MasterAddr returns host:port of the master as the sentinels agree on it, ""
-// while they do not.
+// MasterAddr returns host:port of the master; "" while the sentinels disagree.
 func (s *Sentinel) MasterAddr() string {
 	addr := ""
 	for _, c := range s.clients {
@@ -122,25 +121,20 @@ func (s *Sentinel) MasterAddr() string {
 		if err != nil || len(a) != 2 {
 			return ""
 		}
-		this := net.JoinHostPort(a[0], a[1])
-		if addr != "" && addr != this {
+		answer := net.JoinHostPort(a[0], a[1])
+		if addr != "" && addr != answer {
 			return ""
 		}
-		addr = this
+		addr = answer
 	}
 	return addr
 }
 
-// Master returns the server that is master now.
-func (s *Sentinel) Master() *Server {
-	s.t.Helper()
-	return s.server(s.MasterAddr)
-}
-
-func (s *Sentinel) server(which func() string) (found *Server) {
+// Master waits until the sentinels agree on the master and returns its server.
+func (s *Sentinel) Master() (found *Server) {
 	s.t.Helper()
 	poll(s.t, "the sentinels agree on a master", func() bool {
-		addr := which()
+		addr := s.MasterAddr()
 		for _, server := range s.servers {
 			if server.Addr() == addr {
 				found = server
@@ -151,8 +145,8 @@ func (s *Sentinel) server(which func() string) (found *Server) {
 	return found
 }
 
-// Client returns a new client of the master, whoever that is, that may do
-// everything. It is closed when the test ends.
+// Client returns a new client with all permissions that follows the master. It is closed when the
+// test ends.
 func (s *Sentinel) Client() *redis.Client {
 	c := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: MasterName, SentinelAddrs: s.addrs,
 		Username: s.user, Password: s.secret, TLSConfig: s.tlsConfig(), DisableIdentity: true})
@@ -160,24 +154,24 @@ func (s *Sentinel) Client() *redis.Client {
 	return c
 }
 
-// Failover has the sentinels make the replica the master, as an operator does,
-// and returns when all agree that it is and the other follows it.
+// Failover orders a failover from the sentinels, as an operator does. It returns when all sentinels
+// agree on the new master and the other server follows it.
 func (s *Sentinel) Failover() {
 	s.t.Helper()
 	isMaster := s.becomesMaster(s.other(s.Master()))
 	var asked time.Time
-	poll(s.t, "another server is master", func() bool {
-		if time.Since(asked) > 5*time.Second { // one that takes longer than its timeout is given up
+	poll(s.t, "the other server is master", func() bool {
+		if time.Since(asked) > 5*time.Second { // sentinels give a failover up after its timeout
 			asked = time.Now()
-			_ = s.clients[0].Failover(s.t.Context(), MasterName).Err() // or one is under way
+			_ = s.clients[0].Failover(s.t.Context(), MasterName).Err() // fails during a failover
 		}
 		return isMaster()
 	})
 	s.AwaitWhole()
 }
 
-// AwaitWhole waits until the sentinels agree on a master that takes writes, and
-// the other server, if it runs, follows it and is known to.
+// AwaitWhole waits until the sentinels agree on a master that accepts writes, and the other server,
+// if it runs, follows that master.
 func (s *Sentinel) AwaitWhole() {
 	s.t.Helper()
 	began := time.Now()
@@ -187,7 +181,7 @@ func (s *Sentinel) AwaitWhole() {
 		}
 		if master := s.Master(); time.Since(began) > 20*time.Second && s.other(master).Running() {
 			began = time.Now()
-			s.replicate(s.other(master), master) // a failover that was given up can leave two masters
+			s.replicate(s.other(master), master) // a failover that was given up may leave two masters
 		}
 		return false
 	})
@@ -230,8 +224,8 @@ func (s *Sentinel) runs(port string) bool {
 	return false
 }
 
-// KillMaster kills the master and returns it; a few seconds later the replica
-// is master, see AwaitFailover.
+// KillMaster kills the master and returns it. The replica becomes the master a few seconds later;
+// see AwaitFailover.
 func (s *Sentinel) KillMaster() *Server {
 	s.t.Helper()
 	m := s.Master()
@@ -239,22 +233,22 @@ func (s *Sentinel) KillMaster() *Server {
 	return m
 }
 
-// AwaitFailover waits until the sentinels agree on another master than old and
-// that one takes writes.
+// AwaitFailover waits until the sentinels agree on a master other than old, and it accepts writes.
 func (s *Sentinel) AwaitFailover(old *Server) {
 	s.t.Helper()
-	poll(s.t, "another server is master", s.becomesMaster(s.other(old)))
+	poll(s.t, "the other server is master", s.becomesMaster(s.other(old)))
 }
 
-func (s *Sentinel) other(than *Server) *Server {
-	if s.servers[0] == than {
+// other returns the server that is not one.
+func (s *Sentinel) other(one *Server) *Server {
+	if s.servers[0] == one {
 		return s.servers[1]
 	}
 	return s.servers[0]
 }
 
-// becomesMaster returns a question: do the sentinels name the server, and does it
-// take writes?
+// becomesMaster returns a function that reports whether the sentinels name the server as master and
+// it accepts writes.
 func (s *Sentinel) becomesMaster(server *Server) func() bool {
 	c := server.Client()
 	return func() bool {
@@ -264,7 +258,7 @@ func (s *Sentinel) becomesMaster(server *Server) func() bool {
 	}
 }
 
-// Restart starts a server that KillMaster killed, as replica of the master.
+// Restart starts a server that KillMaster killed, as a replica of the current master.
 func (s *Sentinel) Restart(killed *Server) {
 	s.t.Helper()
 	killed.Restart()
