@@ -31,7 +31,7 @@ var only = map[string][]string{
 	"github.com/coder/websocket": {"web", "internal"},
 	"github.com/redis/go-redis":  {"cmd", "feed", "limiter", "session", "cache", "redisadmin", "nodes", "internal"},
 	"github.com/alicebob":        {"cmd", "internal"},
-	"net/http":                   {"cmd", "web", "session", "limiter/httplimit", "internal"}, // cookies and limit headers
+	"net/http":                   {"cmd", "web", "session/httpsession", "limiter/httplimit", "internal"}, // cookies and limit headers
 }
 
 type listed struct {
@@ -164,6 +164,9 @@ func TestImportRules(t *testing.T) {
 		{"limiter", module + "/session", false},
 		{"cache", "net/http", false},
 		{"feed", "net/http/httptest", false},
+		{"session", "net/http", false},
+		{"session/httpsession", "net/http", true},
+		{"session/httpsession", module + "/session", true},
 		{"limiter", module + "/internal/redistest", false},
 		{"internal/redistest", module + "/feed", false},
 		{"hub", module + "/protocol", true},

@@ -146,7 +146,7 @@ func (m *Manager) sawLocked(e *bound, s *Session) {
 	e.user, e.role, e.ttl = s.UserID, s.Role, s.TTL
 	e.verified = m.moment(at)
 	e.expires = e.verified.add(max(s.remaining, 0))
-	e.ends = e.verified.add(s.left())
+	e.ends = e.verified.add(s.Left())
 	e.extended = max(e.extended, e.verified.add(-s.idle()))
 }
 

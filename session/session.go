@@ -96,7 +96,7 @@ type Config struct {
 
 	TTL         time.Duration // idle lifetime; 0 = 1 h
 	AbsoluteTTL time.Duration // lifetime no extension passes; 0 = 24 h
-	AutoExtend  bool          // use extends a session: requests through the middleware, and bindings
+	AutoExtend  bool          // activity extends a session: see Use, Touch and Bind
 	Grace       time.Duration // how long bindings outlive the last answer of Redis; 0 = 60 s
 	MaxData     int           // bytes of Draft.Data; 0 = 8192
 
@@ -181,13 +181,28 @@ func positive(d, otherwise time.Duration) time.Duration {
 }
 
 // Load returns the session a token opens. A token that cannot be one is ErrNotFound without asking Redis.
-// Load does not extend: see Touch.
+// Load does not extend: see Use and Touch.
 func (m *Manager) Load(ctx context.Context, token string) (Session, error) {
 	if !validToken(token) {
 		m.metrics.loads[loadNotFound].Inc()
 		return Session{}, ErrNotFound
 	}
 	return m.LoadID(ctx, ID(token))
+}
+
+// Use is Load for a request of the session's user: it extends the session if auto-extend is on and that
+// is due. Redis failing at the extension does not take a good session away.
+func (m *Manager) Use(ctx context.Context, token string) (Session, error) {
+	s, err := m.Load(ctx, token)
+	if err != nil {
+		return Session{}, err
+	}
+	extended, err := m.Touch(ctx, s)
+	if errors.Is(err, ErrUnavailable) {
+		m.log.Warn("session: not extended", "session_id", s.ID, "err", err)
+		return s, nil
+	}
+	return extended, err
 }
 
 // LoadID returns a session by its public id.
@@ -244,11 +259,11 @@ func (m *Manager) answers() error {
 
 // complete reports whether the key has all this package counts on.
 func (s *Session) complete() bool {
-	return s.remaining > 0 && !s.AbsoluteExpiresAt.IsZero() && s.remaining <= s.left()+time.Second && s.left() > 0
+	return s.remaining > 0 && !s.AbsoluteExpiresAt.IsZero() && s.remaining <= s.Left()+time.Second && s.Left() > 0
 }
 
-// left is the time to the absolute expiry, by Redis's clock when s was read.
-func (s *Session) left() time.Duration { return s.AbsoluteExpiresAt.Sub(s.redisNow) }
+// Left is the time to the absolute expiry, by Redis's clock when s was read.
+func (s *Session) Left() time.Duration { return s.AbsoluteExpiresAt.Sub(s.redisNow) }
 
 // idle is the time since the last extension, by Redis's clock where that makes sense, else by the time left.
 func (s *Session) idle() time.Duration {
@@ -261,7 +276,7 @@ func (s *Session) idle() time.Duration {
 // ExtensionDue reports whether a use should extend s: the last extension is at least a third of the
 // ttl ago, and the absolute lifetime leaves something to gain.
 func (s *Session) ExtensionDue() bool {
-	gain := min(s.TTL, s.left()) - s.remaining
+	gain := min(s.TTL, s.Left()) - s.remaining
 	return s.idle() >= s.TTL/3 && gain >= min(time.Second, s.TTL/3)
 }
 

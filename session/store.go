@@ -237,7 +237,7 @@ func (m *Manager) List(ctx context.Context, user string) ([]Session, error) {
 		}
 		for i, r := range all {
 			switch {
-			case r.err == nil && r.session.UserID == user && (r.session.AbsoluteExpiresAt.IsZero() || r.session.left() > 0):
+			case r.err == nil && r.session.UserID == user && (r.session.AbsoluteExpiresAt.IsZero() || r.session.Left() > 0):
 				out = append(out, r.session)
 			case errors.Is(r.err, ErrNotFound):
 				gone = append(gone, batch[i])

@@ -5,7 +5,6 @@ package access
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -14,6 +13,7 @@ import (
 	"github.com/fxcast/fxcast/limiter"
 	"github.com/fxcast/fxcast/limiter/httplimit"
 	"github.com/fxcast/fxcast/session"
+	"github.com/fxcast/fxcast/session/httpsession"
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
@@ -96,16 +96,8 @@ func (c *Control) lookUp(r *http.Request) caller {
 	if token == "" {
 		return caller{err: session.ErrNotFound}
 	}
-	loaded, err := c.cfg.Sessions.Load(r.Context(), token)
-	if err != nil {
-		return caller{err: err}
-	}
-	extended, err := c.cfg.Sessions.Touch(r.Context(), loaded)
-	if errors.Is(err, session.ErrUnavailable) { // does not take a good session away
-		c.cfg.Log.Warn("session: not extended", "session_id", loaded.ID, "err", err)
-		return caller{session: loaded}
-	}
-	return caller{extended, err}
+	found, err := c.cfg.Sessions.Use(r.Context(), token)
+	return caller{found, err}
 }
 
 // Session returns the session of a request that has passed a gate, or why it has none:
@@ -135,8 +127,8 @@ func (c *Control) Grants(s session.Session) *session.Grants {
 }
 
 // Cookie returns the form of the session cookie.
-func (c *Control) Cookie() session.CookieConfig {
-	return session.CookieConfig{Name: c.cfg.CookieName, Secure: c.Secure}
+func (c *Control) Cookie() httpsession.Cookie {
+	return httpsession.Cookie{Name: c.cfg.CookieName, Secure: c.Secure}
 }
 
 // Address returns the address of the client; it may be invalid.

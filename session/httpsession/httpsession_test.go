@@ -1,6 +1,9 @@
-package session_test
+package httpsession_test
 
 import (
+	"cmp"
+	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,22 +14,64 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
 	"github.com/fxcast/fxcast/internal/redistest"
 	"github.com/fxcast/fxcast/session"
+	"github.com/fxcast/fxcast/session/httpsession"
 )
+
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
+func TestMain(m *testing.M) {
+	redis.SetLogger(silent{}) // refused connections are part of the tests
+	goleak.VerifyTestMain(m)
+}
+
+func manager(rdb redis.UniversalClient) *session.Manager {
+	return session.New(session.Config{Redis: rdb, AutoExtend: true})
+}
+
+func create(t testing.TB, m *session.Manager, d session.Draft) (session.Session, string) {
+	t.Helper()
+	d.UserID, d.Role = cmp.Or(d.UserID, "u1"), cmp.Or(d.Role, "user")
+	s, token, err := m.Create(t.Context(), d)
+	if err != nil {
+		t.Fatalf("create: %v", err)
+	}
+	return s, token
+}
+
+// byHand puts a session into Redis as another program would, and returns its token and id.
+func byHand(t testing.TB, rdb *redis.Client, value string, ttl time.Duration) (token, id string) {
+	t.Helper()
+	token = rand.Text()
+	id = session.ID(token)
+	if err := rdb.Set(t.Context(), "session:"+id, value, ttl).Err(); err != nil {
+		t.Fatal(err)
+	}
+	return token, id
+}
+
+func near(got, want, off time.Duration) bool { return (got - want).Abs() <= off }
 
 func TestMiddleware(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Start(t)
-	m := manager(client(t, srv.Addr()))
+	rdb := redis.NewClient(&redis.Options{Addr: srv.Addr(), ContextTimeoutEnabled: true, DisableIdentity: true})
+	t.Cleanup(func() { rdb.Close() })
+	m := manager(rdb)
 	s, token := create(t, m, session.Draft{UserID: "anna"})
 	_, other := create(t, m, session.Draft{UserID: "otto", Role: "admin"})
 	corrupt, _ := byHand(t, srv.Client(), "{", time.Hour)
 
-	c := session.MiddlewareConfig{Cookie: session.CookieConfig{Name: "sid"}}
+	c := httpsession.Guard{Sessions: m, Cookie: httpsession.Cookie{Name: "sid"}}
 	who := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		got, ok := session.FromContext(r.Context())
-		fmt.Fprintf(w, "%s %v", got.UserID, ok)
+		got, err := httpsession.FromContext(r.Context())
+		fmt.Fprintf(w, "%s %v", got.UserID, err == nil)
 		if err := http.NewResponseController(w).Flush(); err != nil {
 			t.Errorf("the ResponseWriter lost its Flush: %v", err)
 		}
@@ -35,7 +80,7 @@ func TestMiddleware(t *testing.T) {
 	mux.Handle("/open", who)
 	mux.Handle("/session", c.RequireSession(who))
 	mux.Handle("/admin", c.RequireRole("admin", "publisher")(who))
-	web := httptest.NewServer(m.Middleware(c)(mux))
+	web := httptest.NewServer(c.Middleware(mux))
 	t.Cleanup(web.Close)
 
 	for _, tt := range []struct {
@@ -101,8 +146,8 @@ func TestMiddlewareExtends(t *testing.T) {
 	m := manager(rdb)
 	token, id := byHand(t, rdb, `{"user_id":"1","role":"user","ttl_seconds":3600,"absolute_expires_at":"2100-01-01T00:00:00Z"}`, time.Minute)
 	var refused error
-	c := session.MiddlewareConfig{OnError: func(w http.ResponseWriter, _ *http.Request, err error) { refused = err }}
-	h := m.Middleware(c)(c.RequireSession(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+	c := httpsession.Guard{Sessions: m, OnError: func(w http.ResponseWriter, _ *http.Request, err error) { refused = err }}
+	h := c.Middleware(c.RequireSession(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
 	r := httptest.NewRequest("GET", "/", nil)
 	r.AddCookie(&http.Cookie{Name: "session_id", Value: token})
 	h.ServeHTTP(httptest.NewRecorder(), r)
@@ -123,7 +168,7 @@ func TestCookies(t *testing.T) {
 	m := manager(redistest.Start(t).Client())
 	s, token := create(t, m, session.Draft{})
 	for _, secure := range []bool{true, false} {
-		c := session.CookieConfig{Secure: func(*http.Request) bool { return secure }}
+		c := httpsession.Cookie{Secure: func(*http.Request) bool { return secure }}
 		w := httptest.NewRecorder()
 		c.Set(w, httptest.NewRequest("GET", "/", nil), token, s)
 		got := w.Result().Cookies()[0]
@@ -139,7 +184,7 @@ func TestCookies(t *testing.T) {
 	}
 	r := httptest.NewRequest("GET", "https://example.test/", nil)
 	w := httptest.NewRecorder()
-	session.CookieConfig{}.Set(w, r, token, s)
+	httpsession.Cookie{}.Set(w, r, token, s)
 	if !w.Result().Cookies()[0].Secure {
 		t.Error("not Secure under TLS")
 	}
