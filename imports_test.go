@@ -25,6 +25,9 @@ var ground = []string{"protocol", "internal/redislink"}
 // but code of tests that has one home: it may import what they may, and only they it.
 const webtest = "web/internal/webtest"
 
+// programtest is what the tests of the broadcaster share; nothing but tests imports it.
+const programtest = "cmd/broadcaster/internal/programtest"
+
 // only names who may import something, by the beginning of the path within the
 // module. cmd/loadgen plays the clients and may import what they need.
 var only = map[string][]string{
@@ -88,7 +91,7 @@ func (p listed) faults() (faults []string) {
 				bad(imp, "the ground that all stand on imports nothing of ours")
 			}
 		case isGround(own):
-		case own == webtest:
+		case own == webtest, own == programtest:
 			bad(imp, "it is for tests")
 		case to == "internal":
 			if top != "internal" && path != webtest {
@@ -143,6 +146,8 @@ func TestImportRules(t *testing.T) {
 	}{
 		{"cmd/broadcaster", module + "/web", true},
 		{"cmd/broadcaster", module + "/feed/simulator", true},
+		{"cmd/broadcaster", module + "/cmd/broadcaster/internal/node", true},
+		{"cmd/broadcaster", module + "/cmd/broadcaster/internal/programtest", false},
 		{"cmd/broadcaster", "github.com/alicebob/miniredis/v2", true},
 		{"cmd/broadcaster", "github.com/coder/websocket", false},
 		{"cmd/loadgen", "github.com/coder/websocket", true},

@@ -11,7 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	ossignal "os/signal"
+	"os/signal"
 	"strings"
 	"syscall"
 
@@ -46,7 +46,7 @@ serve brings an embedded Redis, simulated prices and guest sessions.
 }
 
 func main() {
-	ctx, stop := ossignal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal cancels ctx; from then on a signal has its ordinary
 	// effect again and ends the process at once.
 	context.AfterFunc(ctx, stop)

@@ -94,23 +94,3 @@ func shown(name, value string) string {
 	}
 	return value
 }
-
-// Table renders the settings as a markdown table, the one of README.md.
-func Table() string {
-	var b strings.Builder
-	b.WriteString("| name | default | meaning |\n| --- | --- | --- |\n")
-	cell := strings.NewReplacer("|", `\|`, "\n", " ")
-	for _, s := range settings {
-		d := "–"
-		if s.shown != "" {
-			value, note, _ := strings.Cut(s.shown, " ")
-			d = strings.TrimSpace("`" + value + "` " + note)
-		}
-		name := "`" + s.name + "`"
-		if s.secret {
-			name += " (or `" + s.name + "_FILE`)"
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", name, d, cell.Replace(s.meaning))
-	}
-	return b.String()
-}

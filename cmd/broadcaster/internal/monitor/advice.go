@@ -2,48 +2,49 @@ package monitor
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/fxcast/fxcast/cmd/broadcaster/internal/cli"
 	"github.com/fxcast/fxcast/redisadmin"
 )
 
-func (p *page) drift(d redisadmin.Drift) {
+// optimize prints what would be better, and with --apply changes it.
+func (m *monitor) optimize(ctx context.Context) int {
+	list, err := m.admin.Optimize(ctx)
+	var done []redisadmin.Applied
+	if err == nil && m.request.apply {
+		done, err = m.admin.Apply(ctx, list)
+	}
+	code := cli.OK
+	for _, d := range done {
+		if !d.Done && d.How == redisadmin.ApplyLive {
+			code = cli.Failed
+		}
+	}
+	p := newPage()
 	switch {
-	case d.File == "":
-		p.text(pageIndent, "not configured: REDIS_CONF names no file")
-		return
-	case d.Differences == nil:
-		p.text(pageIndent, d.Missing)
-		return
-	case len(d.Differences) == 0:
-		p.text(pageIndent, fmt.Sprintf("no difference in %d settings", d.Compared))
+	case m.request.apply:
+		p.applied(m.where, done)
+	case err == nil:
+		p.advice(m.where, list)
 	}
-	for i, one := range d.Differences {
-		file := one.File
-		if one.Default {
-			file += " (not in the file: the default)"
+	if m.request.json && (err == nil || len(done) > 0) {
+		document := map[string]any{"advice": list}
+		if m.request.apply {
+			document = map[string]any{"applied": done}
 		}
-		name := one.Setting
-		if one.Node != "" {
-			name += " on " + one.Node
-		}
-		p.text(pageIndent, fmt.Sprintf("%s: file %s, running %s", name, file, one.Running))
-		// Settings that mean the same are told together.
-		if i+1 == len(d.Differences) || d.Differences[i+1].Meaning != one.Meaning || d.Differences[i+1].Apply != one.Apply {
-			p.text(2*pageIndent, one.Meaning+" Apply the file's value: "+one.Apply+".")
-		}
+		cli.WriteJSON(m.stdout, document)
+	} else if !m.request.json {
+		p.writeTo(m.stdout)
 	}
-	if len(d.Silent) > 0 {
-		p.text(pageIndent, "Did not answer: "+strings.Join(d.Silent, ", "))
+	if err != nil {
+		fmt.Fprintf(m.stderr, "broadcaster: monitor: %s: %s\n", m.where, reason(err))
+		return cli.Failed
 	}
-	if len(d.Includes) > 0 {
-		p.text(pageIndent, "Not read, since the file only includes them: "+strings.Join(d.Includes, ", "))
-	}
-	if len(d.NotCompared) > 0 {
-		p.text(pageIndent, "Not compared, since the server does not tell them: "+strings.Join(d.NotCompared, ", "))
-	}
+	return code
 }
 
 // summary is the advice in short.
