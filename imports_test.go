@@ -31,10 +31,11 @@ const programtest = "cmd/broadcaster/internal/programtest"
 // only names who may import something, by the beginning of the path within the
 // module. cmd/loadgen plays the clients and may import what they need.
 var only = map[string][]string{
-	"github.com/coder/websocket": {"web", "internal"},
-	"github.com/redis/go-redis":  {"cmd", "feed", "limiter", "session", "cache", "redisadmin", "nodes", "internal"},
-	"github.com/alicebob":        {"cmd", "internal"},
-	"net/http":                   {"cmd", "web", "session/httpsession", "limiter/httplimit", "internal"}, // cookies and limit headers
+	"github.com/coder/websocket":  {"web", "internal"},
+	"github.com/caarlos0/env/v11": {"cmd"},
+	"github.com/redis/go-redis":   {"cmd", "feed", "limiter", "session", "cache", "redisadmin", "nodes", "internal"},
+	"github.com/alicebob":         {"cmd", "internal"},
+	"net/http":                    {"cmd", "web", "session/httpsession", "limiter/httplimit", "internal"}, // cookies and limit headers
 }
 
 type listed struct {

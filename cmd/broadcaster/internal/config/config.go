@@ -63,9 +63,7 @@ func Load(environ []string) (Config, error) {
 			c.given[name] = true
 		}
 	}
-	for _, s := range settings {
-		s.read(&c, s.value(vars, c.Embedded()), k)
-	}
+	c.parse(vars, k)
 	c.checkRedis(k)
 	c.checkHTTP(k)
 	c.checkFeed(k)

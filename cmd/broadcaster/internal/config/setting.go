@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"log/slog"
 	"reflect"
@@ -9,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/caarlos0/env/v11"
 )
 
 // A setting is a field of Config with an env tag.
@@ -103,44 +106,101 @@ type reader interface {
 	read(name, text string, k *checker)
 }
 
-// read sets the setting's field of c. An empty text leaves it as it is.
-func (s *setting) read(c *Config, text string, k *checker) {
-	if text == "" {
+// parse fills the fields of c from the text of each setting.
+func (c *Config) parse(vars map[string]string, k *checker) {
+	texts := make(map[string]string, len(settings))
+	for i := range settings {
+		s := &settings[i]
+		if text := s.value(vars, c.Embedded()); text != "" {
+			texts[s.name] = s.plain(text, k)
+		}
+	}
+	parts := reflect.ValueOf(c).Elem()
+	for i := range parts.NumField() {
+		if part := parts.Field(i); part.Kind() == reflect.Struct {
+			parsePart(part, texts, k)
+		}
+	}
+	for i := range settings {
+		if s := &settings[i]; texts[s.name] != "" && !k.unread[s.name] {
+			s.check(parts.FieldByIndex(s.index), texts[s.name], k)
+		}
+	}
+}
+
+// plain is a text as the library reads it: true or false for a bool that has words of
+// its own, and a list without blanks and empty entries.
+func (s *setting) plain(text string, k *checker) string {
+	switch field := reflect.TypeFor[Config]().FieldByIndex(s.index); {
+	case field.Type.Kind() == reflect.Bool && s.oneOf != nil:
+		s.checkText(text, k)
+		return strconv.FormatBool(text == s.oneOf[1])
+	case field.Type == reflect.TypeFor[[]string]():
+		return strings.Join(trimmed(text), ",")
+	}
+	return text
+}
+
+// parsePart reads the fields of one part. The library's errors name the Go field and
+// repeat the value, so only the field is taken from them.
+func parsePart(part reflect.Value, texts map[string]string, k *checker) {
+	ownForms := map[reflect.Type]env.ParserFunc{}
+	for f := range part.Type().Fields() {
+		if reflect.PointerTo(f.Type).Implements(reflect.TypeFor[reader]()) { // it reads itself, in check
+			ownForms[f.Type] = func(string) (any, error) { return reflect.Zero(f.Type).Interface(), nil }
+		}
+	}
+	err := env.ParseWithOptions(part.Addr().Interface(), env.Options{Environment: texts, FuncMap: ownForms})
+	if err == nil {
 		return
 	}
-	switch field := reflect.ValueOf(c).Elem().FieldByIndex(s.index).Addr().Interface().(type) {
+	all, ok := errors.AsType[env.AggregateError](err)
+	if !ok {
+		panic("config: " + err.Error())
+	}
+	for _, one := range all.Errors {
+		fault, ok := errors.AsType[env.ParseError](one)
+		if !ok {
+			panic("config: " + one.Error())
+		}
+		field, _ := part.Type().FieldByName(fault.Name)
+		name := field.Tag.Get("env")
+		k.unreadable(name, texts[name], wanted(field.Type))
+	}
+}
+
+// wanted describes the text form of a type.
+func wanted(t reflect.Type) string {
+	switch {
+	case t == reflect.TypeFor[time.Duration]():
+		return "want a duration with its unit, such as 10s, 1m30s or 24h"
+	case t == reflect.TypeFor[slog.Level]():
+		return "want debug, info, warn or error"
+	case t.Kind() == reflect.Bool:
+		return "want true or false"
+	}
+	return "want a whole number"
+}
+
+// check judges a field that was read, by its tags.
+func (s *setting) check(field reflect.Value, text string, k *checker) {
+	switch value := field.Addr().Interface().(type) {
 	case reader:
-		field.read(s.name, text, k)
+		value.read(s.name, text, k)
 	case *string:
-		*field = text
 		s.checkText(text, k)
 	case *[]string:
-		*field = trimmed(text)
-		for _, entry := range *field {
+		for _, entry := range *value {
 			s.checkText(entry, k)
 		}
-	case *bool:
-		s.readBool(field, text, k)
 	case *int:
-		n, err := strconv.ParseInt(text, 10, 32)
-		if err != nil {
-			k.unreadable(s.name, text, "want a whole number")
-		} else if *field = int(n); s.outside(n) {
-			k.fault(s.name, strconv.Itoa(*field), fmt.Sprintf("want a whole number from %d to %d", s.low, s.high))
+		if s.outside(int64(*value)) {
+			k.fault(s.name, strconv.Itoa(*value), fmt.Sprintf("want a whole number from %d to %d", s.low, s.high))
 		}
 	case *time.Duration:
-		d, err := time.ParseDuration(text)
-		if err != nil {
-			k.unreadable(s.name, text, "want a duration with its unit, such as 10s, 1m30s or 24h")
-		} else if *field = d; s.outside(int64(d)) {
-			k.fault(s.name, d.String(), fmt.Sprintf("want a duration from %v to %v", time.Duration(s.low), time.Duration(s.high)))
+		if s.outside(int64(*value)) {
+			k.fault(s.name, value.String(), fmt.Sprintf("want a duration from %v to %v", time.Duration(s.low), time.Duration(s.high)))
 		}
-	case *slog.Level:
-		if field.UnmarshalText([]byte(text)) != nil {
-			k.unreadable(s.name, text, "want debug, info, warn or error")
-		}
-	default:
-		panic(fmt.Sprintf("config: %s: cannot read a %T", s.name, field))
 	}
 }
 
@@ -154,19 +214,6 @@ func (s *setting) checkText(text string, k *checker) {
 	if s.form.ok != nil && !s.form.ok(text) {
 		k.fault(s.name, text, s.form.want)
 	}
-}
-
-func (s *setting) readBool(field *bool, text string, k *checker) {
-	if s.oneOf != nil {
-		s.checkText(text, k)
-		*field = text == s.oneOf[1]
-		return
-	}
-	b, err := strconv.ParseBool(text)
-	if err != nil {
-		k.unreadable(s.name, text, "want true or false")
-	}
-	*field = b
 }
 
 // trimmed splits a comma list, and removes blanks around entries and empty ones.
