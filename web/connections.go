@@ -6,10 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/fxcast/fxcast/hub"
@@ -17,6 +15,7 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 	"github.com/fxcast/fxcast/session"
 	"github.com/fxcast/fxcast/web/endpoint"
+	"github.com/fxcast/fxcast/web/live"
 )
 
 const (
@@ -26,55 +25,11 @@ const (
 
 var connectionsLimit = endpoint.Limit{Default: 100, Most: maxConnections}
 
-// A roster has the connections of this node, so that an operator can find them.
-type roster struct {
-	mu   sync.Mutex             // guards byID; no calls out under it
-	byID map[string]*connection // the key shares the connection's own string
-}
-
-func (r *roster) add(c *connection) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.byID == nil {
-		r.byID = make(map[string]*connection)
-	}
-	r.byID[c.id] = c
-}
-
-func (r *roster) remove(c *connection) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.byID, c.id)
-}
-
-func (r *roster) get(id string) (*connection, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	c, ok := r.byID[id]
-	return c, ok
-}
-
-func (r *roster) all() []*connection {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Collect(maps.Values(r.byID))
-}
-
-// describe does not wait, and leaves out what the hub knows.
-func (c *connection) describe() connectionAnswer {
-	c.bindMu.Lock()
-	who := c.session
-	c.bindMu.Unlock()
-	bytes, stalled := c.Backlog()
-	d := connectionAnswer{ID: c.id, Node: c.server.cfg.Nodes.Name(), Kind: "websocket", SessionID: who.id, UserID: who.user, Role: who.role,
-		Since: protocol.FormatTime(c.server.start.Add(c.since)), Bytes: bytes, Stalled: stalled.Seconds()}
-	if c.events {
-		d.Kind = "sse"
-	}
-	if c.addr.IsValid() {
-		d.Address = c.addr.String()
-	}
-	return d
+// describe returns what an operator sees of a client, but for what the hub knows.
+func (s *Server) describe(c *live.Client) connectionAnswer {
+	d := c.Describe()
+	return connectionAnswer{ID: d.ID, Node: s.cfg.Nodes.Name(), Kind: d.Kind, SessionID: d.SessionID, UserID: d.UserID, Role: d.Role,
+		Address: d.Address, Since: protocol.FormatTime(d.Since), Bytes: d.Bytes, Stalled: d.Stalled.Seconds()}
 }
 
 type (
@@ -139,15 +94,15 @@ func deref(n *int) int {
 func (s *Server) connectionsHere(ctx context.Context, q connectionsQuery) connectionsAnswer {
 	type found struct {
 		connectionAnswer
-		client *hub.Client
+		client *live.Client
 	}
 	var list []found
-	for _, one := range s.roster.all() {
-		d := one.describe()
+	for _, one := range s.live.Clients() {
+		d := s.describe(one)
 		if q.UserID != "" && d.UserID != q.UserID {
 			continue
 		}
-		list = append(list, found{d, one.client})
+		list = append(list, found{d, one})
 	}
 	answer := connectionsAnswer{Total: len(list), Connections: []connectionAnswer{}}
 	slices.SortFunc(list, func(a, b found) int { return behind(a.connectionAnswer, b.connectionAnswer) })
@@ -205,11 +160,11 @@ func (s *Server) answerNodes() {
 
 // kickHere closes a connection if this node has it.
 func (s *Server) kickHere(k kickRequest) kickAnswer {
-	one, ok := s.roster.get(k.ID)
+	one, ok := s.live.Client(k.ID)
 	if !ok {
 		return kickAnswer{}
 	}
-	one.client.Close(protocol.CloseKicked)
+	one.Kick()
 	s.log.Info("connection closed by an operator", "conn", k.ID, "request", k.By)
 	return kickAnswer{s.cfg.Nodes.Name()}
 }

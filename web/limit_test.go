@@ -1,9 +1,6 @@
 package web_test
 
 import (
-	"net/http"
-	"net/http/httptest"
-	"strings"
 	"testing"
 
 	"github.com/fxcast/fxcast/web/internal/webtest"
@@ -59,56 +56,4 @@ func TestRateLimitAdmin(t *testing.T) {
 	if len(offenders) != 1 || offenders[0].Subject != "user:123" {
 		t.Errorf("offenders: %+v", offenders)
 	}
-}
-
-// A connect that is refused for its rate leaves its ticket good for another.
-func TestLimitedConnectKeepsItsTicket(t *testing.T) {
-	t.Parallel()
-	n := webtest.Start(t, func(c *webtest.Config) { c.Rate.PerMinute = 3 })
-	token, sess := n.SignIn("carol", "user")
-	connect := func(path string, h http.Header) int {
-		t.Helper()
-		p, resp := webtest.Upgrade(t, webtest.DialServer(t, n.Public), path, h, nil)
-		p.Close()
-		return resp.StatusCode
-	}
-	ticket, _, err := n.Sessions.IssueTicket(t.Context(), sess.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := connect("/ws?ticket="+ticket, nil); got != 101 {
-		t.Fatalf("by ticket: %d", got)
-	}
-	if got := connect("/ws?ticket="+ticket, nil); got != 401 { // by address: it is nobody's any more
-		t.Errorf("by a used ticket: %d, want 401", got)
-	}
-	ticket, _, _ = n.Sessions.IssueTicket(t.Context(), sess.ID)
-	for i := range 3 {
-		if got, want := connect("/ws", webtest.Bearer(token)), []int{101, 101, 429}[i]; got != want {
-			t.Fatalf("connect %d: %d, want %d", i, got, want)
-		}
-	}
-	if got := connect("/ws?ticket="+ticket, nil); got != 429 {
-		t.Errorf("by the ticket of a limited user: %d, want 429", got)
-	}
-	if s, err := n.Sessions.RedeemTicket(t.Context(), ticket); err != nil || s.ID != sess.ID {
-		t.Errorf("the ticket afterwards: %v %v, want it unused", s.ID, err)
-	}
-}
-
-// A panic in a handler is a 500 whose name is in the log.
-func TestPanicIsNamed(t *testing.T) {
-	t.Parallel()
-	n := webtest.Start(t, nil)
-	h := n.Web.Framed(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("of this test") }))
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest("GET", "/x", nil))
-	id := w.Header().Get("X-Request-Id")
-	if w.Code != 500 || id == "" || !strings.Contains(w.Body.String(), "urn:request:"+id) || strings.Contains(w.Body.String(), "of this test") {
-		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
-	}
-	if log := webtest.Lines(n.Log.String(), "request panicked"); !strings.Contains(log, "request="+id) || !strings.Contains(log, "of this test") {
-		t.Errorf("logged %q, want request %s", log, id)
-	}
-	n.Log.Reset() // else the node's end takes it for a panic of its own
 }

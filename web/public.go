@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"github.com/fxcast/fxcast/protocol"
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
@@ -15,11 +14,7 @@ var currencies = map[string]string{"base": "three letters, ISO 4217", "quote": "
 func (s *Server) publicEndpoints() []endpoint.Endpoint {
 	text := endpoint.Object{"type": "string"}
 	document := map[string]json.RawMessage{}
-	return []endpoint.Endpoint{
-		{Pattern: "GET /ws", Handler: s.serveWS, Access: endpoint.SignedIn, Own: endpoint.OwnSession | endpoint.OwnLimit,
-			Tag: "quotes", Summary: "The WebSocket; /asyncapi.json describes what is said on it",
-			Query:   []endpoint.Parameter{{Name: "ticket", About: "from POST /api/v1/ws-ticket, instead of cookie or bearer token", Schema: text}},
-			Answers: map[int]any{101: nil}, Errors: []int{400, 403, 426, 503}},
+	return append(s.live.Endpoints(), []endpoint.Endpoint{
 		{Pattern: "GET /api/v1/symbols", Handler: s.getSymbols, Access: endpoint.Visitor,
 			Tag: "quotes", Summary: "All symbols that have been published; a new one shows within 3 s",
 			Answers: map[int]any{200: []symbolAnswer{}}},
@@ -32,12 +27,6 @@ func (s *Server) publicEndpoints() []endpoint.Endpoint {
 			Query: []endpoint.Parameter{historyLimit.Parameter(),
 				{Name: "since", About: "accepted at that time or later: RFC 3339 or Unix time", Schema: text}},
 			Answers: map[int]any{200: []quoteAnswer{}}, Errors: []int{403, 404}},
-		{Pattern: "GET /api/v1/stream", Handler: s.getStream, Access: endpoint.SignedIn, Time: endpoint.Endless,
-			Tag: "quotes", Summary: "The messages of the WebSocket as Server-Sent Events; Last-Event-ID resumes",
-			Query: []endpoint.Parameter{endpoint.SymbolsParameter,
-				{Name: "max_rate", About: "most updates per second and symbol; 0 = every tick", Schema: endpoint.Object{"type": "number", "minimum": 0}},
-				{Name: "mode", About: "latest conflates, all leaves nothing out", Schema: endpoint.Object{"type": "string", "enum": modes, "default": protocol.ModeLatest}}},
-			Answers: map[int]any{200: endpoint.Text("text/event-stream")}, Errors: []int{403}},
 		{Pattern: "POST /api/v1/quotes", Handler: s.postQuotes, Access: endpoint.Publisher, Time: endpoint.Endless, // the publisher's own
 			Tag: "quotes", Summary: "Publish one quote, an array, or NDJSON; at most 1 MiB", Body: publishedQuotes{}, Lines: true,
 			Answers: map[int]any{200: publishAnswer{}}, Errors: []int{429}},
@@ -73,7 +62,7 @@ func (s *Server) publicEndpoints() []endpoint.Endpoint {
 		{Pattern: "/", Handler: s.page,
 			Tag: "page", Summary: "The page",
 			Answers: map[int]any{200: endpoint.Text("text/html")}, Errors: []int{404}},
-	}
+	}...)
 }
 
 // publicHandler serves the public listener.

@@ -17,7 +17,6 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,6 +31,7 @@ import (
 	"github.com/fxcast/fxcast/session"
 	"github.com/fxcast/fxcast/web/access"
 	"github.com/fxcast/fxcast/web/endpoint"
+	"github.com/fxcast/fxcast/web/live"
 )
 
 // A PublishToken lets its bearer publish quotes under a source of that name.
@@ -89,17 +89,12 @@ type Config struct {
 
 // A Server has two handlers, one for each listener.
 type Server struct {
-	cfg      Config
-	log      *slog.Logger
-	stats    *metrics
-	start    time.Time
-	sockets  sync.WaitGroup // goroutines of connections that left net/http
-	draining atomic.Bool
-	roster   roster
-	resuming chan struct{} // has room for as many as may read history at a time
-	commands *limiter.Rate // of one connection's commands, and of its pings
-	access   *access.Control
-	caches   caches
+	cfg    Config
+	log    *slog.Logger
+	stats  *metrics
+	access *access.Control
+	live   *live.Server
+	caches caches
 
 	page, operatorPage endpoint.Handler
 	openAPI            func() ([]byte, error) // made once, when it is first asked for
@@ -110,9 +105,7 @@ type Server struct {
 
 // New returns a Server; it starts nothing.
 func New(cfg Config) (*Server, error) {
-	s := &Server{cfg: cfg, log: cfg.Log, stats: newMetrics(cfg.Registry), start: time.Now(),
-		resuming: make(chan struct{}, resumers),
-		commands: limiter.NewRate(float64(cfg.CommandsPerSecond), float64(cfg.CommandsPerSecond))}
+	s := &Server{cfg: cfg, log: cfg.Log, stats: newMetrics(cfg.Registry)}
 	var err error
 	if s.caches, err = openCaches(cfg.Cache); err != nil {
 		return nil, err
@@ -126,6 +119,9 @@ func New(cfg Config) (*Server, error) {
 	s.answerNodes()
 	s.access = access.New(access.Config{Sessions: cfg.Sessions, Limiter: cfg.Limiter, Roles: cfg.Roles,
 		CookieName: cfg.CookieName, SecureCookies: cfg.SecureCookies, TrustedProxies: cfg.TrustedProxies, RateExempt: cfg.RateExempt, Log: cfg.Log})
+	s.live = live.New(live.Config{Hub: cfg.Hub, Sessions: cfg.Sessions, Access: s.access, History: cfg.History, OriginAllowed: s.originAllowed,
+		Channels: cfg.Channels, CommandsPerSecond: cfg.CommandsPerSecond, Compression: cfg.Compression, Heartbeat: cfg.Heartbeat,
+		Panics: s.stats.panics, Registry: cfg.Registry, Log: cfg.Log})
 	s.publicTable, s.adminTable = s.publicEndpoints(), s.adminEndpoints()
 	s.openAPI = sync.OnceValues(func() ([]byte, error) { return s.document().JSON() })
 	if s.public, err = s.publicHandler(); err != nil {
@@ -140,35 +136,19 @@ func (s *Server) envelope() endpoint.Envelope {
 	return endpoint.Envelope{Secure: s.access.Secure, Requests: s.stats.requests, Panics: s.stats.panics, Log: s.log}
 }
 
-// age is the time since the server was made, which takes less room than a time.
-func (s *Server) age() time.Duration { return time.Since(s.start) }
-
 // Public is the handler of the public listener.
 func (s *Server) Public() http.Handler { return s.public }
 
 // Admin is the handler of the admin listener.
 func (s *Server) Admin() http.Handler { return s.admin }
 
-// StopAccepting makes readiness red and refuses new sockets; those that are
-// there go on until the hub drains them.
-func (s *Server) StopAccepting() { s.draining.Store(true) }
+// StopAccepting makes readiness red and refuses new clients; those that are there go on
+// until the hub drains them.
+func (s *Server) StopAccepting() { s.live.StopAccepting() }
 
-// Wait returns when the last connection's goroutine has ended, or with the
-// context's error. Call it after http.Server.Shutdown, which does not know of
-// upgraded connections, and after the hub has been drained.
-func (s *Server) Wait(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() { // ends with the last connection, each of which has deadlines
-		s.sockets.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+// Wait returns when all clients have left, or with the context's error. Call it after
+// http.Server.Shutdown and after the hub has been drained.
+func (s *Server) Wait(ctx context.Context) error { return s.live.Wait(ctx) }
 
 // NewHTTPServer has the time limits that protect a listener from slow clients.
 // An upgraded connection is not subject to them.

@@ -30,6 +30,7 @@ import (
 	"github.com/fxcast/fxcast/redisadmin"
 	"github.com/fxcast/fxcast/session"
 	"github.com/fxcast/fxcast/web"
+	"github.com/fxcast/fxcast/web/live"
 )
 
 const (
@@ -128,7 +129,7 @@ func Start(t testing.TB, change func(*Config)) *Node {
 	logger := slog.New(slog.NewTextHandler(n.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	keys := feed.Keys{Prefix: "fx:"}
 	name := fmt.Sprintf("node-%p", n)
-	n.Hub = hub.New(hub.Config{Framings: web.Framings(), Heartbeat: cfg.Heartbeat, Ping: cfg.Ping, WriteTimeout: cfg.WriteTimeout, Registerer: n.Registry,
+	n.Hub = hub.New(hub.Config{Framings: live.Framings(), Heartbeat: cfg.Heartbeat, Ping: cfg.Ping, WriteTimeout: cfg.WriteTimeout, Registerer: n.Registry,
 		Interest: func(symbol string) { n.receiver.InterestChanged(symbol) }})
 	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.Hub, QuoteTTL: cfg.QuoteTTL, StaleAfter: cfg.StaleAfter, Registerer: n.Registry, Logger: logger})
 	n.Lasts = receive.NewLastQuotes(n.board, n.RDB, keys)

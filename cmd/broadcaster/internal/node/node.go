@@ -26,6 +26,7 @@ import (
 	"github.com/fxcast/fxcast/redisadmin"
 	"github.com/fxcast/fxcast/session"
 	"github.com/fxcast/fxcast/web"
+	"github.com/fxcast/fxcast/web/live"
 )
 
 // A Node is the parts of one server, built but not running.
@@ -67,7 +68,7 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 	if n.sentinels, err = redisclient.Sentinels(cfg); err != nil {
 		return nil, err
 	}
-	n.hub = hub.New(hub.Config{Framings: web.Framings(), Heartbeat: cfg.WS.Heartbeat, Ping: cfg.WS.Ping,
+	n.hub = hub.New(hub.Config{Framings: live.Framings(), Heartbeat: cfg.WS.Heartbeat, Ping: cfg.WS.Ping,
 		WriteTimeout: cfg.WS.WriteTimeout, Registerer: registry,
 		Interest: func(symbol string) { n.receiver.InterestChanged(symbol) }})
 	link := &link{Hub: n.hub}

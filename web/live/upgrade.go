@@ -1,10 +1,16 @@
-package web
+package live
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/base64"
 	"errors"
+	"io"
+	"net"
 	"net/http"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/fxcast/fxcast/protocol"
 	"github.com/fxcast/fxcast/session"
@@ -15,7 +21,7 @@ import (
 // sessionForSocket checks everything an upgrade must pass, cheapest first.
 func (s *Server) sessionForSocket(w http.ResponseWriter, r *http.Request) (session.Session, error) {
 	none := session.Session{}
-	outcome := func(o string) { s.stats.upgrades.WithLabelValues(o).Inc() }
+	outcome := func(o string) { s.metrics.upgrades.WithLabelValues(o).Inc() }
 	if s.draining.Load() {
 		outcome("unavailable")
 		return none, endpoint.Unavailable("this node is going down", nil)
@@ -24,7 +30,7 @@ func (s *Server) sessionForSocket(w http.ResponseWriter, r *http.Request) (sessi
 		outcome("bad")
 		return none, err
 	}
-	if !s.originAllowed(r) {
+	if !s.cfg.OriginAllowed(r) {
 		outcome("origin")
 		return none, endpoint.Forbidden("the page's origin may not connect here; see ALLOWED_ORIGINS")
 	}
@@ -36,7 +42,7 @@ func (s *Server) sessionForSocket(w http.ResponseWriter, r *http.Request) (sessi
 			r = access.WithSession(r, sess)
 		}
 	}
-	if limited := s.access.Limit(w, r); limited != nil {
+	if limited := s.cfg.Access.Limit(w, r); limited != nil {
 		outcome("limited")
 		return none, limited
 	}
@@ -89,4 +95,37 @@ func checkUpgrade(w http.ResponseWriter, r *http.Request) error {
 func validKey(key string) bool {
 	b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(key))
 	return err == nil && len(b) == 16
+}
+
+// An upgrader gives websocket.Accept a socket instead of the plain connection,
+// and small buffers instead of net/http's.
+type upgrader struct {
+	http.ResponseWriter
+	socket *socket // zero until Hijack
+	owner  socketOwner
+
+	compressed bool // permessage-deflate was negotiated; set by Hijack
+}
+
+// Hijack implements http.Hijacker.
+func (u *upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := http.NewResponseController(u.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := c.SetDeadline(time.Time{}); err != nil && !errors.Is(err, os.ErrNoDeadline) {
+		return nil, nil, errors.Join(err, c.Close())
+	}
+	u.compressed = u.Header().Get("Sec-WebSocket-Extensions") != "" // as Accept has just answered
+	u.socket.begin(c, u.owner)
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	reader := bufio.NewReaderSize(u.socket, max(readBuffer, len(early)))
+	if len(early) > 0 {
+		reader.Reset(io.MultiReader(bytes.NewReader(bytes.Clone(early)), u.socket))
+		if _, err := reader.Peek(len(early)); err != nil {
+			return nil, nil, errors.Join(err, c.Close())
+		}
+	}
+	u.socket.reader = reader
+	return u.socket, bufio.NewReadWriter(reader, bufio.NewWriterSize(u.socket, writeBuffer)), nil
 }

@@ -1,4 +1,4 @@
-package web
+package live
 
 import (
 	"io"
@@ -9,18 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A plainConn reads and writes a TCP socket without waiting. Conn.Write would hold
+// A nonblockingConn reads and writes a TCP socket without waiting. Conn.Write would hold
 // the descriptor's write lock while it waits for a slow peer, so the descriptor,
 // which net keeps in non-blocking mode, is used directly. That is sound
 // because the socket does so only under its lock and while it is not closed, and
 // the descriptor is closed only after the socket was marked so under that lock.
-type plainConn struct {
+type nonblockingConn struct {
 	fd   uintptr
 	conn syscall.RawConn
 }
 
 // begin makes the writer usable, if the connection is.
-func (w *plainConn) begin(c *net.TCPConn, unsentLow int) {
+func (w *nonblockingConn) begin(c *net.TCPConn, unsentLow int) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return
@@ -34,14 +34,14 @@ func (w *plainConn) begin(c *net.TCPConn, unsentLow int) {
 	}
 }
 
-func (w *plainConn) usable() bool { return w.conn != nil }
+func (w *nonblockingConn) usable() bool { return w.conn != nil }
 
 // write writes what the kernel takes now; a full buffer is not an error.
-func (w *plainConn) write(b []byte) (int, error) { return writeNow(w.fd, b) }
+func (w *nonblockingConn) write(b []byte) (int, error) { return writeNow(w.fd, b) }
 
 // wait calls f now and whenever the kernel has room, until f is done or fails,
 // or the write deadline passes. f writes with the function it is given.
-func (w *plainConn) wait(f func(write func([]byte) (int, error)) (done bool, err error)) error {
+func (w *nonblockingConn) wait(f func(write func([]byte) (int, error)) (done bool, err error)) error {
 	var failed error
 	err := w.conn.Write(func(fd uintptr) bool {
 		var done bool
@@ -55,7 +55,7 @@ func (w *plainConn) wait(f func(write func([]byte) (int, error)) (done bool, err
 }
 
 // read reads what is there; errIdle when that is nothing.
-func (w *plainConn) read(b []byte) (int, error) {
+func (w *nonblockingConn) read(b []byte) (int, error) {
 	for {
 		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, w.fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
 		switch {
@@ -74,7 +74,7 @@ func (w *plainConn) read(b []byte) (int, error) {
 
 // awaitRead returns when read would not be idle, or the read deadline has passed,
 // or the connection was closed.
-func (w *plainConn) awaitRead() { _ = w.conn.Read(readable) }
+func (w *nonblockingConn) awaitRead() { _ = w.conn.Read(readable) }
 
 // readable is called while the descriptor can not be closed.
 func readable(fd uintptr) bool {

@@ -1,4 +1,4 @@
-package web
+package live
 
 import (
 	"bytes"
@@ -24,40 +24,11 @@ const (
 	eventStream = "text/event-stream; charset=utf-8"
 )
 
-// EventFrames implements hub.Framing for Server-Sent Events (WHATWG HTML section
-// 9.2): one event for each message.
-type EventFrames struct{}
-
-var (
-	eventData    = []byte("data: ")
-	eventClosing = []byte("event: closing\n")
-	closingStart = []byte(protocol.ClosingStart)
-)
-
-// AppendMessage implements hub.Framing.
-func (EventFrames) AppendMessage(dst, payload []byte) []byte {
-	if bytes.HasPrefix(payload, closingStart) {
-		dst = append(dst, eventClosing...)
-	}
-	dst = append(dst, eventData...)
-	start := len(dst)
-	dst = append(dst, payload...)
-	for i, b := range dst[start:] { // a relayed message may be spread over lines; within strings JSON has none
-		if b == '\n' || b == '\r' {
-			dst[start+i] = ' '
-		}
-	}
-	return append(dst, "\n\n"...)
-}
-
-// Ping implements hub.Framing by a comment, which nobody answers.
-func (EventFrames) Ping() []byte { return []byte(":\n\n") }
-
 // A stream is a connection that speaks Server-Sent Events. It writes over the
 // taken-over connection, as the WebSocket side does, with an answer that ends
 // when the connection does; its one goroutine waits for the end.
 type stream struct {
-	connection
+	Client
 
 	// Static after construction.
 	wide bool // its positions are too many for an id
@@ -67,9 +38,9 @@ type stream struct {
 	last map[string]protocol.Position // where the client stands after what was written; it begins with what it came with
 }
 
-// getStream answers with the same messages as the socket, as events. A client that
+// serveStream answers with the same messages as the socket, as events. A client that
 // comes back says with Last-Event-ID how far it has got.
-func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) serveStream(w http.ResponseWriter, r *http.Request) error {
 	if s.draining.Load() {
 		return &endpoint.Problem{Status: http.StatusServiceUnavailable, Title: "Going down", Detail: "this node is going down; connect again", RetryAfter: time.Second}
 	}
@@ -110,7 +81,7 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer := protocol.Ack{Op: cmd.Op, OK: symbols, Failed: failed, MaxRate: &settings.MaxRate, Mode: cmd.Mode}.Append(nil)
 	c.spawn(func() {
-		c.client.Subscribe(symbols, settings, answer)
+		c.hub.Subscribe(symbols, settings, answer)
 		c.resume(since)
 	})
 	c.spawn(c.untilEnd)
@@ -186,7 +157,7 @@ func (c *stream) untilEnd() {
 // Write implements hub.Conn: each event that moves the client's position begins with
 // its position after it.
 func (c *stream) Write(batch hub.Batch) (ready bool, err error) {
-	c.client.Alive() // pings are not answered here; a write that goes nowhere is noticed by itself
+	c.hub.Alive() // pings are not answered here; a write that goes nowhere is noticed by itself
 	c.out = c.out[:0]
 	written := 0
 	for moves := batch.Positions; len(moves) > 0; {
@@ -218,7 +189,7 @@ func (c *stream) Close(why protocol.Close, last []byte) {
 		return
 	}
 	if !bytes.Contains(last, eventClosing) {
-		last = EventFrames{}.AppendMessage(last, protocol.Closing{Code: why.Code, Reason: why.Reason}.Append(nil))
+		last = eventFrames{}.AppendMessage(last, protocol.Closing{Code: why.Code, Reason: why.Reason}.Append(nil))
 	}
 	_, _ = c.socket.send(last, true) // a connection that is lost needs no last words
 	c.spawn(func() { _ = c.socket.Close() })

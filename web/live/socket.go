@@ -1,13 +1,9 @@
-package web
+package live
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
-	"io"
 	"net"
-	"net/http"
-	"os"
 	"sync"
 	"time"
 )
@@ -52,10 +48,10 @@ var (
 	errIdle         = errors.New("web: nothing to read")
 )
 
-// A socketOwner is who a socket belongs to.
+// A socketOwner is the client that a socket is part of.
 type socketOwner interface {
 	spawn(f func()) // starts a goroutine that the server waits for
-	ready()         // the hub may write again, after it was told to wait
+	ready()         // the hub may write again, after a write that could not be finished
 }
 
 // A socket is the only writer of a connection. send never blocks: it tries one
@@ -64,9 +60,9 @@ type socketOwner interface {
 // must not be copied once begun.
 type socket struct {
 	net.Conn
-	owner  socketOwner
-	plain  plainConn     // not usable: not a plain TCP connection, such as TLS; writes may block
-	reader *bufio.Reader // the library's, which reads by Read
+	owner       socketOwner
+	nonblocking nonblockingConn // not usable: not a plain TCP connection, such as TLS; writes may block
+	reader      *bufio.Reader   // the library's, which reads by Read
 
 	mu       sync.Mutex // guards what follows; held only over writes that do not block
 	flushing bool       // a goroutine is writing what waits
@@ -95,7 +91,7 @@ func (s *socket) begin(c net.Conn, owner socketOwner) {
 	if tcp, ok := c.(*net.TCPConn); ok {
 		// Failures leave the kernel's defaults, which are correct, only slower to notice.
 		_ = tcp.SetWriteBuffer(sendBuffer)
-		s.plain.begin(tcp, unsentLow)
+		s.nonblocking.begin(tcp, unsentLow)
 	}
 }
 
@@ -127,8 +123,8 @@ func (s *socket) send(frames []byte, last bool) (sent bool, err error) {
 		return false, nil
 	}
 	n := 0
-	if s.plain.usable() {
-		if n, err = s.plain.write(frames); err != nil {
+	if s.nonblocking.usable() {
+		if n, err = s.nonblocking.write(frames); err != nil {
 			s.closed = true
 			return false, err
 		}
@@ -137,7 +133,7 @@ func (s *socket) send(frames []byte, last bool) (sent bool, err error) {
 		return true, nil
 	}
 	s.flushing, s.waiting = true, &waiting{append([]byte(nil), frames[n:]...), time.Now()}
-	if s.plain.usable() {
+	if s.nonblocking.usable() {
 		s.owner.spawn(s.flush)
 	} else {
 		s.owner.spawn(s.flushBlocking)
@@ -147,7 +143,7 @@ func (s *socket) send(frames []byte, last bool) (sent bool, err error) {
 
 // flush waits until a plain connection takes the rest.
 func (s *socket) flush() {
-	err := s.plain.wait(func(write func([]byte) (int, error)) (done bool, err error) {
+	err := s.nonblocking.wait(func(write func([]byte) (int, error)) (done bool, err error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		w := s.waiting
@@ -209,50 +205,6 @@ func (s *socket) flushed(err error) {
 	}
 }
 
-// Read is called by the library's bufio.Reader.
-func (s *socket) Read(b []byte) (int, error) {
-	s.mu.Lock()
-	between := s.between && !s.closed
-	s.between = false
-	if between {
-		defer s.mu.Unlock()
-		return s.plain.read(b)
-	}
-	s.mu.Unlock()
-	return s.Conn.Read(b)
-}
-
-// betweenFrames is called by whoever reads, before a message and after a control
-// frame. Where nothing of a next frame is there, and the connection is plain, the
-// next Read fails with errIdle instead of waiting.
-func (s *socket) betweenFrames() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	// Once closed, the library's Close may be reading too; until then only the caller is.
-	s.between = s.plain.usable() && !s.closed && !s.message && s.reader != nil && s.reader.Buffered() == 0
-}
-
-// beginMessage sets until when the message that has begun must have been read.
-// Once the connection is being closed its time is decided, and what the reader
-// wants no longer counts.
-func (s *socket) beginMessage(until time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.message, s.between = true, false
-	if !s.closed {
-		_ = s.Conn.SetReadDeadline(until)
-	}
-}
-
-func (s *socket) endMessage() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.message = false
-	if !s.closed {
-		_ = s.Conn.SetReadDeadline(time.Time{})
-	}
-}
-
 // offer is send for the hub: where not everything could be written, ready is
 // called when it is.
 func (s *socket) offer(frames []byte) (sent bool, err error) {
@@ -310,37 +262,4 @@ func (s *socket) Close() error {
 	}
 	now := time.Now()
 	return errors.Join(s.Conn.SetWriteDeadline(now.Add(lingerTime)), s.Conn.SetReadDeadline(now))
-}
-
-// An upgrader gives websocket.Accept a socket instead of the plain connection,
-// and small buffers instead of net/http's.
-type upgrader struct {
-	http.ResponseWriter
-	socket *socket // zero until Hijack
-	owner  socketOwner
-
-	compressed bool // permessage-deflate was negotiated; set by Hijack
-}
-
-// Hijack implements http.Hijacker.
-func (u *upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	c, rw, err := http.NewResponseController(u.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := c.SetDeadline(time.Time{}); err != nil && !errors.Is(err, os.ErrNoDeadline) {
-		return nil, nil, errors.Join(err, c.Close())
-	}
-	u.compressed = u.Header().Get("Sec-WebSocket-Extensions") != "" // as Accept has just answered
-	u.socket.begin(c, u.owner)
-	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
-	reader := bufio.NewReaderSize(u.socket, max(readBuffer, len(early)))
-	if len(early) > 0 {
-		reader.Reset(io.MultiReader(bytes.NewReader(bytes.Clone(early)), u.socket))
-		if _, err := reader.Peek(len(early)); err != nil {
-			return nil, nil, errors.Join(err, c.Close())
-		}
-	}
-	u.socket.reader = reader
-	return u.socket, bufio.NewReadWriter(reader, bufio.NewWriterSize(u.socket, writeBuffer)), nil
 }

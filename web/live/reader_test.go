@@ -1,4 +1,4 @@
-package web_test
+package live_test
 
 import (
 	"bufio"
@@ -18,8 +18,8 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/fxcast/fxcast/web"
 	"github.com/fxcast/fxcast/web/internal/webtest"
+	"github.com/fxcast/fxcast/web/live"
 )
 
 // A failingRead is a connection whose Read fails once, before it has read
@@ -58,9 +58,9 @@ func TestReadsInPieces(t *testing.T) {
 	for _, size := range []int{1, 2, 3, 5, 7, 64, 127, 128, 129, len(in)} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			t.Parallel()
-			upgraded := make(chan *web.Upgraded, 1)
+			upgraded := make(chan *live.Upgraded, 1)
 			got := make(chan string, 10)
-			s := newUpgradeServer(t, "plain", nil, func(u *web.Upgraded) {
+			s := newUpgradeServer(t, "plain", nil, func(u *live.Upgraded) {
 				defer close(got)
 				defer u.WS.CloseNow()
 				upgraded <- u
@@ -116,7 +116,7 @@ func TestReaderCanBeCalledAgain(t *testing.T) {
 	upgraded := make(chan bool, 1)
 	s := newUpgradeServer(t, "plain", func(w http.ResponseWriter) http.ResponseWriter {
 		return failingWriter{w, armed}
-	}, func(u *web.Upgraded) {
+	}, func(u *live.Upgraded) {
 		upgraded <- true
 		for {
 			_, m, err := u.WS.Read(context.Background())
@@ -148,9 +148,9 @@ func TestReaderCanBeCalledAgain(t *testing.T) {
 func TestClosingWhileParked(t *testing.T) {
 	const tries = 100
 	for range tries {
-		upgraded := make(chan *web.Upgraded, 1)
+		upgraded := make(chan *live.Upgraded, 1)
 		ended := make(chan error, 1)
-		s := newUpgradeServer(t, "plain", nil, func(u *web.Upgraded) {
+		s := newUpgradeServer(t, "plain", nil, func(u *live.Upgraded) {
 			upgraded <- u
 			_, err := u.Next()
 			ended <- err
@@ -226,10 +226,10 @@ func TestIdleIsParked(t *testing.T) {
 		}
 		parked := 0
 		for block := range strings.SplitSeq(b.String(), "\n\n") {
-			if strings.Contains(block, "web.(*wsConn).work") {
+			if strings.Contains(block, "live.(*wsConn).work") {
 				return false
 			}
-			if strings.Contains(block, "web.(*wsConn).park") {
+			if strings.Contains(block, "live.(*wsConn).park") {
 				var count int
 				fmt.Sscan(strings.TrimSpace(block), &count)
 				parked += count
@@ -244,7 +244,7 @@ func TestIdleIsParked(t *testing.T) {
 	webtest.Eventually(t, "nothing is left of them", func() bool {
 		var b strings.Builder
 		pprof.Lookup("goroutine").WriteTo(&b, 1)
-		return !strings.Contains(b.String(), "web.(*wsConn)")
+		return !strings.Contains(b.String(), "live.(*wsConn)")
 	})
 }
 

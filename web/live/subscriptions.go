@@ -1,4 +1,4 @@
-package web
+package live
 
 import (
 	"fmt"
@@ -48,7 +48,7 @@ func (s *subscriptions) subscribe(c protocol.Command, grants *session.Grants, re
 		pattern, err := feed.ParsePattern(name)
 		switch {
 		case err != nil:
-			failed = append(failed, protocol.Refusal{Symbol: clipped(name), Code: protocol.ErrorUnknownSymbol, Message: err.Error()})
+			failed = append(failed, protocol.Refusal{Symbol: protocol.Clip(name, protocol.MaxEcho), Code: protocol.ErrorUnknownSymbol, Message: err.Error()})
 		case slices.Contains(symbols, pattern):
 		case !grants.AllowsMode(c.Mode):
 			failed = append(failed, protocol.Refusal{Symbol: pattern, Code: protocol.ErrorNotEntitled, Message: fmt.Sprintf("the session's role does not include mode %q", c.Mode)})
@@ -68,7 +68,7 @@ func (s *subscriptions) subscribe(c protocol.Command, grants *session.Grants, re
 		switch {
 		case slices.Contains(channels, name):
 		case !slices.Contains(relayed, name) || !grants.AllowsChannel(name):
-			failed = append(failed, protocol.Refusal{Channel: clipped(name), Code: protocol.ErrorUnknownChannel, Message: "no such channel is relayed to this session"})
+			failed = append(failed, protocol.Refusal{Channel: protocol.Clip(name, protocol.MaxEcho), Code: protocol.ErrorUnknownChannel, Message: "no such channel is relayed to this session"})
 		default:
 			if !slices.Contains(s.channels, name) {
 				s.channels = append(s.channels, name)
@@ -90,7 +90,7 @@ func (s *subscriptions) unsubscribe(c protocol.Command) (symbols, channels []str
 			continue
 		}
 		if err != nil {
-			failed = append(failed, protocol.Refusal{Symbol: clipped(name), Code: protocol.ErrorUnknownSymbol, Message: err.Error()})
+			failed = append(failed, protocol.Refusal{Symbol: protocol.Clip(name, protocol.MaxEcho), Code: protocol.ErrorUnknownSymbol, Message: err.Error()})
 		} else if !slices.Contains(symbols, pattern) {
 			failed = append(failed, protocol.Refusal{Symbol: pattern, Code: protocol.ErrorNotSubscribed, Message: "not subscribed under this name"})
 		}
@@ -100,7 +100,7 @@ func (s *subscriptions) unsubscribe(c protocol.Command) (symbols, channels []str
 			s.channels = slices.Delete(s.channels, i, i+1)
 			channels = append(channels, name)
 		} else if !slices.Contains(channels, name) {
-			failed = append(failed, protocol.Refusal{Channel: clipped(name), Code: protocol.ErrorNotSubscribed, Message: "not subscribed to this channel"})
+			failed = append(failed, protocol.Refusal{Channel: protocol.Clip(name, protocol.MaxEcho), Code: protocol.ErrorNotSubscribed, Message: "not subscribed to this channel"})
 		}
 	}
 	return symbols, channels, failed

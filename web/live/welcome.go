@@ -1,8 +1,6 @@
-package web
+package live
 
 import (
-	"encoding/json"
-	"log/slog"
 	"time"
 
 	"github.com/fxcast/fxcast/protocol"
@@ -11,7 +9,7 @@ import (
 // modes of delivery there are; a role may have fewer.
 var modes = []string{protocol.ModeLatest, protocol.ModeAll}
 
-func (c *connection) welcome() []byte {
+func (c *Client) welcome() []byte {
 	cfg := &c.server.cfg
 	return protocol.Welcome{
 		Protocol: protocol.Name, ConnID: c.id, ServerTime: protocol.At(time.Now()), Session: c.session.describe(),
@@ -25,16 +23,6 @@ func (c *connection) welcome() []byte {
 
 func (s boundSession) describe() protocol.Session {
 	return protocol.Session{ID: s.id, Role: s.role, ExpiresAt: protocol.At(s.expires)}
-}
-
-// encode is for values whose types can not fail to encode.
-func encode(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
-		slog.Error("message not encoded", "err", err)
-		return nil
-	}
-	return b
 }
 
 // names joins two lists into one that is never null in JSON.

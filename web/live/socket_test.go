@@ -1,4 +1,4 @@
-package web_test
+package live_test
 
 import (
 	"bufio"
@@ -22,8 +22,8 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/fxcast/fxcast/web"
 	"github.com/fxcast/fxcast/web/internal/webtest"
+	"github.com/fxcast/fxcast/web/live"
 )
 
 // An upgradeServer hands each upgraded connection to serve on a goroutine.
@@ -34,11 +34,11 @@ type upgradeServer struct {
 
 var kinds = []string{"plain", "tls"}
 
-func newUpgradeServer(t testing.TB, kind string, wrap func(http.ResponseWriter) http.ResponseWriter, serve func(*web.Upgraded)) *upgradeServer {
+func newUpgradeServer(t testing.TB, kind string, wrap func(http.ResponseWriter) http.ResponseWriter, serve func(*live.Upgraded)) *upgradeServer {
 	t.Helper()
 	s := &upgradeServer{}
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		u, err := web.Upgrade(w, r, s.running.Go, wrap)
+		u, err := live.Upgrade(w, r, s.running.Go, wrap)
 		if err != nil {
 			t.Errorf("upgrade: %v", err)
 			return
@@ -80,7 +80,7 @@ func waitFor(t testing.TB, what string, f func()) {
 }
 
 // drain reads messages until the connection ends.
-func drain(u *web.Upgraded) error {
+func drain(u *live.Upgraded) error {
 	for {
 		if _, _, err := u.WS.Read(context.Background()); err != nil {
 			return err
@@ -155,7 +155,7 @@ func (w tapWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // failure after an upgrade of the library means that socket.go must be read again.
 func TestSocketAssumptions(t *testing.T) {
 	t.Run("version", func(t *testing.T) {
-		mod, err := os.ReadFile("../go.mod")
+		mod, err := os.ReadFile("../../go.mod")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,11 +171,11 @@ func TestSocketAssumptions(t *testing.T) {
 	// One connection on which the library does all it ever does here.
 	taps := make(chan *tap, 1)
 	ended := make(chan error, 1)
-	serve := func(u *web.Upgraded) { ended <- drain(u) }
+	serve := func(u *live.Upgraded) { ended <- drain(u) }
 	start := func(t *testing.T) (*webtest.Peer, *tap) {
 		s := newUpgradeServer(t, "plain", func(w http.ResponseWriter) http.ResponseWriter {
 			return tapWriter{w, func(p *tap) { taps <- p }}
-		}, func(u *web.Upgraded) { serve(u) })
+		}, func(u *live.Upgraded) { serve(u) })
 		p := s.dial(t)
 		return p, <-taps
 	}
@@ -262,7 +262,7 @@ func TestSocketAssumptions(t *testing.T) {
 
 	t.Run("of what came early it keeps what is buffered", func(t *testing.T) {
 		received := make(chan string, 1)
-		s := newUpgradeServer(t, "plain", nil, func(u *web.Upgraded) {
+		s := newUpgradeServer(t, "plain", nil, func(u *live.Upgraded) {
 			_, m, err := u.WS.Read(context.Background())
 			received <- fmt.Sprint(string(m), err)
 			u.WS.CloseNow()
@@ -276,11 +276,11 @@ func TestSocketAssumptions(t *testing.T) {
 
 	t.Run("it ends by our Close, which must wake its reader", func(t *testing.T) {
 		closing := make(chan error, 1)
-		serve = func(u *web.Upgraded) {
+		serve = func(u *live.Upgraded) {
 			go func() { closing <- u.WS.CloseNow() }()
 			ended <- drain(u)
 		}
-		defer func() { serve = func(u *web.Upgraded) { ended <- drain(u) } }()
+		defer func() { serve = func(u *live.Upgraded) { ended <- drain(u) } }()
 		_, tap := start(t)
 		for _, ch := range []chan error{ended, closing} {
 			select {
@@ -309,7 +309,7 @@ func TestEarlyBytes(t *testing.T) {
 				err error
 			}
 			results := make(chan result, 1)
-			s := newUpgradeServer(t, kind, nil, func(u *web.Upgraded) {
+			s := newUpgradeServer(t, kind, nil, func(u *live.Upgraded) {
 				var all strings.Builder
 				for {
 					_, m, err := u.WS.Read(context.Background())
@@ -343,11 +343,11 @@ func TestEarlyBytes(t *testing.T) {
 // A pusher writes data frames as the hub does: one write at a time, the next
 // when the socket is ready again.
 type pusher struct {
-	u     *web.Upgraded
+	u     *live.Upgraded
 	ready chan struct{}
 }
 
-func newPusher(u *web.Upgraded) *pusher {
+func newPusher(u *live.Upgraded) *pusher {
 	p := &pusher{u, make(chan struct{}, 1)}
 	u.OnReady(func() { p.ready <- struct{}{} })
 	return p
@@ -382,13 +382,13 @@ func TestControlFramesNeverTearData(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			s := newUpgradeServer(t, kind, nil, func(u *web.Upgraded) {
+			s := newUpgradeServer(t, kind, nil, func(u *live.Upgraded) {
 				p := newPusher(u)
 				pushed := make(chan error, 1)
 				go func() {
 					pushed <- func() error {
 						for i := range messages {
-							ready, err := p.push(web.Frames{}.AppendMessage(nil, dataMessage(i, i*i%9000)))
+							ready, err := p.push(live.Frames{}.AppendMessage(nil, dataMessage(i, i*i%9000)))
 							if err != nil {
 								return err
 							}
@@ -479,10 +479,10 @@ func TestControlFramesNeverTearData(t *testing.T) {
 }
 
 // fill offers data until the socket takes no more, and returns how much it took.
-func fill(u *web.Upgraded) (messages int, err error) {
+func fill(u *live.Upgraded) (messages int, err error) {
 	p := newPusher(u)
 	for i := 0; ; i++ {
-		ready, err := p.push(web.Frames{}.AppendMessage(nil, dataMessage(i, 8000)))
+		ready, err := p.push(live.Frames{}.AppendMessage(nil, dataMessage(i, 8000)))
 		if err != nil {
 			return i, err
 		}
@@ -507,7 +507,7 @@ func TestCloseHandshakeWithPendingData(t *testing.T) {
 			for i := range filled {
 				filled[i] = make(chan struct{})
 			}
-			s := newUpgradeServer(t, kind, nil, func(u *web.Upgraded) {
+			s := newUpgradeServer(t, kind, nil, func(u *live.Upgraded) {
 				_, which, err := u.WS.Read(context.Background())
 				if err != nil {
 					t.Errorf("read: %v", err)
@@ -569,7 +569,7 @@ func TestLingerIsBounded(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			took := make(chan time.Duration, 1)
-			s := newUpgradeServer(t, kind, nil, func(u *web.Upgraded) {
+			s := newUpgradeServer(t, kind, nil, func(u *live.Upgraded) {
 				if _, err := fill(u); err != nil {
 					t.Errorf("fill: %v", err)
 				}
@@ -579,7 +579,7 @@ func TestLingerIsBounded(t *testing.T) {
 				start := time.Now()
 				u.WS.CloseNow()
 				took <- time.Since(start)
-				if _, err := u.Offer(web.Frames{}.Ping()); err == nil {
+				if _, err := u.Offer(live.Frames{}.Ping()); err == nil {
 					t.Error("a closed socket takes data")
 				}
 			})
@@ -589,8 +589,8 @@ func TestLingerIsBounded(t *testing.T) {
 			}
 			start := time.Now()
 			waitFor(t, "the rest is given up", s.running.Wait)
-			if d := time.Since(start); d > web.LingerTime+2*time.Second {
-				t.Errorf("gone after %v, want about %v", d, web.LingerTime)
+			if d := time.Since(start); d > live.LingerTime+2*time.Second {
+				t.Errorf("gone after %v, want about %v", d, live.LingerTime)
 			}
 		})
 	}
@@ -602,7 +602,7 @@ func TestStalledSocketRecovers(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			full := make(chan int, 1)
-			s := newUpgradeServer(t, kind, nil, func(u *web.Upgraded) {
+			s := newUpgradeServer(t, kind, nil, func(u *live.Upgraded) {
 				n, err := fill(u)
 				if err != nil {
 					t.Errorf("fill: %v", err)

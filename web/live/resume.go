@@ -1,4 +1,4 @@
-package web
+package live
 
 import (
 	"context"
@@ -23,7 +23,7 @@ const (
 
 // A resumption is a client on its way back to where it stood.
 type resumption struct {
-	*connection
+	*Client
 	ctx    context.Context // for resumeTime and queueTime
 	began  time.Time
 	queued time.Duration // of that, waited for a turn
@@ -33,13 +33,13 @@ type resumption struct {
 // back. Where history does not reach back to where it stands, or can not be read
 // in time, it gets a snapshot that says so. Symbols take turns: one that can not be
 // read now, because its server is lost, does not keep the others waiting for long.
-func (c *connection) resume(since map[string]protocol.Position) {
+func (c *Client) resume(since map[string]protocol.Position) {
 	if len(since) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), resumeTime+queueTime)
 	defer cancel()
-	r := resumption{connection: c, ctx: ctx, began: time.Now()}
+	r := resumption{Client: c, ctx: ctx, began: time.Now()}
 	waiting := slices.Sorted(maps.Keys(since))
 	for step := resumeStep; len(waiting) > 0; step *= 2 {
 		round := time.Now()
@@ -49,10 +49,10 @@ func (c *connection) resume(since map[string]protocol.Position) {
 			case !known && !r.over():
 				again = append(again, symbol)
 			case resumed:
-				c.server.stats.resumes.WithLabelValues("resumed").Inc()
+				c.server.metrics.resumes.WithLabelValues("resumed").Inc()
 			default:
-				c.client.Resume(symbol, protocol.Position{}, nil, false)
-				c.server.stats.resumes.WithLabelValues("reset").Inc()
+				c.hub.Resume(symbol, protocol.Position{}, nil, false)
+				c.server.metrics.resumes.WithLabelValues("reset").Inc()
 			}
 		}
 		if waiting = again; len(waiting) > 0 {
@@ -71,7 +71,7 @@ func (r *resumption) over() bool {
 func (r *resumption) one(symbol string, at protocol.Position, step time.Duration) (resumed, known bool) {
 	// Only what is read from now on reaches up to the ticks that are held back.
 	following, cancel := context.WithTimeout(r.ctx, step)
-	err := r.client.Await(following, symbol)
+	err := r.hub.Await(following, symbol)
 	cancel()
 	if err != nil {
 		return false, errors.Is(err, hub.ErrClosed)
@@ -90,7 +90,7 @@ func (r *resumption) one(symbol string, at protocol.Position, step time.Duration
 			return false, false
 		case !complete:
 			return false, true
-		case !r.client.Resume(symbol, from, missedTicks(ticks), true):
+		case !r.hub.Resume(symbol, from, missedTicks(ticks), true):
 			return true, true
 		}
 	}
@@ -103,7 +103,7 @@ func (r *resumption) turn() bool {
 	began := time.Now()
 	defer func() { r.queued += time.Since(began) }()
 	for {
-		r.client.Alive()
+		r.hub.Alive()
 		again := time.NewTimer(resumeStep)
 		select {
 		case r.server.resuming <- struct{}{}:
@@ -119,7 +119,7 @@ func (r *resumption) turn() bool {
 
 // pause waits for d, or until the time is over.
 func (r *resumption) pause(d time.Duration) {
-	r.client.Alive()
+	r.hub.Alive()
 	t := time.NewTimer(max(d, 0))
 	defer t.Stop()
 	select {

@@ -1,4 +1,4 @@
-package web
+package live
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/fxcast/fxcast/hub"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // Opcodes of RFC 6455 section 5.2.
@@ -18,12 +19,12 @@ const (
 	compressed  = 0x40 // RSV1, RFC 7692 section 6
 )
 
-// Frames implements hub.Framing for WebSocket text messages: one unfragmented,
+// frames implements hub.Framing for WebSocket text messages: one unfragmented,
 // unmasked frame each (RFC 6455 section 5.2; a server never masks).
-type Frames struct{}
+type frames struct{}
 
 // AppendMessage implements hub.Framing.
-func (Frames) AppendMessage(dst, payload []byte) []byte {
+func (frames) AppendMessage(dst, payload []byte) []byte {
 	return appendFrame(dst, finalFrame|opcodeText, payload)
 }
 
@@ -50,15 +51,15 @@ var deflaters = sync.Pool{New: func() any {
 // packFrom is the least size at which compressing pays.
 const packFrom = 100
 
-// DeflateFrames implements hub.Framing for connections with permessage-deflate
+// deflateFrames implements hub.Framing for connections with permessage-deflate
 // (RFC 7692 section 7.2.1): a flushed block without its last four bytes. Short
 // messages go uncompressed.
-type DeflateFrames struct{ Frames }
+type deflateFrames struct{ frames }
 
 // AppendMessage implements hub.Framing.
-func (f DeflateFrames) AppendMessage(dst, payload []byte) []byte {
+func (f deflateFrames) AppendMessage(dst, payload []byte) []byte {
 	if len(payload) < packFrom {
-		return f.Frames.AppendMessage(dst, payload)
+		return f.frames.AppendMessage(dst, payload)
 	}
 	var b bytes.Buffer
 	w := deflaters.Get().(*flate.Writer)
@@ -70,12 +71,41 @@ func (f DeflateFrames) AppendMessage(dst, payload []byte) []byte {
 }
 
 // Ping implements hub.Framing.
-func (Frames) Ping() []byte { return []byte{finalFrame | opcodePing, 0} }
+func (frames) Ping() []byte { return []byte{finalFrame | opcodePing, 0} }
+
+// eventFrames implements hub.Framing for Server-Sent Events (WHATWG HTML section
+// 9.2): one event for each message.
+type eventFrames struct{}
+
+var (
+	eventData    = []byte("data: ")
+	eventClosing = []byte("event: closing\n")
+	closingStart = []byte(protocol.ClosingStart)
+)
+
+// AppendMessage implements hub.Framing.
+func (eventFrames) AppendMessage(dst, payload []byte) []byte {
+	if bytes.HasPrefix(payload, closingStart) {
+		dst = append(dst, eventClosing...)
+	}
+	dst = append(dst, eventData...)
+	start := len(dst)
+	dst = append(dst, payload...)
+	for i, b := range dst[start:] { // a relayed message may be spread over lines; within strings JSON has none
+		if b == '\n' || b == '\r' {
+			dst[start+i] = ' '
+		}
+	}
+	return append(dst, "\n\n"...)
+}
+
+// Ping implements hub.Framing by a comment, which nobody answers.
+func (eventFrames) Ping() []byte { return []byte(":\n\n") }
 
 // Framings are what a hub needs for the connections of this package, in the order
 // of the constants.
 func Framings() []hub.Framing {
-	return []hub.Framing{framingPlain: Frames{}, framingDeflate: DeflateFrames{}, framingEvents: EventFrames{}}
+	return []hub.Framing{framingPlain: frames{}, framingDeflate: deflateFrames{}, framingEvents: eventFrames{}}
 }
 
 const (

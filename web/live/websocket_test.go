@@ -1,4 +1,4 @@
-package web_test
+package live_test
 
 import (
 	"context"
@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fxcast/fxcast/web"
 	"github.com/fxcast/fxcast/web/internal/webtest"
+	"github.com/fxcast/fxcast/web/live"
 )
 
 // TestSubscribe follows one client through the protocol on a whole node.
@@ -323,9 +323,9 @@ func TestEndings(t *testing.T) {
 			})
 			t.Run("1009 by one byte", func(t *testing.T) {
 				c := connect(t)
-				c.Say(`{"op":"ping","id":1}` + strings.Repeat(" ", web.MaxMessageBytes-20))
+				c.Say(`{"op":"ping","id":1}` + strings.Repeat(" ", live.MaxMessageBytes-20))
 				c.Until("pong")
-				c.Say(strings.Repeat(" ", web.MaxMessageBytes+1))
+				c.Say(strings.Repeat(" ", live.MaxMessageBytes+1))
 				c.WantClose(1009)
 			})
 			t.Run("1007 not UTF-8", func(t *testing.T) {

@@ -1,4 +1,4 @@
-package web
+package live
 
 import (
 	"context"
@@ -20,14 +20,13 @@ const (
 	closingDelay = time.Second // advised to a client that was closed for its rate
 )
 
-// A wsConn is a connection that speaks WebSocket: its reader (reader.go) carries
-// out commands. There are many: what it keeps counts.
+// A wsConn is a client that speaks WebSocket: its reader carries out commands. There are
+// many: what it keeps counts.
 type wsConn struct {
-	connection
+	Client
 
 	// Static after construction.
-	ws     *websocket.Conn
-	packed bool // permessage-deflate was negotiated
+	ws *websocket.Conn
 
 	// Owned by work, which park and the next work follow one after the other.
 	subscribed subscriptions
@@ -37,10 +36,10 @@ type wsConn struct {
 	limited    int32 // rate-limited messages in a row
 }
 
-// serveWS upgrades a request and leaves the connection to a goroutine of its own,
+// serveWebSocket upgrades a request and leaves the connection to a goroutine of its own,
 // so that the request and its handler's stack are free. Everything that can be
 // refused is refused before, as problem+json.
-func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) error {
 	sess, err := s.sessionForSocket(w, r)
 	if err != nil {
 		return err
@@ -64,9 +63,8 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) error {
 		return endpoint.Answered(err) // Accept has answered
 	}
 	c.ws.SetReadLimit(protocol.MaxMessageBytes)
-	c.packed = up.compressed
 	framing := framingPlain
-	if c.packed {
+	if up.compressed {
 		framing = framingDeflate
 	}
 	if refused := c.open(c, sess, framing); refused != nil {
@@ -118,7 +116,7 @@ func (c *wsConn) handle(message []byte) (why *protocol.Close) {
 		c.fail(protocol.Error{ID: cmd.ID, Code: protocol.ErrorRateLimited, Message: "too many commands per second on this connection",
 			RetryAfterMS: max(1, wait.Milliseconds())})
 		if c.limited++; c.limited >= maxBadInRow {
-			c.client.CloseAfter(protocol.CloseRateLimited, max(wait, closingDelay)) // read on until the closing handshake is over
+			c.hub.CloseAfter(protocol.CloseRateLimited, max(wait, closingDelay)) // read on until the closing handshake is over
 		}
 		return nil
 	}
@@ -130,13 +128,13 @@ func (c *wsConn) handle(message []byte) (why *protocol.Close) {
 		symbols, channels, failed := c.subscribed.unsubscribe(cmd)
 		answer := protocol.Ack{ID: cmd.ID, Op: cmd.Op, OK: names(symbols, channels), Failed: failed}.Append(nil)
 		if len(channels) > 0 {
-			c.client.UnsubscribeChannels(channels, nil)
+			c.hub.UnsubscribeChannels(channels, nil)
 		}
-		c.client.Unsubscribe(symbols, answer)
+		c.hub.Unsubscribe(symbols, answer)
 	case protocol.OpList:
-		c.client.Send(protocol.List{ID: cmd.ID, Symbols: names(c.subscribed.symbols, nil), Channels: names(c.subscribed.channels, nil)}.Append(nil))
+		c.hub.Send(protocol.List{ID: cmd.ID, Symbols: names(c.subscribed.symbols, nil), Channels: names(c.subscribed.channels, nil)}.Append(nil))
 	case protocol.OpPing:
-		c.client.Send(protocol.Pong{ID: cmd.ID, Time: protocol.At(time.Now())}.Append(nil))
+		c.hub.Send(protocol.Pong{ID: cmd.ID, Time: protocol.At(time.Now())}.Append(nil))
 	}
 	return nil
 }
@@ -146,16 +144,16 @@ func (c *wsConn) subscribe(cmd protocol.Command) {
 	c.subscribed.symbols = fitted(c.subscribed.symbols)
 	settings, since := settingsOf(cmd, c.grants, symbols)
 	answer := protocol.Ack{ID: cmd.ID, Op: cmd.Op, OK: names(symbols, channels), Failed: failed, MaxRate: &settings.MaxRate, Mode: cmd.Mode}.Append(nil)
-	c.client.Subscribe(symbols, settings, answer)
+	c.hub.Subscribe(symbols, settings, answer)
 	if len(channels) > 0 {
-		c.client.SubscribeChannels(channels, nil)
+		c.hub.SubscribeChannels(channels, nil)
 	}
 	c.resume(since)
 }
 
 func (c *wsConn) fail(bad protocol.Error) {
-	c.server.stats.commandErrors.WithLabelValues(bad.Code).Inc()
-	c.client.Send(bad.Append(nil))
+	c.server.metrics.commandErrors.WithLabelValues(bad.Code).Inc()
+	c.hub.Send(bad.Append(nil))
 }
 
 // fitted is list without much spare capacity, which would be kept for long.

@@ -1,4 +1,4 @@
-package web
+package live
 
 import (
 	"context"
@@ -25,7 +25,7 @@ import (
 
 // park waits until the connection can be read, or is closed.
 func (c *wsConn) park() {
-	c.socket.plain.awaitRead()
+	c.socket.nonblocking.awaitRead()
 	go c.work()
 }
 
@@ -54,7 +54,7 @@ func (c *wsConn) serve() (idle bool) {
 		reason = why.Reason
 		c.end(*why)
 	}
-	c.server.log.Debug("connection ended", "conn", c.id, "reason", reason, "age", (c.server.age() - c.since).Round(time.Millisecond))
+	c.server.cfg.Log.Debug("connection ended", "conn", c.id, "reason", reason, "age", (c.server.age() - c.since).Round(time.Millisecond))
 	return false
 }
 
@@ -75,7 +75,7 @@ func (c *wsConn) read() (why *protocol.Close, idle bool) {
 		case !utf8.Valid(message): // the library does not check
 			return &protocol.CloseBadText, false
 		}
-		c.client.Alive()
+		c.hub.Alive()
 		if why := c.handle(message); why != nil {
 			return why, false
 		}
@@ -109,8 +109,52 @@ func (c *wsConn) pinged(context.Context, []byte) bool {
 // heard is called after each ping and pong; also while a connection that never
 // joined the hub is closed.
 func (c *wsConn) heard() {
-	if c.client != nil {
-		c.client.Alive()
+	if c.hub != nil {
+		c.hub.Alive()
 	}
 	c.socket.betweenFrames()
+}
+
+// Read is called by the library's bufio.Reader.
+func (s *socket) Read(b []byte) (int, error) {
+	s.mu.Lock()
+	between := s.between && !s.closed
+	s.between = false
+	if between {
+		defer s.mu.Unlock()
+		return s.nonblocking.read(b)
+	}
+	s.mu.Unlock()
+	return s.Conn.Read(b)
+}
+
+// betweenFrames is called by whoever reads, before a message and after a control
+// frame. Where nothing of a next frame is there, and the connection is plain, the
+// next Read fails with errIdle instead of waiting.
+func (s *socket) betweenFrames() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// Once closed, the library's Close may be reading too; until then only the caller is.
+	s.between = s.nonblocking.usable() && !s.closed && !s.message && s.reader != nil && s.reader.Buffered() == 0
+}
+
+// beginMessage sets until when the message that has begun must have been read.
+// Once the connection is being closed its time is decided, and what the reader
+// wants no longer counts.
+func (s *socket) beginMessage(until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.message, s.between = true, false
+	if !s.closed {
+		_ = s.Conn.SetReadDeadline(until)
+	}
+}
+
+func (s *socket) endMessage() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.message = false
+	if !s.closed {
+		_ = s.Conn.SetReadDeadline(time.Time{})
+	}
 }

@@ -1,0 +1,79 @@
+package live
+
+import (
+	"time"
+
+	"github.com/fxcast/fxcast/protocol"
+	"github.com/fxcast/fxcast/session"
+)
+
+// A boundSession is the little of a session that a connection keeps: there are many.
+type boundSession struct {
+	id, user, role string
+	expires        time.Time
+}
+
+func holding(s session.Session) boundSession {
+	return boundSession{s.ID, s.UserID, s.Role, s.ExpiresAt}
+}
+
+// bind ties the connection to its session.
+func (c *Client) bind(s session.Session) {
+	c.bindMu.Lock()
+	defer c.bindMu.Unlock()
+	c.binding = c.server.cfg.Sessions.Bind(s, c.sessionEnded)
+}
+
+func (c *Client) unbind() {
+	c.bindMu.Lock()
+	defer c.bindMu.Unlock()
+	c.unbound = true
+	c.binding.Close()
+}
+
+// sessionEnded follows a session that was renewed for the same user in the same
+// role. Any other end of it is the connection's: what it was granted, and whose
+// connections it counts among, was decided when it was opened.
+func (c *Client) sessionEnded(cause session.Cause) {
+	next := cause.Next
+	c.bindMu.Lock()
+	was := c.session
+	c.bindMu.Unlock()
+	if cause.Reason == session.Renewed && next.Role == was.role && next.UserID == was.user {
+		c.follow(next)
+		return
+	}
+	c.hub.Close(closeFor(cause.Reason))
+}
+
+func closeFor(r session.Reason) protocol.Close {
+	switch r {
+	case session.Expired:
+		return protocol.CloseExpired
+	case session.Unverified:
+		return protocol.CloseUnchecked
+	case session.Renewed:
+		return protocol.CloseOtherRights
+	default:
+		return protocol.CloseRevoked
+	}
+}
+
+// follow goes on with the session that replaced the old one, and tells the client.
+func (c *Client) follow(next session.Session) {
+	c.bindMu.Lock()
+	defer c.bindMu.Unlock()
+	if c.unbound {
+		return
+	}
+	c.session = holding(next)
+	c.binding = c.server.cfg.Sessions.Bind(next, c.sessionEnded)
+	// Send may wait for a slow client, and others wait for this goroutine. The
+	// connection's own goroutine is still there: it ends after unbind.
+	c.server.sockets.Go(func() {
+		c.bindMu.Lock()
+		current := c.session
+		c.bindMu.Unlock()
+		c.hub.Send(protocol.Renewed{Session: current.describe()}.Append(nil))
+	})
+}

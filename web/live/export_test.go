@@ -1,0 +1,98 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+	"golang.org/x/sys/unix"
+
+	"github.com/fxcast/fxcast/protocol"
+)
+
+// Bounds the tests wait for.
+const (
+	LingerTime      = lingerTime
+	MessageTime     = messageTime
+	MaxMessageBytes = protocol.MaxMessageBytes
+)
+
+// Frames is the framing of the tests.
+type Frames = frames
+
+// An Upgraded connection is what serveWS makes of a request, without a hub.
+type Upgraded struct {
+	WS      *websocket.Conn
+	socket  socket
+	start   func(func())
+	onReady func()
+	parks   atomic.Int64 // Next calls it; how often there was nothing to read
+}
+
+// controlled is what wsConn does after a control frame, where Next reads.
+func (u *Upgraded) controlled() {
+	if u.parks.Load() > 0 {
+		u.socket.betweenFrames()
+	}
+}
+
+// Next reads a message as work and park do, and counts how often it parked from 1.
+func (u *Upgraded) Next() ([]byte, error) {
+	u.parks.CompareAndSwap(0, 1)
+	for {
+		_, message, err := u.socket.next(u.WS)
+		if !errors.Is(err, errIdle) {
+			return message, err
+		}
+		u.parks.Add(1)
+		u.socket.nonblocking.awaitRead()
+	}
+}
+
+// Parks is how often Next found nothing to read, and 1.
+func (u *Upgraded) Parks() int64 { return u.parks.Load() }
+
+// Unread is how many bytes the kernel holds that were not read yet.
+func (u *Upgraded) Unread() (n int, err error) {
+	err = errors.Join(u.socket.nonblocking.conn.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.SIOCINQ) }), err)
+	return n, err
+}
+
+func (u *Upgraded) spawn(f func()) { u.start(f) }
+
+func (u *Upgraded) ready() { u.onReady() }
+
+// Upgrade shares a request's connection with the library as serveWS does. wrap,
+// if not nil, stands between the library and the upgrader.
+func Upgrade(w http.ResponseWriter, r *http.Request, spawn func(func()), wrap func(http.ResponseWriter) http.ResponseWriter) (*Upgraded, error) {
+	u := &Upgraded{start: spawn, onReady: func() {}}
+	up := &upgrader{ResponseWriter: w, socket: &u.socket, owner: u}
+	var rw http.ResponseWriter = up
+	if wrap != nil {
+		rw = wrap(up)
+	}
+	var err error
+	u.WS, err = websocket.Accept(rw, r, &websocket.AcceptOptions{
+		OnPingReceived: func(context.Context, []byte) bool { u.controlled(); return !u.socket.crowded() },
+		OnPongReceived: func(context.Context, []byte) { u.controlled() },
+	})
+	if err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+// OnReady sets what offer promises to call.
+func (u *Upgraded) OnReady(f func()) { u.onReady = f }
+
+// Offer is what the hub writes with.
+func (u *Upgraded) Offer(frames []byte) (ready bool, err error) { return u.socket.offer(frames) }
+
+// Stalled is what the hub asks.
+func (u *Upgraded) Stalled() time.Duration {
+	_, stalled := u.socket.backlog()
+	return stalled
+}
