@@ -14,7 +14,7 @@ import (
 // zones are dropped.
 func ClientAddress(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	addr := parseAddress(r.RemoteAddr)
-	if !isTrusted(addr, trusted) {
+	if !Contains(trusted, addr) {
 		return addr
 	}
 	fields := r.Header.Values("X-Forwarded-For")
@@ -34,7 +34,7 @@ func ClientAddress(r *http.Request, trusted []netip.Prefix) netip.Addr {
 			if !next.IsValid() {
 				return addr
 			}
-			if addr = next; !isTrusted(addr, trusted) {
+			if addr = next; !Contains(trusted, addr) {
 				return addr
 			}
 		}
@@ -45,18 +45,19 @@ func ClientAddress(r *http.Request, trusted []netip.Prefix) netip.Addr {
 // FromTrustedProxy reports whether the peer that sent r is a trusted proxy, so
 // that its forwarding headers may be believed.
 func FromTrustedProxy(r *http.Request, trusted []netip.Prefix) bool {
-	return isTrusted(parseAddress(r.RemoteAddr), trusted)
+	return Contains(trusted, parseAddress(r.RemoteAddr))
 }
 
-func isTrusted(a netip.Addr, trusted []netip.Prefix) bool {
+// Contains reports whether one of the prefixes contains a. A prefix may be written as IPv4-mapped
+// IPv6. No prefix contains the invalid address.
+func Contains(prefixes []netip.Prefix, a netip.Addr) bool {
 	if !a.IsValid() {
 		return false
 	}
-	for _, p := range trusted {
+	for _, p := range prefixes {
 		if p.Contains(a) {
 			return true
 		}
-		// A prefix may be written for IPv4 in IPv6 form.
 		if a.Is4() && p.Addr().Is4In6() && p.Bits() >= 96 && netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96).Contains(a) {
 			return true
 		}

@@ -47,7 +47,7 @@ func Middleware(c MiddlewareConfig) func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			tiers := c.Tiers(r)
 			address := ClientAddress(r, c.TrustedProxies)
-			if len(tiers) == 0 || c.Exempt != nil && c.Exempt(r) || isTrusted(address, c.ExemptAddresses) {
+			if len(tiers) == 0 || c.Exempt != nil && c.Exempt(r) || Contains(c.ExemptAddresses, address) {
 				next.ServeHTTP(w, r)
 				return
 			}

@@ -2,8 +2,6 @@ package access
 
 import (
 	"net/http"
-	"net/netip"
-	"slices"
 
 	"github.com/fxcast/fxcast/limiter"
 	"github.com/fxcast/fxcast/limiter/httplimit"
@@ -23,7 +21,7 @@ func (c *Control) Subject(r *http.Request) string {
 // Limit counts one request against the tiers of its role. It sets the RateLimit headers,
 // and answers a request that is one too many.
 func (c *Control) Limit(w http.ResponseWriter, r *http.Request) error {
-	if c.exempt(c.Address(r)) {
+	if httplimit.Contains(c.cfg.RateExempt, c.Address(r)) {
 		return nil
 	}
 	s, err := Session(r)
@@ -51,8 +49,4 @@ func (c *Control) Charge(w http.ResponseWriter, r *http.Request, subject string,
 	}
 	httplimit.SetHeaders(w.Header(), d)
 	return nil
-}
-
-func (c *Control) exempt(a netip.Addr) bool {
-	return slices.ContainsFunc(c.cfg.RateExempt, func(p netip.Prefix) bool { return p.Contains(a) })
 }
