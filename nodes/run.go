@@ -49,7 +49,7 @@ func (n *Nodes) Run(ctx context.Context) error {
 // that does not come back for 3 s ends the connection.
 func (n *Nodes) listener(ctx context.Context, parts *sync.WaitGroup) *redislink.Listener {
 	return redislink.NewListener(redislink.ListenerConfig{
-		Name: "nodes", Client: n.cfg.Redis, Channels: []string{n.channel(), n.channelOf(n.cfg.Node)}, Logger: n.log,
+		Name: "messages of nodes", Client: n.cfg.Redis, Channels: []string{n.channel(), n.channelOf(n.cfg.Node)}, Logger: n.log,
 		Message: func(_, payload string) (alive bool) { return n.take(ctx, payload, parts) },
 		Opened: func(c *redislink.Conn) error {
 			c.Go(func(ctx context.Context) error {

@@ -56,7 +56,7 @@ func (m *Manager) notify(ctx context.Context, n notice) {
 func (m *Manager) newControl() *redislink.Listener {
 	missed := false // owned by the listener's goroutine
 	return redislink.NewListener(redislink.ListenerConfig{
-		Name: "session control", Client: m.rdb, Channels: []string{m.controlChannel()}, Logger: m.log,
+		Name: "notices about sessions", Client: m.rdb, Channels: []string{m.controlChannel()}, Logger: m.log,
 		Probe: m.controlChannel() + ":probe:" + m.cfg.Node + ":" + newToken()[:8],
 		Message: func(_, payload string) (alive bool) {
 			m.onNotice(payload)

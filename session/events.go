@@ -22,7 +22,7 @@ func (m *Manager) events(ctx context.Context) {
 		channels = append(channels, fmt.Sprintf("__keyevent@%d__:%s", redislink.TopologyOf(m.rdb).DB(), event))
 	}
 	l := redislink.NewListener(redislink.ListenerConfig{
-		Name: "session events", Client: m.rdb, Channels: channels, Ping: true, Silence: eventSilence, Optional: true,
+		Name: "keyspace events", Client: m.rdb, Channels: channels, Ping: true, Silence: eventSilence, Optional: true,
 		Message: func(_, key string) (alive bool) {
 			if id, ok := strings.CutPrefix(key, "session:"); ok && ValidID(id) {
 				m.onEvent(id)

@@ -18,7 +18,7 @@ import (
 // order of what comes from Redis. They must not wait: Redis cuts off a slow reader, and nothing else
 // is read meanwhile.
 type ListenerConfig struct {
-	Name     string                // in the log
+	Name     string                // in the log: what the connection is for
 	Client   redis.UniversalClient // subscribes; its calls should end by their context
 	Channels []string              // subscribed to as long as there is a connection
 	Sharded  bool                  // by SSUBSCRIBE; all channels must be in one slot
@@ -120,7 +120,7 @@ func (l *Listener) Run(ctx context.Context) error {
 			return err
 		}
 		if pause == 0 || open >= lasted {
-			l.log.Warn("connection lost, opening it again", "listener", l.cfg.Name, "err", err)
+			l.log.Warn("connection for "+l.cfg.Name+" lost, opening it again", "err", err)
 			pause = reopenFirst
 		}
 		TopologyOf(l.cfg.Client).Reload(ctx) // the slot may have moved

@@ -7,40 +7,46 @@ import (
 	"sync"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 // memoryUsed returns how much of maxmemory Redis uses, 0 to about 1; on a cluster
-// that of the fullest master. It is NaN where that is not known: no limit, a
-// server that does not tell (the embedded one), or no answer.
+// that of the fullest master. It is NaN if that is not known: there is no limit,
+// the server does not report it (the embedded one), or a master does not answer.
 func memoryUsed(ctx context.Context, client redis.UniversalClient) float64 {
-	var mu sync.Mutex // guards most; masters are asked at once
-	most := math.NaN()
-	ask := func(ctx context.Context, c *redis.Client) error {
-		info, err := c.InfoMap(ctx, "memory").Result()
-		if err != nil {
-			return err
-		}
-		used, err1 := strconv.ParseFloat(info["Memory"]["used_memory"], 64)
-		limit, err2 := strconv.ParseFloat(info["Memory"]["maxmemory"], 64)
-		if err1 != nil || err2 != nil || limit <= 0 {
-			return nil
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		if ratio := used / limit; !(most >= ratio) {
-			most = ratio
-		}
-		return nil
-	}
-	var err error
-	switch c := client.(type) {
-	case *redis.ClusterClient:
-		err = c.ForEachMaster(ctx, ask)
-	case *redis.Client:
-		err = ask(ctx, c)
-	}
+	masters, err := redislink.TopologyOf(client).Masters(ctx)
 	if err != nil {
 		return math.NaN()
 	}
+	used := make([]float64, len(masters)) // NaN: no limit
+	errs := make([]error, len(masters))
+	var asking sync.WaitGroup
+	for i, master := range masters {
+		asking.Go(func() { used[i], errs[i] = memoryUsedBy(ctx, master) })
+	}
+	asking.Wait()
+	most := math.NaN()
+	for i := range masters {
+		if errs[i] != nil {
+			return math.NaN()
+		}
+		if !(most >= used[i]) && !math.IsNaN(used[i]) {
+			most = used[i]
+		}
+	}
 	return most
+}
+
+func memoryUsedBy(ctx context.Context, master *redis.Client) (float64, error) {
+	info, err := master.InfoMap(ctx, "memory").Result()
+	if err != nil {
+		return 0, err
+	}
+	used, err1 := strconv.ParseFloat(info["Memory"]["used_memory"], 64)
+	limit, err2 := strconv.ParseFloat(info["Memory"]["maxmemory"], 64)
+	if err1 != nil || err2 != nil || limit <= 0 {
+		return math.NaN(), nil
+	}
+	return used / limit, nil
 }
