@@ -37,6 +37,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 var (
@@ -47,7 +49,7 @@ var (
 
 	// ErrUnavailable means that Redis could not be asked, or refused: it is
 	// not known whether the key is there, or the write was not done.
-	ErrUnavailable = errors.New("cache: Redis is not available")
+	ErrUnavailable = redislink.ErrUnavailable
 
 	// ErrFormat means that a value is no JSON of the type it was read as.
 	ErrFormat = errors.New("cache: value of another type")
@@ -101,7 +103,7 @@ type Cache struct {
 	single  bool // one node holds all keys: commands may name many
 	codec   *codec
 	recent  *recent
-	outage  *outage
+	breaker *redislink.Breaker
 	metrics *metrics
 	log     *slog.Logger
 	life    context.Context // ends with Close
@@ -147,10 +149,10 @@ func New(cfg Config) (*Cache, error) {
 		return nil, err
 	}
 	c := &Cache{
-		cfg: cfg, codec: codec, recent: newRecent(cfg.CopyBytes), outage: &outage{}, log: cfg.Logger,
+		cfg: cfg, codec: codec, recent: newRecent(cfg.CopyBytes), breaker: redislink.NewBreaker(), log: cfg.Logger,
 		reloads: make(chan struct{}, maxReloads), spaces: map[string]*space{},
 	}
-	_, c.single = cfg.Redis.(*redis.Client)
+	c.single = redislink.TopologyOf(cfg.Redis).Single()
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 // Progress of an Invalidate.
@@ -35,7 +36,7 @@ func (n *Namespace) Invalidate(ctx context.Context, pattern string, progress fun
 		return 0, err
 	}
 	c := n.cache
-	if !c.outage.usable() {
+	if !c.breaker.Allow() {
 		return 0, errLost
 	}
 	forget := func() {
@@ -47,7 +48,7 @@ func (n *Namespace) Invalidate(ctx context.Context, pattern string, progress fun
 	}
 	forget()
 	defer forget()
-	masters, err := c.masters(ctx)
+	masters, err := redislink.TopologyOf(c.cfg.Redis).Masters(ctx)
 	if err != nil {
 		return 0, c.judge(ctx, err, false)
 	}
@@ -146,27 +147,4 @@ func (n *Namespace) bounded(ctx context.Context, call func(context.Context) erro
 	inner, cancel := context.WithTimeout(ctx, 2*n.cache.cfg.Timeout)
 	defer cancel()
 	return n.cache.judge(ctx, call(inner), false)
-}
-
-// masters returns a client for each node that holds keys of its own.
-func (c *Cache) masters(ctx context.Context) ([]redis.Cmdable, error) {
-	var mu sync.Mutex // guards all: the nodes are visited at once
-	var all []redis.Cmdable
-	add := func(_ context.Context, node *redis.Client) error {
-		mu.Lock()
-		defer mu.Unlock()
-		all = append(all, node)
-		return nil
-	}
-	switch client := c.cfg.Redis.(type) {
-	case *redis.ClusterClient:
-		bounded, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
-		defer cancel()
-		err := client.ForEachMaster(bounded, add)
-		return all, err
-	case *redis.Ring:
-		err := client.ForEachShard(ctx, add)
-		return all, err
-	}
-	return []redis.Cmdable{c.cfg.Redis}, nil
 }

@@ -5,6 +5,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 // otherNamespace is the label of the namespaces that were not declared.
@@ -112,7 +114,7 @@ type metrics struct {
 	lookups  *prometheus.CounterVec
 	loads    *prometheus.CounterVec
 
-	failures             [failures]prometheus.Counter
+	failures             [redislink.Failures]prometheus.Counter
 	writesOK, writesFail prometheus.Counter
 	loadSeconds          prometheus.Histogram
 	foreign, invalidated prometheus.Counter
@@ -138,7 +140,7 @@ func newMetrics(reg prometheus.Registerer, namespaces []string, c *Cache) *metri
 	failed := f.NewCounterVec(prometheus.CounterOpts{Name: "fx_cache_redis_failures_total",
 		Help: "Round trips that Redis did not answer or refused, by reason. timeout: slow or gone; memory: full, values are not stored; refused: permissions, or a replica."},
 		[]string{"reason"})
-	for r := range failures {
+	for r := range redislink.Failures {
 		m.failures[r] = failed.WithLabelValues(r.String())
 	}
 	writes := f.NewCounterVec(prometheus.CounterOpts{Name: "fx_cache_writes_total",
@@ -161,7 +163,7 @@ func newMetrics(reg prometheus.Registerer, namespaces []string, c *Cache) *metri
 		f.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
 	gauge("fx_cache_degraded", "1 while Redis is lost to this cache: recent values answer, writes are refused. Always 0 on a cluster, where each call tries.", func() float64 {
-		if c.outage.lost.Load() {
+		if c.breaker.Lost() {
 			return 1
 		}
 		return 0

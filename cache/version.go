@@ -88,7 +88,7 @@ func parseVersion(cmd *redis.StringCmd) uint64 {
 // If Redis has lost the version (a restart, a failover, an eviction), any
 // process that knew it moves on to a new one.
 func (n *Namespace) InvalidateAll(ctx context.Context) error {
-	if !n.cache.outage.usable() {
+	if !n.cache.breaker.Allow() {
 		return errLost
 	}
 	v, _ := n.space.version.current(n.cache.cfg.VersionRefresh)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 //go:embed window.lua
@@ -22,11 +24,8 @@ type redisStore struct {
 }
 
 func newRedisStore(client redis.UniversalClient, timeout time.Duration) *redisStore {
-	s := &redisStore{client: client, timeout: timeout}
+	s := &redisStore{client: redislink.Bounded(client, timeout), timeout: timeout}
 	s.calls.exec = s.exec
-	if c, ok := client.(*redis.Client); ok && !c.Options().ContextTimeoutEnabled {
-		s.client = c.WithTimeout(timeout) // shares the pool
-	}
 	return s
 }
 
@@ -111,16 +110,9 @@ func (s *redisStore) reset(ctx context.Context, subject string, keys []string) e
 	if len(keys) > 0 {
 		return s.client.Unlink(ctx, keys...).Err()
 	}
-	node := redis.Cmdable(s.client)
-	switch c := s.client.(type) {
-	case *redis.ClusterClient:
-		owner, err := c.MasterForKey(ctx, keyPrefix(subject))
-		if err != nil {
-			return err
-		}
-		node = owner
-	case *redis.Ring:
-		return errors.New("a ring cannot be searched: name the tiers")
+	node, err := redislink.TopologyOf(s.client).MasterOf(ctx, keyPrefix(subject))
+	if err != nil {
+		return err
 	}
 	const batch = 1000
 	var cursor uint64
