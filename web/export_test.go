@@ -7,10 +7,10 @@ func (s *Server) Framed(h http.Handler) http.Handler { return s.envelope().Aroun
 
 // Routes returns the patterns of both listeners.
 func (s *Server) Routes() (public, admin []string) {
-	for _, e := range s.publicTable {
+	for _, e := range s.tables.public {
 		public = append(public, e.Pattern)
 	}
-	for _, e := range s.adminTable {
+	for _, e := range s.tables.admin {
 		admin = append(admin, e.Pattern)
 	}
 	return public, admin

@@ -20,28 +20,6 @@ import (
 	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
-// A pageServer is a running server whose page the browser opens.
-type pageServer struct {
-	URL     string // of the page, without a slash at the end
-	Admin   string // of the operator's page, likewise; its token is adminToken
-	Stop    func() // as a crash: the listener and its connections are gone at once, nobody is told
-	Restart func() // after Stop: serves again at the same URL
-}
-
-// startPageServer starts a server with guest sessions and a producer that gives
-// EUR/USD, at least one more symbol with USD/JPY's digits, and several ticks a
-// second. Its request limits must allow some hundred requests a minute from one
-// address. It is stopped when the test ends.
-var startPageServer func(t *testing.T) pageServer
-
-func newPageServer(t *testing.T) pageServer {
-	t.Helper()
-	if startPageServer == nil {
-		t.Fatal("startPageServer is not set: no server to open the page of")
-	}
-	return startPageServer(t)
-}
-
 // openPage opens url and waits for the first live prices.
 func openPage(t *testing.T, browser context.Context, url string, steps ...chromedp.Action[chromedp.Void]) *webtest.Tab {
 	t.Helper()
@@ -59,7 +37,7 @@ const bids = `Object.fromEntries([...document.querySelectorAll('tr[data-symbol]'
 
 func TestPage(t *testing.T) {
 	browser := webtest.Browser(t)
-	server := newPageServer(t)
+	server := webtest.StartProgram(t)
 	for name, test := range map[string]func(*testing.T, context.Context, string){
 		"prices move":     testPricesMove,
 		"chart draws":     testChartDraws,
@@ -260,7 +238,7 @@ func testSequenceChecks(t *testing.T, browser context.Context, url string) {
 
 func TestPageRecoversFromKilledServer(t *testing.T) {
 	browser := webtest.Browser(t)
-	server := newPageServer(t)
+	server := webtest.StartProgram(t)
 	p := openPage(t, browser, server.URL)
 	server.Stop()
 	p.Wait("the loss noticed", `document.documentElement.dataset.frozen === 'true' && !document.getElementById('strip').hidden`)

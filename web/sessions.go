@@ -4,34 +4,21 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/fxcast/fxcast/protocol"
 	"github.com/fxcast/fxcast/session"
 	"github.com/fxcast/fxcast/web/access"
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
-// A sessionAnswer is what a client may know of its own session.
-type sessionAnswer struct {
-	ID        string `json:"session_id"`
-	UserID    string `json:"user_id"`
-	Role      string `json:"role"`
-	ExpiresAt string `json:"expires_at"`
-}
-
-func answerOf(s session.Session) sessionAnswer {
-	return sessionAnswer{s.ID, s.UserID, s.Role, protocol.FormatTime(s.ExpiresAt)}
-}
-
 func (s *Server) getSession(w http.ResponseWriter, r *http.Request) error {
 	sess, _ := access.Session(r)
-	return endpoint.WriteJSON(w, http.StatusOK, answerOf(sess))
+	return endpoint.WriteJSON(w, http.StatusOK, access.AnswerOf(sess))
 }
 
 // postGuest makes a guest session, or returns the valid session there is.
 func (s *Server) postGuest(w http.ResponseWriter, r *http.Request) error {
 	sess, err := access.Session(r)
 	if err == nil {
-		return endpoint.WriteJSON(w, http.StatusOK, answerOf(sess))
+		return endpoint.WriteJSON(w, http.StatusOK, access.AnswerOf(sess))
 	}
 	if !s.cfg.GuestSessions {
 		return endpoint.Forbidden("guest sessions are off; see GUEST_SESSIONS")
@@ -45,7 +32,7 @@ func (s *Server) postGuest(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s.access.Cookie().Set(w, r, token, sess)
-	return endpoint.WriteJSON(w, http.StatusCreated, answerOf(sess))
+	return endpoint.WriteJSON(w, http.StatusCreated, access.AnswerOf(sess))
 }
 
 // postSession turns a bearer token into a cookie, with a new token and id.
@@ -63,7 +50,7 @@ func (s *Server) postSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s.access.Cookie().Set(w, r, token, sess)
-	return endpoint.WriteJSON(w, http.StatusOK, answerOf(sess))
+	return endpoint.WriteJSON(w, http.StatusOK, access.AnswerOf(sess))
 }
 
 // deleteSession signs out. Without a valid session there is nothing to do, and the

@@ -5,13 +5,13 @@ import (
 	_ "embed" // asyncapi.json
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"reflect"
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
-	"github.com/fxcast/fxcast/limiter"
-	"github.com/fxcast/fxcast/redisadmin"
+	"github.com/fxcast/fxcast/web/admin"
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
@@ -47,33 +47,29 @@ func serveSpec(w http.ResponseWriter, r *http.Request, document []byte) error {
 	return nil
 }
 
-// document is the description of HTTP.
-func (s *Server) document() endpoint.Document {
+// document makes the description of HTTP.
+func (s *Server) document() ([]byte, error) {
+	schemas := admin.Schemas()
+	maps.Copy(schemas, publicSchemas)
 	return endpoint.Document{
 		Info: endpoint.Object{"title": "fxcast", "version": "1.0.0", "license": endpoint.Object{"name": "Apache-2.0", "identifier": "Apache-2.0"},
 			"description": "Real-time forex quotes. Prices are decimal strings, times RFC 3339 in UTC. Requests are limited per user or address; RateLimit-Policy and RateLimit say how. Errors are problem details (RFC 9457). /asyncapi.json describes the WebSocket."},
 		Tags: []endpoint.Object{{"name": "quotes"}, {"name": "session", "description": "one's own"}, {"name": "health"}, {"name": "specs"}, {"name": "page"},
 			{"name": "sessions", "description": "of all users; on ADMIN_ADDR"}, {"name": "redis", "description": "on ADMIN_ADDR"}, {"name": "connections", "description": "on ADMIN_ADDR"}},
-		Public:  s.publicTable,
-		Admin:   s.adminTable,
+		Public:  s.tables.public,
+		Admin:   s.tables.admin,
 		Schemas: schemas,
-	}
+	}.JSON()
 }
 
-// schemas are those of types that write themselves into JSON.
-var schemas = endpoint.Schemas{
-	reflect.TypeFor[time.Time]():         {"type": "string", "format": "date-time"},
-	reflect.TypeFor[json.RawMessage]():   {"description": "any JSON value"},
-	reflect.TypeFor[flexibleID]():        {"type": []string{"string", "integer"}},
-	reflect.TypeFor[redisadmin.Number](): {"type": []string{"integer", "null"}, "description": "null: the server does not tell"},
-	reflect.TypeFor[redisadmin.Text]():   {"type": []string{"string", "null"}, "description": "null: the server does not tell"},
-	reflect.TypeFor[redisadmin.Status](): {"type": "string", "enum": []string{"healthy", "degraded", "unhealthy"}},
-	reflect.TypeFor[redisadmin.Result](): {"type": "string", "enum": []string{"ok", "warn", "fail", "unknown"}},
-	reflect.TypeFor[limiter.Seconds]():   {"type": "number", "minimum": 0, "description": "seconds, rounded up to 1 ms"},
-	reflect.TypeFor[feed.Symbol]():       {"type": "string", "pattern": "^[A-Z0-9]{2,10}/[A-Z0-9]{2,10}$"},
-	reflect.TypeFor[feed.Status]():       {"type": "string", "enum": []string{"live", "stale", "closed", "unknown"}},
-	reflect.TypeFor[quoteAnswer]():       quoteSchema,
-	reflect.TypeFor[publishedQuotes]():   publishedSchema,
+// publicSchemas are those of types that write themselves into JSON.
+var publicSchemas = endpoint.Schemas{
+	reflect.TypeFor[time.Time]():       {"type": "string", "format": "date-time"},
+	reflect.TypeFor[json.RawMessage](): {"description": "any JSON value"},
+	reflect.TypeFor[feed.Symbol]():     {"type": "string", "pattern": "^[A-Z0-9]{2,10}/[A-Z0-9]{2,10}$"},
+	reflect.TypeFor[feed.Status]():     {"type": "string", "enum": []string{"live", "stale", "closed", "unknown"}},
+	reflect.TypeFor[quoteAnswer]():     quoteSchema,
+	reflect.TypeFor[publishedQuotes](): publishedSchema,
 }
 
 // A quoteAnswer is described instead of the JSON that quoteJSON makes.

@@ -1,14 +1,16 @@
-// Package web is everything that speaks HTTP: the socket, the JSON endpoints,
-// the page, health, metrics and the admin listener.
+// Package web is everything that speaks HTTP. This package has the public API, the page,
+// health, the documents, and the two listeners; its rooms are
 //
-// Each listener has one table of endpoints, in public.go and admin_table.go, from which
-// come its routes, its checks and its description. A handler returns an error instead
-// of writing one; web/endpoint turns it into problem+json. The
-// socket (ws.go, reader.go, command.go, socket.go) leaves net/http after the upgrade and
-// belongs to one goroutine of Server.
+//	web/endpoint  one table of endpoints: routes, checks, problems and the OpenAPI document
+//	web/access    who calls: sessions, limits, grants, tokens
+//	web/live      the socket and the event stream
+//	web/admin     the admin API and the operator's page
 //
-// When Redis is slow or gone, requests that need it answer 503 with Retry-After
-// within their deadline; connected clients stay and are told.
+// A request comes through a listener's table (listener.go) to a handler, which returns an
+// error instead of writing one.
+//
+// When Redis is slow or gone, requests that need it answer 503 with Retry-After within
+// their deadline; connected clients stay and learn of it.
 package web
 
 import (
@@ -30,6 +32,7 @@ import (
 	"github.com/fxcast/fxcast/redisadmin"
 	"github.com/fxcast/fxcast/session"
 	"github.com/fxcast/fxcast/web/access"
+	"github.com/fxcast/fxcast/web/admin"
 	"github.com/fxcast/fxcast/web/endpoint"
 	"github.com/fxcast/fxcast/web/live"
 )
@@ -94,13 +97,14 @@ type Server struct {
 	stats  *metrics
 	access *access.Control
 	live   *live.Server
+	admin  *admin.Server
 	caches caches
 
-	page, operatorPage endpoint.Handler
-	openAPI            func() ([]byte, error) // made once, when it is first asked for
-	publicTable        []endpoint.Endpoint
-	adminTable         []endpoint.Endpoint
-	public, admin      http.Handler
+	page     endpoint.Handler
+	openAPI  func() ([]byte, error) // made once, when it is first asked for
+	tables   tables
+	onPublic http.Handler
+	onAdmin  http.Handler
 }
 
 // New returns a Server; it starts nothing.
@@ -113,34 +117,31 @@ func New(cfg Config) (*Server, error) {
 	if s.page, err = pageHandler(); err != nil {
 		return nil, err
 	}
-	if s.operatorPage, err = operatorHandler(); err != nil {
-		return nil, err
-	}
-	s.answerNodes()
 	s.access = access.New(access.Config{Sessions: cfg.Sessions, Limiter: cfg.Limiter, Roles: cfg.Roles,
 		CookieName: cfg.CookieName, SecureCookies: cfg.SecureCookies, TrustedProxies: cfg.TrustedProxies, RateExempt: cfg.RateExempt, Log: cfg.Log})
 	s.live = live.New(live.Config{Hub: cfg.Hub, Sessions: cfg.Sessions, Access: s.access, History: cfg.History, OriginAllowed: s.originAllowed,
 		Channels: cfg.Channels, CommandsPerSecond: cfg.CommandsPerSecond, Compression: cfg.Compression, Heartbeat: cfg.Heartbeat,
 		Panics: s.stats.panics, Registry: cfg.Registry, Log: cfg.Log})
-	s.publicTable, s.adminTable = s.publicEndpoints(), s.adminEndpoints()
-	s.openAPI = sync.OnceValues(func() ([]byte, error) { return s.document().JSON() })
-	if s.public, err = s.publicHandler(); err != nil {
+	s.admin, err = admin.New(admin.Config{Access: s.access, Sessions: cfg.Sessions, Limiter: cfg.Limiter, Cache: cfg.Cache, Redis: cfg.Admin,
+		Nodes: cfg.Nodes, Live: s.live, Rejected: cfg.Rejected, PubSub: cfg.PubSub, Prefix: cfg.Prefix, Channels: cfg.Channels,
+		Tokens: cfg.AdminTokens, Log: cfg.Log})
+	if err != nil {
 		return nil, err
 	}
-	s.admin = s.adminHandler()
+	s.tables = tables{s.publicTable(), s.adminTable()}
+	s.openAPI = sync.OnceValues(s.document)
+	if s.onPublic, err = s.publicHandler(); err != nil {
+		return nil, err
+	}
+	s.onAdmin = s.adminHandler()
 	return s, nil
 }
 
-// envelope stands around every request of both listeners.
-func (s *Server) envelope() endpoint.Envelope {
-	return endpoint.Envelope{Secure: s.access.Secure, Requests: s.stats.requests, Panics: s.stats.panics, Log: s.log}
-}
-
 // Public is the handler of the public listener.
-func (s *Server) Public() http.Handler { return s.public }
+func (s *Server) Public() http.Handler { return s.onPublic }
 
 // Admin is the handler of the admin listener.
-func (s *Server) Admin() http.Handler { return s.admin }
+func (s *Server) Admin() http.Handler { return s.onAdmin }
 
 // StopAccepting makes readiness red and refuses new clients; those that are there go on
 // until the hub drains them.
@@ -149,22 +150,3 @@ func (s *Server) StopAccepting() { s.live.StopAccepting() }
 // Wait returns when all clients have left, or with the context's error. Call it after
 // http.Server.Shutdown and after the hub has been drained.
 func (s *Server) Wait(ctx context.Context) error { return s.live.Wait(ctx) }
-
-// NewHTTPServer has the time limits that protect a listener from slow clients.
-// An upgraded connection is not subject to them.
-func NewHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
-	// A socket or stream takes its connection over, which HTTP/2 has not: it belongs
-	// to a proxy in front.
-	var protocols http.Protocols
-	protocols.SetHTTP1(true)
-	return &http.Server{
-		Protocols:         &protocols,
-		Handler:           h,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      60 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
-}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fxcast/fxcast/limiter"
 	"github.com/fxcast/fxcast/limiter/httplimit"
+	"github.com/fxcast/fxcast/protocol"
 	"github.com/fxcast/fxcast/session"
 	"github.com/fxcast/fxcast/session/httpsession"
 	"github.com/fxcast/fxcast/web/endpoint"
@@ -143,4 +144,17 @@ func (c *Control) Secure(r *http.Request) bool {
 		return true
 	}
 	return httplimit.FromTrustedProxy(r, c.cfg.TrustedProxies) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
+}
+
+// A SessionAnswer is what a client may know of a session.
+type SessionAnswer struct {
+	ID        string `json:"session_id"`
+	UserID    string `json:"user_id"`
+	Role      string `json:"role"`
+	ExpiresAt string `json:"expires_at"`
+}
+
+// AnswerOf returns the answer for a session.
+func AnswerOf(s session.Session) SessionAnswer {
+	return SessionAnswer{s.ID, s.UserID, s.Role, protocol.FormatTime(s.ExpiresAt)}
 }

@@ -80,6 +80,14 @@ func bounded(d time.Duration, next Handler) Handler {
 	}
 }
 
+// Plain returns the Handler of a handler of net/http.
+func Plain(h http.Handler) Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		h.ServeHTTP(w, r)
+		return nil
+	}
+}
+
 // answer runs a handler and writes the problem it returns.
 func answer(h Handler, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

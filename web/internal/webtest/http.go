@@ -114,3 +114,12 @@ func (o Operator) Get(path string, into any) {
 	o.t.Helper()
 	o.Ask("GET", path, "").Into(o.t, 200, into)
 }
+
+// A SessionAnswer is what the endpoints of sessions answer.
+type SessionAnswer struct {
+	ID      string `json:"session_id"`
+	UserID  string `json:"user_id"`
+	Role    string
+	Expires string `json:"expires_at"`
+	Token   string
+}

@@ -26,6 +26,7 @@ import (
 	"github.com/fxcast/fxcast/redisadmin"
 	"github.com/fxcast/fxcast/session"
 	"github.com/fxcast/fxcast/web"
+	"github.com/fxcast/fxcast/web/admin"
 	"github.com/fxcast/fxcast/web/live"
 )
 
@@ -106,7 +107,7 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 		PubSub: func(ctx context.Context, channel string, message []byte) (int64, error) {
 			receivers, err := client.Publish(ctx, channel, message).Result()
 			if redis.IsPermissionError(err) {
-				err = fmt.Errorf("%w: %w", web.ErrNotPermitted, err)
+				err = fmt.Errorf("%w: %w", admin.ErrNotPermitted, err)
 			}
 			return receivers, err
 		},

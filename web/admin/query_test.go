@@ -1,4 +1,4 @@
-package web_test
+package admin_test
 
 import (
 	"context"
@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fxcast/fxcast/web"
+	"github.com/fxcast/fxcast/web/admin"
 	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
@@ -76,7 +76,7 @@ func TestPubSubNotPermitted(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, func(c *webtest.Config) {
 		c.PubSub = func(context.Context, string, []byte) (int64, error) {
-			return 0, fmt.Errorf("%w: NOPERM this user has no permissions", web.ErrNotPermitted)
+			return 0, fmt.Errorf("%w: NOPERM this user has no permissions", admin.ErrNotPermitted)
 		}
 	})
 	p := n.Operator().Ask("POST", "/api/v1/redis/pubsub/publish", `{"channel":"other","message":1}`).Problem(t, 403)

@@ -1,4 +1,4 @@
-package web
+package admin
 
 import (
 	"encoding/json"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/session"
+	"github.com/fxcast/fxcast/web/access"
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
@@ -18,9 +19,9 @@ type sessionRequest struct {
 	TTL    *float64        `json:"ttl_seconds,omitempty"`
 }
 
-// A madeSession is told once: only who asked for it has the token.
+// A madeSession is answered once: nobody else gets the token.
 type madeSession struct {
-	sessionAnswer
+	access.SessionAnswer
 	Token string `json:"token"`
 }
 
@@ -41,7 +42,7 @@ func (s *Server) postAdminSession(w http.ResponseWriter, r *http.Request) error 
 	}
 	note(r, "user", string(in.UserID))
 	note(r, "role", in.Role)
-	draft := session.Draft{UserID: string(in.UserID), Role: in.Role, Data: in.Data, Address: s.access.Address(r).String(), Agent: r.UserAgent()}
+	draft := session.Draft{UserID: string(in.UserID), Role: in.Role, Data: in.Data, Address: s.cfg.Access.Address(r).String(), Agent: r.UserAgent()}
 	if in.TTL != nil {
 		const most = 366 * 24 * 3600
 		if *in.TTL < 1 || *in.TTL > most {
@@ -54,7 +55,7 @@ func (s *Server) postAdminSession(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	note(r, "session", sess.ID)
-	return endpoint.WriteJSON(w, http.StatusCreated, madeSession{answerOf(sess), token})
+	return endpoint.WriteJSON(w, http.StatusCreated, madeSession{access.AnswerOf(sess), token})
 }
 
 func (s *Server) getAdminSessions(w http.ResponseWriter, r *http.Request) error {
@@ -108,16 +109,6 @@ func noSuchSession(err error) error {
 		return endpoint.NotFound("no such session; want a session_id, which is not the token")
 	}
 	return err
-}
-
-// getRejected shows the newest quotes that were rejected, on any node; while
-// Redis is lost, on this one.
-func (s *Server) getRejected(w http.ResponseWriter, r *http.Request) error {
-	entries, err := s.cfg.Rejected.Last(r.Context(), 200)
-	if err != nil && len(entries) == 0 {
-		return err
-	}
-	return endpoint.WriteJSON(w, http.StatusOK, entries)
 }
 
 // A flexibleID is a user id that came as a string or a whole number.

@@ -1,4 +1,4 @@
-package web
+package admin
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
-const maxAdminBody = 64 << 10
+const maxBody = 64 << 10
 
 type auditKey struct{}
 
@@ -20,18 +20,18 @@ type auditEntry struct {
 	what []any // names and values, as slog takes them
 }
 
-// adminGate lets only bearers of an admin token through, and audits an endpoint that
+// gate lets only bearers of an admin token through, and audits an endpoint that
 // changes something.
-func (s *Server) adminGate(e endpoint.Endpoint, next endpoint.Handler) endpoint.Handler {
+func (s *Server) gate(e endpoint.Endpoint, next endpoint.Handler) endpoint.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if len(s.cfg.AdminTokens) == 0 {
+		if len(s.cfg.Tokens) == 0 {
 			return endpoint.Forbidden("the admin API is off: ADMIN_TOKEN is not set")
 		}
-		token := access.FindToken(r, s.cfg.AdminTokens)
+		token := access.FindToken(r, s.cfg.Tokens)
 		if token < 0 {
 			return endpoint.BadToken("want Authorization: Bearer with the admin token")
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxAdminBody)
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		if e.Audit == "" {
 			return next(w, r)
 		}
@@ -47,7 +47,7 @@ func (s *Server) audited(change string, token int, next endpoint.Handler) endpoi
 		entry := &auditEntry{}
 		result := "panicked"
 		defer func() {
-			s.log.Info("audit", slog.String("who", "token "+strconv.Itoa(token+1)), slog.String("from", s.access.Address(r).String()), slog.String("request", endpoint.RequestID(r)),
+			s.cfg.Log.Info("audit", slog.String("who", "token "+strconv.Itoa(token+1)), slog.String("from", s.cfg.Access.Address(r).String()), slog.String("request", endpoint.RequestID(r)),
 				slog.String("change", change), slog.Group("of", entry.what...), slog.String("result", result))
 		}()
 		err = next(w, r.WithContext(context.WithValue(r.Context(), auditKey{}, entry)))

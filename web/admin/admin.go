@@ -1,22 +1,90 @@
-package web
+// Package admin is the admin API and the operator's page, for the admin listener.
+//
+//	gate.go         the admin token, and the audit line of each change
+//	sessions.go     sessions of all users
+//	redis.go        Redis as seen by redisadmin; cache.go, limit.go, pubsub.go by its users
+//	connections.go  the clients of all nodes
+//	rejected.go     rejected quotes
+//	profile.go      profiles of the process
+//	operator.go     the page, in operator/
+package admin
 
 import (
+	"context"
+	"log/slog"
 	"net/http"
 	"net/http/pprof"
-	profiles "runtime/pprof"
-	"strings"
+	"reflect"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
+	"github.com/fxcast/fxcast/cache"
 	"github.com/fxcast/fxcast/feed/accept"
 	"github.com/fxcast/fxcast/limiter"
+	"github.com/fxcast/fxcast/nodes"
 	"github.com/fxcast/fxcast/redisadmin"
 	"github.com/fxcast/fxcast/session"
+	"github.com/fxcast/fxcast/web/access"
 	"github.com/fxcast/fxcast/web/endpoint"
+	"github.com/fxcast/fxcast/web/live"
 )
 
-// adminEndpoints is the table of what the admin listener answers.
-func (s *Server) adminEndpoints() []endpoint.Endpoint {
+// Config of a Server. What is not marked optional must be set.
+type Config struct {
+	Access   *access.Control
+	Sessions *session.Manager
+	Limiter  *limiter.Limiter
+	Cache    *cache.Cache
+	Redis    *redisadmin.Admin
+	Nodes    *nodes.Nodes
+	Live     *live.Server // whose clients are listed
+	Rejected *accept.RejectedLog
+
+	// PubSub publishes on a channel as it is, and returns how many subscribers got the
+	// message, as far as the one server that was asked knows. Its error is ErrNotPermitted
+	// if Redis does not let its user do that.
+	PubSub   func(ctx context.Context, channel string, message []byte) (int64, error)
+	Prefix   string   // of the program's own channels
+	Channels []string // optional: relayed channels
+
+	Tokens []string // optional: without, the admin API answers 403
+	Log    *slog.Logger
+}
+
+// A Server serves the admin API. It is safe for concurrent use.
+type Server struct {
+	cfg  Config
+	page endpoint.Handler
+}
+
+// New returns a Server, which also answers what other nodes ask about the clients of this
+// one. It starts nothing.
+func New(cfg Config) (*Server, error) {
+	page, err := operatorHandler()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, page: page}
+	s.answerNodes()
+	return s, nil
+}
+
+// Gates returns the gate of the endpoints.
+func (s *Server) Gates() endpoint.Gates { return endpoint.Gates{endpoint.Admin: s.gate} }
+
+// Schemas returns those of the types in the answers that write themselves into JSON.
+func Schemas() endpoint.Schemas {
+	return endpoint.Schemas{
+		reflect.TypeFor[flexibleID]():        {"type": []string{"string", "integer"}},
+		reflect.TypeFor[redisadmin.Number](): {"type": []string{"integer", "null"}, "description": "null: the server does not tell"},
+		reflect.TypeFor[redisadmin.Text]():   {"type": []string{"string", "null"}, "description": "null: the server does not tell"},
+		reflect.TypeFor[redisadmin.Status](): {"type": "string", "enum": []string{"healthy", "degraded", "unhealthy"}},
+		reflect.TypeFor[redisadmin.Result](): {"type": "string", "enum": []string{"ok", "warn", "fail", "unknown"}},
+		reflect.TypeFor[limiter.Seconds]():   {"type": "number", "minimum": 0, "description": "seconds, rounded up to 1 ms"},
+	}
+}
+
+// Endpoints returns the admin API and the operator's page, which are part of the admin
+// listener.
+func (s *Server) Endpoints() []endpoint.Endpoint {
 	text := endpoint.Object{"type": "string"}
 	user := []endpoint.Parameter{{Name: "user_id", About: "the user", Schema: text, Required: true}}
 	sessionPath := map[string]string{"session_id": "the public id, not the token"}
@@ -79,45 +147,14 @@ func (s *Server) adminEndpoints() []endpoint.Endpoint {
 			Tag: "redis", Summary: "The newest rejected quotes of all nodes",
 			Answers: map[int]any{200: []accept.RejectedQuote{}}},
 
-		{Pattern: "GET /openapi.json", Handler: s.getOpenAPI},
-
 		{Pattern: "/debug/pprof/", Handler: anyProfile, Time: endpoint.Endless}, // as long as it is asked to
-		{Pattern: "/debug/pprof/cmdline", Handler: plain(http.HandlerFunc(pprof.Cmdline)), Time: endpoint.Endless},
-		{Pattern: "/debug/pprof/profile", Handler: plain(http.HandlerFunc(pprof.Profile)), Time: endpoint.Endless},
-		{Pattern: "/debug/pprof/symbol", Handler: plain(http.HandlerFunc(pprof.Symbol)), Time: endpoint.Endless},
-		{Pattern: "/debug/pprof/trace", Handler: plain(http.HandlerFunc(pprof.Trace)), Time: endpoint.Endless},
+		{Pattern: "/debug/pprof/cmdline", Handler: endpoint.Plain(http.HandlerFunc(pprof.Cmdline)), Time: endpoint.Endless},
+		{Pattern: "/debug/pprof/profile", Handler: endpoint.Plain(http.HandlerFunc(pprof.Profile)), Time: endpoint.Endless},
+		{Pattern: "/debug/pprof/symbol", Handler: endpoint.Plain(http.HandlerFunc(pprof.Symbol)), Time: endpoint.Endless},
+		{Pattern: "/debug/pprof/trace", Handler: endpoint.Plain(http.HandlerFunc(pprof.Trace)), Time: endpoint.Endless},
 	}
 	for i := range table {
 		table[i].Access = endpoint.Admin
 	}
-	metrics := promhttp.HandlerFor(s.cfg.Registry, promhttp.HandlerOpts{Registry: s.cfg.Registry, EnableOpenMetrics: true})
-	return append(table,
-		endpoint.Endpoint{Pattern: "GET /metrics", Handler: plain(metrics),
-			Tag: "health", Summary: "Prometheus metrics; on the admin listener",
-			Answers: map[int]any{200: endpoint.Text("text/plain")}},
-		endpoint.Endpoint{Pattern: "GET /livez", Handler: s.getLive},
-		endpoint.Endpoint{Pattern: "GET /readyz", Handler: s.getReady},
-		endpoint.Endpoint{Pattern: "/", Handler: s.operatorPage},
-	)
-}
-
-// adminHandler serves the admin listener.
-func (s *Server) adminHandler() http.Handler {
-	return s.envelope().Around(endpoint.NewMux(s.adminTable, endpoint.Gates{endpoint.Admin: s.adminGate}, s.log))
-}
-
-// anyProfile is the list of profiles, and those that have no handler of their own.
-func anyProfile(w http.ResponseWriter, r *http.Request) error {
-	if name := strings.TrimPrefix(r.URL.Path, "/debug/pprof/"); name != "" && profiles.Lookup(name) == nil {
-		return endpoint.NotFound("no such profile; /debug/pprof/ lists them")
-	}
-	pprof.Index(w, r)
-	return nil
-}
-
-func plain(h http.Handler) endpoint.Handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		h.ServeHTTP(w, r)
-		return nil
-	}
+	return append(table, endpoint.Endpoint{Pattern: "/", Handler: s.page}) // it holds no data, and asks for the token
 }

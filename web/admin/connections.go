@@ -1,4 +1,4 @@
-package web
+package admin
 
 import (
 	"cmp"
@@ -97,7 +97,7 @@ func (s *Server) connectionsHere(ctx context.Context, q connectionsQuery) connec
 		client *live.Client
 	}
 	var list []found
-	for _, one := range s.live.Clients() {
+	for _, one := range s.cfg.Live.Clients() {
 		d := s.describe(one)
 		if q.UserID != "" && d.UserID != q.UserID {
 			continue
@@ -160,12 +160,12 @@ func (s *Server) answerNodes() {
 
 // kickHere closes a connection if this node has it.
 func (s *Server) kickHere(k kickRequest) kickAnswer {
-	one, ok := s.live.Client(k.ID)
+	one, ok := s.cfg.Live.Client(k.ID)
 	if !ok {
 		return kickAnswer{}
 	}
 	one.Kick()
-	s.log.Info("connection closed by an operator", "conn", k.ID, "request", k.By)
+	s.cfg.Log.Info("connection closed by an operator", "conn", k.ID, "request", k.By)
 	return kickAnswer{s.cfg.Nodes.Name()}
 }
 
@@ -182,13 +182,13 @@ func (s *Server) getConnections(w http.ResponseWriter, r *http.Request) error {
 	answer := connectionsOfAll{connectionsAnswer: here, Nodes: map[string]int{s.cfg.Nodes.Name(): here.Total}, Silent: []string{}}
 	others, err := s.cfg.Nodes.Ask(r.Context(), "connections", q, nil)
 	if err != nil {
-		s.log.Warn("connections of other nodes", "request", endpoint.RequestID(r), "err", err)
+		s.cfg.Log.Warn("connections of other nodes", "request", endpoint.RequestID(r), "err", err)
 	}
 	answer.Silent = append(answer.Silent, others.Silent...)
 	for _, a := range others.Answers {
 		var there connectionsAnswer
 		if a.Fault != "" || json.Unmarshal(a.Body, &there) != nil {
-			s.log.Warn("connections of another node", "request", endpoint.RequestID(r), "node", a.Node, "fault", a.Fault)
+			s.cfg.Log.Warn("connections of another node", "request", endpoint.RequestID(r), "node", a.Node, "fault", a.Fault)
 			answer.Silent = append(answer.Silent, a.Node)
 			continue
 		}

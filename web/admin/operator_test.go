@@ -1,4 +1,4 @@
-package web_test
+package admin_test
 
 import (
 	"context"
@@ -371,7 +371,7 @@ func testOperatorMetrics(t *testing.T, browser context.Context) {
 // testOperatorNotTold: an embedded Redis tells little of itself, and what it does
 // not tell is not shown as 0.
 func testOperatorNotTold(t *testing.T, browser context.Context) {
-	server := newPageServer(t)
+	server := webtest.StartProgram(t)
 	p := operate(t, browser, server.Admin)
 	p.Wait("memory that is not told", `document.getElementById('memory-used').textContent === 'not available here' && /not available here/.test(document.getElementById('memory').textContent)`)
 	p.Wait("numbers that are not told", `/Evicted\s*not available here/.test(document.getElementById('redis-facts').textContent)`)

@@ -1,0 +1,86 @@
+package admin
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/fxcast/fxcast/web/endpoint"
+)
+
+// ErrNotPermitted says that Redis answered, and does not let its user do what was asked.
+var ErrNotPermitted = errors.New("admin: Redis does not permit it")
+
+type (
+	pubsubRequest struct {
+		Channel string          `json:"channel"`
+		Message json.RawMessage `json:"message"`
+	}
+	receiversAnswer struct {
+		Receivers int64 `json:"receivers"` // on a cluster, those of one of its nodes
+	}
+)
+
+const (
+	maxChannel = 256
+	maxRelayed = 16 << 10 // longer messages of FEED_CHANNELS are not relayed
+)
+
+// postPubSub publishes on a channel that is not the program's own. What goes to
+// the inbox passes the same gate as every producer's.
+func (s *Server) postPubSub(w http.ResponseWriter, r *http.Request) error {
+	var in pubsubRequest
+	if err := endpoint.ReadJSON(r, &in); err != nil {
+		return err
+	}
+	note(r, "channel", in.Channel)
+	switch {
+	case in.Channel == "" || len(in.Channel) > maxChannel:
+		return endpoint.BadRequest("channel: want a name of 1 to %d bytes", maxChannel)
+	case strings.HasPrefix(in.Channel, s.cfg.Prefix):
+		return endpoint.BadRequest("channel: those under %s carry accepted quotes and notices between nodes; quotes go to the inbox channel", s.cfg.Prefix)
+	case strings.HasPrefix(in.Channel, "__"):
+		return endpoint.BadRequest("channel: those under __ are Redis's own")
+	case in.Message == nil:
+		return endpoint.BadRequest("message: want any JSON value")
+	}
+	payload, err := published(in.Message)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(s.cfg.Channels, in.Channel) && len(payload) > maxRelayed {
+		return endpoint.BadRequest("message: %d bytes, and clients get at most %d from a relayed channel", len(payload), maxRelayed)
+	}
+	note(r, "bytes", len(payload))
+	receivers, err := s.cfg.PubSub(r.Context(), in.Channel, payload)
+	switch {
+	case errors.Is(err, ErrNotPermitted):
+		return &endpoint.Problem{Status: http.StatusForbidden, Title: "Forbidden", Cause: err,
+			Detail: fmt.Sprintf("channel: Redis does not let this server publish on %q; its ACL user needs a rule for that channel", in.Channel)}
+	case err != nil:
+		return endpoint.Unavailable("Redis did not take the message, or its answer was lost", err)
+	}
+	note(r, "receivers", receivers)
+	return endpoint.WriteJSON(w, http.StatusOK, receiversAnswer{receivers})
+}
+
+// published is the text that goes on the channel: of a JSON string its content,
+// of any other value its JSON.
+func published(message json.RawMessage) ([]byte, error) {
+	var text string
+	if message[0] == '"' {
+		if err := json.Unmarshal(message, &text); err != nil {
+			return nil, endpoint.BadRequest("message: %v", err)
+		}
+		return []byte(text), nil
+	}
+	var out bytes.Buffer
+	if err := json.Compact(&out, message); err != nil {
+		return nil, endpoint.BadRequest("message: %v", err)
+	}
+	return out.Bytes(), nil
+}

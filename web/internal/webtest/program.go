@@ -1,0 +1,70 @@
+package webtest
+
+import (
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A Program is the whole program, whose pages a browser opens.
+type Program struct {
+	URL     string // of the page, without a slash at the end
+	Admin   string // of the operator's page, likewise; its token is AdminToken
+	Stop    func() // as a crash: the listener and its connections are gone at once
+	Restart func() // after Stop: serves again at the same URL
+}
+
+// StartProgram starts the program in a process of its own, as a visitor meets it: with
+// embedded Redis and simulated prices, several a second, of EUR/USD and others. Its
+// request limits allow some hundred requests a minute. It is stopped when the test ends.
+func StartProgram(t *testing.T) Program {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "broadcaster")
+	if out, err := exec.Command("go", "build", "-o", binary, "github.com/fxcast/fxcast/cmd/broadcaster").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v: %s", err, out)
+	}
+	free := func() net.Listener {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	forPublic, forAdmin := free(), free()
+	addr, admin := forPublic.Addr().String(), forAdmin.Addr().String()
+	forPublic.Close()
+	forAdmin.Close()
+	var process *exec.Cmd
+	start := func() {
+		process = exec.Command(binary)
+		process.Env = append(os.Environ(), "HTTP_ADDR="+addr, "ADMIN_ADDR="+admin, "ADMIN_TOKEN="+AdminToken, "LOG_LEVEL=error",
+			"RATE_PER_MINUTE=6000", "RATE_PER_HOUR=60000", "RATE_PER_DAY=600000")
+		process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		if err := process.Start(); err != nil {
+			t.Fatal(err)
+		}
+		deadline := time.Now().Add(20 * time.Second)
+		for {
+			if r, err := http.Get("http://" + addr + "/livez"); err == nil {
+				r.Body.Close()
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("the server does not answer")
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	stop := func() {
+		_ = process.Process.Kill()
+		_ = process.Wait()
+	}
+	start()
+	t.Cleanup(stop)
+	return Program{URL: "http://" + addr, Admin: "http://" + admin, Stop: stop, Restart: start}
+}
