@@ -5,8 +5,6 @@ import (
 	_ "embed" // the scripts
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -14,62 +12,8 @@ import (
 	"github.com/fxcast/fxcast/internal/redislink"
 )
 
-var (
-	//go:embed index.lua
-	indexSource string
-	//go:embed create.lua
-	createSource string
-	//go:embed write.lua
-	writeSource string
-	//go:embed revoke.lua
-	revokeSource string
-	//go:embed lease.lua
-	leaseSource string
-
-	indexScript  = redis.NewScript(indexSource)
-	createScript = redis.NewScript(createSource)
-	writeScript  = redis.NewScript(writeSource)
-	revokeScript = redis.NewScript(revokeSource)
-	leaseScript  = redis.NewScript(leaseSource)
-)
-
-// What create and write answer.
-const (
-	written = 1
-	lost    = 0  // the key is gone, taken, or no longer what was read
-	passed  = -1 // its absolute expiry has passed
-)
-
-const (
-	writeAttempts = 4
-	pruneEvery    = 32   // ids in a user index between two clean-ups
-	readBatch     = 500  // keys in one pipeline that reads or writes values
-	checkBatch    = 2500 // keys in one pipeline of PTTL
-	revokeBatch   = 100  // ids between two notices when a user is signed out: the first need not wait for the last
-
-	// A key is made at most indexAge after its id entered the index, and an id that leaves the index
-	// without a key is blocked for longer than that: so no session is ever missing in its index.
-	indexAge = 5 * time.Second
-	blockFor = 10 * time.Second
-
-	renewedFor = 30 * time.Second // life of a tombstone that says where a session went
-)
-
 func sessionKey(id string) string { return "session:" + id }
 func userKey(user string) string  { return "session:user:" + user }
-
-// index adds id to the user's index and returns Redis's time and the size of the index.
-func (m *Manager) index(ctx context.Context, user, id string) (time.Time, int64, error) {
-	if err := m.answers(); err != nil {
-		return time.Time{}, 0, err
-	}
-	keep := m.cfg.AbsoluteTTL + time.Hour
-	r, err := indexScript.Run(ctx, m.rdb, []string{userKey(user)}, id, keep.Milliseconds()).Int64Slice()
-	if err != nil {
-		return time.Time{}, 0, redislink.Unavailable("index", err)
-	}
-	return time.UnixMilli(r[0]).UTC(), r[1], nil
-}
 
 func (m *Manager) create(ctx context.Context, s *Session, indexed time.Time) (int64, error) {
 	r, err := createScript.Run(ctx, m.rdb, []string{sessionKey(s.ID)}, s.value, s.TTL.Milliseconds(),
@@ -215,69 +159,4 @@ func (m *Manager) reading(id string, value *redis.StringCmd, ttl *redis.Duration
 		s.ExpiresAt = redisNow.Add(s.TTL)
 	}
 	return reading{session: s}
-}
-
-// List returns a user's sessions, oldest first, and takes ids without a session out of the index.
-// It is empty, not an error, for an unknown user.
-func (m *Manager) List(ctx context.Context, user string) ([]Session, error) {
-	out := []Session{}
-	if checkUserID(user) != nil {
-		return out, nil
-	}
-	ids, err := m.rdb.SMembers(ctx, userKey(user)).Result()
-	if err != nil {
-		return nil, redislink.Unavailable("list", err)
-	}
-	var gone []string
-	valid := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !ValidID(id) })
-	for batch := range slices.Chunk(valid, readBatch) {
-		all, err := m.readAll(ctx, batch)
-		if err != nil {
-			return nil, err
-		}
-		for i, r := range all {
-			switch {
-			case r.err == nil && r.session.UserID == user && (r.session.AbsoluteExpiresAt.IsZero() || r.session.Left() > 0):
-				out = append(out, r.session)
-			case errors.Is(r.err, ErrNotFound):
-				gone = append(gone, batch[i])
-			case errors.Is(r.err, ErrUnavailable):
-				return nil, r.err
-			}
-		}
-	}
-	m.prune(ctx, user, gone)
-	slices.SortFunc(out, func(a, b Session) int {
-		if c := a.CreatedAt.Compare(b.CreatedAt); c != 0 {
-			return c
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
-	return out, nil
-}
-
-// prune takes ids without a session out of a user's index. Each is blocked first: a Create that has
-// added the id and not yet made the key finds it taken and starts over.
-func (m *Manager) prune(ctx context.Context, user string, ids []string) {
-	for batch := range slices.Chunk(ids, readBatch) {
-		pipe := m.rdb.Pipeline()
-		blocks := make([]*redis.StatusCmd, len(batch))
-		for i, id := range batch {
-			blocks[i] = pipe.SetArgs(ctx, sessionKey(id), blockedTombstone, redis.SetArgs{Mode: "NX", TTL: blockFor})
-		}
-		_, _ = pipe.Exec(ctx) // each command has its own answer
-		var blocked []any
-		for i, b := range blocks {
-			if b.Err() == nil {
-				blocked = append(blocked, batch[i])
-			}
-		}
-		if len(blocked) == 0 {
-			continue
-		}
-		if err := m.rdb.SRem(ctx, userKey(user), blocked...).Err(); err != nil {
-			m.log.Warn("session: prune the user index", "err", err)
-			return
-		}
-	}
 }

@@ -1,0 +1,78 @@
+package session
+
+import (
+	"context"
+	_ "embed" // the scripts
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/internal/redislink"
+)
+
+var (
+	//go:embed index.lua
+	indexSource string
+	//go:embed create.lua
+	createSource string
+	//go:embed write.lua
+	writeSource string
+	//go:embed revoke.lua
+	revokeSource string
+	//go:embed lease.lua
+	leaseSource string
+
+	indexScript  = redis.NewScript(indexSource)
+	createScript = redis.NewScript(createSource)
+	writeScript  = redis.NewScript(writeSource)
+	revokeScript = redis.NewScript(revokeSource)
+	leaseScript  = redis.NewScript(leaseSource)
+)
+
+// What create and write answer.
+const (
+	written = 1
+	lost    = 0  // the key is gone, taken, or no longer what was read
+	passed  = -1 // its absolute expiry has passed
+)
+
+const (
+	writeAttempts = 4
+	pruneEvery    = 32   // ids in a user index between two clean-ups
+	readBatch     = 500  // keys in one pipeline that reads or writes values
+	checkBatch    = 2500 // keys in one pipeline of PTTL
+	revokeBatch   = 100  // ids between two notices when a user is signed out: the first need not wait for the last
+
+	// A key is made at most indexAge after its id entered the index, and an id that leaves the index
+	// without a key is blocked for longer than that: so no session is ever missing in its index.
+	indexAge = 5 * time.Second
+	blockFor = 10 * time.Second
+
+	renewedFor = 30 * time.Second // life of a tombstone that says where a session went
+)
+
+// scriptEach runs a script on each session key, in one pipeline. args gives the arguments of the i-th.
+// An error means that none ran; otherwise each command has its own answer.
+func (m *Manager) scriptEach(ctx context.Context, script *redis.Script, ids []string, args func(i int) []any) ([]*redis.Cmd, error) {
+	out := make([]*redis.Cmd, len(ids))
+	for attempt := 0; ; attempt++ {
+		pipe := m.rdb.Pipeline()
+		for i, id := range ids {
+			if out[i] == nil || redislink.Code(out[i].Err()) == "NOSCRIPT" {
+				out[i] = script.EvalSha(ctx, pipe, []string{sessionKey(id)}, args(i)...)
+			}
+		}
+		_, err := pipe.Exec(ctx)
+		if attempt == 0 && slices.ContainsFunc(out, func(c *redis.Cmd) bool { return redislink.Code(c.Err()) == "NOSCRIPT" }) {
+			if err := script.Load(ctx, m.rdb).Err(); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if !slices.ContainsFunc(out, func(c *redis.Cmd) bool { return c.Err() == nil }) {
+			return nil, err
+		}
+		return out, nil
+	}
+}
