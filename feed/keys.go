@@ -63,15 +63,13 @@ func (k Keys) InboxLease() string { return k.Prefix + "inbox:lease" }
 // Rejected is the list of the newest rejected quotes.
 func (k Keys) Rejected() string { return k.Prefix + "rejected" }
 
-// IsChannel reports whether channel is Channel(s), without building it.
-func (k Keys) IsChannel(channel string, s Symbol) bool {
+// SymbolOf returns the symbol whose Channel it is; ok is false if it is another channel.
+func (k Keys) SymbolOf(channel string) (s Symbol, ok bool) {
 	rest, ok := strings.CutPrefix(channel, k.Prefix)
-	return ok && len(rest) == len(s)+2 && rest[0] == '{' && rest[1:len(rest)-1] == string(s) && rest[len(rest)-1] == '}'
-}
-
-// IsQuoteChannel reports whether channel is Channel of some symbol.
-func (k Keys) IsQuoteChannel(channel string) bool {
-	return len(channel) > len(k.Prefix) && channel[len(k.Prefix)] == '{' && channel[:len(k.Prefix)] == k.Prefix
+	if n := len(rest); ok && n > 2 && rest[0] == '{' && rest[n-1] == '}' {
+		return Symbol(rest[1 : n-1]), true
+	}
+	return "", false
 }
 
 var globEscaper = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)

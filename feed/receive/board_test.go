@@ -240,7 +240,6 @@ func (*discard) SetStatus(_, _, _ string, _ time.Time)                 {}
 func (*discard) Drop(string)                                           {}
 func (*discard) Follow(string, bool)                                   {}
 func (*discard) Relay(string, []byte)                                  {}
-func (*discard) Degraded(bool)                                         {}
 
 // hotPath returns a function that handles one new message from Redis.
 func hotPath() func() {

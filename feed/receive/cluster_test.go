@@ -1,68 +1,16 @@
 package receive_test
 
 import (
-	"context"
-	"crypto/rand"
 	"fmt"
-	"os"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/fxcast/fxcast/feed"
-	"github.com/fxcast/fxcast/feed/accept"
 	"github.com/fxcast/fxcast/feed/receive"
 	"github.com/fxcast/fxcast/internal/redistest"
 )
-
-// startShardedProducer publishes quotes of one symbol in a cluster.
-func startShardedProducer(t testing.TB, cluster *redistest.Cluster, s feed.Symbol) *producer {
-	opt := *cluster.Client().Options()
-	opt.ReadTimeout, opt.WriteTimeout, opt.DialTimeout = time.Second, time.Second, time.Second
-	c := redis.NewClusterClient(&opt)
-	t.Cleanup(func() { c.Close() })
-	return produce(t, []feed.Symbol{s}, func(ctx context.Context, quotes []feed.Quote) []accept.Outcome {
-		outcomes := make([]accept.Outcome, len(quotes))
-		for i, q := range quotes {
-			ctx, cancel := context.WithTimeout(ctx, time.Second)
-			o, err := acceptInOneEpoch(ctx, c, q)
-			cancel()
-			if err != nil {
-				break
-			}
-			outcomes[i] = o
-		}
-		return outcomes
-	})
-}
-
-// acceptInOneEpoch runs the publish script as if all servers were one process:
-// a failover then begins no new epoch.
-func acceptInOneEpoch(ctx context.Context, c redis.UniversalClient, q feed.Quote) (o accept.Outcome, err error) {
-	s, mid := q.Symbol, feed.MidOf(q.Bid, q.Ask)
-	reply, err := acceptScript().Run(ctx, c, []string{keys.Quote(s), keys.Seq(s), keys.Ticks(s)},
-		keys.Channel(s), string(s), time.Minute.Milliseconds(), 9000, strings.ToLower(rand.Text()), "unknown", "", 0, "", "SPUBLISH", "0 0 1 0 0 1",
-		fmt.Sprintf("%s %s - - - 0 %s %s %d 0", q.Bid, q.Ask, q.SourceOrDefault(), mid.Twice, mid.Digits)).Slice()
-	if err != nil {
-		return o, err
-	}
-	o.Epoch, _ = reply[0].(string)
-	o.At, _ = reply[1].(int64)
-	seq, _ := reply[2].(int64)
-	o.Seq = uint64(seq)
-	return o, nil
-}
-
-var acceptScript = sync.OnceValue(func() *redis.Script {
-	source, err := os.ReadFile("../accept/publish.lua")
-	if err != nil {
-		panic(err)
-	}
-	return redis.NewScript(string(source))
-})
 
 // In a cluster each symbol is received from the server that has its slot, which
 // may change; each heals by itself.
@@ -81,7 +29,7 @@ func TestCluster(t *testing.T) {
 	}
 	made := map[feed.Symbol]*producer{}
 	for _, s := range bySlot {
-		made[s] = startShardedProducer(t, cluster, s)
+		made[s] = startProducer(t, cluster.Client(), s)
 	}
 	more := func(t *testing.T) {
 		t.Helper()
@@ -130,7 +78,7 @@ func TestCluster(t *testing.T) {
 	paused, other := bySlot[2], bySlot[0]
 	clear(made)
 	for _, s := range []feed.Symbol{paused, other} {
-		made[s] = startShardedProducer(t, cluster, s)
+		made[s] = startProducer(t, cluster.Client(), s)
 	}
 	more(t)
 	cluster.Server(2).Pause()

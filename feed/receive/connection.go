@@ -2,46 +2,51 @@ package receive
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
-	"github.com/fxcast/fxcast/feed/internal/conn"
-
-	"github.com/redis/go-redis/v9"
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
-// connection is one Pub/Sub connection that receives quotes, with its probe. It is
-// opened again whenever it fails or brings nothing, not even a probe, for 3 s.
-// The node has one; in a cluster it has one besides for each symbol, since
-// sharded channels live on the node that owns their slot.
+// maxBatch is how many symbols are subscribed to, or read, in one round trip.
+const maxBatch = 256
+
+// connection receives the ticks of some symbols by one listener, which opens it
+// again whenever it fails. A node has one; in a cluster it has another one for each
+// symbol, since a sharded channel lives on the server that has its slot.
+//
+//	listener.Run   reads and dispatches                  (1 goroutine)
+//	* receive      one message: tick or relay
+//	* tend         subscribes and reads last values       (1 goroutine each time it is opened)
 type connection struct {
-	r       *Receiver
-	probe   *conn.Probe
-	sharded bool
-	relays  []string // further channels, confirmed with the probe's
-
-	heard  atomic.Int64 // when the last message came, on the probe's clock
-	synced atomic.Bool  // subscribed, and the last values were read since
-
-	wake chan struct{} // holds a token when wanted changed
+	r        *Receiver
+	listener *redislink.Listener
+	made     time.Time
+	synced   atomic.Bool   // all that is wanted is subscribed to, and its last values were read since
+	wake     chan struct{} // holds a token when wanted changed
 
 	mu     sync.Mutex // guards wanted
 	wanted map[feed.Symbol]bool
 
-	// Owned by the goroutine that tends the session; sessions follow one another.
+	// Owned by tend, which runs once at a time.
 	followed map[feed.Symbol]bool // what the board may follow through this connection
 }
 
-func newConnection(r *Receiver, channel string, sharded bool, relays []string) *connection {
+// newConnection returns one whose test messages go by channel probe. It also
+// receives the channels that are relayed.
+func newConnection(r *Receiver, probe string, sharded bool, relays []string) *connection {
 	c := &connection{
-		r: r, sharded: sharded, relays: relays,
-		probe: conn.NewProbe(r.probes, channel, sharded), wake: make(chan struct{}, 1),
+		r: r, made: time.Now(), wake: make(chan struct{}, 1),
 		wanted: map[feed.Symbol]bool{}, followed: map[feed.Symbol]bool{},
 	}
-	c.hear()
+	c.listener = redislink.NewListener(redislink.ListenerConfig{
+		Name: "quotes", Client: r.client, Channels: relays, Sharded: sharded,
+		Probe: probe, Prober: redislink.Prober(r.cfg.Redis, r.client),
+		Message: r.receive, Confirmed: c.confirmed, Opened: c.opened, Lost: func(error) { r.metrics.lost.Inc() },
+		Logger: r.log.With("relayed", relays), // an error of missing rights names no channel
+	})
 	return c
 }
 
@@ -78,47 +83,107 @@ func (c *connection) changes(have map[feed.Symbol]bool) (add, drop []feed.Symbol
 	return add, drop
 }
 
-// silent returns for how long nothing has come.
-func (c *connection) silent() time.Duration {
-	return time.Since(c.probe.Base) - time.Duration(c.heard.Load())
-}
-
-func (c *connection) hear() { c.heard.Store(int64(time.Since(c.probe.Base))) }
-
-// run receives until ctx ends.
-//
-//	run          opens the connection again and again
-//	* session    one subscription; read and dispatch      (run's goroutine)
-//	* tend       subscribes, reads last values            (1 goroutine per session)
-//	* probe.run  publishes test messages                  (1 goroutine)
-func (c *connection) run(ctx context.Context) {
-	var probing sync.WaitGroup
-	defer probing.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	probing.Go(func() { c.probe.Run(ctx) })
-	for pause := time.Duration(0); ; {
-		confirmed, err := c.session(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		c.r.metrics.lost.Inc()
-		if confirmed || pause == 0 {
-			c.r.log.Warn("connection for quotes lost, opening it again", "channel", c.probe.Channel, "relayed", c.relays, "err", err)
-			pause = 25 * time.Millisecond
-		}
-		if cluster, ok := c.r.client.(*redis.ClusterClient); ok {
-			cluster.ReloadState(ctx) // the slot may have moved; does not wait
-		}
-		if !conn.Sleep(ctx, pause/2+rand.N(pause)) {
-			return
-		}
-		pause = min(2*pause, time.Second)
+// confirmed opens the symbol of a channel: what comes on it from now on is offered.
+func (c *connection) confirmed(channel string) {
+	if s, ok := c.r.cfg.Keys.SymbolOf(channel); ok {
+		c.r.cfg.Board.open(s)
 	}
 }
 
-// end lets go of the symbols of a connection that is not needed any more. Call it
-// after run.
+func (c *connection) opened(lc *redislink.Conn) error {
+	lc.Go(func(ctx context.Context) error { return c.tend(ctx, lc) })
+	return nil
+}
+
+// tend makes what is subscribed to what is wanted, until ctx ends.
+func (c *connection) tend(ctx context.Context, lc *redislink.Conn) error {
+	defer c.synced.Store(false)
+	have := map[feed.Symbol]bool{} // subscribed to on this connection
+	for proven := false; ; {
+		add, drop := c.changes(have)
+		var err error
+		switch {
+		case len(drop) > 0:
+			err = c.drop(ctx, lc, drop, have)
+		case len(add) > 0 || !proven:
+			proven = true
+			err = c.add(ctx, lc, add[:min(len(add), maxBatch)], have)
+		default:
+			if !c.synced.Swap(true) {
+				c.r.metrics.resyncs.Inc()
+			}
+			select {
+			case <-c.wake:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// drop gives up symbols that are not wanted any more.
+func (c *connection) drop(ctx context.Context, lc *redislink.Conn, symbols []feed.Symbol, have map[feed.Symbol]bool) error {
+	var channels []string
+	for _, s := range symbols {
+		c.r.cfg.Board.leave(s)
+		delete(c.followed, s)
+		if have[s] {
+			delete(have, s)
+			channels = append(channels, c.r.cfg.Keys.Channel(s))
+		}
+	}
+	return lc.Drop(ctx, channels...)
+}
+
+// add subscribes to symbols and reads their last values. A mark is published then:
+// when it comes back, every tick published before the values were read has been
+// received, and the values are merged. Without symbols it only shows that messages
+// come through.
+func (c *connection) add(ctx context.Context, lc *redislink.Conn, symbols []feed.Symbol, have map[feed.Symbol]bool) error {
+	channels := make([]string, len(symbols))
+	for i, s := range symbols {
+		channels[i] = c.r.cfg.Keys.Channel(s)
+		c.followed[s], have[s] = true, true
+	}
+	if err := lc.Add(ctx, channels...); err != nil {
+		return err
+	}
+	for logged := false; ; {
+		err := c.read(ctx, lc, symbols)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if !logged {
+			logged = true
+			c.r.log.Warn("last values not read, trying on", "err", err)
+		}
+		if !redislink.Sleep(ctx, 200*time.Millisecond) {
+			return ctx.Err()
+		}
+	}
+}
+
+// read reads the last values of symbols and merges them.
+func (c *connection) read(ctx context.Context, lc *redislink.Conn, symbols []feed.Symbol) error {
+	bounded, cancel := context.WithTimeout(ctx, 2*redislink.OpTimeout)
+	defer cancel()
+	values, bad, err := c.r.lasts.read(bounded, symbols)
+	c.r.metrics.bad.Add(float64(bad))
+	if err != nil {
+		return err
+	}
+	return lc.Mark(ctx, func() {
+		for _, s := range symbols {
+			c.r.cfg.Board.merge(s, values[s])
+		}
+	})
+}
+
+// end leaves the symbols of a connection that is not needed any more. Call it when
+// the listener has ended.
 func (c *connection) end() {
 	for s := range c.followed {
 		c.r.cfg.Board.leave(s)

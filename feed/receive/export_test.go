@@ -58,4 +58,4 @@ const (
 )
 
 // Receive handles one message of a quote channel.
-func (r *Receiver) Receive(channel, payload string) { r.receiveQuote(channel, payload) }
+func (r *Receiver) Receive(channel, payload string) { r.receive(channel, payload) }

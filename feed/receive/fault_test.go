@@ -107,7 +107,7 @@ func (n *node) complete(t testing.TB, p *producer, s feed.Symbol) {
 	// Of quotes whose answer was lost the producer does not know, so it may
 	// know fewer, but never others.
 	at := slices.IndexFunc(accepted, func(o accept.Outcome) bool { return o.Epoch == got[0].Epoch && o.Seq >= got[0].Seq })
-	for _, o := range accepted[at:] {
+	for _, o := range accepted[max(at, 0):] { // -1: it began in a later epoch
 		i := slices.IndexFunc(got, func(g accept.Outcome) bool { return g.Epoch == o.Epoch && g.Seq == o.Seq })
 		if i < 0 {
 			t.Fatalf("%s: %s %d was accepted and is missing", s, o.Epoch, o.Seq)

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fxcast/fxcast/feed/internal/conn"
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 const (
@@ -79,14 +79,14 @@ func (r *Receiver) fill(ctx context.Context) {
 			failed = !r.fillBatch(ctx, history, batch) || failed
 		}
 		if failed {
-			conn.Sleep(ctx, 100*time.Millisecond)
+			redislink.Sleep(ctx, 100*time.Millisecond)
 		}
 	}
 }
 
 // fillBatch reports whether all of gaps were settled.
 func (r *Receiver) fillBatch(ctx context.Context, history *History, gaps []gap) bool {
-	ctx, cancel := context.WithTimeout(ctx, conn.OpTimeout)
+	ctx, cancel := context.WithTimeout(ctx, redislink.OpTimeout)
 	defer cancel()
 	positions := make([]position, len(gaps))
 	for i, g := range gaps {

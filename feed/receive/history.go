@@ -3,12 +3,12 @@ package receive
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/internal/redislink"
 	"github.com/fxcast/fxcast/protocol"
 
 	"github.com/redis/go-redis/v9"
@@ -26,7 +26,7 @@ func NewHistory(client redis.UniversalClient, keys feed.Keys) *History { return 
 
 // Newest returns at most limit quotes of a symbol, oldest first: the newest ones
 // that were accepted at since or later; a zero since means any. What is not a
-// quote is left out. The error wraps ErrUnavailable.
+// quote is left out. The error wraps redislink.ErrUnavailable.
 func (h *History) Newest(ctx context.Context, s feed.Symbol, limit int, since time.Time) ([]feed.Tick, error) {
 	from := "-"
 	if !since.IsZero() {
@@ -34,7 +34,7 @@ func (h *History) Newest(ctx context.Context, s feed.Symbol, limit int, since ti
 	}
 	entries, err := h.redis.XRevRangeN(ctx, h.keys.Ticks(s), "+", from, int64(limit)).Result()
 	if err != nil {
-		return nil, fmt.Errorf("%w: history of %s: %w", feed.ErrUnavailable, s, err)
+		return nil, redislink.Unavailable("history of "+string(s), err)
 	}
 	quotes := make([]feed.Tick, 0, len(entries))
 	for _, e := range slices.Backward(entries) {
@@ -50,7 +50,7 @@ func (h *History) Newest(ctx context.Context, s feed.Symbol, limit int, since ti
 // too; at most limit, the newest. complete tells that none is missing between
 // that tick and the first returned, nor between two returned. It is false when
 // history no longer reaches back to that tick, does not know it, or when more
-// than limit follow. The error wraps ErrUnavailable.
+// than limit follow. The error wraps redislink.ErrUnavailable.
 func (h *History) After(ctx context.Context, s feed.Symbol, epoch string, seq uint64, limit int) (ticks []feed.Tick, complete bool, err error) {
 	answers := h.after(ctx, []position{{s, protocol.Position{Epoch: epoch, Seq: seq}}}, limit)
 	return answers[0].ticks, answers[0].complete, answers[0].err
@@ -99,7 +99,7 @@ func (h *History) after(ctx context.Context, from []position, limit int) []histo
 			entries, err := reads[k].Result()
 			switch {
 			case err != nil && !errors.Is(err, redis.Nil):
-				answers[i].err = fmt.Errorf("%w: history of %s: %w", feed.ErrUnavailable, from[i].symbol, err)
+				answers[i].err = redislink.Unavailable("history of "+string(from[i].symbol), err)
 			case searches[i].take(entries):
 				answers[i] = searches[i].answer()
 			default:

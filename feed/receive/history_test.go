@@ -13,6 +13,7 @@ import (
 
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/receive"
+	"github.com/fxcast/fxcast/internal/redislink"
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
@@ -55,7 +56,7 @@ func TestHistoryNewest(t *testing.T) {
 		t.Errorf("a symbol without history: %v, %v", got, err)
 	}
 	server.Kill()
-	if _, err := h.Newest(t.Context(), "EUR/USD", 5, time.Time{}); !errors.Is(err, feed.ErrUnavailable) {
+	if _, err := h.Newest(t.Context(), "EUR/USD", 5, time.Time{}); !errors.Is(err, redislink.ErrUnavailable) {
 		t.Errorf("without Redis: %v, want ErrUnavailable", err)
 	}
 }
@@ -109,7 +110,7 @@ func TestHistoryAfter(t *testing.T) {
 		t.Errorf("a symbol without history: %d ticks, %v, %v", len(ticks), complete, err)
 	}
 	server.Kill()
-	if _, _, err := h.After(t.Context(), "EUR/USD", "e0", 1, 5); !errors.Is(err, feed.ErrUnavailable) {
+	if _, _, err := h.After(t.Context(), "EUR/USD", "e0", 1, 5); !errors.Is(err, redislink.ErrUnavailable) {
 		t.Errorf("without Redis: %v, want ErrUnavailable", err)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
-	"github.com/fxcast/fxcast/feed/internal/conn"
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 const (
@@ -33,6 +33,15 @@ type symbolConn struct {
 	*connection
 	cancel context.CancelFunc
 	done   chan struct{} // closed when it has ended
+}
+
+func (c *symbolConn) ended() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // InterestChanged tells that Wanted may answer otherwise for a topic than it
@@ -137,7 +146,7 @@ func (r *Receiver) connectionFor(ctx context.Context, s feed.Symbol, wg *sync.Wa
 	if !r.cluster {
 		return r.main
 	}
-	if former := r.symbolConns[s]; former != nil && !conn.IsClosed(former.done) {
+	if former := r.symbolConns[s]; former != nil && !former.ended() {
 		return nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -149,7 +158,7 @@ func (r *Receiver) connectionFor(ctx context.Context, s feed.Symbol, wg *sync.Wa
 	wg.Go(func() {
 		defer close(own.done)
 		defer cancel()
-		own.run(ctx)
+		_ = own.listener.Run(ctx) // nil: it is not optional
 		own.end()
 	})
 	return own.connection
@@ -161,7 +170,7 @@ func (r *Receiver) watchSymbols(ctx context.Context) {
 	size, read := int64(-1), time.Time{} // -1: never read
 	known := map[feed.Symbol]bool{}
 	strange := 0 // members that are no symbols here
-	for ; ctx.Err() == nil; conn.Sleep(ctx, registryEvery) {
+	for ; ctx.Err() == nil; redislink.Sleep(ctx, registryEvery) {
 		n, err := r.symbolCount(ctx)
 		if err != nil || n == size && time.Since(read) < registryRefresh {
 			continue // the probes tell that Redis is lost
@@ -196,13 +205,13 @@ func (r *Receiver) watchSymbols(ctx context.Context) {
 }
 
 func (r *Receiver) symbolCount(ctx context.Context) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, conn.OpTimeout)
+	ctx, cancel := context.WithTimeout(ctx, redislink.OpTimeout)
 	defer cancel()
 	return r.client.SCard(ctx, r.cfg.Keys.Symbols()).Result()
 }
 
 func (r *Receiver) symbolSet(ctx context.Context) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, conn.OpTimeout)
+	ctx, cancel := context.WithTimeout(ctx, redislink.OpTimeout)
 	defer cancel()
 	return r.client.SMembers(ctx, r.cfg.Keys.Symbols()).Result()
 }

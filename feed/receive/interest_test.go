@@ -229,27 +229,29 @@ func (n *node) follows(s feed.Symbol) bool {
 func (n *node) stretches(t testing.TB, s feed.Symbol) {
 	t.Helper()
 	follow, leave := fmt.Sprintf("follow %s true", s), fmt.Sprintf("follow %s false", s)
-	var seqs []uint64
+	var got []accept.Outcome // a failover begins a new epoch, with number 1
 	following := false
 	for _, e := range n.all() {
 		var epoch string
 		var seq uint64
 		switch k, _ := fmt.Sscanf(e, "publish "+string(s)+" %s %d", &epoch, &seq); {
 		case e == follow:
-			if len(seqs) != 1 {
-				t.Errorf("%s: %d values before it is followed, want the newest", s, len(seqs))
+			if len(got) != 1 {
+				t.Errorf("%s: %d values before it is followed, want the newest", s, len(got))
 			}
 			following = true
 		case e == leave:
-			if !contiguous(seqs) {
-				t.Errorf("%s: %v", s, seqs)
+			for i := 1; i < len(got); i++ {
+				if before, o := got[i-1], got[i]; o.Epoch == before.Epoch && o.Seq != before.Seq+1 || o.Epoch != before.Epoch && o.Seq != 1 {
+					t.Errorf("%s: %s %d follows %s %d", s, o.Epoch, o.Seq, before.Epoch, before.Seq)
+				}
 			}
-			following, seqs = false, nil
+			following, got = false, nil
 		case k == 2:
-			if !following && len(seqs) > 0 {
+			if !following && len(got) > 0 {
 				t.Errorf("%s: quote %d while it is not followed", s, seq)
 			}
-			seqs = append(seqs, seq)
+			got = append(got, accept.Outcome{Epoch: epoch, Seq: seq})
 		}
 	}
 }

@@ -45,7 +45,7 @@ type SymbolInfo struct {
 // Quotes returns the last values of the symbols that any of the canonical
 // patterns names, sorted by symbol. Symbols without one are left out. It blocks
 // for a round trip, bounded by ctx, where a symbol is not followed here; the
-// error wraps ErrUnavailable.
+// error wraps redislink.ErrUnavailable.
 func (l *LastQuotes) Quotes(ctx context.Context, patterns []string) ([]LastQuote, error) {
 	quotes, absent := l.board.quotes(patterns)
 	now := time.Now()

@@ -9,18 +9,19 @@
 //
 // The path of a quote:
 //
-//	connection.session    reads one message, never waits   (1 goroutine per connection)
-//	Receiver.receiveQuote decodes it
-//	Board.Apply           takes the lock of all symbols
-//	* sequence.Offer      passes the tick on, or holds it while one before is missing
-//	* value.set           last value and status of the symbol
-//	* Board.handOver      without the lock, in order: Sink.Publish
+//	Receiver.receive     one message; never waits           (1 goroutine per connection)
+//	Receiver.receiveTick decodes it
+//	Board.Apply          takes the lock of all symbols
+//	* sequence.Offer     passes the tick on, or holds it while one before is missing
+//	* value.set          last value and status of the symbol
+//	* Board.handOver     without the lock, in order: Sink.Publish
 //
 // What is missing comes by a side path: Receiver.fill reads history, Board.refill
 // gives it to sequence.Refill, and value and handover follow as above.
 package receive
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,7 +36,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fxcast/fxcast/feed"
-	"github.com/fxcast/fxcast/feed/internal/conn"
+	"github.com/fxcast/fxcast/internal/redislink"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
@@ -49,7 +50,8 @@ type ReceiverConfig struct {
 
 	Channels []string // further channels to relay
 	Board    *Board
-	Sink     Sink // for Relay and Degraded; the Board's gets the quotes
+	Sink     Sink              // for Relay; the Board's gets the quotes
+	Lost     *redislink.Signal // set while quotes do not arrive; may be nil
 
 	// Wanted tells whether somebody on this node wants a symbol; only such are
 	// received. It must not block. InterestChanged tells when the answer may
@@ -73,8 +75,8 @@ type ReceiverConfig struct {
 // growing pauses and for as long as it takes. Quotes whose messages were lost
 // meanwhile are read from history, up to 10,000 of a symbol as far as Redis keeps
 // them, before later ones are handed on; those that can not be had within 5 s
-// are counted in fx_feed_missed_total. After 3 s without any message the Sink is
-// told that delivery is degraded, and then when everything is up to date again.
+// are counted in fx_feed_missed_total. After 3 s without any message Lost is
+// set, until everything is up to date again.
 // In a cluster each symbol has a connection of its own, to the server that has
 // its slot, and each fails and heals by itself.
 type Receiver struct {
@@ -86,7 +88,6 @@ type Receiver struct {
 
 	// Set when Run begins, before it starts anything.
 	client  redis.UniversalClient
-	probes  redis.UniversalClient // see probeClient
 	cluster bool
 	lasts   lastValues
 	main    *connection
@@ -110,7 +111,7 @@ func NewReceiver(cfg ReceiverConfig) *Receiver {
 		cfg.Linger = 30 * time.Second
 	}
 	r := &Receiver{
-		cfg: cfg, log: conn.Logger(cfg.Logger), wake: make(chan struct{}, 1), changed: map[feed.Symbol]bool{},
+		cfg: cfg, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), wake: make(chan struct{}, 1), changed: map[feed.Symbol]bool{},
 		followers: map[feed.Symbol]*follower{}, symbolConns: map[feed.Symbol]*symbolConn{},
 	}
 	r.metrics = newReceiverMetrics(cfg.Registerer, func() float64 { return r.ProbeAge().Seconds() })
@@ -126,9 +127,9 @@ func (r *Receiver) ProbeAge() time.Duration {
 	if len(r.conns) == 0 {
 		return math.MaxInt64
 	}
-	worst := r.conns[0].probe.Age()
-	for _, l := range r.conns[1:] {
-		worst = max(worst, min(l.probe.Age(), time.Since(l.probe.Base))) // it may be new
+	worst := r.conns[0].listener.ProbeAge()
+	for _, c := range r.conns[1:] {
+		worst = max(worst, min(c.listener.ProbeAge(), time.Since(c.made))) // it may be new
 	}
 	return worst
 }
@@ -136,19 +137,16 @@ func (r *Receiver) ProbeAge() time.Duration {
 // Run receives until ctx ends and returns nil. It may be called once.
 //
 //	Run               gives the connections what is wanted, watches them
-//	* connection.run  one connection                        (1 goroutine for each, and those it starts)
-//	  * handle        one message: quote, probe or relay
-//	    * receiveQuote  decodes it, Board.Apply
+//	* connection      see there                             (1 goroutine for each, and those it starts)
 //	* watchSymbols    new symbols                           (1 goroutine)
 //	* fill            what is missing, from history         (1 goroutine)
 func (r *Receiver) Run(ctx context.Context) error {
 	if r.started.Swap(true) {
 		return errors.New("feed: Receiver.Run called twice")
 	}
-	client, release := conn.Receive(r.cfg.Redis, 4)
+	client, release := redislink.Own(r.cfg.Redis, redislink.OwnOptions{PoolSize: 4})
 	defer release()
-	r.client, r.probes = client, conn.Probes(r.cfg.Redis, client)
-	_, r.cluster = client.(*redis.ClusterClient)
+	r.client, r.cluster = client, redislink.TopologyOf(client).Kind() == redislink.Cluster
 	r.lasts = lastValues{client, r.cfg.Keys, r.cfg.Board.cfg.QuoteTTL}
 	r.main = newConnection(r, r.cfg.Keys.Probe(r.cfg.Node, "quotes"), false, r.cfg.Channels)
 	r.mu.Lock()
@@ -158,7 +156,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 	defer r.cfg.Board.setRefills(false)
 
 	var parts sync.WaitGroup
-	parts.Go(func() { r.main.run(ctx) })
+	parts.Go(func() { _ = r.main.listener.Run(ctx) }) // nil: it is not optional
 	parts.Go(func() { r.watchSymbols(ctx) })
 	parts.Go(func() { r.fill(ctx) })
 	r.steer(ctx)
@@ -166,17 +164,17 @@ func (r *Receiver) Run(ctx context.Context) error {
 	return nil
 }
 
-// checkDegraded tells the Sink when nothing has come on some connection for too long,
-// and when all are up to date again.
+// checkDegraded notes when nothing has come on some connection for too long, and when
+// all are up to date again.
 func (r *Receiver) checkDegraded() {
 	r.mu.Lock()
 	connections := slices.Clone(r.conns)
 	r.mu.Unlock()
 	lost, whole := false, true
-	for _, l := range connections {
-		silent := l.silent() >= conn.Silence
+	for _, c := range connections {
+		silent := c.listener.Silent() >= redislink.DefaultSilence
 		lost = lost || silent
-		whole = whole && !silent && l.synced.Load()
+		whole = whole && !silent && c.synced.Load()
 	}
 	switch {
 	case lost == r.degraded, !lost && (!whole || len(r.cfg.Board.openGaps()) > 0):
@@ -188,36 +186,37 @@ func (r *Receiver) checkDegraded() {
 		r.metrics.degraded.Set(1)
 	}
 	r.log.Warn("delivery from Redis", "degraded", lost)
-	r.cfg.Sink.Degraded(lost)
-}
-
-func (r *Receiver) handle(s *session, m *redis.Message) {
-	switch {
-	case m.Channel == s.probe.Channel:
-		s.probed(m.Payload)
-	case r.cfg.Keys.IsQuoteChannel(m.Channel):
-		r.receiveQuote(m.Channel, m.Payload)
-	default:
-		r.relay(m.Channel, m.Payload)
+	if r.cfg.Lost != nil {
+		r.cfg.Lost.Set(lost)
 	}
 }
 
-func (r *Receiver) receiveQuote(channel, payload string) {
-	a, err := feed.DecodeTick([]byte(payload))
-	if err == nil && !r.cfg.Keys.IsChannel(channel, a.Symbol) {
-		err = fmt.Errorf("feed: a quote of %s came on another symbol's channel", a.Symbol)
+// receive takes one message. Each is a sign that the connection is alive.
+func (r *Receiver) receive(channel, payload string) (alive bool) {
+	if s, ok := r.cfg.Keys.SymbolOf(channel); ok {
+		r.receiveTick(s, payload)
+	} else {
+		r.relay(channel, payload)
+	}
+	return true
+}
+
+func (r *Receiver) receiveTick(s feed.Symbol, payload string) {
+	t, err := feed.DecodeTick([]byte(payload))
+	if err == nil && t.Symbol != s {
+		err = fmt.Errorf("feed: a quote of %s came on another symbol's channel", t.Symbol)
 	}
 	if err != nil {
 		r.metrics.bad.Inc()
 		now, last := time.Now().Unix(), r.badLog.Load()
 		if now-last > 60 && r.badLog.CompareAndSwap(last, now) {
-			r.log.Warn("bad message on a quote channel ignored; more within a minute are only counted", "channel", feed.Quoted(channel), "err", err)
+			r.log.Warn("bad message on a quote channel ignored; more within a minute are only counted", "symbol", feed.Quoted(string(s)), "err", err)
 		}
 		return
 	}
 	r.metrics.received.Inc()
-	r.metrics.lag.Observe(max(float64(time.Now().UnixMicro()-a.At)/1e6, 0))
-	r.cfg.Board.Apply(a)
+	r.metrics.lag.Observe(max(float64(time.Now().UnixMicro()-t.At)/1e6, 0))
+	r.cfg.Board.Apply(t)
 }
 
 // maxRelayBytes bounds a relayed message.

@@ -15,6 +15,7 @@ import (
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/accept"
 	"github.com/fxcast/fxcast/feed/receive"
+	"github.com/fxcast/fxcast/internal/redislink"
 	"github.com/fxcast/fxcast/internal/redistest"
 	"github.com/fxcast/fxcast/protocol"
 )
@@ -36,14 +37,16 @@ func startNode(t testing.TB, c redis.UniversalClient, channels ...string) *node 
 func startNodeWith(t testing.TB, c redis.UniversalClient, change func(*receive.ReceiverConfig)) *node {
 	t.Helper()
 	n := &node{sink: newSink(), reg: prometheus.NewPedanticRegistry()}
+	health := redislink.NewHealth()
 	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.sink, Registerer: n.reg})
 	cfg := receive.ReceiverConfig{
 		Redis: c, Keys: keys, Node: "n-" + rand.Text(),
-		Board: n.board, Sink: n.sink, Registerer: n.reg,
+		Board: n.board, Sink: n.sink, Lost: health.Signal("quotes"), Registerer: n.reg,
 	}
 	change(&cfg)
 	n.receiver = receive.NewReceiver(cfg)
 	start(t, n.board.Run)
+	start(t, func(ctx context.Context) error { return health.Run(ctx, n.sink.degraded) })
 	n.stop = start(t, n.receiver.Run)
 	eventually(t, 10*time.Second, "the first resync", func() bool { return metric(t, n.reg, "fx_feed_resyncs_total") >= 1 })
 	return n

@@ -25,7 +25,4 @@ type Sink interface {
 	// Relay hands on a message of one of the further channels. data is valid
 	// JSON, and may be kept.
 	Relay(channel string, data []byte)
-	// Degraded tells that quotes no longer arrive from Redis (true), or do
-	// again and all last values are up to date (false).
-	Degraded(bool)
 }

@@ -64,7 +64,7 @@ func (s *sink) Relay(channel string, data []byte) {
 	s.mu.Unlock()
 }
 
-func (s *sink) Degraded(d bool) {
+func (s *sink) degraded(d bool) {
 	s.mu.Lock()
 	s.events = append(s.events, fmt.Sprint("degraded ", d))
 	s.mu.Unlock()

@@ -3,18 +3,14 @@ package receive
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
-	"github.com/fxcast/fxcast/feed/internal/conn"
+	"github.com/fxcast/fxcast/internal/redislink"
 
 	"github.com/redis/go-redis/v9"
 )
-
-// maxBatch is how many symbols are subscribed to, or read, in one round trip.
-const maxBatch = 256
 
 // storedQuote is a last value read from Redis.
 type storedQuote struct {
@@ -43,15 +39,14 @@ func (l lastValues) read(ctx context.Context, symbols []feed.Symbol) (found map[
 		pipe.Exec(ctx) // each answer has its own error
 		for i, s := range batch {
 			text, err := values[i].Bytes()
-			var answered redis.Error
 			switch {
 			case errors.Is(err, redis.Nil):
 				continue
-			case errors.As(err, &answered) && !conn.Retryable(err): // a key of another type
+			case redislink.Code(err) != "" && !redislink.MayRetry(err): // a key of another type
 				bad++
 				continue
 			case err != nil:
-				return nil, bad, fmt.Errorf("%w: read the last values: %w", feed.ErrUnavailable, err)
+				return nil, bad, redislink.Unavailable("read the last values", err)
 			}
 			a, err := feed.DecodeTick(text)
 			if err != nil || a.Symbol != s {

@@ -24,6 +24,7 @@ import (
 	"github.com/fxcast/fxcast/feed/accept"
 	"github.com/fxcast/fxcast/feed/receive"
 	"github.com/fxcast/fxcast/hub"
+	"github.com/fxcast/fxcast/internal/redislink"
 	"github.com/fxcast/fxcast/internal/redistest"
 	"github.com/fxcast/fxcast/limiter"
 	"github.com/fxcast/fxcast/nodes"
@@ -131,6 +132,7 @@ func Start(t testing.TB, change func(*Config)) *Node {
 	name := fmt.Sprintf("node-%p", n)
 	n.Hub = hub.New(hub.Config{Framings: live.Framings(), Heartbeat: cfg.Heartbeat, Ping: cfg.Ping, WriteTimeout: cfg.WriteTimeout, Registerer: n.Registry,
 		Interest: func(symbol string) { n.receiver.InterestChanged(symbol) }})
+	lost := redislink.NewHealth()
 	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.Hub, QuoteTTL: cfg.QuoteTTL, StaleAfter: cfg.StaleAfter, Registerer: n.Registry, Logger: logger})
 	n.Lasts = receive.NewLastQuotes(n.board, n.RDB, keys)
 	n.Publisher = accept.NewPublisher(accept.PublisherConfig{Redis: n.RDB, Keys: keys, QuoteTTL: cfg.QuoteTTL, Known: n.board.Last, Registerer: n.Registry, Logger: logger})
@@ -138,7 +140,7 @@ func Start(t testing.TB, change func(*Config)) *Node {
 	n.inbox = accept.NewInbox(accept.InboxConfig{Redis: n.RDB, Keys: keys, Channel: "forex_updates", Input: feed.InputOptions{Base: "EUR"}, Node: name,
 		Publisher: n.Publisher, Rejected: rejected, Registerer: n.Registry, Logger: logger})
 	n.receiver = receive.NewReceiver(receive.ReceiverConfig{Redis: n.RDB, Keys: keys, Node: name, Channels: cfg.Channels,
-		Board: n.board, Sink: n.Hub, Wanted: n.Hub.Wanted, Registerer: n.Registry, Logger: logger})
+		Board: n.board, Sink: n.Hub, Lost: lost.Signal("quotes"), Wanted: n.Hub.Wanted, Registerer: n.Registry, Logger: logger})
 	n.Sessions = session.New(session.Config{Redis: n.RDB, Node: name, AutoExtend: true, Registerer: n.Registry, Logger: logger})
 	limits := limiter.New(limiter.Config{Redis: n.RDB, OnRedisDown: "local", Registerer: n.Registry, Logger: logger})
 	var err error
@@ -181,7 +183,8 @@ func Start(t testing.TB, change func(*Config)) *Node {
 	go func() { defer close(n.hubDone); n.Hub.Run(hubCtx) }()
 	ctx, cancel := context.WithCancel(context.Background())
 	n.cancel = cancel
-	for _, run := range []func(context.Context) error{n.board.Run, n.Publisher.Run, rejected.Run, n.inbox.Run, n.receiver.Run, n.Sessions.Run, limits.Run, n.Nodes.Run} {
+	lostRun := func(ctx context.Context) error { return lost.Run(ctx, n.Hub.Degraded) }
+	for _, run := range []func(context.Context) error{lostRun, n.board.Run, n.Publisher.Run, rejected.Run, n.inbox.Run, n.receiver.Run, n.Sessions.Run, limits.Run, n.Nodes.Run} {
 		n.parts.Go(func() {
 			if err := run(ctx); err != nil {
 				t.Errorf("a part of the node ended: %v", err)

@@ -21,6 +21,7 @@ import (
 	"github.com/fxcast/fxcast/feed/accept"
 	"github.com/fxcast/fxcast/feed/receive"
 	"github.com/fxcast/fxcast/hub"
+	"github.com/fxcast/fxcast/internal/redislink"
 	"github.com/fxcast/fxcast/limiter"
 	"github.com/fxcast/fxcast/nodes"
 	"github.com/fxcast/fxcast/redisadmin"
@@ -36,6 +37,7 @@ type Node struct {
 	log       *slog.Logger
 	registry  *prometheus.Registry
 	health    *redisHealth
+	redis     *redislink.Health       // whether Redis is lost, in the one view that clients get
 	sentinels []*redis.SentinelClient // for the admin API; closed at the end of run
 	hub       *hub.Hub
 	board     *receive.Board
@@ -72,7 +74,7 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 	n.hub = hub.New(hub.Config{Framings: live.Framings(), Heartbeat: cfg.WS.Heartbeat, Ping: cfg.WS.Ping,
 		WriteTimeout: cfg.WS.WriteTimeout, Registerer: registry,
 		Interest: func(symbol string) { n.receiver.InterestChanged(symbol) }})
-	link := &link{Hub: n.hub}
+	n.redis = redislink.NewHealth()
 	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.hub, QuoteTTL: cfg.Feed.QuoteTTL, StaleAfter: cfg.Feed.StaleAfter,
 		Registerer: registry, Logger: logger})
 	n.publisher = accept.NewPublisher(accept.PublisherConfig{Redis: client, Keys: keys, QuoteTTL: cfg.Feed.QuoteTTL,
@@ -81,10 +83,10 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 	n.inbox = accept.NewInbox(accept.InboxConfig{Redis: client, Keys: keys, Channel: cfg.Feed.Inbox, Input: feed.InputOptions{Base: cfg.Feed.Base}, Node: name,
 		Publisher: n.publisher, Rejected: n.rejected, Registerer: registry, Logger: logger})
 	n.receiver = receive.NewReceiver(receive.ReceiverConfig{Redis: client, Keys: keys, Node: name, Channels: cfg.Feed.Channels,
-		Board: n.board, Sink: link, Wanted: n.hub.Wanted, Registerer: registry, Logger: logger})
+		Board: n.board, Sink: n.hub, Lost: n.redis.Signal("quotes"), Wanted: n.hub.Wanted, Registerer: registry, Logger: logger})
 	n.sessions = session.New(session.Config{Redis: client, Prefix: cfg.Redis.Prefix, Node: name, TTL: cfg.Session.TTL,
 		AbsoluteTTL: cfg.Session.AbsoluteTTL, AutoExtend: cfg.Session.AutoExtend, Grace: cfg.Session.Grace,
-		OnDegraded: link.sessionsDegraded, Registerer: registry, Logger: logger})
+		OnDegraded: n.redis.Signal("sessions").Set, Registerer: registry, Logger: logger})
 	n.limiter = limiter.New(limiter.Config{Redis: client, OnRedisDown: limiter.Policy(cfg.Rate.OnRedisDown), DryRun: cfg.Rate.DryRun,
 		Registerer: registry, Logger: logger})
 	if n.cache, err = cache.New(cache.Config{Redis: client, Namespaces: web.CacheNamespaces, Registerer: registry, Logger: logger}); err != nil {

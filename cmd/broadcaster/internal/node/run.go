@@ -29,6 +29,7 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener, stdout io.Wr
 	fan.start("hub", n.hub.Run)
 	fan.start("memory", func(ctx context.Context) error { return trimMemory(ctx, n.hub.Clients) })
 	parts.start("redis health", n.health.Run)
+	parts.start("lost redis", func(ctx context.Context) error { return n.redis.Run(ctx, n.hub.Degraded) })
 	parts.start("board", n.board.Run)
 	parts.start("publisher", n.publisher.Run)
 	parts.start("rejected quotes", n.rejected.Run)

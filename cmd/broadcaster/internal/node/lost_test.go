@@ -9,6 +9,7 @@ import (
 
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/programtest"
 	"github.com/fxcast/fxcast/hub"
+	"github.com/fxcast/fxcast/internal/redislink"
 	"github.com/fxcast/fxcast/protocol"
 )
 
@@ -44,8 +45,8 @@ func (c *told) is(want string) func() bool {
 	}
 }
 
-// TestLinkIsOneTruth: degraded while either says so, told once.
-func TestLinkIsOneTruth(t *testing.T) {
+// TestLostIsOneTruth: degraded while either says so, told once.
+func TestLostIsOneTruth(t *testing.T) {
 	const degraded, ok = `{"type":"status","status":"degraded"}` + "\n", `{"type":"status","status":"ok"}` + "\n"
 	h := hub.New(hub.Config{Framings: []hub.Framing{plainFrames{}}, Heartbeat: time.Hour, Ping: time.Hour})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -59,7 +60,9 @@ func TestLinkIsOneTruth(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Leave()
-	l := &link{Hub: h}
+	lost := redislink.NewHealth()
+	quotes, sessions := lost.Signal("quotes").Set, lost.Signal("sessions").Set
+	running.Go(func() { _ = lost.Run(ctx, h.Degraded) })
 	said := "hi\n"
 	programtest.Eventually(t, "welcomed", c.is(said))
 	for i, step := range []struct {
@@ -67,10 +70,10 @@ func TestLinkIsOneTruth(t *testing.T) {
 		lost bool
 		says string
 	}{
-		{l.Degraded, false, ""}, {l.sessionsDegraded, false, ""},
-		{l.Degraded, true, degraded}, {l.sessionsDegraded, true, ""}, {l.sessionsDegraded, false, ""}, {l.Degraded, false, ok},
-		{l.sessionsDegraded, true, degraded}, {l.Degraded, true, ""}, {l.sessionsDegraded, false, ""}, {l.sessionsDegraded, true, ""},
-		{l.Degraded, false, ""}, {l.sessionsDegraded, false, ok}, {l.Degraded, true, degraded}, {l.Degraded, false, ok},
+		{quotes, false, ""}, {sessions, false, ""},
+		{quotes, true, degraded}, {sessions, true, ""}, {sessions, false, ""}, {quotes, false, ok},
+		{sessions, true, degraded}, {quotes, true, ""}, {sessions, false, ""}, {sessions, true, ""},
+		{quotes, false, ""}, {sessions, false, ok}, {quotes, true, degraded}, {quotes, false, ok},
 	} {
 		step.tell(step.lost)
 		said += step.says
