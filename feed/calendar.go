@@ -46,7 +46,7 @@ type Hours struct {
 	kind        string // hoursFX, hoursAlways, or "" for an instrument's own
 	open, close weekMinute
 	zone        *time.Location
-	holidays    []Date // sorted
+	holidays    Dates
 }
 
 // The kinds of hours that have a name.
@@ -67,7 +67,7 @@ const (
 
 // spotHours returns the hours of the spot market, fx: from Sunday 17:00 to Friday
 // 17:00 New York time, daylight saving included, without the holidays.
-func spotHours(holidays []Date) *Hours {
+func spotHours(holidays Dates) *Hours {
 	zone, err := time.LoadLocation(marketZone)
 	if err != nil { // the embedded zones are tried last and have it
 		panic("feed: no zone data in this binary: " + err.Error())
@@ -219,10 +219,13 @@ func dateOf(t time.Time) Date {
 	return Date(year*10_000 + int(month)*100 + day)
 }
 
-// ParseDates reads dates such as 2026-12-25 and returns them sorted, each once.
-// Blanks around an entry and empty entries do not count.
-func ParseDates(list []string) ([]Date, error) {
-	var dates []Date
+// Dates are sorted, each once.
+type Dates []Date
+
+// ParseDates reads dates such as 2026-12-25. Blanks around an entry and empty
+// entries do not count.
+func ParseDates(list []string) (Dates, error) {
+	var dates Dates
 	for _, text := range list {
 		if text = strings.TrimSpace(text); text == "" {
 			continue

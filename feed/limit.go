@@ -56,12 +56,6 @@ func (l Limit) String() string {
 	return strconv.Itoa(int(whole)) + fraction + "%"
 }
 
-// UnmarshalText implements encoding.TextUnmarshaler by ParseLimit.
-func (l *Limit) UnmarshalText(text []byte) (err error) {
-	*l, err = ParseLimit(strings.TrimSpace(string(text)))
-	return err
-}
-
 // LimitPair holds a limit for pairs of two G10 currencies, which are the liquid
 // ones, and one for all other symbols. The zero value sets none.
 type LimitPair struct{ G10, Others Limit }
@@ -85,15 +79,6 @@ func ParseLimitPair(text string) (p LimitPair, err error) {
 	}
 	return p, nil
 }
-
-// UnmarshalText implements encoding.TextUnmarshaler by ParseLimitPair.
-func (p *LimitPair) UnmarshalText(text []byte) (err error) {
-	*p, err = ParseLimitPair(string(text))
-	return err
-}
-
-// String returns the pair in the form ParseLimitPair reads.
-func (p LimitPair) String() string { return p.G10.String() + "," + p.Others.String() }
 
 // of returns the limit for s.
 func (p LimitPair) of(s Symbol) Limit {

@@ -14,8 +14,8 @@ import (
 	"unicode/utf8"
 )
 
-// InstrumentsConfig holds the settings of a table. DefaultInstruments has the
-// defaults; the zero value differs from it in setting no limits.
+// InstrumentsConfig holds the settings of a table. The zero value is the table
+// without settings, except that it sets no limits.
 type InstrumentsConfig struct {
 	// Listing is INSTRUMENTS: JSON if it begins with {, else the path of a file
 	// that holds it. "" lists nothing.
@@ -26,13 +26,10 @@ type InstrumentsConfig struct {
 	// The codes of a listed symbol become known, with all other codes and in wildcards.
 	Listing   string
 	Suffixes  []string  // FEED_SUFFIXES: endings that a symbol's name may have
-	Holidays  []Date    // HOLIDAYS, of the hours fx; sorted, as ParseDates returns them
+	Holidays  Dates     // HOLIDAYS, of the hours fx
 	MaxJump   LimitPair // GATE_MAX_JUMP, of symbols without a limit of their own
 	MaxSpread LimitPair // GATE_MAX_SPREAD
 }
-
-// DefaultInstruments is the configuration of the nil table.
-var DefaultInstruments = InstrumentsConfig{MaxJump: DefaultLimits, MaxSpread: DefaultLimits}
 
 const (
 	maxListing   = 4 << 20 // bytes of INSTRUMENTS

@@ -221,7 +221,7 @@ func impersonal(name string) bool {
 		pair, open := strings.CutPrefix(part, "{")
 		pair, closed := strings.CutSuffix(pair, "}")
 		switch {
-		case open && closed && len(pair) == 7 && pair[3] == '/' && strings.Trim(pair[:3]+pair[4:], "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == "":
+		case open && closed && isSymbol(pair):
 			pairs++
 		case !plainWord(part):
 			return false
@@ -229,6 +229,15 @@ func impersonal(name string) bool {
 	}
 	last := parts[len(parts)-1]
 	return pairs > 0 || len(parts) == 1 || last == "symbols" || last == "control"
+}
+
+// isSymbol reports whether s has the form of a symbol, EUR/USD or US30/USDT.
+func isSymbol(s string) bool {
+	code := func(s string) bool {
+		return len(s) >= 2 && len(s) <= 10 && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == ""
+	}
+	base, quote, ok := strings.Cut(s, "/")
+	return ok && code(base) && code(quote)
 }
 
 // plainWord reports whether a text looks like a name that a programmer chose.

@@ -204,7 +204,7 @@ func canonicalPattern(p string, parse func(string) (string, error)) (string, err
 		return "*", nil
 	}
 	code := func(s string) bool {
-		return s == "*" || len(s) == 3 && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+		return s == "*" || len(s) >= 2 && len(s) <= 10 && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == ""
 	}
 	if !ok || !code(base) || !code(quote) {
 		return "", fmt.Errorf("%q is no pattern such as *, EUR/*, */JPY or EUR/USD", cut(p, 32))

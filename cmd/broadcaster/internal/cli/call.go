@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/config"
+	"github.com/fxcast/fxcast/feed"
 )
 
 // Exit codes.
@@ -49,6 +50,12 @@ func (c Call) Fail(command string, err error) int {
 	}
 	fmt.Fprintf(c.Stderr, "broadcaster: %s: %v\n", command, err)
 	return Failed
+}
+
+// Instruments returns the table of the settings. The error is of type config.Faults.
+func (c Call) Instruments() (*feed.Instruments, error) {
+	cfg, err := config.Load(c.Environ)
+	return cfg.Feed.Instruments, err
 }
 
 // RedisConfig reads the settings of a command that works in the Redis of a server.

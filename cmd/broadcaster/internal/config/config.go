@@ -13,7 +13,7 @@ import (
 type Config struct {
 	Redis   Redis   `family:"REDIS_,EMBEDDED_REDIS_"`
 	HTTP    HTTP    // names like HTTP_PORT are too common to be ours
-	Feed    Feed    `family:"QUOTE_,STALE_,HISTORY_,FEED_"`
+	Feed    Feed    `family:"QUOTE_,STALE_,HISTORY_,FEED_,GATE_"`
 	Session Session `family:"SESSION_,GUEST_"`
 	Rate    Rate    `family:"RATE_,PUBLISH_"`
 	WS      WS      `family:"WS_"`

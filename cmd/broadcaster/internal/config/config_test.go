@@ -101,6 +101,9 @@ func TestValuesAreRead(t *testing.T) {
 	check("Channels", c.Feed.Channels, []string{"news", "alerts"})
 	check("Base", c.Feed.Base, "USD")
 	check("Sources", c.Feed.Sources, feed.Priorities{Named: []feed.Priority{{Source: "main", Silence: 2 * time.Second}, {Source: "backup", Silence: 7 * time.Second}}})
+	check("Sources by any label", mustLoad(t, "FEED_SOURCES=LMAX:2s,Desk 7/B").Feed.Sources,
+		feed.Priorities{Named: []feed.Priority{{Source: "lmax", Silence: 2 * time.Second}, {Source: "desk_7_b", Silence: 10 * time.Second}}})
+	check("PublishTokens by any label", mustLoad(t, "PUBLISH_TOKEN=Desk A:"+longToken).HTTP.PublishTokens, PublishTokens{{"desk_a", longToken}})
 	check("Sources with all others", mustLoad(t, "FEED_SOURCES=a-1:500ms, *").Feed.Sources,
 		feed.Priorities{Named: []feed.Priority{{Source: "a-1", Silence: 500 * time.Millisecond}}, Others: true})
 	var proxies []string

@@ -22,7 +22,7 @@ var faulty = map[string]string{
 	"HTTP_ADDR":                   "8080",
 	"ADMIN_ADDR":                  "localhost",
 	"ADMIN_TOKEN":                 "s3cretpass",
-	"PUBLISH_TOKEN":               "Desk A:s3cretpass" + longToken,
+	"PUBLISH_TOKEN":               ":s3cretpass" + longToken,
 	"ALLOWED_ORIGINS":             "https://example.com/path",
 	"TRUSTED_PROXIES":             "10.0.0.0/33",
 	"RATE_EXEMPT":                 "10.0.0.0/33",
@@ -35,6 +35,11 @@ var faulty = map[string]string{
 	"FEED_BASE":                   "EURO",
 	"FEED_CHANNELS":               "news,__keyspace@0__:x",
 	"FEED_SOURCES":                "main:fast",
+	"INSTRUMENTS":                 `{"EUR/USD":{"colour":"red"},"EUR/GBP":{"aliases":["EURUSD"]}}`,
+	"FEED_SUFFIXES":               ".m,with a blank",
+	"HOLIDAYS":                    "2026-12-25,25.12.2026",
+	"GATE_MAX_JUMP":               "2",
+	"GATE_MAX_SPREAD":             "2%,1e9%",
 	"SESSION_COOKIE_NAME":         "session id",
 	"SESSION_TTL":                 "0s",
 	"SESSION_ABSOLUTE_TTL":        "forever",
@@ -136,7 +141,7 @@ func TestFaultySources(t *testing.T) {
 	for value, want := range map[string]string{
 		"main:2s,*,backup": "at the end", "main,*:5s": "without a time", "main,main:2s": "once",
 		"main:0s": "1ms", "main:48h": "24h", "main:1500us": "whole milliseconds", "main:-2s": "1ms",
-		"Main": "name:silence", "main:5": "name:silence", "a b": "name:silence",
+		"Main,main": "once", "LMAX 1:2s,lmax_1": "once", "main:5": "name:silence", ":2s": "name:silence",
 		strings.TrimSuffix(strings.Repeat("x,", 17), ","): "at most 16",
 	} {
 		_, err := Load([]string{"FEED_SOURCES=" + value})

@@ -15,9 +15,10 @@ func (c *Config) checkFeed(k *checker) {
 	if f.StaleAfter >= f.QuoteTTL && c.given["STALE_AFTER"] {
 		c.warn("STALE_AFTER", "not shorter than QUOTE_TTL, so a symbol is gone before it is marked stale")
 	}
+	f.makeInstruments(k)
 	f.Base = strings.ToUpper(f.Base)
-	if p, err := feed.ParsePattern(f.Base + "/*"); err != nil || p != f.Base+"/*" {
-		k.fault("FEED_BASE", f.Base, "want a currency code of three letters, such as EUR")
+	if p, err := f.Instruments.ParsePattern(f.Base + "/*"); err != nil || p != f.Base+"/*" {
+		k.fault("FEED_BASE", f.Base, "want a currency code, such as EUR")
 	}
 	own := func(name, ch string) {
 		if strings.HasPrefix(ch, c.Redis.Prefix) || strings.HasPrefix(ch, "__") {
@@ -49,16 +50,17 @@ func (f *Feed) checkSources(k *checker) {
 	}
 	seen := map[string]bool{}
 	for _, entry := range entries {
-		source, limit, limited := strings.Cut(entry, ":")
+		label, limit, limited := strings.Cut(entry, ":")
+		source := feed.SourceName(label)
 		silence := max(f.StaleAfter.Truncate(time.Millisecond), time.Millisecond)
 		var err error
 		if limited {
 			silence, err = time.ParseDuration(limit)
 		}
 		switch {
-		case source == "*":
+		case label == "*":
 			k.fault(name, entry, "want * at the end only and without a time: it stands for all sources that are not named")
-		case !sourceName.MatchString(source) || err != nil:
+		case source == "" || err != nil:
 			k.fault(name, entry, form)
 		case seen[source]:
 			k.fault(name, entry, "want each source once")

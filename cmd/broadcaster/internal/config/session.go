@@ -3,7 +3,6 @@ package config
 import (
 	"strings"
 
-	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/session"
 )
 
@@ -12,7 +11,11 @@ func (c *Config) checkSession(k *checker) {
 	if strings.HasPrefix(s.CookieName, "__") && c.HTTP.TLSCertFile == "" && len(c.HTTP.Proxies) == 0 {
 		c.warn("SESSION_COOKIE_NAME", "browsers take a cookie of this name over TLS only; set TLS_CERT_FILE, or TRUSTED_PROXIES for a proxy that ends TLS")
 	}
-	roles, err := session.LoadRoles(s.RoleTable, session.RolesConfig{ParsePattern: feed.ParsePattern, Defaults: session.Grants{
+	parse := c.Feed.Instruments.ParsePattern
+	if c.Feed.Instruments == nil { // INSTRUMENTS is wrong, so which symbols there are is not known
+		parse = nil
+	}
+	roles, err := session.LoadRoles(s.RoleTable, session.RolesConfig{ParsePattern: parse, Defaults: session.Grants{
 		MaxSymbols: c.WS.MaxSymbols, MaxConnections: c.WS.MaxConnectionsPerUser,
 		Rate: session.Rate{PerMinute: c.Rate.PerMinute, PerHour: c.Rate.PerHour, PerDay: c.Rate.PerDay},
 	}})

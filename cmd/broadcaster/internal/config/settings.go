@@ -65,7 +65,14 @@ type Feed struct {
 	Channels     []string      `env:"FEED_CHANNELS" form:"channel" doc:"further Redis channels relayed to clients as they are, {news,alerts}"`
 	SourceList   []string      `env:"FEED_SOURCES" doc:"sources by priority, best first, {main:2s,backup:5s,*}: a later one is taken only while each earlier one has been silent for longer than its limit (default {STALE_AFTER}), by symbol; {*} at the end takes all others, without it they are rejected; the same on all nodes and producers"`
 
-	Sources feed.Priorities // SourceList, read; the zero value: all sources are equal
+	Listing   string   `env:"INSTRUMENTS" doc:"what is quoted beside the built-in codes (ISO 4217, XAU, XAG, XPT, XPD, CNH), and how, JSON or the path of a JSON file: by symbol, such as {BTC/USD}, an object of {digits}, {pip}, {aliases}, {hours}, {max_jump}, {max_spread}; the same on all nodes and producers"`
+	Suffixes  []string `env:"FEED_SUFFIXES" form:"suffix" doc:"endings that names of symbols may have, {.m,#,.FXCM}"`
+	Holidays  Dates    `env:"HOLIDAYS" doc:"dates of the spot market's holidays, {2026-12-25,2027-01-01}: it is closed from 17:00 New York the day before to 17:00 that day"`
+	MaxJump   Limits   `env:"GATE_MAX_JUMP" default:"2%,10%" doc:"how far a price may be from the last accepted one: of pairs of two G10 currencies, and of all others; {2%} or {200bp}, 0: no limit"`
+	MaxSpread Limits   `env:"GATE_MAX_SPREAD" default:"2%,10%" doc:"the same for the distance of ask and bid"`
+
+	Sources     feed.Priorities   // SourceList, read; the zero value: all sources are equal
+	Instruments *feed.Instruments // made of the five above
 }
 
 // Session is about sessions and what each role may do.

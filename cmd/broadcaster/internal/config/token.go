@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/fxcast/fxcast/feed"
 )
 
 const (
@@ -13,10 +15,7 @@ const (
 	maxToken = 512
 )
 
-var (
-	sourceName = regexp.MustCompile(`^[a-z0-9_.-]{1,32}$`)
-	token68    = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`) // RFC 6750
-)
+var token68 = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`) // RFC 6750
 
 // AdminTokens open the admin API; without one it answers 403.
 type AdminTokens []string
@@ -42,8 +41,8 @@ func (tokens *PublishTokens) read(setting, text string, k *checker) {
 		name, t, named := strings.Cut(entry, ":")
 		if !named {
 			name, t = "", entry
-		} else if !sourceName.MatchString(name) {
-			k.say(setting, "want token or name:token, with a name of 1 to 32 of the characters a-z 0-9 _ . -")
+		} else if name == "" {
+			k.say(setting, "want token or name:token, with a name before the colon")
 			return
 		}
 		if !checkToken(k, setting, t) {
@@ -53,7 +52,7 @@ func (tokens *PublishTokens) read(setting, text string, k *checker) {
 			k.say(setting, "the same token is listed twice; want another token for each name")
 			return
 		}
-		*tokens = append(*tokens, PublishToken{Name: name, Token: t})
+		*tokens = append(*tokens, PublishToken{Name: feed.SourceName(name), Token: t})
 	}
 }
 

@@ -76,11 +76,13 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 		Interest: func(symbol string) { n.receiver.InterestChanged(symbol) }})
 	n.redis = redislink.NewHealth()
 	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.hub, QuoteTTL: cfg.Feed.QuoteTTL, StaleAfter: cfg.Feed.StaleAfter,
-		Registerer: registry, Logger: logger})
+		Instruments: cfg.Feed.Instruments, Registerer: registry, Logger: logger})
 	n.publisher = accept.NewPublisher(accept.PublisherConfig{Redis: client, Keys: keys, QuoteTTL: cfg.Feed.QuoteTTL,
-		HistoryTicks: cfg.Feed.HistoryTicks, Priorities: cfg.Feed.Sources, Known: n.board.Last, Registerer: registry, Logger: logger})
+		HistoryTicks: cfg.Feed.HistoryTicks, Priorities: cfg.Feed.Sources, Instruments: cfg.Feed.Instruments, Known: n.board.Last,
+		Registerer: registry, Logger: logger})
 	n.rejected = accept.NewRejectedLog(accept.RejectedConfig{Redis: client, Keys: keys, Registerer: registry, Logger: logger})
-	n.inbox = accept.NewInbox(accept.InboxConfig{Redis: client, Keys: keys, Channel: cfg.Feed.Inbox, Input: feed.InputOptions{Base: cfg.Feed.Base}, Node: name,
+	n.inbox = accept.NewInbox(accept.InboxConfig{Redis: client, Keys: keys, Channel: cfg.Feed.Inbox, Node: name,
+		Input:     feed.InputOptions{Instruments: cfg.Feed.Instruments, Base: cfg.Feed.Base},
 		Publisher: n.publisher, Rejected: n.rejected, Registerer: registry, Logger: logger})
 	n.receiver = receive.NewReceiver(receive.ReceiverConfig{Redis: client, Keys: keys, Node: name, Channels: cfg.Feed.Channels,
 		Board: n.board, Sink: n.hub, Lost: n.redis.Signal("quotes"), Wanted: n.hub.Wanted, Registerer: registry, Logger: logger})

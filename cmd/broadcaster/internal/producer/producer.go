@@ -5,7 +5,6 @@ package producer
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/cli"
 	"github.com/fxcast/fxcast/feed"
@@ -39,16 +38,10 @@ func run(ctx context.Context, call cli.Call, open openFunc) int {
 	return call.Misused("feed: unknown command %.64q, want one of: simulate, replay", command)
 }
 
-// checkSource checks the name of a source as the quotes' check does.
-func checkSource(name string) error {
-	if name == "" {
-		return errors.New("--source: empty, want 1 to 32 characters of a-z, 0-9, _ . and -")
+// sourceName reads the value of --source.
+func sourceName(label string) (string, error) {
+	if label == "" {
+		return "", errors.New("--source: empty, want a name")
 	}
-	if err := (feed.Quote{Symbol: "EUR/USD", Bid: "1", Ask: "1", Source: name}).Check(); err != nil {
-		if r, ok := errors.AsType[*feed.Rejection](err); ok {
-			return errors.New("--source: " + r.Message)
-		}
-		return fmt.Errorf("--source: %w", err)
-	}
-	return nil
+	return feed.SourceName(label), nil
 }

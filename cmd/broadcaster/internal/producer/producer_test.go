@@ -79,7 +79,6 @@ func TestFeedUsage(t *testing.T) {
 		{[]string{"simulate", "--symbols", "EUR/FOO"}, "--symbols"},
 		{[]string{"simulate", "--symbols", "EUR/SEK"}, "--symbols"},
 		{[]string{"simulate", "--symbols", ","}, "--symbols"},
-		{[]string{"simulate", "--source", "A B"}, "--source"},
 		{[]string{"simulate", "--source", ""}, "--source"},
 		{[]string{"simulate", "--sped", "1"}, "--sped"},
 		{[]string{"simulate", "--rate"}, "--rate"},

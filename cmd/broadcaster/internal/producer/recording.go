@@ -19,6 +19,8 @@ type recording struct {
 	symbol feed.Symbol
 	first  time.Time // of its first quote; zero if it has none
 
+	instruments *feed.Instruments
+
 	// Owned by the merge that plays it.
 	reader *tickfile.Reader
 	head   feed.Quote
@@ -26,8 +28,8 @@ type recording struct {
 }
 
 // newRecording checks that the file can be read and when it begins.
-func newRecording(name string, number int, symbol feed.Symbol) (*recording, error) {
-	r := &recording{name: name, number: number, symbol: symbol}
+func newRecording(name string, number int, symbol feed.Symbol, instruments *feed.Instruments) (*recording, error) {
+	r := &recording{name: name, number: number, symbol: symbol, instruments: instruments}
 	if err := r.open(); err != nil {
 		if errors.Is(err, tickfile.ErrNoSymbol) {
 			err = fmt.Errorf("%w with --symbol", err)
@@ -48,7 +50,7 @@ func newRecording(name string, number int, symbol feed.Symbol) (*recording, erro
 }
 
 func (r *recording) open() (err error) {
-	var opts []tickfile.Option
+	opts := []tickfile.Option{tickfile.WithInstruments(r.instruments)}
 	if r.symbol != "" {
 		opts = append(opts, tickfile.WithSymbol(r.symbol))
 	}

@@ -13,7 +13,7 @@ func TestMergeByTime(t *testing.T) {
 	c := write(t, "USDCHF.csv", "20200101 170003000,6,6,0\n")
 	var recordings []*recording
 	for i, name := range []string{a, b, c} {
-		r, err := newRecording(name, i, "")
+		r, err := newRecording(name, i, "", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -43,7 +43,7 @@ type replayFlags struct {
 	loop     bool
 }
 
-func parseReplay(args []string) (f replayFlags, err error) {
+func parseReplay(args []string, instruments *feed.Instruments) (f replayFlags, err error) {
 	fs := flag.NewFlagSet("replay", flag.ContinueOnError)
 	speed := fs.String("speed", "1", "")
 	symbol := fs.String("symbol", "", "")
@@ -57,7 +57,7 @@ func parseReplay(args []string) (f replayFlags, err error) {
 		return f, err
 	}
 	if *symbol != "" {
-		if f.symbol, err = feed.ParseSymbol(*symbol); err != nil {
+		if f.symbol, err = instruments.ParseSymbol(*symbol); err != nil {
 			return f, fmt.Errorf("--symbol: %w", err)
 		}
 	}
@@ -67,7 +67,8 @@ func parseReplay(args []string) (f replayFlags, err error) {
 	case f.loop && f.keepTime:
 		return f, errors.New("--loop: not together with --keep-time, since times must not go back")
 	}
-	return f, checkSource(f.source)
+	f.source, err = sourceName(f.source)
+	return f, err
 }
 
 // parseSpeed reads the value of --speed; 0 means that nothing is waited for.
@@ -84,9 +85,13 @@ func parseSpeed(text string) (float64, error) {
 
 // replayCommand is `feed replay`.
 func replayCommand(ctx context.Context, call cli.Call, open openFunc) int {
-	f, err := parseReplay(call.Args)
+	instruments, fault := call.Instruments()
+	f, err := parseReplay(call.Args, instruments)
 	if errors.Is(err, flag.ErrHelp) {
 		return call.Help()
+	}
+	if fault != nil {
+		return call.Fail("feed replay", fault)
 	}
 	var recordings []*recording
 	for _, name := range f.files {
@@ -94,7 +99,7 @@ func replayCommand(ctx context.Context, call cli.Call, open openFunc) int {
 			break
 		}
 		var r *recording
-		r, err = newRecording(name, len(recordings), f.symbol)
+		r, err = newRecording(name, len(recordings), f.symbol, instruments)
 		recordings = append(recordings, r)
 	}
 	if err != nil {

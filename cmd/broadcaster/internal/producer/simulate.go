@@ -42,10 +42,14 @@ func simulateCommand(ctx context.Context, call cli.Call, open openFunc) int {
 	if errors.Is(err, flag.ErrHelp) {
 		return call.Help()
 	}
+	instruments, fault := call.Instruments()
+	if fault != nil {
+		return call.Fail("feed simulate", fault)
+	}
 	given := cli.Given(fs)
 	var chosen []feed.Symbol
 	if err == nil {
-		chosen, err = simulated(*symbols)
+		chosen, err = simulated(*symbols, instruments)
 	}
 	switch {
 	case err != nil:
@@ -58,7 +62,7 @@ func simulateCommand(ctx context.Context, call cli.Call, open openFunc) int {
 	case given["duration"] && *duration <= 0:
 		err = fmt.Errorf("--duration: want a time above zero, such as 30s, got %v", *duration)
 	default:
-		err = checkSource(*source)
+		*source, err = sourceName(*source)
 	}
 	if err != nil {
 		return call.Misused("feed simulate: %v", err)
@@ -104,13 +108,13 @@ func simulateCommand(ctx context.Context, call cli.Call, open openFunc) int {
 }
 
 // simulated returns the symbols that match a list of patterns.
-func simulated(list string) ([]feed.Symbol, error) {
+func simulated(list string, instruments *feed.Instruments) ([]feed.Symbol, error) {
 	var chosen []feed.Symbol
 	for part := range strings.SplitSeq(list, ",") {
 		if part = strings.TrimSpace(part); part == "" {
 			continue
 		}
-		pattern, err := feed.ParsePattern(part)
+		pattern, err := instruments.ParsePattern(part)
 		if err != nil {
 			return nil, fmt.Errorf("--symbols: %w", err)
 		}

@@ -1,0 +1,44 @@
+package config
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/fxcast/fxcast/feed"
+)
+
+// Dates are those of holidays.
+type Dates feed.Dates
+
+func (d *Dates) read(name, text string, k *checker) {
+	dates, err := feed.ParseDates(strings.Split(text, ","))
+	if err != nil {
+		k.fault(name, text, err.Error())
+	}
+	*d = Dates(dates)
+}
+
+// Limits are those of pairs of two G10 currencies and of all other symbols.
+type Limits feed.LimitPair
+
+func (l *Limits) read(name, text string, k *checker) {
+	limits, err := feed.ParseLimitPair(text)
+	if err != nil {
+		k.fault(name, text, err.Error())
+	}
+	*l = Limits(limits)
+}
+
+// makeInstruments makes the table of what is quoted. It is nil, the table without
+// settings, if INSTRUMENTS is wrong.
+func (f *Feed) makeInstruments(k *checker) {
+	var err error
+	f.Instruments, err = feed.NewInstruments(feed.InstrumentsConfig{
+		Listing:  f.Listing,
+		Suffixes: slices.DeleteFunc(slices.Clone(f.Suffixes), func(s string) bool { return feed.CheckSuffix(s) != nil }), // reported already
+		Holidays: feed.Dates(f.Holidays), MaxJump: feed.LimitPair(f.MaxJump), MaxSpread: feed.LimitPair(f.MaxSpread),
+	})
+	if err != nil {
+		k.say("INSTRUMENTS", strings.TrimPrefix(err.Error(), "feed: instruments: "))
+	}
+}
