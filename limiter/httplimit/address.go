@@ -6,44 +6,37 @@ import (
 	"strings"
 )
 
-// ClientAddress returns the address of the client that sent r: the peer's, or
-// if that is a trusted proxy the last one in X-Forwarded-For that is none.
-// Headers that an untrusted peer sent are not believed; nor is anything beyond
-// an entry that is no address, and then it is the proxy's. The result is
-// invalid if the peer has no IP address. IPv4 in IPv6 form becomes IPv4, and
-// zones are dropped.
+// ClientAddress returns the address of the client that sent r, without zone and with IPv4-mapped
+// IPv6 unmapped. It is the peer's address; if the peer is a trusted proxy, it is the last entry of
+// X-Forwarded-For that is not a trusted proxy. Headers from an untrusted peer are ignored, and so is
+// everything left of an entry that is not an address. The result is invalid if the peer has no IP
+// address.
 func ClientAddress(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	addr := parseAddress(r.RemoteAddr)
 	if !Contains(trusted, addr) {
 		return addr
 	}
-	fields := r.Header.Values("X-Forwarded-For")
-	for i := len(fields) - 1; i >= 0; i-- {
-		rest, more := fields[i], true
-		for more {
-			entry := rest
-			if j := strings.LastIndexByte(rest, ','); j >= 0 {
-				rest, entry = rest[:j], rest[j+1:]
-			} else {
-				more = false
-			}
-			if entry = strings.TrimSpace(entry); entry == "" {
-				continue
-			}
-			next := parseAddress(entry)
-			if !next.IsValid() {
-				return addr
-			}
-			if addr = next; !Contains(trusted, addr) {
-				return addr
-			}
+	rest := strings.Join(r.Header.Values("X-Forwarded-For"), ",")
+	for more := true; more; {
+		i := strings.LastIndexByte(rest, ',')
+		entry := strings.TrimSpace(rest[i+1:])
+		rest, more = rest[:max(i, 0)], i >= 0
+		if entry == "" {
+			continue
+		}
+		next := parseAddress(entry)
+		if !next.IsValid() {
+			return addr
+		}
+		if addr = next; !Contains(trusted, addr) {
+			return addr
 		}
 	}
 	return addr
 }
 
-// FromTrustedProxy reports whether the peer that sent r is a trusted proxy, so
-// that its forwarding headers may be believed.
+// FromTrustedProxy reports whether the peer that sent r is a trusted proxy, so that its forwarding
+// headers may be believed.
 func FromTrustedProxy(r *http.Request, trusted []netip.Prefix) bool {
 	return Contains(trusted, parseAddress(r.RemoteAddr))
 }
@@ -65,8 +58,8 @@ func Contains(prefixes []netip.Prefix, a netip.Addr) bool {
 	return false
 }
 
-// parseAddress reads an address with or without port, as 192.0.2.1,
-// 192.0.2.1:80, 2001:db8::1 or [2001:db8::1]:80.
+// parseAddress parses an address with or without a port, such as 192.0.2.1, 192.0.2.1:80,
+// 2001:db8::1 or [2001:db8::1]:80.
 func parseAddress(s string) netip.Addr {
 	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
 		return a.Unmap().WithZone("")
@@ -77,8 +70,8 @@ func parseAddress(s string) netip.Addr {
 	return netip.Addr{}
 }
 
-// AddressSubject is the subject of a client known by its address only: the
-// address for IPv4, the /64 for IPv6, since one customer has at least that.
+// AddressSubject returns the subject of a client that is known only by its address: the address for
+// IPv4, the /64 for IPv6, because one customer has at least that.
 func AddressSubject(a netip.Addr) string {
 	a = a.Unmap().WithZone("")
 	if !a.IsValid() {

@@ -12,7 +12,7 @@ import (
 // The middleware allows each client address 60 requests a minute, 1,000 an hour and
 // 10,000 a day, unless Tiers says otherwise.
 func ExampleMiddleware() {
-	limit := httplimit.Middleware(httplimit.MiddlewareConfig{Limiter: limiter.New(limiter.Config{})})
+	limit := httplimit.Middleware(httplimit.Config{Limiter: limiter.New(limiter.Config{})})
 	handler := limit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "served") }))
 
 	var answer *httptest.ResponseRecorder

@@ -1,20 +1,29 @@
 package httplimit
 
 import (
-	"encoding/json"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/fxcast/fxcast/limiter"
 )
 
-// The fields of draft-ietf-httpapi-ratelimit-headers-10, as structured fields
-// (RFC 9651): whole seconds, rounded up.
+// SetHeaders sets RateLimit-Policy and RateLimit, as structured fields (RFC 9651) of
+// draft-ietf-httpapi-ratelimit-headers-10, and Retry-After if the call was refused and may be
+// retried. It replaces earlier values. Times are whole seconds, rounded up.
+func SetHeaders(h http.Header, d limiter.Decision) {
+	if len(d.Tiers) > 0 {
+		h.Set("RateLimit-Policy", policyField(d.Tiers))
+		h.Set("RateLimit", stateField(d.Tiers))
+	}
+	h.Del("Retry-After")
+	if wait, ok := d.RetryAfter(); ok && !d.Allowed {
+		h.Set("Retry-After", retryAfter(wait))
+	}
+}
 
-// PolicyField is the value of RateLimit-Policy: what the tiers allow.
-func PolicyField(tiers []limiter.Limit) string {
+// policyField returns the value of RateLimit-Policy: what the tiers allow.
+func policyField(tiers []limiter.TierState) string {
 	var b []byte
 	for i, t := range tiers {
 		b = appendItem(b, i, t.Label())
@@ -26,8 +35,8 @@ func PolicyField(tiers []limiter.Limit) string {
 	return string(b)
 }
 
-// StateField is the value of RateLimit: how the tiers stand.
-func StateField(tiers []limiter.TierState) string {
+// stateField returns the value of RateLimit: how much of the tiers is left.
+func stateField(tiers []limiter.TierState) string {
 	var b []byte
 	for i, t := range tiers {
 		b = appendItem(b, i, t.Label())
@@ -39,7 +48,7 @@ func StateField(tiers []limiter.TierState) string {
 	return string(b)
 }
 
-// appendItem begins the i-th member of a list, a string.
+// appendItem appends the i-th item of a structured list, a string.
 func appendItem(b []byte, i int, name string) []byte {
 	if i > 0 {
 		b = append(b, ", "...)
@@ -47,66 +56,15 @@ func appendItem(b []byte, i int, name string) []byte {
 	b = append(b, '"')
 	for j := range len(name) {
 		if c := name[j]; c == '"' || c == '\\' {
-			b = append(b, '\\', c)
-		} else {
-			b = append(b, c)
+			b = append(b, '\\')
 		}
+		b = append(b, name[j])
 	}
 	return append(b, '"')
 }
 
+func retryAfter(wait time.Duration) string {
+	return strconv.FormatInt(max(1, wholeSeconds(wait)), 10)
+}
+
 func wholeSeconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
-
-// SetHeaders sets RateLimit-Policy and RateLimit, and Retry-After if the call
-// was refused and may be tried again. It replaces earlier values.
-func SetHeaders(h http.Header, d limiter.Decision) {
-	if len(d.Tiers) > 0 {
-		limits := make([]limiter.Limit, len(d.Tiers))
-		for i, t := range d.Tiers {
-			limits[i] = t.Limit
-		}
-		h.Set("RateLimit-Policy", PolicyField(limits))
-		h.Set("RateLimit", StateField(d.Tiers))
-	}
-	h.Del("Retry-After")
-	if wait, ok := d.RetryAfter(); ok && !d.Allowed {
-		h.Set("Retry-After", strconv.FormatInt(max(1, wholeSeconds(wait)), 10))
-	}
-}
-
-const problemTypes = "https://iana.org/assignments/http-problem-types#"
-
-// WriteProblem answers a refused call: 429 with the names of the tiers that
-// refuse, or 503 if Redis is lost and the policy denies. It sets the headers
-// of SetHeaders too.
-func WriteProblem(w http.ResponseWriter, d limiter.Decision) {
-	p := struct {
-		Type     string   `json:"type"`
-		Title    string   `json:"title"`
-		Status   int      `json:"status"`
-		Detail   string   `json:"detail"`
-		Violated []string `json:"violated-policies"`
-	}{problemTypes + "quota-exceeded", "Too many requests", http.StatusTooManyRequests, "", d.Violated()}
-	wait, ok := d.RetryAfter()
-	switch {
-	case d.Source == limiter.FromPolicy:
-		p.Type, p.Title, p.Status = problemTypes+"temporary-reduced-capacity", "Limits can not be checked", http.StatusServiceUnavailable
-		p.Detail = "the server lost what it needs to check limits; try again in a moment"
-	case !ok:
-		p.Detail = "the request asks for more than the limit of " + strings.Join(p.Violated, ", ") + " and can never be allowed"
-	default:
-		p.Detail = "the limit of " + strings.Join(p.Violated, ", ") + " is reached; try again in " +
-			strconv.FormatInt(max(1, wholeSeconds(wait)), 10) + " s"
-	}
-	body, err := json.Marshal(p)
-	if err != nil { // strings and a number
-		http.Error(w, p.Title, p.Status)
-		return
-	}
-	SetHeaders(w.Header(), d)
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Del("ETag")
-	w.WriteHeader(p.Status)
-	w.Write(append(body, '\n')) // the client may have gone
-}

@@ -31,7 +31,11 @@ func ExampleSetHeaders() {
 }
 
 func TestFieldsQuote(t *testing.T) {
-	got := httplimit.PolicyField([]limiter.Limit{{Name: `a"b\c`, Max: 1 << 62, Window: 1500 * time.Millisecond}, {Max: 5, Window: 90 * time.Second}})
+	h := http.Header{}
+	httplimit.SetHeaders(h, limiter.Decision{Tiers: []limiter.TierState{
+		{Limit: limiter.Limit{Name: `a"b\c`, Max: 1 << 62, Window: 1500 * time.Millisecond}}, {Limit: limiter.Limit{Max: 5, Window: 90 * time.Second}},
+	}})
+	got := h.Get("RateLimit-Policy")
 	if want := `"a\"b\\c";q=999999999999999;w=2, "90s";q=5;w=90`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -40,23 +44,23 @@ func TestFieldsQuote(t *testing.T) {
 func TestMiddleware(t *testing.T) {
 	served := 0
 	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { served++ })
-	h := httplimit.Middleware(httplimit.MiddlewareConfig{
+	h := httplimit.Middleware(httplimit.Config{
 		Limiter: limiter.New(limiter.Config{}),
 		Tiers: func(r *http.Request) []limiter.Limit {
-			switch r.URL.Path {
-			case "/free":
+			switch {
+			case r.URL.Path == "/free", r.Method == http.MethodOptions, r.Header.Get("User") == "user:root":
 				return nil
-			case "/two":
+			case r.URL.Path == "/two":
 				return limiter.RequestTiers(2, 100, 0)
 			}
 			return limiter.RequestTiers(3, 0, 0)
 		},
-		Subject:         func(r *http.Request) string { return r.Header.Get("User") },
-		Cost:            func(r *http.Request) int64 { return int64(len(r.URL.Query()["c"])) },
-		Exempt:          func(r *http.Request) bool { return r.Method == http.MethodOptions },
+		Subject: func(r *http.Request) string { return r.Header.Get("User") },
+		Cost:    func(r *http.Request) int64 { return int64(len(r.URL.Query()["c"])) },
+
 		ExemptAddresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
-		ExemptSubjects:  []string{"user:root"},
-		TrustedProxies:  []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
+
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
 	})(next)
 	call := func(method, target, remote, user, forwarded string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(method, target, nil)
@@ -119,7 +123,7 @@ func TestMiddleware(t *testing.T) {
 }
 
 func TestDefaultMiddleware(t *testing.T) {
-	h := httplimit.Middleware(httplimit.MiddlewareConfig{Limiter: limiter.New(limiter.Config{})})(http.NotFoundHandler())
+	h := httplimit.Middleware(httplimit.Config{Limiter: limiter.New(limiter.Config{})})(http.NotFoundHandler())
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	if got, want := w.Header().Get("RateLimit-Policy"), `"minute";q=60;w=60, "hour";q=1000;w=3600, "day";q=10000;w=86400`; got != want {
