@@ -9,18 +9,18 @@ import (
 )
 
 const (
-	maxFlights = 1   // round trips under way at once: more make smaller batches
-	maxBatch   = 128 // calls in one of them
+	maxFlights = 1   // concurrent round trips; more would make batches smaller
+	maxBatch   = 128 // calls in one round trip
 )
 
 // call is one run of the script.
 type call struct {
 	keys []string
 	args []any
-	cmd  *redis.Cmd // the answer, once done
+	cmd  *redis.Cmd // the reply; set when the call is done
 
-	lead chan struct{} // holds one if the caller is to make the next flight
-	done chan struct{} // closed when cmd is the caller's
+	lead chan struct{} // holds a token if the caller must make the next round trip
+	done chan struct{} // closed when the caller may read cmd
 }
 
 func newCall(slots []slot, charge bool) *call {
@@ -37,20 +37,20 @@ func newCall(slots []slot, charge bool) *call {
 	return c
 }
 
-// batcher lets callers share round trips. A caller that finds fewer than
-// maxFlights under way makes one with its call and all that wait; the others
-// wait for an answer, or to make the next one. There is no goroutine: callers
-// do it, so no more wait than there are callers, each until its ctx ends.
+// batcher lets concurrent callers share round trips. A caller that finds fewer than maxFlights under
+// way makes one, which carries its own call and all waiting calls. The other callers wait for a
+// reply, or for their turn to make the next round trip. It has no goroutine of its own: at most one
+// call per caller waits, and each only until its ctx ends.
 type batcher struct {
-	exec func(context.Context, []*call) // sets cmd of each; bounded by ctx
+	exec func(context.Context, []*call) // sets cmd of each call; returns when ctx ends
 
 	mu      sync.Mutex
-	flights int     // guarded by mu: flights under way or handed to a caller
-	waiting []*call // guarded by mu: in no flight yet
+	flights int     // guarded by mu: round trips under way or assigned to a caller
+	waiting []*call // guarded by mu: calls that are in no round trip yet
 }
 
-// do returns when c.cmd is set, or with ctx's error; then c may or may not be
-// run.
+// do runs c and returns nil once c.cmd is set. It returns ctx's error if ctx ends first; Redis may or
+// may not run c then.
 func (b *batcher) do(ctx context.Context, c *call) error {
 	b.mu.Lock()
 	if b.flights >= maxFlights {
@@ -76,13 +76,13 @@ func (b *batcher) do(ctx context.Context, c *call) error {
 	}
 	b.mu.Unlock()
 
-	defer b.landed(batch[1:]) // also if exec panics
+	defer b.landed(batch[1:]) // even if exec panics
 	b.exec(ctx, batch)
 	return nil
 }
 
-// landed hands out the answers of others, and the next flight to who waits
-// longest.
+// landed releases the callers whose calls were in a finished round trip, and assigns the next one to
+// the caller that has waited longest.
 func (b *batcher) landed(others []*call) {
 	for _, c := range others {
 		close(c.done)
@@ -92,6 +92,7 @@ func (b *batcher) landed(others []*call) {
 	b.handOnLocked()
 }
 
+// handOnLocked assigns the next round trip to the first waiting caller, if there is one.
 func (b *batcher) handOnLocked() {
 	if len(b.waiting) == 0 {
 		b.flights--
@@ -99,10 +100,10 @@ func (b *batcher) handOnLocked() {
 	}
 	next := b.waiting[0]
 	b.waiting = slices.Delete(b.waiting, 0, 1)
-	next.lead <- struct{}{} // has room: a call is handed a flight once
+	next.lead <- struct{}{} // never blocks: a call is assigned a round trip once
 }
 
-// leave is for a caller whose time is up.
+// leave withdraws the call of a caller whose ctx has ended.
 func (b *batcher) leave(c *call) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -111,8 +112,8 @@ func (b *batcher) leave(c *call) {
 		return
 	}
 	select {
-	case <-c.lead: // handed a flight a moment ago
+	case <-c.lead: // was assigned a round trip just now
 		b.handOnLocked()
-	default: // in a flight that has not landed
+	default: // is in a round trip that has not finished
 	}
 }

@@ -5,25 +5,23 @@ import (
 	"time"
 )
 
-// A Rate is what buckets have in common: how fast they fill and how much they
-// hold. It is safe for concurrent use.
+// Rate is the fill rate and the capacity that several buckets share. It is safe for concurrent use.
 type Rate struct {
 	interval time.Duration // per token
-	burst    time.Duration // time it takes to fill
-	start    time.Time     // what the buckets' times count from
+	burst    time.Duration // time that a bucket takes to fill
+	start    time.Time     // origin of the buckets' times
 }
 
-// Bucket is a token bucket in memory, for what must cost nothing: commands of
-// one connection. It has no goroutine, and is small. It is not safe for
-// concurrent use, and must not be copied once used. The zero Bucket is empty for
-// ever.
+// Bucket is a token bucket in memory. It is small and has no goroutine, so that each connection can
+// have one for its commands. It is not safe for concurrent use and must not be copied after first
+// use. The zero Bucket stays empty.
 type Bucket struct {
 	rate *Rate
-	full time.Duration // when it is full again
+	full time.Duration // when the bucket is full again, since rate.start
 }
 
-// NewRate makes the rate of buckets of burst tokens that fill with rate tokens a
-// second. A burst below 1 is 1. A rate of 0 or less, or NaN, never fills them.
+// NewRate returns the rate of buckets that hold burst tokens and gain rate tokens per second. A burst
+// below 1 counts as 1. Buckets never fill if rate is 0, negative or NaN.
 func NewRate(rate, burst float64) *Rate {
 	if !(rate > 0) {
 		rate = 0
@@ -36,11 +34,11 @@ func NewRate(rate, burst float64) *Rate {
 	return &Rate{time.Duration(interval), time.Duration(math.Min(math.Floor(burst)*interval, most)), time.Now()}
 }
 
-// Bucket makes a full bucket.
+// Bucket returns a full bucket.
 func (r *Rate) Bucket() Bucket { return Bucket{rate: r, full: math.MinInt64 / 4} }
 
-// Take takes n tokens, or none and says how long until n are there. A negative
-// wait means never: n is more than the burst.
+// Take takes n tokens and returns true, or takes none and returns the time until n are available. A
+// negative wait means never: n exceeds the burst.
 func (b *Bucket) Take(n int) (ok bool, wait time.Duration) { return b.takeAt(time.Now(), n) }
 
 func (b *Bucket) takeAt(at time.Time, n int) (bool, time.Duration) {

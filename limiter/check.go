@@ -6,24 +6,23 @@ import (
 	"time"
 )
 
-// CheckResult is the answer of Check, ready for JSON.
+// CheckResult is the result of Check, ready for JSON.
 type CheckResult struct {
 	Allowed   bool  `json:"allowed"`
 	Limit     int64 `json:"limit"`
 	Remaining int64 `json:"remaining"`
 
-	// ResetSeconds is until one more unit is free, 0 if all are.
+	// ResetSeconds is the time until one more unit is free, or 0 if all are free.
 	ResetSeconds Seconds `json:"reset_seconds"`
 
-	// RetryAfterSeconds is until the same call is allowed, with no other in
-	// between: 0 if it is now, nil if it never is.
+	// RetryAfterSeconds is the time until the same call is allowed if nothing else is charged
+	// before: 0 if it is allowed now, nil if it never is.
 	RetryAfterSeconds *Seconds `json:"retry_after_seconds"`
 
 	Source Source `json:"source"`
 }
 
-// Seconds is a time that is written in decimal seconds, rounded up to a
-// millisecond.
+// Seconds is a duration whose JSON is in decimal seconds, rounded up to a millisecond.
 type Seconds time.Duration
 
 // MarshalJSON implements json.Marshaler.
@@ -32,10 +31,9 @@ func (s Seconds) MarshalJSON() ([]byte, error) {
 	return json.Marshal(float64(ms) / 1000)
 }
 
-// Check is the plain form of Allow, or of Peek if peek is set: one window of
-// windowSeconds, at most limit units in it. Arguments out of range (limit or
-// cost below 1, a window outside 1 s to 366 days, an empty key) are errors that
-// wrap ErrInvalid; a cost above the limit is not, it is just never allowed.
+// Check is a simpler form of Allow, or of Peek if peek is set: key may spend at most limit units in
+// any windowSeconds. It returns an error that wraps ErrInvalid if key is empty, limit or cost is below
+// 1, or the window is outside 1 s to 366 days. A cost above limit is valid but never allowed.
 func (l *Limiter) Check(ctx context.Context, key string, limit, windowSeconds, cost int64, peek bool) (CheckResult, error) {
 	const most = int64(MaxWindow / time.Second)
 	if key == "" {

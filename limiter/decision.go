@@ -2,52 +2,50 @@ package limiter
 
 import "time"
 
-// Source says who made a decision.
+// Source names the part that made a decision.
 type Source string
 
 const (
-	FromRedis   Source = "redis"  // Redis: the limit over all nodes
-	FromLocal   Source = "local"  // this node's memory, because Redis is lost: the limit of this node
-	FromRefusal Source = "front"  // this node's memory of a refusal by Redis that still holds
-	FromPolicy  Source = "policy" // nobody counted: Redis is lost and the policy is allow or deny
+	FromRedis   Source = "redis"  // Redis, which counts over all nodes
+	FromLocal   Source = "local"  // this node's memory, which counts this node only, because Redis is lost
+	FromRefusal Source = "front"  // a refusal by Redis that this node remembers and that still holds
+	FromPolicy  Source = "policy" // the policy allow or deny, without counting, because Redis is lost
 )
 
 var sources = [...]Source{FromRedis, FromLocal, FromRefusal, FromPolicy}
 
-// TierState is how one tier stands. All times are from the moment of the
-// decision.
+// TierState is the state of one tier. All times count from the moment of the decision.
 type TierState struct {
 	Limit
-	Remaining int64 // units free, after the charge if there was one
+	Remaining int64 // free units, after the charge if one was made
 
-	// Reset is when one more unit becomes free, 0 if all are.
+	// Reset is the time until one more unit becomes free, or 0 if all are free.
 	Reset time.Duration
 
-	// RetryAfter is when the cost fits this tier, if nothing else is charged
-	// in between; 0 if it fits now.
+	// RetryAfter is the time until the cost fits this tier if nothing else is charged before, or 0
+	// if it fits now.
 	RetryAfter time.Duration
 
-	// Never is set if the cost is above the limit and so never fits.
+	// Never is set if the cost exceeds the limit, so that it never fits.
 	Never bool
 }
 
 // Refused reports whether this tier refuses the call.
 func (s TierState) Refused() bool { return s.Never || s.RetryAfter > 0 }
 
-// Decision is the answer to a call. It is the caller's to keep.
+// Decision is the result of a call. The caller owns it.
 type Decision struct {
 	Allowed bool
 	Source  Source
-	Tiers   []TierState // in the order asked
+	Tiers   []TierState // in the order of the call
 
-	// WouldRefuse is set in dry-run mode, together with Allowed, if the call
-	// would have been refused. Nothing was charged then.
+	// WouldRefuse is set, together with Allowed, if only the dry run kept the call from being
+	// refused. Nothing was charged then.
 	WouldRefuse bool
 }
 
-// RetryAfter is how long to wait before the same call is allowed, if nothing
-// else is charged in between: 0 if it was allowed. It is not ok if the cost
-// can never fit.
+// RetryAfter returns the time until the same call is allowed if nothing else is charged before. It is
+// 0 if the call was allowed. ok is false if the cost can never fit.
 func (d Decision) RetryAfter() (wait time.Duration, ok bool) {
 	if d.Allowed {
 		return 0, true
@@ -61,8 +59,7 @@ func (d Decision) RetryAfter() (wait time.Duration, ok bool) {
 	return wait, true
 }
 
-// Violated returns the names of the tiers that refuse the call, without
-// repetition.
+// Violated returns the labels of the tiers that refuse the call, each once.
 func (d Decision) Violated() []string {
 	names := []string{}
 	for i, t := range d.Tiers {
@@ -82,7 +79,7 @@ func refusedBefore(tiers []TierState, name string) bool {
 	return false
 }
 
-// decision puts the verdicts of p's slots into words.
+// decision returns the Decision that follows from the verdicts on p's slots.
 func (p *plan) decision(allowed bool, source Source, verdicts []verdict) Decision {
 	d := Decision{Allowed: allowed, Source: source, Tiers: make([]TierState, len(p.tiers))}
 	for i, l := range p.tiers {

@@ -2,6 +2,7 @@ package limiter_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -258,4 +259,21 @@ func TestFullRedis(t *testing.T) {
 	eventually(t, "Redis decides again", func() bool {
 		return allow(t, l, "t", 1, limiter.Limit{Max: 1_000_000, Window: time.Minute}).Source == limiter.FromRedis
 	})
+}
+
+// TestFailureReasons: the labels of the failure metric are a contract.
+func TestFailureReasons(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	limiter.New(limiter.Config{Registerer: reg})
+	want := strings.NewReader(`
+# HELP fx_limiter_redis_failures_total Calls that Redis did not decide, by reason. Each begins an outage on this node, during which the policy decides. timeout alone: Redis or this node is too slow.
+# TYPE fx_limiter_redis_failures_total counter
+fx_limiter_redis_failures_total{reason="connection"} 0
+fx_limiter_redis_failures_total{reason="memory"} 0
+fx_limiter_redis_failures_total{reason="refused"} 0
+fx_limiter_redis_failures_total{reason="timeout"} 0
+`)
+	if err := testutil.GatherAndCompare(reg, want, "fx_limiter_redis_failures_total"); err != nil {
+		t.Error(err)
+	}
 }

@@ -11,38 +11,37 @@ import (
 )
 
 const (
-	// MaxLimit is the largest limit: what an integer in a structured header
-	// field can hold. Greater limits and costs count as this.
+	// MaxLimit is the largest limit, because an integer in a structured header field holds no more.
+	// Greater limits and costs count as MaxLimit.
 	MaxLimit = 999_999_999_999_999
 
-	// MinWindow and MaxWindow bound the window of a tier.
+	// MinWindow and MaxWindow are the shortest and the longest window of a tier.
 	MinWindow = time.Second
 	MaxWindow = 366 * 24 * time.Hour
 
-	maxSubject = 128 // longer ones are hashed
+	maxSubject = 128 // bytes; a longer subject is hashed
 	maxSlots   = 64  // windows in one decision
-	maxName    = 64
+	maxName    = 64  // bytes
 )
 
-// ErrInvalid is wrapped by every error about what the caller passed.
+// ErrInvalid is wrapped by every error about an invalid argument.
 var ErrInvalid = errors.New("limiter: invalid")
 
 func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w %s", ErrInvalid, fmt.Sprintf(format, args...))
 }
 
-// Limit is a tier: at most Max units in any window of length Window, wherever
-// it starts.
+// Limit is a tier: at most Max units in any window of length Window, wherever the window starts.
 type Limit struct {
-	// Name is shown in headers and problems. Tiers of the same Max and Window
-	// count together, whatever their names. Printable ASCII, at most 64 bytes;
-	// "" stands for the window in seconds, like "60s".
+	// Name appears in headers and problem documents. It is printable ASCII of at most 64 bytes; ""
+	// stands for the window in seconds, such as "60s". Tiers with the same Max and Window share
+	// one window, whatever their names.
 	Name   string
-	Max    int64         // 1 or more; above MaxLimit it counts as MaxLimit
+	Max    int64         // at least 1; above MaxLimit it counts as MaxLimit
 	Window time.Duration // MinWindow to MaxWindow, in whole milliseconds
 }
 
-// Validate says what is wrong with l, or nil. The error wraps ErrInvalid.
+// Validate returns an error that wraps ErrInvalid if l is invalid.
 func (l Limit) Validate() error {
 	switch {
 	case l.Max < 1:
@@ -62,7 +61,7 @@ func (l Limit) Validate() error {
 	return nil
 }
 
-// Label returns the name as headers and problems show it.
+// Label returns the name that headers and problem documents show.
 func (l Limit) Label() string {
 	if l.Name != "" {
 		return l.Name
@@ -70,13 +69,12 @@ func (l Limit) Label() string {
 	return seconds(l.Window) + "s"
 }
 
-// seconds writes a whole number of milliseconds as decimal seconds.
+// seconds formats a whole number of milliseconds as decimal seconds.
 func seconds(d time.Duration) string {
 	return strconv.FormatFloat(d.Seconds(), 'f', -1, 64)
 }
 
-// RequestTiers returns tiers named minute, hour and day; those whose limit is
-// below 1 are left out.
+// RequestTiers returns the tiers minute, hour and day, without those whose limit is below 1.
 func RequestTiers(perMinute, perHour, perDay int64) []Limit {
 	var tiers []Limit
 	for _, l := range []Limit{{"minute", perMinute, time.Minute}, {"hour", perHour, time.Hour}, {"day", perDay, 24 * time.Hour}} {
@@ -87,37 +85,36 @@ func RequestTiers(perMinute, perHour, perDay int64) []Limit {
 	return tiers
 }
 
-// windowKey names one window: of one subject and one tier.
+// windowKey identifies the window of one subject and one tier.
 type windowKey struct {
 	subject string // canonical
 	limit   int64
 	window  int64 // microseconds
 }
 
-// redisKey is the key in Redis. The braces make one cluster slot of a subject.
+// redisKey returns the key in Redis. The braces put all windows of a subject in one cluster slot.
 func (k windowKey) redisKey() string {
 	return keyPrefix(k.subject) + seconds(time.Duration(k.window)*time.Microsecond) + ":" + strconv.FormatInt(k.limit, 10)
 }
 
 func keyPrefix(subject string) string { return "ratelimit:{" + subject + "}:" }
 
-// slot is one window of a decision and what is asked of it.
+// slot is one window of a decision and the cost asked of it.
 type slot struct {
 	windowKey
 	scale
 	cost int64
 }
 
-// plan is a decision to be made: every window once, and for each tier asked
-// about, in order, the slot that answers.
+// plan is a decision to be made. slots holds each window once; slotOf holds, for each tier, the index
+// of its slot.
 type plan struct {
 	slots  []slot
 	tiers  []Limit
 	slotOf []int
 }
 
-// newPlan checks what is asked and lays it out. A window that is named twice is asked
-// once.
+// newPlan validates the arguments of a call and plans its decision. Equal tiers share a slot.
 func newPlan(subject string, cost int64, tiers []Limit) (*plan, error) {
 	switch {
 	case len(tiers) == 0:
@@ -157,9 +154,9 @@ func (p *plan) find(key windowKey) int {
 	return -1
 }
 
-// canonicalSubject is the subject as it stands in keys: itself if it is plain
-// and short, else its hash. A subject that looks like such a hash is hashed
-// too, so that nobody can name themselves into another's window.
+// canonicalSubject returns the subject as it appears in keys: unchanged if it is plain and short, else
+// its hash. A subject that looks like such a hash is hashed too, so that no subject can share the
+// window of another.
 func canonicalSubject(s string) (string, error) {
 	if s == "" {
 		return "", invalid("subject: want at least one byte")

@@ -1,33 +1,25 @@
-// Package limiter limits how much a subject (a user, an address, a token) may
-// do, by exact sliding windows that all nodes share through Redis.
+// Package limiter limits the rate of a subject (a user, an address, a token) by exact sliding windows
+// that all nodes share through Redis.
 //
-// A decision covers several tiers at once, say 60 a minute, 1,000 an hour and
-// 10,000 a day. It is made by one script in one round trip, by Redis's clock:
+// A decision covers several tiers at once, such as 60 per minute, 1,000 per hour and 10,000 per day.
+// One script makes it, in one round trip and by Redis's clock:
 //
-//   - in no window of a tier's length, wherever it starts, is more than its
-//     limit admitted;
-//   - a call is refused only if it would exceed the limit in a window longer by
-//     at most a sixtieth;
-//   - all tiers are charged, or none; refused calls charge nothing;
-//   - a tier costs Redis at most 1 KB per subject, for any limit, window and
-//     traffic (those three together 1.4 KB), and expires by itself;
-//   - the answer says when to try again, and a call made then, with none in
-//     between, is admitted.
+//   - No window of a tier's length, wherever it starts, admits more than the limit.
+//   - A call is refused only if it would exceed the limit in a window that is longer by at most a
+//     sixtieth.
+//   - All tiers are charged, or none. A refused call charges nothing.
+//   - A tier takes at most 1 KB of Redis per subject, for any limit, window and traffic (the three
+//     tiers above take 1.4 KB together), and expires automatically.
+//   - The decision says when to retry. A call made then is admitted if nothing else was charged.
 //
-// This holds while Redis keeps the keys and its clock does not go back. If the
-// clock goes back, what was counted stays counted, for at most one window from
-// then. A key that holds something else is counted as empty, replaced by the
-// next charge, and shows in fx_limiter_keys_repaired_total.
+// This holds while Redis keeps the keys and its clock does not go back. If the clock goes back,
+// earlier charges stay counted for at most one window from then. A key that does not hold a window
+// counts as empty, and the next charge replaces it; fx_limiter_keys_repaired_total counts such keys.
 //
-// If Redis is slow or gone, a decision waits for it at most Config.Timeout;
-// then Config.OnRedisDown decides until Redis answers again: in this node's
-// memory with the same tiers, which has counted along all the time, or by
-// allowing or denying everything. What was admitted then is not told to Redis.
-// A call whose answer was lost may have been charged.
-//
-// On Redis Cluster, decisions over several subjects take one call each, since
-// their keys are on different nodes; if one refuses, the others get their
-// units back, and may have refused somebody in the meantime.
+// If Redis is slow or down, a decision waits for at most Config.Timeout. From then on
+// Config.OnRedisDown decides until Redis answers again. This node's memory can decide, with the same
+// tiers and with all that it has admitted so far. Or everything is allowed, or everything is denied.
+// Redis does not learn what was admitted meanwhile. A call whose reply was lost may have been charged.
 package limiter
 
 import (
@@ -42,7 +34,7 @@ import (
 	"github.com/fxcast/fxcast/internal/redislink"
 )
 
-// Policy says who decides while Redis is lost.
+// Policy decides calls while Redis is lost.
 type Policy string
 
 const (
@@ -51,25 +43,24 @@ const (
 	PolicyDeny  Policy = "deny"  // everything is refused
 )
 
-// Config of a Limiter. Only Redis has no default.
+// Config configures a Limiter. Only Redis has no default.
 type Config struct {
-	// Redis is not closed by the Limiter. If nil, this node's memory decides
-	// from the start. A ClusterClient must have ContextTimeoutEnabled, or
-	// Timeout does not bound its calls.
+	// Redis is not closed by the Limiter. If it is nil, this node's memory decides every call. A
+	// ClusterClient must have ContextTimeoutEnabled set, or Timeout does not bound its calls.
 	Redis redis.UniversalClient
 
-	OnRedisDown Policy        // default PolicyLocal; one that is not known counts as that
-	Timeout     time.Duration // how long a decision may wait for Redis; default 50 ms
+	OnRedisDown Policy        // default PolicyLocal, also for an unknown one
+	Timeout     time.Duration // the longest wait for Redis; default 50 ms
 
-	// DryRun allows everything and counts what would have been refused.
+	// DryRun allows every call and counts those that would have been refused.
 	DryRun bool
 
-	Refusals    int           // refusals remembered on this node; default 10,000, below 0 none
-	RefusalHold time.Duration // how long one may be remembered; default 1 minute
-	LocalSize   int           // windows kept in this node's memory; default 50,000
+	Refusals    int           // refusals that this node remembers; default 10,000, none if negative
+	RefusalHold time.Duration // the longest that one is remembered; default 1 minute
+	LocalSize   int           // windows in this node's memory; default 50,000
 
-	// TierNames are the names of tiers that metrics tell apart; others are
-	// "other". Default minute, hour, day, publish, check.
+	// TierNames are the tiers that have a metric label of their own; all others share "other". The
+	// default is minute, hour, day, publish and check.
 	TierNames []string
 
 	Registerer prometheus.Registerer // may be nil
@@ -89,7 +80,7 @@ type Limiter struct {
 	dryRun    bool
 }
 
-// New makes a Limiter. It works without Run, but see there.
+// New returns a Limiter. It works without Run, but see there.
 func New(c Config) *Limiter {
 	if c.Timeout <= 0 {
 		c.Timeout = 50 * time.Millisecond
@@ -123,15 +114,14 @@ func New(c Config) *Limiter {
 	return l
 }
 
-// Run hands back to Redis after an outage as soon as it answers, until ctx
-// ends; its error is always nil. Without it a call now and then has to try,
-// and waits for the timeout.
+// Run probes Redis while it is lost, and lets it decide again as soon as it answers. It returns nil
+// when ctx ends. Without Run, a call now and then probes Redis and may wait for the timeout.
 func (l *Limiter) Run(ctx context.Context) error {
 	l.breaker.Run(ctx, l.probe)
 	return nil
 }
 
-// probe tries what decisions need, a write included.
+// probe makes a decision, which includes a write, as calls need it.
 func (l *Limiter) probe(ctx context.Context) error {
 	slots := []slot{{windowKey{"probe", MaxLimit, MinWindow.Microseconds()}, newScale(MaxLimit, MinWindow), 1}}
 	if _, err := l.redis.decide(ctx, slots, true); err != nil {
@@ -141,26 +131,25 @@ func (l *Limiter) probe(ctx context.Context) error {
 	return nil
 }
 
-// Allow decides whether subject may spend cost units of all tiers, and charges
-// them if so. It waits for Redis at most the timeout; if ctx ends meanwhile
-// the call is still charged. The error, which wraps ErrInvalid, is about the
-// arguments only.
+// Allow decides whether subject may spend cost units of each tier, and charges all tiers if so. It
+// waits for Redis for at most Config.Timeout; the end of ctx neither shortens the wait nor prevents
+// the charge. An error means invalid arguments only, and wraps ErrInvalid.
 func (l *Limiter) Allow(ctx context.Context, subject string, cost int64, tiers ...Limit) (Decision, error) {
 	return l.decide(ctx, true, subject, cost, tiers)
 }
 
-// Peek says what Allow would, and charges nothing.
+// Peek returns the decision that Allow would make, and charges nothing.
 func (l *Limiter) Peek(ctx context.Context, subject string, cost int64, tiers ...Limit) (Decision, error) {
 	return l.decide(ctx, false, subject, cost, tiers)
 }
 
-// decide is the path of every decision:
+// decide makes every decision:
 //
-//	newPlan             check, canonical subject, every window once
-//	* refusals.answer    was refused a moment ago: no need to ask
-//	* redisStore.decide one EVALSHA, bounded
-//	* undecided         Redis is lost: memory or policy
-//	finish              counts, offenders, dry run
+//	newPlan              validate, canonicalize the subject, merge equal tiers
+//	* refusals.answer    a remembered refusal holds: Redis is not asked
+//	* redisStore.decide  one EVALSHA with a deadline
+//	* undecided          Redis is lost: memory or policy
+//	finish               metrics, offenders, dry run
 func (l *Limiter) decide(ctx context.Context, charge bool, subject string, cost int64, tiers []Limit) (Decision, error) {
 	p, err := newPlan(subject, cost, tiers)
 	if err != nil {
@@ -205,10 +194,10 @@ func (l *Limiter) ask(ctx context.Context, p *plan, charge bool) Decision {
 	return p.decision(o.allowed, FromRedis, o.verdicts)
 }
 
-// deniedFor is the retry-after of calls that the policy deny refuses.
+// deniedFor is the retry-after of calls that PolicyDeny refuses.
 const deniedFor = time.Second
 
-// undecided decides without Redis.
+// undecided decides by the policy, without Redis.
 func (l *Limiter) undecided(p *plan, charge bool) Decision {
 	if l.policy == PolicyLocal {
 		o := l.local.decide(p.slots, charge)
@@ -225,7 +214,7 @@ func (l *Limiter) undecided(p *plan, charge bool) Decision {
 	return p.decision(l.policy == PolicyAllow, FromPolicy, verdicts)
 }
 
-// finish counts the decision and applies the dry run.
+// finish counts the decision and applies Config.DryRun.
 func (l *Limiter) finish(p *plan, d *Decision) {
 	if !d.Allowed {
 		if d.Source != FromPolicy {
@@ -239,7 +228,7 @@ func (l *Limiter) finish(p *plan, d *Decision) {
 }
 
 func (l *Limiter) gone(err error) {
-	l.metrics.failures[redislink.FailureOf(err)].Inc()
+	l.metrics.failed(redislink.FailureOf(err))
 	if l.breaker.Fail() {
 		l.log.Warn("limiter: Redis is lost", "policy", string(l.policy), "err", err)
 	}
@@ -251,13 +240,12 @@ func (l *Limiter) back() {
 	}
 }
 
-// Lost reports whether Redis is lost to this node's limiter.
+// Lost reports whether this node's limiter has lost Redis.
 func (l *Limiter) Lost() bool { return l.breaker.Lost() }
 
-// Reset forgets what a subject was charged: all of it, or that of the given
-// tiers. Without tiers it searches all keys of the Redis node, which takes
-// time: it is meant for operators. Other nodes may refuse from memory for up
-// to Config.RefusalHold more.
+// Reset clears the windows of a subject: those of the given tiers, or all if there are none. Without
+// tiers it scans all keys of a Redis node, which takes time; that is meant for operators. Other nodes
+// may apply remembered refusals for up to Config.RefusalHold.
 func (l *Limiter) Reset(ctx context.Context, subject string, tiers ...Limit) error {
 	canonical, err := canonicalSubject(subject)
 	if err != nil {
@@ -280,6 +268,6 @@ func (l *Limiter) Reset(ctx context.Context, subject string, tiers ...Limit) err
 	return nil
 }
 
-// TopOffenders returns at most n subjects that were refused most often by this
-// node, most first. n is at most 100.
+// TopOffenders returns the n subjects that this node refused most often, the most refused first. It
+// returns fewer if there are fewer, and at most 100.
 func (l *Limiter) TopOffenders(n int) []Offender { return l.offenders.top(n) }

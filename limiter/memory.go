@@ -6,11 +6,10 @@ import (
 	"time"
 )
 
-// memoryStore keeps windows of this node, at most max of them, and at most
-// maxSlots of one subject. It is safe for concurrent use. When it is full, the
-// one of a few that was charged longest ago makes room, so its subject starts
-// anew. Every connected client has windows here, so they are kept small: those
-// of a subject lie together.
+// memoryStore keeps windows in this node's memory: at most max in all and maxSlots per subject. When
+// it is full, it samples a few windows and drops the one that was charged longest ago; its subject
+// then starts with an empty window. Each connected client has windows here, so they are kept small:
+// the windows of a subject lie together. It is safe for concurrent use.
 type memoryStore struct {
 	max   int
 	start time.Time // its monotonic clock is the store's clock
@@ -21,13 +20,13 @@ type memoryStore struct {
 	evicted  int64              // guarded by mu
 }
 
-// An entry is a subject's window of one tier.
+// entry is a subject's window of one tier.
 type entry struct {
-	limit, span int64 // as in its windowKey
+	limit, span int64 // as in the windowKey
 	window
 }
 
-// charged is when it was last charged, before everything if that is over.
+// charged returns the time of the last charge, or -1 if the window has expired.
 func (e *entry) charged(now int64) int64 {
 	n := len(e.marks)
 	if n == 0 || now-e.marks[n-1].at >= e.span {
@@ -40,10 +39,10 @@ func newMemoryStore(max int) *memoryStore {
 	return &memoryStore{max: max, start: time.Now(), subjects: map[string][]entry{}}
 }
 
-// now is in microseconds, never goes back and is not wall-clock time.
+// now returns the microseconds since start. It is monotonic.
 func (m *memoryStore) now() int64 { return time.Since(m.start).Microseconds() }
 
-// findLocked returns a window, which is good until the next is made, or nil.
+// findLocked returns the window of k, or nil. The pointer is valid until a window is added.
 func (m *memoryStore) findLocked(k *windowKey) *window {
 	entries := m.subjects[k.subject]
 	for i := range entries {
@@ -54,7 +53,7 @@ func (m *memoryStore) findLocked(k *windowKey) *window {
 	return nil
 }
 
-// decide is redisStore.decide for windows of this node.
+// decide does for this node's windows what redisStore.decide does.
 func (m *memoryStore) decide(slots []slot, charge bool) outcome {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -71,7 +70,7 @@ func (m *memoryStore) decide(slots []slot, charge bool) outcome {
 	}
 	if charge && o.allowed {
 		for i := range slots {
-			w := m.chargeLocked(slots[i:], o.now)
+			w := m.chargeLocked(&slots[i], len(slots), o.now)
 			v := &o.verdicts[i]
 			v.remaining = slots[i].scale.limit - w.total
 			v.reset = slots[i].until(w.marks[0], o.now)
@@ -80,26 +79,24 @@ func (m *memoryStore) decide(slots []slot, charge bool) outcome {
 	return o
 }
 
-// record charges what another source has allowed, so that this store can take
-// over with it.
+// record charges what Redis has allowed, so that this store is up to date if Redis is lost.
 func (m *memoryStore) record(slots []slot) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
 	for i := range slots {
-		m.chargeLocked(slots[i:], now)
+		m.chargeLocked(&slots[i], len(slots), now)
 	}
 }
 
-// chargeLocked charges the first of slots, after which the others come.
-func (m *memoryStore) chargeLocked(slots []slot, now int64) *window {
-	sl := &slots[0]
+// chargeLocked charges the window of sl and returns it. slots is the number of slots in the decision.
+func (m *memoryStore) chargeLocked(sl *slot, slots int, now int64) *window {
 	w := m.findLocked(&sl.windowKey)
 	if w == nil {
 		m.makeRoomLocked(sl.subject, now)
 		entries := m.subjects[sl.subject]
 		if entries == nil {
-			entries = make([]entry, 0, sameSubjects(slots))
+			entries = make([]entry, 0, slots)
 		}
 		entries = append(entries, entry{limit: sl.windowKey.limit, span: sl.windowKey.window})
 		m.subjects[sl.subject] = entries
@@ -111,18 +108,9 @@ func (m *memoryStore) chargeLocked(slots []slot, now int64) *window {
 	return w
 }
 
-// sameSubjects is how many of the first slots are of the same subject.
-func sameSubjects(slots []slot) int {
-	n := slices.IndexFunc(slots, func(s slot) bool { return s.subject != slots[0].subject })
-	if n < 0 {
-		return len(slots)
-	}
-	return n
-}
-
-// makeRoomLocked looks at the windows of a few subjects, drops those that are
-// over, and one more if the store, or what the subject may have, is full. A map
-// is walked from a random place.
+// makeRoomLocked makes room for one more window of subject. It samples a few subjects (iteration over
+// a map is random) and drops their expired windows, and one more if the store is full. It does the
+// same for subject itself if that has as many windows as it may.
 func (m *memoryStore) makeRoomLocked(subject string, now int64) {
 	if len(m.subjects[subject]) >= maxSlots {
 		if i, _ := m.tidyLocked(subject, now); len(m.subjects[subject]) >= maxSlots {
@@ -146,8 +134,8 @@ func (m *memoryStore) makeRoomLocked(subject string, now int64) {
 	}
 }
 
-// tidyLocked drops a subject's windows that are over. It returns which of the
-// others was charged longest ago, and when; -1 if there is none.
+// tidyLocked drops the expired windows of a subject. It returns the index of the window that was
+// charged longest ago, and the time of that charge; both are -1 if no window is left.
 func (m *memoryStore) tidyLocked(subject string, now int64) (index int, at int64) {
 	index, at = -1, -1
 	for i := len(m.subjects[subject]) - 1; i >= 0; i-- {
@@ -155,7 +143,7 @@ func (m *memoryStore) tidyLocked(subject string, now int64) (index int, at int64
 		switch {
 		case charged < 0:
 			m.dropLocked(subject, i)
-			index-- // what comes after it has moved
+			index-- // the windows after i have moved
 		case at < 0 || charged <= at:
 			index, at = i, charged
 		}
@@ -173,7 +161,7 @@ func (m *memoryStore) dropLocked(subject string, i int) {
 	m.subjects[subject] = entries
 }
 
-// reset forgets all windows of a subject.
+// reset drops all windows of a subject.
 func (m *memoryStore) reset(subject string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

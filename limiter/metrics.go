@@ -21,10 +21,10 @@ const (
 func (r result) String() string { return [results]string{"allowed", "refused", "would_refuse"}[r] }
 
 type metrics struct {
-	tiers              map[string]int // name to index, static after construction
+	tiers              map[string]int // name to index in verdicts; static after construction
 	verdicts           [][results][len(sources)]prometheus.Counter
 	decisions          [results][len(sources)]prometheus.Counter
-	failures           [redislink.Failures]prometheus.Counter
+	failures           *prometheus.CounterVec
 	repaired, wentBack prometheus.Counter
 	seconds            prometheus.Histogram
 }
@@ -33,13 +33,13 @@ func newMetrics(reg prometheus.Registerer, names []string, l *Limiter) *metrics 
 	f := promauto.With(reg)
 	m := &metrics{tiers: map[string]int{}}
 	verdicts := f.NewCounterVec(prometheus.CounterOpts{Name: "fx_limiter_tier_decisions_total",
-		Help: "What each tier said of each call. refused rising for one tier only: that limit is the one people meet. Source local or policy above 0: Redis was lost."},
+		Help: "Outcomes of calls by tier. refused rising for one tier only: clients reach that limit. Source local or policy above 0: Redis was lost."},
 		[]string{"tier", "outcome", "source"})
 	decisions := f.NewCounterVec(prometheus.CounterOpts{Name: "fx_limiter_decisions_total",
-		Help: "Calls decided over all their tiers. Source front is refusals that cost Redis nothing; local and policy mean that Redis was lost; would_refuse comes from the dry run."},
+		Help: "Decisions over all tiers of a call. Source front: refusals that cost Redis nothing. Source local or policy: Redis was lost. would_refuse: the dry run is on."},
 		[]string{"outcome", "source"})
-	failed := f.NewCounterVec(prometheus.CounterOpts{Name: "fx_limiter_redis_failures_total",
-		Help: "Calls Redis did not decide, by reason. Each begins an outage on this node, during which the policy decides. timeout alone: Redis or this node is too slow."},
+	m.failures = f.NewCounterVec(prometheus.CounterOpts{Name: "fx_limiter_redis_failures_total",
+		Help: "Calls that Redis did not decide, by reason. Each begins an outage on this node, during which the policy decides. timeout alone: Redis or this node is too slow."},
 		[]string{"reason"})
 	for _, name := range append(names[:len(names):len(names)], otherTier) {
 		if _, ok := m.tiers[name]; ok {
@@ -60,42 +60,42 @@ func newMetrics(reg prometheus.Registerer, names []string, l *Limiter) *metrics 
 		}
 	}
 	for i := range redislink.Failures {
-		m.failures[i] = failed.WithLabelValues(i.String())
+		m.failures.WithLabelValues(reasonOf(i))
 	}
 	m.repaired = f.NewCounter(prometheus.CounterOpts{Name: "fx_limiter_keys_repaired_total",
-		Help: "Times a key held something that is no window, and was counted as empty. Above 0: another program writes keys named ratelimit:."})
+		Help: "Keys that did not hold a window and counted as empty. Above 0: another program writes keys that begin with ratelimit:."})
 	m.wentBack = f.NewCounter(prometheus.CounterOpts{Name: "fx_limiter_clock_went_back_total",
-		Help: "Windows that were newer than Redis's clock. Above 0: the clock went back, or a failover went to a node with another clock."})
+		Help: "Windows that were ahead of Redis's clock. Above 0: the clock went back, or a failover chose a node whose clock is behind."})
 	m.seconds = f.NewHistogram(prometheus.HistogramOpts{Name: "fx_limiter_redis_seconds",
-		Help:    "Time of a decision by Redis, failures included. Near the timeout of 50 ms this node is about to decide alone.",
+		Help:    "Duration of a decision by Redis, including failures. Near the timeout of 50 ms: this node is about to decide alone.",
 		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1}})
 	gauge := func(name, help string, value func() float64) {
 		f.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
-	gauge("fx_limiter_degraded", "1 while Redis is lost to this node's limiter and the policy decides.", func() float64 {
+	gauge("fx_limiter_degraded", "1 while this node's limiter has lost Redis and the policy decides.", func() float64 {
 		if l.Lost() {
 			return 1
 		}
 		return 0
 	})
-	gauge("fx_limiter_front_refusals", "Refusals remembered on this node, some of them over. At its bound, floods cost Redis calls again.", func() float64 {
+	gauge("fx_limiter_front_refusals", "Refusals that this node remembers, including expired ones. At its bound of 10,000: floods of refused calls reach Redis again.", func() float64 {
 		n, _ := l.refusals.stats()
 		return float64(n)
 	})
-	gauge("fx_limiter_local_windows", "Windows in this node's memory. At its bound, subjects may start anew during an outage.", func() float64 {
+	gauge("fx_limiter_local_windows", "Windows in this node's memory. At its bound of 50,000: some subjects start with an empty window in an outage.", func() float64 {
 		n, _ := l.local.stats()
 		return float64(n)
 	})
 	f.NewCounterFunc(prometheus.CounterOpts{Name: "fx_limiter_front_evicted_total",
-		Help: "Remembered refusals that made room for others. Rising: more subjects are refused at once than the front holds."},
+		Help: "Remembered refusals that were dropped for newer ones. Rising: more subjects are refused at once than this node remembers."},
 		func() float64 { _, n := l.refusals.stats(); return float64(n) })
 	f.NewCounterFunc(prometheus.CounterOpts{Name: "fx_limiter_local_evicted_total",
-		Help: "Windows in memory that made room for others. Rising during an outage: limits are not kept for all."},
+		Help: "Windows in memory that were dropped for newer ones. Rising in an outage: limits do not hold for all subjects."},
 		func() float64 { _, n := l.local.stats(); return float64(n) })
 	return m
 }
 
-// decided counts one decision and what each tier said.
+// decided counts one decision and the outcome of each tier.
 func (m *metrics) decided(d *Decision) {
 	source := 0
 	for i, s := range sources {
@@ -125,6 +125,18 @@ func (m *metrics) decided(d *Decision) {
 	}
 }
 
+// failed counts a call that Redis did not decide.
+func (m *metrics) failed(f redislink.Failure) { m.failures.WithLabelValues(reasonOf(f)).Inc() }
+
+// reasonOf returns the label of a failure. A Redis that is loading refuses.
+func reasonOf(f redislink.Failure) string {
+	if f == redislink.FailLoading {
+		f = redislink.FailRefused
+	}
+	return f.String()
+}
+
+// keys counts the unusual keys that a decision met.
 func (m *metrics) keys(o outcome) {
 	if o.damaged > 0 {
 		m.repaired.Add(float64(o.damaged))

@@ -12,24 +12,24 @@ const (
 	halveAfter   = time.Hour
 )
 
-// Offender is a subject that was refused often.
+// Offender is a subject whose calls were refused often.
 type Offender struct {
-	// Subject is as it stands in keys: the hash of one that is long or odd.
+	// Subject is the subject as it appears in keys: a hash if it is long or has special characters.
 	Subject string `json:"subject"`
 
-	// Refused is how often; it halves every hour. It may be too high by
-	// AtMostOver, because the subject took the place of another.
+	// Refused counts refused calls and is halved every hour. It may be too high, by at most
+	// AtMostOver, because the subject replaced another one in the list.
 	Refused    int64 `json:"refused"`
 	AtMostOver int64 `json:"at_most_over"`
 }
 
-// offenders keeps the most refused subjects by the space-saving method: a new
-// subject takes the place, and the count, of the least refused. Whoever has
-// more than a hundredth of the refusals is in the list. Safe for concurrent use.
+// offenders keeps the most refused subjects by the space-saving algorithm: a new subject replaces the
+// least refused one and inherits its count. A subject with more than 1 % of all refusals is always in
+// the list. It is safe for concurrent use.
 type offenders struct {
 	mu     sync.Mutex
 	list   []Offender     // guarded by mu
-	index  map[string]int // guarded by mu: position in list
+	index  map[string]int // guarded by mu: subject to its index in list
 	halved time.Time      // guarded by mu
 }
 

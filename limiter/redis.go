@@ -16,10 +16,10 @@ var windowSource string
 
 var windowScript = redis.NewScript(windowSource)
 
-// redisStore keeps windows in Redis, one string each.
+// redisStore keeps each window in Redis, as one string.
 type redisStore struct {
 	client  redis.UniversalClient
-	timeout time.Duration // of one decision, dialling and retries included
+	timeout time.Duration // of one decision, including dialing and retries
 	calls   batcher
 }
 
@@ -29,27 +29,26 @@ func newRedisStore(client redis.UniversalClient, timeout time.Duration) *redisSt
 	return s
 }
 
-// outcome is what became of a decision.
+// outcome is the result of a decision.
 type outcome struct {
 	allowed  bool
 	verdicts []verdict // one per slot
-	now      int64     // Redis's clock, microseconds
-	damaged  int64     // keys that held something else
-	wentBack int64     // keys from the future
+	now      int64     // time of Redis's clock in microseconds
+	damaged  int64     // keys that did not hold a window
+	wentBack int64     // keys that were ahead of Redis's clock
 }
 
-// decide asks Redis for the slots, and charges all or none if charge is set.
-// It returns after the store's timeout at the latest. It is one round trip; calls made
-// meanwhile share the next one.
+// decide decides the slots in one round trip, which concurrent calls share. If charge is set, it
+// charges all slots or none. It returns within the store's timeout.
 func (s *redisStore) decide(ctx context.Context, slots []slot, charge bool) (outcome, error) {
-	// Whoever goes away while the decision is made does not get out of being charged.
+	// A client that disconnects during the decision is charged all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
 	defer cancel()
 	c := newCall(slots, charge)
 	if err := s.calls.do(ctx, c); err != nil {
 		return outcome{}, err
 	}
-	if c.cmd == nil { // the caller that sent it panicked
+	if c.cmd == nil { // the caller that made the round trip panicked
 		return outcome{}, errBadReply
 	}
 	reply, err := c.cmd.Slice()
@@ -78,7 +77,7 @@ func (s *redisStore) exec(ctx context.Context, calls []*call) {
 		}
 		return unknown
 	}
-	if unknown := send(calls); len(unknown) > 0 { // nothing of these was run
+	if unknown := send(calls); len(unknown) > 0 { // Redis ran none of these
 		first := unknown[0]
 		first.cmd = windowScript.Eval(ctx, s.client, first.keys, first.args...)
 		if first.cmd.Err() == nil && len(unknown) > 1 {
@@ -87,7 +86,7 @@ func (s *redisStore) exec(ctx context.Context, calls []*call) {
 	}
 }
 
-var errBadReply = errors.New("the limiter's script answered in an unknown form")
+var errBadReply = errors.New("the limiter's script returned a malformed reply")
 
 func readOutcome(reply []any, slots int) (outcome, error) {
 	if len(reply) != 4+3*slots {
@@ -104,8 +103,8 @@ func readOutcome(reply []any, slots int) (outcome, error) {
 	return o, nil
 }
 
-// reset deletes the windows of a subject: the given ones, or all that can be
-// found if none are given.
+// reset deletes windows of a subject: those at keys, or all that a scan of its master finds if keys is
+// empty.
 func (s *redisStore) reset(ctx context.Context, subject string, keys []string) error {
 	if len(keys) > 0 {
 		return s.client.Unlink(ctx, keys...).Err()
@@ -117,7 +116,7 @@ func (s *redisStore) reset(ctx context.Context, subject string, keys []string) e
 	const batch = 1000
 	var cursor uint64
 	for {
-		// A subject in a key has no character that means something in a pattern.
+		// A canonical subject has no character that is special in a pattern.
 		found, next, err := node.Scan(ctx, cursor, keyPrefix(subject)+"*", batch).Result()
 		if err != nil {
 			return err

@@ -5,16 +5,15 @@ import (
 	"time"
 )
 
-// refusals remembers refusals by Redis until their retry-after, at most max of
-// them and each for at most hold, so that a flood of calls that would be
-// refused costs Redis nothing. It is safe for concurrent use.
+// refusals remembers refusals by Redis until their retry-after, so that a flood of calls that would be
+// refused costs Redis nothing. It keeps at most max refusals, each for at most hold. It is safe for
+// concurrent use.
 //
-// A refusal stands for calls that ask the same of the same windows: until its
-// retry-after they would be refused as well, since others in between only make
-// the windows fuller. It is dropped when this node lets one through. Other
-// nodes may do so too if the refused call asked for several units and some are
-// left; then its retry-after is the earliest, and states are those of the
-// refusal. What is reset elsewhere is noticed after hold.
+// A refusal holds for calls of the same cost on the same windows: Redis would refuse them too until
+// its retry-after, since other calls only make the windows fuller. This node drops a refusal when it
+// charges one of its windows. Another node may charge them unnoticed, if units are left for a smaller
+// cost; the retry-after is then a lower bound, and the states are those at the refusal. A reset on
+// another node takes effect here after hold at the latest.
 type refusals struct {
 	max  int
 	hold time.Duration
@@ -26,7 +25,7 @@ type refusals struct {
 
 type refusal struct {
 	cost     int64
-	at       time.Time // before Redis was asked, so that it never lasts too long
+	at       time.Time // before the call to Redis, so that the refusal never holds too long
 	until    time.Time
 	keys     []windowKey
 	verdicts []verdict
@@ -36,7 +35,7 @@ func newRefusals(max int, hold time.Duration) *refusals {
 	return &refusals{max: max, hold: hold, byWindow: map[windowKey]*refusal{}}
 }
 
-// answer answers for p from memory, or is not ok: then Redis must be asked.
+// answer returns the verdicts of a refusal that holds for p. If ok is false, Redis must decide.
 func (f *refusals) answer(p *plan, now time.Time) (verdicts []verdict, ok bool) {
 	if f.max <= 0 {
 		return nil, false
@@ -59,8 +58,8 @@ func (f *refusals) answer(p *plan, now time.Time) (verdicts []verdict, ok bool) 
 	return nil, false
 }
 
-// answer tells what was known of p's slots at the refusal, aged to now. It is
-// not ok if one was not asked about then, or for another cost.
+// answer returns the verdicts of the refusal on p's slots, aged to now. ok is false if the refused call
+// did not include one of the slots.
 func (r *refusal) answer(p *plan, now time.Time) ([]verdict, bool) {
 	age := now.Sub(r.at).Microseconds()
 	out := make([]verdict, len(p.slots))
@@ -83,8 +82,8 @@ next:
 	return out, true
 }
 
-// remember keeps a refusal of p that was asked for at the time at. One that
-// can never be allowed is not kept: its cost was at fault, not the window.
+// remember keeps a refusal of p that was requested at the time at. It ignores a call that can never be
+// allowed, because its cost is the reason and not the window.
 func (f *refusals) remember(p *plan, verdicts []verdict, at time.Time) {
 	if f.max <= 0 {
 		return
@@ -114,8 +113,8 @@ func (f *refusals) remember(p *plan, verdicts []verdict, at time.Time) {
 	f.byWindow[r.keys[worst]] = r
 }
 
-// makeRoomLocked looks at a few refusals, drops those that are over, and the
-// one that ends first if there are too many.
+// makeRoomLocked samples a few refusals and drops those that no longer hold. If there are still max, it
+// drops the one of the sample that ends first.
 func (f *refusals) makeRoomLocked(now time.Time) {
 	const look = 8
 	var first windowKey
@@ -139,7 +138,7 @@ func (f *refusals) makeRoomLocked(now time.Time) {
 	}
 }
 
-// admitted drops the refusals of windows that were charged after all.
+// admitted drops the refusals of windows that have been charged.
 func (f *refusals) admitted(p *plan) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -151,7 +150,7 @@ func (f *refusals) admitted(p *plan) {
 	}
 }
 
-// forget drops what is remembered of a subject.
+// forget drops the refusals of a subject.
 func (f *refusals) forget(subject string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

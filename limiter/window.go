@@ -5,35 +5,32 @@ import (
 	"time"
 )
 
-// The arithmetic of one sliding window, the same here and in window.lua. Times
-// are microseconds of the clock of whoever keeps the window.
+// This file has the arithmetic of one sliding window, as window.lua does. Times are microseconds of
+// the clock of the store that keeps the window.
 //
-// A window keeps marks: times at which units were charged, oldest first. A
-// charge joins the newest mark if that was opened at most group ago, and the
-// mark's time becomes that of the charge; otherwise it opens a new one. So a
-// mark stands for charges within 1/60 of the window, all counted as if made at
-// the time of the last one. Marks are opened more than group apart, so at most
-// 61 of them are in a window.
+// A window keeps marks: times at which units were charged, oldest first. A charge joins the newest
+// mark if that was opened at most group ago, and the mark takes the time of the charge; otherwise the
+// charge opens a new mark. So a mark holds charges within 1/60 of the window, all counted as if made
+// at the time of the last one. Marks are opened more than group apart, so a window has at most 61.
 //
-// Never over: the window (now-window, now] holds a charge made at t only if
-// now-t < window. Its mark's time is t or later, so it still counts then.
+// It never admits more than the limit: the window (now-window, now] contains a charge made at t only
+// if now-t < window. The time of its mark is t or later, so the charge still counts.
 //
-// Early by at most 1/60: a charge made at t counts at most until
-// t+group+window, and so only if it is in a window lengthened by group, which is
-// at most window/60.
+// It refuses too early by at most 1/60: a charge made at t counts until t+group+window at the latest,
+// so it counts only if it is in the window lengthened by group, which is at most window/60.
 //
-// Retry-after is true: the count at a later time follows from the marks alone
-// if nothing is charged in between.
+// Its retry-after is exact: if nothing else is charged, the marks alone determine the count at any
+// later time.
 const (
 	parts    = 60
 	maxMarks = parts + 1
 )
 
-// scale is what follows from the window and the limit of a tier.
+// scale holds the constants that follow from the window and the limit of a tier.
 type scale struct {
 	limit  int64 // 1 to MaxLimit
 	window int64
-	group  int64 // a mark takes charges until this long after it was opened
+	group  int64 // for how long after it was opened a mark takes charges
 }
 
 func newScale(limit int64, window time.Duration) scale {
@@ -41,22 +38,21 @@ func newScale(limit int64, window time.Duration) scale {
 	return scale{limit: limit, window: us, group: us / parts}
 }
 
-// ttl is how long a key is kept after the newest charge. It is only for
-// tidiness, as marks have their own times: the second more is for stores that
-// expire a little early.
+// ttl returns how long a key lives after the newest charge. It only removes unused keys, since marks
+// have times of their own. The extra second is for stores that expire keys a little early.
 func (s scale) ttl() time.Duration { return time.Duration(s.window)*time.Microsecond + time.Second }
 
-// verdict is how one tier stands for one cost. Times are from now.
+// verdict is the state of one tier for one cost. Times count from now.
 type verdict struct {
-	remaining int64 // units free; after the charge, if it was made
-	reset     int64 // until one more unit is free; 0 if all are
-	retry     int64 // until the cost fits; 0 now, never: not at all
+	remaining int64 // free units, after the charge if one was made
+	reset     int64 // time until one more unit is free; 0 if all are
+	retry     int64 // time until the cost fits: 0 if it fits now, or never
 }
 
 const never = -1
 
 type mark struct {
-	at int64 // time of the newest charge in it
+	at int64 // time of the newest charge
 	n  int64 // units charged
 }
 
@@ -67,9 +63,8 @@ type window struct {
 	total  int64  // sum of marks
 }
 
-// advance forgets what has left the window at now. If the clock went back, all
-// marks move with it, so that the newest is now: their distances stay, and none
-// lasts longer than a window from here.
+// advance drops the marks that have left the window at now. If the clock went back, it moves all marks
+// so that the newest is at now. Their distances stay, and none lasts longer than a window from now.
 func (w *window) advance(s scale, now int64) {
 	if n := len(w.marks); n > 0 {
 		if back := w.marks[n-1].at - now; back > 0 {
@@ -87,7 +82,7 @@ func (w *window) advance(s scale, now int64) {
 	w.marks = slices.Delete(w.marks, 0, gone)
 }
 
-// judge says how the window stands for cost. advance comes first.
+// judge returns the verdict on cost. advance must be called first.
 func (w *window) judge(s scale, now, cost int64) verdict {
 	v := verdict{remaining: s.limit - w.total}
 	if len(w.marks) > 0 {
@@ -108,10 +103,10 @@ func (w *window) judge(s scale, now, cost int64) verdict {
 	return v
 }
 
-// until is how long from now the mark counts.
+// until returns for how long from now the mark counts.
 func (s scale) until(m mark, now int64) int64 { return m.at + s.window - now }
 
-// charge adds cost. judge must have found that it fits.
+// charge adds cost, which must fit: see judge.
 func (w *window) charge(s scale, now, cost int64) {
 	w.total += cost
 	if n := len(w.marks); n > 0 && (now-w.opened <= s.group || n >= maxMarks) {
