@@ -105,6 +105,3 @@ func (s *subscriptions) unsubscribe(c protocol.Command) (symbols, channels []str
 	}
 	return symbols, channels, failed
 }
-
-// clipped bounds what is repeated of a client's text.
-func clipped(s string) string { return protocol.Clip(s, protocol.MaxEcho) }

@@ -3,7 +3,6 @@
 package webtest
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -82,31 +81,6 @@ type Node struct {
 	stopHub  context.CancelFunc
 	hubDone  chan struct{}
 	Log      *Log
-}
-
-// A Log keeps what a node logs, for tests of secrets and panics.
-type Log struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *Log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-// Reset forgets what was logged.
-func (l *Log) Reset() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.b.Reset()
-}
-
-func (l *Log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // Start runs a node until the test ends. It is ready when Start returns.
@@ -255,16 +229,6 @@ func (n *Node) Stop() {
 			n.T.Errorf("the node panicked:\n%s", Lines(log, "panicked"))
 		}
 	})
-}
-
-// Lines returns the lines of a text that contain something.
-func Lines(text, with string) (found string) {
-	for l := range strings.Lines(text) {
-		if strings.Contains(l, with) {
-			found += l
-		}
-	}
-	return found
 }
 
 // SignIn makes a session of a user and returns its token.

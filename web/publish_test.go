@@ -1,0 +1,106 @@
+package web_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/web/internal/webtest"
+)
+
+// TestPublishing posts quotes in each form and each mistake.
+func TestPublishing(t *testing.T) {
+	t.Parallel()
+	n := webtest.Start(t, func(c *webtest.Config) { c.PublishPerSecond = 2000 })
+	h := webtest.NewHTTPClient(t, n.Public)
+	type result struct {
+		Accepted int
+		Rejected []struct {
+			Index   int
+			Reason  feed.Reason
+			Message string
+		}
+	}
+	post := func(body string, token string) result {
+		t.Helper()
+		var r result
+		h.Do("POST", "/api/v1/quotes", body, webtest.Bearer(token)).Into(t, 200, &r)
+		if r.Rejected == nil {
+			t.Errorf("%.60s: rejected is null", body)
+		}
+		return r
+	}
+	for body, want := range map[string]int{
+		`{"symbol":"EUR/USD","bid":"1.08501","ask":"1.08513"}`:                                  1,
+		`{"currency":"USD","price":1.2345,"timestamp":"2020-01-01T00:00:00"}`:                   1,
+		` [ {"pair":"GBPUSD","bid":1.27,"ask":1.2701}, {"symbol":"USD_JPY","price":"151.2"} ] `: 2,
+		"{\"symbol\":\"AUDUSD\",\"price\":1}\n\n{\"symbol\":\"NZDUSD\",\"price\":1}\r\n":        2,
+		`[]`: 0,
+	} {
+		if r := post(body, webtest.PublishToken); r.Accepted != want || len(r.Rejected) != 0 {
+			t.Errorf("%.60s: %+v, want %d accepted", body, r, want)
+		}
+	}
+	ahead := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	r := post(`[{"symbol":"EUR/CHF","bid":"1","ask":"1.1"},{"symbol":"EUR/CHF","bid":"2","ask":"1"},{"symbol":"EUR/CHF","price":1,"ts":"`+ahead+`"},
+		17,{"symbol":"XXX/YYY","price":1},{"symbol":"EUR/CHF","bid":-1,"ask":1},{"symbol":"EUR/CHF","bid":0,"ask":1},{"symbol":"EUR/CHF","bid":1e400,"ask":1},
+		{"symbol":"EUR/CHF","bid":"NaN","ask":"1"},{"symbol":"EUR/CHF"},{"symbol":"EUR/CHF","bid":"1.2","ask":"1.3"}]`, webtest.PublishToken)
+	want := []feed.Reason{"", "crossed", "future", "bad_json", "unknown_symbol", "negative", "zero", "", "not_a_number", "missing_price"}
+	if r.Accepted != 2 || len(r.Rejected) != 9 {
+		t.Errorf("mixed: %+v", r)
+	}
+	for i, rej := range r.Rejected {
+		if rej.Index != i+1 || want[i+1] != "" && rej.Reason != want[i+1] || rej.Message == "" {
+			t.Errorf("rejected %d: %+v, want index %d and %s", i, rej, i+1, want[i+1])
+		}
+	}
+	// They are counted and kept for the admin view.
+	admin := webtest.NewHTTPClient(t, n.Admin)
+	webtest.Eventually(t, "the rejections are kept", func() bool {
+		a := admin.Do("GET", "/api/v1/feed/rejected", "", webtest.Bearer(webtest.AdminToken))
+		return a.Status == 200 && strings.Contains(a.Body, "crossed") && strings.Contains(a.Body, "future")
+	})
+
+	for _, tc := range []struct {
+		body, token string
+		status      int
+	}{
+		{`{"symbol":"EUR/USD","price":1}`, "", 401},
+		{`{"symbol":"EUR/USD","price":1}`, "wrong", 401},
+		{`{"symbol":"EUR/USD","price":1}`, webtest.AdminToken, 401},
+		{`{"symbol":"EUR/USD","price":1}`, webtest.PublishToken[:len(webtest.PublishToken)-1], 401},
+		{"", webtest.PublishToken, 400},
+		{"   ", webtest.PublishToken, 400},
+		{"nonsense", webtest.PublishToken, 400},
+		{`[{"symbol":"EUR/USD"`, webtest.PublishToken, 400},
+		{`[1,2] x`, webtest.PublishToken, 400},
+		{`[` + strings.Repeat(" ", 1<<20) + `]`, webtest.PublishToken, 413},
+		{"[" + strings.Repeat("1,", 5000) + "1]", webtest.PublishToken, 429},
+	} {
+		a := h.Do("POST", "/api/v1/quotes", tc.body, webtest.Bearer(tc.token))
+		a.Problem(t, tc.status)
+		if tc.status == 401 && a.Header.Get("WWW-Authenticate") == "" {
+			t.Error("401 without WWW-Authenticate")
+		}
+	}
+
+	// The name of a token is the source of its quotes, whatever they say.
+	time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second)))
+	if r := post(`{"symbol":"USD/CAD","bid":"1.3","ask":"1.4","source":"someone"}`, webtest.NamedToken); r.Accepted != 1 {
+		t.Errorf("with a named token: %+v", r)
+	}
+	if got := n.RDB.Get(t.Context(), "fx:{USD/CAD}:quote").Val(); !strings.Contains(got, `"source":"bank"`) {
+		t.Errorf("in Redis: %s", got)
+	}
+
+	off := webtest.Start(t, func(c *webtest.Config) { c.NoTokens = true; c.Redis = n.Redis })
+	for _, token := range []string{"", webtest.PublishToken} {
+		if p := webtest.NewHTTPClient(t, off.Public).Do("POST", "/api/v1/quotes", `{}`, webtest.Bearer(token)).Problem(t, 403); !strings.Contains(p.Detail, "PUBLISH_TOKEN") {
+			t.Errorf("without a token configured: %+v", p)
+		}
+		if p := webtest.NewHTTPClient(t, off.Admin).Do("GET", "/api/v1/feed/rejected", "", webtest.Bearer(token)).Problem(t, 403); !strings.Contains(p.Detail, "ADMIN_TOKEN") {
+			t.Errorf("without an admin token configured: %+v", p)
+		}
+	}
+}
