@@ -98,8 +98,7 @@ func (p historyPage) quotesSince(limit int, since time.Time) []json.RawMessage {
 	return p.Quotes[max(from, len(p.Quotes)-limit):]
 }
 
-// history reads the newest quotes of a symbol through the cache, where a page of
-// it can tell them.
+// history reads the newest quotes of a symbol through the cache, if a page of it has them.
 func (s *Server) history(ctx context.Context, symbol feed.Symbol, limit int, since time.Time) ([]json.RawMessage, error) {
 	size := shortPage
 	if limit > shortPage {

@@ -21,8 +21,8 @@ func (s *Server) getLive(w http.ResponseWriter, _ *http.Request) error {
 	return endpoint.WriteJSON(w, http.StatusOK, liveAnswer{"live"})
 }
 
-// getReady says whether clients should be sent here. It does not wait: the checks
-// look at what background probes found.
+// getReady reports whether clients should be sent here. It does not wait: the checks look
+// at what background probes found.
 func (s *Server) getReady(w http.ResponseWriter, _ *http.Request) error {
 	checks := append([]Check{{Name: "accepting", OK: s.live.Accepting()}}, s.cfg.Ready()...)
 	status, text := http.StatusOK, "ready"

@@ -14,7 +14,7 @@ import (
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
-// A publishAnswer says what became of each quote of a request.
+// A publishAnswer has the outcome of each quote of a request.
 type publishAnswer struct {
 	Accepted int                `json:"accepted"`
 	Rejected []publishRejection `json:"rejected"`
@@ -26,8 +26,8 @@ type publishRejection struct {
 	Message string      `json:"message,omitempty"`
 }
 
-// postQuotes takes one quote, an array, or NDJSON. What is rejected is told by its
-// index; the rest is accepted.
+// postQuotes takes one quote, an array, or NDJSON. The answer lists rejected quotes by
+// their index; the rest is accepted.
 func (s *Server) postQuotes(w http.ResponseWriter, r *http.Request) error {
 	if len(s.cfg.PublishTokens) == 0 {
 		return endpoint.Forbidden("publishing over HTTP is off: PUBLISH_TOKEN is not set")
@@ -80,7 +80,8 @@ func (s *Server) postQuotes(w http.ResponseWriter, r *http.Request) error {
 	return endpoint.WriteJSON(w, http.StatusOK, answer)
 }
 
-// partlyPublished tells what is known of a batch that Redis did not take whole.
+// partlyPublished is the problem of a batch that Redis did not take whole, with what is
+// known of it.
 func partlyPublished(err error, outcomes []accept.Outcome) error {
 	known := 0
 	for _, o := range outcomes {

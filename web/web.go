@@ -71,7 +71,7 @@ type Config struct {
 
 	CookieName     string
 	GuestSessions  bool
-	SecureCookies  bool           // TLS ends here; behind a trusted proxy the request tells
+	SecureCookies  bool           // TLS ends here; behind a trusted proxy the request has it
 	AllowedOrigins []string       // optional; in addition to the same origin, path.Match patterns
 	TrustedProxies []netip.Prefix // optional
 	AdminTokens    []string       // optional: without, the admin API answers 403

@@ -138,7 +138,7 @@ func (c *Control) Address(r *http.Request) netip.Addr {
 }
 
 // Secure reports whether the client's side of the connection is encrypted: TLS ends here,
-// or at a proxy that is trusted and says so.
+// or at a proxy that is trusted and reports it.
 func (c *Control) Secure(r *http.Request) bool {
 	if r.TLS != nil || c.cfg.SecureCookies {
 		return true

@@ -33,7 +33,7 @@ func (s *Server) describe(c *live.Client) connectionAnswer {
 }
 
 type (
-	// A connectionAnswer says who is connected and how far behind.
+	// A connectionAnswer is one client, and how far behind it is.
 	connectionAnswer struct {
 		ID        string `json:"conn_id"`
 		Node      string `json:"node"`
@@ -46,13 +46,13 @@ type (
 		// Bytes wait in the connection; none of them has gone out for Stalled.
 		Bytes   int     `json:"waiting_bytes"`
 		Stalled float64 `json:"stalled_seconds"`
-		// Null where the hub did not say in time.
+		// Null if the hub did not answer in time.
 		Symbols *int    `json:"symbols"`        // subscribed to, wildcards expanded
 		Pending *int    `json:"waiting_quotes"` // not yet in the connection
 		Mode    *string `json:"mode"`           // of its subscriptions: latest, all, or mixed; null without any
-		Skipped *uint64 `json:"skipped_quotes"` // conflated away since it connected, as it was told
+		Skipped *uint64 `json:"skipped_quotes"` // conflated away since it connected, as sent to it
 	}
-	// connectionsAnswer is what one node says, and all of them.
+	// connectionsAnswer is the answer of one node, and of all of them.
 	connectionsAnswer struct {
 		Total       int                `json:"total"` // that match, shown or not
 		Connections []connectionAnswer `json:"connections"`

@@ -12,7 +12,7 @@ import (
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
-// ErrNotPermitted says that Redis answered, and does not let its user do what was asked.
+// ErrNotPermitted means that Redis answered, and does not let its user do what was asked.
 var ErrNotPermitted = errors.New("admin: Redis does not permit it")
 
 type (

@@ -48,7 +48,7 @@ func (s *Server) getSlowLog(w http.ResponseWriter, r *http.Request) error {
 	return endpoint.WriteJSON(w, http.StatusOK, entries)
 }
 
-// A configAnswer says how Redis is configured, and how it might be better.
+// A configAnswer is how Redis is configured, and how it might be better.
 type configAnswer struct {
 	Drift    redisadmin.Drift    `json:"drift"`
 	Optimise []redisadmin.Advice `json:"optimise"` // null: see missing
@@ -72,7 +72,7 @@ func (s *Server) getRedisConfig(w http.ResponseWriter, r *http.Request) error {
 	return endpoint.WriteJSON(w, http.StatusOK, answer)
 }
 
-// ofRedis tells a server that is gone from one that does not have what was asked.
+// ofRedis is the problem of a server that is gone, or that does not have what was asked.
 func ofRedis(err error) error {
 	switch {
 	case errors.Is(err, redisadmin.ErrNotOffered):

@@ -7,7 +7,7 @@ import (
 	"github.com/fxcast/fxcast/session"
 )
 
-// A boundSession is the little of a session that a connection keeps: there are many.
+// A boundSession is the little of a session that a client keeps: there are many.
 type boundSession struct {
 	id, user, role string
 	expires        time.Time
@@ -59,7 +59,7 @@ func closeFor(r session.Reason) protocol.Close {
 	}
 }
 
-// follow goes on with the session that replaced the old one, and tells the client.
+// follow goes on with the session that replaced the old one, and sends it to the client.
 func (c *Client) follow(next session.Session) {
 	c.bindMu.Lock()
 	defer c.bindMu.Unlock()

@@ -37,7 +37,7 @@ type Client struct {
 	unbound bool
 }
 
-// begin fills in what the request says.
+// begin fills in what the request has.
 func (c *Client) begin(s *Server, r *http.Request, sess session.Session) {
 	c.server, c.id, c.session = s, endpoint.NewID(), holding(sess)
 	c.grants, c.owner, c.since = s.cfg.Access.Grants(sess), s.cfg.Access.Subject(r), s.age()

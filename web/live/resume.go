@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	resumeTime  = 15 * time.Second       // for all symbols of a command, without the waiting for a turn; then they begin anew
+	resumeTime  = 15 * time.Second       // for all symbols of a command, without the waiting for a turn; then they get a snapshot
 	queueTime   = time.Minute            // that waiting: many clients come back at once when a node stops
 	resumeStep  = 500 * time.Millisecond // for each wait for one symbol; then the next has its turn, and more time
-	resumeTicks = 8000                   // of a symbol; who has missed more begins anew
+	resumeTicks = 8000                   // of a symbol; a client that has missed more gets a snapshot
 	resumeTries = 3                      // readings of the history, where ticks came in between
 	resumers    = 16                     // connections that read history at a time
 )
@@ -30,9 +30,8 @@ type resumption struct {
 }
 
 // resume sends what a client has missed of the symbols that its subscription holds
-// back. Where history does not reach back to where it stands, or can not be read
-// in time, it gets a snapshot that says so. Symbols take turns: one that can not be
-// read now, because its server is lost, does not keep the others waiting for long.
+// back. If history does not reach back to where it stands, or cannot be read in time, it
+// gets a snapshot with reset. Symbols take turns: one that cannot be read now, because its server is lost, does not keep the others waiting for long.
 func (c *Client) resume(since map[string]protocol.Position) {
 	if len(since) == 0 {
 		return

@@ -68,7 +68,7 @@ type socket struct {
 	flushing bool       // a goroutine is writing what waits
 	closed   bool       // a close frame is on its way, or the socket is lost: no more data
 	shut     bool       // to be closed when nothing waits any more
-	notify   bool       // the hub was told to wait for ready
+	notify   bool       // the hub waits for ready
 	message  bool       // the reader is within a message
 	between  bool       // Read may fail with errIdle: what it reads begins a frame
 	waiting  *waiting   // nil: nothing, as nearly always
@@ -109,8 +109,7 @@ func (s *socket) Write(frame []byte) (int, error) {
 	return len(frame), nil
 }
 
-// send writes whole frames or keeps what can not be written now; sent tells
-// which. After the last frame, a close frame, nothing is taken any more.
+// send writes whole frames, or keeps what cannot be written now and returns sent false. After the last frame, a close frame, nothing is taken any more.
 func (s *socket) send(frames []byte, last bool) (sent bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -76,15 +76,15 @@ func (w *nonblockingConn) read(b []byte) (int, error) {
 // or the connection was closed.
 func (w *nonblockingConn) awaitRead() { _ = w.conn.Read(readable) }
 
-// readable is called while the descriptor can not be closed.
+// readable is called while the descriptor cannot be closed.
 func readable(fd uintptr) bool {
 	var b byte
 	_, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b)), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
 	return errno != syscall.EAGAIN
 }
 
-// writeNow is one write(2). The socket never blocks, so the scheduler need not
-// hear of the call: with many clients that costs as much as the call itself.
+// writeNow is one write(2). The socket never blocks, so the scheduler is
+// not involved: with many clients that costs as much as the call itself.
 func writeNow(fd uintptr, b []byte) (int, error) {
 	for len(b) > 0 {
 		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))

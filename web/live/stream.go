@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// maxStreamPositions is how many symbols an event's id tells the position of.
+	// maxStreamPositions is how many symbols an event's id has the positions of.
 	maxStreamPositions = 50
 	// streamRetry is what a browser waits before it opens a lost stream again.
 	streamRetry = 1500 * time.Millisecond
@@ -39,7 +39,7 @@ type stream struct {
 }
 
 // serveStream answers with the same messages as the socket, as events. A client that
-// comes back says with Last-Event-ID how far it has got.
+// reconnects sends its position in Last-Event-ID.
 func (s *Server) serveStream(w http.ResponseWriter, r *http.Request) error {
 	if s.draining.Load() {
 		return &endpoint.Problem{Status: http.StatusServiceUnavailable, Title: "Going down", Detail: "this node is going down; connect again", RetryAfter: time.Second}
@@ -59,7 +59,7 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request) error {
 	c.wide = len(symbols) > maxStreamPositions || slices.ContainsFunc(symbols, hub.IsWildcard)
 	settings, since := settingsOf(cmd, c.grants, symbols)
 	settings.Reset = settings.All && r.Header.Get("Last-Event-ID") == protocol.EventIDAny
-	maps.Copy(c.last, since) // an id told before all of it is resumed must not lose the rest
+	maps.Copy(c.last, since) // an id sent before all of it is resumed must not lose the rest
 	if r.Method == http.MethodHead {
 		w.Header().Set("Content-Type", eventStream)
 		return nil
@@ -183,7 +183,7 @@ func (c *stream) appendID(dst []byte) []byte {
 	return protocol.AppendEventID(dst, c.last)
 }
 
-// Close implements hub.Conn by an event that says why, and the end.
+// Close implements hub.Conn by an event with the reason, and the end.
 func (c *stream) Close(why protocol.Close, last []byte) {
 	if c.ending.Swap(true) {
 		return

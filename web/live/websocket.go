@@ -48,7 +48,7 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) error {
 	c := &wsConn{}
 	c.begin(s, r, sess)
 	c.commands, c.pings = s.commands.Bucket(), s.commands.Bucket()
-	// Counted from here, so that Wait can not miss the goroutines that Accept leads to.
+	// Counted from here, so that Wait cannot miss the goroutines that Accept leads to.
 	s.sockets.Add(1)
 	defer s.sockets.Done()
 	up := &upgrader{ResponseWriter: w, socket: &c.socket, owner: c}

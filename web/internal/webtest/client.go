@@ -183,7 +183,7 @@ func (c *Client) Say(text string) {
 	}
 }
 
-// Eventually waits for what a test can not be told of.
+// Eventually waits until ok holds, for what sends no signal to a test.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(Patience); !ok(); time.Sleep(5 * time.Millisecond) {
