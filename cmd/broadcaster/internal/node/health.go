@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,26 +22,24 @@ const (
 )
 
 // redisHealth pings Redis now and then, measures it, and logs when the answer
-// changes. Whether the server is ready is decided by faster probes elsewhere;
-// this is for the operator.
+// changes. Whether Redis is lost is decided by faster probes elsewhere; this is
+// for the operator.
 type redisHealth struct {
 	client   redis.UniversalClient
 	logger   *slog.Logger
 	interval time.Duration
-	up       prometheus.Gauge
+	answered atomic.Bool // the last ping
+	up       prometheus.GaugeFunc
 	ping     prometheus.Histogram
 	failures prometheus.Counter
 	memory   prometheus.Gauge
 }
 
-// newRedisHealth makes a check of client every 30 s. reg may be nil.
-func newRedisHealth(client redis.UniversalClient, logger *slog.Logger, reg prometheus.Registerer) *redisHealth {
+// newRedisHealth makes a check of client every 30 s. lost is the judge of whether
+// Redis is lost, with which fx_redis_up agrees. reg may be nil.
+func newRedisHealth(client redis.UniversalClient, lost func() bool, logger *slog.Logger, reg prometheus.Registerer) *redisHealth {
 	h := &redisHealth{
 		client: client, logger: logger, interval: redisCheckEvery,
-		up: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "fx_redis_up",
-			Help: "1 if Redis answered the last check (every 30 s), else 0. 0: quotes stop, sessions cannot be checked.",
-		}),
 		ping: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "fx_redis_ping_seconds",
 			Help:    "Round trip of the periodic PING that succeeded. Above 0.01 the server or the network is slow.",
@@ -55,6 +54,15 @@ func newRedisHealth(client redis.UniversalClient, logger *slog.Logger, reg prome
 			Help: "Memory of Redis as a part of maxmemory, of the fullest master; NaN if not known. Above 0.9: it is about to evict, quotes first and sessions later.",
 		}),
 	}
+	h.up = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "fx_redis_up",
+		Help: "1 if Redis answered the last check (every 30 s) and is not lost since, else 0. 0: quotes stop, sessions cannot be checked.",
+	}, func() float64 {
+		if h.answered.Load() && !lost() {
+			return 1
+		}
+		return 0
+	})
 	h.memory.Set(math.NaN())
 	if reg != nil {
 		reg.MustRegister(h.up, h.ping, h.failures, h.memory)
@@ -89,7 +97,7 @@ func (h *redisHealth) check(ctx context.Context, was bool) bool {
 	}
 	if err != nil {
 		h.failures.Inc()
-		h.up.Set(0)
+		h.answered.Store(false)
 		h.memory.Set(math.NaN())
 		if was {
 			h.logger.Error("redis does not answer", "err", err)
@@ -97,7 +105,7 @@ func (h *redisHealth) check(ctx context.Context, was bool) bool {
 		return false
 	}
 	h.ping.Observe(took.Seconds())
-	h.up.Set(1)
+	h.answered.Store(true)
 	h.memory.Set(memoryUsed(pingCtx, h.client))
 	if !was {
 		h.logger.Info("redis answers again", "ping", took)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,7 +25,8 @@ func TestRedisHealth(t *testing.T) {
 	}
 	defer client.Close()
 	reg := prometheus.NewRegistry()
-	h := newRedisHealth(client, logger, reg)
+	var lost atomic.Bool
+	h := newRedisHealth(client, lost.Load, logger, reg)
 	h.interval = 20 * time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -35,6 +37,11 @@ func TestRedisHealth(t *testing.T) {
 	})
 	defer func() { cancel(); wg.Wait() }()
 	programtest.Eventually(t, "up", func() bool { return testutil.ToFloat64(h.up) == 1 })
+	lost.Store(true)
+	if testutil.ToFloat64(h.up) != 0 {
+		t.Error("up while Redis is judged to be lost")
+	}
+	lost.Store(false)
 	server.Kill()
 	programtest.Eventually(t, "down, twice", func() bool { return testutil.ToFloat64(h.up) == 0 && testutil.ToFloat64(h.failures) >= 2 })
 	server.Restart()

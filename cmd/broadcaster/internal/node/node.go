@@ -67,14 +67,14 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 			return nil, err
 		}
 	}
-	n.health = newRedisHealth(client, logger, registry)
+	n.redis = redislink.NewHealth()
+	n.health = newRedisHealth(client, n.redis.Lost, logger, registry)
 	if n.sentinels, err = redisclient.Sentinels(cfg); err != nil {
 		return nil, err
 	}
 	n.hub = hub.New(hub.Config{Framings: live.Framings(), Heartbeat: cfg.WS.Heartbeat, Ping: cfg.WS.Ping,
 		WriteTimeout: cfg.WS.WriteTimeout, Registerer: registry,
 		Interest: func(symbol string) { n.receiver.InterestChanged(symbol) }})
-	n.redis = redislink.NewHealth()
 	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.hub, QuoteTTL: cfg.Feed.QuoteTTL, StaleAfter: cfg.Feed.StaleAfter,
 		Instruments: cfg.Feed.Instruments, Registerer: registry, Logger: logger})
 	n.publisher = accept.NewPublisher(accept.PublisherConfig{Redis: client, Keys: keys, QuoteTTL: cfg.Feed.QuoteTTL,

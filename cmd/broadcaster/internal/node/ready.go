@@ -1,6 +1,7 @@
 package node
 
 import (
+	"strings"
 	"time"
 
 	"github.com/fxcast/fxcast/feed/accept"
@@ -10,14 +11,24 @@ import (
 // readyAge is how old the newest test message through Redis may be.
 const readyAge = 3 * time.Second
 
-// ready is what /readyz looks at: what background probes found.
+// ready returns the checks of /readyz: what background probes found. A node that
+// sends its clients degraded is not ready, since both ask the one judge.
 func (n *Node) ready() []web.Check {
+	lost := n.redis.Causes()
 	quotes := n.receiver.ProbeAge()
 	inbox := n.inbox.State()
 	return []web.Check{
+		{Name: "redis", OK: len(lost) == 0, Detail: lostDetail(lost)},
 		{Name: "quotes", OK: quotes <= readyAge, Detail: probeDetail(quotes)},
 		{Name: "inbox", OK: inbox.Holder != "" && inbox.ProbeAge <= readyAge, Detail: inboxDetail(inbox)},
 	}
+}
+
+func lostDetail(causes []string) string {
+	if len(causes) == 0 {
+		return ""
+	}
+	return "lost to " + strings.Join(causes, " and ")
 }
 
 func probeDetail(age time.Duration) string {

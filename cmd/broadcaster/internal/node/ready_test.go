@@ -1,0 +1,31 @@
+package node
+
+import (
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/feed/receive"
+	"github.com/fxcast/fxcast/internal/redislink"
+)
+
+// TestReadyAgreesWithTheJudge: a node that sends its clients degraded is not ready.
+func TestReadyAgreesWithTheJudge(t *testing.T) {
+	t.Parallel()
+	rdb := redis.NewClient(&redis.Options{})
+	defer rdb.Close()
+	n := &Node{redis: redislink.NewHealth(), receiver: receive.NewReceiver(receive.ReceiverConfig{Redis: rdb}),
+		inbox: accept.NewInbox(accept.InboxConfig{Redis: rdb})}
+	quotes, sessions := n.redis.Signal("quotes"), n.redis.Signal("sessions")
+	for _, tc := range []struct {
+		quotes, sessions bool
+		detail           string
+	}{{false, false, ""}, {true, false, "lost to quotes"}, {true, true, "lost to quotes and sessions"}, {false, true, "lost to sessions"}, {false, false, ""}} {
+		quotes.Set(tc.quotes)
+		sessions.Set(tc.sessions)
+		if c := n.ready()[0]; c.Name != "redis" || c.OK == n.redis.Lost() || c.Detail != tc.detail {
+			t.Errorf("quotes lost %v, sessions lost %v: %+v", tc.quotes, tc.sessions, c)
+		}
+	}
+}
