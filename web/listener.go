@@ -39,7 +39,7 @@ func (s *Server) publicTable() []endpoint.Endpoint {
 			Answers: map[int]any{200: []quoteAnswer{}}, Errors: []int{403, 404}},
 		{Pattern: "POST /api/v1/quotes", Handler: s.postQuotes, Access: endpoint.Publisher, Time: endpoint.Endless, // the publisher's own
 			Tag: "quotes", Summary: "Publish one quote, an array, or NDJSON; at most 1 MiB", Body: publishedQuotes{}, Lines: true,
-			Answers: map[int]any{200: publishAnswer{}}, Errors: []int{429}},
+			Answers: map[int]any{200: publishAnswer{}}, Errors: []int{415, 429}},
 
 		{Pattern: "POST /api/v1/session/guest", Handler: s.postGuest, Access: endpoint.Visitor,
 			Tag: "session", Summary: "A guest session, as a cookie; the session there is, if there is one",

@@ -7,9 +7,11 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/protocol"
 	"github.com/fxcast/fxcast/web/access"
 	"github.com/fxcast/fxcast/web/endpoint"
 )
@@ -36,6 +38,10 @@ func (s *Server) postQuotes(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return endpoint.BadToken("want Authorization: Bearer with a publish token")
 	}
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return &endpoint.Problem{Status: http.StatusUnsupportedMediaType, Title: "Unsupported encoding",
+			Detail: fmt.Sprintf("Content-Encoding: %s is not read; send the body as it is", strconv.Quote(protocol.Clip(encoding, protocol.MaxEcho)))}
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, feed.MaxInputBody))
 	if err != nil {
 		return err
@@ -47,7 +53,7 @@ func (s *Server) postQuotes(w http.ResponseWriter, r *http.Request) error {
 	if err := s.limitPublish(w, r, token, len(items)); err != nil {
 		return err
 	}
-	options := feed.InputOptions{Base: s.cfg.FeedBase, Source: token.Source, ForceSource: token.Source != ""}
+	options := feed.InputOptions{Instruments: s.cfg.Instruments, Base: s.cfg.FeedBase, Source: token.Source, ForceSource: token.Source != ""}
 	answer := publishAnswer{Rejected: []publishRejection{}}
 	quotes, index := make([]feed.Quote, 0, len(items)), make([]int, 0, len(items))
 	reject := func(i int, rejection *feed.Rejection, q feed.Quote) {

@@ -17,11 +17,13 @@ var historyLimit = endpoint.Limit{Default: 100, Most: 10_000}
 
 // A symbolAnswer describes a symbol; ts is the time of its last quote.
 type symbolAnswer struct {
-	Symbol feed.Symbol `json:"symbol"`
-	Digits int         `json:"digits"`
-	Pip    string      `json:"pip"`
-	Status feed.Status `json:"status"`
-	TS     string      `json:"ts,omitempty"`
+	Symbol  feed.Symbol `json:"symbol"`
+	Digits  int         `json:"digits"`
+	Pip     string      `json:"pip"`
+	Hours   *feed.Hours `json:"hours"`
+	Aliases []string    `json:"aliases"`
+	Status  feed.Status `json:"status"`
+	TS      string      `json:"ts,omitempty"`
 }
 
 // getSymbols lists the symbols that have been published. It needs no session.
@@ -40,7 +42,10 @@ func (s *Server) describeSymbols(ctx context.Context) ([]symbolAnswer, error) {
 	}
 	symbols := []symbolAnswer{}
 	for _, info := range infos {
-		a := symbolAnswer{Symbol: info.Symbol, Digits: info.Digits, Pip: info.Pip, Status: info.Status}
+		a := symbolAnswer{Symbol: info.Symbol, Digits: info.Digits, Pip: info.Pip, Hours: info.Hours, Aliases: info.Aliases, Status: info.Status}
+		if a.Aliases == nil {
+			a.Aliases = []string{}
+		}
 		if !info.Last.IsZero() {
 			a.TS = protocol.FormatTime(info.Last)
 		}
@@ -51,7 +56,7 @@ func (s *Server) describeSymbols(ctx context.Context) ([]symbolAnswer, error) {
 
 // getQuotes answers with the last quotes of ?symbols=EUR/USD,GBP/*; all without.
 func (s *Server) getQuotes(w http.ResponseWriter, r *http.Request) error {
-	patterns, err := endpoint.QuerySymbols(r)
+	patterns, err := endpoint.QuerySymbols(r, s.cfg.Instruments)
 	if err != nil {
 		return err
 	}
@@ -78,7 +83,7 @@ func quoteJSON(q receive.LastQuote) json.RawMessage {
 // getHistory answers with the newest quotes of a symbol, oldest first: at most
 // ?limit= (100), only those accepted since ?since= (RFC 3339).
 func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) error {
-	symbol, err := feed.ParseSymbol(r.PathValue("base") + "/" + r.PathValue("quote"))
+	symbol, err := s.cfg.Instruments.ParseSymbol(r.PathValue("base") + "/" + r.PathValue("quote"))
 	if err != nil {
 		return endpoint.NotFound(err.Error())
 	}

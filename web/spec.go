@@ -68,8 +68,22 @@ var publicSchemas = endpoint.Schemas{
 	reflect.TypeFor[json.RawMessage](): {"description": "any JSON value"},
 	reflect.TypeFor[feed.Symbol]():     {"type": "string", "pattern": "^[A-Z0-9]{2,10}/[A-Z0-9]{2,10}$"},
 	reflect.TypeFor[feed.Status]():     {"type": "string", "enum": []string{"live", "stale", "closed", "unknown"}},
+	reflect.TypeFor[*feed.Hours]():     hoursSchema,
 	reflect.TypeFor[quoteAnswer]():     quoteSchema,
 	reflect.TypeFor[publishedQuotes](): publishedSchema,
+}
+
+var hoursSchema = endpoint.Object{
+	"description": "when the market trades; fx: Sunday 17:00 to Friday 17:00 New York, less HOLIDAYS",
+	"anyOf": []endpoint.Object{
+		{"type": "string", "enum": []string{"fx", "always"}},
+		{"type": "object", "required": []string{"open", "close", "zone"}, "properties": endpoint.Object{
+			"open":     endpoint.Object{"type": "string", "examples": []string{"Sun 17:00"}},
+			"close":    endpoint.Object{"type": "string", "examples": []string{"Fri 17:00"}},
+			"zone":     endpoint.Object{"type": "string", "examples": []string{"America/New_York"}},
+			"holidays": endpoint.Object{"type": "array", "items": endpoint.Object{"type": "string", "format": "date"}},
+		}},
+	},
 }
 
 // A quoteAnswer is described instead of the JSON that quoteJSON makes.
@@ -96,13 +110,15 @@ type publishedQuotes struct{}
 
 var publishedSchema = func() endpoint.Object {
 	number := endpoint.Object{"type": []string{"string", "number"}, "description": "decimal; read exactly"}
-	one := endpoint.Object{"type": "object", "properties": endpoint.Object{
-		"symbol": endpoint.Object{"type": "string"}, "pair": endpoint.Object{"type": "string"},
+	text := endpoint.Object{"type": "string"}
+	at := endpoint.Object{"type": []string{"string", "number"}}
+	one := endpoint.Object{"type": "object", "description": "names may be in any case", "properties": endpoint.Object{
+		"symbol": text, "pair": text, "instrument": text,
 		"currency": endpoint.Object{"type": "string", "description": "a pair, or one code, taken against FEED_BASE"},
-		"bid":      number, "ask": number, "price": number,
-		"ts":        endpoint.Object{"type": []string{"string", "integer"}, "description": "RFC 3339, or Unix milliseconds"},
-		"timestamp": endpoint.Object{"type": []string{"string", "integer"}},
-		"source":    endpoint.Object{"type": "string"},
+		"bid":      number, "ask": number, "price": number, "bid_size": number, "ask_size": number,
+		"ts":        endpoint.Object{"type": []string{"string", "number"}, "description": "RFC 3339, Unix time in s, ms, µs or ns, or YYYYMMDD-HH:MM:SS"},
+		"timestamp": at, "time": at, "datetime": at, "t": at,
+		"source": endpoint.Object{"type": []string{"string", "number"}},
 	}}
 	return endpoint.Object{"anyOf": []endpoint.Object{one, {"type": "array", "items": one}}}
 }()

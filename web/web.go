@@ -24,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fxcast/fxcast/cache"
+	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/accept"
 	"github.com/fxcast/fxcast/feed/receive"
 	"github.com/fxcast/fxcast/hub"
@@ -80,6 +81,8 @@ type Config struct {
 	RateExempt     []netip.Prefix // optional: clients whose requests are not counted
 	FeedBase       string         // base of a quote that names one currency only
 
+	Instruments *feed.Instruments // optional: which symbols there are; nil = the table without settings
+
 	Roles             session.Roles // the limits of strangers are those of the role guest
 	Channels          []string      // optional: relayed channels
 	CommandsPerSecond int
@@ -119,7 +122,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.access = access.New(access.Config{Sessions: cfg.Sessions, Limiter: cfg.Limiter, Roles: cfg.Roles,
 		CookieName: cfg.CookieName, SecureCookies: cfg.SecureCookies, TrustedProxies: cfg.TrustedProxies, RateExempt: cfg.RateExempt, Log: cfg.Log})
-	s.live = live.New(live.Config{Hub: cfg.Hub, Sessions: cfg.Sessions, Access: s.access, History: cfg.History, OriginAllowed: s.originAllowed,
+	s.live = live.New(live.Config{Hub: cfg.Hub, Sessions: cfg.Sessions, Access: s.access, History: cfg.History, OriginAllowed: s.originAllowed, Instruments: cfg.Instruments,
 		Channels: cfg.Channels, CommandsPerSecond: cfg.CommandsPerSecond, Compression: cfg.Compression, Heartbeat: cfg.Heartbeat,
 		Panics: s.stats.panics, Registry: cfg.Registry, Log: cfg.Log})
 	s.admin, err = admin.New(admin.Config{Access: s.access, Sessions: cfg.Sessions, Limiter: cfg.Limiter, Cache: cfg.Cache, Redis: cfg.Admin,

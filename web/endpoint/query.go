@@ -19,14 +19,14 @@ const maxSymbols = 200
 var SymbolsParameter = Parameter{Name: "symbols", About: "symbols and wildcards, separated by commas: EUR/USD,GBP/*; without, all", Schema: Object{"type": "string"}}
 
 // QuerySymbols reads ?symbols=; without, it returns the wildcard of all.
-func QuerySymbols(r *http.Request) ([]string, error) {
+func QuerySymbols(r *http.Request, instruments *feed.Instruments) ([]string, error) {
 	var patterns []string
 	for _, list := range r.URL.Query()["symbols"] {
 		for name := range strings.SplitSeq(list, ",") {
 			if name = strings.TrimSpace(name); name == "" {
 				continue
 			}
-			p, err := feed.ParsePattern(name)
+			p, err := instruments.ParsePattern(name)
 			if err != nil {
 				return nil, BadRequest("symbols: %v", err)
 			}

@@ -23,6 +23,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/receive"
 	"github.com/fxcast/fxcast/hub"
 	"github.com/fxcast/fxcast/limiter"
@@ -40,7 +41,8 @@ type Config struct {
 	History       *receive.History
 	OriginAllowed func(*http.Request) bool // whether the page that connects may
 
-	Channels          []string // optional: relayed channels
+	Instruments       *feed.Instruments // optional: which symbols there are; nil = the table without settings
+	Channels          []string          // optional: relayed channels
 	CommandsPerSecond int
 	Compression       bool // offer permessage-deflate
 	Heartbeat         time.Duration

@@ -52,7 +52,7 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var set subscriptions
-	symbols, _, failed := set.subscribe(cmd, c.grants, nil)
+	symbols, _, failed := set.subscribe(cmd, s.cfg.Instruments, c.grants, nil)
 	if len(symbols) == 0 {
 		return endpoint.Forbidden(failed[0].Message)
 	}
@@ -91,7 +91,7 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request) error {
 // streamCommand is what the query and Last-Event-ID ask for.
 func (s *Server) streamCommand(r *http.Request) (protocol.Command, error) {
 	q := r.URL.Query()
-	patterns, err := endpoint.QuerySymbols(r)
+	patterns, err := endpoint.QuerySymbols(r, s.cfg.Instruments)
 	if err != nil {
 		return protocol.Command{}, err
 	}
@@ -106,7 +106,7 @@ func (s *Server) streamCommand(r *http.Request) (protocol.Command, error) {
 			return c, endpoint.BadRequest("Last-Event-ID: %v", err)
 		}
 	}
-	if bad := c.CheckSubscribe(canonical); bad != nil {
+	if bad := c.CheckSubscribe(s.canonical); bad != nil {
 		return c, endpoint.BadRequest("%s", bad.Message)
 	}
 	return c, nil

@@ -11,8 +11,8 @@ import (
 )
 
 // canonical is a symbol that a client names, as protocol.ParseCommand wants it.
-func canonical(name string) (string, error) {
-	symbol, err := feed.ParseSymbol(name)
+func (s *Server) canonical(name string) (string, error) {
+	symbol, err := s.cfg.Instruments.ParseSymbol(name)
 	return string(symbol), err
 }
 
@@ -42,10 +42,10 @@ type subscriptions struct {
 }
 
 // subscribe decides each name of a command: what is granted and what is refused.
-func (s *subscriptions) subscribe(c protocol.Command, grants *session.Grants, relayed []string) (symbols, channels []string, failed []protocol.Refusal) {
+func (s *subscriptions) subscribe(c protocol.Command, instruments *feed.Instruments, grants *session.Grants, relayed []string) (symbols, channels []string, failed []protocol.Refusal) {
 	failed = []protocol.Refusal{}
 	for _, name := range c.Symbols {
-		pattern, err := feed.ParsePattern(name)
+		pattern, err := instruments.ParsePattern(name)
 		switch {
 		case err != nil:
 			failed = append(failed, protocol.Refusal{Symbol: protocol.Clip(name, protocol.MaxEcho), Code: protocol.ErrorUnknownSymbol, Message: err.Error()})
@@ -80,10 +80,10 @@ func (s *subscriptions) subscribe(c protocol.Command, grants *session.Grants, re
 }
 
 // unsubscribe removes the exact entries a command names.
-func (s *subscriptions) unsubscribe(c protocol.Command) (symbols, channels []string, failed []protocol.Refusal) {
+func (s *subscriptions) unsubscribe(c protocol.Command, instruments *feed.Instruments) (symbols, channels []string, failed []protocol.Refusal) {
 	failed = []protocol.Refusal{}
 	for _, name := range c.Symbols {
-		pattern, err := feed.ParsePattern(name)
+		pattern, err := instruments.ParsePattern(name)
 		if i := slices.Index(s.symbols, pattern); err == nil && i >= 0 {
 			s.symbols = slices.Delete(s.symbols, i, i+1)
 			symbols = append(symbols, pattern)

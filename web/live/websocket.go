@@ -103,7 +103,7 @@ func (s *Server) compression() websocket.CompressionMode {
 // handle answers one message. It returns how the connection of a client that goes on
 // with bad messages is to be closed, else nil.
 func (c *wsConn) handle(message []byte) (why *protocol.Close) {
-	cmd, bad := protocol.ParseCommand(message, canonical)
+	cmd, bad := protocol.ParseCommand(message, c.server.canonical)
 	if bad != nil {
 		c.fail(*bad)
 		if c.bad++; c.bad >= maxBadInRow {
@@ -125,7 +125,7 @@ func (c *wsConn) handle(message []byte) (why *protocol.Close) {
 	case protocol.OpSubscribe:
 		c.subscribe(cmd)
 	case protocol.OpUnsubscribe:
-		symbols, channels, failed := c.subscribed.unsubscribe(cmd)
+		symbols, channels, failed := c.subscribed.unsubscribe(cmd, c.server.cfg.Instruments)
 		answer := protocol.Ack{ID: cmd.ID, Op: cmd.Op, OK: names(symbols, channels), Failed: failed}.Append(nil)
 		if len(channels) > 0 {
 			c.hub.UnsubscribeChannels(channels, nil)
@@ -140,7 +140,7 @@ func (c *wsConn) handle(message []byte) (why *protocol.Close) {
 }
 
 func (c *wsConn) subscribe(cmd protocol.Command) {
-	symbols, channels, failed := c.subscribed.subscribe(cmd, c.grants, c.server.cfg.Channels)
+	symbols, channels, failed := c.subscribed.subscribe(cmd, c.server.cfg.Instruments, c.grants, c.server.cfg.Channels)
 	c.subscribed.symbols = fitted(c.subscribed.symbols)
 	settings, since := settingsOf(cmd, c.grants, symbols)
 	answer := protocol.Ack{ID: cmd.ID, Op: cmd.Op, OK: names(symbols, channels), Failed: failed, MaxRate: &settings.MaxRate, Mode: cmd.Mode}.Append(nil)

@@ -53,6 +53,7 @@ type Config struct {
 	Roles                         string
 	PublishPerSecond              int64
 	RedisConf                     string
+	Instruments                   *feed.Instruments
 	PubSub                        func(ctx context.Context, channel string, message []byte) (int64, error) // nil: as it is
 }
 
@@ -107,11 +108,11 @@ func Start(t testing.TB, change func(*Config)) *Node {
 	n.Hub = hub.New(hub.Config{Framings: live.Framings(), Heartbeat: cfg.Heartbeat, Ping: cfg.Ping, WriteTimeout: cfg.WriteTimeout, Registerer: n.Registry,
 		Interest: func(symbol string) { n.receiver.InterestChanged(symbol) }})
 	lost := redislink.NewHealth()
-	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.Hub, QuoteTTL: cfg.QuoteTTL, StaleAfter: cfg.StaleAfter, Registerer: n.Registry, Logger: logger})
+	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.Hub, QuoteTTL: cfg.QuoteTTL, StaleAfter: cfg.StaleAfter, Instruments: cfg.Instruments, Registerer: n.Registry, Logger: logger})
 	n.Lasts = receive.NewLastQuotes(n.board, n.RDB, keys)
-	n.Publisher = accept.NewPublisher(accept.PublisherConfig{Redis: n.RDB, Keys: keys, QuoteTTL: cfg.QuoteTTL, Known: n.board.Last, Registerer: n.Registry, Logger: logger})
+	n.Publisher = accept.NewPublisher(accept.PublisherConfig{Redis: n.RDB, Keys: keys, QuoteTTL: cfg.QuoteTTL, Instruments: cfg.Instruments, Known: n.board.Last, Registerer: n.Registry, Logger: logger})
 	rejected := accept.NewRejectedLog(accept.RejectedConfig{Redis: n.RDB, Keys: keys, Registerer: n.Registry, Logger: logger})
-	n.inbox = accept.NewInbox(accept.InboxConfig{Redis: n.RDB, Keys: keys, Channel: "forex_updates", Input: feed.InputOptions{Base: "EUR"}, Node: name,
+	n.inbox = accept.NewInbox(accept.InboxConfig{Redis: n.RDB, Keys: keys, Channel: "forex_updates", Input: feed.InputOptions{Instruments: cfg.Instruments, Base: "EUR"}, Node: name,
 		Publisher: n.Publisher, Rejected: rejected, Registerer: n.Registry, Logger: logger})
 	n.receiver = receive.NewReceiver(receive.ReceiverConfig{Redis: n.RDB, Keys: keys, Node: name, Channels: cfg.Channels,
 		Board: n.board, Sink: n.Hub, Lost: lost.Signal("quotes"), Wanted: n.Hub.Wanted, Registerer: n.Registry, Logger: logger})
@@ -123,7 +124,7 @@ func Start(t testing.TB, change func(*Config)) *Node {
 		t.Fatal(err)
 	}
 	n.Nodes = nodes.New(nodes.Config{Redis: n.RDB, Node: name, Registerer: n.Registry, Logger: logger})
-	roles, err := session.LoadRoles(cfg.Roles, session.RolesConfig{ParsePattern: feed.ParsePattern,
+	roles, err := session.LoadRoles(cfg.Roles, session.RolesConfig{ParsePattern: cfg.Instruments.ParsePattern,
 		Defaults: session.Grants{MaxSymbols: cfg.Symbols, MaxConnections: cfg.Conns, Rate: cfg.Rate}})
 	if err != nil {
 		t.Fatal(err)
@@ -136,7 +137,7 @@ func Start(t testing.TB, change func(*Config)) *Node {
 			return n.RDB.Publish(ctx, channel, message).Result()
 		},
 		CookieName: "session_id", GuestSessions: !cfg.NoGuests, SecureCookies: cfg.TLS,
-		AllowedOrigins: cfg.Origins, TrustedProxies: cfg.Proxies, FeedBase: "EUR",
+		AllowedOrigins: cfg.Origins, TrustedProxies: cfg.Proxies, FeedBase: "EUR", Instruments: cfg.Instruments,
 		PublishTier: limiter.Limit{Name: "publish", Max: cfg.PublishPerSecond, Window: time.Second},
 		Roles:       roles, Channels: cfg.Channels, CommandsPerSecond: cfg.Commands, Heartbeat: cfg.Heartbeat,
 		Registry: n.Registry, Log: logger,

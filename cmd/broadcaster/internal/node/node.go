@@ -117,7 +117,7 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 		},
 		CookieName: cfg.Session.CookieName, GuestSessions: cfg.Session.Guests, SecureCookies: cfg.HTTP.TLSCertFile != "",
 		AllowedOrigins: cfg.HTTP.AllowedOrigins, TrustedProxies: cfg.HTTP.Proxies,
-		AdminTokens: cfg.HTTP.AdminTokens, PublishTokens: tokens, FeedBase: cfg.Feed.Base,
+		AdminTokens: cfg.HTTP.AdminTokens, PublishTokens: tokens, FeedBase: cfg.Feed.Base, Instruments: cfg.Feed.Instruments,
 		RateExempt:  cfg.Rate.Exempt,
 		PublishTier: limiter.Limit{Name: "publish", Max: int64(cfg.Rate.PublishPerSecond), Window: time.Second},
 		Roles:       cfg.Session.Roles, Channels: cfg.Feed.Channels,
