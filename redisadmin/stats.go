@@ -11,7 +11,7 @@ import (
 // in JSON.
 type Stats struct {
 	At            time.Time     `json:"at"`
-	Nodes         int           `json:"servers"`          // masters asked
+	Nodes         int           `json:"nodes"`            // masters asked
 	Silent        []string      `json:"silent,omitempty"` // masters that did not answer; sums leave them out
 	Version       Text          `json:"version"`          // of the first master
 	UptimeSeconds Number        `json:"uptime_seconds"`   // the shortest
