@@ -27,8 +27,8 @@ type Sentinel struct {
 	clients   []*redis.SentinelClient
 }
 
-// MasterName is the name of the master in the sentinels.
-const MasterName = "fxmaster"
+// masterName is the name of the master in the sentinels.
+const masterName = "fxmaster"
 
 // StartSentinel starts the servers and sentinels. It returns when the sentinels know each other and
 // the replica.
@@ -54,7 +54,7 @@ func (o Options) StartSentinel(t testing.TB) *Sentinel {
 	}
 	poll(t, "the sentinels know each other and the replica", func() bool {
 		for _, c := range s.clients {
-			m, err := c.Master(t.Context(), MasterName).Result()
+			m, err := c.Master(t.Context(), masterName).Result()
 			if err != nil || m["num-other-sentinels"] != "2" || m["num-slaves"] != "1" || m["flags"] != "master" {
 				return false
 			}
@@ -84,9 +84,9 @@ func (s *Sentinel) startSentinel(bin string) {
 		port, dir := freePort(s.t), s.t.TempDir()
 		_, master, _ := net.SplitHostPort(s.servers[0].Addr())
 		conf := fmt.Sprintf("sentinel monitor %[1]s 127.0.0.1 %[2]s 2\nsentinel down-after-milliseconds %[1]s 1000\n"+
-			"sentinel failover-timeout %[1]s 2000\nsentinel parallel-syncs %[1]s 1\n", MasterName, master)
+			"sentinel failover-timeout %[1]s 2000\nsentinel parallel-syncs %[1]s 1\n", masterName, master)
 		if s.user != "" {
-			conf += fmt.Sprintf("sentinel auth-user %[1]s %[2]s\nsentinel auth-pass %[1]s %[3]s\n", MasterName, s.user, s.secret)
+			conf += fmt.Sprintf("sentinel auth-user %[1]s %[2]s\nsentinel auth-pass %[1]s %[3]s\n", masterName, s.user, s.secret)
 		}
 		file := filepath.Join(dir, "sentinel.conf") // the sentinel rewrites this file
 		if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
@@ -111,13 +111,13 @@ func (s *Sentinel) startSentinel(bin string) {
 func (s *Sentinel) Addrs() []string { return s.addrs }
 
 // MasterName returns the name of the master in the sentinels.
-func (s *Sentinel) MasterName() string { return MasterName }
+func (s *Sentinel) MasterName() string { return masterName }
 
 // MasterAddr returns host:port of the master; "" while the sentinels disagree.
 func (s *Sentinel) MasterAddr() string {
 	addr := ""
 	for _, c := range s.clients {
-		a, err := c.GetMasterAddrByName(s.t.Context(), MasterName).Result()
+		a, err := c.GetMasterAddrByName(s.t.Context(), masterName).Result()
 		if err != nil || len(a) != 2 {
 			return ""
 		}
@@ -148,7 +148,7 @@ func (s *Sentinel) Master() (found *Server) {
 // Client returns a new client with all permissions that follows the master. It is closed when the
 // test ends.
 func (s *Sentinel) Client() *redis.Client {
-	c := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: MasterName, SentinelAddrs: s.addrs,
+	c := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: masterName, SentinelAddrs: s.addrs,
 		Username: s.user, Password: s.secret, TLSConfig: s.tlsConfig(), DisableIdentity: true})
 	s.t.Cleanup(func() { c.Close() })
 	return c
@@ -163,7 +163,7 @@ func (s *Sentinel) Failover() {
 	poll(s.t, "the other server is master", func() bool {
 		if time.Since(asked) > 5*time.Second { // sentinels give a failover up after its timeout
 			asked = time.Now()
-			_ = s.clients[0].Failover(s.t.Context(), MasterName).Err() // fails during a failover
+			_ = s.clients[0].Failover(s.t.Context(), masterName).Err() // fails during a failover
 		}
 		return isMaster()
 	})
@@ -202,7 +202,7 @@ func (s *Sentinel) whole() bool {
 		}
 	}
 	for _, c := range s.clients {
-		replicas, err := c.Replicas(ctx, MasterName).Result()
+		replicas, err := c.Replicas(ctx, masterName).Result()
 		if err != nil {
 			return false
 		}
