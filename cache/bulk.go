@@ -9,14 +9,13 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// PartialError says which keys of a bulk call were not done, and why each was
-// not. The others were. errors.Is looks at the reasons: ErrUnavailable,
-// ErrFormat or context.Canceled.
+// PartialError means that a bulk call failed for some of its keys and succeeded for the others.
+// errors.Is examines the reasons, such as ErrUnavailable, ErrFormat or context.Canceled.
 type PartialError struct {
-	Failed map[string]error // by key
-	Total  int              // keys of the call
+	Failed map[string]error // the reason, by key
+	Total  int              // number of keys in the call
 
-	reasons []error // of Failed, each once
+	reasons []error // the different reasons in Failed
 }
 
 func newPartialError(failed map[string]error, total int) error {
@@ -44,10 +43,10 @@ func (e *PartialError) Error() string {
 	return fmt.Sprintf("cache: %d of %d keys: %v", len(e.Failed), e.Total, e.reasons[0])
 }
 
-// Unwrap returns the reasons, at most ten different ones.
+// Unwrap returns the different reasons, at most ten.
 func (e *PartialError) Unwrap() []error { return e.reasons }
 
-// firstOf returns the reason of a PartialError of a call with one key.
+// firstOf unwraps the PartialError of a call with one key.
 func firstOf(err error) error {
 	if p, ok := errors.AsType[*PartialError](err); ok {
 		return p.reasons[0]
@@ -55,10 +54,10 @@ func firstOf(err error) error {
 	return err
 }
 
-// GetMany returns those of the keys that are in the cache, in one round trip
-// (on a cluster, one to each node). A missing key is no error. If Redis did
-// not answer for some keys and memory does not have them, the error is a
-// PartialError with these, beside a map with the others.
+// GetMany returns the entries of those keys that are in the cache, in one round trip (on a cluster,
+// one per node). A missing key is not an error. If Redis does not answer for some keys and the copy
+// in this process does not have them, GetMany returns a PartialError with these, and the other
+// entries.
 func (n *Namespace) GetMany(ctx context.Context, keys ...string) (map[string]Entry[[]byte], error) {
 	entries := make(map[string]Entry[[]byte], len(keys))
 	if err := checkKeys(keys...); err != nil || len(keys) == 0 {
@@ -78,9 +77,9 @@ func (n *Namespace) GetMany(ctx context.Context, keys ...string) (map[string]Ent
 	return entries, newPartialError(failed, len(keys))
 }
 
-// SetMany stores values by key as Set does, in one round trip (on a cluster,
-// one to each node). A fault in any key or value stores nothing. If Redis did
-// not take some, the error is a PartialError with these.
+// SetMany stores values by key as Set does, in one round trip (on a cluster, one per node). It
+// stores nothing if a key or a value is invalid. If Redis does not store some, the error is a
+// PartialError with these.
 func (n *Namespace) SetMany(ctx context.Context, values map[string]any) error {
 	keys, raws := make([]string, 0, len(values)), make([][]byte, 0, len(values))
 	for key, value := range values {
@@ -108,7 +107,7 @@ func (n *Namespace) SetMany(ctx context.Context, values map[string]any) error {
 	failed := map[string]error{}
 	for i, key := range keys {
 		if err != nil && (cmds == nil || cmds[i].Err() != nil) {
-			// It may have been written: neither value is known to be right.
+			// It may have been written: either value may be the current one.
 			n.cache.recent.drop(prefix + key)
 			failed[key] = err
 			continue
@@ -119,10 +118,9 @@ func (n *Namespace) SetMany(ctx context.Context, values map[string]any) error {
 	return newPartialError(failed, len(keys))
 }
 
-// DeleteMany removes keys in one round trip (on a cluster, one to each node),
-// and returns how many were there. If Redis did not take some, the error is a
-// PartialError: with these where it is a cluster, else with those of the same
-// batch of 500.
+// DeleteMany deletes keys in one round trip (on a cluster, one per node), and returns how many of
+// them existed. If Redis does not delete some, the error is a PartialError: on a cluster with these
+// keys, else with all keys of the same batch of 500.
 func (n *Namespace) DeleteMany(ctx context.Context, keys ...string) (int, error) {
 	if err := checkKeys(keys...); err != nil || len(keys) == 0 {
 		return 0, err

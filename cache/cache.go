@@ -1,29 +1,27 @@
-// Package cache keeps values of the program in Redis for a while, in
-// namespaces with a life of their own, and in front of a slow source loads
-// each value once.
+// Package cache caches values in Redis. Values live in namespaces, each with its own TTL. In front
+// of a slow source, the cache loads each value once.
 //
-// A cache may lose anything at any time. Redis holds a value at
+// A cache may lose any value at any time. Redis holds a value at
 //
 //	cache:<namespace>:<version>:<key>
 //
-// until it expires, is deleted, or Redis evicts it. The version is 1, or what
-// cache:<namespace>:version holds: see Namespace.InvalidateAll. Bytes and
-// strings are stored as they are, everything else as JSON; a header marks what
-// is not plain: see Typed. What another program wrote is read as bytes.
+// until it expires, is deleted, or is evicted. The version is 1, or the content of
+// cache:<namespace>:version: see Namespace.InvalidateAll. Bytes and strings are stored unchanged,
+// all other values as JSON. A header marks stored values that are not plain: see Typed. A value
+// that another program wrote is read as bytes.
 //
 // # Without Redis
 //
-// A round trip takes at most Config.Timeout. When Redis does not answer, reads
-// are answered by a bounded copy in this process of values it has recently
-// read or written, and marked SourceMemory; what the copy does not have, and
-// every write, is refused with ErrUnavailable. For as long as Redis is lost one
-// call in 250 ms tries it and the others are refused or answered at once. (On
-// a cluster every call tries, since other nodes may answer.) Fetch goes on
-// working: it loads, and keeps the value in the copy. The copy may answer with
-// a value that was deleted or replaced since, by another node or by a call of
-// the same moment, for at most the time CopyFor sets. A full Redis (OOM) refuses writes only.
+// A round trip takes at most Config.Timeout. While Redis does not answer, a bounded copy in this
+// process answers reads, with values that it has recently read or written; their source is
+// SourceMemory. A read that the copy cannot answer, and every write, returns ErrUnavailable. While
+// Redis is lost, one call per 250 ms tries it, and all others return at once. (On a cluster every
+// call tries, since other nodes may answer.) Fetch still loads, and keeps the value in the copy.
 //
-// A failed write may have been done: an answer that was lost looks the same.
+// The copy may return a value that another node, or a concurrent call, has deleted or replaced, for
+// at most the time that CopyFor sets. A Redis that is out of memory refuses writes only.
+//
+// A write that returns an error may have been executed, because its reply may have been lost.
 package cache
 
 import (
@@ -42,55 +40,54 @@ import (
 )
 
 var (
-	// ErrMiss means that the key is not in the cache. A function given to
-	// Fetch returns it, or an error that wraps it, to say that there is no
-	// such thing.
+	// ErrMiss means that the key is not in the cache. A load function of Fetch returns it, or
+	// an error that wraps it, if the source has no value for the key.
 	ErrMiss = errors.New("cache: miss")
 
-	// ErrUnavailable means that Redis could not be asked, or refused: it is
-	// not known whether the key is there, or the write was not done.
+	// ErrUnavailable means that Redis did not answer or refused: it is unknown whether the key
+	// exists, or whether the write was executed.
 	ErrUnavailable = redislink.ErrUnavailable
 
-	// ErrFormat means that a value is no JSON of the type it was read as.
+	// ErrFormat means that a value is not JSON of the type it was read as.
 	ErrFormat = errors.New("cache: value of another type")
 
-	// ErrClosed is returned by Fetch when it would have to load after Close.
+	// ErrClosed means that Fetch would have had to load after Close.
 	ErrClosed = errors.New("cache: closed")
 )
 
 const (
-	// DefaultNamespace is used where none is named.
+	// DefaultNamespace is the namespace whose name is given as "".
 	DefaultNamespace = "default"
 
-	// MaxKey and MaxValue bound what is stored, in bytes; a value is measured
-	// before compression. MaxBulk bounds the keys of one call.
+	// MaxKey and MaxValue are the largest key and value in bytes; a value is measured before
+	// compression. MaxBulk is the largest number of keys in one call.
 	MaxKey   = 512
 	MaxValue = 8 << 20
 	MaxBulk  = 10_000
 
 	maxNamespaces = 1000 // in use by one Cache
 	maxDeclared   = 64   // label values of the metrics
-	maxReloads    = 64   // reloads behind stale values at a time
-	batch         = 500  // keys of one command, so that none holds up Redis for long
+	maxReloads    = 64   // concurrent reloads behind stale values
+	batch         = 500  // keys per command, so that none blocks Redis for long
 )
 
 var namespaceName = regexp.MustCompile(`^[a-z0-9_.-]{1,64}$`)
 
-// Config of a Cache. Only Redis has no default.
+// Config configures a Cache. Only Redis has no default.
 type Config struct {
-	// Redis is required and stays the caller's. Its ContextTimeoutEnabled must
-	// be set, or Timeout does not bound a call.
+	// Redis is required and is not closed by the Cache. It must have ContextTimeoutEnabled set,
+	// or Timeout does not bound a call.
 	Redis redis.UniversalClient
 
-	// Namespaces are the names that the metrics tell apart, at most 64; all
-	// others are counted as "other".
+	// Namespaces are the namespaces that have a metric label of their own, at most 64; all
+	// others share "other".
 	Namespaces []string
 
-	Timeout        time.Duration // for a round trip, plus 1 ms per key of a bulk call; default 500 ms
-	LoadTimeout    time.Duration // for a function given to Fetch; default 10 s
+	Timeout        time.Duration // of a round trip, plus 1 ms per key; default 500 ms
+	LoadTimeout    time.Duration // of a load function of Fetch; default 10 s
 	VersionRefresh time.Duration // see InvalidateAll; default 1 s
-	CopyBytes      int           // size of the copy for times without Redis; default 16 MiB, below 0 none
-	CompressFrom   int           // size in bytes from which values are compressed if that saves an eighth; default 1024, below 0 never
+	CopyBytes      int           // size of the copy that answers without Redis; default 16 MiB, none if negative
+	CompressFrom   int           // values of this many bytes are compressed if that saves an eighth; default 1024, never if negative
 
 	Registerer prometheus.Registerer // may be nil
 	Logger     *slog.Logger          // may be nil
@@ -100,15 +97,15 @@ type Config struct {
 type Cache struct {
 	// Static after construction.
 	cfg     Config
-	single  bool // one node holds all keys: commands may name many
+	single  bool // one node holds all keys, so a command may have several
 	codec   *codec
 	recent  *recent
 	breaker *redislink.Breaker
 	metrics *metrics
 	log     *slog.Logger
-	life    context.Context // ends with Close
+	life    context.Context // canceled by Close
 	end     context.CancelFunc
-	reloads chan struct{} // a slot per reload behind a stale value
+	reloads chan struct{} // holds a token per running reload behind a stale value
 	running sync.WaitGroup
 
 	mu     sync.Mutex // guards the following fields
@@ -116,7 +113,7 @@ type Cache struct {
 	closed bool
 }
 
-// New returns a cache. The error says which part of the Config is wrong.
+// New returns a Cache. It returns an error if cfg is invalid.
 func New(cfg Config) (*Cache, error) {
 	if cfg.Redis == nil {
 		return nil, errors.New("cache: Config.Redis is required")
@@ -161,9 +158,9 @@ func New(cfg Config) (*Cache, error) {
 	return c, nil
 }
 
-// Close cancels the loads under way and waits for them, at most
-// Config.LoadTimeout. Nothing is loaded afterwards; all else goes on working.
-// The error says that a load did not heed its context.
+// Close cancels the running loads and waits for them, for at most Config.LoadTimeout. After Close
+// nothing is loaded; all other operations still work. Close returns an error if a load ignores its
+// context.
 func (c *Cache) Close() error {
 	c.mu.Lock()
 	c.closed = true
@@ -175,11 +172,12 @@ func (c *Cache) Close() error {
 	case <-done:
 		return nil
 	case <-time.After(c.cfg.LoadTimeout):
-		return errors.New("cache: a load is still running and does not heed its context")
+		return errors.New("cache: a load is still running and ignores its context")
 	}
 }
 
-// begin enters a load or reload that Close must wait for; running.Done ends it.
+// begin registers a load or reload that Close must wait for; running.Done ends it. It returns false
+// after Close.
 func (c *Cache) begin() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -190,14 +188,14 @@ func (c *Cache) begin() bool {
 	return true
 }
 
-// space returns what this process knows of the namespace of that name.
+// space returns the state that this process keeps of a namespace.
 func (c *Cache) space(name string) (*space, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s, ok := c.spaces[name]
 	if !ok {
 		if len(c.spaces) >= maxNamespaces {
-			return nil, fmt.Errorf("cache: namespace %s: %d are in use already, the limit", name, maxNamespaces)
+			return nil, fmt.Errorf("cache: namespace %s: the limit of %d namespaces in use is reached", name, maxNamespaces)
 		}
 		s = newSpace(name, c.metrics.namespace(name))
 		c.spaces[name] = s

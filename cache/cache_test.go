@@ -160,7 +160,7 @@ func testBulk(t *testing.T, client redis.UniversalClient) {
 	if n := testutil.ToFloat64(counter(t, reg, "fx_cache_lookups_total", "bulk", "hit")); n != 401 {
 		t.Errorf("hits = %v, want 401", n)
 	}
-	if ratio, ok := ns.HitRatio(); !ok || math.Abs(ratio-1./3) > 1e-9 {
+	if ratio, ok := ns.Stats().HitRatio(); !ok || math.Abs(ratio-1./3) > 1e-9 {
 		t.Errorf("HitRatio = %v, %v, want a third", ratio, ok)
 	}
 	if n, err := ns.DeleteMany(ctx, keys...); n != 401 || err != nil {
@@ -350,7 +350,7 @@ func TestStatsAndMetrics(t *testing.T) {
 	cfg.Registerer, cfg.Namespaces = reg, []string{"users"}
 	c := newCache(t, cfg)
 	users, more := namespace(t, c, "users", time.Minute), namespace(t, c, "undeclared", time.Minute)
-	if ratio, ok := users.HitRatio(); ok || ratio != 0 {
+	if ratio, ok := users.Stats().HitRatio(); ok || ratio != 0 {
 		t.Errorf("HitRatio without look-ups = %v, %v, want none", ratio, ok)
 	}
 	ctx := t.Context()
@@ -359,7 +359,7 @@ func TestStatsAndMetrics(t *testing.T) {
 		must(t, ignoreMiss(second(users.Get(ctx, key))))
 	}
 	must(t, ignoreMiss(second(more.Get(ctx, "a"))))
-	if ratio, ok := namespace(t, c, "users", time.Hour).HitRatio(); !ok || ratio != 0.75 {
+	if ratio, ok := namespace(t, c, "users", time.Hour).Stats().HitRatio(); !ok || ratio != 0.75 {
 		t.Errorf("HitRatio by another handle = %v, %v, want 0.75", ratio, ok)
 	}
 	all, total := c.Stats()

@@ -12,7 +12,7 @@ import (
 	"github.com/fxcast/fxcast/cache"
 )
 
-// client connects to a Redis of this example. A program connects to its own, with
+// client starts a Redis for an example and connects to it. A program connects to its own, also with
 // ContextTimeoutEnabled, so that the cache's timeouts hold.
 func client() (*redis.Client, func()) {
 	server := miniredis.NewMiniRedis()
@@ -23,12 +23,12 @@ func client() (*redis.Client, func()) {
 	return c, func() { c.Close(); server.Close() }
 }
 
-// A namespace has a life for its values; keys of different namespaces do not meet.
+// A namespace sets the TTL of its values. Different namespaces may use the same keys.
 func Example() {
 	ctx := context.Background()
 	rdb, done := client()
 	defer done()
-	c, err := cache.New(cache.Config{Redis: rdb})
+	c, err := cache.New(cache.Config{Redis: rdb, Timeout: 10 * time.Second})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -54,12 +54,12 @@ func Example() {
 	// true
 }
 
-// Many keys take one round trip. What is missing is not in the answer.
+// A bulk call takes one round trip. The result has no entry for a missing key.
 func ExampleNamespace_GetMany() {
 	ctx := context.Background()
 	rdb, done := client()
 	defer done()
-	c, _ := cache.New(cache.Config{Redis: rdb})
+	c, _ := cache.New(cache.Config{Redis: rdb, Timeout: 10 * time.Second})
 	defer c.Close()
 	rates, _ := c.Namespace("rates", time.Minute)
 	err := rates.SetMany(ctx, map[string]any{"EUR": "1.0845", "GBP": "1.2701"})
@@ -75,14 +75,14 @@ func ExampleNamespace_GetMany() {
 	// 1 <nil>
 }
 
-// Values of one type are read and written as it. Fetch loads what is missing, once for
-// all callers of a moment.
+// A typed view reads and writes values of one type. Fetch loads a missing value, once for all
+// concurrent callers.
 func ExampleTyped_Fetch() {
 	type profile struct{ Name, Currency string }
 	ctx := context.Background()
 	rdb, done := client()
 	defer done()
-	c, _ := cache.New(cache.Config{Redis: rdb})
+	c, _ := cache.New(cache.Config{Redis: rdb, Timeout: 10 * time.Second})
 	defer c.Close()
 	ns, _ := c.Namespace("profiles", time.Hour)
 	profiles := cache.As[profile](ns)
@@ -104,13 +104,12 @@ func ExampleTyped_Fetch() {
 	// EUR <nil>
 }
 
-// Invalidate deletes what a pattern matches. InvalidateAll is faster where that is
-// everything.
+// Invalidate deletes the keys that match a pattern. InvalidateAll deletes all keys, and is faster.
 func ExampleNamespace_Invalidate() {
 	ctx := context.Background()
 	rdb, done := client()
 	defer done()
-	c, _ := cache.New(cache.Config{Redis: rdb})
+	c, _ := cache.New(cache.Config{Redis: rdb, Timeout: 10 * time.Second})
 	defer c.Close()
 	ns, _ := c.Namespace("users", time.Hour)
 	_ = ns.SetMany(ctx, map[string]any{"user:1": "a", "user:2": "b", "team:1": "c"})

@@ -12,38 +12,35 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// How long a reload behind a stale value waits after one that failed.
+// reloadRetry is the pause after a failed reload of a stale value.
 const reloadRetry = time.Second
 
-// Fetch returns the value of key, and if it is not in the cache loads and
-// stores it.
+// Fetch returns the value of key. If the cache does not have it, Fetch loads and stores it.
 //
-//	Fetch        look in Redis: a value is returned
-//	* refresh      one beyond its TTL too (ServeStale), and reloaded meanwhile
+//	Fetch          look the key up: return its value
+//	* refresh      return a stale value too (ServeStale), and reload it in the background
 //	* fill         wait for the one load of this key in this process
-//	  * loadOnce     look again, load, store
+//	  * loadOnce   look the key up again, load, store
 //
-// However many callers ask for a key at a time, load runs once in this
-// process; other processes may load it too. It is the first caller's load,
-// with the values of its context, but without its end: it ends with
-// Config.LoadTimeout or Close, and fills the cache even if all callers are
-// gone. Each caller waits as long as its own ctx allows.
+// load runs once in this process, however many callers fetch a key at the same time; other
+// processes may load it too. The load of the first caller runs, with the values of its context but
+// not with its cancellation: it is canceled by Config.LoadTimeout or Close only, and fills the
+// cache even if all callers have gone. Each caller waits until its own ctx ends.
 //
-// An error of load is returned to all who wait for it, and not remembered,
-// except ErrMiss with CacheMisses. What load returns is stored as by Set. If it
-// cannot be stored, it is returned all the same. A Set, Delete or invalidation
-// of the key in this process while load runs keeps its result from being
-// stored; one in another process does not, so a value read from the source
-// before that may be stored after it, for its TTL.
+// All waiting callers receive an error of load. It is not cached, except ErrMiss with CacheMisses.
+// The value that load returns is stored as by Set, and returned even if it cannot be stored. A Set,
+// Delete or invalidation of the key in this process prevents a running load from storing its value.
+// One in another process does not, so a value that was read from the source before may be stored
+// after it, for its TTL.
 //
-// Without Redis a copy within its TTL answers; else it is loaded, and the
-// older copy answers only if that fails.
+// Without Redis, a copy within its TTL is returned. Otherwise the value is loaded, and an older
+// copy is returned only if that fails.
 func (n *Namespace) Fetch(ctx context.Context, key string, load func(context.Context) (any, error)) (Entry[[]byte], error) {
 	return fetch(ctx, n, key, load, func(payload []byte) ([]byte, error) { return payload, nil })
 }
 
-// fetch is Fetch for values that decode makes of a payload. One that it cannot
-// make is loaded anew.
+// fetch is Fetch for values that decode returns for a payload. A payload that it cannot decode is
+// loaded again.
 func fetch[T any](ctx context.Context, n *Namespace, key string, load func(context.Context) (any, error), decode func([]byte) (T, error)) (Entry[T], error) {
 	none := Entry[T]{}
 	if err := checkKeys(key); err != nil {
@@ -82,7 +79,7 @@ func fetch[T any](ctx context.Context, n *Namespace, key string, load func(conte
 		}
 		return none, err
 	}
-	// Others get the same payload, and what decode returns may share it.
+	// Other callers receive the same payload, and the decoded value may share its memory.
 	value, err := decode(bytes.Clone(got.Value))
 	if err != nil {
 		return none, err
@@ -90,8 +87,8 @@ func fetch[T any](ctx context.Context, n *Namespace, key string, load func(conte
 	return Entry[T]{Value: value, Source: got.Source, Age: got.Age}, nil
 }
 
-// refresh reloads key in the background, unless that is under way, failed a
-// moment ago, or too much is being reloaded.
+// refresh reloads key in the background, unless a reload is running, has failed recently, or too
+// many others are running.
 func (n *Namespace) refresh(ctx context.Context, prefix, key string, readable func([]byte) bool, load func(context.Context) (any, error)) {
 	c, s := n.cache, n.space
 	s.mu.Lock()
@@ -122,7 +119,7 @@ func (n *Namespace) refresh(ctx context.Context, prefix, key string, readable fu
 		defer c.running.Done()
 		defer func() { <-c.reloads }()
 		if _, err := n.fill(context.WithoutCancel(ctx), prefix, key, readable, load); err != nil && !errors.Is(err, ErrMiss) && c.life.Err() == nil {
-			c.log.Warn("cache: reload behind a stale value", "namespace", s.name, "err", err)
+			c.log.Warn("cache: reload of a stale value failed", "namespace", s.name, "err", err)
 			time.AfterFunc(reloadRetry, done)
 			return
 		}
@@ -130,11 +127,11 @@ func (n *Namespace) refresh(ctx context.Context, prefix, key string, readable fu
 	}()
 }
 
-// fill waits for the load of key, starting it if nobody has.
+// fill waits for the load of key, and starts it if none is running.
 func (n *Namespace) fill(ctx context.Context, prefix, key string, readable func([]byte) bool, load func(context.Context) (any, error)) (Entry[[]byte], error) {
 	full := prefix + key
 	result := n.space.flights.DoChan(full, func() (any, error) { return n.loadOnce(ctx, full, key, readable, load) })
-	// A load that does not heed its context must not hold its callers.
+	// A load that ignores its context must not block its callers.
 	patience := time.NewTimer(n.cache.cfg.LoadTimeout + 3*n.cache.cfg.Timeout)
 	defer patience.Stop()
 	select {
@@ -149,13 +146,13 @@ func (n *Namespace) fill(ctx context.Context, prefix, key string, readable func(
 	}
 }
 
-// load is one run of a function given to Fetch.
+// load is one run of a load function.
 type load struct {
-	full       string      // the key in Redis its value is for
-	superseded atomic.Bool // its value must not be stored
+	full       string      // the key in Redis that its value belongs to
+	superseded atomic.Bool // set if its value must not be stored
 }
 
-// loadOnce runs load and stores what it returns.
+// loadOnce calls run and stores the value that it returns.
 func (n *Namespace) loadOnce(caller context.Context, full, key string, readable func([]byte) bool, run func(context.Context) (any, error)) (any, error) {
 	c := n.cache
 	if !c.begin() {
@@ -169,7 +166,7 @@ func (n *Namespace) loadOnce(caller context.Context, full, key string, readable 
 	l := n.space.start(key, full)
 	defer n.space.finish(key, l)
 	stale := false
-	// A load that ended between this caller's look and now has stored it.
+	// A load that ended after this caller's look-up has stored the value.
 	if prefix, all := n.lookup(ctx, key); prefix+key == full {
 		switch f := &all[0]; f.result {
 		case resultKnownMiss:
@@ -212,7 +209,7 @@ func (n *Namespace) loadOnce(caller context.Context, full, key string, readable 
 	return Entry[[]byte]{Value: payload, Source: SourceLoad}, err
 }
 
-// run calls a function given to Fetch and makes an error of its panic.
+// run calls a load function and turns a panic into an error.
 func (n *Namespace) run(ctx context.Context, load func(context.Context) (any, error)) (value any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -223,9 +220,8 @@ func (n *Namespace) run(ctx context.Context, load func(context.Context) (any, er
 	return load(ctx)
 }
 
-// keep stores what l loaded, unless it is superseded: before, or at latest
-// while it was written, in which case it is taken back. Redis being lost is
-// counted only; the copy has the value then.
+// keep stores the value of l, unless l is superseded. If that happens during the write, keep
+// removes the value again. An error of Redis is only counted, since the copy has the value.
 func (n *Namespace) keep(ctx context.Context, l *load, raw []byte, life time.Duration) {
 	c := n.cache
 	if l.superseded.Load() {
@@ -244,19 +240,19 @@ func (n *Namespace) keep(ctx context.Context, l *load, raw []byte, life time.Dur
 	}
 }
 
-// remove takes away what a load found to be gone or superseded. Should that
-// fail, the value stays for its TTL; the failure is counted, and there is
-// nobody to tell.
+// remove removes a value that a load has found to be gone or superseded. An error of Redis is only
+// counted, since no caller waits for it; the value then stays for its TTL.
 func (n *Namespace) remove(ctx context.Context, full string) {
 	n.cache.recent.drop(full)
 	_ = n.cache.exec(ctx, 1, func(p redis.Pipeliner) { p.Unlink(ctx, full) })
 }
 
+// start registers a load of key and supersedes an earlier one.
 func (s *space) start(key, full string) *load {
 	l := &load{full: full}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if old, ok := s.loads[key]; ok { // of another version, or one that does not end
+	if old, ok := s.loads[key]; ok { // of another version, or one that does not return
 		old.superseded.Store(true)
 	}
 	s.loads[key] = l
@@ -271,10 +267,10 @@ func (s *space) finish(key string, l *load) {
 	}
 }
 
-// supersede keeps loads under way of these keys from being stored, and later
-// callers of Fetch from waiting for them. It is called before a change is sent
-// to Redis, or a load could miss it, and after, or a caller could join one that
-// looked before.
+// supersede prevents running loads of these keys from storing their values, and later callers of
+// Fetch from waiting for them. It is called before a change is sent to Redis, or a load could miss
+// the change. It is called again after it, or a caller could join a load that read its source
+// before.
 func (s *space) supersede(keys ...string) {
 	var gone []*load
 	s.mu.Lock()
@@ -288,8 +284,7 @@ func (s *space) supersede(keys ...string) {
 	s.forget(gone)
 }
 
-// supersedeIf is supersede for the keys of which gone, a pure function, says
-// so.
+// supersedeIf is supersede for the keys for which which, a pure function, returns true.
 func (s *space) supersedeIf(which func(key string) bool) {
 	var gone []*load
 	s.mu.Lock()

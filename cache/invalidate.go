@@ -10,26 +10,25 @@ import (
 	"github.com/fxcast/fxcast/internal/redislink"
 )
 
-// Progress of an Invalidate.
+// Progress is the progress of Invalidate.
 type Progress struct {
-	Scanned int // keys of the namespace looked at
+	Scanned int // keys of the namespace examined
 	Deleted int
-	Nodes   int // masters done, of Masters
+	Nodes   int // masters that are done, of Masters
 	Masters int
 }
 
-// Invalidate deletes the keys that match pattern, in every version of the
-// namespace, and returns how many they were. The pattern is Redis's glob over
-// the whole key, as in user:*; see Escape for text that must be taken as it
-// is. A wrong pattern is an error.
+// Invalidate deletes the keys that match pattern, in every version of the namespace, and returns
+// their number. The pattern is a Redis glob over the whole key, such as user:*; Escape escapes
+// literal text. An invalid pattern is an error.
 //
-// It walks over all keys of Redis by SCAN and removes what matches by UNLINK,
-// in batches, on each master of a cluster in turn, and calls progress, if not
-// nil, after each batch. It ends early when ctx does; each round trip is
-// bounded, the whole is not. It is not atomic: keys written meanwhile may or
-// may not be deleted, and keys that move between nodes of a cluster meanwhile
-// may be left. With an error, n is what was deleted before, and other masters
-// were still done. InvalidateAll is faster and exact where all keys are meant.
+// Invalidate scans all keys of Redis with SCAN and deletes matching ones with UNLINK, in batches,
+// on one master of a cluster after another. It calls progress after each batch, unless that is nil.
+// Each round trip has a deadline; the whole has none except that of ctx.
+//
+// It is not atomic: keys written meanwhile may or may not be deleted, and keys that move between
+// nodes of a cluster may remain. If a master fails, the others are still done; deleted counts all
+// deleted keys. To delete all keys, InvalidateAll is faster and exact.
 func (n *Namespace) Invalidate(ctx context.Context, pattern string, progress func(Progress)) (deleted int, err error) {
 	glob, err := parsePattern(pattern)
 	if err != nil {
@@ -72,8 +71,7 @@ func (n *Namespace) Invalidate(ctx context.Context, pattern string, progress fun
 	return p.Deleted, errors.Join(faults...)
 }
 
-// key returns the key of a full key in Redis, in any version, if that belongs
-// to this namespace.
+// key returns the key that a key in Redis, of any version, stands for, if it is of this namespace.
 func (s *space) key(full string) (key string, ok bool) {
 	rest, ok := strings.CutPrefix(full, s.prefix)
 	if !ok {
@@ -86,9 +84,9 @@ func (s *space) key(full string) (key string, ok bool) {
 	return key, true
 }
 
-// sweep does one master.
+// sweep deletes the matching keys of one master.
 func (n *Namespace) sweep(ctx context.Context, master redis.Cmdable, glob *pattern, p *Progress, progress func(Progress)) error {
-	// The names hold nothing that a glob gives a meaning to.
+	// Names of namespaces have no character that is special in a glob.
 	match := n.space.prefix + "*:" + glob.prefix + "*"
 	var found []string
 	for cursor := uint64(0); ; {
@@ -124,7 +122,7 @@ func (n *Namespace) sweep(ctx context.Context, master redis.Cmdable, glob *patte
 	}
 }
 
-// unlink removes full keys in one round trip.
+// unlink deletes keys as they are in Redis, in one round trip.
 func (n *Namespace) unlink(ctx context.Context, keys []string) (deleted int, err error) {
 	var cmds []*redis.IntCmd
 	err = n.cache.send(ctx, len(keys), func(p redis.Pipeliner) {
@@ -142,7 +140,7 @@ func (n *Namespace) unlink(ctx context.Context, keys []string) (deleted int, err
 	return deleted, err
 }
 
-// bounded runs one call of Redis within the timeout of a batch.
+// bounded makes one call to Redis within the timeout of a batch.
 func (n *Namespace) bounded(ctx context.Context, call func(context.Context) error) error {
 	inner, cancel := context.WithTimeout(ctx, 2*n.cache.cfg.Timeout)
 	defer cancel()

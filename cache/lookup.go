@@ -8,15 +8,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// found is what one look at a key came to.
+// found is the result of looking up one key.
 type found struct {
 	result  result
-	payload []byte        // of a value: the caller's memory
-	age     time.Duration // from memory
+	payload []byte        // the value, if there is one; the caller owns it
+	age     time.Duration // of a value from memory
 	err     error         // resultError and resultMemory: why Redis did not answer
 }
 
-// entry is what f means to a reader: a value, ErrMiss, or why it is not known.
+// entry returns the value, ErrMiss, or the reason why it is unknown.
 func (f *found) entry() (Entry[[]byte], error) {
 	switch f.result {
 	case resultHit:
@@ -31,7 +31,7 @@ func (f *found) entry() (Entry[[]byte], error) {
 	return Entry[[]byte]{}, ErrMiss
 }
 
-// get counts f and returns what Get answers: only Fetch serves what is stale.
+// get counts f and returns the result of Get, to which a stale value is a miss.
 func (n *Namespace) get(f *found) (Entry[[]byte], error) {
 	if f.result == resultStale {
 		f.result = resultMiss
@@ -40,8 +40,8 @@ func (n *Namespace) get(f *found) (Entry[[]byte], error) {
 	return f.entry()
 }
 
-// lookup looks at keys in one round trip, and in memory at what Redis does not
-// answer. It counts nothing.
+// lookup looks keys up in Redis, in one round trip, and in memory those that Redis does not answer.
+// It counts nothing.
 func (n *Namespace) lookup(ctx context.Context, keys ...string) (prefix string, all []found) {
 	var values []reply
 	var left []*redis.DurationCmd
@@ -77,8 +77,7 @@ func (n *Namespace) lookup(ctx context.Context, keys ...string) (prefix string, 
 	return prefix, all
 }
 
-// read decodes raw into f. A remembered miss is never stale: it is kept for
-// its own time only.
+// read decodes raw into f. A cached miss is never stale: it lives for the time of CacheMisses only.
 func (n *Namespace) read(f *found, raw []byte) {
 	payload, k, known := n.cache.codec.decode(raw)
 	if !known {
@@ -90,7 +89,7 @@ func (n *Namespace) read(f *found, raw []byte) {
 	}
 }
 
-// remembered is what memory knows of a key that Redis did not answer for.
+// remembered looks up in memory a key that Redis did not answer.
 func (n *Namespace) remembered(full string, failed error) found {
 	f := found{result: resultError, err: failed}
 	if errors.Is(failed, context.Canceled) {
@@ -103,14 +102,14 @@ func (n *Namespace) remembered(full string, failed error) found {
 	return f
 }
 
-// reply is the place of one key in the answer to a GET or MGET.
+// reply is the part of a GET or MGET reply that belongs to one key.
 type reply struct {
 	get  *redis.StringCmd
 	mget *redis.SliceCmd
 	at   int
 }
 
-// queueGets queues GET, or MGET where all keys are on one node.
+// queueGets queues a GET per key, or MGETs if all keys are on one node.
 func (n *Namespace) queueGets(ctx context.Context, p redis.Pipeliner, prefix string, keys []string) []reply {
 	replies := make([]reply, len(keys))
 	if !n.cache.single || len(keys) == 1 {
@@ -140,8 +139,8 @@ func (r *reply) answered() bool {
 	return isAnswer(r.mget.Err())
 }
 
-// value returns the raw value of an answered reply. A key that holds no string
-// is another program's and counts as missing.
+// value returns the raw value of an answered reply. A key that does not hold a string belongs to
+// another program and counts as missing.
 func (r *reply) value() (raw []byte, there bool) {
 	if r.get != nil {
 		raw, err := r.get.Bytes()

@@ -9,19 +9,19 @@ import (
 	"github.com/fxcast/fxcast/internal/redislink"
 )
 
-// otherNamespace is the label of the namespaces that were not declared.
+// otherNamespace is the label of namespaces that are not in Config.Namespaces.
 const otherNamespace = "other"
 
-// result is what a look-up came to.
+// result is the result of a look-up. Its String is a metric label.
 type result int
 
 const (
 	resultHit       result = iota
-	resultStale            // a value beyond its TTL, which only Fetch serves
-	resultMemory           // Redis is lost, this process's copy answered
-	resultKnownMiss        // a remembered miss answered
-	resultMiss             // not there
-	resultError            // not known
+	resultStale            // a value that has outlived its TTL, which only Fetch returns
+	resultMemory           // the copy in this process answered, because Redis is lost
+	resultKnownMiss        // a cached miss answered
+	resultMiss             // not in the cache
+	resultError            // unknown
 	results
 )
 
@@ -31,14 +31,14 @@ func (r result) String() string {
 
 func (r result) hasValue() bool { return r <= resultMemory }
 
-// loadResult is what a load of Fetch came to.
+// loadResult is the result of a load of Fetch. Its String is a metric label.
 type loadResult int
 
 const (
 	loadOK loadResult = iota
 	loadMiss
 	loadError
-	loadSuperseded // not stored; counted beside one of the others
+	loadSuperseded // not stored; counted in addition to one of the others
 	loadResults
 )
 
@@ -46,7 +46,7 @@ func (r loadResult) String() string {
 	return [loadResults]string{"ok", "miss", "error", "superseded"}[r]
 }
 
-// counts of one namespace.
+// counts are the counters of one namespace.
 type counts struct {
 	looks   [results]atomic.Uint64
 	metrics [results]prometheus.Counter
@@ -58,18 +58,18 @@ func (c *counts) look(r result) {
 	c.metrics[r].Inc()
 }
 
-// Stats of a namespace since this process began.
+// Stats counts the look-ups of a namespace since the start of this process.
 type Stats struct {
-	Hits   uint64 // look-ups the cache answered: a value, or that there is none
-	Misses uint64 // look-ups it did not
-	Errors uint64 // look-ups of which it is not known, since Redis was lost; in neither of the others
+	Hits   uint64 // look-ups that the cache answered, with a value or a cached miss
+	Misses uint64 // look-ups that it did not answer
+	Errors uint64 // look-ups without a result, because Redis was lost; neither hits nor misses
 
-	Stale  uint64 // of Hits: beyond the TTL
-	Memory uint64 // of Hits: from this process's copy
+	Stale  uint64 // hits that had outlived their TTL
+	Memory uint64 // hits from the copy in this process
 }
 
-// HitRatio returns the part of the look-ups that the cache answered, 0 to 1.
-// ok is false if there were none.
+// HitRatio returns the share of look-ups that the cache answered, from 0 to 1. ok is false if there
+// were none.
 func (s Stats) HitRatio() (ratio float64, ok bool) {
 	if s.Hits+s.Misses == 0 {
 		return 0, false
@@ -77,13 +77,10 @@ func (s Stats) HitRatio() (ratio float64, ok bool) {
 	return float64(s.Hits) / float64(s.Hits+s.Misses), true
 }
 
-// Stats returns the counts of the namespace, over all its handles.
+// Stats returns the counts of the namespace over all its handles.
 func (n *Namespace) Stats() Stats { return n.space.counts.stats() }
 
-// HitRatio is that of Stats.
-func (n *Namespace) HitRatio() (ratio float64, ok bool) { return n.Stats().HitRatio() }
-
-// Stats returns the counts of each namespace in use, by name, and their sum.
+// Stats returns the counts of each namespace in use by name, and their sum.
 func (c *Cache) Stats() (namespaces map[string]Stats, total Stats) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -127,10 +124,10 @@ func newMetrics(reg prometheus.Registerer, namespaces []string, c *Cache) *metri
 	m := &metrics{
 		declared: map[string]bool{},
 		lookups: f.NewCounterVec(prometheus.CounterOpts{Name: "fx_cache_lookups_total",
-			Help: "Keys looked up in the cache, by result. Mostly miss: values expire before they are used again, or Redis evicts them. memory and error: Redis is lost."},
+			Help: "Keys looked up in the cache, by result. Mostly miss: values expire before they are read again, or Redis evicts them. memory or error: Redis is lost."},
 			[]string{"namespace", "result"}),
 		loads: f.NewCounterVec(prometheus.CounterOpts{Name: "fx_cache_loads_total",
-			Help: "Values loaded from their source because the cache did not have them. error: the source fails. superseded: not stored, since the key was changed meanwhile."},
+			Help: "Values loaded from their source because the cache did not have them. error: the source fails. superseded: not stored, because the key was changed during the load."},
 			[]string{"namespace", "result"}),
 	}
 	for _, name := range append([]string{otherNamespace}, namespaces...) {
@@ -138,45 +135,45 @@ func newMetrics(reg prometheus.Registerer, namespaces []string, c *Cache) *metri
 		m.namespace(name)
 	}
 	failed := f.NewCounterVec(prometheus.CounterOpts{Name: "fx_cache_redis_failures_total",
-		Help: "Round trips that Redis did not answer or refused, by reason. timeout: slow or gone; memory: full, values are not stored; refused: permissions, or a replica."},
+		Help: "Round trips that Redis did not answer or refused, by reason. timeout: it is slow or down. memory: it is full and values are not stored. refused: no permission, or it is a replica."},
 		[]string{"reason"})
 	for r := range redislink.Failures {
 		m.failures[r] = failed.WithLabelValues(r.String())
 	}
 	writes := f.NewCounterVec(prometheus.CounterOpts{Name: "fx_cache_writes_total",
-		Help: "Keys written or deleted, by result. failed: Redis was lost or refused, and callers were told; after a load nobody is."},
+		Help: "Keys written or deleted, by result. failed: Redis was lost or refused. The caller received an error, except after a load."},
 		[]string{"result"})
 	m.writesOK, m.writesFail = writes.WithLabelValues("ok"), writes.WithLabelValues("failed")
 	m.loadSeconds = f.NewHistogram(prometheus.HistogramOpts{Name: "fx_cache_load_seconds",
-		Help:    "Time of a load from its source, which the callers of Fetch wait for unless a stale value serves them.",
+		Help:    "Duration of a load from its source. Callers of Fetch wait for it, unless they receive a stale value.",
 		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}})
 	counter := func(name, help string) prometheus.Counter {
 		return f.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
 	m.foreign = counter("fx_cache_unreadable_values_total",
-		"Values with this cache's header that it cannot read, taken as bytes. Above 0: damaged, or written by a newer version.")
-	m.invalidated = counter("fx_cache_invalidated_keys_total", "Keys deleted by pattern. Rising steadily: something invalidates where a TTL would do.")
-	m.bumps = counter("fx_cache_version_bumps_total", "Namespaces invalidated as a whole. Often: the cache cannot fill.")
-	m.versionsLost = counter("fx_cache_versions_lost_total", "Times Redis had forgotten a namespace's version, which was then renewed. Above 0 without a restart: Redis evicts keys that have no expiry.")
-	m.reloadsSkipped = counter("fx_cache_reloads_skipped_total", "Stale values not reloaded at once because too many others were. Rising: the source is too slow for the TTLs.")
+		"Values that have this cache's header but cannot be read, and count as bytes. Above 0: they are damaged, or a newer version wrote them.")
+	m.invalidated = counter("fx_cache_invalidated_keys_total", "Keys deleted by pattern. Rising steadily: a shorter TTL may serve better than invalidation.")
+	m.bumps = counter("fx_cache_version_bumps_total", "Invalidations of a whole namespace. Rising fast: the cache cannot fill.")
+	m.versionsLost = counter("fx_cache_versions_lost_total", "Versions of namespaces that Redis had lost and that were renewed. Above 0 without a restart: Redis evicts keys without expiry.")
+	m.reloadsSkipped = counter("fx_cache_reloads_skipped_total", "Stale values that were not reloaded at once because too many reloads were running. Rising: the source is too slow for the TTLs.")
 	gauge := func(name, help string, value func() float64) {
 		f.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
-	gauge("fx_cache_degraded", "1 while Redis is lost to this cache: recent values answer, writes are refused. Always 0 on a cluster, where each call tries.", func() float64 {
+	gauge("fx_cache_degraded", "1 while this cache has lost Redis: recent values are served, writes are refused. Always 0 on a cluster, where each call tries.", func() float64 {
 		if c.breaker.Lost() {
 			return 1
 		}
 		return 0
 	})
-	gauge("fx_cache_copy_entries", "Values in the copy for times without Redis.", func() float64 { n, _, _ := c.recent.stats(); return float64(n) })
-	gauge("fx_cache_copy_bytes", "Size of that copy, overhead included. At its bound it keeps only the latest used.", func() float64 { _, n, _ := c.recent.stats(); return float64(n) })
+	gauge("fx_cache_copy_entries", "Values in the copy that is served without Redis.", func() float64 { n, _, _ := c.recent.stats(); return float64(n) })
+	gauge("fx_cache_copy_bytes", "Size of that copy, including overhead. At its bound of 16 MiB: it keeps the most recently used values only.", func() float64 { _, n, _ := c.recent.stats(); return float64(n) })
 	f.NewCounterFunc(prometheus.CounterOpts{Name: "fx_cache_copy_evicted_total",
-		Help: "Values that made room for others in the copy. Rising fast: in an outage few reads would be answered."},
+		Help: "Values that were dropped from the copy for newer ones. Rising fast: the copy would serve few reads in an outage."},
 		func() float64 { _, _, n := c.recent.stats(); return float64(n) })
 	return m
 }
 
-// namespace returns new counts of a namespace, with the counters of its label.
+// namespace returns new counts for a namespace, with the counters of its label.
 func (m *metrics) namespace(name string) *counts {
 	if !m.declared[name] {
 		name = otherNamespace

@@ -11,25 +11,25 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// Source says where a value comes from.
+// Source names the place that a value came from.
 type Source string
 
 const (
-	SourceRedis  Source = "redis"  // Redis has it
-	SourceStale  Source = "stale"  // Redis has it, beyond its TTL; it is being loaded anew
-	SourceLoad   Source = "load"   // it was loaded just now
-	SourceMemory Source = "memory" // Redis is lost: this process's copy, possibly out of date
+	SourceRedis  Source = "redis"  // Redis
+	SourceStale  Source = "stale"  // Redis, but older than its TTL; it is being reloaded
+	SourceLoad   Source = "load"   // the load function of Fetch
+	SourceMemory Source = "memory" // the copy in this process, because Redis is lost; may be out of date
 )
 
-// Entry is a value of the cache, which belongs to the caller.
+// Entry is a value from the cache. The caller owns it.
 type Entry[T any] struct {
 	Value  T
 	Source Source
-	Age    time.Duration // of a value from memory: since Redis had it or it was loaded; else 0
+	Age    time.Duration // for SourceMemory: since Redis had the value or it was loaded; else 0
 }
 
-// Namespace is one part of a Cache. It is safe for concurrent use. Use it as
-// it is for bytes, or through Typed.
+// Namespace is a part of a Cache whose values share a TTL. It stores bytes; Typed stores values of
+// a type. It is safe for concurrent use.
 type Namespace struct {
 	cache  *Cache
 	space  *space
@@ -40,35 +40,32 @@ type Namespace struct {
 	copied time.Duration
 }
 
-// Option of a Namespace.
+// Option configures a Namespace.
 type Option func(*Namespace)
 
-// Jitter shortens each TTL by a random part, up to that fraction of it, so
-// that values stored together do not end together. It is cut to 0 to 1; the
-// default is 0.1.
+// Jitter shortens each TTL by a random part of at most that fraction, so that values stored
+// together do not expire together. The fraction is clamped to 0 to 1; the default is 0.1.
 func Jitter(fraction float64) Option {
 	return func(n *Namespace) { n.jitter = min(max(fraction, 0), 1) }
 }
 
-// ServeStale keeps values for that much longer than their TTL, for Fetch to
-// answer with while one of its callers' load runs in the background. For Get
-// and all else they are gone at the end of the TTL. Handles of one namespace
-// must agree on it.
+// ServeStale keeps values for that much longer than their TTL. Fetch returns such a stale value and
+// reloads it in the background. To Get and all other operations it has expired. All handles of a
+// namespace must use the same duration.
 func ServeStale(d time.Duration) Option { return func(n *Namespace) { n.stale = max(d, 0) } }
 
-// CacheMisses makes Fetch remember for that long that there is no such thing,
-// and answer ErrMiss without loading.
+// CacheMisses makes Fetch remember for that long that the source has no value for a key, and return
+// ErrMiss without loading.
 func CacheMisses(d time.Duration) Option { return func(n *Namespace) { n.misses = max(d, 0) } }
 
-// CopyFor sets for how long the copy in this process may answer while Redis is
-// lost, counted from when the value was last seen in Redis. The default is the
-// TTL, and what ServeStale adds to it.
+// CopyFor limits how long the copy in this process may answer while Redis is lost, counted from the
+// last time that Redis had the value. The default is the TTL plus the duration of ServeStale.
 func CopyFor(d time.Duration) Option { return func(n *Namespace) { n.copied = max(d, 0) } }
 
-// Namespace returns the part of the cache with that name, whose values live
-// for ttl, less the jitter. The name is 1 to 64 of a-z 0-9 _ . -, or empty for
-// the default namespace; ttl is at least 10 ms. Two calls with one name mean
-// the same values, and at most 1,000 names may be in use.
+// Namespace returns a handle of the namespace with that name, whose values live for ttl, less the
+// jitter. The name consists of 1 to 64 of the characters a-z 0-9 _ . - or is empty, which means
+// DefaultNamespace; ttl is at least 10 ms. Handles with the same name share their values. At most
+// 1,000 names may be in use.
 func (c *Cache) Namespace(name string, ttl time.Duration, options ...Option) (*Namespace, error) {
 	if name == "" {
 		name = DefaultNamespace
@@ -96,11 +93,11 @@ func (c *Cache) Namespace(name string, ttl time.Duration, options ...Option) (*N
 // Name returns the name of the namespace.
 func (n *Namespace) Name() string { return n.space.name }
 
-// space is what the handles of one namespace share.
+// space is the state that the handles of a namespace share.
 type space struct {
 	// Static after construction.
 	name       string
-	prefix     string // of all keys; no other namespace's keys begin with it, since names hold no colon
+	prefix     string // of all keys of this namespace and no other, since names have no colon
 	versionKey string
 	counts     *counts
 
@@ -121,7 +118,7 @@ func newSpace(name string, counts *counts) *space {
 	}
 }
 
-// life returns how long a value written now is kept, with jitter.
+// life returns how long Redis keeps a value that is written now, with jitter.
 func (n *Namespace) life() time.Duration {
 	ttl := n.ttl
 	if cut := time.Duration(float64(ttl) * n.jitter); cut > 0 {
@@ -139,20 +136,19 @@ func (n *Namespace) Get(ctx context.Context, key string) (Entry[[]byte], error) 
 	return n.get(&all[0])
 }
 
-// Set stores value, for the life of the namespace: []byte and string as they
-// are, anything else as JSON; at most MaxValue bytes.
+// Set stores value for the TTL of the namespace: []byte and string unchanged, all other types as
+// JSON. A value may have at most MaxValue bytes.
 func (n *Namespace) Set(ctx context.Context, key string, value any) error {
 	return firstOf(n.SetMany(ctx, map[string]any{key: value}))
 }
 
-// Delete removes key, and reports whether it was there.
+// Delete deletes key and reports whether it existed.
 func (n *Namespace) Delete(ctx context.Context, key string) (bool, error) {
 	deleted, err := n.DeleteMany(ctx, key)
 	return deleted > 0, firstOf(err)
 }
 
-// Exists reports whether Get would find key. Without Redis that is not known:
-// ErrUnavailable.
+// Exists reports whether Get would find key. It returns ErrUnavailable without Redis.
 func (n *Namespace) Exists(ctx context.Context, key string) (bool, error) {
 	if err := checkKeys(key); err != nil {
 		return false, err
@@ -172,9 +168,9 @@ func (n *Namespace) Exists(ctx context.Context, key string) (bool, error) {
 	return exists.Val() == 1 && head.Err() == nil && !known && !n.isStale(left), nil
 }
 
-// isStale reports whether a key with that PTTL is beyond its TTL. One without
-// expiry is another program's, and never is.
+// isStale reports whether a key with that PTTL has outlived its TTL. A key without expiry belongs
+// to another program and is never stale.
 func (n *Namespace) isStale(left *redis.DurationCmd) bool {
-	const none = -1 // what go-redis makes of no expiry
+	const none = -1 // go-redis returns this for a key without expiry
 	return n.stale > 0 && left.Val() != none && left.Val() <= n.stale
 }

@@ -5,30 +5,30 @@ import (
 	"strings"
 )
 
-// MaxPattern bounds a pattern, in bytes: any key can be escaped within it.
+// MaxPattern is the longest pattern in bytes. It has room for any key after Escape.
 const MaxPattern = 2 * MaxKey
 
-// pattern is a compiled glob over the bytes of a key. Keys are matched in this
-// process and Redis is only asked for a superset: so a pattern means the same
-// on every server, and cannot reach beyond its namespace.
+// pattern is a compiled glob over the bytes of a key. This process matches the keys, and asks Redis
+// only for a superset. So a pattern means the same on every server and cannot match keys of another
+// namespace.
 type pattern struct {
 	tokens []token
-	prefix string // plain text every match begins with, safe to send in a MATCH
+	prefix string // literal text that every match begins with; safe to send in a MATCH
 }
 
 type token struct {
 	star    bool
-	set     [4]uint64 // of the bytes it takes, a bit each
-	negated bool      // takes the others
+	set     [4]uint64 // one bit per byte value that it matches
+	negated bool      // matches the other byte values instead
 }
 
 func (t *token) add(b byte) { t.set[b>>6] |= 1 << (b & 63) }
 
 func (t *token) takes(b byte) bool { return (t.set[b>>6]>>(b&63)&1 == 1) != t.negated }
 
-// parsePattern reads Redis's glob: * any bytes, ? one byte, [a-c_] one of
-// these, [^a] one of the others, \ takes the next byte as it is. What Redis
-// would silently read as something else is an error.
+// parsePattern parses a Redis glob: * matches any bytes, ? one byte, [a-c_] one of these, [^a] one
+// of the others, and \ makes the next byte literal. Text that Redis would silently misread is an
+// error.
 func parsePattern(text string) (*pattern, error) {
 	if text == "" {
 		return nil, fmt.Errorf("cache: empty pattern: want one such as user:*, or * for all keys")
@@ -74,7 +74,8 @@ func parsePattern(text string) (*pattern, error) {
 	return p, nil
 }
 
-// class reads [...] from behind the bracket and returns the index of its end.
+// class parses [...] from the byte after the opening bracket and returns the index of the closing
+// one.
 func (t *token) class(text string, i int) (end int, err error) {
 	if i < len(text) && text[i] == '^' {
 		t.negated = true
@@ -95,7 +96,7 @@ func (t *token) class(text string, i int) (end int, err error) {
 			if hi == ']' || hi == '\\' {
 				return 0, fmt.Errorf(`a range in [] without an end: want as in a-z, or \- for the character itself`)
 			}
-			if lo >= 0x80 || hi >= 0x80 { // servers differ: their bytes may have a sign
+			if lo >= 0x80 || hi >= 0x80 { // servers differ, since their bytes may be signed
 				return 0, fmt.Errorf(`a range in [] beyond ASCII: want as in a-z`)
 			}
 			for b := min(lo, hi); b <= max(lo, hi); b++ {
@@ -109,7 +110,7 @@ func (t *token) class(text string, i int) (end int, err error) {
 	return 0, fmt.Errorf(`[ without ]: want \[ for the character itself`)
 }
 
-// match reports whether the whole key matches, in time at most the product of
+// match reports whether the whole key matches. Its time is at most proportional to the product of
 // both lengths.
 func (p *pattern) match(key string) bool {
 	at, star, mark := 0, -1, 0
@@ -121,7 +122,7 @@ func (p *pattern) match(key string) bool {
 		case at < len(p.tokens) && p.tokens[at].takes(key[i]):
 			at++
 			i++
-		case star >= 0: // the last * takes one more byte
+		case star >= 0: // the last * matches one more byte
 			mark++
 			at, i = star+1, mark
 		default:
@@ -136,6 +137,5 @@ func (p *pattern) match(key string) bool {
 
 var escaper = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)
 
-// Escape returns a pattern that matches text and nothing else, to build others
-// from: Escape(user) + ":*".
+// Escape returns a pattern that matches only text, as a part of longer ones: Escape(user) + ":*".
 func Escape(text string) string { return escaper.Replace(text) }

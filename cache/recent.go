@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// What an entry of recent costs beside its key and value, about.
+// recentOverhead is the approximate size of an entry without its key and value, in bytes.
 const recentOverhead = 200
 
-// recent is the copy of values in this process, the least recently used going
-// first when it is full. It is safe for concurrent use.
+// recent is the copy of values in this process. When it is full, it evicts the least recently used.
+// It is safe for concurrent use.
 type recent struct {
-	max int // bytes, static; below 0 nothing is kept
+	max int // bytes; static; keeps nothing if negative
 
 	mu      sync.Mutex // guards the following fields
-	order   *list.List // of *recentEntry, the latest first
+	order   *list.List // of *recentEntry, the most recently used first
 	byKey   map[string]*list.Element
 	bytes   int
 	evicted int
@@ -25,7 +25,7 @@ type recent struct {
 type recentEntry struct {
 	key   string
 	raw   []byte    // as in Redis; never changed
-	seen  time.Time // when Redis last had it, or it was loaded
+	seen  time.Time // when Redis last had the value, or it was loaded
 	until time.Time
 }
 
@@ -33,7 +33,7 @@ func newRecent(max int) *recent {
 	return &recent{max: max, order: list.New(), byKey: map[string]*list.Element{}}
 }
 
-// put keeps a copy of raw for that long. One value may fill a quarter.
+// put keeps a copy of raw for that long, unless it would fill more than a quarter of the bound.
 func (r *recent) put(key string, raw []byte, life time.Duration) {
 	size := len(key) + len(raw) + recentOverhead
 	if size > r.max/4 {
@@ -53,7 +53,7 @@ func (r *recent) put(key string, raw []byte, life time.Duration) {
 	}
 }
 
-// get returns a copy of what is kept for key, and its age.
+// get returns a copy of the value of key, and its age.
 func (r *recent) get(key string) (raw []byte, age time.Duration, ok bool) {
 	r.mu.Lock()
 	el, ok := r.byKey[key]
@@ -81,7 +81,7 @@ func (r *recent) drop(keys ...string) {
 	}
 }
 
-// dropIf drops the keys of which gone, a pure function, says so.
+// dropIf drops the keys for which gone, a pure function, returns true.
 func (r *recent) dropIf(gone func(key string) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -92,7 +92,7 @@ func (r *recent) dropIf(gone func(key string) bool) {
 	}
 }
 
-// remove is called with mu held.
+// remove drops a key. The caller holds mu.
 func (r *recent) remove(key string) {
 	el, ok := r.byKey[key]
 	if !ok {

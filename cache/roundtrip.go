@@ -11,20 +11,19 @@ import (
 	"github.com/fxcast/fxcast/internal/redislink"
 )
 
-var errLost = fmt.Errorf("%w: it did not answer a moment ago", ErrUnavailable)
+var errLost = fmt.Errorf("%w: it did not answer a recent call", ErrUnavailable)
 
-// isAnswer reports whether err of a command means that Redis did what it was
-// asked: a missing key, or one that another program made with another type.
+// isAnswer reports whether err, of a command, is a proper reply: no error, a missing key, or a key
+// that another program made with another type.
 func isAnswer(err error) bool {
 	return err == nil || errors.Is(err, redis.Nil) || isWrongType(err)
 }
 
 func isWrongType(err error) bool { return redislink.Code(err) == "WRONGTYPE" }
 
-// exec sends what queue queues in one round trip, to each node of a cluster
-// that is concerned, with time for that many keys. The error is of the first
-// command that was not answered: others may have been. If Redis is known to be
-// lost queue is not called.
+// exec sends the commands that queue adds in one round trip, or one per node of a cluster, with a
+// timeout for that many keys. It returns the error of the first command that was not answered;
+// other commands may have been. It does not call queue if Redis is known to be lost.
 func (c *Cache) exec(ctx context.Context, keys int, queue func(redis.Pipeliner)) error {
 	if !c.breaker.Allow() {
 		return errLost
@@ -32,7 +31,7 @@ func (c *Cache) exec(ctx context.Context, keys int, queue func(redis.Pipeliner))
 	return c.send(ctx, keys, queue)
 }
 
-// send is exec whether Redis is lost or not.
+// send does what exec does, even if Redis is known to be lost.
 func (c *Cache) send(ctx context.Context, keys int, queue func(redis.Pipeliner)) error {
 	bounded, cancel := context.WithTimeout(ctx, c.cfg.Timeout+time.Duration(keys)*time.Millisecond)
 	defer cancel()
@@ -49,7 +48,7 @@ func (c *Cache) send(ctx context.Context, keys int, queue func(redis.Pipeliner))
 		}
 	}
 	if first == nil && !isAnswer(err) {
-		// None was sent, and none says so.
+		// No command was sent, but their errors are nil.
 		for _, cmd := range cmds {
 			cmd.SetErr(err)
 		}
@@ -58,8 +57,8 @@ func (c *Cache) send(ctx context.Context, keys int, queue func(redis.Pipeliner))
 	return c.judge(ctx, first, answers > 0)
 }
 
-// judge turns an error of Redis into one of this package, and notes whether
-// Redis is lost. some says that other commands were answered.
+// judge maps an error of Redis to one of this package, and updates the circuit breaker. some means
+// that other commands of the round trip were answered.
 func (c *Cache) judge(ctx context.Context, err error, some bool) error {
 	if (err == nil || some) && c.breaker.Succeed() {
 		c.log.Info("cache: Redis is back")

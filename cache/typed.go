@@ -5,22 +5,18 @@ import (
 	"errors"
 )
 
-// Typed is a Namespace whose values are of type T. []byte and string are
-// stored as they are, any other type as JSON. A stored value that is no JSON of
-// T gives ErrFormat, and Fetch loads it anew.
+// Typed is a Namespace whose values have type T. []byte and string are stored unchanged, any other
+// type as JSON. Reading a stored value that is not JSON of T returns ErrFormat; Fetch loads it
+// again.
 //
-// What is not plain begins with the bytes 00 66 78 and a kind: 1 bytes, 2
-// JSON, 3 and 4 the same compressed with zstd, 5 that the source has no such
-// thing. Without this header, and also with a kind that is not known or
-// content that is damaged, all that is there is taken as bytes; if T is
-// neither []byte nor string they may be the JSON another program wrote.
+// A stored value that is not plain begins with the bytes 00 66 78 and a kind: 1 is bytes, 2 is
+// JSON, 3 and 4 are the same compressed with zstd, and 5 means that the source has no value. A
+// value without this header, with an unknown kind, or with damaged content, is read as bytes. If T
+// is neither []byte nor string, these bytes may be JSON that another program wrote.
 type Typed[T any] struct{ ns *Namespace }
 
-// As returns n for values of type T.
+// As returns a view of n for values of type T.
 func As[T any](n *Namespace) Typed[T] { return Typed[T]{n} }
-
-// Namespace returns the namespace, for what does not depend on the type.
-func (t Typed[T]) Namespace() *Namespace { return t.ns }
 
 func decodeAs[T any](payload []byte) (value T, err error) {
 	err = decodeInto(payload, &value)
@@ -48,8 +44,7 @@ func (t Typed[T]) Set(ctx context.Context, key string, value T) error {
 	return t.ns.Set(ctx, key, value)
 }
 
-// GetMany is Namespace.GetMany. Values that give ErrFormat are in the
-// PartialError.
+// GetMany is Namespace.GetMany. Keys whose values are not of type T are in the PartialError.
 func (t Typed[T]) GetMany(ctx context.Context, keys ...string) (map[string]Entry[T], error) {
 	found, err := t.ns.GetMany(ctx, keys...)
 	failed := map[string]error{}
@@ -79,7 +74,7 @@ func (t Typed[T]) SetMany(ctx context.Context, values map[string]T) error {
 	return t.ns.SetMany(ctx, untyped)
 }
 
-// Fetch is Namespace.Fetch. Each caller gets a value of its own.
+// Fetch is Namespace.Fetch. Each caller receives its own copy of the value.
 func (t Typed[T]) Fetch(ctx context.Context, key string, load func(context.Context) (T, error)) (Entry[T], error) {
 	return fetch(ctx, t.ns, key, func(ctx context.Context) (any, error) { return load(ctx) }, decodeAs[T])
 }

@@ -8,28 +8,26 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// header begins a stored value that is not plain bytes; a kind byte follows.
-// Plain bytes that happen to begin like it get it too, so nothing is mistaken.
+// header begins a stored value that is not plain bytes; a kind byte follows. Plain bytes that
+// happen to begin with it get a header too, so that they cannot be mistaken.
 var header = []byte{0x00, 'f', 'x'}
 
 const headerSize = 4
 
-// kind says how a stored value is to be read. The numbers are in Redis: they
-// may be added to, never changed.
+// kind is the format of a stored value. The numbers are in Redis: add new ones, never change one.
 type kind byte
 
 const (
-	kindBytes     kind = 1 // bytes; also the kind of all that has no header
+	kindBytes     kind = 1 // bytes; also the kind of a value without header
 	kindJSON      kind = 2
 	kindZstdBytes kind = 3
 	kindZstdJSON  kind = 4
-	kindMiss      kind = 5 // the source has no such thing; no payload
+	kindMiss      kind = 5 // the source has no value; there is no payload
 )
 
-// codec turns values into what is stored and back. It is safe for concurrent
-// use.
+// codec encodes and decodes stored values. It is safe for concurrent use.
 type codec struct {
-	from int // size from which compression is tried; below 0 never
+	from int // values of this many bytes are compressed; never if negative
 	zip  *zstd.Encoder
 	unz  *zstd.Decoder
 }
@@ -39,8 +37,8 @@ func newCodec(from int) (*codec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
-	// The bound keeps a small value that another program made from growing
-	// without end.
+	// The bound protects against a small value of another program that decompresses without
+	// end.
 	unz, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(MaxValue))
 	if err != nil {
 		return nil, fmt.Errorf("cache: %w", err)
@@ -48,7 +46,7 @@ func newCodec(from int) (*codec, error) {
 	return &codec{from: from, zip: zip, unz: unz}, nil
 }
 
-// encode returns what is stored for value: its own memory, never value's.
+// encode returns the stored form of value. It never shares memory with value.
 func (c *codec) encode(value any) ([]byte, error) {
 	var payload []byte
 	k := kindBytes
@@ -84,9 +82,8 @@ func withHeader(k kind, size int) []byte {
 	return append(append(make([]byte, 0, headerSize+size), header...), byte(k))
 }
 
-// decode returns the payload of a stored value, which may share its memory.
-// What it cannot read is not ours and taken as bytes: known is false if it
-// looked like ours.
+// decode returns the payload of a stored value, which may share its memory. A value that it cannot
+// read is returned as bytes; known is false if it has the header.
 func (c *codec) decode(raw []byte) (payload []byte, k kind, known bool) {
 	if !bytes.HasPrefix(raw, header) {
 		return raw, kindBytes, true
@@ -111,8 +108,8 @@ func (c *codec) decode(raw []byte) (payload []byte, k kind, known bool) {
 	return raw, kindBytes, false
 }
 
-// decodeInto sets *into, a pointer to T, from the payload of a stored value.
-// []byte and string take it as it is, and []byte its memory; all else is JSON.
+// decodeInto decodes the payload of a stored value into *into. A []byte shares the payload's
+// memory, a string is a copy, and any other type is decoded from JSON.
 func decodeInto[T any](payload []byte, into *T) error {
 	switch p := any(into).(type) {
 	case *[]byte:

@@ -12,14 +12,14 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// firstVersion is that of a namespace that was never invalidated as a whole.
+// firstVersion is the version of a namespace that was never invalidated as a whole.
 const firstVersion = 1
 
-// version is what this process knows of a namespace's version.
+// version is the version of a namespace as this process knows it.
 type version struct {
 	mu    sync.Mutex // guards the following fields
 	value uint64
-	asked time.Time // when Redis was last asked and answered with value
+	asked time.Time // when the last request was sent to which Redis replied with value
 }
 
 // current returns the version, and whether it is time to ask Redis.
@@ -29,10 +29,9 @@ func (v *version) current(refresh time.Duration) (value uint64, due bool) {
 	return v.value, time.Since(v.asked) >= refresh
 }
 
-// learn notes that Redis, asked at that time by a caller that knew the version
-// known, answered got. It returns the version to go on with. lost means that
-// Redis has forgotten a version, so that values of before an InvalidateAll
-// would be read again.
+// learn records that Redis replied got to a request of the time asked, whose caller knew the
+// version known. It returns the version to use. lost means that Redis has forgotten a version, so
+// that values from before an InvalidateAll would be read again.
 func (v *version) learn(known, got uint64, asked time.Time) (now uint64, lost bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -48,9 +47,9 @@ func (v *version) learn(known, got uint64, asked time.Time) (now uint64, lost bo
 	return v.value, false
 }
 
-// bump moves a namespace to a new version: the time, in ms, so that a version
-// is not used twice even if the key was lost, or what follows the old one if
-// that is more. ARGV[1] is the version the caller knows.
+// bump moves a namespace to a new version: the time in ms, so that no version is used twice even if
+// the key was lost, or the successor of the old version if that is greater. ARGV[1] is the version
+// that the caller knows.
 var bump = redis.NewScript(`
 local old = redis.pcall('GET', KEYS[1])
 old = type(old) == 'string' and string.match(old, '^%d+$') and tonumber(old) or 1
@@ -62,8 +61,8 @@ redis.call('SET', KEYS[1], new)
 return new
 `)
 
-// parseVersion reads the version key. 0, which is less than any version, is
-// what no version is.
+// parseVersion parses the version key. It returns 0, which is below any version, for invalid
+// content.
 func parseVersion(cmd *redis.StringCmd) uint64 {
 	text, err := cmd.Result()
 	if errors.Is(err, redis.Nil) {
@@ -76,17 +75,17 @@ func parseVersion(cmd *redis.StringCmd) uint64 {
 	return value
 }
 
-// InvalidateAll makes the whole namespace empty at once, whatever its size: it
-// moves on to a new version, which is part of every key, and the old values
-// expire unread. The version is in Redis at cache:<namespace>:version, without
-// expiry (eviction policies named volatile-* keep it). This process reads the
-// new version when the call returns. Every other one asks for it at most each
-// Config.VersionRefresh, within the round trip of a call, so a call that
-// begins that long after this one has returned sees no old value. A load of
-// Fetch that was under way stores its value in the old version.
+// InvalidateAll empties the namespace at once, whatever its size. It moves the namespace to a new
+// version, which is part of every key, and the old values expire unread. The version is in Redis at
+// cache:<namespace>:version, without expiry; eviction policies named volatile-* keep it.
 //
-// If Redis has lost the version (a restart, a failover, an eviction), any
-// process that knew it moves on to a new one.
+// This process uses the new version when the call returns. Every other process asks for the version
+// once per Config.VersionRefresh, in the round trip of a call. So a call that begins that long
+// after InvalidateAll has returned sees no old value. A running load of Fetch stores its value in
+// the old version.
+//
+// If Redis has lost the version (by a restart, a failover or an eviction), any process that knew it
+// moves the namespace to a new one.
 func (n *Namespace) InvalidateAll(ctx context.Context) error {
 	if !n.cache.breaker.Allow() {
 		return errLost
@@ -99,6 +98,7 @@ func (n *Namespace) InvalidateAll(ctx context.Context) error {
 	return nil
 }
 
+// bump moves the namespace to a new version and drops copies of the old ones.
 func (n *Namespace) bump(ctx context.Context, known uint64) (uint64, error) {
 	c := n.cache
 	bounded, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
@@ -125,9 +125,9 @@ func (n *Namespace) prefix(version uint64) string {
 	return n.space.prefix + strconv.FormatUint(version, 10) + ":"
 }
 
-// trip sends what queue queues for keys with that prefix, in one round trip
-// that also asks for the version when that is due; if it has changed, queue is
-// asked again. The error is that of exec.
+// trip sends the commands that queue adds for keys with that prefix, in one round trip. The round
+// trip also reads the version if that is due; if the version has changed, queue is called again
+// with the new prefix. The error is that of exec.
 func (n *Namespace) trip(ctx context.Context, keys int, queue func(p redis.Pipeliner, prefix string)) (prefix string, err error) {
 	v, due := n.space.version.current(n.cache.cfg.VersionRefresh)
 	for send := n.cache.exec; ; send = n.cache.send {

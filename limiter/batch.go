@@ -37,10 +37,10 @@ func newCall(slots []slot, charge bool) *call {
 	return c
 }
 
-// batcher lets concurrent callers share round trips. A caller that finds fewer than maxFlights under
-// way makes one, which carries its own call and all waiting calls. The other callers wait for a
-// reply, or for their turn to make the next round trip. It has no goroutine of its own: at most one
-// call per caller waits, and each only until its ctx ends.
+// batcher lets concurrent callers share round trips. A caller that finds fewer than maxFlights
+// under way makes one, which carries its own call and all waiting calls. The other callers wait for
+// a reply, or for their turn to make the next round trip. It has no goroutine of its own: at most
+// one call per caller waits, and each only until its ctx ends.
 type batcher struct {
 	exec func(context.Context, []*call) // sets cmd of each call; returns when ctx ends
 
@@ -49,8 +49,8 @@ type batcher struct {
 	waiting []*call // guarded by mu: calls that are in no round trip yet
 }
 
-// do runs c and returns nil once c.cmd is set. It returns ctx's error if ctx ends first; Redis may or
-// may not run c then.
+// do runs c and returns nil once c.cmd is set. It returns ctx's error if ctx ends first; Redis may
+// or may not run c then.
 func (b *batcher) do(ctx context.Context, c *call) error {
 	b.mu.Lock()
 	if b.flights >= maxFlights {
@@ -81,8 +81,8 @@ func (b *batcher) do(ctx context.Context, c *call) error {
 	return nil
 }
 
-// landed releases the callers whose calls were in a finished round trip, and assigns the next one to
-// the caller that has waited longest.
+// landed releases the callers whose calls were in a finished round trip, and assigns the next one
+// to the caller that has waited longest.
 func (b *batcher) landed(others []*call) {
 	for _, c := range others {
 		close(c.done)

@@ -20,8 +20,8 @@ type Bucket struct {
 	full time.Duration // when the bucket is full again, since rate.start
 }
 
-// NewRate returns the rate of buckets that hold burst tokens and gain rate tokens per second. A burst
-// below 1 counts as 1. Buckets never fill if rate is 0, negative or NaN.
+// NewRate returns the rate of buckets that hold burst tokens and gain rate tokens per second. A
+// burst below 1 counts as 1. Buckets never fill if rate is 0, negative or NaN.
 func NewRate(rate, burst float64) *Rate {
 	if !(rate > 0) {
 		rate = 0

@@ -32,8 +32,8 @@ func (s Seconds) MarshalJSON() ([]byte, error) {
 }
 
 // Check is a simpler form of Allow, or of Peek if peek is set: key may spend at most limit units in
-// any windowSeconds. It returns an error that wraps ErrInvalid if key is empty, limit or cost is below
-// 1, or the window is outside 1 s to 366 days. A cost above limit is valid but never allowed.
+// any windowSeconds. It returns an error that wraps ErrInvalid if key is empty, limit or cost is
+// below 1, or the window is outside 1 s to 366 days. A cost above limit is valid but never allowed.
 func (l *Limiter) Check(ctx context.Context, key string, limit, windowSeconds, cost int64, peek bool) (CheckResult, error) {
 	const most = int64(MaxWindow / time.Second)
 	if key == "" {

@@ -22,8 +22,8 @@ type TierState struct {
 	// Reset is the time until one more unit becomes free, or 0 if all are free.
 	Reset time.Duration
 
-	// RetryAfter is the time until the cost fits this tier if nothing else is charged before, or 0
-	// if it fits now.
+	// RetryAfter is the time until the cost fits this tier if nothing else is charged before,
+	// or 0 if it fits now.
 	RetryAfter time.Duration
 
 	// Never is set if the cost exceeds the limit, so that it never fits.
@@ -44,8 +44,8 @@ type Decision struct {
 	WouldRefuse bool
 }
 
-// RetryAfter returns the time until the same call is allowed if nothing else is charged before. It is
-// 0 if the call was allowed. ok is false if the cost can never fit.
+// RetryAfter returns the time until the same call is allowed if nothing else is charged before. It
+// is 0 if the call was allowed. ok is false if the cost can never fit.
 func (d Decision) RetryAfter() (wait time.Duration, ok bool) {
 	if d.Allowed {
 		return 0, true

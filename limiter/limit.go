@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// MaxLimit is the largest limit, because an integer in a structured header field holds no more.
-	// Greater limits and costs count as MaxLimit.
+	// MaxLimit is the largest limit, because an integer in a structured header field holds no
+	// more. Greater limits and costs count as MaxLimit.
 	MaxLimit = 999_999_999_999_999
 
 	// MinWindow and MaxWindow are the shortest and the longest window of a tier.
@@ -33,9 +33,9 @@ func invalid(format string, args ...any) error {
 
 // Limit is a tier: at most Max units in any window of length Window, wherever the window starts.
 type Limit struct {
-	// Name appears in headers and problem documents. It is printable ASCII of at most 64 bytes; ""
-	// stands for the window in seconds, such as "60s". Tiers with the same Max and Window share
-	// one window, whatever their names.
+	// Name appears in headers and problem documents. It is printable ASCII of at most 64 bytes;
+	// "" stands for the window in seconds, such as "60s". Tiers with the same Max and Window
+	// share one window, whatever their names.
 	Name   string
 	Max    int64         // at least 1; above MaxLimit it counts as MaxLimit
 	Window time.Duration // MinWindow to MaxWindow, in whole milliseconds
@@ -106,8 +106,8 @@ type slot struct {
 	cost int64
 }
 
-// plan is a decision to be made. slots holds each window once; slotOf holds, for each tier, the index
-// of its slot.
+// plan is a decision to be made. slots holds each window once; slotOf holds, for each tier, the
+// index of its slot.
 type plan struct {
 	slots  []slot
 	tiers  []Limit
@@ -154,9 +154,9 @@ func (p *plan) find(key windowKey) int {
 	return -1
 }
 
-// canonicalSubject returns the subject as it appears in keys: unchanged if it is plain and short, else
-// its hash. A subject that looks like such a hash is hashed too, so that no subject can share the
-// window of another.
+// canonicalSubject returns the subject as it appears in keys: unchanged if it is plain and short,
+// else its hash. A subject that looks like such a hash is hashed too, so that no subject can share
+// the window of another.
 func canonicalSubject(s string) (string, error) {
 	if s == "" {
 		return "", invalid("subject: want at least one byte")

@@ -1,8 +1,8 @@
-// Package limiter limits the rate of a subject (a user, an address, a token) by exact sliding windows
-// that all nodes share through Redis.
+// Package limiter limits the rate of a subject (a user, an address, a token) by exact sliding
+// windows that all nodes share through Redis.
 //
-// A decision covers several tiers at once, such as 60 per minute, 1,000 per hour and 10,000 per day.
-// One script makes it, in one round trip and by Redis's clock:
+// A decision covers several tiers at once, such as 60 per minute, 1,000 per hour and 10,000 per
+// day. One script makes it, in one round trip and by Redis's clock:
 //
 //   - No window of a tier's length, wherever it starts, admits more than the limit.
 //   - A call is refused only if it would exceed the limit in a window that is longer by at most a
@@ -14,12 +14,14 @@
 //
 // This holds while Redis keeps the keys and its clock does not go back. If the clock goes back,
 // earlier charges stay counted for at most one window from then. A key that does not hold a window
-// counts as empty, and the next charge replaces it; fx_limiter_keys_repaired_total counts such keys.
+// counts as empty, and the next charge replaces it; fx_limiter_keys_repaired_total counts such
+// keys.
 //
 // If Redis is slow or down, a decision waits for at most Config.Timeout. From then on
-// Config.OnRedisDown decides until Redis answers again. This node's memory can decide, with the same
-// tiers and with all that it has admitted so far. Or everything is allowed, or everything is denied.
-// Redis does not learn what was admitted meanwhile. A call whose reply was lost may have been charged.
+// Config.OnRedisDown decides until Redis answers again. This node's memory can decide, with the
+// same tiers and with all that it has admitted so far. Or everything is allowed, or everything is
+// denied. Redis does not learn what was admitted meanwhile. A call whose reply was lost may have
+// been charged.
 package limiter
 
 import (
@@ -45,8 +47,8 @@ const (
 
 // Config configures a Limiter. Only Redis has no default.
 type Config struct {
-	// Redis is not closed by the Limiter. If it is nil, this node's memory decides every call. A
-	// ClusterClient must have ContextTimeoutEnabled set, or Timeout does not bound its calls.
+	// Redis is not closed by the Limiter. If it is nil, this node's memory decides every call.
+	// A ClusterClient must have ContextTimeoutEnabled set, or Timeout does not bound its calls.
 	Redis redis.UniversalClient
 
 	OnRedisDown Policy        // default PolicyLocal, also for an unknown one
@@ -59,8 +61,8 @@ type Config struct {
 	RefusalHold time.Duration // the longest that one is remembered; default 1 minute
 	LocalSize   int           // windows in this node's memory; default 50,000
 
-	// TierNames are the tiers that have a metric label of their own; all others share "other". The
-	// default is minute, hour, day, publish and check.
+	// TierNames are the tiers that have a metric label of their own; all others share "other".
+	// The default is minute, hour, day, publish and check.
 	TierNames []string
 
 	Registerer prometheus.Registerer // may be nil
@@ -243,9 +245,9 @@ func (l *Limiter) back() {
 // Lost reports whether this node's limiter has lost Redis.
 func (l *Limiter) Lost() bool { return l.breaker.Lost() }
 
-// Reset clears the windows of a subject: those of the given tiers, or all if there are none. Without
-// tiers it scans all keys of a Redis node, which takes time; that is meant for operators. Other nodes
-// may apply remembered refusals for up to Config.RefusalHold.
+// Reset clears the windows of a subject: those of the given tiers, or all if there are none.
+// Without tiers it scans all keys of a Redis node, which takes time; that is meant for operators.
+// Other nodes may apply remembered refusals for up to Config.RefusalHold.
 func (l *Limiter) Reset(ctx context.Context, subject string, tiers ...Limit) error {
 	canonical, err := canonicalSubject(subject)
 	if err != nil {

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// memoryStore keeps windows in this node's memory: at most max in all and maxSlots per subject. When
-// it is full, it samples a few windows and drops the one that was charged longest ago; its subject
-// then starts with an empty window. Each connected client has windows here, so they are kept small:
-// the windows of a subject lie together. It is safe for concurrent use.
+// memoryStore keeps windows in this node's memory: at most max in all and maxSlots per subject.
+// When it is full, it samples a few windows and drops the one that was charged longest ago; its
+// subject then starts with an empty window. Each connected client has windows here, so they are
+// kept small: the windows of a subject lie together. It is safe for concurrent use.
 type memoryStore struct {
 	max   int
 	start time.Time // its monotonic clock is the store's clock
@@ -89,7 +89,8 @@ func (m *memoryStore) record(slots []slot) {
 	}
 }
 
-// chargeLocked charges the window of sl and returns it. slots is the number of slots in the decision.
+// chargeLocked charges the window of sl and returns it. slots is the number of slots in the
+// decision.
 func (m *memoryStore) chargeLocked(sl *slot, slots int, now int64) *window {
 	w := m.findLocked(&sl.windowKey)
 	if w == nil {
@@ -108,9 +109,9 @@ func (m *memoryStore) chargeLocked(sl *slot, slots int, now int64) *window {
 	return w
 }
 
-// makeRoomLocked makes room for one more window of subject. It samples a few subjects (iteration over
-// a map is random) and drops their expired windows, and one more if the store is full. It does the
-// same for subject itself if that has as many windows as it may.
+// makeRoomLocked makes room for one more window of subject. It samples a few subjects (iteration
+// over a map is random) and drops their expired windows, and one more if the store is full. It does
+// the same for subject itself if that has as many windows as it may.
 func (m *memoryStore) makeRoomLocked(subject string, now int64) {
 	if len(m.subjects[subject]) >= maxSlots {
 		if i, _ := m.tidyLocked(subject, now); len(m.subjects[subject]) >= maxSlots {

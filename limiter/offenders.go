@@ -14,7 +14,8 @@ const (
 
 // Offender is a subject whose calls were refused often.
 type Offender struct {
-	// Subject is the subject as it appears in keys: a hash if it is long or has special characters.
+	// Subject is the subject as it appears in keys: a hash if it is long or has special
+	// characters.
 	Subject string `json:"subject"`
 
 	// Refused counts refused calls and is halved every hour. It may be too high, by at most
@@ -23,9 +24,9 @@ type Offender struct {
 	AtMostOver int64 `json:"at_most_over"`
 }
 
-// offenders keeps the most refused subjects by the space-saving algorithm: a new subject replaces the
-// least refused one and inherits its count. A subject with more than 1 % of all refusals is always in
-// the list. It is safe for concurrent use.
+// offenders keeps the most refused subjects by the space-saving algorithm: a new subject replaces
+// the least refused one and inherits its count. A subject with more than 1 % of all refusals is
+// always in the list. It is safe for concurrent use.
 type offenders struct {
 	mu     sync.Mutex
 	list   []Offender     // guarded by mu

@@ -103,8 +103,8 @@ func readOutcome(reply []any, slots int) (outcome, error) {
 	return o, nil
 }
 
-// reset deletes windows of a subject: those at keys, or all that a scan of its master finds if keys is
-// empty.
+// reset deletes windows of a subject: those at keys, or all that a scan of its master finds if keys
+// is empty.
 func (s *redisStore) reset(ctx context.Context, subject string, keys []string) error {
 	if len(keys) > 0 {
 		return s.client.Unlink(ctx, keys...).Err()

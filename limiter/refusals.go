@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// refusals remembers refusals by Redis until their retry-after, so that a flood of calls that would be
-// refused costs Redis nothing. It keeps at most max refusals, each for at most hold. It is safe for
-// concurrent use.
+// refusals remembers refusals by Redis until their retry-after, so that a flood of calls that would
+// be refused costs Redis nothing. It keeps at most max refusals, each for at most hold. It is safe
+// for concurrent use.
 //
 // A refusal holds for calls of the same cost on the same windows: Redis would refuse them too until
-// its retry-after, since other calls only make the windows fuller. This node drops a refusal when it
-// charges one of its windows. Another node may charge them unnoticed, if units are left for a smaller
-// cost; the retry-after is then a lower bound, and the states are those at the refusal. A reset on
-// another node takes effect here after hold at the latest.
+// its retry-after, since other calls only make the windows fuller. This node drops a refusal when
+// it charges one of its windows. Another node may charge them unnoticed, if units are left for a
+// smaller cost; the retry-after is then a lower bound, and the states are those at the refusal. A
+// reset on another node takes effect here after hold at the latest.
 type refusals struct {
 	max  int
 	hold time.Duration
@@ -58,8 +58,8 @@ func (f *refusals) answer(p *plan, now time.Time) (verdicts []verdict, ok bool) 
 	return nil, false
 }
 
-// answer returns the verdicts of the refusal on p's slots, aged to now. ok is false if the refused call
-// did not include one of the slots.
+// answer returns the verdicts of the refusal on p's slots, aged to now. ok is false if the refused
+// call did not include one of the slots.
 func (r *refusal) answer(p *plan, now time.Time) ([]verdict, bool) {
 	age := now.Sub(r.at).Microseconds()
 	out := make([]verdict, len(p.slots))
@@ -82,8 +82,8 @@ next:
 	return out, true
 }
 
-// remember keeps a refusal of p that was requested at the time at. It ignores a call that can never be
-// allowed, because its cost is the reason and not the window.
+// remember keeps a refusal of p that was requested at the time at. It ignores a call that can never
+// be allowed, because its cost is the reason and not the window.
 func (f *refusals) remember(p *plan, verdicts []verdict, at time.Time) {
 	if f.max <= 0 {
 		return
@@ -113,8 +113,8 @@ func (f *refusals) remember(p *plan, verdicts []verdict, at time.Time) {
 	f.byWindow[r.keys[worst]] = r
 }
 
-// makeRoomLocked samples a few refusals and drops those that no longer hold. If there are still max, it
-// drops the one of the sample that ends first.
+// makeRoomLocked samples a few refusals and drops those that no longer hold. If there are still
+// max, it drops the one of the sample that ends first.
 func (f *refusals) makeRoomLocked(now time.Time) {
 	const look = 8
 	var first windowKey

@@ -9,15 +9,16 @@ import (
 // the clock of the store that keeps the window.
 //
 // A window keeps marks: times at which units were charged, oldest first. A charge joins the newest
-// mark if that was opened at most group ago, and the mark takes the time of the charge; otherwise the
-// charge opens a new mark. So a mark holds charges within 1/60 of the window, all counted as if made
-// at the time of the last one. Marks are opened more than group apart, so a window has at most 61.
+// mark if that was opened at most group ago, and the mark takes the time of the charge; otherwise
+// the charge opens a new mark. So a mark holds charges within 1/60 of the window, all counted as if
+// made at the time of the last one. Marks are opened more than group apart, so a window has at most
+// 61.
 //
-// It never admits more than the limit: the window (now-window, now] contains a charge made at t only
-// if now-t < window. The time of its mark is t or later, so the charge still counts.
+// It never admits more than the limit: the window (now-window, now] contains a charge made at t
+// only if now-t < window. The time of its mark is t or later, so the charge still counts.
 //
-// It refuses too early by at most 1/60: a charge made at t counts until t+group+window at the latest,
-// so it counts only if it is in the window lengthened by group, which is at most window/60.
+// It refuses too early by at most 1/60: a charge made at t counts until t+group+window at the
+// latest, so it counts only if it is in the window lengthened by group, which is at most window/60.
 //
 // Its retry-after is exact: if nothing else is charged, the marks alone determine the count at any
 // later time.
@@ -38,8 +39,8 @@ func newScale(limit int64, window time.Duration) scale {
 	return scale{limit: limit, window: us, group: us / parts}
 }
 
-// ttl returns how long a key lives after the newest charge. It only removes unused keys, since marks
-// have times of their own. The extra second is for stores that expire keys a little early.
+// ttl returns how long a key lives after the newest charge. It only removes unused keys, since
+// marks have times of their own. The extra second is for stores that expire keys a little early.
 func (s scale) ttl() time.Duration { return time.Duration(s.window)*time.Microsecond + time.Second }
 
 // verdict is the state of one tier for one cost. Times count from now.
@@ -63,8 +64,9 @@ type window struct {
 	total  int64  // sum of marks
 }
 
-// advance drops the marks that have left the window at now. If the clock went back, it moves all marks
-// so that the newest is at now. Their distances stay, and none lasts longer than a window from now.
+// advance drops the marks that have left the window at now. If the clock went back, it moves all
+// marks so that the newest is at now. Their distances stay, and none lasts longer than a window
+// from now.
 func (w *window) advance(s scale, now int64) {
 	if n := len(w.marks); n > 0 {
 		if back := w.marks[n-1].at - now; back > 0 {

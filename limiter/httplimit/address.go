@@ -8,9 +8,9 @@ import (
 
 // ClientAddress returns the address of the client that sent r, without zone and with IPv4-mapped
 // IPv6 unmapped. It is the peer's address; if the peer is a trusted proxy, it is the last entry of
-// X-Forwarded-For that is not a trusted proxy. Headers from an untrusted peer are ignored, and so is
-// everything left of an entry that is not an address. The result is invalid if the peer has no IP
-// address.
+// X-Forwarded-For that is not a trusted proxy. Headers from an untrusted peer are ignored, and so
+// is everything left of an entry that is not an address. The result is invalid if the peer has no
+// IP address.
 func ClientAddress(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	addr := parseAddress(r.RemoteAddr)
 	if !Contains(trusted, addr) {

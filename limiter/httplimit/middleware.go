@@ -31,8 +31,8 @@ type Config struct {
 	Logger *slog.Logger // may be nil; receives invalid tiers, which are a fault of the program
 }
 
-// Middleware returns a handler wrapper that limits requests before next serves them. Responses carry
-// the headers of SetHeaders; a refused request is answered by WriteProblem.
+// Middleware returns a handler wrapper that limits requests before next serves them. Responses
+// carry the headers of SetHeaders; a refused request is answered by WriteProblem.
 func Middleware(c Config) func(next http.Handler) http.Handler {
 	if c.Tiers == nil {
 		tiers := limiter.RequestTiers(60, 1000, 10_000)
