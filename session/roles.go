@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fxcast/fxcast/protocol"
 )
@@ -25,6 +26,18 @@ type Rate struct {
 	PerMinute int `json:"per_minute"`
 	PerHour   int `json:"per_hour"`
 	PerDay    int `json:"per_day"`
+}
+
+// Tier is one limit of a Rate.
+type Tier struct {
+	Name   string // "minute"; the field of a role table is "per_" and the name
+	Max    int    // 0 = no limit
+	Window time.Duration
+}
+
+// Tiers returns the limits in order of their windows.
+func (r Rate) Tiers() []Tier {
+	return []Tier{{"minute", r.PerMinute, time.Minute}, {"hour", r.PerHour, time.Hour}, {"day", r.PerDay, 24 * time.Hour}}
 }
 
 // Grants is what a role may do. Its slices are shared and not to be written to.
@@ -180,10 +193,11 @@ func parseGrants(role string, raw json.RawMessage, d Grants, c RolesConfig) (Gra
 			return Grants{}, fmt.Errorf("modes: %q is neither %s nor %s", cut(mode, 32), ModeLatest, ModeAll)
 		}
 	}
-	for name, n := range map[string]int{
-		"max_symbols": g.MaxSymbols, "max_connections": g.MaxConnections,
-		"rate.per_minute": g.Rate.PerMinute, "rate.per_hour": g.Rate.PerHour, "rate.per_day": g.Rate.PerDay,
-	} {
+	counts := map[string]int{"max_symbols": g.MaxSymbols, "max_connections": g.MaxConnections}
+	for _, t := range g.Rate.Tiers() {
+		counts["rate.per_"+t.Name] = t.Max
+	}
+	for name, n := range counts {
 		if n < 0 {
 			return Grants{}, fmt.Errorf("%s: below 0", name)
 		}

@@ -28,8 +28,12 @@ func (c *Control) Limit(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		s = session.Session{Role: GuestRole}
 	}
-	rate := c.Grants(s).Rate
-	tiers := limiter.RequestTiers(int64(rate.PerMinute), int64(rate.PerHour), int64(rate.PerDay))
+	var tiers []limiter.Limit
+	for _, t := range c.Grants(s).Rate.Tiers() {
+		if t.Max > 0 {
+			tiers = append(tiers, limiter.Limit{Name: t.Name, Max: int64(t.Max), Window: t.Window})
+		}
+	}
 	return c.Charge(w, r, c.Subject(r), 1, tiers...)
 }
 
