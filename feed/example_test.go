@@ -7,14 +7,15 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-func ExampleParseSymbol() {
+func ExampleInstruments_ParseSymbol() {
+	var table *feed.Instruments // the table without settings
 	for _, s := range []string{"eurusd", "USD_JPY", "EUR/XYZ"} {
-		symbol, err := feed.ParseSymbol(s)
+		symbol, err := table.ParseSymbol(s)
 		if err != nil {
 			fmt.Println(err)
 			continue
 		}
-		fmt.Println(symbol, symbol.Digits(), symbol.Pip())
+		fmt.Println(symbol, table.Digits(symbol), table.Pip(symbol))
 	}
 	// Output:
 	// EUR/USD 5 0.0001

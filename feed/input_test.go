@@ -86,7 +86,7 @@ func TestParseInput(t *testing.T) {
 		if err != nil || got != c.want {
 			t.Errorf("%s\n got %+v, %v\nwant %+v", c.in, got, err, c.want)
 		}
-		if err := got.Check(); err != nil {
+		if err := bare.Check(got); err != nil {
 			t.Errorf("%s: %v", c.in, err)
 		}
 	}

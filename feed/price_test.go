@@ -67,7 +67,7 @@ func TestCheckPrices(t *testing.T) {
 		{strings.Repeat("9", 1<<20), "2", feed.ReasonTooLong},
 		{strings.Repeat("x\x00", 1<<20), "2", feed.ReasonNotANumber},
 	} {
-		err := feed.Quote{Symbol: "EUR/USD", Bid: c.bid, Ask: c.ask}.Check()
+		err := bare.Check(feed.Quote{Symbol: "EUR/USD", Bid: c.bid, Ask: c.ask})
 		if c.want == "" {
 			if err != nil {
 				t.Errorf("bid %s ask %s: %v", c.bid, c.ask, err)
@@ -99,12 +99,12 @@ func TestCheckRest(t *testing.T) {
 	} {
 		q := good
 		c.change(&q)
-		if err := q.Check(); c.want == "" && err != nil || c.want != "" && checkRejection(t, err) != c.want {
+		if err := bare.Check(q); c.want == "" && err != nil || c.want != "" && checkRejection(t, err) != c.want {
 			t.Errorf("%+v: %v, want %q", q, err, c.want)
 		}
 	}
 	if n := testing.AllocsPerRun(100, func() {
-		if err := good.Check(); err != nil {
+		if err := bare.Check(good); err != nil {
 			t.Fatal(err)
 		}
 	}); n != 0 {
@@ -138,7 +138,7 @@ func TestCrossedIsExact(t *testing.T) {
 			}
 			return bid + strings.Repeat("0", n)
 		})).Draw(t, "ask")
-		err := feed.Quote{Symbol: "EUR/USD", Bid: bid, Ask: ask}.Check()
+		err := bare.Check(feed.Quote{Symbol: "EUR/USD", Bid: bid, Ask: ask})
 		crossed := false
 		if r, ok := errors.AsType[*feed.Rejection](err); ok {
 			if r.Reason == feed.ReasonTooLong {

@@ -43,7 +43,7 @@ func (p Priorities) Check() error {
 	}
 	seen := map[string]bool{}
 	for _, n := range p.Named {
-		if r := (Quote{Symbol: "EUR/USD", Bid: "1", Ask: "1", Source: n.Source}).check(); r != nil || n.Source == "" {
+		if !validSource(n.Source) {
 			return fmt.Errorf("feed: priority of %w", sourceRejection(n.Source))
 		}
 		if n.Silence < time.Millisecond || n.Silence%time.Millisecond != 0 {

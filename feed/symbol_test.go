@@ -16,7 +16,7 @@ func TestParseSymbol(t *testing.T) {
 		"XAUUSD": "XAU/USD", "EUR/XCG": "EUR/XCG", "USD/VED": "USD/VED", "USDSLE": "USD/SLE", "usdzwg": "USD/ZWG",
 		"EUR.USD": "EUR/USD", "usd.cnh": "USD/CNH", "USDCNH": "USD/CNH", "C:EURUSD": "EUR/USD", "OANDA:EUR_USD": "EUR/USD", "FX Venue:eur-usd": "EUR/USD",
 	} {
-		if got, err := feed.ParseSymbol(in); got != want || err != nil {
+		if got, err := bare.ParseSymbol(in); got != want || err != nil {
 			t.Errorf("ParseSymbol(%q) = %q, %v; want %q", in, got, err, want)
 		}
 	}
@@ -26,7 +26,7 @@ func TestParseSymbol(t *testing.T) {
 		"EUR/HRK", "EUR/BGN", "EUR/ANG", "EUR/CUC", "USD/ZWL", "EUR/XDR", "EUR/XXX", "EUR/XTS", "USD/CLF", "CNHCNH", "EURUSD.m", "EUR/USD.FXCM", ":EURUSD", "A:B:EURUSD", "EUR.USD.", "BTC/USD", "US30USD",
 		"EU\x00/USD", "uſd/EUR", "EUR/USD\x00", "\xff\xfe\xfd\xfc\xfb\xfa", strings.Repeat("EUR/USD", 100_000),
 	} {
-		got, err := feed.ParseSymbol(in)
+		got, err := bare.ParseSymbol(in)
 		if got != "" || !errors.Is(err, feed.ErrUnknownSymbol) {
 			t.Errorf("ParseSymbol(%.40q) = %q, %v; want ErrUnknownSymbol", in, got, err)
 			continue
@@ -44,8 +44,8 @@ func TestSymbolDigits(t *testing.T) {
 		{"EUR/USD", 5, "0.0001"}, {"USD/JPY", 3, "0.01"}, {"GBP/JPY", 3, "0.01"}, {"EUR/HUF", 3, "0.01"},
 		{"EUR/CZK", 5, "0.0001"}, {"USD/TRY", 5, "0.0001"}, {"XAU/USD", 3, "0.01"}, {"XAG/EUR", 3, "0.01"},
 	} {
-		if c.symbol.Digits() != c.digits || c.symbol.Pip() != c.pip {
-			t.Errorf("%s: %d digits, pip %s; want %d, %s", c.symbol, c.symbol.Digits(), c.symbol.Pip(), c.digits, c.pip)
+		if bare.Digits(c.symbol) != c.digits || bare.Pip(c.symbol) != c.pip {
+			t.Errorf("%s: %d digits, pip %s; want %d, %s", c.symbol, bare.Digits(c.symbol), bare.Pip(c.symbol), c.digits, c.pip)
 		}
 	}
 	if s := feed.Symbol("GBP/CHF"); s.Base() != "GBP" || s.Quote() != "CHF" {
@@ -76,12 +76,12 @@ func TestPatterns(t *testing.T) {
 		"*": "*", "*/*": "*", "EUR/*": "EUR/*", "eur_*": "EUR/*", "EUR*": "EUR/*", "*/jpy": "*/JPY", "*JPY": "*/JPY",
 		"eurusd": "EUR/USD", "EUR.*": "EUR/*", "cnh/*": "CNH/*", "C:EUR*": "EUR/*", "OANDA:EUR_USD": "EUR/USD",
 	} {
-		if got, err := feed.ParsePattern(in); got != want || err != nil {
+		if got, err := bare.ParsePattern(in); got != want || err != nil {
 			t.Errorf("ParsePattern(%q) = %q, %v; want %q", in, got, err, want)
 		}
 	}
 	for _, in := range []string{"", "**", "***", "EUR/", "/EUR", "FOO/*", "*/FOO", "E*/USD", "EUR/U*", "EUR/EUR", "*EURUSD", "EUR", "EUR/USD/*"} {
-		if got, err := feed.ParsePattern(in); got != "" || !errors.Is(err, feed.ErrUnknownSymbol) {
+		if got, err := bare.ParsePattern(in); got != "" || !errors.Is(err, feed.ErrUnknownSymbol) {
 			t.Errorf("ParsePattern(%q) = %q, %v; want ErrUnknownSymbol", in, got, err)
 		} else {
 			checkText(t, err.Error())
@@ -107,7 +107,7 @@ func TestPatternsAgreeWithSymbols(t *testing.T) {
 	codes := []string{"EUR", "USD", "JPY", "XAU"}
 	for _, base := range append(codes, "*") {
 		for _, quote := range append(codes, "*") {
-			pattern, err := feed.ParsePattern(base + "/" + quote)
+			pattern, err := bare.ParsePattern(base + "/" + quote)
 			if base == quote && base != "*" {
 				if err == nil {
 					t.Errorf("%s/%s is a pattern", base, quote)
@@ -131,7 +131,7 @@ func TestPatternsAgreeWithSymbols(t *testing.T) {
 
 func TestSymbolAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() {
-		if s, err := feed.ParseSymbol("EUR/USD"); err != nil || s.Digits() != 5 || !feed.MatchPattern("EUR/*", s) {
+		if s, err := bare.ParseSymbol("EUR/USD"); err != nil || bare.Digits(s) != 5 || !feed.MatchPattern("EUR/*", s) {
 			t.Fatal("wrong")
 		}
 	}); n != 0 {
@@ -144,11 +144,11 @@ func FuzzParseSymbol(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		sym, err := feed.ParseSymbol(s)
+		sym, err := bare.ParseSymbol(s)
 		if err != nil {
 			checkText(t, err.Error())
 		} else {
-			again, err := feed.ParseSymbol(string(sym))
+			again, err := bare.ParseSymbol(string(sym))
 			_, name, ok := strings.Cut(s, ":")
 			if !ok {
 				name = s
@@ -163,7 +163,7 @@ func FuzzParseSymbol(f *testing.F) {
 				t.Errorf("ParseSymbol(%q) = %q, then %q, %v", s, sym, again, err)
 			}
 		}
-		pattern, perr := feed.ParsePattern(s)
+		pattern, perr := bare.ParsePattern(s)
 		if perr != nil {
 			checkText(t, perr.Error())
 			if err == nil {
@@ -171,7 +171,7 @@ func FuzzParseSymbol(f *testing.F) {
 			}
 			return
 		}
-		if again, err := feed.ParsePattern(pattern); again != pattern || err != nil {
+		if again, err := bare.ParsePattern(pattern); again != pattern || err != nil {
 			t.Errorf("ParsePattern(%q) = %q, then %q, %v", s, pattern, again, err)
 		}
 		if err == nil && !feed.MatchPattern(pattern, sym) {

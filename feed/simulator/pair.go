@@ -56,6 +56,9 @@ var hourSpread = [24]int64{
 	100, 100, 100, 100, 105, 110, 120, 130, 150, 250, 180, 140,
 }
 
+// builtIn is the table without settings: what is simulated does not depend on them.
+var builtIn *feed.Instruments
+
 // pair is one symbol and what is quoted for it now. Prices are in ticks.
 type pair struct {
 	terms
@@ -72,7 +75,7 @@ type pair struct {
 }
 
 func newPair(t terms) *pair {
-	p := &pair{terms: t, digits: t.symbol.Digits(), scale: 1, band: max(1, t.spread/2)}
+	p := &pair{terms: t, digits: builtIn.Digits(t.symbol), scale: 1, band: max(1, t.spread/2)}
 	for range p.digits {
 		p.scale *= 10
 	}

@@ -44,7 +44,7 @@ func readAll(t *testing.T, name string) []feed.Quote {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := q.Check(); err != nil {
+		if err := (*feed.Instruments)(nil).Check(q); err != nil {
 			t.Fatalf("%+v: %v", q, err)
 		}
 		quotes = append(quotes, q)

@@ -54,11 +54,11 @@ func FuzzReader(f *testing.F) {
 				}
 				return
 			}
-			if s, err := feed.ParseSymbol(string(q.Symbol)); err != nil || s != q.Symbol {
+			if s, err := (*feed.Instruments)(nil).ParseSymbol(string(q.Symbol)); err != nil || s != q.Symbol {
 				t.Fatalf("symbol %q: %v", q.Symbol, err)
 			}
 			var rejection *feed.Rejection
-			if errors.As(q.Check(), &rejection) {
+			if errors.As((*feed.Instruments)(nil).Check(q), &rejection) {
 				switch rejection.Reason {
 				case feed.ReasonZero, feed.ReasonCrossed, feed.ReasonTooLong, feed.ReasonNotANumber:
 				default:
