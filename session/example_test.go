@@ -32,9 +32,8 @@ func Example() {
 	s, err = sessions.Load(ctx, token)
 	fmt.Println(s.UserID, string(s.Data), err)
 
-	before := s.ExpiresAt
 	s, err = sessions.Extend(ctx, s.ID) // for its TTL from now on, up to the absolute expiry
-	fmt.Println(!s.ExpiresAt.Before(before), err)
+	fmt.Println(time.Until(s.ExpiresAt).Round(time.Minute), err)
 
 	old := token
 	s, token, err = sessions.Renew(ctx, s.ID, session.Change{}) // after a sign-in or a change of rights
@@ -46,7 +45,7 @@ func Example() {
 	// Output:
 	// 123 user <nil>
 	// 123 {"desk":"FX"} <nil>
-	// true <nil>
+	// 1h0m0s <nil>
 	// true <nil>
 	// <nil> true
 }
