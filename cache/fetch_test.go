@@ -16,7 +16,7 @@ import (
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
-// TestNoStampede has 1,000 callers ask at once for a key that is not there.
+// TestNoStampede has 1,000 concurrent callers fetch a missing key.
 func TestNoStampede(t *testing.T) {
 	onBoth(t, func(t *testing.T, client *redis.Client) {
 		cfg := patient(client)
@@ -102,7 +102,7 @@ func TestFetchErrors(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "panicked") || strings.Contains(err.Error(), "secret") {
 		t.Errorf("a load that panics: %v", err)
 	}
-	// What cannot be read as the type is loaded anew.
+	// A value that cannot be read as the type is loaded again.
 	must(t, plain.Set(ctx, "u", "no JSON"))
 	e, err := cache.As[user](plain).Fetch(ctx, "u", func(context.Context) (user, error) { return user{Name: "Ann"}, nil })
 	if err != nil || e.Value.Name != "Ann" || e.Source != cache.SourceLoad {
@@ -113,8 +113,8 @@ func TestFetchErrors(t *testing.T) {
 	}
 }
 
-// TestFetchOutlivesItsCaller: the one who began a load may leave; it goes on
-// for the others, and for the cache.
+// TestFetchOutlivesItsCaller: the caller that started a load may give up; the load goes on for the
+// others and for the cache.
 func TestFetchOutlivesItsCaller(t *testing.T) {
 	client, _ := redistest.Embedded(t)
 	ns := namespace(t, newCache(t, patient(client)), "users", time.Hour)
@@ -231,7 +231,7 @@ func TestServeStale(t *testing.T) {
 	})
 }
 
-// TestStaleSourceFails: a source that fails is not asked by each caller.
+// TestStaleSourceFails: not every caller calls a source that fails.
 func TestStaleSourceFails(t *testing.T) {
 	client, _ := redistest.Embedded(t)
 	ctx := t.Context()
@@ -257,15 +257,15 @@ func TestStaleSourceFails(t *testing.T) {
 	if n := loads.Load(); n > 3 {
 		t.Errorf("%d loads of a failing source for 50 calls", n)
 	}
-	// A source that says there is no such thing ends it.
+	// ErrMiss from the source removes the stale value.
 	eventually(t, "the value is gone", func() bool {
 		_, err := ns.Fetch(ctx, "k", func(context.Context) (any, error) { return nil, cache.ErrMiss })
 		return errors.Is(err, cache.ErrMiss) && client.Exists(ctx, "cache:users:1:k").Val() == 0
 	})
 }
 
-// TestChangeDuringLoad: what was read from the source before a change must not
-// be stored after it, nor be given to those who ask after it.
+// TestChangeDuringLoad: a value that was read from the source before a change must not be stored
+// after it, nor be returned to a later caller.
 func TestChangeDuringLoad(t *testing.T) {
 	client, _ := redistest.Embedded(t)
 	ctx := t.Context()

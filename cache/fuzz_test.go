@@ -10,8 +10,8 @@ import (
 	"github.com/fxcast/fxcast/cache"
 )
 
-// FuzzValue: whatever is stored is read as bytes or as what it was, and never
-// grows without bound; whatever is encoded is decoded as it was.
+// FuzzValue: any stored content is read as bytes or as the value it was, and never grows without
+// bound. Any encoded value is decoded unchanged.
 func FuzzValue(f *testing.F) {
 	plain, err := cache.NewCodec(-1)
 	must(f, err)
@@ -49,8 +49,7 @@ func FuzzValue(f *testing.F) {
 	})
 }
 
-// TestBomb: a small value that unpacks to more than any value may have is
-// nobody's value.
+// TestBomb: a small value that decompresses to more than MaxValue is not read as a value.
 func TestBomb(t *testing.T) {
 	codec, err := cache.NewCodec(0)
 	must(t, err)
@@ -67,8 +66,8 @@ func TestBomb(t *testing.T) {
 	}
 }
 
-// FuzzPattern: escaped text matches itself and nothing else; any pattern is
-// refused or answers; a pattern and * behind it match what begins like it.
+// FuzzPattern: escaped text matches only itself, any pattern is refused or matches, and a pattern
+// followed by * matches all keys with that prefix.
 func FuzzPattern(f *testing.F) {
 	for _, seed := range [][2]string{{"user:*", "user:1"}, {"a*b*c", "aXbXc"}, {"[^a-c]?", "xy"}, {`\*`, "*"}, {"[", "["}, {strings.Repeat("a*", 500), strings.Repeat("a", 500)}} {
 		f.Add(seed[0], seed[1])

@@ -140,8 +140,8 @@ func TestPatternMeansWhatRedisMeans(t *testing.T) {
 	})
 }
 
-// TestNamespacesAreApart is the promise that a namespace never reads or deletes
-// what belongs to another, whatever names, keys and patterns are.
+// TestNamespacesAreApart: a namespace never reads or deletes a value of another, whatever the
+// names, keys and patterns.
 func TestNamespacesAreApart(t *testing.T) {
 	onBoth(t, func(t *testing.T, client *redis.Client) {
 		ctx := t.Context()

@@ -56,8 +56,8 @@ func onBoth(t *testing.T, test func(t *testing.T, client *redis.Client)) {
 	})
 }
 
-// TestCluster runs on one cluster, which takes seconds to start, what the tests
-// of the same names run on one server.
+// TestCluster runs tests that also run on one server. They share one cluster, which takes seconds
+// to start.
 func TestCluster(t *testing.T) {
 	client, servers := startCluster(t)
 	for _, test := range []struct {
@@ -130,7 +130,7 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// quick is a client of which a call ends with its context.
+// quick returns a client whose calls end with their context.
 func quick(t testing.TB, addr string) *redis.Client {
 	t.Helper()
 	c := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true, DisableIdentity: true, DialerRetries: 1, MaxRetries: 1})

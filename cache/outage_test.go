@@ -46,7 +46,7 @@ func TestRedisKilledAndBack(t *testing.T) {
 			t.Errorf("%s without Redis: %v, want ErrUnavailable", name, err)
 		}
 	}
-	// A source that works goes on working, and is not asked each time.
+	// Fetch still loads, but not each time.
 	loads := 0
 	load := func(context.Context) (any, error) { loads++; return "loaded", nil }
 	for i, want := range []cache.Source{cache.SourceLoad, cache.SourceMemory, cache.SourceMemory} {
@@ -57,7 +57,7 @@ func TestRedisKilledAndBack(t *testing.T) {
 	if loads != 1 {
 		t.Errorf("%d loads without Redis, want 1", loads)
 	}
-	// What the caller wanted gone is gone from the copy.
+	// A deleted key is gone from the copy.
 	if _, err := ns.Delete(ctx, "a"); !errors.Is(err, cache.ErrUnavailable) {
 		t.Errorf("Delete: %v", err)
 	}
@@ -84,8 +84,8 @@ func TestRedisKilledAndBack(t *testing.T) {
 	}
 }
 
-// TestRedisPaused: a Redis that accepts and does not answer costs one timeout,
-// not one for each call.
+// TestRedisPaused: a Redis that accepts connections but does not answer costs one timeout, not one
+// per call.
 func TestRedisPaused(t *testing.T) {
 	server := redistest.Start(t)
 	c := newCache(t, cache.Config{Redis: quick(t, server.Addr()), Timeout: 400 * time.Millisecond})
@@ -112,8 +112,7 @@ func TestRedisPaused(t *testing.T) {
 	})
 }
 
-// TestCallerGivesUp: the end of a caller's context is its own, and says
-// nothing about Redis.
+// TestCallerGivesUp: the end of a caller's context does not mean that Redis is lost.
 func TestCallerGivesUp(t *testing.T) {
 	client, _ := redistest.Embedded(t)
 	ns := namespace(t, newCache(t, patient(client)), "users", time.Hour)
@@ -157,8 +156,7 @@ func TestFullRedisStillReads(t *testing.T) {
 	}
 }
 
-// testClusterNodeLost: what the other nodes have is answered, and what is not
-// known is said.
+// testClusterNodeLost: keys of the other nodes are answered, and the others return an error.
 func testClusterNodeLost(t *testing.T, client redis.UniversalClient, servers []*redistest.Server) {
 	ctx := t.Context()
 	cfg := cache.Config{Redis: client, Timeout: 5 * time.Second, CopyBytes: -1, VersionRefresh: time.Hour}
@@ -222,7 +220,7 @@ func TestCopyIsBounded(t *testing.T) {
 	}
 }
 
-// TestOldCopyOnlyIfLoadFails: beyond the TTL the source goes before the copy.
+// TestOldCopyOnlyIfLoadFails: after the TTL, the source has precedence over the copy.
 func TestOldCopyOnlyIfLoadFails(t *testing.T) {
 	server := redistest.Start(t)
 	c := newCache(t, cache.Config{Redis: quick(t, server.Addr()), Timeout: 5 * time.Second})

@@ -12,8 +12,8 @@ import (
 	"github.com/fxcast/fxcast/limiter"
 )
 
-// TestDamagedKeys: whatever a key holds, the next calls are decided, never more
-// than the limit is allowed, and the key is a window again.
+// TestDamagedKeys: whatever a key holds, Redis decides the next calls, admits no more than the
+// limit, and the key holds a window afterwards.
 func TestDamagedKeys(t *testing.T) {
 	c := redistest.Start(t).Client()
 	tier := limiter.Limit{Max: 3, Window: time.Minute}
@@ -65,9 +65,8 @@ func TestDamagedKeys(t *testing.T) {
 	}
 }
 
-// TestKeyFromTheFuture: a failover to a node whose clock is behind leaves keys
-// that are newer than now. A day ahead, they lock nobody out for longer than
-// the window.
+// TestKeyFromTheFuture: a failover to a node whose clock is behind leaves keys that are newer than
+// now. Even a day ahead, they refuse no subject for longer than the window.
 func TestKeyFromTheFuture(t *testing.T) {
 	t.Parallel()
 	c := redistest.Start(t).Client()
@@ -96,7 +95,7 @@ func TestKeyFromTheFuture(t *testing.T) {
 	}
 }
 
-// TestScriptFlush: a server that forgot its scripts is given them again.
+// TestScriptFlush: a server that has lost its scripts receives them again.
 func TestScriptFlush(t *testing.T) {
 	c := redistest.Start(t).Client()
 	l := limiter.New(limiter.Config{Redis: c, Timeout: patient})

@@ -11,8 +11,8 @@ import (
 	"github.com/fxcast/fxcast/limiter"
 )
 
-// A call is allowed if it fits all tiers, and then charged to all of them. A window
-// slides: no minute, wherever it starts, has more than its limit.
+// A call is allowed if it fits all tiers, and is then charged to all of them. Windows slide: no
+// minute, wherever it starts, admits more than the limit.
 func Example() {
 	server := miniredis.NewMiniRedis() // a program connects to a Redis of its own
 	if err := server.Start(); err != nil {
@@ -48,7 +48,7 @@ func Example() {
 	// 1000 <nil>
 }
 
-// Check is the plain form: one key, one limit, one window.
+// Check is the simplest form: one key, one limit, one window.
 func ExampleLimiter_Check() {
 	l := limiter.New(limiter.Config{}) // without Redis it counts in memory
 	for range 2 {

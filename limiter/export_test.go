@@ -13,7 +13,7 @@ import (
 // argument is the time in microseconds.
 var WindowSourceAt = strings.Replace(windowSource, "call('TIME')", "{0, ARGV[#ARGV]}", 1)
 
-// RedisKey is the key of a subject's tier.
+// RedisKey returns the key of a subject's tier.
 func RedisKey(subject string, l Limit) string {
 	canonical, err := canonicalSubject(subject)
 	if err != nil {
@@ -22,16 +22,16 @@ func RedisKey(subject string, l Limit) string {
 	return windowKey{canonical, min(l.Max, MaxLimit), l.Window.Microseconds()}.redisKey()
 }
 
-// Verdict is how one tier stands, in microseconds; retry -1 is never.
+// Verdict is the state of one tier. Times are microseconds; a Retry of -1 means never.
 type Verdict struct{ Remaining, Reset, Retry int64 }
 
-// Model is the Go arithmetic of several tiers with a clock that the test sets.
+// Model is the arithmetic in Go, for several tiers, with a clock that the test sets.
 type Model struct {
 	scales  []scale
 	windows []window
 }
 
-// NewModel makes a Model with empty windows.
+// NewModel returns a Model with empty windows.
 func NewModel(tiers []Limit) *Model {
 	m := &Model{windows: make([]window, len(tiers))}
 	for _, t := range tiers {
@@ -40,7 +40,7 @@ func NewModel(tiers []Limit) *Model {
 	return m
 }
 
-// Decide is one decision.
+// Decide makes one decision.
 func (m *Model) Decide(now, cost int64, charge bool) (allowed bool, out []Verdict) {
 	allowed = true
 	for i := range m.windows {
@@ -68,19 +68,18 @@ func (m *Model) Clone() *Model {
 	return out
 }
 
-// Marks is how many marks tier i has.
+// Marks returns the number of marks of tier i.
 func (m *Model) Marks(i int) int { return len(m.windows[i].marks) }
 
-// Store decides by Redis alone and tells its clock.
+// Store decides by Redis alone and reports the time of Redis's clock.
 type Store struct{ s *redisStore }
 
-// NewStore makes a Store.
+// NewStore returns a Store.
 func NewStore(c redis.UniversalClient, timeout time.Duration) Store {
 	return Store{newRedisStore(c, timeout)}
 }
 
-// Decide charges cost units and tells Redis's time of the decision, in
-// microseconds.
+// Decide charges cost units and returns Redis's time of the decision in microseconds.
 func (s Store) Decide(ctx context.Context, subject string, cost int64, tiers ...Limit) (allowed bool, at int64, err error) {
 	p, err := newPlan(subject, cost, tiers)
 	if err != nil {
@@ -90,10 +89,10 @@ func (s Store) Decide(ctx context.Context, subject string, cost int64, tiers ...
 	return o.allowed, o.now, err
 }
 
-// RefusalsLen is how many refusals are remembered.
+// RefusalsLen returns the number of remembered refusals.
 func (l *Limiter) RefusalsLen() int { n, _ := l.refusals.stats(); return n }
 
-// LocalLen is how many windows are in memory.
+// LocalLen returns the number of windows in memory.
 func (l *Limiter) LocalLen() int { n, _ := l.local.stats(); return n }
 
 // MaxOffenders is the bound of TopOffenders.

@@ -40,15 +40,15 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// client respects deadlines and does not retry, as the server's does.
+// client returns a client that respects deadlines and does not retry.
 func client(t *testing.T, s *redistest.Server) *redis.Client {
 	c := redis.NewClient(&redis.Options{Addr: s.Addr(), ContextTimeoutEnabled: true, MaxRetries: -1})
 	t.Cleanup(func() { c.Close() })
 	return c
 }
 
-// TestStopUnderLoad stops, continues, kills and restarts Redis while callers go
-// on. No call waits long, the local tiers hold, and Redis takes over again.
+// TestStopUnderLoad stops, continues, kills and restarts Redis under load. No call waits long, the
+// local tiers hold, and Redis takes over again.
 func TestStopUnderLoad(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -231,7 +231,7 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-// TestFullRedis: a server that takes no writes is as good as none.
+// TestFullRedis: a server that refuses writes counts as lost.
 func TestFullRedis(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

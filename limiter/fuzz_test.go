@@ -9,9 +9,9 @@ import (
 	"github.com/fxcast/fxcast/limiter"
 )
 
-// FuzzDamagedKey puts any bytes where a window should be. The script must
-// answer, lock nobody out for longer than the window, and start anew at most
-// once: when it sees that the bytes are no window.
+// FuzzDamagedKey stores arbitrary bytes in place of a window. The script must reply, refuse no
+// subject for longer than the window, and begin an empty window at most once: when it finds that
+// the bytes are not a window.
 func FuzzDamagedKey(f *testing.F) {
 	c := redistest.Start(f).Client()
 	tier := limiter.Limit{Max: 300, Window: 2 * time.Second}
@@ -50,8 +50,8 @@ func FuzzDamagedKey(f *testing.F) {
 	})
 }
 
-// FuzzSubject: any subject is decided, in a key that begins with it in clear
-// or hashed, and that no other subject has.
+// FuzzSubject: any subject gets a decision. Its key contains the subject, plain or hashed, and no
+// other subject has that key.
 func FuzzSubject(f *testing.F) {
 	for _, s := range []string{"user:1", "", "{}", "a b", "sha256:" + strings.Repeat("a", 64), "\xff", strings.Repeat("x", 129)} {
 		f.Add(s)

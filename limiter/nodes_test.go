@@ -132,8 +132,8 @@ func TestNodes(t *testing.T) {
 			}
 		}
 	}
-	// The callers never paused, so the tiers were used up: in every window
-	// lengthened by 1/60, but for what a busy machine costs.
+	// The callers never paused, so they used the tiers up in every window lengthened by 1/60,
+	// except for the time that a busy machine takes.
 	elapsed := float64(times[len(times)-1]-times[0]) / 1e6
 	if least := 0.8 * 30 * elapsed / (61.0 / 60); float64(len(times)) < least {
 		t.Errorf("%d admitted in %.1f s, want at least %.0f", len(times), elapsed, least)

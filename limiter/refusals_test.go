@@ -13,8 +13,8 @@ import (
 	"github.com/fxcast/fxcast/limiter"
 )
 
-// TestSharedRoundTrips: callers that share round trips get their own answers,
-// also when the server forgot its scripts in between and when some do not wait.
+// TestSharedRoundTrips: callers that share round trips receive their own replies, even if the
+// server loses its scripts meanwhile or some callers give up.
 func TestSharedRoundTrips(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -39,8 +39,8 @@ func TestSharedRoundTrips(t *testing.T) {
 	}
 	wg.Wait()
 
-	// Callers that give up while others hold the connection leave no flight
-	// behind that nobody makes.
+	// Callers that give up while others use the connection leave no round trip assigned that is
+	// never made.
 	impatient := limiter.NewStore(c, 5*time.Millisecond)
 	tier := limiter.Limit{Max: limiter.MaxLimit, Window: time.Minute}
 	s.Pause()
@@ -59,9 +59,9 @@ func TestSharedRoundTrips(t *testing.T) {
 	})
 }
 
-// TestFront: a flood of refused calls costs Redis nothing, memory stays
-// bounded, and a call that might be allowed is asked about.
-func TestFront(t *testing.T) {
+// TestRefusals: a flood of refused calls costs Redis nothing, memory stays bounded, and Redis
+// decides a call that it might allow.
+func TestRefusals(t *testing.T) {
 	t.Parallel()
 	c := redistest.Start(t).Client()
 	l := limiter.New(limiter.Config{Redis: c, Timeout: patient, Refusals: 100})
@@ -119,8 +119,8 @@ func TestLocalMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// One subject that is asked about under ever other tiers takes no more than what
-// one decision could ask about, and what is dropped is what was charged first.
+// One subject with ever new tiers takes no more windows than one decision may have, and the window
+// that was charged longest ago is dropped.
 func TestLocalMemoryOfOneSubjectIsBounded(t *testing.T) {
 	l := limiter.New(limiter.Config{})
 	tier := func(i int) limiter.Limit { return limiter.Limit{Max: int64(i + 1), Window: time.Hour} }
@@ -144,7 +144,7 @@ func TestLocalMemoryOfOneSubjectIsBounded(t *testing.T) {
 	}
 }
 
-// What a connected client costs: its subject's three tiers, charged once.
+// The memory of a connected client: the three tiers of its subject, charged once.
 func TestLocalMemoryPerSubject(t *testing.T) {
 	const subjects, most = 10_000, 330
 	l := limiter.New(limiter.Config{LocalSize: 3 * subjects})

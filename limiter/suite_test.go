@@ -17,7 +17,7 @@ import (
 // decides every call.
 const patient = 20 * time.Second
 
-// eachSource runs f over everything that keeps windows.
+// eachSource runs f with each kind of store.
 func eachSource(t *testing.T, f func(t *testing.T, l *limiter.Limiter, source limiter.Source)) {
 	t.Run("redis", func(t *testing.T) {
 		f(t, limiter.New(limiter.Config{Redis: redistest.Start(t).Client(), Timeout: patient}), limiter.FromRedis)
@@ -117,7 +117,7 @@ func TestCostAndPeek(t *testing.T) {
 	})
 }
 
-// TestRetryAfterIsTrue waits for what it was told, in real time.
+// TestRetryAfterIsTrue waits for each retry-after in real time.
 func TestRetryAfterIsTrue(t *testing.T) {
 	eachSource(t, func(t *testing.T, l *limiter.Limiter, _ limiter.Source) {
 		t.Parallel()
@@ -198,7 +198,7 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
-// TestConcurrent: callers at once never get more than the limit, nor less.
+// TestConcurrent: concurrent callers get exactly the limit.
 func TestConcurrent(t *testing.T) {
 	eachSource(t, func(t *testing.T, l *limiter.Limiter, _ limiter.Source) {
 		tiers := limiter.RequestTiers(100, 150, 0)

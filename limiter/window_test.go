@@ -92,8 +92,8 @@ func drawTiers(t *rapid.T) []limiter.Limit {
 	return tiers
 }
 
-// drawStep is the time to the next call: bursts, within a mark, about a mark,
-// about a window, and to just where something is promised.
+// drawStep draws the time to the next call: in a burst, within a mark, about a mark or a window
+// later, or just when a verdict promises a change.
 func drawStep(t *rapid.T, tiers []limiter.Limit, last []limiter.Verdict) int64 {
 	w := rapid.SampledFrom(tiers).Draw(t, "of").Window.Microseconds()
 	steps := []*rapid.Generator[int64]{
@@ -114,8 +114,8 @@ func drawCost(t *rapid.T, tiers []limiter.Limit) int64 {
 	return rapid.OneOf(rapid.Just(int64(1)), rapid.Int64Range(1, 4), rapid.Int64Range(1, least+1)).Draw(t, "cost")
 }
 
-// checkPromises runs a random history on d and holds the promises against the
-// exact log. again, if given, must agree with d on everything.
+// checkPromises runs a random history on d and checks the promises against the exact log. again, if
+// not nil, must return the same as d.
 func checkPromises(t *rapid.T, d, again decider, tiers []limiter.Limit, calls int) {
 	now := int64(1_800_000_000_000_000)
 	var log exactLog
@@ -164,7 +164,7 @@ func checkPromises(t *rapid.T, d, again decider, tiers []limiter.Limit, calls in
 	}
 }
 
-// checkTimes looks into the future: peeks change nothing.
+// checkTimes checks the verdicts by peeking at later times, which changes nothing.
 func checkTimes(t *rapid.T, d decider, tiers []limiter.Limit, verdicts []limiter.Verdict, now, cost int64, allowed bool) {
 	m, ok := d.(*limiter.Model)
 	if !ok {
@@ -238,9 +238,8 @@ func TestPromisesScript(t *testing.T) {
 	})
 }
 
-// TestClockGoesBack: what was counted stays counted for at most a window from
-// the new time, though refused calls charge nothing, and never is more than
-// the limit admitted in any window of real time.
+// TestClockGoesBack: after the clock has gone back, earlier charges stay counted for at most one
+// window, and no window of real time admits more than the limit.
 func TestClockGoesBack(t *testing.T) {
 	c := redistest.Start(t).Client()
 	rapid.Check(t, func(rt *rapid.T) {

@@ -9,8 +9,8 @@ import (
 	"github.com/fxcast/fxcast/limiter/httplimit"
 )
 
-// The middleware allows each client address 60 requests a minute, 1,000 an hour and
-// 10,000 a day, unless Tiers says otherwise.
+// The middleware allows each client address 60 requests per minute, 1,000 per hour and 10,000 per
+// day, unless Config.Tiers returns other limits.
 func ExampleMiddleware() {
 	limit := httplimit.Middleware(httplimit.Config{Limiter: limiter.New(limiter.Config{})})
 	handler := limit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "served") }))

@@ -9,8 +9,8 @@ import (
 	"github.com/fxcast/fxcast/limiter/httplimit"
 )
 
-// FuzzClientAddress: an address is always the peer's or one of the header's,
-// and one that is no trusted proxy if there is any to the right of garbage.
+// FuzzClientAddress: the address is always the peer's or one in the header. It is not a trusted
+// proxy if another address stands to the right of an invalid entry.
 func FuzzClientAddress(f *testing.F) {
 	f.Add("10.0.0.1:80", "1.2.3.4, 10.0.0.2")
 	f.Add("[2001:db8::1]:80", "::1")
