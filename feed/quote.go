@@ -12,7 +12,6 @@
 package feed
 
 import (
-	"errors"
 	"time"
 )
 
@@ -41,14 +40,6 @@ func (q Quote) SourceOrDefault() string {
 	}
 	return q.Source
 }
-
-// ErrUnavailable is wrapped by errors about quotes that Redis did not take, or
-// of which it is unknown whether it did. The text says which.
-var ErrUnavailable = errors.New("feed: Redis unavailable")
-
-// ErrFull is wrapped too, with ErrUnavailable, where Redis is out of memory and
-// refuses to write: the quotes were not accepted.
-var ErrFull = errors.New("feed: Redis is full")
 
 // Check returns nil if the quote may be published, else a *Rejection: the symbol
 // must be canonical and known, the prices plain decimal text, positive and within

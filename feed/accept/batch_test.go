@@ -16,6 +16,7 @@ import (
 
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/internal/redislink"
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
@@ -131,7 +132,7 @@ func TestScriptStreamAtItsEnd(t *testing.T) {
 	c.Del(ctx, keys.Ticks("EUR/USD"))
 	c.XAdd(ctx, &redis.XAddArgs{Stream: keys.Ticks("EUR/USD"), ID: "18446744073709551615-18446744073709551614", Values: []string{"q", "x"}})
 	o, err = startPublisher(t, c).Publish(ctx, []feed.Quote{quotes[0], quotes[1], {Symbol: "GBP/USD", Bid: "1", Ask: "1"}})
-	if !errors.Is(err, feed.ErrUnavailable) || errors.Is(err, accept.ErrOutcomeUnknown) || !strings.Contains(err.Error(), "refused") {
+	if !errors.Is(err, redislink.ErrUnavailable) || errors.Is(err, accept.ErrOutcomeUnknown) || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("%v, want one not published because it was refused", err)
 	}
 	if o[0].Seq == 0 || o[1].Known() || o[2].Seq != 1 {

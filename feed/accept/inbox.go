@@ -2,17 +2,17 @@ package accept
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
-	"github.com/fxcast/fxcast/feed/internal/conn"
+	"github.com/fxcast/fxcast/internal/redislink"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
@@ -51,10 +51,9 @@ type Inbox struct {
 	cfg     InboxConfig
 	log     *slog.Logger
 	metrics *inboxMetrics
-	probe   *conn.Probe
 	lease   *lease
 	queue   *inboxQueue
-	client  redis.UniversalClient // owned by Run
+	listen  *redislink.Listener // set by Run before held
 	started atomic.Bool
 	held    atomic.Bool
 	holder  atomic.Pointer[sighting]
@@ -71,8 +70,7 @@ type sighting struct {
 // NewInbox returns an Inbox that works once Run is called.
 func NewInbox(cfg InboxConfig) *Inbox {
 	return &Inbox{
-		cfg: cfg, log: conn.Logger(cfg.Logger), metrics: newInboxMetrics(cfg.Registerer),
-		probe: conn.NewProbe(nil, cfg.Keys.Probe(cfg.Node, "inbox"), false),
+		cfg: cfg, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), metrics: newInboxMetrics(cfg.Registerer),
 		lease: newLease(nil, cfg.Keys.InboxLease(), cfg.Node),
 		queue: newInboxQueue(),
 	}
@@ -81,11 +79,11 @@ func NewInbox(cfg InboxConfig) *Inbox {
 // State returns who takes messages in, as of at most 3 s ago.
 func (in *Inbox) State() InboxState {
 	var s InboxState
-	if seen := in.holder.Load(); seen != nil && time.Since(seen.at) < conn.Silence {
+	if seen := in.holder.Load(); seen != nil && time.Since(seen.at) < redislink.DefaultSilence {
 		s.Holder = seen.node
 	}
 	if s.Held = in.held.Load(); s.Held {
-		s.ProbeAge = in.probe.Age()
+		s.ProbeAge = in.listen.ProbeAge()
 	}
 	return s
 }
@@ -95,18 +93,21 @@ func (in *Inbox) State() InboxState {
 // Publisher must run for longer. Run may be called once.
 //
 //	Run             asks who holds the lease               (1 goroutine)
-//	* hold          subscribes, takes the lease
-//	  * receive     SplitInput, ParseInput, queue; never waits (Run's goroutine)
+//	* hold          listens until the connection or the lease is lost
+//	  * take        SplitInput, ParseInput, queue; never waits (Run's goroutine)
+//	  * opened      takes the lease, then renews it        (1 goroutine)
 //	  * publish     batches from the queue                 (1 goroutine)
-//	  * renew       the lease                              (1 goroutine)
-//	  * probe.run   test messages                          (1 goroutine)
 func (in *Inbox) Run(ctx context.Context) error {
 	if in.started.Swap(true) {
 		return errors.New("feed: Inbox.Run called twice")
 	}
-	client, release := conn.Receive(in.cfg.Redis, 4)
+	client, release := redislink.Own(in.cfg.Redis, redislink.OwnOptions{PoolSize: 4})
 	defer release()
-	in.client, in.lease.client, in.probe.Client = client, client, conn.Probes(in.cfg.Redis, client)
+	in.lease.client = client
+	in.listen = redislink.NewListener(redislink.ListenerConfig{
+		Name: "inbox", Client: client, Channels: []string{in.cfg.Channel}, Message: in.take, Opened: in.opened,
+		Probe: in.cfg.Keys.Probe(in.cfg.Node, "inbox"), Prober: redislink.Prober(in.cfg.Redis, client),
+	})
 
 	for failing := false; ; {
 		holder, err := in.lease.holder(ctx)
@@ -123,7 +124,7 @@ func (in *Inbox) Run(ctx context.Context) error {
 			in.log.Warn("inbox: trying on", "err", err)
 		}
 		failing = err != nil
-		if !conn.Sleep(ctx, leasePoll*3/4+rand.N(leasePoll/2)) {
+		if !redislink.Sleep(ctx, leasePoll*3/4+rand.N(leasePoll/2)) {
 			return nil
 		}
 	}
@@ -133,41 +134,45 @@ func (in *Inbox) saw(node string) { in.holder.Store(&sighting{node, time.Now()})
 
 // hold takes the lease and messages until one of them is lost, or ctx ends. It
 // returns nil if another node was faster or ctx has ended.
-func (in *Inbox) hold(parent context.Context) error {
-	ctx, cancel := context.WithCancelCause(parent)
-	defer cancel(nil)
+func (in *Inbox) hold(ctx context.Context) error {
 	in.queue.discard() // taken in while another node was faster: that one has them
-	ps, err := in.subscribe(ctx)
-	if err != nil {
-		return fmt.Errorf("subscribe to the inbox: %w", err)
+	err := in.listen.Once(ctx)
+	switch {
+	case errors.Is(err, errTaken):
+		return nil
+	case !in.held.Load():
+		return fmt.Errorf("take the inbox: %w", err)
 	}
-	defer ps.Close()
-	defer context.AfterFunc(ctx, func() { ps.Close() })() // a read ignores ctx
-	if ok, err := in.lease.acquire(ctx); !ok {
-		return err
-	}
-	in.log.Info("inbox held", "channel", in.cfg.Channel)
-	in.probe.Reset()
-	in.setHeld(true)
-
-	var wg sync.WaitGroup
-	wg.Go(func() { in.renew(ctx, cancel) })
-	wg.Go(func() { in.probe.Run(ctx) })
-	wg.Go(func() { in.publish(ctx, cancel) })
-	cancel(in.receive(ctx, ps))
-	wg.Wait()
 	in.setHeld(false)
-
-	if parent.Err() != nil && in.abandon {
+	if ctx.Err() != nil && in.abandon {
 		return nil
 	}
-	err = in.lease.release(context.WithoutCancel(ctx))
-	if parent.Err() != nil {
-		in.log.Info("inbox given up", "err", err)
+	released := in.lease.release(context.WithoutCancel(ctx))
+	if ctx.Err() != nil {
+		in.log.Info("inbox given up", "err", released)
 		return nil
 	}
 	in.metrics.leaseLost.Inc()
-	return context.Cause(ctx)
+	return err
+}
+
+var errTaken = errors.New("another node was faster")
+
+// opened takes the lease: what producers publish from now on is received. Whatever
+// it starts ends the connection when it fails, and is waited for.
+func (in *Inbox) opened(c *redislink.Conn) error {
+	c.Go(func(ctx context.Context) error {
+		if ok, err := in.lease.acquire(ctx); err != nil {
+			return err
+		} else if !ok {
+			return errTaken
+		}
+		in.log.Info("inbox held", "channel", in.cfg.Channel)
+		in.setHeld(true)
+		c.Go(in.publish)
+		return in.renew(ctx)
+	})
+	return nil
 }
 
 func (in *Inbox) setHeld(held bool) {
@@ -181,57 +186,14 @@ func (in *Inbox) setHeld(held bool) {
 	in.saw("")
 }
 
-// subscribe returns once both subscriptions are confirmed. What the producers
-// publish from then on will be received.
-func (in *Inbox) subscribe(ctx context.Context) (*redis.PubSub, error) {
-	ps := in.client.Subscribe(ctx)
-	opening, cancel := context.WithTimeout(ctx, conn.OpTimeout)
-	defer cancel()
-	if err := ps.Subscribe(opening, in.cfg.Channel, in.probe.Channel); err != nil {
-		ps.Close()
-		return nil, err
-	}
-	deadline := time.Now().Add(conn.OpTimeout)
-	for confirmed := 0; confirmed < 2; {
-		m, err := ps.ReceiveTimeout(ctx, max(time.Until(deadline), time.Millisecond))
-		if err != nil {
-			ps.Close()
-			return nil, err
-		}
-		switch m := m.(type) {
-		case *redis.Subscription:
-			confirmed++
-		case *redis.Message: // between the two confirmations
-			in.take(m)
-		}
-	}
-	return ps, nil
+// take takes one message in. It never waits: a slow reader would be cut off by Redis.
+func (in *Inbox) take(_, payload string) (alive bool) {
+	in.takeBody([]byte(payload))
+	return true
 }
 
-// receive takes messages in until the connection fails, or ctx ends. It never
-// waits for anything else: a slow reader would be cut off by Redis.
-func (in *Inbox) receive(ctx context.Context, ps *redis.PubSub) error {
-	for {
-		m, err := ps.ReceiveTimeout(ctx, conn.Silence)
-		if err != nil {
-			return err
-		}
-		switch m := m.(type) {
-		case *redis.Message:
-			in.take(m)
-		case *redis.Subscription: // go-redis connected anew by itself
-			return errors.New("the connection was lost")
-		}
-	}
-}
-
-func (in *Inbox) take(m *redis.Message) {
-	if m.Channel == in.probe.Channel {
-		in.probe.Received(m.Payload)
-		return
-	}
+func (in *Inbox) takeBody(body []byte) {
 	in.metrics.messages.Inc()
-	body := []byte(m.Payload)
 	if len(body) > feed.MaxInputBody {
 		in.cfg.Rejected.Add(feed.NewRejection(feed.ReasonTooLong, "the message has %d bytes: at most %d are read, send them in parts",
 			len(body), feed.MaxInputBody), "", ViaInbox, body)
@@ -271,20 +233,19 @@ func (in *Inbox) takeItem(item []byte, copied bool) {
 
 // publish publishes what is queued, in order, until ctx ends: at an orderly
 // stop also the rest, if the lease still holds.
-func (in *Inbox) publish(ctx context.Context, cancel context.CancelCauseFunc) {
+func (in *Inbox) publish(ctx context.Context) error {
 	var batch []inboxQuote
 	quotes := make([]feed.Quote, 0, maxPipeline)
 	for {
 		batch = in.queue.take(ctx, batch[:0])
 		if len(batch) == 0 {
-			return // ctx has ended and nothing is left
+			return nil // ctx has ended and nothing is left
 		}
 		if !in.lease.valid() {
 			n := len(batch) + in.queue.discard()
 			in.metrics.lost[lossLease].Add(float64(n))
 			in.log.Warn("inbox: the lease may be lost, quotes discarded", "quotes", n)
-			cancel(errLeaseLost)
-			return
+			return errLeaseLost
 		}
 		quotes = quotes[:0]
 		for _, b := range batch {
@@ -306,16 +267,16 @@ func (in *Inbox) publish(ctx context.Context, cancel context.CancelCauseFunc) {
 	}
 }
 
-// renew renews the lease until ctx ends; it cancels it when the lease is lost.
-func (in *Inbox) renew(ctx context.Context, cancel context.CancelCauseFunc) {
-	for conn.Sleep(ctx, leaseRenew) {
+// renew renews the lease until ctx ends or the lease is lost.
+func (in *Inbox) renew(ctx context.Context) error {
+	for redislink.Sleep(ctx, leaseRenew) {
 		err := in.lease.renew(ctx)
 		switch {
 		case err == nil:
 			in.saw(in.cfg.Node)
 		case errors.Is(err, errLeaseLost) || !in.lease.valid():
-			cancel(fmt.Errorf("renew the lease of the inbox: %w", err))
-			return
+			return fmt.Errorf("renew the lease of the inbox: %w", err)
 		}
 	}
+	return nil
 }

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/fxcast/fxcast/feed/internal/conn"
+	"github.com/fxcast/fxcast/internal/redislink"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -47,7 +47,7 @@ var errLeaseLost = errors.New("the lease of the inbox was lost")
 
 // holder returns the node that holds the lease, "" if none does.
 func (l *lease) holder(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, conn.OpTimeout)
+	ctx, cancel := context.WithTimeout(ctx, redislink.OpTimeout)
 	defer cancel()
 	token, err := l.client.Get(ctx, l.key).Result()
 	if errors.Is(err, redis.Nil) {
@@ -64,7 +64,7 @@ func (l *lease) holder(ctx context.Context) (string, error) {
 
 // acquire takes the lease if it is free.
 func (l *lease) acquire(ctx context.Context) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, conn.OpTimeout)
+	ctx, cancel := context.WithTimeout(ctx, redislink.OpTimeout)
 	defer cancel()
 	until := time.Now().Add(leaseTTL)
 	ok, err := l.client.SetNX(ctx, l.key, l.token, leaseTTL).Result()
@@ -103,7 +103,7 @@ func (l *lease) valid() bool {
 // release gives the lease up, if it is held, so that another node need not
 // wait for it to expire.
 func (l *lease) release(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, conn.OpTimeout)
+	ctx, cancel := context.WithTimeout(ctx, redislink.OpTimeout)
 	defer cancel()
 	l.until.Store(nil)
 	return releaseScript.Run(ctx, l.client, []string{l.key}, l.token).Err()

@@ -6,9 +6,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/fxcast/fxcast/feed/internal/conn"
-
 	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 // A master is one Redis server that quotes are sent to: the only one, the one
@@ -33,10 +33,10 @@ func openMaster(rdb redis.UniversalClient, timeout time.Duration) *master {
 	m := &master{}
 	id := unknownRun // a client of another kind tells none
 	m.run.Store(&id)
-	if _, ok := rdb.(*redis.Client); ok {
+	if redislink.TopologyOf(rdb).Single() {
 		m.run.Store(nil)
 	}
-	m.client, m.release = conn.Own(rdb, 1, timeout, m.onConnect)
+	m.client, m.release = redislink.Own(rdb, redislink.OwnOptions{PoolSize: 1, Timeout: timeout, OnConnect: m.onConnect})
 	return m
 }
 
@@ -47,7 +47,7 @@ func (m *master) connect(ctx context.Context) error {
 		return nil
 	}
 	if err := m.client.Ping(ctx).Err(); err != nil {
-		return &conn.ConnectError{Cause: err}
+		return redislink.NotSent(err)
 	}
 	m.connected = true
 	return nil
@@ -60,14 +60,13 @@ var errRunChanged = errors.New("this is another Redis process than before")
 // one must not be executed by the other.
 func (m *master) onConnect(ctx context.Context, cn *redis.Conn) error {
 	info, err := cn.Info(ctx, "server").Result()
-	var answered redis.Error
-	if err != nil && (!errors.As(err, &answered) || conn.Retryable(err)) {
-		return &conn.ConnectError{Cause: err}
+	if err != nil && (redislink.Code(err) == "" || redislink.MayRetry(err)) {
+		return redislink.NotSent(err)
 	}
 	run := runIDOf(info) // an embedded or restricted server tells none
 	known := m.run.Swap(&run)
 	if known != nil && *known != run {
-		return &conn.ConnectError{Cause: errRunChanged}
+		return redislink.NotSent(errRunChanged)
 	}
 	return nil
 }
@@ -77,17 +76,16 @@ func (m *master) onConnect(ctx context.Context, cn *redis.Conn) error {
 type masters struct {
 	rdb     redis.UniversalClient
 	timeout time.Duration
-	cluster *redis.ClusterClient // tells who has a slot; nil: there is one master
-	byAddr  map[string]*master   // the only one is ""
-	release func()               // of cluster
+	kind    redislink.Kind
+	cluster redis.UniversalClient // names the master of a key; nil: there is one master
+	byAddr  map[string]*master    // the only one is ""
+	release func()                // of cluster
 }
 
 func openMasters(rdb redis.UniversalClient, timeout time.Duration) *masters {
-	ms := &masters{rdb: rdb, timeout: timeout, byAddr: map[string]*master{}, release: func() {}}
-	if _, ok := rdb.(*redis.ClusterClient); ok {
-		var own redis.UniversalClient
-		own, ms.release = conn.Receive(rdb, 1)
-		ms.cluster = own.(*redis.ClusterClient)
+	ms := &masters{rdb: rdb, timeout: timeout, kind: redislink.TopologyOf(rdb).Kind(), byAddr: map[string]*master{}, release: func() {}}
+	if ms.kind == redislink.Cluster {
+		ms.cluster, ms.release = redislink.Own(rdb, redislink.OwnOptions{PoolSize: 1})
 	}
 	return ms
 }
@@ -104,13 +102,13 @@ func (ms *masters) client() redis.UniversalClient {
 func (ms *masters) of(ctx context.Context, key string) (*master, error) {
 	if ms.cluster == nil {
 		if err := ms.confirm(ctx); err != nil {
-			return nil, &conn.ConnectError{Cause: err}
+			return nil, redislink.NotSent(err)
 		}
 		return ms.at("", ms.rdb), nil
 	}
-	node, err := ms.cluster.MasterForKey(ctx, key)
+	node, err := redislink.TopologyOf(ms.cluster).MasterOf(ctx, key)
 	if err != nil {
-		return nil, &conn.ConnectError{Cause: err}
+		return nil, err
 	}
 	return ms.at(node.Options().Addr, node), nil
 }
@@ -119,12 +117,11 @@ func (ms *masters) of(ctx context.Context, key string) (*master, error) {
 // does so by itself, as soon as Sentinel tells.
 func (ms *masters) confirm(ctx context.Context) error {
 	m := ms.at("", ms.rdb)
-	if !conn.BySentinel(ms.rdb) || time.Since(m.confirmed) < confirmEvery {
+	if ms.kind != redislink.Sentinel || time.Since(m.confirmed) < confirmEvery {
 		return nil
 	}
 	info, err := ms.rdb.Info(ctx, "server").Result()
-	var answered redis.Error
-	if err != nil && (!errors.As(err, &answered) || conn.Retryable(err)) {
+	if err != nil && (redislink.Code(err) == "" || redislink.MayRetry(err)) {
 		return err
 	}
 	if run, known := runIDOf(info), m.run.Load(); known != nil && *known != run {
@@ -151,7 +148,7 @@ func (ms *masters) doubt(ctx context.Context) {
 	if ms.cluster == nil {
 		return
 	}
-	ms.cluster.ReloadState(ctx)
+	redislink.TopologyOf(ms.cluster).Reload(ctx)
 	for addr, m := range ms.byAddr {
 		if !m.connected {
 			delete(ms.byAddr, addr)

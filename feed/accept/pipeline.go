@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
-	"github.com/fxcast/fxcast/feed/internal/conn"
+	"github.com/fxcast/fxcast/internal/redislink"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -43,13 +43,13 @@ func (p *Publisher) execute(ctx context.Context, jobs []*publishJob) {
 		if attempt > 0 {
 			p.metrics.retried.Add(float64(len(left)))
 		}
-		if attempt > 1 && !conn.Sleep(ctx, publishRetryWait) || ctx.Err() != nil {
+		if attempt > 1 && !redislink.Sleep(ctx, publishRetryWait) || ctx.Err() != nil {
 			break
 		}
 		left, err = p.send(ctx, left)
 	}
 	if len(left) > 0 {
-		err = fmt.Errorf("%w: not published: %w", feed.ErrUnavailable, err)
+		err = redislink.Unavailable("not published", err)
 		for _, e := range left {
 			e.job.fail(err)
 		}
@@ -183,21 +183,17 @@ func (p *Publisher) finish(ctx context.Context, t *trip) (again []pending, reaso
 				err = p.settle(c, reply)
 			}
 		}
-		var answered redis.Error
 		switch {
 		case err == nil:
-		case conn.Retryable(err) || conn.NotSent(err):
+		case redislink.MayRetry(err):
 			again, reason = append(again, c.pending...), err
-			noScript = noScript || redis.HasErrorPrefix(err, "NOSCRIPT")
-		case errors.As(err, &answered) || errors.Is(err, errBadReply):
-			if redis.HasErrorPrefix(err, "OOM") {
-				err = fmt.Errorf("%w: %w", feed.ErrFull, err)
-			}
-			c.fail(fmt.Errorf("%w: not published: %w", feed.ErrUnavailable, err))
+			noScript = noScript || redislink.Code(err) == "NOSCRIPT"
+		case redislink.Code(err) != "" || errors.Is(err, errBadReply):
+			c.fail(redislink.Unavailable("not published", err))
 		default:
-			c.fail(fmt.Errorf("%w: %w: the connection failed while quotes were on their way: %w", feed.ErrUnavailable, ErrOutcomeUnknown, err))
+			c.fail(fmt.Errorf("%w: %w: the connection failed while quotes were on their way: %w", redislink.ErrUnavailable, ErrOutcomeUnknown, err))
 		}
-		if err != nil && t.to != nil && !errors.As(err, &answered) {
+		if err != nil && t.to != nil && redislink.Code(err) == "" {
 			t.to.connected = false
 		}
 	}
@@ -226,7 +222,7 @@ func inOrder(quotes, again []pending) []pending {
 		}
 		k--
 		if passed[e.quote().Symbol] {
-			e.job.fail(fmt.Errorf("%w: not published: later quotes of %s were", feed.ErrUnavailable, e.quote().Symbol))
+			e.job.fail(fmt.Errorf("%w: not published: later quotes of %s were", redislink.ErrUnavailable, e.quote().Symbol))
 			continue
 		}
 		kept = append(kept, e)
@@ -246,7 +242,7 @@ func (p *Publisher) settle(c *call, reply any) error {
 	for i, a := range answers {
 		e := c.pending[i]
 		if a.err != nil {
-			e.job.fail(fmt.Errorf("%w: not published: %w", feed.ErrUnavailable, a.err))
+			e.job.fail(redislink.Unavailable("not published", a.err))
 			continue
 		}
 		e.job.outcomes[e.i] = a.Outcome

@@ -6,6 +6,7 @@
 package accept
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,14 +15,14 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
-	"github.com/fxcast/fxcast/feed/internal/conn"
+	"github.com/fxcast/fxcast/internal/redislink"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/semaphore"
 )
 
-// ErrOutcomeUnknown is wrapped too, with ErrUnavailable, where quotes were on
+// ErrOutcomeUnknown is wrapped too, with redislink.ErrUnavailable, where quotes were on
 // their way when the connection failed: they may have been accepted, and
 // publishing them again may double them.
 var ErrOutcomeUnknown = errors.New("feed: outcome unknown")
@@ -74,7 +75,7 @@ type PublisherConfig struct {
 // be running.
 //
 // A quote is accepted by one atomic script or not at all. When Redis is slow,
-// full or gone, Publish fails with ErrUnavailable in bounded time. Only what
+// full or gone, Publish fails with redislink.ErrUnavailable in bounded time. Only what
 // Redis has certainly not executed is sent again: nothing is doubled.
 type Publisher struct {
 	cfg     PublisherConfig
@@ -117,7 +118,7 @@ func NewPublisher(cfg PublisherConfig) *Publisher {
 		cfg.Timeout = 2 * time.Second
 	}
 	p := &Publisher{
-		cfg: cfg, log: conn.Logger(cfg.Logger), rules: newRules(cfg.Priorities, cfg.Gate, cfg.Instruments),
+		cfg: cfg, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), rules: newRules(cfg.Priorities, cfg.Gate, cfg.Instruments),
 		room:    semaphore.NewWeighted(maxPublishQueue),
 		queue:   make(chan *publishJob, maxPublishQueue),
 		stopped: make(chan struct{}),
@@ -134,7 +135,7 @@ func (p *Publisher) Depth() int { return int(p.waiting.Load()) }
 // Publish publishes quotes in their order and waits for the outcomes, one per
 // quote in the same order. A rejected quote is an outcome, not an error.
 //
-// On an error, which wraps ErrUnavailable or is ctx's, some outcomes may not
+// On an error, which wraps redislink.ErrUnavailable or is ctx's, some outcomes may not
 // be Known. quotes must not be changed before Publish has returned.
 func (p *Publisher) Publish(ctx context.Context, quotes []feed.Quote) ([]Outcome, error) {
 	outcomes := make([]Outcome, len(quotes))
@@ -167,7 +168,7 @@ func (p *Publisher) Publish(ctx context.Context, quotes []feed.Quote) ([]Outcome
 		if failed == nil {
 			failed = err
 		}
-		if conn.IsClosed(j.done) {
+		if isClosed(j.done) {
 			for k, o := range j.outcomes {
 				outcomes[index[n+k]] = o
 			}
@@ -205,10 +206,10 @@ func (p *Publisher) enqueue(ctx context.Context, j *publishJob) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			return fmt.Errorf("%w: not published: %d quotes are waiting already", feed.ErrUnavailable, p.Depth())
+			return fmt.Errorf("%w: not published: %d quotes are waiting already", redislink.ErrUnavailable, p.Depth())
 		}
 	}
-	if conn.IsClosed(p.stopped) {
+	if isClosed(p.stopped) {
 		p.room.Release(n)
 		return errStopped
 	}
@@ -217,7 +218,7 @@ func (p *Publisher) enqueue(ctx context.Context, j *publishJob) error {
 	return nil
 }
 
-var errStopped = fmt.Errorf("%w: not published: the publisher has stopped", feed.ErrUnavailable)
+var errStopped = fmt.Errorf("%w: not published: the publisher has stopped", redislink.ErrUnavailable)
 
 // await waits for j. If the wait ends before j was taken off the queue, j will
 // not be executed.
@@ -231,12 +232,12 @@ func (p *Publisher) await(ctx context.Context, j *publishJob) error {
 		if j.taken.CompareAndSwap(false, true) {
 			return ctx.Err()
 		}
-		return fmt.Errorf("%w: %w for %d quotes: %w", feed.ErrUnavailable, ErrOutcomeUnknown, len(j.quotes), ctx.Err())
+		return fmt.Errorf("%w: %w for %d quotes: %w", redislink.ErrUnavailable, ErrOutcomeUnknown, len(j.quotes), ctx.Err())
 	case <-p.stopped:
 	case <-timeout.C:
 	}
 	if j.taken.CompareAndSwap(false, true) {
-		if conn.IsClosed(p.stopped) {
+		if isClosed(p.stopped) {
 			return errStopped
 		}
 		return p.waitedTooLong()
@@ -245,12 +246,12 @@ func (p *Publisher) await(ctx context.Context, j *publishJob) error {
 	case <-j.done:
 		return j.err
 	case <-ctx.Done():
-		return fmt.Errorf("%w: %w for %d quotes: %w", feed.ErrUnavailable, ErrOutcomeUnknown, len(j.quotes), ctx.Err())
+		return fmt.Errorf("%w: %w for %d quotes: %w", redislink.ErrUnavailable, ErrOutcomeUnknown, len(j.quotes), ctx.Err())
 	}
 }
 
 func (p *Publisher) waitedTooLong() error {
-	return fmt.Errorf("%w: not published: waited %v for Redis to take earlier quotes", feed.ErrUnavailable, p.cfg.Timeout)
+	return fmt.Errorf("%w: not published: waited %v for Redis to take earlier quotes", redislink.ErrUnavailable, p.cfg.Timeout)
 }
 
 // Run publishes until ctx ends, then finishes the round trip under way and
@@ -315,5 +316,14 @@ func (p *Publisher) take(first *publishJob) (jobs []*publishJob, next *publishJo
 		default:
 			return jobs, nil
 		}
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }

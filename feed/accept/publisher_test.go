@@ -15,6 +15,7 @@ import (
 
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/internal/redislink"
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
@@ -218,7 +219,7 @@ func publishAgain(t *testing.T, p *accept.Publisher) accept.Outcome {
 		if err == nil {
 			return o[0]
 		}
-		if !errors.Is(err, feed.ErrUnavailable) {
+		if !errors.Is(err, redislink.ErrUnavailable) {
 			t.Fatalf("Publish: %v, want ErrUnavailable", err)
 		}
 	}
@@ -236,11 +237,11 @@ func TestPublishWithoutRedis(t *testing.T) {
 	s.Pause() // what is sent now stays unanswered
 	began := time.Now()
 	_, err := p.Publish(t.Context(), []feed.Quote{eurusd("1", "2")})
-	if !errors.Is(err, feed.ErrUnavailable) || !errors.Is(err, accept.ErrOutcomeUnknown) {
+	if !errors.Is(err, redislink.ErrUnavailable) || !errors.Is(err, accept.ErrOutcomeUnknown) {
 		t.Errorf("paused, on its way: %v, want an unknown outcome", err)
 	}
 	_, err = p.Publish(t.Context(), []feed.Quote{eurusd("1", "2")})
-	if !errors.Is(err, feed.ErrUnavailable) || errors.Is(err, accept.ErrOutcomeUnknown) {
+	if !errors.Is(err, redislink.ErrUnavailable) || errors.Is(err, accept.ErrOutcomeUnknown) {
 		t.Errorf("paused, not connected: %v, want not published", err)
 	}
 	if took := time.Since(began); took > 6*time.Second {
@@ -253,7 +254,7 @@ func TestPublishWithoutRedis(t *testing.T) {
 	})
 
 	s.Kill()
-	if _, err = p.Publish(t.Context(), []feed.Quote{eurusd("1", "2")}); !errors.Is(err, feed.ErrUnavailable) {
+	if _, err = p.Publish(t.Context(), []feed.Quote{eurusd("1", "2")}); !errors.Is(err, redislink.ErrUnavailable) {
 		t.Errorf("killed: %v, want ErrUnavailable", err)
 	}
 	// Many callers, none waits for long, and nothing grows.
@@ -266,7 +267,7 @@ func TestPublishWithoutRedis(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			o, err := p.Publish(t.Context(), many)
-			if !errors.Is(err, feed.ErrUnavailable) || o[0].Known() {
+			if !errors.Is(err, redislink.ErrUnavailable) || o[0].Known() {
 				t.Errorf("killed: %v, %+v", err, o[0])
 			}
 		})
@@ -322,7 +323,7 @@ func TestPublishRefusedByRedis(t *testing.T) {
 	p := startPublisher(t, c)
 	c.Set(t.Context(), keys.Seq("EUR/USD"), "x", 0)
 	o, err := p.Publish(t.Context(), []feed.Quote{eurusd("1", "2"), {Symbol: "GBP/USD", Bid: "1", Ask: "1"}})
-	if !errors.Is(err, feed.ErrUnavailable) || errors.Is(err, accept.ErrOutcomeUnknown) || !strings.Contains(err.Error(), "WRONGTYPE") {
+	if !errors.Is(err, redislink.ErrUnavailable) || errors.Is(err, accept.ErrOutcomeUnknown) || !strings.Contains(err.Error(), "WRONGTYPE") {
 		t.Errorf("wrong type: %v, want not published, WRONGTYPE", err)
 	}
 	if o[0].Known() || o[1].Seq != 1 {
@@ -352,7 +353,7 @@ func TestPublishAfterStop(t *testing.T) {
 	stop := start(t, p.Run)
 	publishOne(t, p, eurusd("1", "2"))
 	stop()
-	if _, err := p.Publish(t.Context(), []feed.Quote{eurusd("1", "2")}); !errors.Is(err, feed.ErrUnavailable) {
+	if _, err := p.Publish(t.Context(), []feed.Quote{eurusd("1", "2")}); !errors.Is(err, redislink.ErrUnavailable) {
 		t.Errorf("after Run: %v, want ErrUnavailable", err)
 	}
 	if err := p.Run(t.Context()); err == nil {

@@ -1,6 +1,7 @@
 package accept
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,7 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fxcast/fxcast/feed"
-	"github.com/fxcast/fxcast/feed/internal/conn"
+	"github.com/fxcast/fxcast/internal/redislink"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
@@ -69,7 +70,7 @@ type RejectedLog struct {
 
 // NewRejectedLog returns an empty log.
 func NewRejectedLog(cfg RejectedConfig) *RejectedLog {
-	return &RejectedLog{cfg: cfg, log: conn.Logger(cfg.Logger), metrics: newRejectedMetrics(cfg.Registerer)}
+	return &RejectedLog{cfg: cfg, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), metrics: newRejectedMetrics(cfg.Registerer)}
 }
 
 // Add counts and keeps a rejected quote. source may be "", input is what the
@@ -142,7 +143,7 @@ func (l *RejectedLog) flush(ctx context.Context) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, conn.OpTimeout)
+	ctx, cancel := context.WithTimeout(ctx, redislink.OpTimeout)
 	defer cancel()
 	values := make([]any, len(entries))
 	for i, e := range entries {
@@ -181,18 +182,18 @@ func (l *RejectedLog) unwritten() (entries []RejectedQuote, upTo uint64) {
 
 // Last returns the newest n entries of all nodes, at most 200, newest first.
 // Those of other nodes may be half a second late. If Redis cannot be read it
-// returns those of this node with an error that wraps ErrUnavailable.
+// returns those of this node with an error that wraps redislink.ErrUnavailable.
 func (l *RejectedLog) Last(ctx context.Context, n int) ([]RejectedQuote, error) {
 	if l == nil || n <= 0 {
 		return nil, nil
 	}
 	n = min(n, maxRejected)
-	ctx, cancel := context.WithTimeout(ctx, conn.OpTimeout)
+	ctx, cancel := context.WithTimeout(ctx, redislink.OpTimeout)
 	defer cancel()
 	own, _ := l.unwritten() // before the list is read: rather twice than not at all
 	stored, err := l.cfg.Redis.LRange(ctx, l.cfg.Keys.Rejected(), 0, int64(n-1)).Result()
 	if err != nil {
-		return l.own(n), fmt.Errorf("%w: rejected quotes of this node only: %w", feed.ErrUnavailable, err)
+		return l.own(n), redislink.Unavailable("rejected quotes of this node only", err)
 	}
 	entries := make([]RejectedQuote, 0, len(own)+len(stored))
 	for i := len(own) - 1; i >= 0; i-- {

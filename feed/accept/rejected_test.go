@@ -13,6 +13,7 @@ import (
 
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/internal/redislink"
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
@@ -63,7 +64,7 @@ func TestRejectedLogWithoutRedis(t *testing.T) {
 		l.Add(crossed, "", accept.ViaInbox, []byte(fmt.Sprint(i)))
 	}
 	e, err := l.Last(t.Context(), 500)
-	if !errors.Is(err, feed.ErrUnavailable) || len(e) != 200 || e[0].Input != "249" || e[199].Input != "50" {
+	if !errors.Is(err, redislink.ErrUnavailable) || len(e) != 200 || e[0].Input != "249" || e[199].Input != "50" {
 		t.Errorf("without Redis: %d entries, %v; want the newest 200 of this node and ErrUnavailable", len(e), err)
 	}
 	if n := metric(t, reg, "fx_feed_rejected_log_dropped_total"); n != 50 {

@@ -11,6 +11,7 @@ import (
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/accept"
 	"github.com/fxcast/fxcast/feed/internal/feedtest"
+	"github.com/fxcast/fxcast/internal/redislink"
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
@@ -77,7 +78,7 @@ func publishAgain(t *testing.T, p *accept.Publisher) accept.Outcome {
 		if err == nil {
 			return o[0]
 		}
-		if !errors.Is(err, feed.ErrUnavailable) {
+		if !errors.Is(err, redislink.ErrUnavailable) {
 			t.Fatalf("Publish: %v, want ErrUnavailable", err)
 		}
 	}

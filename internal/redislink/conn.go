@@ -232,6 +232,12 @@ func (c *Conn) confirm(m *redis.Subscription) error {
 
 func (c *Conn) opened() error {
 	c.since = time.Now()
+	if c.l.cfg.Probe != "" { // the ones before were published too early for this connection
+		c.Go(func(ctx context.Context) error {
+			_ = c.l.probe.test(ctx)
+			return nil
+		})
+	}
 	if c.l.cfg.Ping {
 		c.Go(c.ping)
 	}

@@ -33,13 +33,17 @@ func (p *probe) run(ctx context.Context) {
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
 	for {
-		p.send(ctx, strconv.FormatInt(int64(time.Since(p.base)), 10))
+		_ = p.test(ctx)
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
 	}
+}
+
+func (p *probe) test(ctx context.Context) error {
+	return p.send(ctx, strconv.FormatInt(int64(time.Since(p.base)), 10))
 }
 
 func (p *probe) send(ctx context.Context, payload string) error {

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/cache"
-	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/internal/redislink"
 	"github.com/fxcast/fxcast/session"
 )
@@ -108,7 +107,7 @@ func AsProblem(err error) *Problem {
 		return Unauthorized("sign in, or ask for a guest session where the server allows it")
 	case errors.Is(err, session.ErrInvalid):
 		return BadRequestOf(err)
-	case errors.Is(err, session.ErrUnavailable), errors.Is(err, feed.ErrUnavailable), errors.Is(err, cache.ErrUnavailable),
+	case errors.Is(err, redislink.ErrUnavailable), errors.Is(err, cache.ErrUnavailable),
 		errors.Is(err, cache.ErrClosed), errors.Is(err, context.DeadlineExceeded):
 		return Unavailable(LostRedis(err)+"; try again", err)
 	}
@@ -117,7 +116,7 @@ func AsProblem(err error) *Problem {
 
 // LostRedis returns what is wrong with Redis, for the client.
 func LostRedis(err error) string {
-	if redislink.IsFull(err) || errors.Is(err, feed.ErrFull) {
+	if redislink.IsFull(err) {
 		return "Redis is full and refuses to write"
 	}
 	return "Redis can not be reached"

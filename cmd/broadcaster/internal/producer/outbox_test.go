@@ -13,6 +13,7 @@ import (
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/programtest"
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/internal/redislink"
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
@@ -181,7 +182,7 @@ func (p *pickyRedis) Publish(_ context.Context, quotes []feed.Quote) ([]accept.O
 	var err error
 	for i, q := range quotes {
 		if p.refuse(q) {
-			err = errors.Join(feed.ErrUnavailable, fmt.Errorf("not %s", q.Symbol))
+			err = errors.Join(redislink.ErrUnavailable, fmt.Errorf("not %s", q.Symbol))
 			continue
 		}
 		p.taken = append(p.taken, q)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 // goneRedis is a publisher whose Redis can be away.
@@ -47,7 +48,7 @@ func numbered(symbol feed.Symbol, n int) feed.Quote {
 
 func TestOutboxDropsOldestOfEachSymbol(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &goneRedis{gone: feed.ErrUnavailable}
+		g := &goneRedis{gone: redislink.ErrUnavailable}
 		var said []string
 		box := newOutbox(g, newTally(), outboxEvents{
 			lost: func(error) { said = append(said, "lost") },
@@ -100,7 +101,7 @@ func TestOutboxDropsOldestOfEachSymbol(t *testing.T) {
 
 func TestOutboxWaitsAtFullSpeed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &goneRedis{gone: feed.ErrUnavailable}
+		g := &goneRedis{gone: redislink.ErrUnavailable}
 		box := newOutbox(g, newTally(), outboxEvents{lost: func(error) {}, back: func(time.Duration, uint64) {}})
 		time.AfterFunc(time.Minute, func() { g.set(nil) })
 		const n = 3 * outboxSize
@@ -124,7 +125,7 @@ func TestOutboxWaitsAtFullSpeed(t *testing.T) {
 
 func TestOutboxDoesNotDouble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &goneRedis{gone: fmt.Errorf("%w: %w", feed.ErrUnavailable, accept.ErrOutcomeUnknown)}
+		g := &goneRedis{gone: fmt.Errorf("%w: %w", redislink.ErrUnavailable, accept.ErrOutcomeUnknown)}
 		box := newOutbox(g, newTally(), outboxEvents{lost: func(error) {}, back: func(time.Duration, uint64) {}})
 		box.run(t.Context(), func(ctx context.Context, add addFunc) {
 			_ = add(ctx, []feed.Quote{numbered("EUR/USD", 1)})
@@ -142,7 +143,7 @@ func TestOutboxEndsWithoutRedis(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, interrupted := range []bool{false, true} {
 			ctx, cancel := context.WithCancel(t.Context())
-			box := newOutbox(&goneRedis{gone: feed.ErrUnavailable}, newTally(), outboxEvents{lost: func(error) {}})
+			box := newOutbox(&goneRedis{gone: redislink.ErrUnavailable}, newTally(), outboxEvents{lost: func(error) {}})
 			start := time.Now()
 			box.run(ctx, func(ctx context.Context, add addFunc) {
 				_ = add(ctx, []feed.Quote{numbered("EUR/USD", 1)})
