@@ -1,12 +1,14 @@
 package accept
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 // Gate refuses prices that cannot be right: with a spread that is too wide, or too
@@ -46,6 +48,16 @@ func (g Gate) argument(limits feed.Limits) string {
 	}
 	return fmt.Sprintf("%d %d %d %d %d %d", limits.Jump, g.MaxGap, g.Confirm,
 		g.StaleAfter.Microseconds(), g.MaxLag.Microseconds(), g.LastKnown.Microseconds())
+}
+
+// ForgetReference forgets the last accepted price of a symbol for the gate, so that
+// its next quote is taken whatever its price; forgotten is false if there was none.
+// The error wraps ErrUnavailable.
+func (p *Publisher) ForgetReference(ctx context.Context, s feed.Symbol) (forgotten bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
+	defer cancel()
+	n, err := p.cfg.Redis.HDel(ctx, p.cfg.Keys.Seq(s), "ref").Result()
+	return n > 0, redislink.Unavailable("forget the reference of "+string(s), err)
 }
 
 // readOutlier explains the answer of publish.lua to an outlier: the reference as

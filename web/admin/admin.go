@@ -17,6 +17,7 @@ import (
 	"reflect"
 
 	"github.com/fxcast/fxcast/cache"
+	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/accept"
 	"github.com/fxcast/fxcast/limiter"
 	"github.com/fxcast/fxcast/nodes"
@@ -37,6 +38,9 @@ type Config struct {
 	Nodes    *nodes.Nodes
 	Live     *live.Server // whose clients are listed
 	Rejected *accept.RejectedLog
+
+	Publisher   *accept.Publisher
+	Instruments *feed.Instruments // optional: nil = the table without settings
 
 	// PubSub publishes on a channel as it is, and returns how many subscribers got the
 	// message, as far as the one server that was asked knows. Its error is ErrNotPermitted
@@ -146,6 +150,9 @@ func (s *Server) Endpoints() []endpoint.Endpoint {
 		{Pattern: "GET /api/v1/feed/rejected", Handler: s.getRejected,
 			Tag: "redis", Summary: "The newest rejected quotes of all nodes",
 			Answers: map[int]any{200: []accept.RejectedQuote{}}},
+		{Pattern: "POST /api/v1/feed/reference", Handler: s.postReference, Audit: "reference forgotten",
+			Tag: "redis", Summary: "Forget the price that the gate compares a symbol's quotes with: the next one is taken", Body: referenceRequest{},
+			Answers: map[int]any{200: forgottenAnswer{}}},
 
 		{Pattern: "/debug/pprof/", Handler: anyProfile, Time: endpoint.Endless}, // as long as it is asked to
 		{Pattern: "/debug/pprof/cmdline", Handler: endpoint.Plain(http.HandlerFunc(pprof.Cmdline)), Time: endpoint.Endless},

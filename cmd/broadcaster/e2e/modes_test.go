@@ -87,7 +87,7 @@ func everything(t *testing.T, a, b *processNode, rdb redis.UniversalClient) {
 		}
 		var quotes []string
 		for i, s := range exotic {
-			quotes = append(quotes, fmt.Sprintf(`{"symbol":%q,"bid":"%d.1%d0","ask":"%d.2"}`, s, i+1, round, i+1))
+			quotes = append(quotes, fmt.Sprintf(`{"symbol":%q,"bid":"%d.1%d0","ask":"%d.13"}`, s, i+1, round, i+1))
 		}
 		var accepted struct {
 			Accepted int
@@ -106,7 +106,7 @@ func everything(t *testing.T, a, b *processNode, rdb redis.UniversalClient) {
 
 	// Over the inbox.
 	for i, s := range exotic {
-		if err := rdb.Publish(t.Context(), "forex_updates", fmt.Sprintf(`{"symbol":%q,"bid":"%d.130","ask":"%d.2"}`, s, i+1, i+1)).Err(); err != nil {
+		if err := rdb.Publish(t.Context(), "forex_updates", fmt.Sprintf(`{"symbol":%q,"bid":"%d.130","ask":"%d.13"}`, s, i+1, i+1)).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -21,7 +21,7 @@ func TestSourcesByPriority(t *testing.T) {
 			Accepted int
 			Rejected []struct{ Reason, Message string }
 		}
-		body := `{"symbol":"EUR/USD","bid":"1","ask":"2"` + source + `}`
+		body := `{"symbol":"EUR/USD","bid":"1","ask":"1.01"` + source + `}`
 		n.do("POST", n.public+"/api/v1/quotes", body, bearer(token)).into(t, 200, &got)
 		if got.Accepted == 1 && len(got.Rejected) == 0 {
 			return ""
@@ -47,7 +47,7 @@ func TestSourcesByPriority(t *testing.T) {
 			t.Errorf("step %d: %q, want %q", i, got, step.want)
 		}
 	}
-	one.rdb.Publish(t.Context(), "forex_updates", `{"symbol":"EUR/USD","bid":"1","ask":"2","source":"`+namedSource+`"}`)
+	one.rdb.Publish(t.Context(), "forex_updates", `{"symbol":"EUR/USD","bid":"1","ask":"1.01","source":"`+namedSource+`"}`)
 	programtest.Eventually(t, "the inbox's quote is outranked too", func() bool {
 		n := 0
 		for _, node := range []*testNode{one, two} {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
 )
 
 // Dates are those of holidays.
@@ -27,6 +28,22 @@ func (l *Limits) read(name, text string, k *checker) {
 		k.fault(name, text, err.Error())
 	}
 	*l = Limits(limits)
+}
+
+// Limit is one for all symbols.
+type Limit feed.Limit
+
+func (l *Limit) read(name, text string, k *checker) {
+	limit, err := feed.ParseLimit(text)
+	if err != nil {
+		k.fault(name, text, err.Error())
+	}
+	*l = Limit(limit)
+}
+
+// Gate returns the settings of the gate that do not depend on the symbol.
+func (f *Feed) Gate() accept.Gate {
+	return accept.Gate{Confirm: f.GateConfirm, MaxGap: feed.Limit(f.MaxGap), StaleAfter: f.StaleAfter, MaxLag: f.MaxLag, LastKnown: f.LastKnown}
 }
 
 // makeInstruments makes the table of what is quoted. It is nil, the table without

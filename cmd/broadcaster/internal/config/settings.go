@@ -71,6 +71,11 @@ type Feed struct {
 	MaxJump   Limits   `env:"GATE_MAX_JUMP" default:"2%,10%" doc:"how far a price may be from the last accepted one: of pairs of two G10 currencies, and of all others; {2%} or {200bp}, 0: no limit"`
 	MaxSpread Limits   `env:"GATE_MAX_SPREAD" default:"2%,10%" doc:"the same for the distance of ask and bid"`
 
+	GateConfirm int           `env:"GATE_CONFIRM" default:"3" range:"1..1000" doc:"how many prices of one source in a row, beyond {GATE_MAX_JUMP} and in agreement, show that the price has jumped; also how many accepted ones make the last one firm"`
+	MaxGap      Limit         `env:"GATE_MAX_GAP" default:"50%" doc:"further than this from a firm last price nothing is taken before {POST /api/v1/feed/reference}; 0: no limit"`
+	MaxLag      time.Duration `env:"FEED_MAX_LAG" default:"5s" range:"0s..8784h" doc:"how much older than the newest accepted quote of its symbol a quote may be; 0s: no limit, as a replay of old times needs"`
+	LastKnown   time.Duration `env:"LAST_KNOWN_TTL" default:"168h" range:"1s..87840h" doc:"how long the last price of a symbol counts for these limits"`
+
 	Sources     feed.Priorities   // SourceList, read; the zero value: all sources are equal
 	Instruments *feed.Instruments // made of the five above
 }

@@ -78,7 +78,7 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.hub, QuoteTTL: cfg.Feed.QuoteTTL, StaleAfter: cfg.Feed.StaleAfter,
 		Instruments: cfg.Feed.Instruments, Registerer: registry, Logger: logger})
 	n.publisher = accept.NewPublisher(accept.PublisherConfig{Redis: client, Keys: keys, QuoteTTL: cfg.Feed.QuoteTTL,
-		HistoryTicks: cfg.Feed.HistoryTicks, Priorities: cfg.Feed.Sources, Instruments: cfg.Feed.Instruments, Known: n.board.Last,
+		HistoryTicks: cfg.Feed.HistoryTicks, Priorities: cfg.Feed.Sources, Gate: cfg.Feed.Gate(), Instruments: cfg.Feed.Instruments, Known: n.board.Last,
 		Registerer: registry, Logger: logger})
 	n.rejected = accept.NewRejectedLog(accept.RejectedConfig{Redis: client, Keys: keys, Registerer: registry, Logger: logger})
 	n.inbox = accept.NewInbox(accept.InboxConfig{Redis: client, Keys: keys, Channel: cfg.Feed.Inbox, Node: name,

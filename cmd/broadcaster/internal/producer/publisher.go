@@ -39,6 +39,7 @@ func startPublisher(ctx context.Context, cfg config.Config, logger *slog.Logger)
 		QuoteTTL:     cfg.Feed.QuoteTTL,
 		HistoryTicks: cfg.Feed.HistoryTicks,
 		Priorities:   cfg.Feed.Sources,
+		Gate:         cfg.Feed.Gate(),
 		Instruments:  cfg.Feed.Instruments,
 		Logger:       logger,
 	})
