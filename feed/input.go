@@ -60,20 +60,27 @@ type inputValues [numFields]json.RawMessage
 //   - source, optional: made a name by SourceName.
 //
 // A field that is null counts as absent, as do empty times, sizes and sources; other
-// fields are ignored. Any error is a *Rejection; otherwise the quote passes
+// fields are ignored. Any error is a *Rejection, and the quote then has no more than
+// the symbol and the source, for reports; otherwise the quote passes
 // Instruments.Check. The quote does not share data's memory.
 func ParseInput(data []byte, o InputOptions) (Quote, error) {
 	q, r := parseInput(data, o)
 	if r != nil {
-		return Quote{}, r
+		return Quote{Symbol: q.Symbol, Source: q.Source}, r
 	}
 	return q, nil
 }
 
 func parseInput(data []byte, o InputOptions) (q Quote, r *Rejection) {
+	q.Source = o.Source
 	var values inputValues
 	if r := values.read(data); r != nil {
 		return q, r
+	}
+	if raw := values[fieldSource]; raw != nil && !o.ForceSource {
+		if label := shown(raw); label != "" {
+			q.Source = SourceName(label)
+		}
 	}
 	if q.Symbol, r = values.symbol(o); r != nil {
 		return q, r
@@ -85,12 +92,6 @@ func parseInput(data []byte, o InputOptions) (q Quote, r *Rejection) {
 		return q, r
 	}
 	q.BidSize, q.AskSize = values.size(fieldBidSize, &q.BadSizes), values.size(fieldAskSize, &q.BadSizes)
-	q.Source = o.Source
-	if raw := values[fieldSource]; raw != nil && !o.ForceSource {
-		if label := shown(raw); label != "" {
-			q.Source = SourceName(label)
-		}
-	}
 	return q, nil
 }
 

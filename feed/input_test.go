@@ -138,8 +138,26 @@ func TestParseInputRejects(t *testing.T) {
 		got, err := feed.ParseInput([]byte(c.in), inbox)
 		if err == nil {
 			t.Errorf("%.100s: accepted as %+v, want %s", c.in, got, c.want)
-		} else if reason := checkRejection(t, err); reason != c.want || got != (feed.Quote{}) {
+		} else if reason := checkRejection(t, err); reason != c.want || got != (feed.Quote{Symbol: got.Symbol, Source: got.Source}) {
 			t.Errorf("%.100s: %v, want %s", c.in, err, c.want)
+		}
+	}
+}
+
+// A report of a rejected message names what could be read of it.
+func TestParseInputRejectsWithSymbolAndSource(t *testing.T) {
+	for _, c := range []struct {
+		in   string
+		want feed.Quote
+	}{
+		{`{"symbol":"eurusd","bid":"x","ask":1,"source":"Desk 1"}`, feed.Quote{Symbol: "EUR/USD", Source: "desk_1"}},
+		{`{"symbol":"EUR/FOO","price":1,"source":"lmax"}`, feed.Quote{Source: "lmax"}},
+		{`{"symbol":"EUR/USD","price":1,"ts":"now"}`, feed.Quote{Symbol: "EUR/USD", Source: "token"}},
+		{`garbage`, feed.Quote{Source: "token"}},
+	} {
+		q, err := feed.ParseInput([]byte(c.in), feed.InputOptions{Source: "token"})
+		if err == nil || q != c.want {
+			t.Errorf("%s: %+v, %v; want %+v and a rejection", c.in, q, err, c.want)
 		}
 	}
 }

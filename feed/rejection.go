@@ -16,6 +16,7 @@ type Reason string
 // The reasons. A new one must also be added to Reasons.
 const (
 	ReasonBadJSON        Reason = "bad_json"         // not one JSON object, invalid UTF-8, or a field given twice
+	ReasonBadLine        Reason = "bad_line"         // a line of a replayed file that is no tick: too few fields, cut off
 	ReasonMissingSymbol  Reason = "missing_symbol"   // none of symbol, pair, currency
 	ReasonUnknownSymbol  Reason = "unknown_symbol"   // not two different known currency codes
 	ReasonMissingPrice   Reason = "missing_price"    // bid or ask (or price) absent, null or empty
@@ -37,7 +38,7 @@ const (
 )
 
 var reasons = []Reason{
-	ReasonBadJSON, ReasonMissingSymbol, ReasonUnknownSymbol, ReasonMissingPrice, ReasonNotANumber,
+	ReasonBadJSON, ReasonBadLine, ReasonMissingSymbol, ReasonUnknownSymbol, ReasonMissingPrice, ReasonNotANumber,
 	ReasonZero, ReasonNegative, ReasonTooLong, ReasonCrossed, ReasonBadTime, ReasonFuture, ReasonOld,
 	ReasonBadSource, ReasonTooManySources, ReasonOutranked, ReasonWide, ReasonOutlier, ReasonUnlisted, ReasonOverflow,
 }

@@ -48,6 +48,7 @@ func (s *Server) postQuotes(w http.ResponseWriter, r *http.Request) error {
 	}
 	items, err := feed.SplitInput(body)
 	if err != nil {
+		s.cfg.Rejected.Add(feed.BodyRejection(err), feed.Quote{Source: token.Source}, accept.ViaHTTP, body)
 		return endpoint.BadRequest("%v", err)
 	}
 	if err := s.limitPublish(w, r, token, len(items)); err != nil {
@@ -58,7 +59,7 @@ func (s *Server) postQuotes(w http.ResponseWriter, r *http.Request) error {
 	quotes, index := make([]feed.Quote, 0, len(items)), make([]int, 0, len(items))
 	reject := func(i int, rejection *feed.Rejection, q feed.Quote) {
 		answer.Rejected = append(answer.Rejected, publishRejection{i, rejection.Reason, rejection.Message})
-		s.cfg.Rejected.Add(rejection, q.Source, "http", items[i])
+		s.cfg.Rejected.Add(rejection, q, accept.ViaHTTP, items[i])
 	}
 	for i, item := range items {
 		q, err := feed.ParseInput(item, options)
@@ -72,15 +73,17 @@ func (s *Server) postQuotes(w http.ResponseWriter, r *http.Request) error {
 		quotes, index = append(quotes, q), append(index, i)
 	}
 	outcomes, err := s.cfg.Publisher.Publish(r.Context(), quotes)
+	for i, o := range outcomes {
+		switch {
+		case o.Rejection != nil:
+			reject(index[i], o.Rejection, quotes[i])
+		case o.Known():
+			s.cfg.Rejected.Accepted(quotes[i], accept.ViaHTTP)
+			answer.Accepted++
+		}
+	}
 	if err != nil {
 		return partlyPublished(err, outcomes)
-	}
-	for i, o := range outcomes {
-		if o.Rejection != nil {
-			reject(index[i], o.Rejection, quotes[i])
-			continue
-		}
-		answer.Accepted++
 	}
 	slices.SortFunc(answer.Rejected, func(a, b publishRejection) int { return cmp.Compare(a.Index, b.Index) })
 	return endpoint.WriteJSON(w, http.StatusOK, answer)

@@ -84,6 +84,10 @@ func TestPublishing(t *testing.T) {
 			t.Error("401 without WWW-Authenticate")
 		}
 	}
+	webtest.Eventually(t, "a body that is refused as a whole is kept too", func() bool {
+		a := admin.Do("GET", "/api/v1/feed/rejected", "", webtest.Bearer(webtest.AdminToken))
+		return strings.Contains(a.Body, `"via":"http","input":"nonsense"`)
+	})
 
 	// The name of a token is the source of its quotes, whatever they say.
 	time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second)))

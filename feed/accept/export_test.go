@@ -74,3 +74,10 @@ const MaxRejectedInput = maxRejectedInput
 var PublishSource = publishSource
 
 var NewEpoch = newEpoch
+
+// Streaks is how many sources are remembered as refused.
+func (l *RejectedLog) Streaks() int {
+	l.streaks.mu.Lock()
+	defer l.streaks.mu.Unlock()
+	return len(l.streaks.sources)
+}

@@ -196,12 +196,12 @@ func (in *Inbox) takeBody(body []byte) {
 	in.metrics.messages.Inc()
 	if len(body) > feed.MaxInputBody {
 		in.cfg.Rejected.Add(feed.NewRejection(feed.ReasonTooLong, "the message has %d bytes: at most %d are read, send them in parts",
-			len(body), feed.MaxInputBody), "", ViaInbox, body)
+			len(body), feed.MaxInputBody), feed.Quote{}, ViaInbox, body)
 		return
 	}
 	items, err := feed.SplitInput(body)
 	if err != nil {
-		in.cfg.Rejected.Add(feed.BodyRejection(err), "", ViaInbox, body)
+		in.cfg.Rejected.Add(feed.BodyRejection(err), feed.Quote{}, ViaInbox, body)
 		return
 	}
 	for _, item := range items {
@@ -215,7 +215,7 @@ func (in *Inbox) takeItem(item []byte, copied bool) {
 	q, err := feed.ParseInput(item, in.cfg.Input)
 	input := item[:min(len(item), maxRejectedInput)]
 	if r, ok := errors.AsType[*feed.Rejection](err); ok {
-		in.cfg.Rejected.Add(r, q.Source, ViaInbox, input)
+		in.cfg.Rejected.Add(r, q, ViaInbox, input)
 		return
 	}
 	in.cfg.Rejected.Note(q)
@@ -227,7 +227,7 @@ func (in *Inbox) takeItem(item []byte, copied bool) {
 	}
 	if lost, full := in.queue.put(inboxQuote{q, input}); full {
 		in.cfg.Rejected.Add(feed.NewRejection(feed.ReasonOverflow,
-			"%d quotes of the inbox were waiting already: the oldest, this one, was dropped", maxInboxQueue), lost.quote.Source, ViaInbox, lost.input)
+			"%d quotes of the inbox were waiting already: the oldest, this one, was dropped", maxInboxQueue), lost.quote, ViaInbox, lost.input)
 	}
 }
 
@@ -255,8 +255,10 @@ func (in *Inbox) publish(ctx context.Context) error {
 		lost := 0
 		for i, o := range outcomes {
 			if o.Rejection != nil {
-				in.cfg.Rejected.Add(o.Rejection, quotes[i].Source, ViaInbox, batch[i].input)
-			} else if !o.Known() {
+				in.cfg.Rejected.Add(o.Rejection, quotes[i], ViaInbox, batch[i].input)
+			} else if o.Known() {
+				in.cfg.Rejected.Accepted(quotes[i], ViaInbox)
+			} else {
 				lost++
 			}
 		}

@@ -52,8 +52,15 @@ func newPublisherMetrics(reg prometheus.Registerer, depth func() float64) *publi
 
 type rejectedMetrics struct {
 	byReason          map[feed.Reason]prometheus.Counter
+	byDoor            map[rejectedBy]prometheus.Counter
 	dropped           prometheus.Counter
 	untimed, badSizes prometheus.Counter
+}
+
+// rejectedBy is a reason and the door at which it was one.
+type rejectedBy struct {
+	reason feed.Reason
+	via    Via
 }
 
 func newRejectedMetrics(reg prometheus.Registerer) *rejectedMetrics {
@@ -62,7 +69,11 @@ func newRejectedMetrics(reg prometheus.Registerer) *rejectedMetrics {
 		Name: "fx_feed_rejected_total",
 		Help: "Rejected quotes by reason. Growing: a producer sends what cannot be used; the rejected log shows examples.",
 	}, []string{"reason"})
-	m := &rejectedMetrics{byReason: map[feed.Reason]prometheus.Counter{}, dropped: f.NewCounter(prometheus.CounterOpts{
+	byDoor := f.NewCounterVec(prometheus.CounterOpts{
+		Name: "fx_feed_rejected_via_total",
+		Help: "Rejected quotes by reason and by the door at which they came: inbox and http on nodes, simulate on an embedded one. One door growing: the producer there sends what cannot be used.",
+	}, []string{"reason", "via"})
+	m := &rejectedMetrics{byReason: map[feed.Reason]prometheus.Counter{}, byDoor: map[rejectedBy]prometheus.Counter{}, dropped: f.NewCounter(prometheus.CounterOpts{
 		Name: "fx_feed_rejected_log_dropped_total",
 		Help: "Rejected quotes that were counted but not written to the log all nodes share: too many at once, or Redis was lost.",
 	}), untimed: f.NewCounter(prometheus.CounterOpts{
@@ -74,8 +85,21 @@ func newRejectedMetrics(reg prometheus.Registerer) *rejectedMetrics {
 	})}
 	for _, r := range feed.Reasons() {
 		m.byReason[r] = vec.WithLabelValues(string(r))
+		for _, via := range vias {
+			m.byDoor[rejectedBy{r, via}] = byDoor.WithLabelValues(string(r), string(via))
+		}
 	}
 	return m
+}
+
+// reject counts a rejected quote.
+func (m *rejectedMetrics) reject(reason feed.Reason, via Via) {
+	if c := m.byReason[reason]; c != nil {
+		c.Inc()
+	}
+	if c := m.byDoor[rejectedBy{reason, via}]; c != nil {
+		c.Inc()
+	}
 }
 
 // Why a message of the inbox did not become a published or rejected quote.

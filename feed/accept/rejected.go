@@ -25,22 +25,29 @@ const (
 	rejectedEvery    = 500 * time.Millisecond
 )
 
-// Via says how a quote reached the gate.
+// Via names the door by which a quote came.
 type Via string
 
-// The ways in.
+// The doors. A new one must also be added to vias.
 const (
-	ViaInbox Via = "inbox" // the inbox channel
-	ViaHTTP  Via = "http"  // POST /api/v1/quotes
-	ViaFeed  Via = "feed"  // a producer of this program
+	ViaInbox    Via = "inbox"    // the inbox channel
+	ViaHTTP     Via = "http"     // POST /api/v1/quotes
+	ViaStream   Via = "stream"   // the stream of FEED_STREAM
+	ViaReplay   Via = "replay"   // feed replay
+	ViaSimulate Via = "simulate" // feed simulate, and the market of an embedded server
+	ViaConnect  Via = "connect"  // feed connect
+	ViaPipe     Via = "pipe"     // feed pipe
 )
+
+var vias = []Via{ViaInbox, ViaHTTP, ViaStream, ViaReplay, ViaSimulate, ViaConnect, ViaPipe}
 
 // RejectedQuote is an entry of the log.
 type RejectedQuote struct {
 	Time    time.Time   `json:"ts"`
 	Reason  feed.Reason `json:"reason"`
 	Message string      `json:"message"`
-	Source  string      `json:"source,omitempty"`
+	Symbol  feed.Symbol `json:"symbol,omitempty"` // if it could be read
+	Source  string      `json:"source,omitempty"` // if it could be read
 	Via     Via         `json:"via"`
 	Input   string      `json:"input"` // at most 256 bytes of printable text
 }
@@ -61,6 +68,7 @@ type RejectedLog struct {
 	cfg     RejectedConfig
 	log     *slog.Logger
 	metrics *rejectedMetrics
+	streaks *streaks
 
 	mu      sync.Mutex                 // guards what follows
 	ring    [maxRejected]RejectedQuote // entry n is at n % maxRejected; Input not yet cleaned
@@ -70,21 +78,22 @@ type RejectedLog struct {
 
 // NewRejectedLog returns an empty log.
 func NewRejectedLog(cfg RejectedConfig) *RejectedLog {
-	return &RejectedLog{cfg: cfg, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), metrics: newRejectedMetrics(cfg.Registerer)}
+	logger := cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
+	return &RejectedLog{cfg: cfg, log: logger, metrics: newRejectedMetrics(cfg.Registerer), streaks: newStreaks(logger)}
 }
 
-// Add counts and keeps a rejected quote. source may be "", input is what the
-// producer sent, of which the beginning is copied. It never blocks.
-func (l *RejectedLog) Add(r *feed.Rejection, source string, via Via, input []byte) {
+// Add counts and keeps a rejected quote. Of q, which may be incomplete, the entry has
+// the symbol and the source. input is what the producer sent, of which the beginning
+// is copied. It never blocks.
+func (l *RejectedLog) Add(r *feed.Rejection, q feed.Quote, via Via, input []byte) {
 	if l == nil {
 		return
 	}
-	if c := l.metrics.byReason[r.Reason]; c != nil {
-		c.Inc()
-	}
+	l.metrics.reject(r.Reason, via)
+	l.streaks.refused(r, q.Source, via)
 	entry := RejectedQuote{
 		Time: time.Now().UTC().Truncate(time.Microsecond), Reason: r.Reason, Message: r.Message,
-		Source: source, Via: via, Input: string(input[:min(len(input), maxRejectedInput)]),
+		Symbol: q.Symbol, Source: q.Source, Via: via, Input: string(input[:min(len(input), maxRejectedInput)]),
 	}
 	l.mu.Lock()
 	l.ring[l.added%maxRejected] = entry
@@ -110,6 +119,14 @@ func (l *RejectedLog) Note(q feed.Quote) {
 	}
 	if q.BadSizes > 0 {
 		l.metrics.badSizes.Add(float64(q.BadSizes))
+	}
+}
+
+// Accepted notes that a quote was accepted, so that a source of which nothing is can
+// be told from one with some bad quotes.
+func (l *RejectedLog) Accepted(q feed.Quote, via Via) {
+	if l != nil {
+		l.streaks.accepted(q.Source, via)
 	}
 }
 

@@ -25,12 +25,12 @@ func TestRejectedLog(t *testing.T) {
 		one, two := accept.NewRejectedLog(accept.RejectedConfig{Redis: c, Keys: keys}), accept.NewRejectedLog(accept.RejectedConfig{Redis: c, Keys: keys})
 		stop := start(t, one.Run)
 		start(t, two.Run)
-		one.Add(crossed, "lmax", accept.ViaHTTP, []byte("first"))
+		one.Add(crossed, feed.Quote{Symbol: "EUR/USD", Source: "lmax"}, accept.ViaHTTP, []byte("first"))
 		if e, err := one.Last(t.Context(), 10); err != nil || len(e) != 1 || e[0].Input != "first" || e[0].Via != accept.ViaHTTP ||
-			e[0].Source != "lmax" || e[0].Reason != feed.ReasonCrossed || e[0].Message != crossed.Message || time.Since(e[0].Time) > time.Minute {
+			e[0].Source != "lmax" || e[0].Symbol != "EUR/USD" || e[0].Reason != feed.ReasonCrossed || e[0].Message != crossed.Message || time.Since(e[0].Time) > time.Minute {
 			t.Errorf("at once, on the same node: %+v, %v", e, err)
 		}
-		two.Add(crossed, "", accept.ViaInbox, []byte("second"))
+		two.Add(crossed, feed.Quote{}, accept.ViaInbox, []byte("second"))
 		eventually(t, 5*time.Second, "both nodes see both", func() bool {
 			a, _ := one.Last(t.Context(), 10)
 			b, _ := two.Last(t.Context(), 10)
@@ -40,7 +40,7 @@ func TestRejectedLog(t *testing.T) {
 			t.Errorf("Last(1) returned %d", len(e))
 		}
 		for i := range 300 {
-			one.Add(crossed, "", accept.ViaFeed, []byte(fmt.Sprint(i)))
+			one.Add(crossed, feed.Quote{}, accept.ViaReplay, []byte(fmt.Sprint(i)))
 		}
 		stop() // writes once more
 		e, err := two.Last(t.Context(), 1000)
@@ -61,7 +61,7 @@ func TestRejectedLogWithoutRedis(t *testing.T) {
 	start(t, l.Run)
 	s.Kill()
 	for i := range 250 {
-		l.Add(crossed, "", accept.ViaInbox, []byte(fmt.Sprint(i)))
+		l.Add(crossed, feed.Quote{}, accept.ViaInbox, []byte(fmt.Sprint(i)))
 	}
 	e, err := l.Last(t.Context(), 500)
 	if !errors.Is(err, redislink.ErrUnavailable) || len(e) != 200 || e[0].Input != "249" || e[199].Input != "50" {
@@ -73,13 +73,17 @@ func TestRejectedLogWithoutRedis(t *testing.T) {
 	if n := metric(t, reg, "fx_feed_rejected_total", `"crossed"`); n != 250 {
 		t.Errorf("%v counted, want 250", n)
 	}
+	if n := metric(t, reg, "fx_feed_rejected_via_total", `"crossed"`, `"inbox"`); n != 250 {
+		t.Errorf("%v counted at the inbox, want 250", n)
+	}
 	s.Restart()
 	eventually(t, 10*time.Second, "written when Redis is back", func() bool {
 		e, err := l.Last(t.Context(), 500)
 		return err == nil && len(e) == 200 && s.Client().LLen(t.Context(), keys.Rejected()).Val() == 200
 	})
 	var none *accept.RejectedLog
-	none.Add(crossed, "", accept.ViaInbox, nil)
+	none.Add(crossed, feed.Quote{}, accept.ViaInbox, nil)
+	none.Accepted(feed.Quote{}, accept.ViaInbox)
 	if e, err := none.Last(t.Context(), 10); e != nil || err != nil {
 		t.Errorf("nil log: %v, %v", e, err)
 	}
