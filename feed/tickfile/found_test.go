@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fxcast/fxcast/feed/tickfile"
 )
@@ -128,6 +129,30 @@ func TestHeadings(t *testing.T) {
 		}
 		if got := read(t, r); got != want {
 			t.Errorf("%s\nread %s", content, got)
+		}
+	}
+}
+
+// TestZone reads times that have no zone in the one that is given, by the clock of
+// the season, and leaves those that have one.
+func TestZone(t *testing.T) {
+	t.Parallel()
+	newYork, err := time.LoadLocation("America/New_York")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for content, want := range map[string]string{
+		"2022.01.10 15:00:00,1.1,1.2\n2022.07.10 15:00:00,1.1,1.2\n": "EUR/USD 1.1 1.2 2022-01-10T20:00:00Z\nEUR/USD 1.1 1.2 2022-07-10T19:00:00Z\n",
+		"time,bid,ask\n2022-01-10T15:00:00+01:00,1.1,1.2\n":          "EUR/USD 1.1 1.2 2022-01-10T14:00:00Z\n",
+		"Local time,Ask,Bid\n03.12.2012 00:30:00.000,1.3,1.2\n":      "EUR/USD 1.2 1.3 2012-12-03T05:30:00Z\n",
+		"20200101 170000065,1.1,1.2,0\n":                             "EUR/USD 1.1 1.2 2020-01-01T22:00:00.065Z\n",
+	} {
+		r, err := tickfile.NewReader(strings.NewReader(content), "EURUSD.csv", tickfile.WithZone(newYork))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, r); got != want {
+			t.Errorf("%s\nread %swant %s", content, got, want)
 		}
 	}
 }

@@ -12,6 +12,8 @@ import (
 
 // ErrUnavailable means that Redis did not do what it was asked, or is not known to have: it did not
 // answer, could not be reached, or refused.
+//
+//lint:ignore ST1005 Redis is a name
 var ErrUnavailable = errors.New("Redis is not available")
 
 // ErrRefused is an answer by which Redis refused a command. It wraps ErrUnavailable and the answer.
