@@ -215,6 +215,7 @@ func FuzzListedSymbols(f *testing.F) {
 
 func FuzzListing(f *testing.F) {
 	f.Add(listing)
+	f.Add("{}\v")
 	f.Add(`{"BTC/USD":{"hours":{"open":"Sun 17:00","close":"Fri 17:00","zone":"UTC","holidays":["2026-12-25"]},"max_jump":"1.5%"}}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		if !strings.HasPrefix(strings.TrimSpace(text), "{") {
@@ -228,7 +229,7 @@ func FuzzListing(f *testing.F) {
 			return
 		}
 		var entries map[string]json.RawMessage
-		if err := json.Unmarshal([]byte(text), &entries); err != nil {
+		if err := json.Unmarshal([]byte(strings.TrimSpace(text)), &entries); err != nil { // as a setting is trimmed
 			t.Fatal(err)
 		}
 		for name := range entries {
