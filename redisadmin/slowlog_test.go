@@ -114,7 +114,7 @@ func TestConceal(t *testing.T) {
 		{"GET …", []string{"get", "abc123"}},
 		{"GET fx:{EUR/USD}:quote", []string{"GET", "fx:{EUR/USD}:quote"}},
 		{"GET fx:{US30/USDT}:quote", []string{"GET", "fx:{US30/USDT}:quote"}},
-		{"GET …", []string{"GET", "fx:{EUR/USD/JPY}:quote"}},
+		{"GET fx:…", []string{"GET", "fx:{EUR/USD/JPY}:quote"}},
 		{"GET live:…", []string{"GET", "live:{EUR/USD}:9"}},
 		{"HGETALL fx:symbols", []string{"HGETALL", "fx:symbols"}},
 		{"EVALSHA ratelimit:… [4 hidden]", []string{"EVALSHA", "abc", "1", "ratelimit:{ann}:60", "1", "2"}},

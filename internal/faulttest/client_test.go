@@ -109,9 +109,9 @@ func TestClientResumes(t *testing.T) {
 		}
 		got = append(got, text)
 	}
-	want := []string{"connected", "snapshot EUR/USD 1.000000003 a3", "update EUR/USD 1.000000004 a4", "degraded", "ok", "stale", "closed 1012",
-		"connected", "resumed", "update EUR/USD 1.000000005 a5", "closed 4008",
-		"connected", "reset EUR/USD 1.000000009 a9", "closed 4001"}
+	want := []string{"connected", "snapshot EUR/USD 1.001000000003 a3", "update EUR/USD 1.001000000004 a4", "degraded", "ok", "stale", "closed 1012",
+		"connected", "resumed", "update EUR/USD 1.001000000005 a5", "closed 4008",
+		"connected", "reset EUR/USD 1.001000000009 a9", "closed 4001"}
 	if len(got) < len(want) { // the last may not have come yet
 		want = want[:len(got)]
 	}
@@ -213,13 +213,13 @@ func TestPublisherOverHTTP(t *testing.T) {
 		got = append(got, sent{tick.Symbol, tick.Bid, tick.State})
 	}
 	want := []sent{
-		{"EUR/USD", "2.000000001", faulttest.Accepted}, {"GBP/USD", "2.000000001", faulttest.Rejected},
-		{"GBP/USD", "2.000000002", faulttest.Unknown}, {"GBP/USD", "2.000000003", faulttest.Accepted},
+		{"EUR/USD", "1.002000000001", faulttest.Accepted}, {"GBP/USD", "1.002000000001", faulttest.Rejected},
+		{"GBP/USD", "1.002000000002", faulttest.Unknown}, {"GBP/USD", "1.002000000003", faulttest.Accepted},
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
-	if !strings.Contains(bodies[0], `"bid":"2.000000001","ask":"9.000000001","ts":"`) || !strings.HasSuffix(bodies[0], "Bearer secret") {
+	if !strings.Contains(bodies[0], `"bid":"1.002000000001","ask":"1.009000000001","ts":"`) || !strings.HasSuffix(bodies[0], "Bearer secret") {
 		t.Errorf("sent %s", bodies[0])
 	}
 }

@@ -67,18 +67,19 @@ type Event struct {
 	Code         int
 }
 
-// price makes the prices that identify the n-th tick of a publisher. The
-// publisher's number, 1 to 8, is the whole part of the bid.
+// price makes the prices that identify the n-th tick of a publisher. The publisher's
+// number, 1 to 8, is the third digit after the point, and the tick's the nine after it:
+// so all are near enough to one another to be prices of one symbol.
 func price(publisher int, n uint64) (bid, ask string) {
-	return fmt.Sprintf("%d.%09d", publisher, n), fmt.Sprintf("9.%09d", n)
+	return fmt.Sprintf("1.00%d%09d", publisher, n), fmt.Sprintf("1.009%09d", n)
 }
 
 // tickOf reads what price made.
 func tickOf(bid string) (publisher int, n uint64, ok bool) {
-	if len(bid) != 11 {
+	if len(bid) != len("1.001123456789") {
 		return 0, 0, false
 	}
-	if c, err := fmt.Sscanf(bid, "%1d.%9d", &publisher, &n); c != 2 || err != nil {
+	if c, err := fmt.Sscanf(bid, "1.00%1d%9d", &publisher, &n); c != 2 || err != nil {
 		return 0, 0, false
 	}
 	return publisher, n, true

@@ -18,7 +18,7 @@ var began = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
 // at is the i-th moment of a stream.
 func at(i int) time.Time { return began.Add(time.Duration(i) * 10 * time.Millisecond) }
 
-func bid(n uint64) string { return fmt.Sprintf("1.%09d", n) }
+func bid(n uint64) string { return fmt.Sprintf("1.001%09d", n) }
 
 // accepted is a day on which ticks first to last of an epoch were accepted.
 func accepted(epoch string, first, last uint64) (ticks []faulttest.Tick) {
