@@ -170,6 +170,8 @@ func TestOpenAPI(t *testing.T) {
 		call(200, "POST", "/api/v1/redis/rate-limit/check", body, webtest.AdminToken)
 	}
 	call(400, "POST", "/api/v1/redis/rate-limit/check", `{}`, webtest.AdminToken)
+	call(200, "POST", "/api/v1/feed/reference", `{"symbol":"EUR/USD"}`, webtest.AdminToken)
+	call(400, "POST", "/api/v1/feed/reference", `{"symbol":"FOO"}`, webtest.AdminToken)
 	webtest.Eventually(t, "the rejected quote is listed", func() bool { return call(200, "GET", "/api/v1/feed/rejected", "", webtest.AdminToken).Body != "[]\n" })
 	call(200, "GET", "/api/v1/connections", "", webtest.AdminToken)
 	call(404, "DELETE", "/api/v1/connections/none", "", webtest.AdminToken)
