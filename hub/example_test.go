@@ -43,21 +43,25 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	client.Subscribe([]string{"EUR/*"}, hub.Settings{}, []byte(`{"type":"ack"}`))
-
 	noon := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	publish := func(seq uint64, bid, ask string) {
+		quote := protocol.Quote{Symbol: "EUR/USD", Bid: bid, Ask: ask, Time: protocol.At(noon), Seq: seq}
+		h.Publish("EUR/USD", "k3f9", seq, quote.AppendBody(nil), noon.UnixMicro())
+	}
 	h.SetStatus("EUR/USD", protocol.StatusLive, "", noon)
-	quote := protocol.Quote{Symbol: "EUR/USD", Bid: "1.08501", Ask: "1.08513", Time: protocol.At(noon), Seq: 1}
-	h.Publish("EUR/USD", "k3f9", 1, quote.AppendBody(nil), noon.UnixMicro())
-
+	publish(1, "1.08501", "1.08513")
+	client.Subscribe([]string{"EUR/USD"}, hub.Settings{}, []byte(`{"type":"ack"}`))
 	for range 3 {
 		fmt.Println(<-screen.out)
 	}
+	publish(2, "1.08502", "1.08514")
+	fmt.Println(<-screen.out)
 	client.Leave()
 	stop()
 	running.Wait()
 	// Output:
 	// {"type":"welcome"}
 	// {"type":"ack"}
-	// {"type":"update","data":[{"symbol":"EUR/USD","bid":"1.08501","ask":"1.08513","ts":"2026-11-25T12:00:00.000000Z","seq":1,"epoch":"k3f9"}]}
+	// {"type":"snapshot","data":[{"symbol":"EUR/USD","bid":"1.08501","ask":"1.08513","ts":"2026-11-25T12:00:00.000000Z","seq":1,"epoch":"k3f9"}]}
+	// {"type":"update","data":[{"symbol":"EUR/USD","bid":"1.08502","ask":"1.08514","ts":"2026-11-25T12:00:00.000000Z","seq":2}]}
 }
