@@ -101,7 +101,8 @@ func Start(t testing.TB, change func(*Config)) *Node {
 	}
 	n := &Node{T: t, Redis: cfg.Redis, Registry: prometheus.NewRegistry(), Log: &Log{}, hubDone: make(chan struct{})}
 	n.RDB = redis.NewClient(&redis.Options{Addr: cfg.Redis.Addr(), DisableIdentity: true, ContextTimeoutEnabled: true,
-		DialTimeout: time.Second, ReadTimeout: 2 * time.Second, WriteTimeout: 2 * time.Second})
+		PipelinePoolSize: -1, // one pool, as the program has
+		DialTimeout:      time.Second, ReadTimeout: 2 * time.Second, WriteTimeout: 2 * time.Second})
 	logger := slog.New(slog.NewTextHandler(n.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	keys := feed.Keys{Prefix: "fx:"}
 	name := fmt.Sprintf("node-%p", n)
