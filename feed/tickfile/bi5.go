@@ -41,7 +41,7 @@ func (r *records) next() (feed.Quote, error) {
 	r.number++
 	millis := binary.BigEndian.Uint32(b[0:])
 	if millis >= hourMillis {
-		return feed.Quote{}, &LineError{r.number, fmt.Sprintf("%d ms is not within the hour", millis)}
+		return feed.Quote{}, &LineError{Line: r.number, Kind: feed.ReasonBadLine, Reason: fmt.Sprintf("%d ms is not within the hour", millis)}
 	}
 	return feed.Quote{
 		Symbol: r.symbol, Time: r.hour.Add(time.Duration(millis) * time.Millisecond),

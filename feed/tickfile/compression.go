@@ -22,6 +22,49 @@ type content struct {
 	io.Reader
 	names []string // where it came from, outermost first: path, then member of the archive
 	close []func() error
+
+	read     *counter        // of the file
+	archive  *counterAt      // of a file that is an archive; else nil
+	buffered []*bufio.Reader // between read and the content; of what is compressed, the first only
+	plain    bool            // it is not compressed
+}
+
+// offset returns how much of the file has been read and is not buffered.
+func (c *content) offset() int64 {
+	if c.archive != nil {
+		return c.archive.end
+	}
+	n := c.read.n
+	for i, b := range c.buffered {
+		if c.plain || i == 0 {
+			n -= int64(b.Buffered())
+		}
+	}
+	return n
+}
+
+// counter counts the bytes that are read.
+type counter struct {
+	io.Reader
+	n int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// counterAt knows where the last read ended.
+type counterAt struct {
+	io.ReaderAt
+	end int64
+}
+
+func (c *counterAt) ReadAt(p []byte, at int64) (int, error) {
+	n, err := c.ReaderAt.ReadAt(p, at)
+	c.end = at + int64(n)
+	return n, err
 }
 
 const (
@@ -32,12 +75,13 @@ const (
 // decompress recognises the compression of r by its first bytes. Content that is
 // not compressed is passed through. One layer is taken off, no more.
 func decompress(r io.Reader, name string) (*content, error) {
-	in := bufio.NewReaderSize(r, 64<<10)
+	read := &counter{Reader: r}
+	in := bufio.NewReaderSize(read, 64<<10)
 	magic, err := in.Peek(lzma.HeaderLen)
 	if err != nil && err != io.EOF {
 		return nil, fmt.Errorf("read: %w", err)
 	}
-	c := &content{Reader: in, names: []string{name}}
+	c := &content{Reader: in, names: []string{name}, read: read, buffered: []*bufio.Reader{in}}
 	kind := ""
 	switch {
 	case bytes.HasPrefix(magic, []byte("\x1f\x8b")):
@@ -63,6 +107,7 @@ func decompress(r io.Reader, name string) (*content, error) {
 		kind = "lzma"
 		c.Reader, err = lzma.ReaderConfig{DictCap: maxWindow}.NewReader(in)
 	default:
+		c.plain = true
 		return c, nil
 	}
 	if err != nil {
@@ -93,7 +138,8 @@ func (c *content) unzip(r io.Reader, in *bufio.Reader) error {
 	if err != nil {
 		return err
 	}
-	z, err := zip.NewReader(at, size)
+	c.archive = &counterAt{ReaderAt: at}
+	z, err := zip.NewReader(c.archive, size)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func (l *layout) parse(line string, instruments *feed.Instruments) (q feed.Quote
 	}
 	if l.symbol >= 0 {
 		if q.Symbol, err = instruments.ParseSymbol(f[l.symbol]); err != nil {
-			return q, err
+			return q, feed.NewRejection(feed.ReasonUnknownSymbol, "%s", err)
 		}
 	}
 	if q.Time, err = l.clock.read(l.timeText(f)); err != nil {
@@ -130,7 +130,7 @@ func (l *layout) plain(text string) string {
 func (l *layout) price(side, text string) (string, error) {
 	number, ok := l.number(text)
 	if !ok {
-		return "", fmt.Errorf("the %s is %s, want a decimal number", side, quoted(text))
+		return "", feed.NewRejection(feed.ReasonNotANumber, "the %s is %s, want a decimal number", side, quoted(text))
 	}
 	plain, reason := feed.ReadPrice(number)
 	switch reason {
@@ -139,7 +139,7 @@ func (l *layout) price(side, text string) (string, error) {
 	case feed.ReasonZero, feed.ReasonTooLong: // numbers, for the gate to refuse
 		return number, nil
 	}
-	return "", fmt.Errorf("the %s is %s, want a decimal number", side, quoted(text))
+	return "", feed.NewRejection(feed.ReasonNotANumber, "the %s is %s, want a decimal number", side, quoted(text))
 }
 
 // number returns the text of a number with a point for its decimal sign.
@@ -225,7 +225,7 @@ func layoutOf(text string) (layout string, ok bool) {
 	return "", ok
 }
 
-var errTimeZone = errors.New("the time has no zone, and local times need one: want one such as GMT+0100 after it, or --zone")
+var errTimeZone = feed.NewRejection(feed.ReasonBadTime, "the time has no zone, and local times need one: want one such as GMT+0100 after it, or --zone")
 
 // read returns a time in UTC. A zone may follow as GMT+0100.
 func (c clock) read(text string) (time.Time, error) {
@@ -263,7 +263,7 @@ func (c clock) read(text string) (time.Time, error) {
 }
 
 func badTime(text, want string) error {
-	return fmt.Errorf("the time is %s, want one such as %s", quoted(text), want)
+	return feed.NewRejection(feed.ReasonBadTime, "the time is %s, want one such as %s", quoted(text), want)
 }
 
 // example is a time in a layout.

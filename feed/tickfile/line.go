@@ -45,7 +45,7 @@ func (l *lines) next() (feed.Quote, error) {
 		}
 		l.number++
 		if tooLong {
-			return feed.Quote{}, &LineError{l.number, fmt.Sprintf("longer than %d bytes", MaxLine)}
+			return feed.Quote{}, l.bad(raw, feed.NewRejection(feed.ReasonTooLong, "longer than %d bytes", MaxLine))
 		}
 		if l.number == 1 {
 			raw = bytes.TrimPrefix(raw, utf8BOM)
@@ -60,20 +60,29 @@ func (l *lines) next() (feed.Quote, error) {
 		case err == errNoTick:
 			continue
 		case err != nil:
-			return feed.Quote{}, &LineError{l.number, err.Error()}
+			return feed.Quote{}, l.bad(raw, err)
 		case q.Symbol == "":
 			q.Symbol = l.symbol
 		case l.symbol != "" && q.Symbol != l.symbol:
-			return feed.Quote{}, &LineError{l.number, fmt.Sprintf("the symbol is %s, %s was asked for", q.Symbol, l.symbol)}
+			return feed.Quote{}, l.bad(raw, fmt.Errorf("the symbol is %s, %s was asked for", q.Symbol, l.symbol))
 		}
 		if !whole && l.cutOff(q) {
-			return feed.Quote{}, &LineError{l.number, fmt.Sprintf(
-				"the last line has no end, and %s/%s has other digits than the line before: it may be cut off", q.Bid, q.Ask)}
+			return feed.Quote{}, l.bad(raw, fmt.Errorf(
+				"the last line has no end, and %s/%s has other digits than the line before: it may be cut off", q.Bid, q.Ask))
 		}
 		l.before = q
 		return q, nil
 	}
 	return feed.Quote{}, fmt.Errorf("after line %d: no tick in %d lines", l.number, maxEmpty)
+}
+
+// bad is the error for a line.
+func (l *lines) bad(raw []byte, err error) *LineError {
+	bad := &LineError{Line: l.number, Kind: feed.ReasonBadLine, Reason: err.Error(), Text: string(raw[:min(len(raw), MaxLine)])}
+	if r, ok := errors.AsType[*feed.Rejection](err); ok {
+		bad.Kind, bad.Reason = r.Reason, r.Message
+	}
+	return bad
 }
 
 // cutOff reports whether a last line without its end may be cut off within a price.
@@ -91,6 +100,9 @@ func (l *lines) read() (line []byte, tooLong bool, err error) {
 	line, err = l.in.ReadSlice('\n')
 	tooLong = len(line) > MaxLine+2 // with CR LF
 	skipped := len(line)
+	if err == bufio.ErrBufferFull {
+		line = bytes.Clone(line[:MaxLine])
+	}
 	for err == bufio.ErrBufferFull {
 		tooLong = true
 		var more []byte
@@ -128,6 +140,9 @@ type utf16Text struct {
 
 func (u *utf16Text) Read(p []byte) (n int, err error) {
 	for n < len(p) {
+		if n > 0 && u.in.Buffered() < 2 {
+			return n, nil // a pipe may be slow
+		}
 		var unit [2]byte
 		if _, err := io.ReadFull(u.in, unit[:]); err != nil {
 			if err == io.ErrUnexpectedEOF {

@@ -20,9 +20,10 @@ const (
 // recognise finds out what content holds.
 func (r *Reader) recognise(content *content, o options) error {
 	text := bufio.NewReaderSize(content, sniffBytes)
-	head, err := text.Peek(sniffBytes)
-	if err != nil && err != io.EOF && len(head) == 0 {
-		return fmt.Errorf("read: %w", err)
+	content.buffered = append(content.buffered, text)
+	head, whole, err := peekHead(text)
+	if err != nil {
+		return err
 	}
 	place := parsePlace(content.names)
 	switch {
@@ -31,7 +32,7 @@ func (r *Reader) recognise(content *content, o options) error {
 	case len(head) == 0:
 		return fmt.Errorf("%w: the file is empty", ErrFormat)
 	case !looksBinary(head):
-		return r.recogniseText(text, head, o, content.names)
+		return r.recogniseText(text, head, whole, o, content.names)
 	case !looksLikeRecords(head):
 		return fmt.Errorf("%w: neither text nor a .bi5 file", ErrFormat)
 	}
@@ -54,15 +55,14 @@ func (r *Reader) recognise(content *content, o options) error {
 }
 
 // recogniseText finds the layout of a text by its first lines.
-func (r *Reader) recogniseText(text *bufio.Reader, head []byte, o options, names []string) error {
+func (r *Reader) recogniseText(text *bufio.Reader, head []byte, whole bool, o options, names []string) error {
 	if enc := utf16Order(head); enc != nil {
 		text = bufio.NewReaderSize(&utf16Text{in: text, order: enc}, sniffBytes)
 		var err error
-		if head, err = text.Peek(sniffBytes); err != nil && err != io.EOF && len(head) == 0 {
-			return fmt.Errorf("read: %w", err)
+		if head, whole, err = peekHead(text); err != nil {
+			return err
 		}
 	}
-	whole := len(head) < sniffBytes
 	lines := firstLines(bytes.TrimPrefix(head, utf8BOM), whole)
 	for i, line := range lines[:min(len(lines), sniffLines)] {
 		if line[0] == '{' {
@@ -102,6 +102,32 @@ func (r *Reader) recogniseText(text *bufio.Reader, head []byte, o options, names
 	}
 	return fmt.Errorf("%w: it begins %s; want lines of time, bid and ask under a heading that names them, or ticks of Dukascopy, HistData, TrueFX, FXCM or MetaTrader",
 		ErrFormat, quoted(first))
+}
+
+// peekHead returns the beginning of a file as far as it is needed to recognise it, and
+// whether that is all there is. It waits for no more: a pipe may be slow.
+func peekHead(in *bufio.Reader) (head []byte, whole bool, err error) {
+	for {
+		_, err := in.Peek(in.Buffered() + 1)
+		head, _ := in.Peek(in.Buffered())
+		switch {
+		case err != nil && err != io.EOF && len(head) == 0:
+			return nil, false, fmt.Errorf("read: %w", err)
+		case err != nil || len(head) == in.Size():
+			return head, err != nil, nil
+		case isEnough(head):
+			return head, false, nil
+		}
+	}
+}
+
+// isEnough reports whether what follows head cannot change what the file is.
+func isEnough(head []byte) bool {
+	if looksBinary(head) {
+		return len(head) >= 3*recordSize
+	}
+	lines := firstLines(bytes.TrimPrefix(head, utf8BOM), false)
+	return len(lines) > 2*sniffLines || len(lines) > 0 && lines[0][0] == '{' && bytes.HasSuffix(head, []byte("\n"))
 }
 
 // firstLines returns the lines of head that are not blank; the last one only if it

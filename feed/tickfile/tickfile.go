@@ -41,8 +41,10 @@ const MaxLine = 1024
 
 // LineError is a line that could not be read; the ones after it can be.
 type LineError struct {
-	Line   int    // from 1; in a .bi5 file the number of the record
-	Reason string // bounded and printable
+	Line   int         // from 1; in a .bi5 file the number of the record
+	Kind   feed.Reason // feed.ReasonBadLine if no other one fits
+	Reason string      // bounded and printable
+	Text   string      // the beginning of the line as it is; "" in a .bi5 file
 }
 
 // Error returns the line's number and the reason.
@@ -50,10 +52,11 @@ func (e *LineError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e
 
 // Reader reads the quotes of one file. It is not safe for concurrent use.
 type Reader struct {
-	format string
-	source source
-	last   error // what ended the file; nil before its end
-	close  []func() error
+	format  string
+	source  source
+	content *content
+	last    error // what ended the file; nil before its end
+	close   []func() error
 }
 
 // source is one kind of content. A bad line is a *LineError, the end io.EOF.
@@ -117,7 +120,7 @@ func NewReader(r io.Reader, name string, opts ...Option) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	rd := &Reader{close: content.close}
+	rd := &Reader{content: content, close: content.close}
 	if err := rd.recognise(content, o); err != nil {
 		rd.Close()
 		return nil, err
@@ -147,6 +150,11 @@ func (r *Reader) Next() (feed.Quote, error) {
 	}
 	return q, nil
 }
+
+// Offset returns how many bytes of the file have been read, compressed as they are;
+// what is only buffered does not count, as far as that is known. It is for showing
+// progress, and may be called whenever Next may be.
+func (r *Reader) Offset() int64 { return r.content.offset() }
 
 // Close closes the file if Open opened it. Next must not be called afterwards.
 func (r *Reader) Close() error {
