@@ -16,6 +16,8 @@ const (
 	OK     = 0
 	Failed = 1
 	Misuse = 2 // a wrong flag, argument or setting; one line each on standard error
+
+	Interrupted = 130 // as shells have it for a program that a signal ended
 )
 
 // A Call is one run of a command.

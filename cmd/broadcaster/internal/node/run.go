@@ -40,7 +40,7 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener, stdout io.Wr
 	parts.start("nodes", n.nodes.Run)
 	if n.cfg.Embedded() {
 		producers.start("simulator", func(ctx context.Context) error {
-			return producer.Simulate(ctx, n.publisher, simulator.Config{Seed: uint64(time.Now().UnixNano()), Start: time.Now()}, n.log)
+			return producer.Simulate(ctx, n.publisher, n.rejected, simulator.Config{Seed: uint64(time.Now().UnixNano()), Start: time.Now()}, n.log)
 		})
 	}
 	open := web.NewHTTPServer(n.web.Public(), n.log)

@@ -3,6 +3,7 @@ package producer
 import (
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"golang.org/x/term"
@@ -12,6 +13,7 @@ import (
 // rewrites. It is safe for concurrent use.
 type console struct {
 	terminal bool
+	width    func() int // of the terminal; 0 = not known
 
 	mu    sync.Mutex // guards the fields below
 	w     io.Writer
@@ -20,7 +22,16 @@ type console struct {
 
 func newConsole(w io.Writer) *console {
 	f, ok := w.(interface{ Fd() uintptr })
-	return &console{w: w, terminal: ok && term.IsTerminal(int(f.Fd()))}
+	return &console{w: w, terminal: ok && term.IsTerminal(int(f.Fd())), width: func() int {
+		if !ok {
+			return 0
+		}
+		width, _, err := term.GetSize(int(f.Fd()))
+		if err != nil {
+			return 0
+		}
+		return width
+	}}
 }
 
 const clearLine = "\r\x1b[K"
@@ -36,6 +47,9 @@ func (c *console) progress(text string) {
 	if !c.terminal {
 		c.say("%s", text)
 		return
+	}
+	if width := c.width(); width > 0 && len(text) >= width {
+		text = strings.ToValidUTF8(text[:width-1], "") // a line that wraps could not be rewritten
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

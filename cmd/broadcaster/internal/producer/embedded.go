@@ -12,8 +12,8 @@ import (
 
 // Simulate publishes simulated quotes until ctx ends, then returns nil. It gets
 // over a Redis that goes away: what it buffers is bounded and the newest quotes
-// of each symbol are kept.
-func Simulate(ctx context.Context, p *accept.Publisher, cfg simulator.Config, logger *slog.Logger) error {
+// of each symbol are kept. What is rejected is listed in rejected, which may be nil.
+func Simulate(ctx context.Context, p *accept.Publisher, rejected *accept.RejectedLog, cfg simulator.Config, logger *slog.Logger) error {
 	var failed error
 	box := newOutbox(p, newTally(), outboxEvents{
 		lost: func(err error) { logger.Warn("simulated quotes cannot be published, buffering them", "err", err) },
@@ -26,6 +26,7 @@ func Simulate(ctx context.Context, p *accept.Publisher, cfg simulator.Config, lo
 		},
 	})
 	box.drops = true
+	box.rejects, box.via = rejected, accept.ViaSimulate
 	box.run(ctx, func(ctx context.Context, add addFunc) { failed = simulator.New(cfg).Run(ctx, add) })
 	return failed
 }

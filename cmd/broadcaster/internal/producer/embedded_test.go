@@ -17,17 +17,17 @@ import (
 func TestSimulateGetsOverRedisRestart(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client()
-	p, done, err := openWithin(t, client, time.Second)(t.Context())
+	out, err := openWithin(t, client, time.Second)(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer done()
+	defer out.close()
 	logger, log := programtest.Log()
 	logged := func(s string) int { return strings.Count(log.String(), s) }
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := Simulate(ctx, p, simulator.Config{Seed: 1, Rate: 500}, logger); err != nil {
+		if err := Simulate(ctx, out.publisher, out.rejected, simulator.Config{Seed: 1, Rate: 500}, logger); err != nil {
 			t.Errorf("Simulate: %v", err)
 		}
 	})

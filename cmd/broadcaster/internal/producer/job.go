@@ -1,7 +1,6 @@
 package producer
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"sync"
@@ -18,7 +17,6 @@ type job struct {
 	console *console
 	tally   *tally
 	start   time.Time
-	failed  bool // set by whoever runs in watch
 }
 
 func newJob(word string, call cli.Call) *job {
@@ -37,10 +35,18 @@ func (r *job) events() outboxEvents {
 	}
 }
 
+// progressText is a line of progress, from the counts and the rate in ticks per second.
+type progressText func(now time.Time, c tallyCounts, rate float64) string
+
+// text is the progress of a command that knows no more than its counts.
+func (r *job) text(now time.Time, c tallyCounts, rate float64) string {
+	return fmt.Sprintf("%4.0f s: %s, %.0f ticks/s", now.Sub(r.start).Seconds(), c.text(r.word), rate)
+}
+
 // watch calls work and shows the progress until it returns: every second on a
-// terminal, else every 5.
-func (r *job) watch(work func()) {
-	every := 5 * time.Second
+// terminal, else every 10.
+func (r *job) watch(text progressText, work func()) {
+	every := 10 * time.Second
 	if r.console.terminal {
 		every = time.Second
 	}
@@ -57,8 +63,7 @@ func (r *job) watch(work func()) {
 				return
 			case now := <-tick.C:
 				c := r.tally.snapshot()
-				r.console.progress(fmt.Sprintf("%4.0f s: %s, %.0f ticks/s", now.Sub(r.start).Seconds(), c.text(r.word),
-					float64(c.accepted-before)/now.Sub(then).Seconds()))
+				r.console.progress(text(now, c, float64(c.accepted-before)/now.Sub(then).Seconds()))
 				before, then = c.accepted, now
 			}
 		}
@@ -68,13 +73,8 @@ func (r *job) watch(work func()) {
 	wg.Wait()
 }
 
-// end prints the totals and returns the exit code.
-func (r *job) end(ctx context.Context) int {
+// total prints the counts as the last line.
+func (r *job) total(c tallyCounts) {
 	seconds := time.Since(r.start).Seconds()
-	c := r.tally.snapshot()
 	fmt.Fprintf(r.stdout, "%s in %.1f s, %.0f ticks/s\n", c.text(r.word), seconds, float64(c.accepted)/max(seconds, 1e-3))
-	if r.failed || ctx.Err() == nil && c.unsent+c.unknown > 0 {
-		return cli.Failed
-	}
-	return cli.OK
 }

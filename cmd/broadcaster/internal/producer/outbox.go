@@ -2,12 +2,15 @@ package producer
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // Bounds of an outbox.
@@ -51,13 +54,17 @@ type outbox struct {
 	tally     *tally
 	events    outboxEvents
 	drops     bool
+	untimed   bool                // quotes are published without their times, so with that of acceptance
+	rejects   *accept.RejectedLog // may be nil
+	via       accept.Via          // for rejects
 
 	some, room chan struct{} // of one token: a change that the other side may wait for
 
 	mu    sync.Mutex // guards the fields below
 	queue []feed.Quote
-	away  bool // a symbol is held back
-	ended bool // no more will be added
+	away  bool      // a symbol is held back
+	ended bool      // no more will be added
+	left  time.Time // the earliest time of a quote that was counted as unsent; zero if none was
 
 	held map[feed.Symbol]time.Time // until when; owned by send
 }
@@ -113,7 +120,7 @@ func (o *outbox) send(ctx context.Context) {
 			}
 			continue
 		}
-		outcomes, err := o.publisher.Publish(ctx, batch)
+		outcomes, err := o.publisher.Publish(ctx, o.timed(batch))
 		o.putBack(o.settle(batch, outcomes, err, seen))
 		if ctx.Err() != nil {
 			o.leave()
@@ -133,6 +140,33 @@ func (o *outbox) send(ctx context.Context) {
 			since, retry = time.Time{}, retryFirst
 		}
 	}
+}
+
+// timed returns a batch with the times to publish.
+func (o *outbox) timed(batch []feed.Quote) []feed.Quote {
+	if !o.untimed {
+		return batch
+	}
+	batch = slices.Clone(batch)
+	for i := range batch {
+		batch[i].Time = time.Time{}
+	}
+	return batch
+}
+
+// shown is a quote as the list of rejected ones shows it.
+func shown(q feed.Quote) []byte {
+	var at string
+	if !q.Time.IsZero() {
+		at = protocol.FormatTime(q.Time)
+	}
+	text, _ := json.Marshal(struct { // strings can always be encoded
+		Symbol feed.Symbol `json:"symbol"`
+		Bid    string      `json:"bid"`
+		Ask    string      `json:"ask"`
+		Time   string      `json:"ts,omitempty"`
+	}{q.Symbol, q.Bid, q.Ask, at})
+	return text
 }
 
 // wait waits until something is added or it is next, unless that is zero. It
@@ -199,11 +233,13 @@ func (o *outbox) settle(batch []feed.Quote, outcomes []accept.Outcome, err error
 		switch {
 		case out.Rejection != nil:
 			o.tally.rejected(out.Rejection.Reason)
+			o.rejects.Add(out.Rejection, q, o.via, shown(q))
 			if !seen[out.Rejection.Reason] {
 				seen[out.Rejection.Reason] = true
 				o.events.rejected(q, out.Rejection)
 			}
 		case out.Known():
+			o.rejects.Accepted(q, o.via)
 			accepted++
 		case err == nil || errors.Is(err, accept.ErrOutcomeUnknown):
 			unknown++

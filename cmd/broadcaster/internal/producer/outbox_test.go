@@ -141,16 +141,16 @@ func TestOutboxGetsOverRedisKilled(t *testing.T) {
 func TestOutboxKeepsOtherSymbolsGoing(t *testing.T) {
 	client := redistest.Start(t).Client()
 	keys := feed.Keys{Prefix: "fx:"}
-	p, done, err := openWithin(t, client, time.Second)(t.Context())
+	out, err := openWithin(t, client, time.Second)(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer done()
+	defer out.close()
 	if err := client.Set(t.Context(), keys.Seq("GBP/USD"), "x", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
 	var reports said
-	box := newOutbox(p, newTally(), reports.events())
+	box := newOutbox(out.publisher, newTally(), reports.events())
 	box.drops = true
 	const each = 2000
 	box.run(t.Context(), func(ctx context.Context, add addFunc) {

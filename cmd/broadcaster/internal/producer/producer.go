@@ -12,12 +12,18 @@ import (
 )
 
 // Run is `broadcaster feed`. It returns the exit code: 0 also when ctx ended it, 1
-// when not all that was read could be published.
-func Run(ctx context.Context, call cli.Call) int { return run(ctx, call, openPublisher(call)) }
+// when not all that was made could be published. Those of replay are in its usage.
+func Run(ctx context.Context, call cli.Call) int { return run(ctx, call, openOutput(call)) }
 
-// openFunc returns a running publisher and what ends it. It fails when Redis
-// cannot be reached.
-type openFunc func(context.Context) (*accept.Publisher, func(), error)
+// output is what a producer command publishes through.
+type output struct {
+	publisher *accept.Publisher
+	rejected  *accept.RejectedLog // may be nil
+	close     func()              // ends both and waits; nothing may be published any more
+}
+
+// openFunc returns a running output. It fails when Redis cannot be reached.
+type openFunc func(context.Context) (*output, error)
 
 func run(ctx context.Context, call cli.Call, open openFunc) int {
 	if len(call.Args) == 0 {

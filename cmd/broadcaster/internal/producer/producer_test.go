@@ -26,8 +26,10 @@ func openOn(t *testing.T, client *redis.Client) openFunc {
 }
 
 func openWithin(t *testing.T, client *redis.Client, timeout time.Duration) openFunc {
-	return func(context.Context) (*accept.Publisher, func(), error) {
-		p := accept.NewPublisher(accept.PublisherConfig{Redis: client, Keys: feed.Keys{Prefix: "fx:"}, Timeout: timeout})
+	return func(context.Context) (*output, error) {
+		keys := feed.Keys{Prefix: "fx:"}
+		p := accept.NewPublisher(accept.PublisherConfig{Redis: client, Keys: keys, Timeout: timeout})
+		rejected := accept.NewRejectedLog(accept.RejectedConfig{Redis: client, Keys: keys})
 		ctx, cancel := context.WithCancel(context.Background())
 		var wg sync.WaitGroup
 		wg.Go(func() {
@@ -35,13 +37,12 @@ func openWithin(t *testing.T, client *redis.Client, timeout time.Duration) openF
 				t.Errorf("publisher: %v", err)
 			}
 		})
-		return p, func() { cancel(); wg.Wait() }, nil
+		wg.Go(func() { _ = rejected.Run(ctx) })
+		return &output{p, rejected, func() { cancel(); wg.Wait() }}, nil
 	}
 }
 
-func noOpen(context.Context) (*accept.Publisher, func(), error) {
-	return nil, nil, errors.New("no Redis here")
-}
+func noOpen(context.Context) (*output, error) { return nil, errors.New("no Redis here") }
 
 // feedCommand runs `broadcaster feed` with a publisher.
 func feedCommand(ctx context.Context, args []string, open openFunc, stdout, stderr io.Writer) int {
@@ -88,7 +89,13 @@ func TestFeedUsage(t *testing.T) {
 		{[]string{"replay", file, "--speed", "0"}, "--speed"},
 		{[]string{"replay", file, "--symbol", "EUR"}, "--symbol"},
 		{[]string{"replay", file, "--loop", "--keep-time"}, "--loop"},
-		{[]string{"replay", file, "/no/such/file"}, "/no/such/file"},
+		{[]string{"replay", file, "--zone", "Mars/Olympus"}, "--zone"},
+		{[]string{"replay", file, "--zone", "Local"}, "--zone"},
+		{[]string{"replay", file, "--from", "yesterday"}, "--from"},
+		{[]string{"replay", file, "--from", "2020-01-01T17:00:00"}, "--zone"},
+		{[]string{"replay", "-", "--loop"}, "--loop"},
+		{[]string{"replay", "-", "/dev/stdin"}, "twice"},
+		{[]string{"replay", "/no/such/file"}, "/no/such/file"},
 		{[]string{"replay", other}, other},
 		{[]string{"replay", plain}, plain},
 		{[]string{"replay", plain}, "--symbol"},

@@ -12,30 +12,30 @@ import (
 	"github.com/fxcast/fxcast/feed/accept"
 )
 
-// openPublisher returns the opening of a publisher with the settings of a call.
-func openPublisher(call cli.Call) openFunc {
-	return func(ctx context.Context) (*accept.Publisher, func(), error) {
+// openOutput returns the opening of a publisher with the settings of a call.
+func openOutput(call cli.Call) openFunc {
+	return func(ctx context.Context) (*output, error) {
 		cfg, err := call.RedisConfig()
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		logger := call.StartLog(cfg.Log)
 		cfg.LogWarnings(logger)
-		return startPublisher(ctx, cfg, logger)
+		return startOutput(ctx, cfg, logger)
 	}
 }
 
-// startPublisher starts what a producer command publishes through. Unlike the
-// server it does not wait for a Redis that is not there. The function it
-// returns, called once nothing is published any more, ends it and waits.
-func startPublisher(ctx context.Context, cfg config.Config, logger *slog.Logger) (*accept.Publisher, func(), error) {
+// startOutput starts what a producer command publishes through. Unlike the
+// server it does not wait for a Redis that is not there.
+func startOutput(ctx context.Context, cfg config.Config, logger *slog.Logger) (*output, error) {
 	client, err := redisclient.Open(ctx, cfg, redisclient.Options{Name: "broadcaster-feed", Logger: logger, Require: true, NoRetry: true})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	keys := feed.Keys{Prefix: cfg.Redis.Prefix}
 	p := accept.NewPublisher(accept.PublisherConfig{
 		Redis:        client,
-		Keys:         feed.Keys{Prefix: cfg.Redis.Prefix},
+		Keys:         keys,
 		QuoteTTL:     cfg.Feed.QuoteTTL,
 		HistoryTicks: cfg.Feed.HistoryTicks,
 		Priorities:   cfg.Feed.Sources,
@@ -43,7 +43,8 @@ func startPublisher(ctx context.Context, cfg config.Config, logger *slog.Logger)
 		Instruments:  cfg.Feed.Instruments,
 		Logger:       logger,
 	})
-	// It outlives ctx, so that what is under way when ctx ends is still published.
+	rejected := accept.NewRejectedLog(accept.RejectedConfig{Redis: client, Keys: keys, Logger: logger})
+	// They outlive ctx, so that what is under way when ctx ends is still published.
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -51,9 +52,10 @@ func startPublisher(ctx context.Context, cfg config.Config, logger *slog.Logger)
 			logger.Error("the publisher ended", "err", err)
 		}
 	})
-	return p, func() {
+	wg.Go(func() { _ = rejected.Run(running) }) // it returns nil
+	return &output{p, rejected, func() {
 		cancel()
 		wg.Wait()
 		client.Close()
-	}, nil
+	}}, nil
 }

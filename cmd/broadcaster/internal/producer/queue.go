@@ -28,7 +28,9 @@ func (o *outbox) add(ctx context.Context, quotes []feed.Quote) error {
 		select {
 		case <-o.room:
 		case <-ctx.Done():
-			o.tally.unsent(len(quotes))
+			o.mu.Lock()
+			o.unsentLocked(quotes)
+			o.mu.Unlock()
 			return ctx.Err()
 		}
 	}
@@ -109,8 +111,18 @@ func (o *outbox) putBack(quotes []feed.Quote) {
 func (o *outbox) leave() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.tally.unsent(len(o.queue))
+	o.unsentLocked(o.queue)
 	o.queue = nil
+}
+
+// unsentLocked counts quotes as unsent. mu is held.
+func (o *outbox) unsentLocked(quotes []feed.Quote) {
+	o.tally.unsent(len(quotes))
+	for _, q := range quotes {
+		if o.left.IsZero() || q.Time.Before(o.left) {
+			o.left = q.Time
+		}
+	}
 }
 
 func (o *outbox) setAway(away bool) {

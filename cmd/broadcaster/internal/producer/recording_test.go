@@ -13,7 +13,7 @@ func TestMergeByTime(t *testing.T) {
 	c := write(t, "USDCHF.csv", "20200101 170003000,6,6,0\n")
 	var recordings []*recording
 	for i, name := range []string{a, b, c} {
-		r, err := newRecording(name, i, "", nil)
+		r, err := newRecording(t.Context(), name, i, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -26,9 +26,9 @@ func TestMergeByTime(t *testing.T) {
 		m := newMerge(recordings)
 		bad := 0
 		m.bad = func(string, *tickfile.LineError) { bad++ }
-		m.broken = func(err error) { t.Error(err) }
+		m.broken = func(_ *recording, err error) { t.Error(err) }
 		var got []string
-		for q, ok := m.next(); ok; q, ok = m.next() {
+		for q, ok := m.next(t.Context()); ok; q, ok = m.next(t.Context()) {
 			got = append(got, q.Bid)
 		}
 		m.close()

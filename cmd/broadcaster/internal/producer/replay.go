@@ -5,82 +5,28 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/cli"
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
 	"github.com/fxcast/fxcast/feed/tickfile"
 )
-
-const replayUsage = `Usage: broadcaster feed replay [flags] FILE...
-
-Publishes recorded quotes, several files merged by time. It reads the tick exports
-of Dukascopy (CSV and .bi5), HistData, TrueFX and MetaTrader, as they are or
-compressed (gzip, zip, xz, lzma, zstd, bzip2), and recognises them by their content.
-Lines that cannot be read are reported and skipped.
-
-  --speed N        1 keeps the real gaps (default), 60 is 60 times faster, max
-                   does not wait at all
-  --symbol S       the symbol, where neither the file nor its name tells it
-  --keep-time      publish with the times of the file; without it with the time
-                   of publishing
-  --source NAME    the quotes' source (default replay)
-  --loop           begin again at the end, until interrupted
-`
 
 // badLinesShown is how many bad lines are reported one by one.
 const badLinesShown = 20
 
-// replayFlags is what the command line of `feed replay` says.
-type replayFlags struct {
-	files    []string
-	speed    float64 // 0 = as fast as Redis takes them
-	symbol   feed.Symbol
-	keepTime bool
-	source   string
-	loop     bool
-}
+// replay is one run of `feed replay`.
+type replay struct {
+	replayFlags
+	job        *job
+	out        *output
+	recordings []*recording
+	unread     int // inputs of which nothing could be read
+	position   position
 
-func parseReplay(args []string, instruments *feed.Instruments) (f replayFlags, err error) {
-	fs := flag.NewFlagSet("replay", flag.ContinueOnError)
-	speed := fs.String("speed", "1", "")
-	symbol := fs.String("symbol", "", "")
-	fs.BoolVar(&f.keepTime, "keep-time", false, "")
-	fs.StringVar(&f.source, "source", "replay", "")
-	fs.BoolVar(&f.loop, "loop", false, "")
-	if f.files, err = cli.ParseMixed(fs, args); err != nil {
-		return f, err
-	}
-	if f.speed, err = parseSpeed(*speed); err != nil {
-		return f, err
-	}
-	if *symbol != "" {
-		if f.symbol, err = instruments.ParseSymbol(*symbol); err != nil {
-			return f, fmt.Errorf("--symbol: %w", err)
-		}
-	}
-	switch {
-	case len(f.files) == 0:
-		return f, errors.New("no FILE, want at least one file of recorded quotes")
-	case f.loop && f.keepTime:
-		return f, errors.New("--loop: not together with --keep-time, since times must not go back")
-	}
-	f.source, err = sourceName(f.source)
-	return f, err
-}
-
-// parseSpeed reads the value of --speed; 0 means that nothing is waited for.
-func parseSpeed(text string) (float64, error) {
-	if text == "max" {
-		return 0, nil
-	}
-	speed, err := strconv.ParseFloat(strings.TrimSuffix(text, "x"), 64)
-	if err != nil || !(speed >= 0.001 && speed <= 1e6) {
-		return 0, fmt.Errorf("--speed: want max or a number from 0.001 to 1000000, got %.64q", text)
-	}
-	return speed, nil
+	cut        bool      // it ended before the end of the inputs
+	next, last time.Time // times of the quote that was next then, and of the last one published; zero if not known
 }
 
 // replayCommand is `feed replay`.
@@ -93,104 +39,179 @@ func replayCommand(ctx context.Context, call cli.Call, open openFunc) int {
 	if fault != nil {
 		return call.Fail("feed replay", fault)
 	}
-	var recordings []*recording
-	for _, name := range f.files {
-		if err != nil {
-			break
-		}
-		var r *recording
-		r, err = newRecording(name, len(recordings), f.symbol, instruments)
-		recordings = append(recordings, r)
-	}
 	if err != nil {
 		return call.Misused("feed replay: %v", err)
 	}
-	p, done, err := open(ctx)
-	if err != nil {
+	r := &replay{replayFlags: f, job: newJob("read", call)}
+	// Files first, since they are there to be looked at. What comes through a pipe is
+	// not begun before there is a Redis for it.
+	r.openInputs(ctx, false)
+	if r.unread == len(f.files) {
+		return cli.Misuse
+	}
+	if r.out, err = open(ctx); err != nil && ctx.Err() == nil {
 		return call.Fail("feed replay", err)
 	}
-	defer done()
-	run := newJob("read", call)
-	box := newOutbox(p, run.tally, run.events())
-	box.drops = f.speed > 0 // at full speed nothing is late: what is read can wait
-	run.watch(func() {
+	if err == nil {
+		defer r.out.close()
+		r.openInputs(ctx, true)
+		if r.unread == len(f.files) {
+			return cli.Misuse
+		}
+	}
+	r.cut = ctx.Err() != nil
+	box := r.run(ctx)
+	return r.end(ctx, box)
+}
+
+// openInputs opens the inputs that are streams, or those that are not, and reports
+// those that cannot be read.
+func (r *replay) openInputs(ctx context.Context, streams bool) {
+	options := r.options()
+	for i, name := range r.files {
+		if isStream(name) != streams || ctx.Err() != nil {
+			continue
+		}
+		waiting := time.AfterFunc(longWait, func() { r.job.console.say("waiting for %s to send", name) })
+		one, err := newRecording(ctx, name, i, options)
+		waiting.Stop()
+		switch {
+		case err == nil:
+			r.recordings = append(r.recordings, one)
+		case ctx.Err() == nil:
+			r.unreadable(err)
+			r.unread++
+		}
+	}
+}
+
+func (r *replay) unreadable(err error) {
+	r.job.console.say("broadcaster: feed replay: %v", err)
+	r.job.tally.file()
+}
+
+// run plays all recordings and returns the outbox that it used.
+func (r *replay) run(ctx context.Context) *outbox {
+	box := newOutbox(nil, r.job.tally, r.job.events())
+	if r.cut {
+		newMerge(r.recordings).close()
+		return box
+	}
+	box.publisher, box.rejects, box.via = r.out.publisher, r.out.rejected, accept.ViaReplay
+	box.drops = r.speed > 0 // at full speed nothing is late: what is read can wait
+	box.untimed = !r.keepTime
+	r.job.watch(r.position.text, func() {
 		box.run(ctx, func(ctx context.Context, add addFunc) {
 			for {
-				before := run.tally.snapshot().made
-				replayOnce(ctx, f, recordings, run, add)
-				if !f.loop || ctx.Err() != nil || run.tally.snapshot().made == before {
+				before := r.job.tally.snapshot().made
+				r.play(ctx, add)
+				if !r.loop || ctx.Err() != nil || r.job.tally.snapshot().made == before {
 					return
 				}
 			}
 		})
 	})
-	return run.end(ctx)
+	return box
 }
 
-// replayOnce plays all recordings from their beginning to their end.
-func replayOnce(ctx context.Context, f replayFlags, recordings []*recording, run *job, add addFunc) {
-	pace := pacer{speed: f.speed}
-	m := newMerge(recordings)
+// play plays all recordings from their beginning to their end.
+func (r *replay) play(ctx context.Context, add addFunc) {
+	pace := pacer{speed: r.speed}
+	m := newMerge(r.recordings)
 	defer m.close()
-	m.bad = func(name string, err *tickfile.LineError) {
-		switch n := run.tally.badLine(); {
-		case n <= badLinesShown:
-			run.console.say("%s:%d: %s", name, err.Line, err.Reason)
-		case n == badLinesShown+1:
-			run.console.say("further bad lines are only counted")
+	m.bad = r.badLine
+	m.broken = func(one *recording, err error) {
+		r.unreadable(err)
+		if !one.read {
+			r.unread++
 		}
-	}
-	m.broken = func(err error) {
-		run.console.say("broadcaster: feed replay: %v", err)
-		run.failed = true
 	}
 	one := make([]feed.Quote, 1)
 	for {
-		q, ok := m.next()
-		if !ok || pace.wait(ctx, q.Time) != nil {
+		if m.streams {
+			r.position.await(m.waiting.name())
+		}
+		q, ok := m.next(ctx)
+		if !ok {
+			r.cut = len(m.waiting) > 0
+			if !r.cut {
+				r.position.finish()
+			}
 			return
 		}
-		run.tally.made(1)
-		if !f.keepTime {
-			q.Time = time.Time{}
+		r.position.reach(q.Time, m.read, m.total)
+		if q.Time.Before(r.from) && !q.Time.IsZero() {
+			r.job.tally.skipped()
+			continue
 		}
-		q.Source = f.source
+		due := pace.next(q.Time)
+		r.position.play(due)
+		if waitUntil(ctx, due) != nil {
+			r.cut, r.next = true, q.Time
+			return
+		}
+		r.job.tally.made(1)
+		q.Source = r.source
 		one[0] = q
 		if add(ctx, one) != nil {
+			r.cut = true
 			return
 		}
+		r.last = q.Time
 	}
 }
 
-// pacer keeps the gaps between quotes, divided by speed. Where times go back
-// there is no gap.
-type pacer struct {
-	speed    float64   // 0 = no waiting
-	due, was time.Time // of the last quote: when it was due, and its own time
+// badLine reports a line that is no tick, and lists it with the rejected quotes.
+func (r *replay) badLine(name string, err *tickfile.LineError) {
+	switch n := r.job.tally.badLine(); {
+	case n <= badLinesShown:
+		r.job.console.say("%s:%d: %s", name, err.Line, err.Reason)
+	case n == badLinesShown+1:
+		r.job.console.say("further bad lines are only counted")
+	}
+	const longest = 80
+	if len(name) > longest {
+		name = "…" + name[len(name)-longest:]
+	}
+	r.out.rejected.Add(feed.NewRejection(err.Kind, "%s", cli.Printable(fmt.Sprintf("%s, line %d: %s", name, err.Line, err.Reason))),
+		feed.Quote{Symbol: r.symbol, Source: r.source}, accept.ViaReplay, []byte(err.Text))
 }
 
-// wait returns when a quote of time t is due. Its error is ctx's.
-func (p *pacer) wait(ctx context.Context, t time.Time) error {
-	if p.speed == 0 {
-		return ctx.Err()
+// end says what became of all and returns the exit code.
+func (r *replay) end(ctx context.Context, box *outbox) int {
+	c := r.job.tally.snapshot()
+	interrupted := r.cut || ctx.Err() != nil && c.unsent > 0
+	if interrupted {
+		r.sayWhere(box.left)
 	}
-	if p.was.IsZero() {
-		p.due = time.Now()
-	} else if gap := t.Sub(p.was); gap > 0 {
-		const longest = float64(1 << 61)
-		p.due = p.due.Add(time.Duration(min(float64(gap)/p.speed, longest)))
+	r.job.total(c)
+	switch {
+	case interrupted:
+		return cli.Interrupted
+	case r.unread == len(r.files):
+		return cli.Misuse
+	case c.accepted == 0 || c.refused()+c.bad+c.files+c.dropped+c.unsent+c.unknown > 0:
+		return cli.Failed
 	}
-	p.was = t
-	left := time.Until(p.due)
-	if left < time.Millisecond { // timers are no finer
-		return ctx.Err()
+	return cli.OK
+}
+
+// sayWhere says where an interrupted replay stood: before the first quote that was
+// not published. left is the earliest time of those that were read.
+func (r *replay) sayWhere(left time.Time) {
+	at := r.next
+	if at.IsZero() || !left.IsZero() && left.Before(at) {
+		at = left
 	}
-	timer := time.NewTimer(left)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	if at.IsZero() {
+		at = r.last
+	}
+	switch {
+	case !at.IsZero():
+		r.job.console.say("interrupted at %s in the files; --from %s goes on there", moment(at), moment(at))
+	case !r.from.IsZero():
+		r.job.console.say("interrupted before --from %s was reached", moment(r.from))
+	default:
+		r.job.console.say("interrupted before the first quote")
 	}
 }

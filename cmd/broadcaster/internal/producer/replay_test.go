@@ -78,7 +78,7 @@ func TestReplayKeepTime(t *testing.T) {
 	file := write(t, "EURUSD.csv", twoTicks+"20200101 170000500,1.5,1.6,0\n20200101 170003000,1.8,1.7,0\n")
 	var stdout, stderr bytes.Buffer
 	code := feedCommand(t.Context(), []string{"replay", "--keep-time", "--speed=max", file}, openOn(t, client), &stdout, &stderr)
-	if code != cli.OK {
+	if code != cli.Failed { // two are refused
 		t.Fatalf("exit code %d: %s", code, &stderr)
 	}
 	a := programtest.Last(t, client, "EUR/USD")
@@ -100,7 +100,7 @@ func TestReplayReportsBadLines(t *testing.T) {
 	content := strings.Replace(twoTicks, "\n", "\n"+strings.Repeat("junk\n", 30), 1)
 	file := write(t, "EURUSD.csv", content)
 	var stdout, stderr bytes.Buffer
-	if code := feedCommand(t.Context(), []string{"replay", "--speed=max", file}, openOn(t, client), &stdout, &stderr); code != cli.OK {
+	if code := feedCommand(t.Context(), []string{"replay", "--speed=max", file}, openOn(t, client), &stdout, &stderr); code != cli.Failed {
 		t.Fatalf("exit code %d: %s", code, &stderr)
 	}
 	if n := number(t, stdout.String(), "bad lines"); n != 30 || number(t, stdout.String(), "accepted") != 2 {
@@ -139,7 +139,7 @@ func TestPacer(t *testing.T) {
 			p := pacer{speed: tt.speed}
 			start := time.Now()
 			for _, at := range []int{0, 10, 10, 5, 20} { // 5 is out of order
-				if err := p.wait(t.Context(), t0.Add(time.Duration(at)*time.Second)); err != nil {
+				if err := waitUntil(t.Context(), p.next(t0.Add(time.Duration(at)*time.Second))); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/cli"
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
 	"github.com/fxcast/fxcast/feed/simulator"
 )
 
@@ -74,16 +75,17 @@ func simulateCommand(ctx context.Context, call cli.Call, open openFunc) int {
 		// spreads are those of the present hour.
 		cfg.Seed, cfg.Start = rand.Uint64(), time.Now()
 	}
-	p, done, err := open(ctx)
+	out, err := open(ctx)
 	if err != nil {
 		return call.Fail("feed simulate", err)
 	}
-	defer done()
+	defer out.close()
 	run := newJob("made", call)
 	run.console.say("simulating %d symbols, about %v ticks per second", len(chosen), *rate)
-	box := newOutbox(p, run.tally, run.events())
+	box := newOutbox(out.publisher, run.tally, run.events())
+	box.rejects, box.via = out.rejected, accept.ViaSimulate
 	box.drops = true
-	run.watch(func() {
+	run.watch(run.text, func() {
 		box.run(ctx, func(ctx context.Context, add addFunc) {
 			ctx, cancel := context.WithCancel(ctx)
 			defer cancel()
@@ -104,7 +106,12 @@ func simulateCommand(ctx context.Context, call cli.Call, open openFunc) int {
 			})
 		})
 	})
-	return run.end(ctx)
+	c := run.tally.snapshot()
+	run.total(c)
+	if ctx.Err() == nil && c.unsent+c.unknown > 0 {
+		return cli.Failed
+	}
+	return cli.OK
 }
 
 // simulated returns the symbols that match a list of patterns.

@@ -18,8 +18,8 @@ type tally struct {
 }
 
 type tallyCounts struct {
-	made, accepted, bad, dropped, unsent, unknown uint64
-	rejected                                      map[feed.Reason]uint64
+	made, accepted, bad, skipped, dropped, unsent, unknown, files uint64 // files: unreadable ones, be it from some place on
+	rejected                                                      map[feed.Reason]uint64
 }
 
 func newTally() *tally { return &tally{counts: tallyCounts{rejected: map[feed.Reason]uint64{}}} }
@@ -31,6 +31,8 @@ func (t *tally) change(f func(*tallyCounts)) {
 }
 
 func (t *tally) made(n int)             { t.change(func(c *tallyCounts) { c.made += uint64(n) }) }
+func (t *tally) skipped()               { t.change(func(c *tallyCounts) { c.skipped++ }) }
+func (t *tally) file()                  { t.change(func(c *tallyCounts) { c.files++ }) }
 func (t *tally) dropped(n int)          { t.change(func(c *tallyCounts) { c.dropped += uint64(n) }) }
 func (t *tally) unsent(n int)           { t.change(func(c *tallyCounts) { c.unsent += uint64(n) }) }
 func (t *tally) rejected(r feed.Reason) { t.change(func(c *tallyCounts) { c.rejected[r]++ }) }
@@ -56,13 +58,20 @@ func (t *tally) snapshot() (c tallyCounts) {
 	return c
 }
 
+// refused is how many quotes were rejected, for all reasons.
+func (c tallyCounts) refused() (n uint64) {
+	for _, count := range c.rejected {
+		n += count
+	}
+	return n
+}
+
 // text names all counts, the rare ones only if they are not zero. made is the
 // word for where the quotes come from.
 func (c tallyCounts) text(made string) string {
-	var rejected uint64
+	rejected := c.refused()
 	var reasons []string
 	for _, r := range slices.Sorted(maps.Keys(c.rejected)) {
-		rejected += c.rejected[r]
 		reasons = append(reasons, fmt.Sprintf("%s %d", r, c.rejected[r]))
 	}
 	s := fmt.Sprintf("%s %d, accepted %d, rejected %d", made, c.made, c.accepted, rejected)
@@ -75,7 +84,7 @@ func (c tallyCounts) text(made string) string {
 	for _, rare := range []struct {
 		word string
 		n    uint64
-	}{{"dropped", c.dropped}, {"not sent", c.unsent}, {"unknown whether accepted", c.unknown}} {
+	}{{"before --from", c.skipped}, {"unreadable files", c.files}, {"dropped", c.dropped}, {"not sent", c.unsent}, {"unknown whether accepted", c.unknown}} {
 		if rare.n > 0 {
 			s += fmt.Sprintf(", %s %d", rare.word, rare.n)
 		}
