@@ -148,7 +148,7 @@ func (s *Server) Endpoints() []endpoint.Endpoint {
 			Tag: "connections", Summary: "Close a connection with 1008, whichever node has it", Path: map[string]string{"conn_id": "as welcome says it"},
 			Answers: map[int]any{200: kickAnswer{}}, Errors: []int{404}},
 		{Pattern: "GET /api/v1/feed/rejected", Handler: s.getRejected,
-			Tag: "redis", Summary: "The newest rejected quotes of all nodes",
+			Tag: "redis", Summary: "The newest rejected quotes of all nodes and producers, at most 200, of which the query chooses", Query: rejectedParameters,
 			Answers: map[int]any{200: []accept.RejectedQuote{}}},
 		{Pattern: "POST /api/v1/feed/reference", Handler: s.postReference, Audit: "reference forgotten",
 			Tag: "redis", Summary: "Forget the price that the gate compares a symbol's quotes with: the next one is taken", Body: referenceRequest{},
