@@ -9,7 +9,7 @@ var feedCommand = command{
 Produces quotes and publishes them through Redis.
 
   simulate        quotes made up: 28 major and cross pairs
-  replay FILE...  recorded quotes of Dukascopy, HistData, TrueFX, FXCM, MetaTrader and
+  replay FILE...  recorded quotes of Dukascopy, HistData, TrueFX, MetaTrader and
                   others, from files, pipes or standard input
 
 "broadcaster feed COMMAND --help" says more. REDIS_URL names the Redis.
