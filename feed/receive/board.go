@@ -16,39 +16,39 @@ import (
 // BoardConfig configures NewBoard. Sink is required.
 type BoardConfig struct {
 	Sink       Sink
-	QuoteTTL   time.Duration // a last value without a new quote is forgotten after it; 0 = 60 s
-	StaleAfter time.Duration // a symbol without a quote for so long is stale; 0 = 10 s
-	// Instruments says when the market of a symbol is closed, and which symbols of
-	// Redis's list there are; nil = the table without settings.
+	QuoteTTL   time.Duration // a last value expires this long after its quote; 0 = 60 s
+	StaleAfter time.Duration // a symbol without a quote for this long is stale; 0 = 10 s
+	// Instruments decides which of the symbols listed in Redis are known, and when the market of a
+	// symbol is closed. nil uses the table without settings.
 	Instruments *feed.Instruments
 	Registerer  prometheus.Registerer
 	Logger      *slog.Logger
 }
 
-// Board keeps the order, the last value and the status of every symbol that this
-// node follows, and the names of the others. What changes it hands over to the
-// Sink. It is safe for concurrent use. Run must be running for statuses to age.
+// Board keeps the order, the last value and the status of every symbol that this node follows, and
+// the names of all other known symbols. It passes every change to the Sink. Board is safe for
+// concurrent use. Statuses age only while Run is running.
 //
-// Each symbol has a sequence, which decides; the Board is the lock around all of
-// them, the clock, and the way to the Sink.
+// Each symbol has a sequence, which decides what to pass on. The Board adds the lock around all of
+// them, the clock, and the calls to the Sink.
 type Board struct {
 	cfg     BoardConfig
 	metrics *boardMetrics
-	gapped  chan struct{} // holds a token when a gap was found
+	gapped  chan struct{} // holds a token after a gap was found
 
-	mu      sync.Mutex // guards what follows and every entry; the Sink is never called under it
+	mu      sync.Mutex // guards the fields below and every entry; never held while the Sink is called
 	entries map[feed.Symbol]*entry
-	gaps    map[feed.Symbol]*entry // with a gap; some may have been closed since
-	refills bool                   // somebody reads what is missing from history
+	gaps    map[feed.Symbol]*entry // symbols with a gap; some gaps may have closed since
+	refills bool                   // a Receiver reads missing ticks from history
 	held    int                    // ticks held by all sequences
 }
 
-// entry is what a Board knows of one symbol.
+// entry is everything that a Board knows about one symbol.
 type entry struct {
 	order  sequence
 	value  value
 	out    handover
-	listed bool // one of the symbols that were ever published
+	listed bool // in Redis's set of published symbols
 }
 
 // NewBoard returns an empty Board.
@@ -65,10 +65,11 @@ func NewBoard(cfg BoardConfig) *Board {
 	}
 }
 
-// Apply takes a tick that just arrived. It is ignored if its symbol is not
-// followed, or if it is not newer than the last one. Ticks of one symbol must be
-// applied by one goroutine, in the order in which Redis sent them. A symbol that
-// is not known at all is followed from its first tick on.
+// Apply offers a tick that just arrived to the sequence of its symbol. A tick is ignored if its
+// symbol is not followed or if it is not newer than the last one. A symbol that is not known yet is
+// followed from its first tick on.
+//
+// Ticks of one symbol must be applied by one goroutine, in the order in which Redis sent them.
 func (b *Board) Apply(t feed.Tick) {
 	now := time.Now()
 	b.mu.Lock()
@@ -83,15 +84,16 @@ func (b *Board) Apply(t feed.Tick) {
 	b.handOver(t.Symbol, e) // unlocks
 }
 
-// take takes what e holds out of the sum until show, and returns the moment that
-// its sequence is to be called with. b.mu is held.
+// take subtracts the ticks that e holds from b.held until show adds them again. It returns the
+// moment to call the sequence with. b.mu must be held.
 func (b *Board) take(e *entry, now time.Time) moment {
 	m := moment{now: now, refill: b.refills, hold: b.held < maxHeldTotal}
 	b.held -= len(e.order.held)
 	return m
 }
 
-// show makes a change of the order of s visible. b.mu is held.
+// show applies a change in the sequence of s: to its value, its pending events and the metrics.
+// b.mu must be held.
 func (b *Board) show(s feed.Symbol, e *entry, c change, now time.Time) {
 	b.held += len(e.order.held)
 	for _, a := range c.passed {
@@ -113,8 +115,8 @@ func (b *Board) show(s feed.Symbol, e *entry, c change, now time.Time) {
 	b.metrics.count(c)
 }
 
-// handOver hands the events of s over to the Sink, unless another goroutine is at
-// it. b.mu is held and released.
+// handOver delivers the pending events of s to the Sink, unless another goroutine is already doing
+// so. The caller holds b.mu, and handOver releases it.
 func (b *Board) handOver(s feed.Symbol, e *entry) {
 	if e.out.busy {
 		b.mu.Unlock()
@@ -137,7 +139,7 @@ func (b *Board) handOver(s feed.Symbol, e *entry) {
 	b.mu.Unlock()
 }
 
-// entry returns that of s, a new one if there is none. b.mu is held.
+// entry returns the entry of s and creates it if there is none. b.mu must be held.
 func (b *Board) entry(s feed.Symbol) *entry {
 	e := b.entries[s]
 	if e == nil {
@@ -147,9 +149,8 @@ func (b *Board) entry(s feed.Symbol) *entry {
 	return e
 }
 
-// list adds symbols that were published at some time; justBegan: that were for the
-// first time just now. The Sink gets the names of new ones, so that wildcards may
-// match them.
+// list adds symbols that have ever been published. justBegan means that their first quote was
+// accepted just now. The Sink receives the name of each new symbol, so that wildcards can match it.
 func (b *Board) list(symbols []feed.Symbol, justBegan bool) {
 	for _, s := range symbols {
 		b.mu.Lock()
@@ -165,8 +166,8 @@ func (b *Board) list(symbols []feed.Symbol, justBegan bool) {
 	}
 }
 
-// open notes that a subscription to s was just confirmed. What is applied from
-// now on came after it. Called by the goroutine that applies the ticks of s.
+// open notes that a subscription to s was just confirmed: ticks applied from now on were published
+// after it. It must be called by the goroutine that applies the ticks of s.
 func (b *Board) open(s feed.Symbol) {
 	now := time.Now()
 	b.mu.Lock()
@@ -177,9 +178,9 @@ func (b *Board) open(s feed.Symbol) {
 	b.show(s, e, change{}, now)
 }
 
-// merge takes the last value of s, nil if there is none, that was read from
-// Redis after open; every tick published before it was read has been applied.
-// Called by the goroutine that applies the ticks of s.
+// merge combines the last value of s, read from Redis after open, with the ticks that arrived
+// since. stored is nil if there is no last value. Every tick published before the read must already
+// be applied. It must be called by the goroutine that applies the ticks of s.
 func (b *Board) merge(s feed.Symbol, stored *storedQuote) {
 	now := time.Now()
 	var last *arrival
@@ -198,12 +199,12 @@ func (b *Board) arrivalOf(v storedQuote, now time.Time) *arrival {
 	expires := now.Add(v.life)
 	arrived := expires.Add(-b.cfg.QuoteTTL)
 	if arrived.After(now) {
-		arrived = now // another node keeps values for longer
+		arrived = now // another node keeps values for longer than QuoteTTL
 	}
 	return &arrival{v.quote, arrived, expires}
 }
 
-// leave ends following s. What is applied until the next open is ignored.
+// leave stops following s. Ticks applied before the next open are ignored.
 func (b *Board) leave(s feed.Symbol) {
 	now := time.Now()
 	b.mu.Lock()
@@ -221,14 +222,14 @@ func (b *Board) leave(s feed.Symbol) {
 	b.handOver(s, e) // unlocks
 }
 
-// names returns the symbols it knows.
+// names returns all known symbols.
 func (b *Board) names() []feed.Symbol {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Collect(maps.Keys(b.entries))
 }
 
-// Run ages the statuses until ctx ends and returns nil.
+// Run updates the statuses as time passes. It returns nil when ctx ends.
 func (b *Board) Run(ctx context.Context) error {
 	tick := time.NewTicker(min(max(b.cfg.StaleAfter/8, 10*time.Millisecond), time.Second))
 	defer tick.Stop()
@@ -274,15 +275,15 @@ func (b *Board) age() {
 	b.metrics.followed.Set(float64(followed))
 }
 
-// forgettable reports an entry that says nothing: a client asked for a symbol that
-// was never published.
+// forgettable reports whether an entry holds no information: a client asked for a symbol that was
+// never published.
 func (e *entry) forgettable() bool {
 	return e.order.state == idle && !e.listed && e.order.newest.Epoch == "" && e.out.idle()
 }
 
-// Last returns the newest number received of s and its acceptance in Unix
-// microseconds, or "" if none was. It fits accept.PublisherConfig.Known. It
-// remembers symbols that are no longer followed.
+// Last returns the newest sequence number received for s and its acceptance in Unix microseconds.
+// epoch is "" if none was received. Last remembers symbols that are no longer followed, and fits
+// accept.PublisherConfig.Known.
 func (b *Board) Last(s feed.Symbol) (epoch string, seq uint64, at int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -10,32 +10,32 @@ import (
 	"github.com/fxcast/fxcast/internal/redislink"
 )
 
-// maxBatch is how many symbols are subscribed to, or read, in one round trip.
+// maxBatch is how many symbols one round trip subscribes to or reads.
 const maxBatch = 256
 
-// connection receives the ticks of some symbols by one listener, which opens it
-// again whenever it fails. A node has one; in a cluster it has another one for each
-// symbol, since a sharded channel lives on the server that has its slot.
+// connection receives the ticks of some symbols through one listener, which reconnects whenever its
+// connection fails. A node has one connection. In a cluster it has another one for each symbol,
+// since a sharded channel lives on the server that owns its slot.
 //
-//	listener.Run   reads and dispatches                  (1 goroutine)
-//	* receive      one message: tick or relay
-//	* tend         subscribes and reads last values       (1 goroutine each time it is opened)
+//	listener.Run   reads and dispatches messages
+//	* receive      handles one message: tick or relay
+//	* tend         subscribes and reads last values (1 goroutine per time the listener opens)
 type connection struct {
 	r        *Receiver
 	listener *redislink.Listener
 	made     time.Time
-	synced   atomic.Bool   // all that is wanted is subscribed to, and its last values were read since
-	wake     chan struct{} // holds a token when wanted changed
+	synced   atomic.Bool   // every wanted symbol is subscribed to, and its last value was read since
+	wake     chan struct{} // holds a token after wanted changed
 
 	mu     sync.Mutex // guards wanted
 	wanted map[feed.Symbol]bool
 
 	// Owned by tend, which runs once at a time.
-	followed map[feed.Symbol]bool // what the board may follow through this connection
+	followed map[feed.Symbol]bool // symbols that the board may follow through this connection
 }
 
-// newConnection returns one whose test messages go by channel probe. It also
-// receives the channels that are relayed.
+// newConnection returns a connection that sends its probes through channel probe. It also receives
+// the relayed channels.
 func newConnection(r *Receiver, probe string, sharded bool, relays []string) *connection {
 	c := &connection{
 		r: r, made: time.Now(), wake: make(chan struct{}, 1),
@@ -45,12 +45,12 @@ func newConnection(r *Receiver, probe string, sharded bool, relays []string) *co
 		Name: "quotes", Client: r.client, Channels: relays, Sharded: sharded,
 		Probe: probe, Prober: redislink.Prober(r.cfg.Redis, r.client),
 		Message: r.receive, Confirmed: c.confirmed, Opened: c.opened, Lost: func(error) { r.metrics.lost.Inc() },
-		Logger: r.log.With("relayed", relays), // an error of missing rights names no channel
+		Logger: r.log.With("relayed", relays), // a permission error does not name the channel
 	})
 	return c
 }
 
-// want changes which symbols the connection is to follow.
+// want adds s to the symbols that the connection should follow, or removes it.
 func (c *connection) want(s feed.Symbol, wanted bool) {
 	c.mu.Lock()
 	if wanted {
@@ -65,7 +65,7 @@ func (c *connection) want(s feed.Symbol, wanted bool) {
 	}
 }
 
-// changes returns what is wanted and not in have, and what is followed and no
+// changes returns the wanted symbols that are not in have, and the followed symbols that are no
 // longer wanted.
 func (c *connection) changes(have map[feed.Symbol]bool) (add, drop []feed.Symbol) {
 	c.mu.Lock()
@@ -83,7 +83,7 @@ func (c *connection) changes(have map[feed.Symbol]bool) (add, drop []feed.Symbol
 	return add, drop
 }
 
-// confirmed opens the symbol of a channel: what comes on it from now on is offered.
+// confirmed opens the symbol of a channel: its messages from now on are offered to the board.
 func (c *connection) confirmed(channel string) {
 	if s, ok := c.r.cfg.Keys.SymbolOf(channel); ok {
 		c.r.cfg.Board.open(s)
@@ -95,7 +95,7 @@ func (c *connection) opened(lc *redislink.Conn) error {
 	return nil
 }
 
-// tend makes what is subscribed to what is wanted, until ctx ends.
+// tend keeps the subscriptions equal to the wanted symbols until ctx ends.
 func (c *connection) tend(ctx context.Context, lc *redislink.Conn) error {
 	defer c.synced.Store(false)
 	have := map[feed.Symbol]bool{} // subscribed to on this connection
@@ -124,7 +124,7 @@ func (c *connection) tend(ctx context.Context, lc *redislink.Conn) error {
 	}
 }
 
-// drop gives up symbols that are not wanted any more.
+// drop unsubscribes from symbols that are no longer wanted.
 func (c *connection) drop(ctx context.Context, lc *redislink.Conn, symbols []feed.Symbol, have map[feed.Symbol]bool) error {
 	var channels []string
 	for _, s := range symbols {
@@ -138,10 +138,9 @@ func (c *connection) drop(ctx context.Context, lc *redislink.Conn, symbols []fee
 	return lc.Drop(ctx, channels...)
 }
 
-// add subscribes to symbols and reads their last values. A mark is published then:
-// when it comes back, every tick published before the values were read has been
-// received, and the values are merged. Without symbols it only shows that messages
-// come through.
+// add subscribes to symbols, reads their last values and then publishes a mark. When the mark comes
+// back, every tick published before the read has been received, and the values are merged. Without
+// symbols, add only proves that messages come through.
 func (c *connection) add(ctx context.Context, lc *redislink.Conn, symbols []feed.Symbol, have map[feed.Symbol]bool) error {
 	channels := make([]string, len(symbols))
 	for i, s := range symbols {
@@ -158,7 +157,7 @@ func (c *connection) add(ctx context.Context, lc *redislink.Conn, symbols []feed
 		}
 		if !logged {
 			logged = true
-			c.r.log.Warn("last values not read, trying on", "err", err)
+			c.r.log.Warn("last values not read; retrying", "err", err)
 		}
 		if !redislink.Sleep(ctx, 200*time.Millisecond) {
 			return ctx.Err()
@@ -182,8 +181,8 @@ func (c *connection) read(ctx context.Context, lc *redislink.Conn, symbols []fee
 	})
 }
 
-// end leaves the symbols of a connection that is not needed any more. Call it when
-// the listener has ended.
+// end leaves the symbols of a connection that is no longer needed. It must be called after the
+// listener has ended.
 func (c *connection) end() {
 	for s := range c.followed {
 		c.r.cfg.Board.leave(s)

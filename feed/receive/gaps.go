@@ -9,28 +9,28 @@ import (
 )
 
 const (
-	// refillLimit is how many ticks of a symbol are read from history.
+	// refillLimit bounds the ticks of a symbol that are read from history to fill a gap.
 	refillLimit = 10_000
-	// refillPatience is how long reading them is tried.
+	// refillPatience is how long reading them is retried.
 	refillPatience = 5 * time.Second
 )
 
-// gap is what is missing: everything after position.
+// gap means that all ticks after position are missing.
 type gap struct {
 	position
 	since time.Time
 }
 
-// setRefills notes whether somebody reads missing ticks from history; if not, gaps
-// are counted and passed over.
+// setRefills sets whether a Receiver reads missing ticks from history. If not, gaps are counted and
+// skipped.
 func (b *Board) setRefills(on bool) {
 	b.mu.Lock()
 	b.refills = on
 	b.mu.Unlock()
 }
 
-// openGaps returns what is missing; what was closed since, or is not followed any
-// more, is forgotten.
+// openGaps returns the gaps that are still open. It forgets gaps that have closed and those of
+// symbols that are no longer followed.
 func (b *Board) openGaps() []gap {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -46,8 +46,8 @@ func (b *Board) openGaps() []gap {
 	return gaps
 }
 
-// refill gives a symbol what history has after p. By giveUp history could not be
-// read in time.
+// refill passes the ticks that history has after p to the sequence of its symbol. giveUp means that
+// history could not be read in time.
 func (b *Board) refill(p position, a historyAnswer, giveUp bool) {
 	now := time.Now()
 	b.mu.Lock()
@@ -62,7 +62,7 @@ func (b *Board) refill(p position, a historyAnswer, giveUp bool) {
 	b.handOver(p.symbol, e) // unlocks
 }
 
-// fill reads what is missing from history, until ctx ends.
+// fill reads missing ticks from history until ctx ends.
 func (r *Receiver) fill(ctx context.Context) {
 	history := NewHistory(r.client, r.cfg.Keys)
 	for ctx.Err() == nil {
@@ -84,7 +84,8 @@ func (r *Receiver) fill(ctx context.Context) {
 	}
 }
 
-// fillBatch reports whether all of gaps were settled.
+// fillBatch reads history for gaps and reports whether each of them was settled: filled or given
+// up.
 func (r *Receiver) fillBatch(ctx context.Context, history *History, gaps []gap) bool {
 	ctx, cancel := context.WithTimeout(ctx, redislink.OpTimeout)
 	defer cancel()
@@ -100,7 +101,7 @@ func (r *Receiver) fillBatch(ctx context.Context, history *History, gaps []gap) 
 			continue
 		}
 		if giveUp {
-			r.log.Warn("quotes that were missed could not be read from history", "symbol", string(gaps[i].symbol), "err", a.err)
+			r.log.Warn("missed quotes could not be read from history", "symbol", string(gaps[i].symbol), "err", a.err)
 		}
 		r.cfg.Board.refill(gaps[i].position, a, giveUp)
 	}

@@ -6,10 +6,10 @@ import (
 	"github.com/fxcast/fxcast/feed"
 )
 
-// handover brings the events of one symbol to the Sink in the order of the changes.
-// A goroutine that changes the symbol adds events under the Board's lock. One
-// goroutine at a time, the one that set busy, hands them over without the lock. More
-// than the events of one call gather only while the Sink is called, or after a gap.
+// handover delivers the events of one symbol to the Sink in the order of the changes. A goroutine
+// that changes the symbol adds events under the Board's lock. The one goroutine that set busy
+// delivers them without the lock. Events of several changes gather only during a call of the Sink
+// or after a gap.
 type handover struct {
 	events, spare []event
 	busy          bool
@@ -39,7 +39,7 @@ func (h *handover) add(e event) { h.events = append(h.events, e) }
 
 func (h *handover) idle() bool { return !h.busy && len(h.events) == 0 }
 
-// next takes the events that wait.
+// next returns the pending events and starts a new list.
 func (h *handover) next() []event {
 	events := h.events
 	h.events = h.spare[:0]
@@ -47,15 +47,15 @@ func (h *handover) next() []event {
 	return events
 }
 
-// reuse takes back what next returned.
+// reuse takes back the slice that next returned.
 func (h *handover) reuse(events []event) {
-	clear(events)                      // the ticks may be freed
-	if cap(events) <= maxSpareEvents { // else as after a refill
+	clear(events)                      // so that the ticks can be freed
+	if cap(events) <= maxSpareEvents { // it is larger after a refill
 		h.spare = events
 	}
 }
 
-// deliver calls the Sink.
+// deliver calls the method of the Sink that e stands for.
 func (e event) deliver(sink Sink, s feed.Symbol) {
 	switch e.kind {
 	case eventTick:

@@ -14,19 +14,19 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// History reads the accepted quotes that Redis keeps of each symbol. It is safe
-// for concurrent use; a call blocks for one round trip, After for a few.
+// History reads the accepted quotes that Redis keeps for each symbol. It is safe for concurrent
+// use. Newest blocks for one round trip, After for several.
 type History struct {
 	redis redis.UniversalClient
 	keys  feed.Keys
 }
 
-// NewHistory returns a History.
+// NewHistory returns a History that reads through client.
 func NewHistory(client redis.UniversalClient, keys feed.Keys) *History { return &History{client, keys} }
 
-// Newest returns at most limit quotes of a symbol, oldest first: the newest ones
-// that were accepted at since or later; a zero since means any. What is not a
-// quote is left out. The error wraps redislink.ErrUnavailable.
+// Newest returns the newest quotes of a symbol that were accepted at since or later, at most limit,
+// oldest first. A zero since sets no lower bound. Stream entries that are not quotes are left out.
+// The error wraps redislink.ErrUnavailable.
 func (h *History) Newest(ctx context.Context, s feed.Symbol, limit int, since time.Time) ([]feed.Tick, error) {
 	from := "-"
 	if !since.IsZero() {
@@ -45,12 +45,13 @@ func (h *History) Newest(ctx context.Context, s feed.Symbol, limit int, since ti
 	return quotes, nil
 }
 
-// After returns the ticks of a symbol that Redis keeps and that were accepted
-// after the one with this epoch and number, oldest first, those of later epochs
-// too; at most limit, the newest. complete tells that none is missing between
-// that tick and the first returned, nor between two returned. It is false when
-// history no longer reaches back to that tick, does not know it, or when more
-// than limit follow. The error wraps redislink.ErrUnavailable.
+// After returns the ticks of a symbol that were accepted after the one with this epoch and number,
+// oldest first. They include later epochs. If more than limit follow, only the newest limit are
+// returned.
+//
+// complete reports that no tick is missing between the given tick and the first returned one, nor
+// between any two returned. It is false when history no longer reaches back to the given tick, does
+// not know it, or has more than limit ticks after it. The error wraps redislink.ErrUnavailable.
 func (h *History) After(ctx context.Context, s feed.Symbol, epoch string, seq uint64, limit int) (ticks []feed.Tick, complete bool, err error) {
 	answers := h.after(ctx, []position{{s, protocol.Position{Epoch: epoch, Seq: seq}}}, limit)
 	return answers[0].ticks, answers[0].complete, answers[0].err
@@ -62,23 +63,23 @@ type position struct {
 	protocol.Position
 }
 
-// historyAnswer is what followed a position.
+// historyAnswer holds the ticks that followed a position.
 type historyAnswer struct {
 	ticks    []feed.Tick
 	complete bool
 	err      error
 }
 
-// How many ticks of a symbol are read in one round trip. Who comes back after a
-// moment has missed few, and comes with many others: the first chunk is small, and
-// each is four times the one before.
+// How many ticks of a symbol one round trip reads. A client that reconnects after a moment has
+// missed few ticks, but many others reconnect with it. So the first chunk is small, and each
+// further chunk is four times as large.
 const (
 	firstChunk = 16
 	lastChunk  = 1024
 )
 
-// after is After for several symbols, with one pipeline per round trip. Streams
-// are read backwards, the newest chunk first, until the position is found.
+// after is After for several symbols, with one pipeline per round trip. It reads each stream
+// backwards, the newest chunk first, until it finds the position.
 func (h *History) after(ctx context.Context, from []position, limit int) []historyAnswer {
 	answers := make([]historyAnswer, len(from))
 	searches := make([]historySearch, len(from))
@@ -93,7 +94,7 @@ func (h *History) after(ctx context.Context, from []position, limit int) []histo
 		for k, i := range open {
 			reads[k] = pipe.XRevRangeN(ctx, h.keys.Ticks(from[i].symbol), searches[i].below, "-", searches[i].chunk)
 		}
-		pipe.Exec(ctx) // each answer has its own error
+		pipe.Exec(ctx) // each command has its own error
 		var still []int
 		for k, i := range open {
 			entries, err := reads[k].Result()
@@ -111,18 +112,18 @@ func (h *History) after(ctx context.Context, from []position, limit int) []histo
 	return answers
 }
 
-// historySearch goes back through one stream.
+// historySearch reads backwards through one stream.
 type historySearch struct {
 	position
 	limit int
-	below string // where the next chunk begins
-	chunk int64  // its length
+	below string // upper bound of the next chunk, as XREVRANGE takes it
+	chunk int64  // length of the next chunk
 
 	newest []feed.Tick // newest first
 	found  bool        // the position itself is in the stream
 }
 
-// take takes the next chunk and reports whether the search is over.
+// take adds the next chunk and reports whether the search is over.
 func (f *historySearch) take(entries []redis.XMessage) bool {
 	for _, e := range entries {
 		f.below = "(" + e.ID
@@ -159,8 +160,8 @@ func (f *historySearch) answer() historyAnswer {
 	return historyAnswer{ticks: f.newest, complete: complete}
 }
 
-// historyTick reads an entry of a symbol's stream; false for what is none.
-func historyTick(s feed.Symbol, e redis.XMessage) (feed.Tick, bool) {
+// historyTick decodes an entry of a symbol's stream. ok is false if the entry is not a quote of s.
+func historyTick(s feed.Symbol, e redis.XMessage) (tick feed.Tick, ok bool) {
 	text, _ := e.Values["q"].(string)
 	a, err := feed.DecodeTick([]byte(text))
 	return a, err == nil && a.Symbol == s

@@ -11,28 +11,28 @@ import (
 )
 
 const (
-	// interestEvery is how often connections are looked after besides when told to.
+	// interestEvery is how often interest is reviewed when no change wakes the review.
 	interestEvery = 200 * time.Millisecond
-	// interestReview is how often every known symbol is asked about again.
+	// interestReview is how often Wanted is called for every known symbol.
 	interestReview = 2 * time.Second
-	// registryEvery is how often new symbols are looked for: a client with a
-	// wildcard gets them within 1 s.
+	// registryEvery is how often Redis is polled for new symbols: a client with a wildcard receives
+	// them within 1 s.
 	registryEvery = 400 * time.Millisecond
-	// registryRefresh is how often the known symbols are read whole.
+	// registryRefresh is how often the whole set of symbols is read.
 	registryRefresh = time.Minute
 )
 
-// follower is a symbol that is received.
+// follower is a symbol that this node receives.
 type follower struct {
 	conn     *connection
-	unwanted time.Time // since when nobody wants it; zero = somebody does
+	unwanted time.Time // when the last subscriber left; zero while the symbol is wanted
 }
 
-// symbolConn is a connection of one symbol, in a cluster.
+// symbolConn is a connection for a single symbol of a cluster.
 type symbolConn struct {
 	*connection
 	cancel context.CancelFunc
-	done   chan struct{} // closed when it has ended
+	done   chan struct{} // closed when the connection has ended
 }
 
 func (c *symbolConn) ended() bool {
@@ -44,9 +44,9 @@ func (c *symbolConn) ended() bool {
 	}
 }
 
-// InterestChanged tells that Wanted may answer otherwise for a topic than it
-// did. What is no known symbol (a wildcard, a relayed channel) is ignored.
-// It never blocks and may be called by several goroutines.
+// InterestChanged notes that the answer of Wanted may have changed for a topic. A topic that is not
+// a known symbol (a wildcard, a relayed channel) is ignored. InterestChanged never blocks and is
+// safe for concurrent use.
 func (r *Receiver) InterestChanged(topic string) {
 	if s := feed.Symbol(topic); r.cfg.Board.cfg.Instruments.Known(s) {
 		r.mu.Lock()
@@ -59,7 +59,7 @@ func (r *Receiver) InterestChanged(topic string) {
 	}
 }
 
-// steer gives the connections what clients want, until ctx ends.
+// steer assigns wanted symbols to connections until ctx ends.
 func (r *Receiver) steer(ctx context.Context) {
 	var symbolConns sync.WaitGroup
 	defer symbolConns.Wait()
@@ -73,7 +73,7 @@ func (r *Receiver) steer(ctx context.Context) {
 		case <-r.wake:
 		case <-tick.C:
 			now := time.Now()
-			if now.Sub(last) < 5*interestEvery { // else this process was paused: let it read first
+			if now.Sub(last) < 5*interestEvery { // a longer interval means that this process was paused: let it read first
 				r.checkDegraded()
 			}
 			last = now
@@ -99,14 +99,14 @@ func (r *Receiver) steer(ctx context.Context) {
 	}
 }
 
-// review asks whether s is wanted.
+// review starts following s if it is wanted, or notes since when it is not.
 func (r *Receiver) review(ctx context.Context, s feed.Symbol, now time.Time, wg *sync.WaitGroup) {
 	wanted := r.cfg.Wanted == nil || r.cfg.Wanted(string(s))
 	f := r.followers[s]
 	switch {
 	case wanted && f == nil:
 		l := r.connectionFor(ctx, s, wg)
-		if l == nil { // the one before has not ended
+		if l == nil { // the previous connection has not ended
 			r.mu.Lock()
 			r.changed[s] = true
 			r.mu.Unlock()
@@ -121,7 +121,7 @@ func (r *Receiver) review(ctx context.Context, s feed.Symbol, now time.Time, wg 
 	}
 }
 
-// dismiss ends following what nobody has wanted for long enough.
+// dismiss stops following symbols that have been unwanted for longer than Linger.
 func (r *Receiver) dismiss(now time.Time) {
 	for s, f := range r.followers {
 		if f.unwanted.IsZero() || now.Sub(f.unwanted) < r.cfg.Linger {
@@ -140,8 +140,8 @@ func (r *Receiver) dismiss(now time.Time) {
 	}
 }
 
-// connectionFor returns the connection that receives s: the main one, or in a cluster one
-// of its own, nil while a former one has not ended.
+// connectionFor returns the connection that receives s: the main one, or in a cluster a new one for
+// s alone. It returns nil while a previous connection for s has not ended.
 func (r *Receiver) connectionFor(ctx context.Context, s feed.Symbol, wg *sync.WaitGroup) *connection {
 	if !r.cluster {
 		return r.main
@@ -158,22 +158,22 @@ func (r *Receiver) connectionFor(ctx context.Context, s feed.Symbol, wg *sync.Wa
 	wg.Go(func() {
 		defer close(own.done)
 		defer cancel()
-		_ = own.listener.Run(ctx) // nil: it is not optional
+		_ = own.listener.Run(ctx) // always nil: the listener is not optional
 		own.end()
 	})
 	return own.connection
 }
 
-// watchSymbols looks for new symbols until ctx ends. The set is read whole only
-// when its size changed, and once a minute.
+// watchSymbols polls for new symbols until ctx ends. It reads the whole set only once a minute and
+// when its size has changed.
 func (r *Receiver) watchSymbols(ctx context.Context) {
 	size, read := int64(-1), time.Time{} // -1: never read
 	known := map[feed.Symbol]bool{}
-	strange := 0 // members that are no symbols here
+	strange := 0 // members that are not known symbols on this node
 	for ; ctx.Err() == nil; redislink.Sleep(ctx, registryEvery) {
 		n, err := r.symbolCount(ctx)
 		if err != nil || n == size && time.Since(read) < registryRefresh {
-			continue // the probes tell that Redis is lost
+			continue // the probes report a lost Redis
 		}
 		members, err := r.symbolSet(ctx)
 		if err != nil {
@@ -193,7 +193,7 @@ func (r *Receiver) watchSymbols(ctx context.Context) {
 			}
 		}
 		if len(other) > strange {
-			r.log.Warn("symbols that were accepted elsewhere are not known here: the INSTRUMENTS of all nodes and producers must be the same",
+			r.log.Warn("other nodes accepted symbols that this node does not know: INSTRUMENTS must be the same on all nodes and producers",
 				"symbols", len(other), "example", feed.Quoted(other[0]))
 		}
 		strange = len(other)

@@ -12,14 +12,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// LastQuotes tells the last values of all symbols: of those that the Board follows
-// from memory, of the others from Redis. It is safe for concurrent use.
+// LastQuotes returns the last values of all symbols. Symbols that the Board follows come from
+// memory, all others from Redis. It is safe for concurrent use.
 type LastQuotes struct {
 	board *Board
 	redis lastValues
 }
 
-// NewLastQuotes returns a LastQuotes.
+// NewLastQuotes returns a LastQuotes that reads from board and, for symbols it does not follow,
+// through client.
 func NewLastQuotes(board *Board, client redis.UniversalClient, keys feed.Keys) *LastQuotes {
 	return &LastQuotes{board, lastValues{client, keys, board.cfg.QuoteTTL}}
 }
@@ -31,7 +32,7 @@ type LastQuote struct {
 	Since  time.Time // of the status
 }
 
-// SymbolInfo describes a symbol that has been published at some time.
+// SymbolInfo describes a symbol that has ever been published.
 type SymbolInfo struct {
 	Symbol  feed.Symbol
 	Digits  int
@@ -42,10 +43,10 @@ type SymbolInfo struct {
 	Last    time.Time // time of the last value; zero if there is none
 }
 
-// Quotes returns the last values of the symbols that any of the canonical
-// patterns names, sorted by symbol. Symbols without one are left out. It blocks
-// for a round trip, bounded by ctx, where a symbol is not followed here; the
-// error wraps redislink.ErrUnavailable.
+// Quotes returns the last values of the symbols that match any of the canonical patterns, sorted by
+// symbol. Symbols without a last value are left out. If a matching symbol is not followed here,
+// Quotes blocks for a round trip to Redis, bounded by ctx. The error wraps
+// redislink.ErrUnavailable.
 func (l *LastQuotes) Quotes(ctx context.Context, patterns []string) ([]LastQuote, error) {
 	quotes, absent := l.board.quotes(patterns)
 	now := time.Now()
@@ -60,8 +61,8 @@ func (l *LastQuotes) Quotes(ctx context.Context, patterns []string) ([]LastQuote
 	return quotes, nil
 }
 
-// Quotes returns the last values that the Board has, those of symbols that are
-// followed, as LastQuotes.Quotes does.
+// Quotes returns the last values of followed symbols that match any of the canonical patterns,
+// sorted by symbol. It never reads from Redis.
 func (b *Board) Quotes(patterns []string) []LastQuote {
 	quotes, _ := b.quotes(patterns)
 	sortQuotes(quotes)
@@ -72,7 +73,8 @@ func sortQuotes(quotes []LastQuote) {
 	slices.SortFunc(quotes, func(a, b LastQuote) int { return strings.Compare(string(a.Symbol), string(b.Symbol)) })
 }
 
-// Symbols returns all known symbols, sorted. It blocks as Quotes does.
+// Symbols returns all known symbols, sorted. Like Quotes it may block for a round trip; the error
+// wraps redislink.ErrUnavailable.
 func (l *LastQuotes) Symbols(ctx context.Context) ([]SymbolInfo, error) {
 	infos, absent := l.board.symbols()
 	now := time.Now()
@@ -96,7 +98,7 @@ func (l *LastQuotes) Symbols(ctx context.Context) ([]SymbolInfo, error) {
 	return infos, nil
 }
 
-// lastQuote is a value read from Redis with its status by the time it arrived
+// lastQuote returns a value read from Redis with the status that follows from when it was stored
 // there.
 func (b *Board) lastQuote(v storedQuote, now time.Time) LastQuote {
 	h := b.arrivalOf(v, now)
@@ -107,10 +109,10 @@ func (b *Board) lastQuote(v storedQuote, now time.Time) LastQuote {
 	return q
 }
 
-// quotes returns the last values of what is followed, and the names of what
-// else the patterns name.
+// quotes returns the last values of the followed symbols that patterns match. absent lists the
+// other symbols that match.
 func (b *Board) quotes(patterns []string) (quotes []LastQuote, absent []feed.Symbol) {
-	exact := map[feed.Symbol]bool{} // perhaps new, and not listed yet
+	exact := map[feed.Symbol]bool{} // may be new and not listed yet
 	for _, p := range patterns {
 		if s := feed.Symbol(p); s.Canonical() {
 			exact[s] = true
@@ -133,13 +135,13 @@ func (b *Board) quotes(patterns []string) (quotes []LastQuote, absent []feed.Sym
 	return quotes, slices.AppendSeq(absent, maps.Keys(exact))
 }
 
-// symbols returns what is followed, and the names of what else is known.
+// symbols returns the followed symbols. absent lists the other known symbols.
 func (b *Board) symbols() (infos []SymbolInfo, absent []feed.Symbol) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for s, e := range b.entries {
 		switch {
-		case !e.listed && e.order.newest.Epoch == "": // somebody asked for it, nobody published it
+		case !e.listed && e.order.newest.Epoch == "": // requested by a client, never published
 		case !e.order.followed():
 			absent = append(absent, s)
 		default:

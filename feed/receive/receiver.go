@@ -1,23 +1,22 @@
-// Package receive hands on the quotes that Redis accepted, each once and in order.
+// Package receive delivers the quotes that Redis accepted, each once and in order.
 //
-// When Redis fails: a Receiver notices within 3 s, by test messages that go
-// through Redis. It reports that, opens its connections again and reads what it
-// missed from history before it goes on. What history no longer has is not handed
-// on: it shows as a gap in the sequence and is counted. What Redis itself lost
-// (replication is asynchronous, a server may come back empty) shows as a new
-// epoch. Statuses turn stale meanwhile.
+// When Redis fails, a Receiver notices within 3 s, by probes that it sends through Redis. It
+// reports the failure, reconnects, and reads the quotes it missed from history before it delivers
+// later ones. Quotes that history no longer has are not delivered: they show as a gap in the
+// sequence and are counted. When Redis itself lost quotes, a new epoch begins; replication is
+// asynchronous, and a server may come back empty. Meanwhile statuses turn stale.
 //
 // The path of a quote:
 //
-//	Receiver.receive     one message; never waits           (1 goroutine per connection)
+//	Receiver.receive     handles one message; never waits   (1 goroutine per connection)
 //	Receiver.receiveTick decodes it
 //	Board.Apply          takes the lock of all symbols
-//	* sequence.Offer     passes the tick on, or holds it while one before is missing
-//	* value.set          last value and status of the symbol
-//	* Board.handOver     without the lock, in order: Sink.Publish
+//	* sequence.Offer     passes the tick on, or holds it while an earlier one is missing
+//	* value.set          updates the last value and the status of the symbol
+//	* Board.handOver     calls Sink.Publish in order, without the lock
 //
-// What is missing comes by a side path: Receiver.fill reads history, Board.refill
-// gives it to sequence.Refill, and value and handover follow as above.
+// Missing quotes take a side path: Receiver.fill reads history and Board.refill passes the ticks to
+// sequence.Refill. From there value and handover follow as above.
 package receive
 
 import (
@@ -44,56 +43,53 @@ import (
 
 // ReceiverConfig configures NewReceiver. Redis, Node, Board and Sink are required.
 type ReceiverConfig struct {
-	Redis redis.UniversalClient // used for its options; see PublisherConfig
+	Redis redis.UniversalClient // only its options are used; see accept.PublisherConfig
 	Keys  feed.Keys
 	Node  string // unique among the nodes of this Redis
 
 	Channels []string // further channels to relay
 	Board    *Board
-	Sink     Sink              // for Relay; the Board's gets the quotes
-	Lost     *redislink.Signal // set while quotes do not arrive; may be nil
+	Sink     Sink              // receives relayed messages; quotes go to the Board's Sink
+	Lost     *redislink.Signal // set while quotes cannot be received; may be nil
 
-	// Wanted tells whether somebody on this node wants a symbol; only such are
-	// received. It must not block. InterestChanged tells when the answer may
-	// have changed. nil means every known symbol is.
+	// Wanted reports whether any client of this node wants a symbol; only wanted symbols are
+	// received. It must not block. Call InterestChanged when the answer may have changed. nil means
+	// that every known symbol is wanted.
 	Wanted func(symbol string) bool
-	// Linger is for how long a symbol that nobody wants any more is still
-	// received; 0 = 30 s.
+	// Linger is how long a symbol is still received after it was last wanted; 0 = 30 s.
 	Linger time.Duration
 
 	Registerer prometheus.Registerer
 	Logger     *slog.Logger
 }
 
-// Receiver receives accepted quotes from Redis and gives them to the Board.
+// Receiver receives accepted quotes from Redis and applies them to the Board.
 //
-// A symbol is received while it is wanted. It is subscribed to first; then its
-// last value is read, and merged with what came meanwhile; from then on the
-// Board hands on every quote.
+// A symbol is received while it is wanted. The Receiver first subscribes to it, then reads its last
+// value and merges it with the ticks that came meanwhile. From then on the Board delivers every
+// quote.
 //
-// When a connection to Redis fails or is silent for 3 s it is opened again, with
-// growing pauses and for as long as it takes. Quotes whose messages were lost
-// meanwhile are read from history, up to 10,000 of a symbol as far as Redis keeps
-// them, before later ones are handed on; those that can not be had within 5 s
-// are counted in fx_feed_missed_total. After 3 s without any message Lost is
-// set, until everything is up to date again.
-// In a cluster each symbol has a connection of its own, to the server that has
-// its slot, and each fails and heals by itself.
+// A connection that fails or is silent for 3 s is reopened, with growing pauses and without giving
+// up. Quotes missed meanwhile are read from history before later ones are delivered: up to 10,000
+// per symbol, if Redis still keeps them. Quotes that cannot be read within 5 s are counted in
+// fx_feed_missed_total. Lost is set after 3 s without any message, until everything is up to date
+// again. In a cluster each symbol has a connection of its own to the server that owns its slot, and
+// each fails and recovers independently.
 type Receiver struct {
 	cfg     ReceiverConfig
 	log     *slog.Logger
 	metrics *receiverMetrics
 	started atomic.Bool
-	wake    chan struct{} // holds a token when changed was added to
+	wake    chan struct{} // holds a token after a symbol was added to changed
 
-	// Set when Run begins, before it starts anything.
+	// Set by Run before it starts a goroutine.
 	client  redis.UniversalClient
 	cluster bool
 	lasts   lastValues
 	main    *connection
 
-	mu      sync.Mutex    // guards connections and changed
-	conns   []*connection // in use; the main one first
+	mu      sync.Mutex    // guards conns and changed
+	conns   []*connection // in use; main is first
 	changed map[feed.Symbol]bool
 
 	// Owned by Run's goroutine.
@@ -101,10 +97,10 @@ type Receiver struct {
 	symbolConns map[feed.Symbol]*symbolConn
 	degraded    bool
 
-	badLog atomic.Int64 // when a bad message was last logged, Unix seconds
+	badLog atomic.Int64 // Unix seconds when a bad message was last logged
 }
 
-// NewReceiver returns a Receiver that works once Run is called.
+// NewReceiver returns a Receiver that starts receiving when Run is called.
 func NewReceiver(cfg ReceiverConfig) *Receiver {
 	cfg.Channels = slices.Compact(slices.Sorted(slices.Values(cfg.Channels)))
 	if cfg.Linger <= 0 {
@@ -118,9 +114,9 @@ func NewReceiver(cfg ReceiverConfig) *Receiver {
 	return r
 }
 
-// ProbeAge returns how long ago the newest test message that came back through
-// Redis was sent: about a second at most in good health, the largest duration
-// if none came back yet. With several connections it is that of the worst.
+// ProbeAge returns how long ago the newest probe that came back through Redis was sent. A healthy
+// connection stays at about one second or less. Before the first probe came back it is the largest
+// duration. With several connections ProbeAge returns the age of the worst one.
 func (r *Receiver) ProbeAge() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -129,17 +125,18 @@ func (r *Receiver) ProbeAge() time.Duration {
 	}
 	worst := r.conns[0].listener.ProbeAge()
 	for _, c := range r.conns[1:] {
-		worst = max(worst, min(c.listener.ProbeAge(), time.Since(c.made))) // it may be new
+		worst = max(worst, min(c.listener.ProbeAge(), time.Since(c.made))) // a new one has no probe yet
 	}
 	return worst
 }
 
-// Run receives until ctx ends and returns nil. It may be called once.
+// Run receives quotes until ctx ends, waits for its goroutines and returns nil. It must be called
+// only once.
 //
-//	Run               gives the connections what is wanted, watches them
-//	* connection      see there                             (1 goroutine for each, and those it starts)
-//	* watchSymbols    new symbols                           (1 goroutine)
-//	* fill            what is missing, from history         (1 goroutine)
+//	Run               assigns wanted symbols to connections and watches them
+//	* connection      see connection                        (1 goroutine each, and those it starts)
+//	* watchSymbols    finds new symbols                     (1 goroutine)
+//	* fill            reads missing ticks from history      (1 goroutine)
 func (r *Receiver) Run(ctx context.Context) error {
 	if r.started.Swap(true) {
 		return errors.New("feed: Receiver.Run called twice")
@@ -156,7 +153,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 	defer r.cfg.Board.setRefills(false)
 
 	var parts sync.WaitGroup
-	parts.Go(func() { _ = r.main.listener.Run(ctx) }) // nil: it is not optional
+	parts.Go(func() { _ = r.main.listener.Run(ctx) }) // always nil: the listener is not optional
 	parts.Go(func() { r.watchSymbols(ctx) })
 	parts.Go(func() { r.fill(ctx) })
 	r.steer(ctx)
@@ -164,8 +161,8 @@ func (r *Receiver) Run(ctx context.Context) error {
 	return nil
 }
 
-// checkDegraded notes when nothing has come on some connection for too long, and when
-// all are up to date again.
+// checkDegraded sets Lost when a connection has been silent for too long, and clears it when all
+// connections are up to date again.
 func (r *Receiver) checkDegraded() {
 	r.mu.Lock()
 	connections := slices.Clone(r.conns)
@@ -191,7 +188,7 @@ func (r *Receiver) checkDegraded() {
 	}
 }
 
-// receive takes one message. Each is a sign that the connection is alive.
+// receive handles one message. Every message shows that the connection is alive.
 func (r *Receiver) receive(channel, payload string) (alive bool) {
 	if s, ok := r.cfg.Keys.SymbolOf(channel); ok {
 		r.receiveTick(s, payload)
@@ -204,13 +201,13 @@ func (r *Receiver) receive(channel, payload string) (alive bool) {
 func (r *Receiver) receiveTick(s feed.Symbol, payload string) {
 	t, err := feed.DecodeTick([]byte(payload))
 	if err == nil && t.Symbol != s {
-		err = fmt.Errorf("feed: a quote of %s came on another symbol's channel", t.Symbol)
+		err = fmt.Errorf("feed: a quote of %s came on the channel of another symbol", t.Symbol)
 	}
 	if err != nil {
 		r.metrics.bad.Inc()
 		now, last := time.Now().Unix(), r.badLog.Load()
 		if now-last > 60 && r.badLog.CompareAndSwap(last, now) {
-			r.log.Warn("bad message on a quote channel ignored; more within a minute are only counted", "symbol", feed.Quoted(string(s)), "err", err)
+			r.log.Warn("bad message on a quote channel ignored; further ones within a minute are only counted", "symbol", feed.Quoted(string(s)), "err", err)
 		}
 		return
 	}
@@ -230,7 +227,7 @@ func (r *Receiver) relay(channel, payload string) {
 	r.metrics.relayed.Inc()
 	data := []byte(payload)
 	if !utf8.Valid(data) || !json.Valid(data) {
-		data, _ = json.Marshal(strings.ToValidUTF8(payload, "\ufffd")) // a string always can be
+		data, _ = json.Marshal(strings.ToValidUTF8(payload, "\ufffd")) // encoding a string cannot fail
 	}
 	r.cfg.Sink.Relay(channel, data)
 }

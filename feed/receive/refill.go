@@ -8,23 +8,24 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// Gap returns what history is to be read after, and since when that is missing.
+// Gap returns the position to read history after, and when the gap was found. open is false if
+// there is no gap.
 func (s *sequence) Gap() (after protocol.Position, since time.Time, open bool) {
 	return s.last.Position, s.since, s.state >= refilling
 }
 
-// refill is what history has after a position.
+// refill holds the ticks that history has after a position.
 type refill struct {
 	after    protocol.Position
-	ticks    []feed.Tick // in order, none missing between them
-	complete bool        // nor before the first
-	giveUp   bool        // history could not be read; what is missing now is missed
+	ticks    []feed.Tick // in order, with none missing between them
+	complete bool        // none is missing before the first one either
+	giveUp   bool        // history could not be read; the missing ticks are counted as missed
 }
 
-// Refill passes on what history has and then what was held. If that does not close
-// the gap, since history no longer reaches back or could not be read, the rest is
-// missed. ttl is the life of a tick. An answer that was asked for at another
-// position changes nothing: the symbol was left meanwhile.
+// Refill passes on the ticks from history and then the held ones. If the gap stays open, because
+// history no longer reaches back or could not be read, the remaining ticks count as missed. ttl is
+// the lifetime of a tick. An answer for another position than that of the gap changes nothing: the
+// symbol was left meanwhile.
 func (s *sequence) Refill(h refill, m moment, ttl time.Duration) (c change) {
 	s.begin(&c)
 	if s.state < refilling || s.last.Position != h.after {
@@ -43,13 +44,13 @@ func (s *sequence) Refill(h refill, m moment, ttl time.Duration) (c change) {
 	}
 	for _, t := range h.ticks {
 		if s.outdated(t) || !h.complete && t.Epoch != newest.tick.Epoch && t.At <= s.last.at {
-			continue // the second: from before the last tick, of an epoch that never came here
+			continue // the second case: older than the last tick, of an epoch this node never received
 		}
 		s.see(t)
 		s.pass(asOf(t, newest, m.now, ttl), &c)
 		c.refilled++
 	}
-	leap := h.giveUp || !h.complete || c.refilled == 0 // over what history did not have
+	leap := h.giveUp || !h.complete || c.refilled == 0 // over ticks that history did not have
 	for i, a := range after {
 		if s.outdated(a.tick) {
 			continue
@@ -64,9 +65,9 @@ func (s *sequence) Refill(h refill, m moment, ttl time.Duration) (c change) {
 	return c
 }
 
-// splitHeld returns the held ticks that were accepted before the first tick of
-// history, which then does not reach back far enough, and those after its last.
-// It changes held.
+// splitHeld returns the held ticks that were accepted before the first tick of history and those
+// accepted after its last one. The former exist only if history does not reach back far enough.
+// splitHeld modifies held.
 func splitHeld(held []arrival, history []feed.Tick) (before, after []arrival) {
 	if len(history) == 0 {
 		return nil, held
@@ -77,7 +78,7 @@ func splitHeld(held []arrival, history []feed.Tick) (before, after []arrival) {
 	}
 	known := func(a arrival) bool { return in[idOf(a.tick).Position] }
 	i := slices.IndexFunc(held, known)
-	if i < 0 { // history ends before any that is held, but may begin after some
+	if i < 0 { // history has none of the held ticks, but may begin after some of them
 		first := history[0]
 		i = slices.IndexFunc(held, func(a arrival) bool {
 			if a.tick.Epoch == first.Epoch {
@@ -92,8 +93,8 @@ func splitHeld(held []arrival, history []feed.Tick) (before, after []arrival) {
 	return held[:i], slices.DeleteFunc(held[i:], known)
 }
 
-// asOf returns t as if it had arrived when it was accepted, reckoned from a tick whose
-// arrival is known: the clocks of Redis and of this node need not agree.
+// asOf returns t as if it had arrived when it was accepted. It reckons from a tick whose arrival is
+// known, since the clocks of Redis and this node need not agree.
 func asOf(t feed.Tick, known arrival, now time.Time, ttl time.Duration) arrival {
 	arrived := known.arrived.Add(time.Duration(t.At-known.tick.At) * time.Microsecond)
 	if arrived.After(now) {

@@ -13,60 +13,60 @@ import (
 //	                  │                      Λ                                      Λ
 //	                  └──Snapshot──> beginning ──────────────Refill─────────────────┘
 //
-// Leave leads to idle from every state. Open changes nothing from following on: the
-// symbol is subscribed to again after its connection failed.
+// Leave leads to idle from every state. Open changes nothing once the symbol is followed: its
+// connection failed, and it was subscribed to again.
 type state uint8
 
 const (
-	idle      state = iota // what still comes was on its way when the symbol was left; it is ignored
-	opening                // subscribed; until the last value was read the newest tick is held, alone
-	following              // every tick is passed on when it comes, and none is held
-	refilling              // a number is missing: later ticks are held, one at least, until history was read
-	beginning              // as refilling, from the symbol's very first tick on; Refill then sets follow
+	idle      state = iota // ticks still in flight when the symbol was left are ignored
+	opening                // subscribed; only the newest tick is held until the last value is read
+	following              // every tick is passed on as it arrives, and none is held
+	refilling              // a number is missing: later ticks, at least one, are held until history is read
+	beginning              // like refilling, from the symbol's very first tick on; Refill then sets follow
 )
 
 const (
-	// maxHeld and maxHeldTotal bound the ticks that wait for missing ones, of
-	// one symbol and of all. Beyond them only the newest is kept: what was
-	// between is then another gap, which is read from history in its turn.
+	// maxHeld and maxHeldTotal bound the ticks that wait for missing ones, per symbol and in total.
+	// Beyond them only the newest tick is kept. The dropped ticks then form another gap, which is
+	// read from history in its turn.
 	maxHeld      = 1024
 	maxHeldTotal = 1 << 15
 
-	// newFor is how long after its first tick a symbol that is opened begins with that
-	// tick: a client that asked for every tick of everything gets these too.
+	// newFor is how long after its first tick a symbol that is opened still begins with that tick.
+	// A client that subscribed to every tick of every symbol receives those ticks too.
 	newFor = 2 * time.Second
 
-	// goesBack is how long after an epoch was left it cannot come back. A master that
-	// was replaced without knowing it goes on counting for a moment; what it accepts
-	// then is lost. Later than that Redis itself has gone back, to a master that forgot
-	// the epoch which followed.
+	// goesBack is how long an epoch that was left cannot come back. A master that was replaced
+	// without noticing continues to count for a moment, and the quotes it accepts then are lost.
+	// After that time Redis itself has gone back, to a master that does not know the epoch which
+	// followed.
 	goesBack = 10 * time.Second
 
 	maxSpareTicks = 64
 )
 
-// sequence puts the ticks of one symbol in the order of acceptance, none twice.
-// Where a number is missing it holds what came after, until Refill brings what
-// history has; what history no longer has it counts as missed.
+// sequence puts the ticks of one symbol in the order of acceptance, without duplicates. When a
+// number is missing, it holds later ticks until Refill brings those from history. Ticks that
+// history no longer has are counted as missed.
 //
-// It knows neither lock nor clock nor Redis. The zero value is idle. Each method
-// returns what it changed.
+// A sequence knows no lock, clock or Redis. Its zero value is idle. Each method returns the change
+// it made.
 type sequence struct {
 	state  state
-	last   tickID // the tick passed on last; without epoch: none, without number: those before the first
-	newest tickID // received ever; outlives Leave
+	last   tickID // the tick passed on last; no epoch: none yet; no number: before the first tick of epoch
+	newest tickID // the newest tick ever received; survives Leave
 
-	held  []arrival // see state; in the order in which they came
-	since time.Time // when the present gap was found
+	held  []arrival // in the order of arrival; see state
+	since time.Time // when the current gap was found
 
-	past  [4]pastEpoch // epochs before that of last, the latest first
-	heard bool         // a tick came since Open; a last value read after it is not newer
-	began time.Time    // when the first tick was accepted, about; zero if that was before this node looked
+	past  [4]pastEpoch // epochs before the epoch of last, newest first
+	alive bool         // a tick came since Open; a last value read after it is not newer
+	began time.Time    // roughly when the first tick was accepted; zero if this node did not see it
 
 	passed []arrival // reused from call to call
 }
 
-// tickID names a tick.
+// tickID identifies a tick.
 type tickID struct {
 	protocol.Position
 	at int64 // acceptance by Redis's clock, Unix microseconds
@@ -76,61 +76,60 @@ func idOf(t feed.Tick) tickID {
 	return tickID{protocol.Position{Epoch: t.Epoch, Seq: t.Seq}, t.At}
 }
 
-// pastEpoch is an epoch and when another followed it: the acceptance of that
-// one's first tick here.
+// pastEpoch is an epoch that another one has followed.
 type pastEpoch struct {
 	epoch string
-	left  int64 // Unix microseconds by Redis's clock
+	left  int64 // acceptance of the first tick received of the next epoch, Unix microseconds by Redis's clock
 }
 
-// arrival is a tick, when it arrived and when it is to be forgotten.
+// arrival is a tick with the times of its arrival and its expiry.
 type arrival struct {
 	tick             feed.Tick
 	arrived, expires time.Time
 }
 
-// change is what a call of a sequence did.
+// change is the effect of a call on a sequence.
 type change struct {
-	passed   []arrival // to be passed on, in order; valid until the next call
-	missed   uint64    // numbers before them that will not come
-	refilled int       // how many of them history had
-	opened   bool      // the last value was read, if there is one
-	follow   bool      // from here on every tick is passed on; so it was not before
-	gap      bool      // Refill is needed, or is needed again
+	passed   []arrival // ticks to pass on, in order; valid until the next call
+	missed   uint64    // skipped numbers whose ticks will not come
+	refilled int       // ticks of passed that came from history
+	opened   bool      // opening has ended: the last value was read, if there is one
+	follow   bool      // from here on every tick is passed on, for the first time since Open
+	gap      bool      // Refill is needed, perhaps again
 	outdated bool      // the tick is not newer than the last one
-	overflow bool      // a held tick was dropped; history will have it
+	overflow bool      // a held tick was dropped and must be read from history
 }
 
-// moment is what a sequence must know of the moment of a call.
+// moment holds what a sequence must know about the moment of a call.
 type moment struct {
 	now    time.Time
-	refill bool // missing ticks are read from history; if not, they are counted and passed over
-	hold   bool // all sequences together may hold one more tick
+	refill bool // missing ticks are read from history; otherwise they are counted and skipped
+	hold   bool // the limit on ticks held by all sequences is not reached
 }
 
-// Open notes that a subscription was just confirmed: what is offered from now on
-// came after it.
+// Open notes that a subscription was just confirmed: ticks offered from now on were published after
+// it.
 func (s *sequence) Open(now time.Time) {
-	s.heard = false
+	s.alive = false
 	if s.state != idle && s.state != opening {
 		return
 	}
-	*s = sequence{state: opening, newest: s.newest, began: s.began} // the rest: of a subscription that failed
+	*s = sequence{state: opening, newest: s.newest, began: s.began} // all else belongs to a subscription that failed
 	if s.newest.Epoch != "" || now.Sub(s.began) > newFor {
 		s.began = time.Time{}
 	}
 }
 
-// Leave ends following the symbol; followed reports whether it was followed.
+// Leave stops following the symbol. It reports whether the symbol was followed.
 func (s *sequence) Leave() (followed bool) {
 	followed = s.followed()
 	*s = sequence{newest: s.newest, began: s.began}
 	return followed
 }
 
-// Offer takes a tick that just arrived.
+// Offer handles a tick that just arrived: it passes the tick on, holds it or ignores it.
 func (s *sequence) Offer(a arrival, m moment) (c change) {
-	s.heard = true
+	s.alive = true
 	s.begin(&c)
 	switch {
 	case s.state == idle:
@@ -138,7 +137,7 @@ func (s *sequence) Offer(a arrival, m moment) (c change) {
 		c.outdated = true
 	case s.state == opening:
 		s.see(a.tick)
-		s.advance(a.tick) // what is missing before the first value does not count
+		s.advance(a.tick) // ticks before the first value are not missing
 		s.held = append(s.held[:0], a)
 	default:
 		s.take(a, m, &c)
@@ -146,23 +145,23 @@ func (s *sequence) Offer(a arrival, m moment) (c change) {
 	return c
 }
 
-// Snapshot takes the last value that Redis keeps, nil if there is none, which was
-// read after Open. Every tick accepted before that was offered already: so one that
-// was offered since Open is at least as new.
+// Snapshot handles the last value read from Redis after Open; last is nil if there is none. Every
+// tick accepted before that read must already be offered. So a tick offered since Open is at least
+// as new as last.
 func (s *sequence) Snapshot(last *arrival, m moment) (c change) {
 	s.begin(&c)
 	switch {
 	case s.state == opening:
 		s.follow(last, m, &c)
-	case s.state == idle || last == nil || s.heard || s.outdated(last.tick):
-	default: // the message of this one was lost, and perhaps more before it
+	case s.state == idle || last == nil || s.alive || s.outdated(last.tick):
+	default: // the message of this tick was lost, perhaps with earlier ones
 		s.take(*last, m, &c)
 	}
 	return c
 }
 
-// follow ends opening. Ticks before the newest value are not passed on and not
-// missed, unless the symbol is so new that they were all accepted just now.
+// follow ends the state opening. Earlier ticks than the newest value are neither passed on nor
+// missed. Only if the symbol has just begun are they read from history.
 func (s *sequence) follow(last *arrival, m moment, c *change) {
 	if len(s.held) > 0 {
 		last = &s.held[0]
@@ -183,7 +182,7 @@ func (s *sequence) follow(last *arrival, m moment, c *change) {
 	}
 }
 
-// take passes a tick on, or holds it if something is missing before it.
+// take passes a tick on, or holds it if an earlier one is missing.
 func (s *sequence) take(a arrival, m moment, c *change) {
 	s.see(a.tick)
 	if s.state != following || m.refill && !s.follows(a.tick) {
@@ -205,15 +204,15 @@ func (s *sequence) hold(a arrival, m moment, c *change) {
 	s.held = append(s.held, a)
 }
 
-// pass makes a, which is not outdated, the last tick, and counts what is missing
-// before it. What was before the first one is not missing.
+// pass appends a, which must not be outdated, to the passed ticks and counts the ticks missing
+// before it. Ticks before the first one are not missing.
 func (s *sequence) pass(a arrival, c *change) {
 	c.missed += s.advance(a.tick)
 	c.passed = append(c.passed, a)
 	s.passed = c.passed
 }
 
-// advance makes t the last tick and returns how many numbers it leaves out.
+// advance makes t the last tick and returns how many numbers it skips.
 func (s *sequence) advance(t feed.Tick) (missed uint64) {
 	if s.last.Seq > 0 {
 		missed = t.Seq - 1 - seqIn(t.Epoch, s.last.Position)
@@ -226,7 +225,8 @@ func (s *sequence) advance(t feed.Tick) (missed uint64) {
 	return missed
 }
 
-// seqIn is the number before the next one of epoch: that of p, or 0 if epoch is another.
+// seqIn returns the number that precedes the next tick of epoch: that of p, or 0 if p has another
+// epoch.
 func seqIn(epoch string, p protocol.Position) uint64 {
 	if epoch == p.Epoch {
 		return p.Seq
@@ -234,15 +234,15 @@ func seqIn(epoch string, p protocol.Position) uint64 {
 	return 0
 }
 
-// see remembers the newest number.
+// see updates newest if t is newer.
 func (s *sequence) see(t feed.Tick) {
 	if t.Epoch != s.newest.Epoch || t.Seq > s.newest.Seq {
 		s.newest = idOf(t)
 	}
 }
 
-// outdated reports that t is not newer than the last tick. An epoch that was left
-// does not come back, unless Redis went back to it, see goesBack.
+// outdated reports whether t is not newer than the last tick. An epoch that was left does not come
+// back unless Redis itself went back to it; see goesBack.
 func (s *sequence) outdated(t feed.Tick) bool {
 	if t.Epoch == s.last.Epoch {
 		return t.Seq <= s.last.Seq
@@ -255,8 +255,8 @@ func (s *sequence) outdated(t feed.Tick) bool {
 	return false
 }
 
-// follows reports that certainly nothing is missing between the last tick and t.
-// Of a new epoch it is not known how the one before ended.
+// follows reports whether certainly no tick is missing between the last one and t. When a new epoch
+// begins, it is unknown where the previous one ended.
 func (s *sequence) follows(t feed.Tick) bool {
 	return s.last.Epoch == "" || t.Epoch == s.last.Epoch && t.Seq == s.last.Seq+1
 }
@@ -264,9 +264,9 @@ func (s *sequence) follows(t feed.Tick) bool {
 // followed reports whether ticks are passed on, at once or after a refill.
 func (s *sequence) followed() bool { return s.state >= following }
 
-// begin prepares a change. Ticks of the one before may be freed.
+// begin prepares c for a new call and releases the ticks of the previous change.
 func (s *sequence) begin(c *change) {
-	if cap(s.passed) > maxSpareTicks { // as after a refill
+	if cap(s.passed) > maxSpareTicks { // grown by a refill
 		s.passed = nil
 	}
 	clear(s.passed)

@@ -15,18 +15,18 @@ import (
 // storedQuote is a last value read from Redis.
 type storedQuote struct {
 	quote feed.Tick
-	life  time.Duration // until Redis forgets it
+	life  time.Duration // until its key expires in Redis
 }
 
 // lastValues reads last values from Redis.
 type lastValues struct {
 	redis redis.UniversalClient
 	keys  feed.Keys
-	ttl   time.Duration // life of a value that was set by hand, without expiry
+	ttl   time.Duration // lifetime of a value without an expiry, such as one set by hand
 }
 
-// read returns the last values of symbols; those without one are not in it. bad
-// counts what was there and is no quote of its symbol.
+// read returns the last values of symbols; symbols without one are absent from found. bad counts
+// values that are not a quote of their symbol.
 func (l lastValues) read(ctx context.Context, symbols []feed.Symbol) (found map[feed.Symbol]*storedQuote, bad int, err error) {
 	found = make(map[feed.Symbol]*storedQuote, len(symbols))
 	for batch := range slices.Chunk(symbols, maxBatch) {
@@ -36,7 +36,7 @@ func (l lastValues) read(ctx context.Context, symbols []feed.Symbol) (found map[
 			values[i] = pipe.Get(ctx, l.keys.Quote(s))
 			lives[i] = pipe.PTTL(ctx, l.keys.Quote(s))
 		}
-		pipe.Exec(ctx) // each answer has its own error
+		pipe.Exec(ctx) // each command has its own error
 		for i, s := range batch {
 			text, err := values[i].Bytes()
 			switch {
@@ -54,7 +54,7 @@ func (l lastValues) read(ctx context.Context, symbols []feed.Symbol) (found map[
 				continue
 			}
 			life, err := lives[i].Result()
-			if err != nil || life == -2 { // expired between the two
+			if err != nil || life == -2 { // it expired between GET and PTTL
 				continue
 			}
 			if life < 0 {

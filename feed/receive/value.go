@@ -6,12 +6,12 @@ import (
 	"github.com/fxcast/fxcast/feed"
 )
 
-// sourceEvery bounds how often a change of source is shown: two producers that
-// take turns would otherwise double the messages to clients.
+// sourceEvery is the shortest time between two reported changes of source. Without it two producers
+// that take turns would double the messages to clients.
 const sourceEvery = time.Second
 
-// value is what clients see of a symbol: its last tick and its status. Its methods
-// append to out what the Sink must know of a change.
+// value is the last tick and the status of a symbol, as clients see them. Its methods append an
+// event to out for each change that the Sink must receive.
 type value struct {
 	last    feed.Tick
 	has     bool // last has not expired
@@ -21,11 +21,11 @@ type value struct {
 	status feed.Status
 	since  time.Time
 
-	source string    // as the Sink knows it
-	shown  time.Time // when a change of source was last shown
+	source string    // as last reported to the Sink
+	shown  time.Time // when a change of source was last reported
 }
 
-// aging says when a symbol without quotes is stale or closed.
+// aging holds what decides when a symbol without quotes becomes stale or closed.
 type aging struct {
 	staleAfter  time.Duration
 	instruments *feed.Instruments
@@ -34,16 +34,16 @@ type aging struct {
 // set makes a the last tick.
 func (v *value) set(a arrival, now time.Time, by aging, out *handover) {
 	v.last, v.has, v.arrived, v.expires = a.tick, true, a.arrived, a.expires
-	if !now.Before(a.expires) { // it expired before it came: dropped at once
+	if !now.Before(a.expires) { // it expired before it arrived: drop it at once
 		out.add(event{kind: eventTick, tick: a.tick})
 		v.age(now, by, out)
 		return
 	}
-	v.age(now, by, out) // a change to live comes first
+	v.age(now, by, out) // a change to live precedes the quote
 	out.add(event{kind: eventTick, tick: a.tick})
 }
 
-// age brings the value up to now.
+// age updates status and expiry as of now.
 func (v *value) age(now time.Time, by aging, out *handover) {
 	if v.has && !now.Before(v.expires) {
 		v.has = false
@@ -65,8 +65,8 @@ func (v *value) age(now time.Time, by aging, out *handover) {
 	out.add(v.statusEvent(source))
 }
 
-// newSource returns the source of last if it differs from the one before and is to
-// be shown now. The first source is not shown.
+// newSource returns the source of last if it has changed and may be reported now, else "". The
+// first source is not reported.
 func (v *value) newSource(now time.Time) string {
 	switch {
 	case v.last.Source == v.source:
@@ -83,7 +83,7 @@ func (v *value) statusEvent(source string) event {
 	return event{kind: eventStatus, status: v.status, source: source, since: v.since}
 }
 
-// clear forgets the value: the symbol is not followed any more.
+// clear forgets the value when the symbol is no longer followed.
 func (v *value) clear(now time.Time) {
 	*v = value{status: feed.StatusUnknown, since: now, shown: v.shown}
 }
