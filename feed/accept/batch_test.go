@@ -29,7 +29,7 @@ func TestScriptManyAsOneByOne(t *testing.T) {
 			round++
 			a := args()
 			a.Keys = feed.Keys{Prefix: fmt.Sprintf("r%d:", round)}
-			a.History = rapid.IntRange(0, 20).Draw(rt, "history")
+			a.History = rapid.IntRange(1, 20).Draw(rt, "history")
 			if rapid.Bool().Draw(rt, "ranked") {
 				a.Priorities = mainAndBackup
 			}

@@ -25,7 +25,7 @@ type Gate struct {
 	MaxGap     feed.Limit    // GATE_MAX_GAP: beyond it nothing confirms itself against a firm reference; 0 = no limit
 	StaleAfter time.Duration // STALE_AFTER
 	MaxLag     time.Duration // FEED_MAX_LAG: how much older than the newest accepted quote one may be; 0 = no limit
-	LastKnown  time.Duration // LAST_KNOWN_TTL: the reference is forgotten so long after its last quote; 0 = 168 h
+	LastKnown  time.Duration // LAST_KNOWN_TTL: after so long the last quote is forgotten, and the reference with it; 0 = 168 h
 }
 
 // DefaultGate has the defaults of the settings.
@@ -43,9 +43,6 @@ func (r rules) limits(s feed.Symbol) feed.Limits {
 
 // argument is the form of the gate that publish.lua reads.
 func (g Gate) argument(limits feed.Limits) string {
-	if g.LastKnown == 0 {
-		g.LastKnown = lastKnown
-	}
 	return fmt.Sprintf("%d %d %d %d %d %d", limits.Jump, g.MaxGap, g.Confirm,
 		g.StaleAfter.Microseconds(), g.MaxLag.Microseconds(), g.LastKnown.Microseconds())
 }

@@ -320,6 +320,12 @@ func (p *Publisher) list(ctx context.Context, jobs []*publishJob) {
 	for s := range due {
 		p.listed[s] = now
 	}
+	for s, last := range p.listed {
+		if now.Sub(last) > p.rules.gate.LastKnown+symbolsRefresh { // nothing is known of it any more
+			delete(p.listed, s)
+			delete(p.seen, s)
+		}
+	}
 }
 
 // fail records why quotes of the job have no outcome; the first cause stays,

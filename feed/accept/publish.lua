@@ -16,7 +16,8 @@
 --     10 PUBLISH or, in a cluster, SPUBLISH
 --     11 the gate: 'jump gap confirm stale lag known'. Jump and gap are in parts
 --        per million of the reference, 0 = no limit; the last three are in
---        microseconds, lag 0 = no limit
+--        microseconds, lag 0 = no limit. The history lives for known too: its
+--        newest entry is the last known quote when the last quote has expired
 --     12… one record for each quote: 'bid ask bid_size ask_size text time source
 --        sum digits wide'. Text is the time as text, the next field the same in
 --        microseconds; '-' stands for a size or a text that is not given, and a
@@ -71,7 +72,7 @@ if channel == '' then return bad('channel') end
 if publish ~= 'PUBLISH' and publish ~= 'SPUBLISH' then return bad('command to publish') end
 if #symbol > 21 or not find(symbol, '^[%u%d]+/[%u%d]+$') then return bad('symbol') end
 if not whole(ttl, 1, 1e12) then return bad('life of the last quote') end
-if not whole(history, 0, 1e9) then return bad('length of the history') end
+if not whole(history, 1, 1e9) then return bad('length of the history') end
 if #candidate > 32 or not find(candidate, '^[a-z0-9]+$') then return bad('new epoch') end
 if run == '' or #run > 64 then return bad('run id') end
 if not whole(seen, 0, MAX_COUNT) then return bad('highest number seen') end
@@ -140,6 +141,7 @@ local function forbidden(command, key)
 end
 if may then
   if not may('XADD', HISTORY, '*', 'q', '') then return forbidden('XADD', HISTORY) end
+  if not may('PEXPIRE', HISTORY, '1') then return forbidden('PEXPIRE', HISTORY) end
   if not may('HSET', COUNTER, 'seq', '') then return forbidden('HSET', COUNTER) end
   if not may('HDEL', COUNTER, 's:') then return forbidden('HDEL', COUNTER) end
   if not may('SET', LAST, '') then return forbidden('SET', LAST) end
@@ -431,5 +433,6 @@ for _, field in ipairs(forget) do call('HDEL', COUNTER, field) end
 set('ref', format('%s %d %d %s %.0f', ref.sum, ref.digits, math.min(ref.n, 1000000), accepted, ref.latest))
 call('HSET', COUNTER, 'epoch', epoch, 'seq', format('%.0f', seq), 'run', run, unpack(update))
 call('SET', LAST, accepted_quotes[last], 'PX', ARGV[3])
+call('PEXPIRE', HISTORY, format('%.0f', math.max(known / 1000, 1)))
 for n = 1, last do call(publish, channel, accepted_quotes[n]) end
 return answers

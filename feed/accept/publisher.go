@@ -44,8 +44,8 @@ type PublisherConfig struct {
 	Redis redis.UniversalClient
 	Keys  feed.Keys
 
-	QuoteTTL     time.Duration // life of the last value; 0 = 60 s
-	HistoryTicks int           // quotes kept per symbol; 0 = 1000, negative = none
+	QuoteTTL     time.Duration // how long the last value is current; 0 = 60 s
+	HistoryTicks int           // quotes kept per symbol; 0 = 1000, negative = only the last known one
 
 	// Priorities of sources, the same on all nodes; they must pass Check. The
 	// zero value takes all sources alike and costs nothing.
@@ -113,7 +113,7 @@ func NewPublisher(cfg PublisherConfig) *Publisher {
 	if cfg.HistoryTicks == 0 {
 		cfg.HistoryTicks = 1000
 	}
-	cfg.HistoryTicks = max(cfg.HistoryTicks, 0)
+	cfg.HistoryTicks = max(cfg.HistoryTicks, 1)
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = 2 * time.Second
 	}
@@ -125,6 +125,7 @@ func NewPublisher(cfg PublisherConfig) *Publisher {
 		seen:    map[feed.Symbol]lastSeen{},
 		listed:  map[feed.Symbol]time.Time{},
 	}
+	p.cfg.QuoteTTL = min(p.cfg.QuoteTTL, p.rules.gate.LastKnown)
 	p.metrics = newPublisherMetrics(cfg.Registerer, func() float64 { return float64(p.Depth()) })
 	return p
 }

@@ -55,6 +55,9 @@ type rules struct {
 }
 
 func newRules(p feed.Priorities, g Gate, t *feed.Instruments) rules {
+	if g.LastKnown <= 0 {
+		g.LastKnown = lastKnown
+	}
 	return rules{p, rankedArgument(p), g, t}
 }
 

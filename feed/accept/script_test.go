@@ -59,6 +59,12 @@ func TestScriptAccepts(t *testing.T) {
 		if ttl := c.PTTL(ctx, "fx:{EUR/USD}:quote").Val(); ttl <= 55*time.Second || ttl > time.Minute {
 			t.Errorf("life of the last value = %v, want a minute", ttl)
 		}
+		if ttl := c.PTTL(ctx, "fx:{EUR/USD}:ticks").Val(); ttl <= 167*time.Hour || ttl > 168*time.Hour {
+			t.Errorf("life of the history = %v, want a week", ttl)
+		}
+		if ttl := c.PTTL(ctx, "fx:{EUR/USD}:seq").Val(); ttl != -1 {
+			t.Errorf("life of the counter = %v, want none", ttl)
+		}
 		a, err := feed.DecodeTick([]byte(want))
 		if err != nil || string(a.AppendJSON(nil)) != want {
 			t.Errorf("DecodeTick of the script's message: %v, %s", err, a.AppendJSON(nil))
