@@ -167,7 +167,7 @@ end
 -- The last outlier of a source, and how many it had in a row.
 local function outlier(text)
   local n, sum, digits, when = (text or ''):match('^(%d+) (%d+) (%d+) (%d+)$')
-  return n and {n = tonumber(n), sum = sum, mid = tonumber(sum .. '.0'), digits = tonumber(digits), at = tonumber(when)}
+  return n and #sum <= 72 and #digits <= 2 and {n = tonumber(n), sum = sum, mid = tonumber(sum .. '.0'), digits = tonumber(digits), at = tonumber(when)}
 end
 
 local newest, newest_at, taken, outliers, heard = {}, {}, {}, {}, {} -- by source; heard by rank
@@ -179,12 +179,14 @@ for i = 1, #names do
   heard[i] = tonumber(stored[#fields - #names + i] or '')
 end
 
--- The reference of the gate. It is forgotten some days after its last quote.
+-- The reference of the gate. It is forgotten some days after its last quote. A time
+-- in the future is that of a server whose clock was ahead: it counts as now, or quotes
+-- would be refused as old for as long.
 local ref = {}
 do
   local sum, digits, n, when, latest = (stored[4] or ''):match('^(%d+) (%d+) (%d+) (%d+) (%d+)$')
-  if sum and at - tonumber(when) <= known then
-    ref = {sum = sum, mid = tonumber(sum .. '.0'), digits = tonumber(digits), n = tonumber(n), latest = tonumber(latest)}
+  if sum and #sum <= 72 and #digits <= 2 and at - tonumber(when) <= known then
+    ref = {sum = sum, mid = tonumber(sum .. '.0'), digits = tonumber(digits), n = tonumber(n), latest = math.min(tonumber(latest), at)}
   end
 end
 
