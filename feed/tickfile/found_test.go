@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +64,32 @@ func TestFoundFiles(t *testing.T) {
 				t.Errorf("read\n%swant\n%s", got, tc.want)
 			}
 		})
+	}
+}
+
+// TestSymbolsNotKnown: symbols that are not known keep no others of a file back, however
+// many come first, and are named.
+func TestSymbolsNotKnown(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("testdata/truefx_25cnh_then_eur.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for code, want := range map[string]string{"CNH": "USD/CNH 7.05531 7.05560 2026-01-01T22:02:24.907Z\n",
+		"QQQ": "bad line 25: unknown symbol \"USD/QQQ\": \"QQQ\" is not a current ISO 4217 currency or one of XAU, XAG, XPT, XPD, CNH, nor listed in INSTRUMENTS\n"} {
+		r, err := tickfile.NewReader(strings.NewReader(strings.ReplaceAll(string(data), "CNH", code)), "x.csv")
+		if err != nil {
+			t.Errorf("%s: %v", code, err)
+			continue
+		}
+		got := read(t, r)
+		if !strings.HasSuffix(got, want+"EUR/USD 1.05531 1.05560 2026-01-01T22:03:36.907Z\n") || strings.Count(got, "\n") != 26 || r.Format() != "truefx" {
+			t.Errorf("%s is read as %s\n%s", code, r.Format(), got)
+		}
+	}
+	_, err = tickfile.NewReader(strings.NewReader("<DATE>\t<TIME>\t<BID>\t<ASK>\n2022.11.10\t15:00:00.017\t7.08\t7.09\n"), "mt5_USDQQQ.csv")
+	if !errors.Is(err, tickfile.ErrNoSymbol) || !strings.Contains(err.Error(), "USDQQQ in the name") || !strings.Contains(err.Error(), "metatrader5") {
+		t.Errorf("a name with a symbol that is not known: %v", err)
 	}
 }
 

@@ -65,15 +65,18 @@ func findSymbol(names []string, instruments *feed.Instruments) (feed.Symbol, err
 		}
 	}
 	base := filepath.Base(names[0])
+	for _, w := range wordsIn(base) {
+		if len(w) == 6 && w == strings.ToUpper(w) && !strings.ContainsAny(w, "0123456789") {
+			return "", fmt.Errorf("%w: %s in the name %s is no known symbol (INSTRUMENTS may list it); give the symbol", ErrNoSymbol, w, quoted(base))
+		}
+	}
 	return "", fmt.Errorf("%w: neither the content nor the name %s tells; give the symbol", ErrNoSymbol, quoted(base))
 }
 
 // symbolsIn returns the symbols in the name of a file: EURUSD or EUR_USD between
 // other words, or EURUSD at the beginning of one, as brokers write EURUSDm.
 func symbolsIn(base string, instruments *feed.Instruments) []feed.Symbol {
-	words := strings.FieldsFunc(base, func(r rune) bool {
-		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
-	})
+	words := wordsIn(base)
 	var found []feed.Symbol
 	add := func(text string) {
 		s, err := instruments.ParseSymbol(text)
@@ -107,4 +110,11 @@ func symbolsIn(base string, instruments *feed.Instruments) []feed.Symbol {
 		}
 	}
 	return found
+}
+
+// wordsIn cuts a name at everything but letters and digits.
+func wordsIn(name string) []string {
+	return strings.FieldsFunc(name, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	})
 }
