@@ -139,7 +139,7 @@ func (l *layout) price(side, text string) (string, error) {
 	case feed.ReasonZero, feed.ReasonTooLong: // numbers, for the gate to refuse
 		return number, nil
 	}
-	return "", feed.NewRejection(feed.ReasonNotANumber, "the %s is %s, want a decimal number", side, quoted(text))
+	return "", feed.NewRejection(reason, "the %s is %s, want a decimal number", side, quoted(text))
 }
 
 // number returns the text of a number with a point for its decimal sign.

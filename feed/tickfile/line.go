@@ -47,9 +47,7 @@ func (l *lines) next() (feed.Quote, error) {
 		if tooLong {
 			return feed.Quote{}, l.bad(raw, feed.NewRejection(feed.ReasonTooLong, "longer than %d bytes", MaxLine))
 		}
-		if l.number == 1 {
-			raw = bytes.TrimPrefix(raw, utf8BOM)
-		}
+		raw = bytes.TrimPrefix(raw, utf8BOM) // also of files that were joined
 		whole := bytes.HasSuffix(raw, []byte("\n"))
 		raw = bytes.TrimSpace(raw)
 		if len(raw) == 0 {
@@ -129,6 +127,12 @@ func utf16Order(head []byte) binary.ByteOrder {
 		return binary.BigEndian
 	}
 	return nil
+}
+
+// inUTF32 reports whether head begins with a byte order mark of UTF-32. The hour of a
+// .bi5 file may begin as the big-endian one does, but not with a price so low.
+func inUTF32(head []byte) bool {
+	return bytes.HasPrefix(head, []byte("\xff\xfe\x00\x00")) || bytes.HasPrefix(head, []byte("\x00\x00\xfe\xff\x00\x00\x00"))
 }
 
 // utf16Text turns UTF-16, which MetaTrader writes at times, into ASCII. All that
