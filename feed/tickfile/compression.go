@@ -11,6 +11,7 @@ import (
 	"io"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
@@ -27,6 +28,8 @@ type content struct {
 	archive  *counterAt      // of a file that is an archive; else nil
 	buffered []*bufio.Reader // between read and the content; of what is compressed, the first only
 	plain    bool            // it is not compressed
+
+	ready func(time.Duration) bool // of a pipe that is not compressed, its Ready; else nil
 }
 
 // offset returns how much of the file has been read and is not buffered.
@@ -108,6 +111,9 @@ func decompress(r io.Reader, name string) (*content, error) {
 		c.Reader, err = lzma.ReaderConfig{DictCap: maxWindow}.NewReader(in)
 	default:
 		c.plain = true
+		if pipe, ok := r.(interface{ Ready(time.Duration) bool }); ok {
+			c.ready = pipe.Ready
+		}
 		return c, nil
 	}
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/tickfile"
@@ -88,15 +89,76 @@ func TestSlowPipe(t *testing.T) {
 	}
 }
 
+// chunks is a pipe that sends one chunk after the other and is silent before each but
+// the first.
+type chunks struct {
+	left []string
+	now  string
+	read int // chunks waited for
+}
+
+func (c *chunks) Ready(time.Duration) bool { return c.now != "" }
+
+func (c *chunks) Read(p []byte) (int, error) {
+	if c.now == "" {
+		if len(c.left) == 0 {
+			return 0, io.EOF
+		}
+		c.now, c.left = c.left[0], c.left[1:]
+		c.read++
+	}
+	n := copy(p, c.now)
+	c.now = c.now[n:]
+	return n, nil
+}
+
+// TestFewLinesOfAPipe: a pipe that falls silent after a line that can be read is not
+// waited for, but one whose lines can be read in two ways is.
+func TestFewLinesOfAPipe(t *testing.T) {
+	const one = "EUR/USD 1.1 1.2 2022-11-10T15:00:00Z\n"
+	wide := func(s string) string { return strings.Join(strings.Split(s, ""), "\x00") + "\x00" }
+	for _, tt := range []struct {
+		chunks []string
+		read   int // chunks that it takes to read the first quote
+		want   string
+	}{
+		{[]string{"2022.11.10 15:00:00,1.1,1.2\n", "2022.11.10 15:00:00,1.1,1.2\n"}, 1, one + one},
+		{[]string{"time,bid,ask\n2022-11-10T15:00:00Z,1.1,1.2\n", ""}, 1, one},
+		{[]string{"\ufefftime,bid,ask\r\n", "2022-11-10T15:00:00Z,1.1,1.2\r\n", "2022-11-10T15:00:00Z,1.1,1.2\r\n"}, 2, one + one},
+		{[]string{"\xff\xfe" + wide("time,bid,ask\n2022-11-10T15:00:00Z,1.1,1.2\n"), wide("2022-11-10T15:00:00Z,1.1,1.2\n")}, 1, one + one},
+		{[]string{"ticks of today\n", "2022.11.10 15:00:00,1.1,", "1.2\n", "2022.11.10 15:00:00,1.1,1.2\n"}, 3, "bad line 1: 1 fields, want at least 3: time, bid and ask\n" + one + one},
+		{[]string{"time,bid,ask\n10/11/2022 15:00:00,1.1,1.2\n", "13/11/2022 15:00:00,1.1,1.2\n", ""}, 2, one + "EUR/USD 1.1 1.2 2022-11-13T15:00:00Z\n"},
+		{[]string{"time,open,high,low,close\n", ""}, 1, ""},
+	} {
+		pipe := &chunks{left: tt.chunks}
+		r, err := tickfile.NewReader(pipe, "EURUSD.fifo")
+		if pipe.read != tt.read {
+			t.Errorf("%q: it takes %d chunks to recognise it, want %d", tt.chunks, pipe.read, tt.read)
+		}
+		if err != nil {
+			if tt.want != "" || !errors.Is(err, tickfile.ErrNotTicks) {
+				t.Errorf("%q: %v", tt.chunks, err)
+			}
+		} else if got := read(t, r); got != tt.want {
+			t.Errorf("%q:\n%swant\n%s", tt.chunks, got, tt.want)
+		}
+	}
+}
+
 // TestLineErrors: a bad line says why as a rejected quote does, and what it was.
 func TestLineErrors(t *testing.T) {
 	const good = "EUR/USD,20200101 17:00:00.065,1.1,1.2\n"
 	for line, want := range map[string]feed.Reason{
-		"EUR/FOO,20200101 17:00:00.065,1.1,1.2": feed.ReasonUnknownSymbol,
-		"EUR/USD,20200141 17:00:00.065,1.1,1.2": feed.ReasonBadTime,
-		"EUR/USD,20200101 17:00:00.065,x,1.2":   feed.ReasonNotANumber,
-		"EUR/USD,20200101 17:00:00.065":         feed.ReasonBadLine,
-		strings.Repeat("x", 50_000):             feed.ReasonTooLong,
+		"EUR/FOO,20200101 17:00:00.065,1.1,1.2":     feed.ReasonUnknownSymbol,
+		"EUR/USD,20200141 17:00:00.065,1.1,1.2":     feed.ReasonBadTime,
+		"EUR/USD,20200101 17:00:00.065,x,1.2":       feed.ReasonNotANumber,
+		"EUR/USD,20200101 17:00:00.065,,1.2":        feed.ReasonMissingPrice,
+		"EUR/USD,20200101 17:00:00.065":             feed.ReasonBadLine,
+		"EUR/USD,20200101 17:00:00.065,1.1\x00,1.2": feed.ReasonNotANumber,
+		"EUR/USD,20200101 17:00:00.065,1.1,-1.2":    feed.ReasonNegative,
+		"EUR/USD,99991231 23:59:59.999,1.1,1.2":     feed.ReasonBadTime,
+		"\x00\x00\x00\x00":                          feed.ReasonBadLine,
+		strings.Repeat("x", 50_000):                 feed.ReasonTooLong,
 	} {
 		r, err := tickfile.NewReader(strings.NewReader(good+line+"\n"+good), "x")
 		if err != nil {

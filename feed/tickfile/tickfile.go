@@ -111,6 +111,11 @@ func Open(name string, opts ...Option) (*Reader, error) {
 // find the symbol, and the hour of .bi5 files, if the content does not tell.
 // Close does not close r. A zip archive that is no io.ReaderAt and io.Seeker is read
 // into memory, at most 64 MB of it.
+//
+// A file is recognised by its first 40 lines. If r has a method
+// Ready(time.Duration) bool, which waits for so long at most and reports whether Read
+// would return at once, then fewer are enough when no more have come in a moment: a
+// pipe may be slow.
 func NewReader(r io.Reader, name string, opts ...Option) (*Reader, error) {
 	var o options
 	for _, opt := range opts {

@@ -132,34 +132,35 @@ func TestReplaySilentPipe(t *testing.T) {
 	}
 	defer silent.Close()
 	defer keep.Close()
-	nobody, quiet, some := fifo(t, "EURUSD.fifo"), fifo(t, "EURUSD.fifo"), fifo(t, "GBPUSD.fifo")
-	for _, path := range []string{quiet, some} {
+	nobody, quiet, one, some := fifo(t, "EURUSD.fifo"), fifo(t, "EURUSD.fifo"), fifo(t, "AUDUSD.fifo"), fifo(t, "GBPUSD.fifo")
+	for path, content := range map[string]string{quiet: "", one: ticks(1), some: ticks(100)} {
 		w, err := os.OpenFile(path, os.O_RDWR, 0) // does not wait for a reader
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer w.Close()
-		if path == some {
-			io.WriteString(w, ticks(100))
-		}
+		io.WriteString(w, content)
 	}
 	for _, tt := range []struct {
 		name  string
 		input string
 		stdin io.Reader
 		want  string
+		sent  int
 	}{
-		{"nobody writes", nobody, nil, "before the first quote"},
-		{"a silent writer", quiet, nil, "before the first quote"},
-		{"silent standard input", "-", silent, "before the first quote"},
-		{"some ticks, then silence", some, nil, "interrupted at 2020-01-01T22:00:00.99Z"},
+		{"nobody writes", nobody, nil, "before the first quote", 0},
+		{"a silent writer", quiet, nil, "before the first quote", 0},
+		{"silent standard input", "-", silent, "before the first quote", 0},
+		{"one tick, then silence", one, nil, "interrupted at 2020-01-01T22:00:00Z", 1},
+		{"some ticks, then silence", some, nil, "interrupted at 2020-01-01T22:00:00.99Z", 100},
 	} {
 		cmd, stdout, stderr := replayOf(t.Context(), t, r, tt.stdin, tt.input, "--speed=max")
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		if tt.input == some {
-			programtest.Eventually(t, "all that came is published", func() bool { return wasAccepted(t, r, "GBP/USD") == 100 })
+		if tt.sent > 0 {
+			symbol := feed.Symbol(strings.TrimSuffix(filepath.Base(tt.input), "USD.fifo") + "/USD")
+			programtest.Eventually(t, "all that came is published", func() bool { return wasAccepted(t, r, symbol) == tt.sent })
 		} else {
 			programtest.Eventually(t, "it says that it waits", func() bool { return strings.Contains(stderr.String(), "waiting for "+tt.input) })
 		}

@@ -76,6 +76,21 @@ func (s *stream) Read(p []byte) (int, error) {
 	}
 }
 
+// Ready waits until Read would return at once, at most for a while, and reports
+// whether it would. It is for tickfile.NewReader.
+func (s *stream) Ready(wait time.Duration) bool {
+	for end := time.Now().Add(wait); s.ctx.Err() == nil; {
+		left := time.Until(end)
+		if left < time.Millisecond { // it waits for whole ones
+			return false
+		}
+		if ready, err := readable(s.file, min(left, readWait)); ready || err != nil {
+			return true
+		}
+	}
+	return true // Read returns the error
+}
+
 // Close ends the reading. Standard input stays open.
 func (s *stream) Close() error {
 	s.stop()
