@@ -108,3 +108,18 @@ func TestPublishing(t *testing.T) {
 		}
 	}
 }
+
+// TestUntimedByHTTP: times that are not given or have no zone, and sizes that cannot be
+// read, are counted at this door as at the others, and the quotes are taken.
+func TestUntimedByHTTP(t *testing.T) {
+	t.Parallel()
+	n := webtest.Start(t, nil)
+	var answer struct{ Accepted int }
+	webtest.NewHTTPClient(t, n.Public).Do("POST", "/api/v1/quotes", `[{"symbol":"EURUSD","price":1,"ts":"2020-01-01T00:00:00"},{"symbol":"EURUSD","price":1,"time":""},
+		{"symbol":"EURUSD","price":1,"timestamp":null,"bid_size":-1},{"symbol":"EURUSD","price":1,"ask_size":"1e-9999999999"},
+		{"symbol":"EURUSD","price":1,"ts":"`+time.Now().UTC().Format(time.RFC3339)+`","bid_size":"1e3"}]`, webtest.Bearer(webtest.PublishToken)).Into(t, 200, &answer)
+	metrics := webtest.NewHTTPClient(t, n.Admin).Do("GET", "/metrics", "", nil).Body
+	if answer.Accepted != 5 || !strings.Contains(metrics, "\nfx_feed_untimed_total 4\n") || !strings.Contains(metrics, "\nfx_feed_bad_sizes_total 2\n") {
+		t.Errorf("%d accepted, want 5; 4 without a time, 2 bad sizes", answer.Accepted)
+	}
+}
