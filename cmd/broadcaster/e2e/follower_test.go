@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/fxcast/fxcast/feed"
 )
 
 // A wsClient reads the protocol of a server that is believed to frame rightly;
@@ -121,6 +123,16 @@ type follower struct {
 type lastSeen struct {
 	epoch, bid, ask string
 	seq             uint64
+}
+
+// reached reports whether these numbers were seen of their symbols.
+func (f *follower) reached(counts map[feed.Symbol]uint64) bool {
+	for symbol, count := range counts {
+		if f.seen[string(symbol)].seq != count {
+			return false
+		}
+	}
+	return true
 }
 
 // take checks the arithmetic of seq.
