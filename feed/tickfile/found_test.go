@@ -45,7 +45,7 @@ func TestFoundFiles(t *testing.T) {
 			"bad line 2: unknown symbol \"20130101 170236907\": give two currency codes, as in EUR/USD\n" +
 			"EUR/USD 1.31958 1.31994 2013-01-01T22:02:37.907Z\n", nil},
 		{"truefx_trunc.csv", "EUR/USD 1.31957 1.31992 2013-01-01T22:02:35.907Z\n" +
-			"bad line 2: the last line has no end, and 1.31958/1.3 has other digits than the line before: it may be cut off\n", nil},
+			"bad line 2: the last line has no end, and 1.31958/1.3 has other digits than the price before: it may be cut off\n", nil},
 		{"EURCZK/2025/00/15/10h_ticks.bi5", "EUR/CZK 25.2415 25.2515 2025-01-15T10:00:01Z\n", nil},
 	} {
 		t.Run(tc.file, func(t *testing.T) {
@@ -108,6 +108,12 @@ func TestTwoReadings(t *testing.T) {
 		{"dates of both kinds", "time,bid,ask\n13/02/2018 22:00:00,1.1,1.2\n02/14/2018 22:00:00,1.1,1.2\n", tickfile.ErrAmbiguous},
 		{"bid and ask change places", "2022.11.10 15:00:00,1.1,1.2\n2022.11.10 15:00:01,1.2,1.1\n", tickfile.ErrAmbiguous},
 		{"bid, ask and last", "2022.11.10 15:00:00,1.10000,1.10010,1.10005\n", tickfile.ErrAmbiguous},
+		{"a price and lots of one", "2022.11.10 15:00:00,1.08470,1\n2022.11.10 15:01:00,1.08480,1\n", tickfile.ErrAmbiguous},
+		{"a price and lots near to it", "2022.11.10 15:00:00;1.08470;1.5\n2022.11.10 15:01:00;1.08480;1.25\n", tickfile.ErrAmbiguous},
+		{"a price and fractions of a lot", "2022.11.10 15:00:00;1.08470;1.50000\n2022.11.10 15:01:00;1.08480;0.25000\n", tickfile.ErrNotTicks},
+		{"a price without a fraction beside one with", "1708905600123,150.123,150\n", tickfile.ErrAmbiguous},
+		{"an unknown layout of times without a heading", "26-Feb-2024 00:00:00,1.1,1.2\n", tickfile.ErrFormat},
+		{"lines that end with a carriage return", "time,bid,ask\r2024-02-26T00:00:00Z,1.1,1.11\r", tickfile.ErrFormat},
 		{"bars by the minute", "20200101 170000;1.12120;1.12130;1.12110;1.12125;0\n", tickfile.ErrNotTicks},
 		{"bars with a heading", "Date,Open,High,Low,Close\n2024-02-26 00:00:00,1.1,1.2,1.0,1.1\n", tickfile.ErrNotTicks},
 		{"trades with a heading", "time,price,volume\n2024-02-26T00:00:00Z,1.1,5\n", tickfile.ErrNotTicks},
@@ -125,10 +131,28 @@ func TestTwoReadings(t *testing.T) {
 			if err == nil {
 				t.Fatalf("taken as %s: %s", r.Format(), read(t, r))
 			}
-			if !errors.Is(err, tc.want) {
+			if !errors.Is(err, tc.want) || strings.Contains(tc.name, "layout of times") != strings.Contains(err.Error(), "the layout of the times is not known") {
 				t.Errorf("%v, want %v", err, tc.want)
 			}
 		})
+	}
+}
+
+// TestOnlyLineCutOff: a file of one line without its end shows by its own digits that it
+// may be cut off.
+func TestOnlyLineCutOff(t *testing.T) {
+	t.Parallel()
+	for content, want := range map[string]string{
+		"20200101 170000065,1.121200,1.12137":  "bad line 1: the last line has no end, and 1.121200/1.12137 has other digits than the price before: it may be cut off\n",
+		"20200101 170000065,1.121200,1.121372": "EUR/USD 1.121200 1.121372 2020-01-01T22:00:00.065Z\n",
+	} {
+		r, err := tickfile.NewReader(strings.NewReader(content), "EURUSD.csv")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, r); got != want {
+			t.Errorf("%s\nread %swant %s", content, got, want)
+		}
 	}
 }
 

@@ -175,8 +175,7 @@ func (l *layout) judgeTimes(samples [][]string) error {
 	switch {
 	case known || seen == "":
 	case !found:
-		return fmt.Errorf("%w: the layout of the times is not known: %s; want one such as 2012-12-31T17:00:01.883Z, %s or Unix time",
-			ErrFormat, quoted(seen), example(dateLayouts[0]))
+		return unknownLayout(seen)
 	case month && day:
 		return fmt.Errorf("%w: %s may have the month or the day first", ErrAmbiguous, quoted(seen))
 	case !month && !day:
@@ -189,11 +188,17 @@ func (l *layout) judgeTimes(samples [][]string) error {
 	return nil
 }
 
+func unknownLayout(text string) error {
+	return fmt.Errorf("%w: the layout of the times is not known: %s; want one such as 2012-12-31T17:00:01.883Z, %s or Unix time",
+		ErrFormat, quoted(text), example(dateLayouts[0]))
+}
+
 // judgeColumns finds what the numbers of lines without a heading are: bid and ask,
 // in an order that the lines themselves show; else the file is refused.
 func (l *layout) judgeColumns(samples [][]string) error {
 	rising, falling, bars, third, apart, count := 0, 0, true, true, 0, 0
 	var sizes []string
+	var digits [2]int // the most after the point of the first and of the second number
 	for _, f := range samples {
 		numbers := f[min(l.bid, len(f)):]
 		if len(numbers) < 2 {
@@ -205,8 +210,11 @@ func (l *layout) judgeColumns(samples [][]string) error {
 			continue
 		}
 		count++
+		for i := range digits {
+			digits[i] = max(digits[i], fractionDigits(numbers[i]))
+		}
 		switch {
-		case farApart(a, b):
+		case a > 1.2*b || b > 1.2*a: // nothing says that they are bid and ask
 			apart++
 		case a < b:
 			rising++
@@ -227,6 +235,8 @@ func (l *layout) judgeColumns(samples [][]string) error {
 	case third:
 		return fmt.Errorf("%w: three prices a line, and nothing says which are bid and ask; want a heading", ErrAmbiguous)
 	case l.format == "histdata" || l.format == "truefx": // the vendor's order
+	case len(sizes) == 0 && (digits[0] > digits[1]+1 || digits[1] > digits[0]+1):
+		return fmt.Errorf("%w: bid and ask, or a price and a volume, since one number has more digits than the other; want a heading", ErrAmbiguous)
 	case rising > 0 && falling > 0 && l.format != "dukascopy":
 		return fmt.Errorf("%w: the first price of a line is at times below and at times above the second; want a heading", ErrAmbiguous)
 	case falling > rising, falling == rising && l.format == "dukascopy":
@@ -240,6 +250,20 @@ func (l *layout) judgeColumns(samples [][]string) error {
 		}
 	}
 	return nil
+}
+
+// unknownTime returns what stands where the time would be in a line that could be one
+// of ticks but for that, or "".
+func unknownTime(line string) string {
+	f := split(line, separatorOf(line))
+	for i := 1; i+1 < len(f); i++ {
+		bid, okBid := decimalOf(f[i])
+		ask, okAsk := decimalOf(f[i+1])
+		if okBid && okAsk && bid > 0 && ask > 0 && fractionDigits(f[i]) > 0 && !farApart(bid, ask) {
+			return f[i-1]
+		}
+	}
+	return ""
 }
 
 // areBars reports whether numbers begin with open, high, low and close.

@@ -66,7 +66,7 @@ func (l *lines) next() (feed.Quote, error) {
 		}
 		if !whole && l.cutOff(q) {
 			return feed.Quote{}, l.bad(raw, fmt.Errorf(
-				"the last line has no end, and %s/%s has other digits than the line before: it may be cut off", q.Bid, q.Ask))
+				"the last line has no end, and %s/%s has other digits than the price before: it may be cut off", q.Bid, q.Ask))
 		}
 		l.before = q
 		return q, nil
@@ -85,7 +85,10 @@ func (l *lines) bad(raw []byte, err error) *LineError {
 
 // cutOff reports whether a last line without its end may be cut off within a price.
 func (l *lines) cutOff(q feed.Quote) bool {
-	return l.before.Bid != "" && (fractionDigits(q.Bid) != fractionDigits(l.before.Bid) || fractionDigits(q.Ask) != fractionDigits(l.before.Ask))
+	if l.before.Bid == "" { // it is the only line
+		return fractionDigits(q.Bid) != fractionDigits(q.Ask)
+	}
+	return fractionDigits(q.Bid) != fractionDigits(l.before.Bid) || fractionDigits(q.Ask) != fractionDigits(l.before.Ask)
 }
 
 // maxSkip bounds what is skipped for the end of one line: a few compressed bytes

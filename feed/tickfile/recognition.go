@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
@@ -76,6 +77,9 @@ func (r *Reader) recogniseText(text *bufio.Reader, head []byte, whole bool, o op
 		if len(lines) > 0 {
 			first = lines[0]
 		}
+		if text := unknownTime(first); text != "" {
+			return unknownLayout(text)
+		}
 		return fmt.Errorf("%w: it begins %s; want lines of time, bid and ask under a heading that names them, or ticks of Dukascopy, HistData, TrueFX, FXCM or MetaTrader",
 			ErrFormat, quoted(first))
 	case l.format == formatNDJSON:
@@ -104,6 +108,9 @@ func recogniseLines(lines []string) (l *layout, at int, err error) {
 	for i, line := range lines[:min(len(lines), sniffLines)] {
 		if line[0] == '{' {
 			return &layout{format: formatNDJSON}, i, nil
+		}
+		if strings.Contains(line, "\r") {
+			return nil, i, fmt.Errorf("%w: its lines end with a carriage return alone, want a line feed", ErrFormat)
 		}
 		if l, err = recogniseHeading(line); err != nil {
 			return nil, i, err
