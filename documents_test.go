@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/fxcast/fxcast/feed"
 )
 
 func document(t *testing.T, file string) string {
@@ -194,4 +196,22 @@ func rowAllows(words, from, to string) bool {
 		}
 	}
 	return false
+}
+
+// TestPricesReasons checks that docs/prices.md has each reason for which a quote is refused, and no
+// other one.
+func TestPricesReasons(t *testing.T) {
+	var listed []string
+	for _, row := range table(section(t, document(t, "docs/prices.md"), "Reasons, and what to do")) {
+		listed = append(listed, spans(row[0])...)
+	}
+	var reasons []string
+	for _, r := range feed.Reasons() {
+		reasons = append(reasons, string(r))
+	}
+	slices.Sort(listed)
+	slices.Sort(reasons)
+	if !slices.Equal(listed, reasons) {
+		t.Errorf("docs/prices.md has the reasons\n%q, want\n%q", listed, reasons)
+	}
 }
