@@ -10,14 +10,14 @@ import (
 // Post queues a message as Send does, but waits for nothing: for use inside Conn.Write.
 func (c *Client) Post(message []byte) { c.shard.do(func() { c.reply(message) }) }
 
-// Pending is how many subscriptions stand in a client's outbox; it asks the shard.
+// Pending returns how many subscriptions are in a client's pending list; it asks the shard.
 func (c *Client) Pending() int {
 	n := make(chan int, 1)
 	c.shard.do(func() { n <- len(c.pending) })
 	return <-n
 }
 
-// Known is how many clients and queued writes the shards hold.
+// Known returns how many clients and queued writes the shards hold.
 func (h *Hub) Known() (clients, dirty int) {
 	for _, s := range h.shards {
 		n := make(chan [2]int, 1)
@@ -28,7 +28,7 @@ func (h *Hub) Known() (clients, dirty int) {
 	return clients, dirty
 }
 
-// Subscriptions is how many subscriptions there are, wildcards expanded.
+// Subscriptions returns how many subscriptions there are, with wildcards expanded.
 func (h *Hub) Subscriptions() (n int64) {
 	for _, s := range h.shards {
 		n += s.stats.subscriptions.Load()
@@ -36,25 +36,26 @@ func (h *Hub) Subscriptions() (n int64) {
 	return n
 }
 
-// Ended is how many clients were ended for a lost connection, stall, silence, panic.
-func (h *Hub) Ended() (lost, stalled, silent, panicked uint64) {
+// Disconnects returns how many clients the hub disconnected for a lost connection, a stall, silence
+// and a panic.
+func (h *Hub) Disconnects() (lost, stalled, silent, panicked uint64) {
 	for _, s := range h.shards {
-		lost += s.stats.ended[protocol.CloseLost.Label].Load()
-		stalled += s.stats.ended[protocol.CloseStalled.Label].Load()
-		silent += s.stats.ended[protocol.CloseSilent.Label].Load()
-		panicked += s.stats.ended[protocol.ClosePanic.Label].Load()
+		lost += s.stats.disconnects[protocol.CloseLost.Label].Load()
+		stalled += s.stats.disconnects[protocol.CloseStalled.Label].Load()
+		silent += s.stats.disconnects[protocol.CloseSilent.Label].Load()
+		panicked += s.stats.disconnects[protocol.ClosePanic.Label].Load()
 	}
 	return lost, stalled, silent, panicked
 }
 
-// A Wheel is the wheel with names for its entries.
+// A Wheel is a wheel whose entries have names.
 type Wheel struct {
 	w   wheel
 	all []*pace
 	ids map[*pace]int
 }
 
-// Add puts a new entry in.
+// Add adds an entry.
 func (w *Wheel) Add(due time.Duration) {
 	if w.ids == nil {
 		w.ids = make(map[*pace]int)
@@ -65,8 +66,8 @@ func (w *Wheel) Add(due time.Duration) {
 	w.w.add(s)
 }
 
-// Fire returns the entries due by now as release sees them: what fires early is
-// put back.
+// Fire returns the entries due by now, as release sees them; entries that fire early are added
+// again.
 func (w *Wheel) Fire(now time.Duration) (fired []int) {
 	w.w.fire(now, func(s *pace) {
 		if s.due > now {
@@ -78,11 +79,11 @@ func (w *Wheel) Fire(now time.Duration) (fired []int) {
 	return fired
 }
 
-// Wait is wheel.wait.
+// Wait calls wheel.wait.
 func (w *Wheel) Wait(now time.Duration) (time.Duration, bool) { return w.w.wait(now) }
 
 // SubscriptionSize is the size of a subscription in bytes.
 const SubscriptionSize = unsafe.Sizeof(subscription{})
 
-// Bucket is the index of the histogram bucket of a value.
+// Bucket returns the index of the histogram bucket of a value.
 var Bucket = bucket

@@ -42,7 +42,7 @@ func TestFailuresStayWithTheirClient(t *testing.T) {
 	}
 }
 
-// stallPanic panics when it is looked at.
+// stallPanic panics when its backlog is read.
 type stallPanic struct{ *peer }
 
 func (stallPanic) Backlog() (int, time.Duration) { panic("stalled") }
@@ -63,8 +63,8 @@ func TestPanicInStalledStaysWithItsClient(t *testing.T) {
 		if bad.closed() != 1011 {
 			t.Errorf("closed with %d, want 1011", bad.closed())
 		}
-		if _, _, _, panicked := h.Ended(); panicked != 1 {
-			t.Errorf("%d clients counted as ended by a panic, want 1", panicked)
+		if _, _, _, panicked := h.Disconnects(); panicked != 1 {
+			t.Errorf("%d clients counted as disconnected by a panic, want 1", panicked)
 		}
 	})
 }
@@ -73,7 +73,7 @@ func TestClosedBeforeJoined(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, _ *feed) {
 		p := newPeer()
 		c, err := h.Join(p, hub.JoinOptions{Welcome: []byte(`{"type":"welcome"}`),
-			Joined: func(c *hub.Client) { c.Close(protocol.CloseKicked) }}) // before the hub has it
+			Joined: func(c *hub.Client) { c.Close(protocol.CloseKicked) }}) // before it has joined
 		if err != nil {
 			t.Fatal(err)
 		}

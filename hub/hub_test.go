@@ -26,7 +26,7 @@ func TestHeartbeatWhenIdle(t *testing.T) {
 				f.publish("EUR/USD", 1)
 				time.Sleep(beat / 2)
 			}
-			// Looked for every eighth of the period, but at most every 10 ms.
+			// The sweep runs every eighth of the period, but at most every 10 ms.
 			late := max(beat/8, 10*time.Millisecond)
 			n, most := len(idle.messages("heartbeat")), int(500*beat/max(beat, 10*time.Millisecond))
 			least := int(500*beat/(beat+late)) - 1
@@ -67,14 +67,14 @@ func TestPingAndSilentPeers(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		if silent.closed() != 1001 {
-			t.Errorf("silent for 61 s: closed with %d, want 1001", silent.closed())
+			t.Errorf("after 61 s of silence: closed with %d, want 1001", silent.closed())
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if answers.closed() != 0 || answers.pinged() < 175 || answers.pinged() > 184 {
 			t.Errorf("the peer that answers: %d pings in an hour, closed with %d", answers.pinged(), answers.closed())
 		}
-		if _, _, n, _ := h.Ended(); n != 1 {
+		if _, _, n, _ := h.Disconnects(); n != 1 {
 			t.Errorf("%d counted as silent", n)
 		}
 		answers.check(t)
@@ -105,7 +105,7 @@ func TestStalledPeers(t *testing.T) {
 		if stuck.closed() != 1013 || slow.closed() != 0 {
 			t.Errorf("closed with %d and %d, want 1013 and not", stuck.closed(), slow.closed())
 		}
-		if _, n, _, _ := h.Ended(); n != 1 {
+		if _, n, _, _ := h.Disconnects(); n != 1 {
 			t.Errorf("%d counted as stalled", n)
 		}
 		slow.check(t)
@@ -207,7 +207,7 @@ func TestMetrics(t *testing.T) {
 			f.publish("EUR/USD", 1)
 			synctest.Wait()
 		}
-		time.Sleep(time.Second) // counts are shown once in a sweep
+		time.Sleep(time.Second) // counts are published once per sweep
 		slow.unblock()
 		p.client.Close(protocol.CloseKicked)
 		p.client.Leave()
@@ -231,7 +231,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// expect writes a metric in the text format, with the help it has.
+// expect returns a metric in the text format, with its registered help.
 func expect(t *testing.T, reg *prometheus.Registry, name, value string) string {
 	t.Helper()
 	families, err := reg.Gather()
@@ -247,8 +247,8 @@ func expect(t *testing.T, reg *prometheus.Registry, name, value string) string {
 	return ""
 }
 
-// Bounds of a native histogram's buckets by the Prometheus data model: bucket i
-// of schema 2 holds the values in (2^((i-1)/4), 2^(i/4)].
+// The bounds of a native histogram's buckets follow the Prometheus data model: bucket i of schema 2
+// holds the values in (2^((i-1)/4), 2^(i/4)].
 func TestDistributionBuckets(t *testing.T) {
 	for v := 1e-6; v < 1e6; v *= 1.013 {
 		i := float64(hub.Bucket(v))
@@ -258,9 +258,9 @@ func TestDistributionBuckets(t *testing.T) {
 	}
 }
 
-// Clients that take compressed messages get the same quotes as the others beside
-// them: single ones, joined ones, and what is too short to pay.
-func TestPackedClients(t *testing.T) {
+// Clients that accept compressed messages receive the same quotes as the others: single ones,
+// joined ones, and messages too short to compress.
+func TestCompressedClients(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
 		var peers []*peer
 		for i := range 4 {

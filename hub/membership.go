@@ -9,7 +9,7 @@ import (
 // join, end, remove, subscribe and unsubscribe are the shard's side of a client.
 
 func (s *shard) join(c *Client, welcome []byte) {
-	if c.gone { // closed as soon as its connection knew it
+	if c.gone { // closed before it joined
 		return
 	}
 	c.place = int32(len(s.clients))
@@ -18,7 +18,7 @@ func (s *shard) join(c *Client, welcome []byte) {
 	c.linkDue = s.degraded
 	c.reply(welcome)
 	s.stats.arrived.Add(1)
-	if s.hub.draining.Load() { // it came between Join's look and Drain's
+	if s.hub.draining.Load() { // it joined after Join's check and before Drain's
 		c.CloseRestart(drainBackoff())
 	}
 }
@@ -34,7 +34,7 @@ func (s *shard) end(c *Client, why protocol.Close) {
 		}
 	}
 	s.remove(c)
-	s.stats.countEnd(why)
+	s.stats.countDisconnect(why)
 	defer s.caught(c)
 	c.conn.Close(why, last)
 }
@@ -100,7 +100,8 @@ func (s *shard) unsubscribe(sub *subscription) {
 	}
 	s.stats.subscriptions.Add(-1)
 	if sub.queued {
-		// A client that takes nothing and changes its mind all the time must not grow.
+		// pending must not grow without bound while a blocked client keeps changing its
+		// subscriptions.
 		if c.dead++; int(c.dead) > len(c.pending)/2 {
 			c.pending = slices.DeleteFunc(c.pending, func(s *subscription) bool { return s.dead })
 			c.dead = 0
@@ -108,7 +109,7 @@ func (s *shard) unsubscribe(sub *subscription) {
 	}
 }
 
-// matching lists the topics this shard knows that a pattern matches.
+// matching returns the topics of this shard that a pattern matches.
 func (s *shard) matching(pattern string) []*shardTopic {
 	if IsWildcard(pattern) {
 		return s.families[pattern]
@@ -119,7 +120,7 @@ func (s *shard) matching(pattern string) []*shardTopic {
 	return nil
 }
 
-// without removes v from a list whose order does not matter.
+// without removes v from a list whose order does not matter. It modifies the list.
 func without[T comparable](list []T, v T) []T {
 	i := slices.Index(list, v)
 	if i < 0 {

@@ -12,15 +12,16 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// A counter is counted by its shard alone and read by others as of the last sweep.
+// A counter is counted by its shard without atomics. Other goroutines read its value as of the last
+// sweep.
 type counter struct {
 	n     uint64
 	shown atomic.Uint64
 }
 
-// shardStats are merged over the shards when Prometheus asks.
+// shardStats counts for one shard. Collect merges all shards when Prometheus scrapes.
 type shardStats struct {
-	// Counted by the shard without atomics, shown at each sweep.
+	// Counted by the shard without atomics, published at each sweep.
 	writes, quotes, bytes, conflated counter
 	latency, fanOut, joined          distribution
 
@@ -31,19 +32,19 @@ type shardStats struct {
 	subscriptions atomic.Int64
 	waiting       atomic.Int64
 	stuck         atomic.Int64
-	ended         map[string]*atomic.Uint64 // by label of protocol.Closes; static after construction
+	disconnects   map[string]*atomic.Uint64 // by label of protocol.Closes; the map is static after construction
 }
 
-// begin makes the zero statistics usable: every label is there from the start.
+// begin initializes the zero value: every label exists from the start.
 func (s *shardStats) begin() {
-	s.ended = make(map[string]*atomic.Uint64)
+	s.disconnects = make(map[string]*atomic.Uint64)
 	for _, c := range protocol.Closes() {
-		s.ended[c.Label] = new(atomic.Uint64)
+		s.disconnects[c.Label] = new(atomic.Uint64)
 	}
 }
 
-func (s *shardStats) countEnd(why protocol.Close) {
-	if n := s.ended[why.Label]; n != nil {
+func (s *shardStats) countDisconnect(why protocol.Close) {
+	if n := s.disconnects[why.Label]; n != nil {
 		n.Add(1)
 	}
 }
@@ -57,8 +58,8 @@ func (s *shardStats) publish() {
 	}
 }
 
-// A distribution counts values in the buckets of a native histogram of schema 2:
-// four to each power of two. Counting costs some nanoseconds and no atomics.
+// A distribution counts values in the buckets of a native histogram of schema 2, four per power of
+// two. Counting costs a few nanoseconds and uses no atomics.
 type distribution struct {
 	count [lastBucket - firstBucket + 1]uint64
 	zero  uint64 // values of 0 and below
@@ -66,7 +67,7 @@ type distribution struct {
 
 	shown     [lastBucket - firstBucket + 1]atomic.Uint64
 	shownZero atomic.Uint64
-	shownSum  atomic.Uint64 // bits
+	shownSum  atomic.Uint64 // math.Float64bits of the sum
 }
 
 const (
@@ -75,8 +76,8 @@ const (
 	lastBucket  = 80  // 2^20
 )
 
-// steps are the lower bounds of the buckets within a power of two, as math.Frexp
-// gives the fraction.
+// steps are the lower bounds of the buckets within a power of two, on the scale of math.Frexp's
+// fraction.
 var steps = [4]float64{0.5, 0.5946035575013605, 0.7071067811865475, 0.8408964152537144}
 
 func (d *distribution) observe(v float64) {
@@ -88,7 +89,7 @@ func (d *distribution) observe(v float64) {
 	d.count[bucket(v)-firstBucket]++
 }
 
-// bucket is the index of the bucket (2^((i-1)/4), 2^(i/4)] that holds v.
+// bucket returns the index i of the bucket (2^((i-1)/4), 2^(i/4)] that holds v.
 func bucket(v float64) int {
 	fraction, exponent := math.Frexp(v)
 	i := 4 * (exponent - 1)
@@ -128,8 +129,8 @@ func (m merged) Write(out *dto.Metric) error {
 	return nil
 }
 
-// merge adds up one distribution of all shards. Classic buckets, of which there
-// is one for each power of two between from and to, serve scrapers without native ones.
+// merge adds up one distribution over all shards. For scrapers without native histograms it adds
+// classic buckets, one per power of two from 2^from to 2^to.
 func (m *metrics) merge(name string, of func(*shardStats) *distribution, from, to int) prometheus.Metric {
 	native, classic := make(map[int]int64), make(map[float64]uint64)
 	var zero, count uint64
@@ -168,27 +169,27 @@ type metrics struct {
 func newMetrics(h *Hub, reg prometheus.Registerer) *metrics {
 	m := &metrics{hub: h, created: time.Now(), descs: make(map[string]*prometheus.Desc)}
 	m.published = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "fx_hub_published_total", Help: "Quotes handed to the hub. Flat while producers publish: the feed is broken."})
+		Name: "fx_hub_published_total", Help: "Quotes published to the hub. Flat while producers publish: the feed is broken."})
 	for name, help := range map[string]string{
 		"fx_hub_clients":             "Connected clients.",
-		"fx_hub_subscriptions":       "Subscriptions of clients to single symbols, wildcards expanded.",
-		"fx_hub_stuck_clients":       "Clients whose connection has taken nothing for a second although something waits.",
-		"fx_hub_pending_bytes":       "Bytes that wait for connections that are full. Growing: many slow clients.",
+		"fx_hub_subscriptions":       "Subscriptions of all clients to single symbols, with wildcards expanded.",
+		"fx_hub_stuck_clients":       "Clients whose connection has taken nothing for a second although data is waiting.",
+		"fx_hub_pending_bytes":       "Bytes waiting in connections that are full. Growing: many slow clients.",
 		"fx_hub_delivered_total":     "Quotes written to clients.",
 		"fx_hub_writes_total":        "Writes to clients.",
 		"fx_hub_written_bytes_total": "Bytes written to clients.",
-		"fx_hub_conflated_total":     "Quotes replaced by a newer one before a client took them. Growing fast: clients are slow or the node is overloaded.",
+		"fx_hub_conflated_total":     "Quotes replaced by a newer one before they were sent. Growing fast: clients are slow or the node is overloaded.",
 		"fx_hub_relay_dropped_total": "Relayed messages dropped because a client or the node was behind.",
-		"fx_hub_panics_total":        "Clients ended because their connection's code panicked. Not 0: a bug.",
-		"fx_hub_joined_total":        "Clients that have connected.",
-		"fx_hub_latency_seconds":     "From acceptance in Redis to the write, per delivered quote; the two clocks differ by their skew. High upper quantiles: the node is overloaded.",
-		"fx_hub_fan_out_clients":     "Subscribers of a quote, per shard.",
+		"fx_hub_panics_total":        "Clients disconnected because the code of their connection panicked. Above 0: a bug.",
+		"fx_hub_joined_total":        "Clients that have joined.",
+		"fx_hub_latency_seconds":     "Seconds from acceptance in Redis to the write to a client, per delivered quote; includes the skew between the two clocks. High upper quantiles: the node is overloaded.",
+		"fx_hub_fan_out_clients":     "Subscribers of a published quote, per shard.",
 		"fx_hub_quotes_per_write":    "Quotes joined into one write. Growing: bursts, or a node near its limit.",
 	} {
 		m.descs[name] = prometheus.NewDesc(name, help, nil, nil)
 	}
-	m.descs["fx_hub_ended_total"] = prometheus.NewDesc("fx_hub_ended_total",
-		"Clients the hub ended, by reason. stalled, silent: dead or overloaded peers; slow: too slow for every tick; panic: a bug.", []string{"reason"}, nil)
+	m.descs["fx_hub_client_disconnects_total"] = prometheus.NewDesc("fx_hub_client_disconnects_total",
+		"Clients that the hub disconnected, by reason. stalled, silent: dead or overloaded peers; slow: too slow for every tick; panic: a bug.", []string{"reason"}, nil)
 	if reg != nil {
 		reg.MustRegister(m.published, m)
 	}
@@ -206,7 +207,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	counters := make(map[string]uint64)
 	gauges := map[string]int64{"fx_hub_clients": int64(m.hub.Clients())}
-	ended := make(map[string]uint64)
+	disconnects := make(map[string]uint64)
 	for _, s := range m.hub.shards {
 		st := &s.stats
 		counters["fx_hub_writes_total"] += st.writes.shown.Load()
@@ -219,8 +220,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		gauges["fx_hub_subscriptions"] += st.subscriptions.Load()
 		gauges["fx_hub_stuck_clients"] += st.stuck.Load()
 		gauges["fx_hub_pending_bytes"] += st.waiting.Load()
-		for label, n := range st.ended {
-			ended[label] += n.Load()
+		for label, n := range st.disconnects {
+			disconnects[label] += n.Load()
 		}
 	}
 	for name, v := range counters {
@@ -229,8 +230,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	for name, v := range gauges {
 		ch <- prometheus.MustNewConstMetric(m.descs[name], prometheus.GaugeValue, float64(v))
 	}
-	for label, n := range ended {
-		ch <- prometheus.MustNewConstMetric(m.descs["fx_hub_ended_total"], prometheus.CounterValue, float64(n), label)
+	for label, n := range disconnects {
+		ch <- prometheus.MustNewConstMetric(m.descs["fx_hub_client_disconnects_total"], prometheus.CounterValue, float64(n), label)
 	}
 	ch <- m.merge("fx_hub_latency_seconds", func(s *shardStats) *distribution { return &s.latency }, -17, 6)
 	ch <- m.merge("fx_hub_fan_out_clients", func(s *shardStats) *distribution { return &s.fanOut }, 0, 17)

@@ -3,7 +3,7 @@ package nodes
 import "github.com/prometheus/client_golang/prometheus"
 
 type metrics struct {
-	asked, silent, dropped, bad, reconnects prometheus.Counter
+	asked, silent, dropped, invalid, reconnects prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, n *Nodes) *metrics {
@@ -23,7 +23,7 @@ func newMetrics(reg prometheus.Registerer, n *Nodes) *metrics {
 		asked:      counter("fx_nodes_asked_total", "Questions this node put to all others."),
 		silent:     counter("fx_nodes_silent_total", "Answers that did not come within a second. Growing: a node is overloaded or cut off from Redis."),
 		dropped:    counter("fx_nodes_dropped_total", "Questions not answered because too many came at a time. Not 0: something asks far too often."),
-		bad:        counter("fx_nodes_bad_total", "Messages that are none of this program's. Not 0: something else publishes under the prefix."),
+		invalid:    counter("fx_nodes_invalid_messages_total", "Messages that this program did not send. Above 0: another program publishes under the prefix."),
 		reconnects: counter("fx_nodes_reconnects_total", "Times the subscription was opened anew. Growing: Redis or the network is unsteady."),
 	}
 }

@@ -84,7 +84,7 @@ func (n *Nodes) say(ctx context.Context, channel string, m notice) {
 func (n *Nodes) take(ctx context.Context, payload string, parts *sync.WaitGroup) (own bool) {
 	var m notice
 	if len(payload) > maxMessage || json.Unmarshal([]byte(payload), &m) != nil || m.Node == "" || len(m.Node) > maxName {
-		n.metrics.bad.Inc()
+		n.metrics.invalid.Inc()
 		return false
 	}
 	if m.Node == n.cfg.Node {

@@ -15,3 +15,6 @@ func (s *Server) Routes() (public, admin []string) {
 	}
 	return public, admin
 }
+
+// RenamedMetrics serves renamed metrics under their old names too.
+type RenamedMetrics = renamedMetrics

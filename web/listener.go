@@ -78,7 +78,7 @@ func (s *Server) publicTable() []endpoint.Endpoint {
 // adminTable is what the admin listener answers. What the public one answers too is
 // described there.
 func (s *Server) adminTable() []endpoint.Endpoint {
-	metrics := promhttp.HandlerFor(s.cfg.Registry, promhttp.HandlerOpts{Registry: s.cfg.Registry, EnableOpenMetrics: true})
+	metrics := promhttp.HandlerFor(renamedMetrics{s.cfg.Registry}, promhttp.HandlerOpts{Registry: s.cfg.Registry, EnableOpenMetrics: true})
 	return append(s.admin.Endpoints(), []endpoint.Endpoint{
 		{Pattern: "GET /openapi.json", Handler: s.getOpenAPI, Access: endpoint.Admin},
 		{Pattern: "GET /metrics", Handler: endpoint.Plain(metrics), Time: endpoint.Endless,

@@ -199,7 +199,8 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
 	a := webtest.NewHTTPClient(t, n.Admin).Do("GET", "/metrics", "", nil)
-	for _, line := range []string{`fx_web_upgrades_total{outcome="accepted"} 1`, `fx_web_command_errors_total{code="bad_field"} 1`, `fx_web_requests_total{class="4xx"} 1`, `fx_hub_clients 1`, `fx_web_panics_total 0`} {
+	for _, line := range []string{`fx_web_upgrades_total{outcome="accepted"} 1`, `fx_web_command_errors_total{code="bad_field"} 1`, `fx_web_requests_total{class="4xx"} 1`, `fx_hub_clients 1`, `fx_web_panics_total 0`,
+		`fx_hub_ended_total{reason="slow"} 0`, `fx_feed_held_over_total 0`, `fx_hub_client_disconnects_total{reason="slow"} 0`} {
 		if !strings.Contains(a.Body, line+"\n") {
 			t.Errorf("/metrics lacks %q", line)
 		}

@@ -46,7 +46,7 @@ func newReceiverMetrics(reg prometheus.Registerer, probeAge func() float64) *rec
 }
 
 type boardMetrics struct {
-	missed, refilled, heldOver prometheus.Counter
+	missed, refilled, overflow prometheus.Counter
 	outdated, dropped          prometheus.Counter
 	followed                   prometheus.Gauge
 	symbols                    map[feed.Status]prometheus.Gauge
@@ -62,8 +62,8 @@ func newBoardMetrics(reg prometheus.Registerer) *boardMetrics {
 			Name: "fx_feed_missed_total", Help: "Quotes that others accepted and this node neither received nor found in history. Above 0: it was cut off for longer than history lasts, or history could not be read."}),
 		refilled: f.NewCounter(prometheus.CounterOpts{
 			Name: "fx_feed_refilled_total", Help: "Quotes whose message was lost and that were read from history instead. Grows only when the connection to Redis failed."}),
-		heldOver: f.NewCounter(prometheus.CounterOpts{
-			Name: "fx_feed_held_over_total", Help: "Quotes let go while earlier ones were read from history, because too many waited; they are read from history in their turn. Growing: history is read too slowly."}),
+		overflow: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_gap_buffer_overflow_total", Help: "Received quotes dropped because too many were waiting while a gap was read from history; they are read from history in turn. Growing: history is read too slowly."}),
 		followed: f.NewGauge(prometheus.GaugeOpts{
 			Name: "fx_feed_followed_symbols", Help: "Symbols this node receives from Redis: those its clients want, and for a while those they wanted. Near the number of known symbols with few clients: wildcards."}),
 		outdated: f.NewCounter(prometheus.CounterOpts{
@@ -87,7 +87,7 @@ func (m *boardMetrics) count(c change) {
 		m.refilled.Add(float64(c.refilled))
 	}
 	if c.overflow {
-		m.heldOver.Inc()
+		m.overflow.Inc()
 	}
 	if c.outdated {
 		m.outdated.Inc()

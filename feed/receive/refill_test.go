@@ -202,7 +202,7 @@ func TestRefillHoldsBounded(t *testing.T) {
 	if b.Held() != receive.MaxHeld {
 		t.Errorf("%d held, want %d", b.Held(), receive.MaxHeld)
 	}
-	if n := metric(t, reg, "fx_feed_held_over_total"); n != 50 {
+	if n := metric(t, reg, "fx_feed_gap_buffer_overflow_total"); n != 50 {
 		t.Errorf("%v let go, want 50", n)
 	}
 	b.Refill("EUR/USD", w.all[1:2], true, false) // as if read before the rest came

@@ -152,9 +152,9 @@ func TestOverload(t *testing.T) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	programtest.Eventually(t, "who reads nothing is closed", func() bool {
-		stalled, _ := n.metric(`fx_hub_ended_total{reason="stalled"}`)
-		behind, _ := n.metric(`fx_hub_ended_total{reason="slow"}`) // of mode all
+	programtest.Eventually(t, "clients that read nothing are closed", func() bool {
+		stalled, _ := n.metric(`fx_hub_client_disconnects_total{reason="stalled"}`)
+		behind, _ := n.metric(`fx_hub_client_disconnects_total{reason="slow"}`) // of mode all
 		return stalled+behind >= stuck
 	})
 	conflated, _ := n.metric("fx_hub_conflated_total")
