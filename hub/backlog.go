@@ -7,27 +7,27 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// maxBacklog is how many ticks may wait for a client in all its backlogs.
+// maxBacklog bounds the ticks that wait for a client in all its backlogs together.
 const maxBacklog = 8192
 
-// A backlog is what waits of a subscription that wants every tick.
+// A backlog holds the waiting ticks of a subscription that wants every tick.
 type backlog struct {
-	ticks []*tick // in the order of acceptance; what the client has already is skipped when sent
+	ticks []*tick // in the order of acceptance; ticks that the client already has are skipped when sent
 	held  bool    // nothing is sent before Resume
-	reset bool    // the snapshot that is due says that ticks were missed
-	first bool    // the next quote is the first of a topic that was resumed: it tells its epoch
-	late  bool    // a wildcard's, of a topic spoken of later: ticks before its first quote were not received
+	reset bool    // the due snapshot reports that ticks were missed
+	first bool    // the next quote is the first after a resume: it carries its epoch
+	late  bool    // a wildcard matched the topic later: ticks before its first quote may be missing
 }
 
-// A Missed tick is one that a client did not get before it came back.
+// A Missed is a tick that a client missed before it reconnected.
 type Missed struct {
 	protocol.Position
-	Body []byte // as of Publish; kept
-	At   int64
+	Body []byte // as in Publish, but kept
+	At   int64  // acceptance in Unix microseconds
 }
 
-// Await returns when a topic is followed, with the context's error if it is not in
-// time, or with ErrClosed.
+// Await waits until a topic is followed. It returns ctx's error if ctx ends first, and ErrClosed if
+// the hub stops.
 func (c *Client) Await(ctx context.Context, topic string) error {
 	s := c.shard
 	p := s.hub.topic(topic).inShard[s.index]
@@ -51,13 +51,14 @@ func (c *Client) Await(ctx context.Context, topic string) error {
 	}
 }
 
-// Resume ends the waiting of a topic that Subscribe was told to hold. missed are
-// all ticks after from, read after the topic was followed. The client is told that
-// it has resumed, and gets them and whatever came since, without gap or double.
+// Resume continues a topic that Subscribe holds. missed are all ticks after from, in order; they
+// must be read after Await returned. Their bodies are kept. The client receives protocol.Resumed,
+// then these ticks and all that came since, without gap or duplicate.
 //
-// It returns again when ticks are missing between missed and those that came
-// since: read once more. If complete is false, or the topic is not held any more,
-// there is nothing to resume: the client gets a snapshot that says so.
+// again is true if ticks are missing between missed and those that came since: read the missed
+// ticks again and call Resume again. If complete is false, or if more ticks would wait than a
+// backlog takes, the topic cannot be resumed: the client receives a snapshot that reports missed
+// ticks. Resume does nothing if the topic is not held.
 func (c *Client) Resume(topic string, from protocol.Position, missed []Missed, complete bool) (again bool) {
 	p := c.shard.hub.topic(topic).inShard[c.shard.index]
 	ticks := make([]*tick, 0, len(missed))
@@ -96,9 +97,9 @@ func (c *Client) Resume(topic string, from protocol.Position, missed []Missed, c
 	return again
 }
 
-// after returns those of the held ticks that come after the ones that were read,
-// and whether they do so without a gap. from stands for the last of none read; last
-// is the newest the hub has.
+// after returns the held ticks that come after those that were read, and reports whether they do so
+// without a gap. from stands in for the last read tick if none was read. last is the newest tick
+// that the hub has.
 func after(held []*tick, from *tick, read []*tick, last *tick) (since []*tick, ok bool) {
 	end := from
 	if len(read) > 0 {
@@ -122,8 +123,7 @@ func after(held []*tick, from *tick, read []*tick, last *tick) (since []*tick, o
 	return held, ok
 }
 
-// setAll gives a subscription a backlog, or takes it away, and reports whether
-// that changed anything.
+// setAll adds or removes the backlog of a subscription and reports whether that changed anything.
 func (sub *subscription) setAll(all bool) (changed bool) {
 	s, p := sub.client.shard, sub.topic
 	switch {
@@ -138,7 +138,7 @@ func (sub *subscription) setAll(all bool) (changed bool) {
 			s.mail.mu.Unlock()
 		}
 	default:
-		// First every tick is kept, then all up to now is taken: none is lost between.
+		// Keep every tick from now on, then collect all up to now: so none is lost in between.
 		s.mail.mu.Lock()
 		p.wantsAll = true
 		s.mail.mu.Unlock()
@@ -156,9 +156,9 @@ func (sub *subscription) hold() {
 	sub.pending, sub.snapshot = nil, false
 }
 
-// pushAll gives every tick to those subscriptions that want them.
+// pushAll appends every tick to the subscriptions that want them all.
 func (s *shard) pushAll(p *shardTopic, n news) {
-	var slow []*Client // closing one takes its subscriptions out of the list
+	var slow []*Client // closing a client removes its subscriptions from p.subs
 	for _, sub := range p.subs {
 		if sub.backlog == nil {
 			continue
@@ -209,14 +209,14 @@ func (sub *subscription) forget(n int) {
 	b.ticks = b.ticks[n:]
 }
 
-// settleOwed tells who waits for a snapshot of a topic that is followed now and has
-// no value.
+// settleOwed sends the status to subscriptions that wait for the snapshot of a topic which is now
+// followed and has no value.
 func (s *shard) settleOwed(p *shardTopic) {
 	for _, sub := range p.subs {
 		if !sub.snapshot || sub.pending != nil {
 			continue
 		}
-		// After a reset the first tick still says so.
+		// With a reset due, the first tick still carries it.
 		sub.snapshot = sub.backlog != nil && sub.backlog.reset
 		if sub.client.isMatch(p.name, p) {
 			sub.statusDue = true
@@ -225,8 +225,8 @@ func (s *shard) settleOwed(p *shardTopic) {
 	}
 }
 
-// joinBacklogs appends up to room ticks of the backlogs. Where ticks are missing
-// before one, it goes out as a snapshot that says so.
+// joinBacklogs appends up to room ticks of the backlogs. If ticks before one are missing, it goes
+// out as a snapshot that reports so.
 func (s *shard) joinBacklogs(batch []*subscription, room int) (quotes int) {
 	p := append(s.payload[:0], protocol.UpdateHead...)
 	flush := func() {

@@ -16,8 +16,8 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// Who wants every tick gets every tick, once and in order, whatever happens; where
-// the hub itself has missed some, and only there, a reset says so.
+// A subscription to every tick receives every tick, once and in order, in any interleaving. A reset
+// reports missing ticks where the hub itself has missed some, and only there.
 func TestEveryTickInAnyInterleaving(t *testing.T) {
 	topics := []string{"EUR/USD", "EUR/JPY", "USD/JPY"}
 	patterns := append(slices.Clone(topics), "*", "EUR/*", "*/JPY")
@@ -82,7 +82,7 @@ func TestEveryTickInAnyInterleaving(t *testing.T) {
 					missed := f.after(tp, at, rapid.IntRange(0, 3).Draw(rt, "left out"))
 					f.publish(tp, rapid.IntRange(0, 2).Draw(rt, "later"))
 					if p.client.Resume(tp, from, missed, true) && p.client.Resume(tp, from, f.after(tp, at, 0), true) {
-						// Ticks are missing between what was held: the feed has lost them.
+						// Ticks are missing between the held ones: the feed has lost them.
 						p.since = map[string]position{}
 						f.holes[resetAt{tp, position{"any", 0}}] = true
 						p.client.Resume(tp, from, nil, false)
@@ -99,7 +99,7 @@ func TestEveryTickInAnyInterleaving(t *testing.T) {
 				for _, r := range p.resets {
 					before := position{r.at.epoch, r.at.seq - 1}
 					if !f.holes[resetAt{r.topic, before}] && !f.holes[resetAt{r.topic, position{"any", 0}}] {
-						rt.Errorf("%s was reset at %v, nothing was lost before it", r.topic, r.at)
+						rt.Errorf("%s was reset at %v, but nothing was lost before it", r.topic, r.at)
 					}
 				}
 				for topic := range p.since {
@@ -114,9 +114,9 @@ func TestEveryTickInAnyInterleaving(t *testing.T) {
 	})
 }
 
-// A wildcard's client that wants every tick is told where a topic, which the hub hears
-// of later, does not begin with its first tick.
-func TestEveryTickOfWildcardTellsWhatWasBeforeIt(t *testing.T) {
+// A client with a wildcard for every tick receives a reset if a topic added later does not begin
+// with its first tick.
+func TestEveryTickOfWildcardResetsWithoutFirstTick(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, _ *hub.Hub, f *feed) {
 		p := newPeer()
 		p.first = true
@@ -124,7 +124,7 @@ func TestEveryTickOfWildcardTellsWhatWasBeforeIt(t *testing.T) {
 		f.every(p, "*")
 		synctest.Wait()
 		f.last["EUR/USD"] = f.newEpoch()
-		f.lose("EUR/USD") // its first, accepted before this node followed it
+		f.lose("EUR/USD") // its first tick, accepted before this node followed it
 		f.publish("GBP/USD", 1)
 		synctest.Wait()
 		f.publish("EUR/USD", 2)
@@ -132,9 +132,9 @@ func TestEveryTickOfWildcardTellsWhatWasBeforeIt(t *testing.T) {
 		synctest.Wait()
 		snapshots := p.messages("snapshot")
 		if len(snapshots) != 1 || !snapshots[0].Reset {
-			t.Errorf("%+v, want one that says reset", snapshots)
+			t.Errorf("%+v, want one with reset", snapshots)
 		}
-		// Updates alone; the second tick was the snapshot.
+		// Only updates: the second tick was the snapshot.
 		if got := p.seqs("EUR/USD"); !slices.Equal(got, []uint64{3, 4}) {
 			t.Errorf("EUR/USD %v", got)
 		}
@@ -176,7 +176,7 @@ func TestTooSlowForEveryTick(t *testing.T) {
 	})
 }
 
-// A shard that does not get to collect drops what it can not keep, and says so.
+// A shard that falls behind drops the ticks it cannot keep and closes the client with 4008.
 func TestEveryTickOverflow(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
 		p := join(t, h, newPeer())
@@ -207,7 +207,7 @@ func TestEveryTickOverflow(t *testing.T) {
 	})
 }
 
-// A resumed topic gets no snapshot; one that can not be resumed gets one that says so.
+// A resumed topic gets no snapshot; one that cannot be resumed gets a reset.
 func TestResume(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
 		f.publish("EUR/USD", 10)
@@ -242,7 +242,7 @@ func TestResume(t *testing.T) {
 	})
 }
 
-// What a feed would do that follows what is wanted.
+// follower is a feed that follows exactly the wanted topics.
 type follower struct {
 	*feed
 	mu       sync.Mutex
@@ -256,7 +256,7 @@ func (f *follower) interest(topic string) {
 	f.changed[topic] = true
 }
 
-// accept is publish, of which the hub learns only what is followed.
+// accept publishes a tick that reaches the hub only if its topic is followed.
 func (f *follower) accept(topic string) {
 	if f.followed[topic] {
 		f.publish(topic, 1)
@@ -272,7 +272,7 @@ func (f *follower) accept(topic string) {
 	f.last[topic] = at
 }
 
-// attend follows what is wanted and what is not it does not.
+// attend follows the topics that became wanted and stops following those that are not.
 func (f *follower) attend() {
 	f.mu.Lock()
 	changed := f.changed
@@ -282,7 +282,7 @@ func (f *follower) attend() {
 		switch wanted := f.hub.Wanted(topic); {
 		case wanted && !f.followed[topic]:
 			if at, ok := f.last[topic]; ok {
-				f.tell(topic, at)
+				f.deliver(topic, at)
 			}
 			f.hub.Follow(topic, true)
 			f.followed[topic] = true
@@ -293,8 +293,8 @@ func (f *follower) attend() {
 	}
 }
 
-// With a feed that follows only what is wanted, nobody gets an old value, every
-// subscriber gets a snapshot and then what follows it.
+// With a feed that follows only wanted topics, no client receives an old value. Every subscriber
+// receives a snapshot and then the ticks that follow it.
 func TestInterestInAnyInterleaving(t *testing.T) {
 	topics := []string{"EUR/USD", "EUR/JPY", "USD/JPY"}
 	patterns := append(slices.Clone(topics), "*", "EUR/*")
@@ -345,7 +345,7 @@ func TestInterestInAnyInterleaving(t *testing.T) {
 					defer cancel()
 					tp := topic.Draw(rt, "topic")
 					if err := any().client.Await(ctx, tp); err == nil && !f.followed[tp] {
-						rt.Errorf("%s is not followed, Await says it is", tp)
+						rt.Errorf("Await returned for %s, which is not followed", tp)
 					} else if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 						rt.Error(err)
 					}
@@ -362,7 +362,7 @@ func TestInterestInAnyInterleaving(t *testing.T) {
 			synctest.Wait()
 			for _, tp := range topics {
 				if h.Wanted(tp) {
-					rt.Errorf("%s is wanted, nobody is there", tp)
+					rt.Errorf("%s is wanted without a subscriber", tp)
 				}
 			}
 		})

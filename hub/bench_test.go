@@ -20,7 +20,7 @@ func (s sink) Write(hub.Batch) (bool, error) { s.writes.Add(1); return true, nil
 func (sink) Backlog() (int, time.Duration)   { return 0, 0 }
 func (sink) Close(protocol.Close, []byte)    {}
 
-// crowd is a hub in real time with n clients of the given patterns.
+// crowd returns a hub in real time with n clients that subscribe to the given patterns.
 func crowd(tb testing.TB, n int, patterns ...string) (h *hub.Hub, writes *atomic.Int64) {
 	tb.Helper()
 	h = hub.New(hub.Config{Framings: []hub.Framing{lengths{}}, Heartbeat: never, Ping: never, WriteTimeout: never})
@@ -41,7 +41,8 @@ func crowd(tb testing.TB, n int, patterns ...string) (h *hub.Hub, writes *atomic
 	return h, writes
 }
 
-// publisher returns what publishes one tick and waits until all have been written to.
+// publisher returns a function that publishes one tick and waits until every client has been
+// written to.
 func publisher(h *hub.Hub, writes *atomic.Int64, n int) func() {
 	h.SetStatus("EUR/USD", "live", "", time.Time{})
 	quote := body("EUR/USD", 1_000_000)
@@ -67,7 +68,7 @@ func TestPublishAllocations(t *testing.T) {
 	for range 50 {
 		publish()
 	}
-	// 3 for the tick; a sweep may come between.
+	// 3 for the tick; a sweep may run in between.
 	if n := testing.AllocsPerRun(200, publish); n > 6 {
 		t.Errorf("%g allocations to publish to %d clients, want 3 and a few", n, clients)
 	}
@@ -88,7 +89,7 @@ func BenchmarkPublish(b *testing.B) {
 	}
 }
 
-// A topic nobody asked for, beside 10,000 clients of another.
+// A topic without subscribers, next to 10,000 clients of another topic.
 func BenchmarkPublishUnwanted(b *testing.B) {
 	h, _ := crowd(b, 10_000, "EUR/USD")
 	quote := body("GBP/USD", 1_000_000)

@@ -9,67 +9,67 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// Settings of a subscription.
+// Settings apply to the patterns of one Subscribe call.
 type Settings struct {
-	// MaxRate is the most updates per second and topic; 0 means no limit.
+	// MaxRate limits the updates per second and topic; 0 means no limit.
 	MaxRate float64
-	// All asks for every tick instead of the newest; MaxRate is ignored then. A
-	// client that is too slow for it is closed with protocol.CloseSlow.
+	// All requests every tick instead of the newest one and disables MaxRate. A client that is too
+	// slow for it is closed with protocol.CloseSlow.
 	All bool
-	// Reset makes the snapshots of All say that ticks may have been missed.
+	// Reset marks the snapshots of a subscription with All: ticks before them may have been missed.
 	Reset bool
-	// Hold lists topics that get nothing, no snapshot either, before Resume is
-	// called for them; it must be. Without All it is ignored.
+	// Hold lists topics for which nothing is sent, not even a snapshot, before Resume is called.
+	// Resume must be called for each of them. Hold is ignored without All.
 	Hold []string
 }
 
 // A Client is one joined connection. Its methods are safe for concurrent use.
-// Commands (Subscribe, Unsubscribe, SubscribeChannels, UnsubscribeChannels, Send) are
-// carried out in the order one goroutine gives them. They return when they have been
-// carried out, and wait while more than 32 KiB of replies have not been written: so a
-// client that asks and does not read is not read from.
+//
+// Commands (Subscribe, Unsubscribe, SubscribeChannels, UnsubscribeChannels, Send) run on the
+// client's shard, in the order of one goroutine's calls. Each returns once it has been carried out.
+// While more than 32 KiB of replies are unwritten, it waits for them to be written. So a caller
+// that reads commands from a connection stops reading from a client that does not read its replies.
 type Client struct {
-	// Owned by shard.run, but for shard and conn, which are static. What each tick
-	// touches stands first.
+	// Owned by shard.run; shard and conn are static. The fields that each tick touches come first.
 	shard   *shard
 	conn    Conn
-	pending []*subscription // have something to be written, first come first served
-	extras  *extras         // nil for a client that has and wants quotes only
+	pending []*subscription // have something to write; first come, first served
+	extras  *extras         // nil for a client with nothing but quotes
 
-	dirty      bool // stands in shard.dirty
-	blocked    bool // its connection takes nothing now
+	dirty      bool // is in shard.dirty
+	blocked    bool // its connection takes nothing until Ready
 	gone       bool
 	linkDue    bool // the link's status is due
-	beat, ping bool // a heartbeat, a ping is due
-	positions  bool // its batches have positions
+	beat, ping bool // a heartbeat or a ping is due
+	positions  bool // its batches carry positions
 	framing    uint8
 
 	place      int32 // index in shard.clients, -1 before and after
-	dead       int32 // of pending: removed since, skipped
-	backlogged int32 // ticks in backlogs
-	asked      int32 // counts commands, to know the later of two wildcards
+	dead       int32 // removed subscriptions still in pending
+	backlogged int32 // ticks in all its backlogs
+	asked      int32 // counts patterns, to know the later of two wildcards
 
-	skipped uint64        // quotes that its messages reported as skipped
+	skipped uint64        // quotes reported to it as skipped
 	written time.Duration // when it was last written to
 	pinged  time.Duration
 	filters []filter        // sorted by pattern
 	subs    []*subscription // sorted by topic
 
 	left  atomic.Bool
-	alive atomic.Int64 // hub clock, ns: when the peer last answered
+	alive atomic.Int64 // when the peer last answered, ns of the hub's clock
 }
 
-// Extras are what only few clients have at a time.
+// extras holds what only few clients need at a time.
 type extras struct {
 	replies    [][]byte
 	replied    int             // bytes of replies
-	waiters    []chan struct{} // commands that wait until the replies have been written
+	waiters    []chan struct{} // one per command that waits for the replies to be written
 	channels   []string
 	relays     []relayed
 	relayDrops int
 }
 
-// A relayed message waits for a client.
+// relayed is a message of a relayed channel that waits for a client.
 type relayed struct {
 	channel string
 	data    []byte
@@ -81,11 +81,12 @@ func newClient(s *shard, conn Conn, o JoinOptions) *Client {
 	return c
 }
 
-// Subscribe adds patterns (a topic, "*", "EUR/*", "*/USD") with the settings and
-// answers with ack: ack goes out first, then snapshots, then updates, and no tick
-// in between is lost or doubled. For a topic that several patterns match, the
-// exact one counts, else the narrower wildcard, else the one asked for last.
-// Subscribing to a pattern again replaces its settings and sends a snapshot.
+// Subscribe adds patterns (a topic, "*", "EUR/*" or "*/USD") with the settings and answers with
+// ack. The ack goes out first, then snapshots, then updates; no tick in between is lost or sent
+// twice.
+//
+// If several patterns match a topic, the exact one applies, else the narrower wildcard, else the
+// one added last. Subscribing to a pattern again replaces its settings and sends a snapshot.
 func (c *Client) Subscribe(patterns []string, settings Settings, ack []byte) {
 	interval := time.Duration(0)
 	if settings.MaxRate > 0 {
@@ -94,7 +95,7 @@ func (c *Client) Subscribe(patterns []string, settings Settings, ack []byte) {
 	h := c.shard.hub
 	for _, p := range patterns {
 		if !IsWildcard(p) {
-			h.topic(p) // known to the shard before the command is
+			h.topic(p) // so that the shard knows it before the command runs
 		}
 	}
 	all, hold := settings.All, settings.Hold
@@ -109,7 +110,7 @@ func (c *Client) Subscribe(patterns []string, settings Settings, ack []byte) {
 				s.watchers[p] = append(s.watchers[p], c)
 			}
 			for _, topic := range s.matching(p) {
-				s.take(topic, s.now()) // the snapshot is of what is published by now
+				s.take(topic, s.now()) // the snapshot includes what has been published by now
 				if c.gone {
 					return
 				}
@@ -129,8 +130,8 @@ func (c *Client) Subscribe(patterns []string, settings Settings, ack []byte) {
 	})
 }
 
-// Unsubscribe removes exactly these patterns; topics that another pattern still
-// matches go on with that one's settings.
+// Unsubscribe removes exactly these patterns and answers with ack. A topic that another pattern
+// still matches continues with that pattern's settings.
 func (c *Client) Unsubscribe(patterns []string, ack []byte) {
 	c.command(ack, func(s *shard) {
 		for _, p := range patterns {
@@ -147,7 +148,7 @@ func (c *Client) Unsubscribe(patterns []string, ack []byte) {
 	})
 }
 
-// SubscribeChannels adds relayed channels.
+// SubscribeChannels adds relayed channels and answers with ack.
 func (c *Client) SubscribeChannels(names []string, ack []byte) {
 	c.command(ack, func(s *shard) {
 		x := c.extra()
@@ -160,7 +161,7 @@ func (c *Client) SubscribeChannels(names []string, ack []byte) {
 	})
 }
 
-// UnsubscribeChannels removes relayed channels.
+// UnsubscribeChannels removes relayed channels with their waiting messages and answers with ack.
 func (c *Client) UnsubscribeChannels(names []string, ack []byte) {
 	c.command(ack, func(s *shard) {
 		x := c.extra()
@@ -172,10 +173,10 @@ func (c *Client) UnsubscribeChannels(names []string, ack []byte) {
 	})
 }
 
-// Send queues one message, such as an error or a pong. It is kept.
+// Send queues one message, such as an error or a pong. It keeps the message.
 func (c *Client) Send(message []byte) { c.command(message, func(*shard) {}) }
 
-// command runs f on the shard after queueing the reply, and waits for it.
+// command queues the reply, runs f on the shard and waits for both.
 func (c *Client) command(reply []byte, f func(*shard)) {
 	s := c.shard
 	done := make(chan struct{})
@@ -191,7 +192,7 @@ func (c *Client) command(reply []byte, f func(*shard)) {
 		close(done)
 	})
 	select {
-	case <-done: // at the latest when the client ends, which the write timeout sees to
+	case <-done: // at the latest when the client ends, which the write timeout ensures
 	case <-s.hub.done:
 	}
 }
@@ -213,7 +214,7 @@ func (c *Client) extra() *extras {
 	return c.extras
 }
 
-// release lets the commands go on that wait for the replies.
+// release lets commands continue that wait for the replies to be written.
 func (x *extras) release() {
 	x.replied = 0
 	for _, done := range x.waiters {
@@ -222,10 +223,10 @@ func (x *extras) release() {
 	x.waiters = nil
 }
 
-// Alive notes a sign of life of the peer: a pong or a message.
+// Alive records that the peer is alive, as a pong or a message shows.
 func (c *Client) Alive() { c.alive.Store(int64(c.shard.now())) }
 
-// Ready is called by the connection when everything it had taken is written.
+// Ready resumes writing. The connection calls it when it has written everything it had taken.
 func (c *Client) Ready() {
 	s := c.shard
 	s.mail.mu.Lock()
@@ -233,13 +234,14 @@ func (c *Client) Ready() {
 	s.post()
 }
 
-// Close ends the client. The first call counts.
+// Close removes the client from the hub and closes its connection. Calls after the first have no
+// effect.
 func (c *Client) Close(why protocol.Close) {
 	s := c.shard
 	s.do(func() { s.end(c, why) })
 }
 
-// CloseAfter is Close after a closing message that advises when to come back.
+// CloseAfter sends a message that advises when to reconnect, and then closes the client.
 func (c *Client) CloseAfter(why protocol.Close, reconnect time.Duration) {
 	s := c.shard
 	s.do(func() {
@@ -252,13 +254,13 @@ func (c *Client) CloseAfter(why protocol.Close, reconnect time.Duration) {
 	})
 }
 
-// CloseRestart is CloseAfter for a node that goes down.
+// CloseRestart closes the client of a node that shuts down; see CloseAfter.
 func (c *Client) CloseRestart(reconnect time.Duration) {
 	c.CloseAfter(protocol.CloseRestart, reconnect)
 }
 
-// Leave removes the client; the caller's connection has ended. It returns when
-// the hub has let go of the connection. Only the first call does something.
+// Leave removes a client whose connection has ended. It returns when the hub no longer uses the
+// connection. Calls after the first have no effect.
 func (c *Client) Leave() {
 	if c.left.Swap(true) {
 		return

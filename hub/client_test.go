@@ -15,8 +15,8 @@ import (
 
 var oneShard = hub.Config{Shards: 1}
 
-// hold stops the one shard in the middle of a write, so that mail piles up, until
-// release is called.
+// hold stops the only shard in the middle of a write, so that its mailbox fills up, until release
+// is called.
 func hold(t *testing.T, h *hub.Hub) (release func()) {
 	t.Helper()
 	gate := make(chan struct{})
@@ -28,7 +28,7 @@ func hold(t *testing.T, h *hub.Hub) (release func()) {
 	return func() { close(gate) }
 }
 
-// names are n topics.
+// names returns n topics.
 func names(n int) (topics []string) {
 	for i := range n {
 		topics = append(topics, fmt.Sprintf("A%02d/B%02d", i/100, i%100))
@@ -41,7 +41,7 @@ func TestAckThenSnapshotThenUpdate(t *testing.T) {
 		p := join(t, h, newPeer())
 		f.publish("EUR/USD", 3)
 		f.setStatus("EUR/GBP", "live")
-		p.block() // so that all of it is written at once, if the shard is quick or slow
+		p.block() // so that all messages go out in one write, however fast the shard is
 		synctest.Wait()
 		f.subscribe(p, 0, "EUR/USD", "EUR/*", "USD/JPY")
 		f.publish("EUR/GBP", 1)
@@ -67,7 +67,7 @@ func TestNoSnapshotAfterDrop(t *testing.T) {
 		synctest.Wait()
 		release := hold(t, h)
 		f.drop("EUR/USD")
-		go f.subscribe(p, 0, "EUR/USD") // at a shard that has not seen the drop
+		go f.subscribe(p, 0, "EUR/USD") // on a shard that has not handled the drop yet
 		synctest.Wait()
 		release()
 		synctest.Wait()
@@ -98,7 +98,7 @@ func TestSnapshotIsTheNewest(t *testing.T) {
 	})
 }
 
-// Nothing of what was unsubscribed follows the ack, whatever was waiting.
+// After the ack of an unsubscribe nothing of its topics follows, whatever was waiting.
 func TestNothingAfterUnsubscribe(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
 		p := newPeer()
@@ -124,9 +124,9 @@ func TestNothingAfterUnsubscribe(t *testing.T) {
 	})
 }
 
-// With more waiting than one write takes, and that write's share unsubscribed, the
-// rest still comes.
-func TestRestOfTheOutboxAfterUnsubscribe(t *testing.T) {
+// If more is waiting than one write takes and that write's share is unsubscribed, the rest still
+// comes.
+func TestRestOfPendingAfterUnsubscribe(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
 		p := newPeer()
 		p.block()
@@ -173,14 +173,14 @@ func TestExactBeforeWildcard(t *testing.T) {
 			}
 		}
 		rate(8)
-		f.subscribe(p, 16, "*") // does not decide
+		f.subscribe(p, 16, "*") // does not apply
 		rate(8)
 		f.unsubscribe(p, "EUR/USD")
 		rate(4)
 		f.unsubscribe(p, "*/USD")
 		rate(2)
 		f.subscribe(p, 4, "*/USD")
-		f.subscribe(p, 2, "EUR/*") // again, so later
+		f.subscribe(p, 2, "EUR/*") // again, so it is the later one
 		rate(2)
 		f.unsubscribe(p, "EUR/*", "*/USD")
 		rate(16)
@@ -190,7 +190,7 @@ func TestExactBeforeWildcard(t *testing.T) {
 	})
 }
 
-// Topics that somebody asked for and nobody quotes cost only who asked.
+// Topics that a client requests and no producer quotes cost only that client.
 func TestUnquotedTopicsDoNotReachWildcards(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
 		watcher, p := join(t, h, newPeer()), join(t, h, newPeer())
@@ -198,7 +198,7 @@ func TestUnquotedTopicsDoNotReachWildcards(t *testing.T) {
 		many := names(1000)
 		f.subscribe(p, 0, many...)
 		if n := h.Subscriptions(); n != 1000 {
-			t.Errorf("%d subscriptions, want the 1000 that were asked for", n)
+			t.Errorf("%d subscriptions, want the 1000 that were requested", n)
 		}
 		f.publish(many[7], 1)
 		f.publish("X/Y", 2)
@@ -209,13 +209,14 @@ func TestUnquotedTopicsDoNotReachWildcards(t *testing.T) {
 			t.Errorf("%d subscriptions, want 1000 and the two quoted for the wildcards", n)
 		}
 		if got := watcher.seqs(many[7]); !slices.Equal(got, []uint64{1}) {
-			t.Errorf("the watcher got %v of %s, want 1 once", got, many[7])
+			t.Errorf("the watcher received %v of %s, want 1 once", got, many[7])
 		}
 	})
 }
 
-// A client that takes nothing and keeps changing its mind does not grow.
-func TestOutboxDoesNotGrow(t *testing.T) {
+// The pending list of a client that takes nothing and keeps changing its subscriptions does not
+// grow.
+func TestPendingDoesNotGrow(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
 		p := newPeer()
 		p.block()
@@ -230,7 +231,7 @@ func TestOutboxDoesNotGrow(t *testing.T) {
 			p.client.Unsubscribe(many, nil)
 		}
 		if n := p.client.Pending(); n > 300 {
-			t.Errorf("%d in the outbox of 100 topics", n)
+			t.Errorf("%d pending subscriptions for 100 topics", n)
 		}
 		p.unblock()
 		f.subscribe(p, 0, many...)
@@ -239,8 +240,8 @@ func TestOutboxDoesNotGrow(t *testing.T) {
 	})
 }
 
-// A client whose next command is there whenever the last is answered does not
-// keep quotes from others.
+// A client that sends its next command as soon as the last is answered does not delay the quotes of
+// others.
 func TestCommandsDoNotStarveQuotes(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
 		quiet := join(t, h, newPeer())
@@ -270,7 +271,7 @@ func TestCommandsDoNotStarveQuotes(t *testing.T) {
 	})
 }
 
-// Commands of a client that does not read wait; the end releases them.
+// Commands of a client that does not read wait; closing the client releases them.
 func TestRepliesPushBack(t *testing.T) {
 	for name, end := range map[string]func(*peer, func()){
 		"room":   func(p *peer, _ func()) { p.unblock() },
@@ -314,7 +315,7 @@ func TestRepliesPushBack(t *testing.T) {
 	}
 }
 
-// One write makes room for all who wait.
+// One write makes room for all waiting commands.
 func TestRoomReleasesAll(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, _ *feed) {
 		p := newPeer()
@@ -328,7 +329,7 @@ func TestRoomReleasesAll(t *testing.T) {
 		}
 		synctest.Wait()
 		p.unblock()
-		senders.Wait() // nothing more is written: all must have been told
+		senders.Wait() // nothing more is written: all waiting commands must have been released
 		p.check(t)
 	})
 }
@@ -361,7 +362,7 @@ func TestCommandsAfterTheEnd(t *testing.T) {
 	})
 }
 
-// A wildcard that matches a topic only asked for so far does not keep it.
+// A wildcard does not keep a topic that only a client has named.
 func TestUnsubscribeOfUnquotedTopic(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
 		p := join(t, h, newPeer())

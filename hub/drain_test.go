@@ -26,7 +26,7 @@ func TestDrain(t *testing.T) {
 			peers = append(peers, leaver(t, h))
 		}
 		f.publish("EUR/USD", 1)
-		synctest.Wait() // who joins later is closed at once
+		synctest.Wait() // a client that joins later is closed at once
 		begin := time.Now()
 		drained := make(chan error, 1)
 		go func() { drained <- h.Drain(t.Context(), 2*time.Second) }()
@@ -51,12 +51,12 @@ func TestDrain(t *testing.T) {
 				t.Fatalf("closed with %d after %+v", p.closed(), m)
 			}
 			if types := p.types(); types[len(types)-1] != "closing" {
-				t.Fatalf("something after closing: %v", types)
+				t.Fatalf("messages after closing: %v", types)
 			}
 			backoff[m[0].Reconnect] = true
 		}
 		if len(backoff) < 500 {
-			t.Errorf("2000 clients come back at only %d moments", len(backoff))
+			t.Errorf("2000 clients reconnect at only %d moments", len(backoff))
 		}
 	})
 }
@@ -95,11 +95,11 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// Who joins between the beginning of a drain and its look at the clients is closed too.
+// A client that joins between the start of a drain and its look at the clients is closed too.
 func TestDrainTakesLateJoiners(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, _ *feed) {
 		release := hold(t, h)
-		late := leaver(t, h) // its mail is not read yet
+		late := leaver(t, h) // its join is not handled yet
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		drained := make(chan error, 1)
@@ -141,8 +141,8 @@ func TestJoinAfterRun(t *testing.T) {
 	})
 }
 
-// A client whose connection takes nothing at the moment is told all the same why
-// it is closed: the connection gets its last messages with the close.
+// A client whose connection takes nothing still learns why it is closed: the connection receives
+// its last messages with the close.
 func TestClosingReachesBlockedClients(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
 		p := join(t, h, newPeer())

@@ -11,13 +11,13 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// lines is the framing of the example: a message a line.
+// lines frames each message as one line.
 type lines struct{}
 
 func (lines) AppendMessage(dst, payload []byte) []byte { return append(append(dst, payload...), '\n') }
 func (lines) Ping() []byte                             { return []byte("\n") }
 
-// terminal is a subscriber that takes everything at once.
+// terminal is a subscriber that takes every batch at once.
 type terminal struct{ out chan string }
 
 func (t terminal) Write(b hub.Batch) (ready bool, err error) {
@@ -29,8 +29,8 @@ func (t terminal) Write(b hub.Batch) (ready bool, err error) {
 func (terminal) Backlog() (int, time.Duration) { return 0, 0 }
 func (terminal) Close(protocol.Close, []byte)  {}
 
-// A hub fans quotes out to whoever subscribed. It knows nothing of prices, Redis or
-// WebSockets: what it writes goes through a Framing into a Conn.
+// A hub fans quotes out to subscribers. It knows nothing about prices, Redis or WebSockets: it
+// writes through a Framing to a Conn.
 func Example() {
 	h := hub.New(hub.Config{Framings: []hub.Framing{lines{}}, Shards: 1, Heartbeat: time.Hour})
 	ctx, stop := context.WithCancel(context.Background())

@@ -23,11 +23,11 @@ type failer interface {
 	Fatalf(format string, args ...any)
 }
 
-// A feed publishes to a hub and knows what clients must have in the end.
+// A feed publishes to a hub and knows which quotes clients must have in the end.
 type feed struct {
 	hub     *hub.Hub
 	history map[string][]position
-	holes   map[resetAt]bool // ticks that the hub never got
+	holes   map[resetAt]bool // ticks that never reached the hub
 	last    map[string]position
 	dropped map[string]bool
 	status  map[string]string
@@ -42,7 +42,7 @@ func body(topic string, seq uint64) []byte {
 	return fmt.Appendf(nil, `{"symbol":%q,"bid":"1.08501","ask":"1.08513","ts":"2026-11-22T10:15:00.123456Z","seq":%d`, topic, seq)
 }
 
-// publish makes n ticks of a topic, the first of all after it is said to be live.
+// publish publishes n ticks of a topic and sets its status to live before the first.
 func (f *feed) publish(topic string, n int) {
 	at, known := f.last[topic]
 	if !known {
@@ -52,14 +52,14 @@ func (f *feed) publish(topic string, n int) {
 	for range n {
 		at.seq++
 		f.history[topic] = append(f.history[topic], at)
-		f.tell(topic, at)
+		f.deliver(topic, at)
 	}
 	f.last[topic] = at
 	delete(f.dropped, topic)
 }
 
-// tell gives the newest tick to the hub. Ticks have times that grow, also under a fake clock.
-func (f *feed) tell(topic string, at position) {
+// deliver publishes a tick to the hub. The times of ticks grow even under a fake clock.
+func (f *feed) deliver(topic string, at position) {
 	f.hub.Publish(topic, at.epoch, at.seq, body(topic, at.seq), int64(len(f.history[topic])))
 }
 
@@ -76,7 +76,7 @@ func (f *feed) lose(topic string) {
 	f.publish(topic, 1)
 }
 
-// after is all of the history after a position, but for the newest ones left out.
+// after returns the history after a position, without the newest skipped ticks.
 func (f *feed) after(topic string, at position, leave int) (missed []hub.Missed) {
 	all := f.history[topic]
 	for i := slices.Index(all, at) + 1; i < len(all)-leave; i++ {
@@ -101,8 +101,8 @@ func (f *feed) drop(topic string) {
 	f.hub.Drop(topic)
 }
 
-// subscribe asks as a reader of the socket does, and says in the ack which
-// snapshots must follow.
+// subscribe subscribes as a reader of the socket does. Its ack lists the snapshots that must
+// follow.
 func (f *feed) subscribe(p *peer, rate float64, patterns ...string) {
 	var expect []string
 	for _, pattern := range patterns {
@@ -151,14 +151,14 @@ func channels(names ...string) (patterns []string) {
 	return patterns
 }
 
-// settled checks that a client has the newest of all it wants.
+// settled checks that a client has the newest tick of everything it wants.
 func (f *feed) settled(t failer, p *peer) {
 	t.Helper()
 	p.check(t)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !maps.Equal(p.asked.rate, p.wants.rate) {
-		t.Errorf("acknowledged %v, asked for %v", p.wants.rate, p.asked.rate)
+		t.Errorf("acknowledged %v, requested %v", p.wants.rate, p.asked.rate)
 	}
 	for topic, last := range f.last {
 		if _, ok := p.asked.deciding(topic); !ok {
@@ -168,7 +168,7 @@ func (f *feed) settled(t failer, p *peer) {
 			t.Errorf("%s: the client has %v, the newest is %v", topic, p.have[topic], last)
 		}
 		if s, ok := p.status[topic]; ok && s != f.status[topic] {
-			t.Errorf("%s: the client thinks %s, it is %s", topic, s, f.status[topic])
+			t.Errorf("%s: the client has status %s, want %s", topic, s, f.status[topic])
 		}
 	}
 	for topic := range p.awaiting {
@@ -176,9 +176,9 @@ func (f *feed) settled(t failer, p *peer) {
 	}
 }
 
-const never = 1000 * time.Hour // for a period that a test does not want
+const never = 1000 * time.Hour // a period that never ends within a test
 
-// start runs a hub to the end of the test.
+// start runs a hub until the end of the test.
 func start(t failer, cfg hub.Config) *hub.Hub {
 	t.Helper()
 	h, stop := startStop(t, cfg)
@@ -217,7 +217,7 @@ func join(t failer, h *hub.Hub, p *peer) *peer {
 	return p
 }
 
-// bubble runs a test with a hub of its own under a fake clock.
+// bubble runs a test with its own hub under a fake clock.
 func bubble(t *testing.T, cfg hub.Config, f func(t *testing.T, h *hub.Hub, f *feed)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

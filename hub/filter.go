@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A filter is what a client asked of one pattern.
+// A filter is one pattern of a client's subscriptions with its settings.
 type filter struct {
 	pattern  string
 	interval time.Duration
@@ -19,7 +19,8 @@ func (c *Client) findFilter(pattern string) (i int, ok bool) {
 	return slices.BinarySearchFunc(c.filters, pattern, func(f filter, p string) int { return strings.Compare(f.pattern, p) })
 }
 
-// setFilter adds a filter, or replaces the one of its pattern and reports that.
+// setFilter adds a filter or replaces that of the same pattern, and reports whether it replaced
+// one.
 func (c *Client) setFilter(f filter) (replaced bool) {
 	i, replaced := c.findFilter(f.pattern)
 	if replaced {
@@ -39,8 +40,8 @@ func (c *Client) removeFilter(pattern string) bool {
 	return ok
 }
 
-// match returns the client's filter that counts for a topic: the exact one, else the
-// narrower wildcard, else the one asked for last. It is nil if none matches.
+// match returns the client's filter that applies to a topic: the exact one, else the narrower
+// wildcard, else the one added last. It returns nil if none matches.
 func (c *Client) match(p *shardTopic) *filter {
 	if i, ok := c.findFilter(p.name); ok {
 		return &c.filters[i]
@@ -64,7 +65,7 @@ func (c *Client) match(p *shardTopic) *filter {
 	return nil
 }
 
-// isMatch reports whether the filter of a pattern is the one that counts for a topic.
+// isMatch reports whether the filter of a pattern is the one that applies to a topic.
 func (c *Client) isMatch(pattern string, p *shardTopic) bool {
 	f := c.match(p)
 	return f != nil && f.pattern == pattern
@@ -82,8 +83,8 @@ func (c *Client) sub(p *shardTopic) *subscription {
 	return nil
 }
 
-// resolve makes the client's subscription to a topic what its filters say, and
-// returns it, or nil if none matches.
+// resolve brings the client's subscription to a topic in line with its filters. It returns the
+// subscription, or nil if no filter matches.
 func (c *Client) resolve(p *shardTopic) *subscription {
 	f, sub := c.match(p), c.sub(p)
 	had := sub != nil
@@ -103,8 +104,8 @@ func (c *Client) resolve(p *shardTopic) *subscription {
 	return sub
 }
 
-// snapshot makes the topic's last value due, or with unknown the status that says
-// that there is none. If the topic is not followed yet, it waits until it is.
+// snapshot makes the topic's last value due. If there is none and unknown is set, the status is due
+// instead. If the topic is not followed yet, the snapshot waits until it is.
 func (c *Client) snapshot(sub *subscription, unknown bool) {
 	if b := sub.backlog; b != nil {
 		sub.forget(len(b.ticks))

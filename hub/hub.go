@@ -1,27 +1,25 @@
 // Package hub fans quotes out to subscribers.
 //
-// It knows topics ("EUR/USD"), sequence numbers and bytes; it knows neither
-// Redis nor HTTP nor WebSockets. A quote is encoded and framed once, and then
-// written to every subscriber of its topic by a few shard goroutines that never
-// wait for a connection.
+// It knows topics ("EUR/USD"), sequence numbers and bytes, but neither Redis nor HTTP nor
+// WebSockets. Each quote is encoded and framed once. A few shard goroutines then write it to every
+// subscriber of its topic, and never wait for a connection.
 //
 // The path of a quote, which is also the order in which to read the package:
 //
 //	Hub.Publish        frame the quote once; per shard keep only the newest of a topic,
-//	                   or all of them where somebody wants every tick
+//	                   or all of them if a subscription there wants every tick
 //	shard.run          one goroutine per shard owns its clients and their subscriptions
 //	  shard.collect      take what was published; offer it to the topic's subscriptions
 //	    shard.offer        replace the subscription's pending tick; max_rate: wheel
-//	    shard.push         (backlog.go) append to the ticks of one that wants them all
-//	  shard.serve        (write.go) one client: join all that is pending into one Conn.Write
+//	    shard.push         (backlog.go) append to the backlog of a subscription to every tick
+//	  shard.serve        (write.go) one client: join all pending quotes into one Conn.Write
 //	    shard.fill         one pending quote: the shared frame; several: one joined message
 //	Client.Ready       the connection has room again: the client is served again
 //
-// What a client can not take waits in its subscriptions, at most one tick each:
-// a slow client gets fewer quotes, always the newest ones, and costs memory
-// bounded by the topics it asked for. A subscription to every tick has a bounded
-// backlog instead; a client whose backlog is full is closed, and comes back with
-// the position it has reached.
+// Quotes that a client cannot take wait in its subscriptions, at most one per topic. So a slow
+// client receives fewer quotes but always the newest ones, and the topics it subscribed to bound
+// its memory. A subscription to every tick has a bounded backlog instead. A client whose backlog is
+// full is closed and can resume from the position it has reached.
 package hub
 
 import (
@@ -40,23 +38,24 @@ import (
 // after Run has returned.
 var ErrClosed = errors.New("hub: closed")
 
-// Config of a Hub. The zero values of the durations and of Shards mean the
-// defaults named at each field.
+// Config configures New. Framings is required. Zero durations and a zero Shards use the default
+// named at each field.
 type Config struct {
-	Framings     []Framing     // what JoinOptions.Framing chooses from, the usual one first; at most 3
+	Framings     []Framing     // one to three; JoinOptions.Framing is an index; the most common one first
 	Shards       int           // writer goroutines; default GOMAXPROCS
-	Heartbeat    time.Duration // a message at least this often on each connection; default 1 s
-	Ping         time.Duration // a ping frame this often; a peer silent for three is closed; default 20 s
+	Heartbeat    time.Duration // longest time without a message on a connection; default 1 s
+	Ping         time.Duration // time between pings; a peer silent for three of them is closed; default 20 s
 	WriteTimeout time.Duration // a connection that takes nothing for this long is closed with 1013; default 10 s
-	// Interest is told that the answer of Wanted may have changed. Shards call it: it
-	// must not block. With it, quotes of a topic come only between Follow(true) and
-	// Follow(false); nil: of every topic always.
+	// Interest is called with a topic when the answer of Wanted for it may have changed. Shards
+	// call it, so it must not block. With Interest set, quotes of a topic come only between
+	// Follow(true) and Follow(false). nil means that quotes of every topic always come.
 	Interest   func(topic string)
 	Registerer prometheus.Registerer
 }
 
-// Hub is safe for concurrent use, except that the calls for one topic
-// (Publish, SetStatus, Drop, Follow) must come in order, as from one goroutine.
+// Hub fans quotes out to its clients. It is safe for concurrent use, except that the calls for one
+// topic (Publish, SetStatus, Drop, Follow) must be made one after another, as from a single
+// goroutine.
 type Hub struct {
 	// Static after construction.
 	cfg    Config
@@ -71,10 +70,11 @@ type Hub struct {
 	topics map[string]*topic
 }
 
-// New returns a hub whose Run must be called before clients are served.
+// New returns a Hub. Run must be running before clients are served. New panics unless cfg has one
+// to three framings.
 func New(cfg Config) *Hub {
 	if n := len(cfg.Framings); n == 0 || n > maxFramings {
-		panic("hub: want one to three framings")
+		panic("hub: Config.Framings must have one to three framings")
 	}
 	if cfg.Shards <= 0 {
 		cfg.Shards = runtime.GOMAXPROCS(0)
@@ -96,8 +96,8 @@ func New(cfg Config) *Hub {
 	return h
 }
 
-// Run serves until ctx ends and then returns nil, after all shards have stopped.
-// Clients that are still there are not told: call Drain first.
+// Run serves clients until ctx ends, waits for all shards and returns nil. It does not close the
+// remaining clients: call Drain first.
 func (h *Hub) Run(ctx context.Context) error {
 	var shards sync.WaitGroup
 	for _, s := range h.shards {
@@ -108,10 +108,9 @@ func (h *Hub) Run(ctx context.Context) error {
 	return nil
 }
 
-// Publish hands a quote of a topic to its subscribers. body is the quote's JSON
-// object without the closing brace; it is copied. seq grows by one per quote
-// within an epoch; at is its acceptance in Unix µs, for the latency metric.
-// Publish never waits for a client.
+// Publish passes a quote of a topic to its subscribers and never waits for a client. body is the
+// quote's JSON object without the closing brace; it is copied. seq grows by one per quote within an
+// epoch. at is the quote's acceptance in Unix microseconds, for the latency metric.
 func (h *Hub) Publish(name, epoch string, seq uint64, body []byte, at int64) {
 	topic := h.quoted(name)
 	t := newTick(h.cfg.Framings[0], topic.intern(epoch), seq, body, at)
@@ -121,9 +120,9 @@ func (h *Hub) Publish(name, epoch string, seq uint64, body []byte, at int64) {
 	}
 }
 
-// SetStatus changes a topic's status, which is told to its subscribers and
-// stands in each quote that is sent while it is not "live". A source that is not
-// empty is told too, also where the status stays the same.
+// SetStatus changes the status of a topic. Its subscribers receive the change. While the status is
+// not "live", each quote carries it too. A source that is not empty is also sent, even if the
+// status stays the same.
 func (h *Hub) SetStatus(name, status, source string, since time.Time) {
 	c := &statusChange{status: status, source: source, since: since}
 	for _, p := range h.quoted(name).inShard {
@@ -131,24 +130,24 @@ func (h *Hub) SetStatus(name, status, source string, since time.Time) {
 	}
 }
 
-// Drop forgets a topic's last quote: who subscribes from now on gets no snapshot.
+// Drop forgets a topic's last quote: clients that subscribe afterwards receive no snapshot.
 func (h *Hub) Drop(name string) {
 	for _, p := range h.topic(name).inShard {
 		p.shard.drop(p)
 	}
 }
 
-// Follow says whether from now on every tick of a topic is published. Its last
-// value, if it has one, was published before Follow(true): who subscribed since
-// Follow(false), or before the first Follow, has its snapshot then. Follow(false)
-// is Drop, and what is not published from then on may be anything.
+// Follow sets whether every tick of a topic is published from now on. The topic's last quote, if
+// there is one, must be published before Follow(true). Clients that subscribed before Follow(true)
+// then receive it as their snapshot. Follow(false) implies Drop, and the ticks published until the
+// next Follow(true) need not be complete.
 func (h *Hub) Follow(name string, following bool) {
 	for _, p := range h.quoted(name).inShard {
 		p.shard.follow(p, following)
 	}
 }
 
-// Wanted reports whether anyone is subscribed to a topic.
+// Wanted reports whether any client is subscribed to a topic.
 func (h *Hub) Wanted(name string) bool {
 	h.mu.RLock()
 	t := h.topics[name]
@@ -156,9 +155,9 @@ func (h *Hub) Wanted(name string) bool {
 	return t != nil && t.listeners.Load() > 0
 }
 
-// Relay sends data, one JSON value, to the subscribers of a relayed channel.
-// For each client at most 64 wait; then the oldest is dropped, and the next
-// message says how many were.
+// Relay sends data, one JSON value, to the subscribers of a relayed channel; it is copied. At most
+// 64 messages wait for each client. Beyond that the oldest is dropped, and the next message carries
+// the number of dropped ones.
 func (h *Hub) Relay(channel string, data []byte) {
 	m := append([]byte(nil), data...)
 	for _, s := range h.shards {
@@ -166,15 +165,16 @@ func (h *Hub) Relay(channel string, data []byte) {
 	}
 }
 
-// Degraded tells every client that the source of quotes is lost, or back.
+// Degraded reports to every client that the source of quotes is lost, or that it is back.
 func (h *Hub) Degraded(degraded bool) {
 	for _, s := range h.shards {
 		s.do(func() { s.setDegraded(degraded) })
 	}
 }
 
-// Join adds a connection. The caller must call Leave when the connection has
-// ended, whoever ended it.
+// Join adds a connection to the shard with the fewest clients. The caller must call Leave when the
+// connection has ended, whichever side ended it. Join returns ErrClosed while the hub drains and
+// after Run has returned.
 func (h *Hub) Join(conn Conn, o JoinOptions) (*Client, error) {
 	select {
 	case <-h.done:
@@ -199,7 +199,7 @@ func (h *Hub) Join(conn Conn, o JoinOptions) (*Client, error) {
 	return c, nil
 }
 
-// Clients is the number of clients that have joined and not left.
+// Clients returns the number of clients that have joined and not left.
 func (h *Hub) Clients() int {
 	n := 0
 	for _, s := range h.shards {
@@ -208,10 +208,10 @@ func (h *Hub) Clients() int {
 	return n
 }
 
-// Drain closes all clients with 1012, each after a message that says when to
-// come back. They are spread over the time until pace has passed (at least 500 a
-// second), so that they do not all reconnect at once. It returns when all have
-// left, or with the context's error.
+// Drain closes all clients with 1012, each after a message that advises when to reconnect. It
+// spreads them over pace, but closes at least 500 per second, so that they do not all reconnect at
+// once. Drain returns nil when all clients have left or the hub has stopped, and otherwise ctx's
+// error.
 func (h *Hub) Drain(ctx context.Context, pace time.Duration) error {
 	h.draining.Store(true)
 	var clients []*Client
@@ -254,6 +254,6 @@ func (h *Hub) Drain(ctx context.Context, pace time.Duration) error {
 	return nil
 }
 
-// drainBackoff is when a drained client is told to come back: spread over two
-// seconds, so that another node is not met by all at once.
+// drainBackoff returns how long a drained client should wait before it reconnects: a random time of
+// 0.2 to 2.2 s, so that other nodes are not hit by all clients at once.
 func drainBackoff() time.Duration { return rand.N(2*time.Second) + 200*time.Millisecond }

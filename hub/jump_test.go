@@ -10,7 +10,7 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// jumps returns the numbers of the quotes with gap in messages of a kind.
+// jumps returns the numbers of the quotes with gap in all messages of a kind.
 func (p *peer) jumps(kind string) (seqs []uint64) {
 	for _, m := range p.messages(kind) {
 		for _, q := range m.quotes {
@@ -22,9 +22,9 @@ func (p *peer) jumps(kind string) (seqs []uint64) {
 	return seqs
 }
 
-// TestJumpsAreTold: a quote has gap if it confirmed a jump, or if one that did was
-// conflated into it; a snapshot only in the first case.
-func TestJumpsAreTold(t *testing.T) {
+// TestJumpsAreReported checks that a quote has gap if it confirmed a jump, or if one that did was
+// conflated into it. A snapshot has gap only in the first case.
+func TestJumpsAreReported(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
 		slow, fast, every := join(t, h, newPeer()), join(t, h, newPeer()), join(t, h, newPeer())
 		f.publish("EUR/USD", 1)
@@ -40,16 +40,16 @@ func TestJumpsAreTold(t *testing.T) {
 			h.Publish("EUR/USD", at.epoch, at.seq, b, int64(at.seq))
 			synctest.Wait()
 		}
-		publish(false) // 2, to everybody at once
-		publish(true)  // 3, to slow only as part of a later one
+		publish(false) // 2, sent to every client at once
+		publish(true)  // 3, conflated into a later one for slow
 		publish(false)
 		late := join(t, h, newPeer())
 		f.subscribe(late, 0, "EUR/USD") // its snapshot is 4
 		synctest.Wait()
 		publish(false)
-		time.Sleep(3 * time.Second) // slow gets 5
+		time.Sleep(3 * time.Second) // slow receives 5
 		publish(false)
-		time.Sleep(3 * time.Second) // slow gets 6
+		time.Sleep(3 * time.Second) // slow receives 6
 		publish(true)               // 7
 		after := join(t, h, newPeer())
 		f.subscribe(after, 0, "EUR/USD")

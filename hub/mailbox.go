@@ -7,20 +7,20 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// A mailbox is all that others may touch of a shard. What it holds is bounded:
-// a topic stands in changed once, a connection in ready once, a client has one
-// task under way and one to end it, and relayed messages are counted.
+// A mailbox is the only part of a shard that other goroutines may touch. Its contents are bounded:
+// a topic is in changed at most once, a client in ready at most once. A client has at most one task
+// under way and one to end it, and relayed messages are counted.
 type mailbox struct {
-	mu      sync.Mutex // guards what follows and the guarded fields of the topics
+	mu      sync.Mutex // guards the fields below and the guarded fields of shardTopic
 	changed []*shardTopic
 	tasks   []func()
-	relays  int // of the tasks
+	relays  int // tasks that relay a message
 	ready   []*Client
-	awake   bool // run will look again without being woken
+	awake   bool // run will check the mailbox without being woken
 	wake    chan struct{}
 }
 
-// post wakes run; the caller holds mail.mu, which post releases.
+// post wakes run. The caller holds mail.mu, and post releases it.
 func (s *shard) post() {
 	asleep := !s.mail.awake
 	s.mail.awake = true
@@ -33,7 +33,7 @@ func (s *shard) post() {
 	}
 }
 
-// do leaves a task. Tasks of one caller run in order.
+// do queues a task for the shard. Tasks of one caller run in order.
 func (s *shard) do(task func()) {
 	s.mail.mu.Lock()
 	s.mail.tasks = append(s.mail.tasks, task)
@@ -79,8 +79,8 @@ func (s *shard) follow(p *shardTopic, following bool) {
 	s.changedLocked(p)
 }
 
-// changedLocked queues p, but not where nobody listens: there the newest just
-// stays in the shardTopic until listen fetches it. It releases mail.mu.
+// changedLocked queues p unless it has no subscription: then the newest tick stays in the
+// shardTopic until listen collects it. The caller holds mail.mu, and changedLocked releases it.
 func (s *shard) changedLocked(p *shardTopic) {
 	if p.queued || !p.wanted {
 		s.mail.mu.Unlock()
@@ -91,7 +91,7 @@ func (s *shard) changedLocked(p *shardTopic) {
 	s.post()
 }
 
-// post a relayed message, or drop it where the shard is far behind.
+// postRelay queues a relayed message, or drops it if the shard is far behind.
 func (s *shard) postRelay(channel string, data []byte) {
 	s.mail.mu.Lock()
 	if s.mail.relays == relayTasks {
@@ -104,7 +104,7 @@ func (s *shard) postRelay(channel string, data []byte) {
 	s.post()
 }
 
-// rest reports whether there is mail; if not, the next letter wakes run.
+// rest reports whether there is mail; if not, the next post wakes run.
 func (s *shard) rest() (mail bool) {
 	s.mail.mu.Lock()
 	defer s.mail.mu.Unlock()

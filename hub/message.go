@@ -2,9 +2,10 @@ package hub
 
 import "github.com/fxcast/fxcast/protocol"
 
-// appendQuote appends one quote with the fields that say something only to this
-// client: epoch (in the first quote of the connection, after a change, in a snapshot),
-// skipped, a jump of the price among these, and status. It records what the client then has, and what was skipped.
+// appendQuote appends one quote with the fields that depend on the client: epoch, skipped, gap and
+// status. epoch is present in the first quote of a connection, after it changed, and in a snapshot.
+// gap also marks a jump among the skipped quotes. appendQuote records the position that the client
+// reaches, and the skipped quotes.
 func appendQuote(dst []byte, s *subscription, t *tick, snapshot bool) []byte {
 	same := s.isEpoch(t.epoch)
 	first := s.backlog != nil && s.backlog.first
@@ -27,18 +28,18 @@ func appendQuote(dst []byte, s *subscription, t *tick, snapshot bool) []byte {
 	return protocol.AppendQuote(dst, t.body, extra)
 }
 
-// reached notes the position of a subscription after the message that is being built,
-// whose frame comes next in out.
+// reached records the position of a subscription after the message being built. Its frame comes
+// next in out.
 func (s *shard) reached(sub *subscription) {
 	s.positions = append(s.positions, Reached{len(s.out), sub.topic.name, protocol.Position{Epoch: *sub.epoch, Seq: sub.seq}})
 }
 
-// message is the status as subscribers of a topic get it.
+// message returns the status message for subscribers of a topic.
 func (c *statusChange) message(topic string) protocol.Status {
 	return protocol.Status{Symbol: topic, Status: c.status, Source: c.source, Since: protocol.At(c.since)}
 }
 
-// linkStatus is the status of the source of quotes.
+// linkStatus returns the status message about the source of quotes.
 func linkStatus(degraded bool) protocol.Status {
 	if degraded {
 		return protocol.Status{Status: protocol.StatusDegraded}

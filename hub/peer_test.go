@@ -38,7 +38,7 @@ func (packedLengths) AppendMessage(dst, payload []byte) []byte {
 
 func (lengths) Ping() []byte { return make([]byte, 4) }
 
-// A message is every field a client of the hub may meet; unknown ones are errors.
+// A message has every field that a client of the hub may receive; unknown fields are errors.
 type message struct {
 	Type      string
 	Op        string
@@ -47,7 +47,7 @@ type message struct {
 	Mode      string
 	Reset     bool
 	Source    string
-	Expect    []string // only here: topics a snapshot is due for
+	Expect    []string // only in tests: topics whose snapshot is due
 	Data      json.RawMessage
 	Symbol    string
 	Status    string
@@ -73,7 +73,7 @@ type quote struct {
 	Gap                  bool
 }
 
-// wants is what a client asked for, by pattern, in the order asked.
+// wants lists the settings that a client requested by pattern, in order.
 type wants struct {
 	rate  map[string]float64
 	every map[string]bool
@@ -94,7 +94,8 @@ func (w *wants) remove(pattern string) {
 	delete(w.asked, pattern)
 }
 
-// deciding is the rule of the contract: exact, else narrower, else later.
+// deciding applies the rule of the contract: the exact pattern, else the narrower, else the later
+// one.
 func (w *wants) deciding(topic string) (pattern string, ok bool) {
 	if _, ok := w.rate[topic]; ok {
 		return topic, true
@@ -124,17 +125,17 @@ type position struct {
 
 var errLost = errors.New("connection reset")
 
-// A peer is a connection and the strict client at its end: it parses all it gets
-// and notes every breach of the protocol.
+// A peer is a connection with a strict client at its end: the client parses every message and
+// records every breach of the protocol.
 type peer struct {
 	client    *hub.Client
-	packed    bool // takes compressed messages
-	positions bool // joins for them
+	packed    bool // accepts compressed messages
+	positions bool // joins with JoinOptions.Positions
 
 	inflated int   // compressed messages; guarded by mu
-	asked    wants // as the test has asked
+	asked    wants // as requested by the test
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	log      []message
 	pings    int
 	writes   int
@@ -142,15 +143,15 @@ type peer struct {
 	wants    wants // as acknowledged
 	have     map[string]position
 	status   map[string]string
-	updated  map[string]time.Time // last update, since rate or snapshot
+	updated  map[string]time.Time // last update since a snapshot or a change of rate
 	awaiting map[string]bool      // snapshots that acks announced
 	first    bool                 // the first quote of a subscription may be a snapshot
-	begun    map[string]bool      // with first: had its first
-	since    map[string]position  // what it resumes from
+	begun    map[string]bool      // with first: topics whose first quote has come
+	since    map[string]position  // positions it resumes from
 	resumed  map[string]bool      // the next quote is the first of the connection
 	resets   []resetAt
-	blocked  bool // Write takes one more and is then not ready
-	owes     bool // a call of Ready
+	blocked  bool // Write takes one more batch and is then not ready
+	owes     bool // must still call Ready
 	owesFrom time.Time
 	code     int
 	reason   string
@@ -165,7 +166,7 @@ func newPeer() *peer {
 		updated: map[string]time.Time{}, awaiting: map[string]bool{}, begun: map[string]bool{}, since: map[string]position{}, resumed: map[string]bool{}}
 }
 
-// A resetAt is a snapshot that said that ticks were missed before it.
+// A resetAt is a snapshot that reported missed ticks before it.
 type resetAt struct {
 	topic string
 	at    position
@@ -207,7 +208,7 @@ func (p *peer) Write(batch hub.Batch) (bool, error) {
 	return !p.blocked, nil
 }
 
-// takeFrames reads whole frames; mu is held.
+// takeFrames reads whole frames; mu must be held.
 func (p *peer) takeFrames(batch hub.Batch) {
 	frames, positions := batch.Frames, batch.Positions
 	for len(frames) > 0 {
@@ -240,7 +241,7 @@ func (p *peer) takeFrames(batch hub.Batch) {
 	}
 }
 
-// reach compares the positions of one message with its quotes, and returns the rest.
+// reach compares the positions of one message with its quotes and returns the remaining positions.
 func (p *peer) reach(m message, offset int, positions []hub.Reached) []hub.Reached {
 	reached := map[string]position{}
 	for len(positions) > 0 && positions[0].Message == offset {
@@ -268,7 +269,7 @@ func (p *peer) Backlog() (int, time.Duration) {
 
 func (p *peer) Close(why protocol.Close, last []byte) {
 	p.mu.Lock()
-	p.positions = false // the connection has none of what it did not take
+	p.positions = false // a batch that the connection did not take has no positions
 	p.takeFrames(hub.Batch{Frames: last})
 	if p.closes++; p.closes > 1 {
 		p.fault("closed twice")
@@ -293,7 +294,7 @@ func (p *peer) unblock() {
 	p.room()
 }
 
-// room has everything written; if blocked, the next write is again the last.
+// room writes everything; if blocked, the next write is again the last.
 func (p *peer) room() {
 	p.mu.Lock()
 	owes := p.owes
@@ -324,7 +325,7 @@ func (p *peer) take(payload []byte) {
 		}
 		for _, q := range m.quotes {
 			if m.Reset {
-				// A wildcard's topic may have been published before the hub heard of it.
+				// A topic may have been published before a wildcard matched it.
 				pattern, _ := p.wants.deciding(q.Symbol)
 				if _, known := p.have[q.Symbol]; known || q.Seq == 1 || !hub.IsWildcard(pattern) {
 					p.resets = append(p.resets, resetAt{q.Symbol, position{*q.Epoch, q.Seq}})
@@ -461,7 +462,7 @@ func (p *peer) quote(q quote, snapshot bool, now time.Time) {
 	}
 }
 
-// check reports what the strict client has found.
+// check reports the breaches that the strict client has found.
 func (p *peer) check(t failer) {
 	t.Helper()
 	p.mu.Lock()
@@ -471,7 +472,7 @@ func (p *peer) check(t failer) {
 	}
 }
 
-// messages are those of a type so far.
+// messages returns all messages of a type so far.
 func (p *peer) messages(kind string) (found []message) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -483,7 +484,7 @@ func (p *peer) messages(kind string) (found []message) {
 	return found
 }
 
-// types are those of all messages since forget.
+// types returns the types of all messages since forget.
 func (p *peer) types() (types []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -499,7 +500,7 @@ func (p *peer) forget() {
 	p.log = nil
 }
 
-// seqs are the updates of a topic so far.
+// seqs returns the numbers of a topic's updates so far.
 func (p *peer) seqs(topic string) (seqs []uint64) {
 	for _, m := range p.messages("update") {
 		for _, q := range m.quotes {

@@ -12,8 +12,8 @@ import (
 	"github.com/fxcast/fxcast/hub"
 )
 
-// Whatever happens in whatever order: every client's protocol is right at every
-// moment, and when all can be written to again, all have the newest.
+// In any interleaving every client's protocol is right at every moment. When all clients can be
+// written to again, all have the newest quotes.
 func TestAnyInterleaving(t *testing.T) {
 	topics := []string{"EUR/USD", "EUR/JPY", "GBP/USD", "USD/JPY", "XAU/USD"}
 	patterns := append(slices.Clone(topics), "*", "EUR/*", "*/USD", "*/JPY")
@@ -27,7 +27,7 @@ func TestAnyInterleaving(t *testing.T) {
 			some := rapid.SliceOfN(rapid.SampledFrom(patterns), 1, 3)
 			degraded := false
 			any := func() *peer {
-				if len(peers) == 0 { // a Skip could end in nothing to do
+				if len(peers) == 0 { // a Skip could leave no action to choose
 					peers = append(peers, join(rt, h, newPeer()))
 				}
 				return peers[rapid.IntRange(0, len(peers)-1).Draw(rt, "peer")]
@@ -91,7 +91,7 @@ func TestAnyInterleaving(t *testing.T) {
 			for _, p := range peers {
 				p.unblock()
 			}
-			time.Sleep(10 * time.Second) // more than the lowest rate lets wait
+			time.Sleep(10 * time.Second) // longer than the lowest rate lets a tick wait
 			synctest.Wait()
 			for _, p := range peers {
 				f.settled(rt, p)

@@ -40,8 +40,8 @@ func TestMaxRate(t *testing.T) {
 	}
 }
 
-// At exactly the moment an interval ends the next update may go, never before:
-// an interval that is not whole nanoseconds is rounded up.
+// The next update may go out at exactly the end of an interval, never before. An interval that is
+// not whole nanoseconds is rounded up.
 func TestMaxRateInAnySecond(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
 		p := join(t, h, newPeer())
@@ -67,7 +67,7 @@ func TestMaxRateInAnySecond(t *testing.T) {
 	})
 }
 
-// A status is told at once; the tick that waits for its turn goes on waiting.
+// A status is sent at once, while the waiting tick keeps waiting for its turn.
 func TestStatusDoesNotHurryATick(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
 		p := join(t, h, newPeer())
@@ -96,7 +96,7 @@ func TestStatusDoesNotHurryATick(t *testing.T) {
 	})
 }
 
-// A tick that waits by one rate goes by the new one when the rate changes.
+// When the rate changes, a tick that waits follows the new rate.
 func TestRateChangesWhileWaiting(t *testing.T) {
 	for _, test := range []struct {
 		from, to float64
@@ -117,7 +117,7 @@ func TestRateChangesWhileWaiting(t *testing.T) {
 				synctest.Wait()
 				f.publish("EUR/USD", 1)
 				time.Sleep(20 * time.Millisecond)
-				f.unsubscribe(p, "EUR/USD") // the wildcard's rate from now on
+				f.unsubscribe(p, "EUR/USD") // the rate of the wildcard applies from now on
 				time.Sleep(10 * time.Second)
 				m := p.messages("update")
 				if len(m) != 2 {
@@ -157,8 +157,8 @@ func TestRateChangesBySubscribing(t *testing.T) {
 	})
 }
 
-// A slow client with many topics gets them in turn, and a busy one among them
-// does not keep the rest away.
+// A slow client with many topics receives them in turn, and a busy topic does not keep the others
+// away.
 func TestTopicsTakeTurns(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
 		p := join(t, h, newPeer())
@@ -168,7 +168,7 @@ func TestTopicsTakeTurns(t *testing.T) {
 		p.block()
 		p.forget()
 		f.publish(many[0], 1)
-		synctest.Wait() // this one is written; from now on it is not ready
+		synctest.Wait() // this tick is written; from now on the connection is not ready
 		for i, topic := range many {
 			f.publish(topic, 1)
 			if i%10 == 0 {
@@ -217,12 +217,12 @@ func TestSlowClientGetsTheNewest(t *testing.T) {
 			synctest.Wait()
 		}
 		if got := len(quick.seqs("EUR/USD")); got != 1001 {
-			t.Errorf("the quick client got %d of 1001", got)
+			t.Errorf("the quick client received %d of 1001", got)
 		}
 		slow.unblock()
 		synctest.Wait()
 		if got := slow.seqs("EUR/USD"); !slices.Equal(got, []uint64{1, 2, 1001}) {
-			t.Errorf("the slow client got %v, want the first two and the last", got)
+			t.Errorf("the slow client received %v, want the first two and the last", got)
 		}
 		f.settled(t, slow)
 		f.settled(t, quick)

@@ -11,58 +11,58 @@ import (
 )
 
 const (
-	// serveSlice bounds how many clients are written to before the shard looks
-	// at its tasks again: a join waits for that many writes at most.
+	// serveSlice bounds the clients that are written to before the shard runs its tasks again. So a
+	// join waits for that many writes at most.
 	serveSlice = 32
-	// batchQuotes bounds one write; what is left goes next time.
+	// batchQuotes bounds the quotes of one write; the rest goes out with the next.
 	batchQuotes = 200
-	// replyBytes is how much may wait for a client before its next command does.
+	// replyBytes bounds the replies that may wait for a client before its next command is delayed.
 	replyBytes = 32 << 10
-	// stuckAfter is when a client that takes nothing is counted as stuck.
+	// stuckAfter is how long a connection takes nothing before its client counts as stuck.
 	stuckAfter = time.Second
-	// relayQueue is how many relayed messages may wait for a client.
+	// relayQueue bounds the relayed messages that wait for a client.
 	relayQueue = 64
-	// allTicks is how many ticks of a topic may wait for a shard.
+	// allTicks bounds the ticks of a topic that wait for a shard.
 	allTicks = 8192
-	// relayTasks is how many relayed messages may wait for a shard.
+	// relayTasks bounds the relayed messages that wait for a shard.
 	relayTasks = 1024
 )
 
-// A shard is one goroutine that owns a part of the clients: everything about
-// them is changed by it alone. Others leave it mail.
+// A shard is one goroutine that owns some of the clients: only it changes their state. Other
+// goroutines leave work in its mailbox.
 type shard struct {
 	hub   *Hub
 	index int // in hub.shards
 	mail  mailbox
-	size  atomic.Int64 // clients that joined and did not leave
+	size  atomic.Int64 // clients that have joined and not left
 
 	// Owned by run.
 	clients   []*Client
 	topics    map[string]*shardTopic
-	families  map[string][]*shardTopic // topics by the wildcards that match them
-	watchers  map[string][]*Client     // clients by the wildcards they subscribed to
+	families  map[string][]*shardTopic // topics by the wildcard that matches them
+	watchers  map[string][]*Client     // clients by the wildcard they subscribed to
 	channels  map[string][]*Client     // clients by relayed channel
-	dirty     []*Client                // have something to be written; served in order
-	served    int                      // dirty[:served] are done
+	dirty     []*Client                // clients with something to write; served in order
+	served    int                      // dirty[:served] have been served
 	wheel     wheel
 	degraded  bool
 	swept     time.Duration
-	waiting   int           // bytes that wait in connections, as of this sweep
-	stuck     int           // clients that take nothing, as of this sweep
-	changed   []*shardTopic // what collect works on
+	waiting   int           // bytes pending in connections, as of this sweep
+	stuck     int           // clients whose connection takes nothing, as of this sweep
+	changed   []*shardTopic // the topics that collect works on
 	tasks     []func()
 	ready     []*Client
-	wall      time.Time // about now: read again every few clients
+	wall      time.Time // roughly now; updated every few clients
 	heart     []byte    // heartbeat message of the last sweep
-	payload   []byte    // a message being built
-	out       []byte    // frames being built
-	positions []Reached // by them, of a client that wants them
+	payload   []byte    // the message being built
+	out       []byte    // the frames being built
+	positions []Reached // reached by these frames, for a client that wants positions
 	framing   uint8     // of the client being served
-	ticks     []*tick   // that the client being served is to get
-	joined    []*tick   // the quotes of the last message that shared made of several
-	frame     []byte    // that message
+	ticks     []*tick   // for the client being served
+	joined    []*tick   // the quotes of the last joined message that shared built
+	frame     []byte    // that message, framed
 
-	joinedFraming uint8 // that it is in
+	joinedFraming uint8 // the framing of frame
 	stats         shardStats
 }
 
@@ -87,8 +87,8 @@ func (s *shard) run(ctx context.Context) {
 		now := s.now()
 		s.wheel.fire(now, s.release)
 		s.sweep(now)
-		// What came meanwhile joins what is still to be written; who has been served
-		// already stands in line again.
+		// New ticks join those still to be written. Clients that have been served already are
+		// queued again.
 		s.collect(now)
 		if s.served > len(s.dirty)/2 {
 			s.dirty, s.served = slices.Delete(s.dirty, 0, s.served), 0
@@ -103,7 +103,7 @@ func (s *shard) run(ctx context.Context) {
 			s.serve(c)
 		}
 		if s.served < len(s.dirty) {
-			runtime.Gosched() // readers and the feed share the processor with a long fan-out
+			runtime.Gosched() // let readers and the feed run during a long fan-out
 			continue
 		}
 		if s.rest() {
@@ -118,7 +118,7 @@ func (s *shard) run(ctx context.Context) {
 	}
 }
 
-// nap is how long run may wait when no mail comes.
+// nap returns how long run may sleep if no mail comes.
 func (s *shard) nap() time.Duration {
 	now := s.now()
 	d := s.swept + s.sweepInterval() - now
@@ -130,7 +130,7 @@ func (s *shard) nap() time.Duration {
 
 func (s *shard) now() time.Duration { return time.Since(s.hub.start) }
 
-// collect takes what was published since the last round and offers it.
+// collect offers what was published since the last round to the subscriptions.
 func (s *shard) collect(now time.Duration) {
 	s.mail.mu.Lock()
 	s.changed, s.mail.changed = s.mail.changed, s.changed[:0]
@@ -144,7 +144,7 @@ func (s *shard) collect(now time.Duration) {
 	}
 }
 
-// take is collect for one topic.
+// take collects what was published of one topic.
 func (s *shard) take(p *shardTopic, now time.Duration) {
 	n := s.update(p)
 	if n.status {
@@ -176,7 +176,7 @@ func (s *shard) take(p *shardTopic, now time.Duration) {
 
 // offer makes t the pending tick of a subscription.
 func (s *shard) offer(sub *subscription, t *tick, now time.Duration) {
-	if sub.backlog != nil { // it is pushed
+	if sub.backlog != nil { // pushAll appends it
 		return
 	}
 	if sub.pending != nil {
@@ -186,7 +186,7 @@ func (s *shard) offer(sub *subscription, t *tick, now time.Duration) {
 	s.schedule(sub, now)
 }
 
-// schedule sees to it that a pending tick is written when it is due.
+// schedule queues a subscription if its pending tick is due, and otherwise adds it to the wheel.
 func (s *shard) schedule(sub *subscription, now time.Duration) {
 	switch b := sub.backlog; {
 	case sub.queued || sub.dead:
@@ -202,7 +202,7 @@ func (s *shard) schedule(sub *subscription, now time.Duration) {
 	}
 }
 
-// release is called by the wheel.
+// release schedules a subscription again; the wheel calls it when the next update is due.
 func (s *shard) release(p *pace) { s.schedule(p.sub, s.now()) }
 
 func (s *shard) enqueue(sub *subscription) {
@@ -225,7 +225,7 @@ func (s *shard) sweepInterval() time.Duration {
 	return min(max(s.hub.cfg.Heartbeat/8, 10*time.Millisecond), 250*time.Millisecond)
 }
 
-// sweep looks at every client now and then: heartbeat, ping, stall.
+// sweep inspects every client a few times per heartbeat: for heartbeats, pings and stalls.
 func (s *shard) sweep(now time.Duration) {
 	if now-s.swept < s.sweepInterval() {
 		return
@@ -234,7 +234,7 @@ func (s *shard) sweep(now time.Duration) {
 	s.stats.publish()
 	s.heart = protocol.Heartbeat{Time: protocol.At(time.Now())}.Append(s.heart[:0])
 	s.waiting, s.stuck = 0, 0
-	for i := len(s.clients) - 1; i >= 0; i-- { // who ends has his place taken by the last, which was looked at
+	for i := len(s.clients) - 1; i >= 0; i-- { // a closed client's slot is taken by the last one, already inspected
 		s.inspect(s.clients[i], now)
 	}
 	s.stats.waiting.Store(int64(s.waiting))
@@ -246,7 +246,7 @@ func (s *shard) inspect(c *Client, now time.Duration) {
 	cfg := &s.hub.cfg
 	var waiting int
 	var stalled time.Duration
-	if c.blocked { // else everything was written
+	if c.blocked { // otherwise everything has been written
 		waiting, stalled = c.conn.Backlog()
 	}
 	s.waiting += waiting

@@ -7,56 +7,56 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// A shardTopic is what one shard knows of a topic.
+// A shardTopic is the state of a topic in one shard.
 type shardTopic struct {
 	// Static after construction.
 	name   string
-	number int32 // of the topic; orders a client's subscriptions
+	number int32 // the topic's number; orders a client's subscriptions
 	topic  *topic
 	shard  *shard
 
 	// Guarded by shard.mail.mu.
-	next       *tick         // newest that the shard has not collected; replaces an older one
-	all        []*tick       // all that it has not collected, if wantsAll; next is the last
+	next       *tick         // newest tick not collected yet; replaces an older one
+	all        []*tick       // all ticks not collected yet, if wantsAll; next is the last
 	nextStatus *statusChange // newest
 	nextFollow *bool         // newest
 	nextJump   jump          // newest
-	dropped    bool          // last is to be forgotten before next is applied
-	queued     bool          // stands in shard.mail.changed
-	wanted     bool          // has subscriptions: the shard is woken for it
-	wantsAll   bool          // has, or is about to have, backlogs
-	overflowed bool          // all was full and was dropped
+	dropped    bool          // forget last before next is applied
+	queued     bool          // is in shard.mail.changed
+	wanted     bool          // has subscriptions, so a change wakes the shard
+	wantsAll   bool          // has backlogs or is about to
+	overflowed bool          // all was full and its ticks were dropped
 
 	// Owned by shard.run.
 	last     *tick
 	jump     jump
 	expanded bool // wildcards match it
-	followed bool // every tick comes
+	followed bool // every tick is published
 	status   statusChange
 	subs     []*subscription
-	backlogs int             // of subs: want every tick
+	backlogs int             // subs that want every tick
 	turn     int             // where the next fan-out starts, so that no client is always last
-	awaiting []chan struct{} // closed when it is followed
+	awaiting []chan struct{} // closed when the topic is followed
 }
 
-// families returns the two wildcards that match a topic beside "*": "EUR/*" and "*/USD".
+// families returns the two wildcards other than "*" that match a topic: "EUR/*" and "*/USD".
 func (p *shardTopic) families() [2]string {
 	base, quote, _ := strings.Cut(p.name, "/")
 	return [2]string{base + "/*", "*/" + quote}
 }
 
-// adopt makes a topic known to this shard.
+// adopt adds a topic to those this shard knows.
 func (s *shard) adopt(p *shardTopic) { s.topics[p.name] = p }
 
-// expand makes a topic known to wildcards: clients whose wildcards match it get a
-// subscription, and its first quote as an update. Ticks may have been accepted before
-// this node followed it: who wants every tick is told that with the first.
+// expand lets wildcards match a topic. Clients with a matching wildcard get a subscription, and the
+// first quote as an update. Ticks may have been accepted before this node followed the topic: for a
+// subscription to every tick the first quote then comes as a reset.
 func (s *shard) expand(p *shardTopic) {
 	p.expanded = true
 	families := p.families()
 	for _, family := range append(families[:], "*") {
 		s.families[family] = append(s.families[family], p)
-		for _, c := range slices.Clone(s.watchers[family]) { // a slow one may be closed meanwhile
+		for _, c := range slices.Clone(s.watchers[family]) { // a slow client may be closed meanwhile
 			if c.gone {
 				continue
 			}
@@ -72,15 +72,15 @@ func (s *shard) expand(p *shardTopic) {
 			case p.last != nil:
 				s.offer(sub, p.last, s.now())
 			case p.status.status != protocol.StatusUnknown:
-				sub.statusDue = true // it may have been told otherwise, before the topic was spoken of
+				sub.statusDue = true // the client may have an older status of this topic
 				s.enqueue(sub)
 			}
 		}
 	}
 }
 
-// listen makes a topic wanted: the shard is woken for it from now on, and has
-// what was published while nobody listened.
+// listen makes a topic wanted: from now on a change wakes the shard. It also collects what was
+// published while the topic had no subscription.
 func (s *shard) listen(p *shardTopic) {
 	s.mail.mu.Lock()
 	wanted := p.wanted
@@ -104,16 +104,16 @@ func (s *shard) ignore(p *shardTopic) {
 	}
 }
 
-// News is what was published of a topic since the last look.
+// news is what was published of a topic since it was last collected.
 type news struct {
-	tick       *tick   // the newest
-	all        []*tick // all, if somebody wants them
-	status     bool    // to be told
-	overflowed bool    // some of all were dropped
-	followed   bool    // it is from now on
+	tick       *tick   // the newest one
+	all        []*tick // every tick, if a subscription wants them
+	status     bool    // there is a status to send
+	overflowed bool    // some ticks of all were dropped
+	followed   bool    // the topic is followed from now on
 }
 
-// update moves what was published of a topic into the fields the shard owns.
+// update moves what was published of a topic into the fields that the shard owns.
 func (s *shard) update(p *shardTopic) news {
 	s.mail.mu.Lock()
 	n := news{tick: p.next, all: p.all, overflowed: p.overflowed}

@@ -5,17 +5,18 @@ import (
 	"time"
 )
 
-// ClientStats are the numbers of one client.
+// ClientStats describes the state of one client.
 type ClientStats struct {
 	Subscriptions int           // topics, wildcards expanded
-	All           int           // of these, with every tick
-	Skipped       uint64        // quotes that its messages reported as skipped, since it joined
-	Pending       int           // quotes that wait for it
-	Bytes         int           // that wait in its connection
-	Stalled       time.Duration // since the connection last took any of them; 0 when nothing waits
+	All           int           // of these, subscriptions to every tick
+	Skipped       uint64        // quotes reported to it as skipped since it joined
+	Pending       int           // quotes waiting for it in the hub
+	Bytes         int           // bytes waiting in its connection
+	Stalled       time.Duration // for how long none of these bytes could be written; 0 if none wait
 }
 
-// Stats asks the shard. ok is false when the client has gone, or the context ended.
+// Stats returns the client's state as its shard sees it. It waits for the shard until ctx ends. ok
+// is false if the client has left, ctx has ended or the hub has stopped.
 func (c *Client) Stats(ctx context.Context) (stats ClientStats, ok bool) {
 	s := c.shard
 	answer := make(chan ClientStats, 1)

@@ -8,8 +8,8 @@ import (
 	"github.com/fxcast/fxcast/hub"
 )
 
-// TestClientStats: what is told of a client is what it asked for, and what it was told
-// was skipped.
+// TestClientStats checks that the statistics of a client agree with its subscriptions and with the
+// skipped quotes reported to it.
 func TestClientStats(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
 		p := join(t, h, newPeer())

@@ -6,42 +6,42 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// A subscription is one topic for one client; owned by shard.run. A wildcard has
-// one for each topic it matches.
+// A subscription is one topic for one client; owned by shard.run. A wildcard has a subscription for
+// each topic it matches.
 //
-// Each tick touches every subscription of its topic, and there are more of them
-// than of anything else: what a subscription usually needs is one cache line of
-// 64 bytes, and the rest stands elsewhere (TestSubscriptionSize).
+// Each tick touches every subscription of its topic, and there are more of them than of anything
+// else. So the fields needed in the usual case fit into one cache line of 64 bytes, and all others
+// are kept elsewhere (TestSubscriptionSize).
 type subscription struct {
 	client  *Client
 	topic   *shardTopic
 	pending *tick    // not yet sent; a newer tick replaces it
 	pace    *pace    // nil: no max_rate
-	backlog *backlog // nil: the newest is enough
+	backlog *backlog // nil: only the newest tick is wanted
 
-	// What the client has: the last quote sent; epoch is nil before the first.
+	// The last quote sent to the client; epoch is nil before the first.
 	epoch *string
 	seq   uint64
 
 	place uint32 // index in topic.subs
-	// What is due besides: the topic's status, a snapshot instead of an update. A
-	// snapshot with nothing pending waits for the topic to be followed.
+	// The topic's status is due; a snapshot is due instead of an update. A snapshot without a
+	// pending tick waits for the topic to be followed.
 	statusDue, snapshot bool
-	queued              bool // stands in client.pending
-	dead                bool // removed; whoever still holds it skips it
+	queued              bool // is in client.pending
+	dead                bool // removed; lists that still contain it skip it
 }
 
 // A pace is the max_rate of a subscription.
 type pace struct {
 	sub      *subscription
-	interval time.Duration // least time between two updates
-	due      time.Duration // earliest time of the next, on the hub's clock
-	waiting  bool          // stands in the wheel
-	slot     uint16        // where, while it waits
+	interval time.Duration // shortest time between two updates
+	due      time.Duration // earliest time of the next update, on the hub's clock
+	waiting  bool          // is in the wheel
+	slot     uint16        // of the wheel, while waiting
 	next     *pace         // in the wheel's slot
 }
 
-// due is the earliest time of the next update, on the hub's clock.
+// due returns the earliest time of the next update, on the hub's clock.
 func (s *subscription) due() time.Duration {
 	if s.pace == nil {
 		return 0
@@ -49,14 +49,13 @@ func (s *subscription) due() time.Duration {
 	return s.pace.due
 }
 
-// waits reports whether nothing is told yet: before the snapshot of a topic that is
-// not followed yet, which tells the status too, and before Resume.
+// waits reports whether nothing may be sent yet: before the snapshot of a topic that is not
+// followed yet, which also carries the status, and before Resume.
 func (s *subscription) waits() bool {
 	return s.snapshot && s.pending == nil || s.backlog != nil && s.backlog.held
 }
 
-// plain reports whether ticks that follow the last one sent can go out as the
-// frames all clients share.
+// plain reports whether the next ticks can be sent as the frames that all clients share.
 func (s *subscription) plain() bool {
 	return !s.snapshot && !s.statusDue && s.topic.status.status == protocol.StatusLive
 }
@@ -72,8 +71,8 @@ func (s *subscription) isEpoch(epoch *string) bool {
 	return s.epoch == epoch || s.epoch != nil && *s.epoch == *epoch
 }
 
-// setInterval makes the least time between two updates what its client asked for.
-// A tick that waits goes by the new one, counted from the last update on.
+// setInterval sets the shortest time between two updates, as the client requested. A waiting tick
+// follows the new interval, counted from the last update.
 func (s *subscription) setInterval(interval time.Duration) {
 	shard := s.client.shard
 	switch p := s.pace; {

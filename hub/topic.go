@@ -8,18 +8,18 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// A tick is one quote on its way out. It is immutable and shared by all clients.
+// A tick is one quote to be sent. It is immutable and shared by all clients.
 type tick struct {
-	epoch *string // the topic's own copy: equal pointers are the usual way to be equal
+	epoch *string // interned per topic, so that equal epochs usually are equal pointers
 	seq   uint64
 	at    int64  // acceptance, Unix µs
 	body  []byte // the quote's JSON object without the closing brace
-	frame []byte // a whole update message with just this quote, in the usual framing
+	frame []byte // an update message with this quote alone, in the first framing
 
-	others [maxFramings - 1]atomic.Pointer[[]byte] // the same in the others, made when first wanted
+	others [maxFramings - 1]atomic.Pointer[[]byte] // the same in the other framings, built on first use
 }
 
-// framed is the tick's frame in a framing.
+// framed returns the tick's frame in framing i.
 func (t *tick) framed(framings []Framing, i uint8) []byte {
 	if i == 0 {
 		return t.frame
@@ -28,11 +28,11 @@ func (t *tick) framed(framings []Framing, i uint8) []byte {
 		return *p
 	}
 	p := framings[i].AppendMessage(nil, t.appendMessage(nil))
-	t.others[i-1].Store(&p) // two shards may both make it: the same bytes
+	t.others[i-1].Store(&p) // two shards may both build it, with the same bytes
 	return p
 }
 
-// appendMessage appends the message that frame frames.
+// appendMessage appends the update message that frame contains.
 func (t *tick) appendMessage(dst []byte) []byte {
 	dst = append(append(dst, protocol.UpdateHead...), t.body...)
 	return append(append(dst, '}'), protocol.QuotesEnd...)
@@ -46,35 +46,35 @@ func newTick(f Framing, epoch *string, seq uint64, body []byte, at int64) *tick 
 	return t
 }
 
-// A jump is the last tick of a topic whose price jumped; the zero value is none.
+// A jump is the position of a topic's last tick whose price jumped; the zero value means none.
 type jump struct {
 	epoch *string
 	seq   uint64
 }
 
-// between reports whether the jump came after the number seq of t's epoch and before
-// t: it was conflated into t then.
+// between reports whether the jump came after number seq of t's epoch and before t. If so, it was
+// conflated into t.
 func (j jump) between(seq uint64, t *tick) bool {
 	return j.epoch != nil && *j.epoch == *t.epoch && seq < j.seq && j.seq < t.seq
 }
 
 type statusChange struct {
 	status string
-	source string // told if not empty
+	source string // sent if not empty
 	since  time.Time
 }
 
 // A topic has one shardTopic per shard, so that shards share nothing.
 type topic struct {
 	name    string
-	inShard []*shardTopic // what each shard knows of it
-	quoted  atomic.Bool   // the feed has spoken of it
-	epoch   *string       // of the last tick; owned by who publishes the topic
+	inShard []*shardTopic // by index of the shard
+	quoted  atomic.Bool   // the feed has published it
+	epoch   *string       // of the last tick; owned by the goroutine that publishes the topic
 
 	listeners atomic.Int32 // shards with subscriptions
 }
 
-// intern returns the topic's copy of an epoch's name.
+// intern returns the topic's own copy of an epoch.
 func (t *topic) intern(epoch string) *string {
 	if t.epoch == nil || *t.epoch != epoch {
 		own := strings.Clone(epoch)
@@ -83,7 +83,8 @@ func (t *topic) intern(epoch string) *string {
 	return t.epoch
 }
 
-// newTopic is followed from the start where nobody is told of interest.
+// newTopic returns a topic for all shards. It is followed from the start unless the hub reports
+// interest.
 func newTopic(name string, number int, h *Hub) *topic {
 	t := &topic{name: name}
 	for _, s := range h.shards {
@@ -93,8 +94,8 @@ func newTopic(name string, number int, h *Hub) *topic {
 	return t
 }
 
-// quoted is topic for one that the feed knows: from then on wildcards match it.
-// One that was only asked for costs nobody else anything.
+// quoted returns the topic of a name that the feed has published, and lets wildcards match it. A
+// topic that only clients have named stays invisible to wildcards and costs other clients nothing.
 func (h *Hub) quoted(name string) *topic {
 	t := h.topic(name)
 	if !t.quoted.Load() && t.quoted.CompareAndSwap(false, true) {
@@ -124,6 +125,6 @@ func (h *Hub) topic(name string) *topic {
 	return t
 }
 
-// IsWildcard reports whether a pattern is "*", "EUR/*" or "*/USD" and so stands
-// for topics that may not exist yet.
+// IsWildcard reports whether a pattern is a wildcard ("*", "EUR/*" or "*/USD"). A wildcard also
+// matches topics that do not exist yet.
 func IsWildcard(pattern string) bool { return strings.Contains(pattern, "*") }

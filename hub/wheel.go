@@ -5,18 +5,19 @@ import (
 	"time"
 )
 
-// A wheel holds the paces whose subscriptions wait for them. One turn is
-// about a second in slots of one millisecond; what is due later goes round again.
-// Adding and firing cost the same however many wait.
+// A wheel holds the paces whose subscriptions wait for their next update. One turn is about a
+// second, in slots of one millisecond; a pace that is due later goes around again. The cost of
+// adding and firing does not depend on how many paces wait.
 type wheel struct {
 	slots  [wheelSlots]*pace
-	filled [wheelSlots / 64]uint64 // a bit for each slot that is not empty
-	cursor int64                   // milliseconds on the hub's clock up to which slots have fired
+	filled [wheelSlots / 64]uint64 // one bit per slot that is not empty
+	cursor int64                   // time up to which slots have fired, milliseconds of the hub's clock
 }
 
 const wheelSlots = 1024
 
-// add puts s where it fires at s.due or up to a millisecond later.
+// add inserts s so that it fires at s.due or up to a millisecond later, but after one turn at the
+// latest.
 func (w *wheel) add(s *pace) {
 	at := int64((s.due + time.Millisecond - 1) / time.Millisecond)
 	at = min(max(at, w.cursor+1), w.cursor+wheelSlots-1)
@@ -26,8 +27,7 @@ func (w *wheel) add(s *pace) {
 	w.filled[i/64] |= 1 << (i % 64)
 }
 
-// remove takes s, which waits, out again. It costs a look at what is due in the same
-// millisecond.
+// remove takes a waiting s out again. It scans the paces that share its slot.
 func (w *wheel) remove(s *pace) {
 	at := &w.slots[s.slot]
 	for *at != s {

@@ -10,9 +10,9 @@ import (
 	"github.com/fxcast/fxcast/hub"
 )
 
-// A wheel against a sorted list: nothing fires before it is due, nothing later
-// than a millisecond and the time between looks, nothing twice, nothing is lost,
-// and Wait never sleeps through what is due.
+// wheelAgainstList compares a wheel with a sorted list. Nothing may fire before it is due, later
+// than a millisecond plus the time between calls, or twice; nothing may be lost. Wait never sleeps
+// past a due entry.
 func wheelAgainstList(t *rapid.T) {
 	var w hub.Wheel
 	var due []time.Duration
@@ -21,7 +21,7 @@ func wheelAgainstList(t *rapid.T) {
 	fire := func(t *rapid.T) {
 		for _, i := range w.Fire(now) {
 			if !waiting[i] {
-				t.Fatalf("%d fired and did not wait", i)
+				t.Fatalf("%d fired without waiting", i)
 			}
 			if due[i] > now {
 				t.Fatalf("%d fired at %v, due %v", i, now, due[i])
@@ -50,10 +50,10 @@ func wheelAgainstList(t *rapid.T) {
 			now += time.Duration(rapid.Int64Range(0, int64(span)).Draw(t, "pass"))
 			fire(t)
 		},
-		"sleep": func(t *rapid.T) { // as long as the wheel lets
+		"sleep": func(t *rapid.T) { // as long as the wheel allows
 			d, ok := w.Wait(now)
 			if ok != (len(waiting) > 0) {
-				t.Fatalf("Wait says %v with %d waiting", ok, len(waiting))
+				t.Fatalf("Wait returned %v with %d waiting", ok, len(waiting))
 			}
 			if !ok {
 				return
@@ -63,10 +63,10 @@ func wheelAgainstList(t *rapid.T) {
 				all = append(all, due[i])
 			}
 			if first := slices.Min(all); now+d > max(first, now)+time.Millisecond {
-				t.Fatalf("at %v Wait says %v, but something is due at %v", now, d, first)
+				t.Fatalf("at %v Wait returned %v, but something is due at %v", now, d, first)
 			}
 			if d > 1024*time.Millisecond {
-				t.Fatalf("Wait says %v, more than a turn", d)
+				t.Fatalf("Wait returned %v, more than a turn", d)
 			}
 			now += d
 			fire(t)

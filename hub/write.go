@@ -6,7 +6,7 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// serve writes all that is pending for a client, once.
+// serve writes everything pending for a client in one Conn.Write.
 func (s *shard) serve(c *Client) {
 	c.dirty = false
 	if c.gone || c.blocked {
@@ -16,7 +16,7 @@ func (s *shard) serve(c *Client) {
 	s.framing = c.framing
 	s.out, s.positions = s.out[:0], s.positions[:0]
 	frames, quotes := s.fill(c)
-	if len(frames) == 0 { // all was removed or is not due yet
+	if len(frames) == 0 { // everything was removed or is not due yet
 		if c.hasPending() {
 			s.wantWrite(c)
 		}
@@ -44,7 +44,7 @@ func (s *shard) serve(c *Client) {
 	}
 }
 
-// caught ends the one client whose connection panicked; nobody else notices.
+// caught recovers from a panic of a client's connection and ends this client alone.
 func (s *shard) caught(c *Client) {
 	if v := recover(); v != nil {
 		s.stats.panics.Add(1)
@@ -52,7 +52,7 @@ func (s *shard) caught(c *Client) {
 	}
 }
 
-// fill gives the frames for a client: in the usual case those that all share.
+// fill returns the frames for a client: in the usual case those that all clients share.
 func (s *shard) fill(c *Client) (frames []byte, quotes int) {
 	if frames, quotes = s.shared(c); quotes > 0 {
 		return frames, quotes
@@ -62,9 +62,9 @@ func (s *shard) fill(c *Client) (frames []byte, quotes int) {
 	return s.out, quotes
 }
 
-// shared gives the message for a client that is up to date and wants nothing but
-// its pending quotes. Clients in step want the same ones: the last message of
-// several quotes is kept and serves them all.
+// shared returns the frames for a client that is up to date and waits for nothing but quotes.
+// Clients in step wait for the same quotes: the last joined message is kept and serves them all.
+// quotes is 0 if the client needs a message of its own.
 func (s *shard) shared(c *Client) (frames []byte, quotes int) {
 	if len(c.pending) == 0 || len(c.pending) > batchQuotes || c.hasMessages() || !s.inStep(c) {
 		return nil, 0
@@ -104,8 +104,8 @@ func (s *shard) shared(c *Client) (frames []byte, quotes int) {
 	return s.frame, len(s.ticks)
 }
 
-// inStep collects into s.ticks all that is pending for a client, and reports
-// whether each follows the last one sent and is due.
+// inStep collects all pending ticks of a client into s.ticks. It reports whether each of them is
+// due and follows the last one sent.
 func (s *shard) inStep(c *Client) bool {
 	now := s.wall.Sub(s.hub.start)
 	s.ticks = s.ticks[:0]
@@ -134,7 +134,7 @@ func (s *shard) inStep(c *Client) bool {
 	return len(s.ticks) > 0
 }
 
-// sent settles a subscription whose pending tick goes out now.
+// sent marks the pending tick of a subscription as sent now.
 func (s *shard) sent(sub *subscription) {
 	sub.pending = nil
 	if p := sub.pace; p != nil {
@@ -142,13 +142,13 @@ func (s *shard) sent(sub *subscription) {
 	}
 }
 
-// observe measures a tick that goes out now.
+// observe records the latency of a tick that is sent now.
 func (s *shard) observe(t *tick) {
 	s.stats.latency.observe(float64(s.wall.UnixMicro()-t.at) / 1e6)
 }
 
-// fillMessages appends what is not a quote: replies, the link's status, relayed
-// messages, a heartbeat.
+// fillMessages appends everything but quotes: replies, the link's status, relayed messages, a
+// heartbeat and a ping.
 func (s *shard) fillMessages(c *Client) {
 	x := c.extras
 	if x != nil {
@@ -182,8 +182,8 @@ func (s *shard) fillMessages(c *Client) {
 	}
 }
 
-// fillQuotes appends up to a batch of the client's pending subscriptions, in
-// turn: statuses, then snapshots, then updates.
+// fillQuotes appends the quotes of one batch of the client's pending subscriptions: first statuses,
+// then snapshots, then updates.
 func (s *shard) fillQuotes(c *Client) (quotes int) {
 	batch := c.pending
 	if len(batch) > batchQuotes {
@@ -216,13 +216,13 @@ func (s *shard) fillQuotes(c *Client) (quotes int) {
 		if sub.dead {
 			c.dead--
 		}
-		s.schedule(sub, now) // only its status went out, the tick is not due yet
+		s.schedule(sub, now) // if only its status went out, the tick is not due yet
 	}
 	c.pending = append(c.pending[:0], c.pending[len(batch):]...)
 	return quotes
 }
 
-// sendResets appends the snapshots after missed ticks, each as a message of its own.
+// sendResets appends the snapshots that report missed ticks, each as a message of its own.
 func (s *shard) sendResets(batch []*subscription) (quotes int) {
 	for _, sub := range batch {
 		b, t := sub.backlog, sub.pending
@@ -239,8 +239,8 @@ func (s *shard) sendResets(batch []*subscription) (quotes int) {
 	return quotes
 }
 
-// joinQuotes appends a message with the pending ticks of the subscriptions whose
-// snapshot flag is as given.
+// joinQuotes appends one message with the pending ticks of all subscriptions whose snapshot flag
+// matches.
 func (s *shard) joinQuotes(batch []*subscription, head string, snapshot bool) (quotes int) {
 	p := append(s.payload[:0], head...)
 	now := s.wall.Sub(s.hub.start)
@@ -268,14 +268,14 @@ func (s *shard) joinQuotes(batch []*subscription, head string, snapshot bool) (q
 	return quotes
 }
 
-// hasMessages reports whether something is due that is not a quote.
+// hasMessages reports whether any message other than a quote is due.
 func (c *Client) hasMessages() bool {
 	return c.linkDue || c.beat || c.ping || c.extras != nil && len(c.extras.replies)+len(c.extras.relays) > 0
 }
 
 func (c *Client) hasPending() bool { return len(c.pending) > 0 || c.hasMessages() }
 
-// append frames one message for the client being served; it may be built in s.payload.
+// append frames one message for the client being served. The message may be built in s.payload.
 func (s *shard) append(message []byte) {
 	s.payload = s.payload[:0]
 	s.out = s.appendFramed(s.out, message)
