@@ -47,7 +47,7 @@ type RejectedQuote struct {
 	Reason  feed.Reason `json:"reason"`
 	Message string      `json:"message"`
 	Symbol  feed.Symbol `json:"symbol,omitempty"` // if it could be read
-	Source  string      `json:"source,omitempty"` // if it could be read
+	Source  string      `json:"source,omitempty"` // DefaultSource if it named none
 	Via     Via         `json:"via"`
 	Input   string      `json:"input"` // at most 256 bytes of printable text
 }
@@ -89,11 +89,12 @@ func (l *RejectedLog) Add(r *feed.Rejection, q feed.Quote, via Via, input []byte
 	if l == nil {
 		return
 	}
+	source := q.SourceOrDefault()
 	l.metrics.reject(r.Reason, via)
-	l.streaks.refused(r, q.Source, via)
+	l.streaks.refused(r, source, via)
 	entry := RejectedQuote{
 		Time: time.Now().UTC().Truncate(time.Microsecond), Reason: r.Reason, Message: r.Message,
-		Symbol: q.Symbol, Source: q.Source, Via: via, Input: string(input[:min(len(input), maxRejectedInput)]),
+		Symbol: q.Symbol, Source: source, Via: via, Input: string(input[:min(len(input), maxRejectedInput)]),
 	}
 	l.mu.Lock()
 	l.ring[l.added%maxRejected] = entry
@@ -126,7 +127,7 @@ func (l *RejectedLog) Note(q feed.Quote) {
 // be told from one with some bad quotes.
 func (l *RejectedLog) Accepted(q feed.Quote, via Via) {
 	if l != nil {
-		l.streaks.accepted(q.Source, via)
+		l.streaks.accepted(q.SourceOrDefault(), via)
 	}
 }
 

@@ -3,6 +3,7 @@ package accept_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,10 @@ func TestRejectedLog(t *testing.T) {
 			t.Errorf("at once, on the same node: %+v, %v", e, err)
 		}
 		two.Add(crossed, feed.Quote{}, accept.ViaInbox, []byte("second"))
+		e, _ := two.Last(t.Context(), 10)
+		if !slices.ContainsFunc(e, func(e accept.RejectedQuote) bool { return e.Input == "second" && e.Source == feed.DefaultSource }) {
+			t.Errorf("an entry without a source should have %s: %+v", feed.DefaultSource, e)
+		}
 		eventually(t, 5*time.Second, "both nodes see both", func() bool {
 			a, _ := one.Last(t.Context(), 10)
 			b, _ := two.Last(t.Context(), 10)
