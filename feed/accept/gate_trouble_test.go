@@ -18,8 +18,8 @@ import (
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
-// TestGateClockJumps: after a jump of Redis's clock, or a failover to a server whose
-// clock is behind, times that were in order are not refused as old.
+// TestGateClockJumps checks that times in order are not refused as old after Redis's clock jumps,
+// or after a failover to a server whose clock is behind.
 func TestGateClockJumps(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, c *redis.Client) {
@@ -47,8 +47,8 @@ func TestGateClockJumps(t *testing.T) {
 	})
 }
 
-// TestForgetReference: it says whether there was one, and what is at its key if that is
-// of the wrong type.
+// TestForgetReference checks that ForgetReference reports whether there was a reference, and fails
+// if its key has the wrong type.
 func TestForgetReference(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, c *redis.Client) {
@@ -73,15 +73,16 @@ func TestForgetReference(t *testing.T) {
 	})
 }
 
-// TestGateFlood: thousands of outliers of one source, which agree with one another,
-// neither get in nor keep a good source out. The cost is logged.
+// TestGateFlood publishes thousands of outliers of one source that agree with one another. None is
+// accepted, and none keeps a good source out. The cost is logged.
 func TestGateFlood(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, c *redis.Client) {
 		// Each has a publisher of its own, as two producers have.
 		gate := func(p *accept.PublisherConfig) {
 			p.Gate = accept.DefaultGate
-			p.Gate.StaleAfter = time.Minute // on a busy machine too the good source is not silent for so long
+			p.Gate.StaleAfter = time.Minute // the good source is not silent for this long, even on a busy machine
+			p.Timeout = time.Minute         // nor is a round trip that slow
 		}
 		good, bad := startPublisher(t, c, gate), startPublisher(t, c, gate)
 		const quotes = 300
@@ -111,6 +112,9 @@ func TestGateFlood(t *testing.T) {
 		var flood sync.WaitGroup
 		var outliers, let atomic.Int64
 		began := time.Now()
+		stop := sync.OnceFunc(func() { close(done) })
+		defer flood.Wait()
+		defer stop() // a failed check must not leave the flood running
 		flood.Go(func() {
 			pace := time.NewTicker(10 * time.Millisecond) // 10,000 a second
 			defer pace.Stop()
@@ -126,7 +130,7 @@ func TestGateFlood(t *testing.T) {
 		})
 		eventually(t, 10*time.Second, "the flood is under way", func() bool { return outliers.Load() >= 1000 })
 		beside := rate()
-		close(done)
+		stop()
 		flood.Wait()
 		if let.Load() != 0 {
 			t.Errorf("%d of %d outliers were accepted", let.Load(), outliers.Load())
@@ -135,7 +139,7 @@ func TestGateFlood(t *testing.T) {
 	})
 }
 
-// TestGateBoundsOutliers keeps the outliers of 16 sources at most.
+// TestGateBoundsOutliers checks that outliers of at most 16 sources are remembered.
 func TestGateBoundsOutliers(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, c *redis.Client) {
@@ -162,7 +166,7 @@ func TestGateBoundsOutliers(t *testing.T) {
 	})
 }
 
-// TestGateOnAReplica leaves nothing of an outlier where Redis refuses writes.
+// TestGateOnAReplica checks that an outlier leaves no trace if Redis refuses writes.
 func TestGateOnAReplica(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, "--maxmemory-policy", "noeviction")
