@@ -11,31 +11,32 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// Outcome is what became of one quote. The zero value means that it is not known.
+// Outcome is the result of publishing one quote. The zero value means that it is not known.
 type Outcome struct {
 	Epoch     string
-	Seq       uint64          // from 1; 0 if rejected
+	Seq       uint64          // from 1; 0 if not accepted
 	At        int64           // acceptance by Redis's clock, Unix microseconds
-	Gap       bool            // it confirmed that the price has jumped
+	Gap       bool            // the quote confirmed a jump of the price
 	Rejection *feed.Rejection // nil if accepted
 }
 
 // Known reports whether the quote was certainly accepted or rejected.
 func (o Outcome) Known() bool { return o.Seq > 0 || o.Rejection != nil }
 
-// Errors of a quote that was certainly not accepted.
+// Errors of quotes that were certainly not accepted.
 var (
-	errBadReply = errors.New("the publish script's answer has an unknown form")
-	errRefused  = errors.New("refused by Redis in the publish script")
+	errBadReply = errors.New("the publish script returned an answer of unknown form")
+	errRefused  = errors.New("Redis refused a command of the publish script")
 )
 
-// answer is what the publish script said of one quote.
+// answer is the publish script's answer for one quote.
 type answer struct {
 	Outcome
 	err error
 }
 
-// readAnswers reads the answer of publishScript for quotes; there are as many.
+// readAnswers decodes the reply of publishScript. It returns one answer per quote, in the same
+// order.
 func (r rules) readAnswers(quotes []feed.Quote, reply any) ([]answer, error) {
 	list, _ := reply.([]any)
 	if len(list) != 2+len(quotes) {
@@ -55,7 +56,7 @@ func (r rules) readAnswers(quotes []feed.Quote, reply any) ([]answer, error) {
 	return answers, nil
 }
 
-// readRejection reads why a quote was not accepted.
+// readRejection decodes why a quote was not accepted. Exactly one of its results is not nil.
 func (r rules) readRejection(q feed.Quote, why any) (*feed.Rejection, error) {
 	pair, _ := why.([]any)
 	if len(pair) != 2 {
@@ -73,7 +74,7 @@ func (r rules) readRejection(q feed.Quote, why any) (*feed.Rejection, error) {
 			return nil, errBadReply
 		}
 		ago := max(time.Duration(n)*time.Microsecond, 0).Round(time.Millisecond)
-		return feed.NewRejection(feed.ReasonOutranked, "source %s is taken only while %s has been silent for more than %v: it was heard %v ago",
+		return feed.NewRejection(feed.ReasonOutranked, "source %s is accepted only after %s has been silent for more than %v: its last quote came %v ago",
 			q.SourceOrDefault(), source, silenceOf(r.priorities, source), ago), nil
 	}
 	switch feed.Reason(word) {
@@ -91,18 +92,18 @@ func (r rules) readRejection(q feed.Quote, why any) (*feed.Rejection, error) {
 	switch word {
 	case "late":
 		return feed.NewRejection(feed.ReasonOld,
-			"the time %s is more than %v before that of the newest accepted quote of this symbol, %s", given, r.gate.MaxLag, limit), nil
+			"the time %s is more than %v before the newest accepted quote of this symbol, which is of %s", given, r.gate.MaxLag, limit), nil
 	case string(feed.ReasonFuture):
 		return feed.NewRejection(feed.ReasonFuture,
-			"the time %s is in the future: at most 5 s ahead of Redis's clock, which is %s", given, limit), nil
+			"the time %s is in the future: it may be at most 5 s ahead of Redis's clock, which shows %s", given, limit), nil
 	case string(feed.ReasonOld):
 		return feed.NewRejection(feed.ReasonOld,
-			"the time %s is older than that of the last accepted quote of this symbol and source, %s", given, limit), nil
+			"the time %s is older than the last accepted quote of this symbol and source, which is of %s", given, limit), nil
 	}
 	return nil, errBadReply
 }
 
-// silenceOf returns the limit of a named source, else 0.
+// silenceOf returns the Silence of a named source, or 0 for any other.
 func silenceOf(p feed.Priorities, source string) time.Duration {
 	for _, n := range p.Named {
 		if n.Source == source {

@@ -44,8 +44,8 @@ func (c *breakingConn) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
-// A connection to a cluster that fails between a quote and its answer leaves the
-// outcome unknown; the cluster's client must not send the quote again.
+// TestClusterPublishesOnce: if a connection to a cluster fails between a quote and its answer, the
+// outcome is unknown, and the cluster's client must not send the quote again.
 func TestClusterPublishesOnce(t *testing.T) {
 	t.Parallel()
 	var armed atomic.Bool
@@ -83,9 +83,9 @@ func TestClusterPublishesOnce(t *testing.T) {
 	}
 }
 
-// TestClusterFailoverReusesNumbers: a replica that takes over may not have the last
-// quotes of its master. Numbers that it gives again must be of another epoch, also
-// by a publisher that knows of none of them.
+// TestClusterFailoverReusesNumbers checks a failover to a replica that lacks the last quotes of its
+// master. Numbers that it assigns again must belong to another epoch, even for a publisher that
+// knows none of them.
 func TestClusterFailoverReusesNumbers(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.Options{Replicas: true}.StartCluster(t)
@@ -115,7 +115,7 @@ func TestClusterFailoverReusesNumbers(t *testing.T) {
 	if o := publish(before, s); o.Epoch != second.Epoch || o.Seq != second.Seq+1 {
 		t.Errorf("%+v, want the next of %+v", o, second)
 	}
-	// A master that comes back has perhaps lost its end, too.
+	// A master that comes back may have lost its last quotes too.
 	owner = cluster.Owner(cluster.SlotOf(keys.Seq(s)))
 	cluster.KillMaster(owner)
 	third := publish(other, s)

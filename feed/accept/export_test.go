@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// AcceptArgs are all arguments of the publish script.
+// AcceptArgs holds all arguments of the publish script.
 type AcceptArgs struct {
 	Keys       feed.Keys
 	QuoteTTL   time.Duration
@@ -30,7 +30,7 @@ func isCluster(c redis.UniversalClient) bool {
 	return ok
 }
 
-// AcceptAll runs the publish script once, by itself, for quotes of one symbol.
+// AcceptAll runs the publish script once, without a Publisher, for quotes of one symbol.
 func AcceptAll(ctx context.Context, c redis.UniversalClient, quotes []feed.Quote, a AcceptArgs) ([]Outcome, error) {
 	rules := newRules(a.Priorities, a.Gate, a.Instruments)
 	keys, args := acceptance{a.Keys, a.QuoteTTL, a.History, a.Candidate, a.Run, isCluster(c), rules}.
@@ -48,7 +48,7 @@ func AcceptAll(ctx context.Context, c redis.UniversalClient, quotes []feed.Quote
 	return outcomes, err
 }
 
-// Accept does it for one quote.
+// Accept runs the publish script for one quote.
 func Accept(ctx context.Context, c redis.UniversalClient, q feed.Quote, a AcceptArgs) (Outcome, error) {
 	o, err := AcceptAll(ctx, c, []feed.Quote{q}, a)
 	if err != nil {
@@ -57,25 +57,25 @@ func Accept(ctx context.Context, c redis.UniversalClient, q feed.Quote, a Accept
 	return o[0], nil
 }
 
-// PublishScript is the script with its raw arguments.
+// PublishScript runs the script with raw arguments.
 func PublishScript(ctx context.Context, c redis.UniversalClient, keys []string, args ...any) (any, error) {
 	return publishScript.Run(ctx, c, keys, args...).Result()
 }
 
-// AbandonLease makes Run end as if the process had been killed.
+// AbandonLease makes Run end like a killed process.
 func (in *Inbox) AbandonLease() { in.abandon = true }
 
-// Printable is what is kept of rejected input.
+// Printable returns the text that is kept of rejected input.
 var Printable = printable
 
 const MaxRejectedInput = maxRejectedInput
 
-// PublishSource is the text of the script.
+// PublishSource returns the text of the script.
 var PublishSource = publishSource
 
 var NewEpoch = newEpoch
 
-// Streaks is how many sources are remembered as refused.
+// Streaks returns how many sources have a streak of refused quotes.
 func (l *RejectedLog) Streaks() int {
 	l.streaks.mu.Lock()
 	defer l.streaks.mu.Unlock()

@@ -13,8 +13,8 @@ import (
 	"github.com/fxcast/fxcast/feed/accept"
 )
 
-// gateModel is the gate written down once more, over rational numbers and from the
-// rules alone. Moments are numbers of calls; "lately" is always or within one call.
+// gateModel is a second implementation of the gate, over rational numbers and from the rules alone.
+// Times are numbers of calls; "lately" means always or within one call.
 type gateModel struct {
 	gate    accept.Gate
 	limits  feed.Limits
@@ -50,7 +50,7 @@ func rational(price string) *big.Rat {
 	return r
 }
 
-// judge returns the verdict on a quote of the call now, which is at about at.
+// judge returns the verdict on a quote of the call now, which happens roughly at at.
 func (m *gateModel) judge(q feed.Quote, now int, at time.Time) string {
 	s := m.source(q.Source)
 	bid, ask := rational(q.Bid), rational(q.Ask)
@@ -97,7 +97,7 @@ func (m *gateModel) judge(q feed.Quote, now int, at time.Time) string {
 	return "taken"
 }
 
-// heard reports whether a source that is none of these had a quote accepted lately.
+// heard reports whether a source other than these had a quote accepted lately.
 func (m *gateModel) heard(now int, except ...string) bool {
 next:
 	for name, s := range m.sources {
@@ -129,8 +129,8 @@ func (m *gateModel) confirms(source string, mid *big.Rat, row, now int) bool {
 	return false
 }
 
-// TestGateModel compares the script with the model, call by call; two connections
-// take turns as two nodes would.
+// TestGateModel compares the script with the model, call by call. Two connections take turns, as
+// two nodes would.
 func TestGateModel(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, c *redis.Client) {

@@ -12,7 +12,7 @@ import (
 	"github.com/fxcast/fxcast/feed/accept"
 )
 
-// gated returns arguments with the gate that is the default.
+// gated returns arguments with the default gate.
 func gated() accept.AcceptArgs {
 	a := args()
 	a.Gate = accept.DefaultGate
@@ -23,8 +23,8 @@ func at(symbol feed.Symbol, price, source string) feed.Quote {
 	return feed.Quote{Symbol: symbol, Bid: price, Ask: price, Source: source}
 }
 
-// verdict is the number of an accepted quote, with a + if it confirmed a gap, or the
-// reason of a rejection.
+// verdict returns the number of an accepted quote, with a + if it confirmed a gap, or the reason of
+// a rejection.
 func verdict(o accept.Outcome) string {
 	switch {
 	case o.Rejection != nil:
@@ -35,7 +35,7 @@ func verdict(o accept.Outcome) string {
 	return fmt.Sprint(o.Seq)
 }
 
-// TestGate gives prices one after the other and compares what becomes of each.
+// TestGate publishes prices one after another and compares the verdict on each.
 func TestGate(t *testing.T) {
 	t.Parallel()
 	type step struct{ source, price, want string }
@@ -129,8 +129,8 @@ func TestGate(t *testing.T) {
 	}
 }
 
-// TestGateSaysWhy holds the messages of rejections.
-func TestGateSaysWhy(t *testing.T) {
+// TestGateMessages checks the messages of rejections.
+func TestGateMessages(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, c *redis.Client) {
 		a := gated()
@@ -146,15 +146,15 @@ func TestGateSaysWhy(t *testing.T) {
 		}
 		why(feed.Quote{Symbol: "EUR/USD", Bid: "1.6", Ask: "1.64", Source: "a"}, "wide: the spread from 1.6 to 1.64 is 2.46 % of the mid; limit 2 %")
 		why(at("EUR/USD", "16.201", "a"), "outlier: mid 16.201 is 899 % from 1.62012; limit 2 %; "+
-			"so far from a firm reference (limit 50 %) nothing is taken before POST /api/v1/feed/reference forgets it")
-		why(at("EUR/USD", "1.7", "a"), "outlier: mid 1.7 is 4.93 % from 1.62012; limit 2 %; 2 more of this source that agree would be taken")
-		why(at("EUR/USD", "1.8", "b"), "outlier: mid 1.8 is 11 % from 1.62012; limit 2 %; one of another source that agrees would be taken")
+			"so far from a firm reference (limit 50 %) no quote is accepted before POST /api/v1/feed/reference forgets it")
+		why(at("EUR/USD", "1.7", "a"), "outlier: mid 1.7 is 4.93 % from 1.62012; limit 2 %; 2 more agreeing quotes of this source confirm it")
+		why(at("EUR/USD", "1.8", "b"), "outlier: mid 1.8 is 11 % from 1.62012; limit 2 %; an agreeing quote of another source confirms it")
 		mustAccept(t, c, at("EUR/USD", "1.62012", "c"), a)
-		why(at("EUR/USD", "1.7", "b"), "outlier: mid 1.7 is 4.93 % from 1.62012; limit 2 %; it is taken when the sources that disagree have been silent for 10s")
+		why(at("EUR/USD", "1.7", "b"), "outlier: mid 1.7 is 4.93 % from 1.62012; limit 2 %; it is accepted once the disagreeing sources have been silent for 10s")
 	})
 }
 
-// TestGateTimes refuses what is much older than the newest quote, of any source.
+// TestGateTimes checks that quotes much older than the newest one are refused, whatever their source.
 func TestGateTimes(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, c *redis.Client) {
@@ -187,8 +187,8 @@ func TestGateTimes(t *testing.T) {
 	})
 }
 
-// TestGateRemembers keeps the reference over the last value and a restart, and forgets
-// it when it is asked to or too old.
+// TestGateRemembers checks that the reference survives the last value and a restart, and that it is
+// forgotten on request and when it is too old.
 func TestGateRemembers(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, c *redis.Client) {

@@ -20,10 +20,10 @@ import (
 
 // InboxConfig configures NewInbox. Redis, Channel, Node and Publisher are required.
 type InboxConfig struct {
-	Redis     redis.UniversalClient // used for its options; see PublisherConfig
+	Redis     redis.UniversalClient // only its options are used; see PublisherConfig
 	Keys      feed.Keys
-	Channel   string            // where producers publish
-	Input     feed.InputOptions // how messages are read
+	Channel   string            // the channel that producers publish to
+	Input     feed.InputOptions // how to read messages
 	Node      string            // unique among the nodes of this Redis
 	Publisher interface {
 		Publish(context.Context, []feed.Quote) ([]Outcome, error)
@@ -186,7 +186,7 @@ func (in *Inbox) setHeld(held bool) {
 	in.saw("")
 }
 
-// take takes one message in. It never waits: a slow reader would be cut off by Redis.
+// take handles one message. It never waits: Redis disconnects a slow reader.
 func (in *Inbox) take(_, payload string) (alive bool) {
 	in.takeBody([]byte(payload))
 	return true
@@ -195,7 +195,7 @@ func (in *Inbox) take(_, payload string) (alive bool) {
 func (in *Inbox) takeBody(body []byte) {
 	in.metrics.messages.Inc()
 	if len(body) > feed.MaxInputBody {
-		in.cfg.Rejected.Add(feed.NewRejection(feed.ReasonTooLong, "the message has %d bytes: at most %d are read, send them in parts",
+		in.cfg.Rejected.Add(feed.NewRejection(feed.ReasonTooLong, "the message has %d bytes; the limit is %d: send it in parts",
 			len(body), feed.MaxInputBody), feed.Quote{}, ViaInbox, body)
 		return
 	}
@@ -209,8 +209,8 @@ func (in *Inbox) takeBody(body []byte) {
 	}
 }
 
-// takeItem queues a quote. copied says not to keep all of the body that item is a
-// part of.
+// takeItem parses an item and queues its quote. copied means that item is part of a large body,
+// which the queue must not keep alive: its input is then copied.
 func (in *Inbox) takeItem(item []byte, copied bool) {
 	q, err := feed.ParseInput(item, in.cfg.Input)
 	input := item[:min(len(item), maxRejectedInput)]
@@ -227,12 +227,12 @@ func (in *Inbox) takeItem(item []byte, copied bool) {
 	}
 	if lost, full := in.queue.put(inboxQuote{q, input}); full {
 		in.cfg.Rejected.Add(feed.NewRejection(feed.ReasonOverflow,
-			"%d quotes of the inbox were waiting already: the oldest, this one, was dropped", maxInboxQueue), lost.quote, ViaInbox, lost.input)
+			"%d quotes of the inbox were already waiting: the oldest, this one, was dropped", maxInboxQueue), lost.quote, ViaInbox, lost.input)
 	}
 }
 
-// publish publishes what is queued, in order, until ctx ends: at an orderly
-// stop also the rest, if the lease still holds.
+// publish publishes queued quotes in order until ctx ends. At an orderly stop it also publishes the
+// rest, if the lease still holds.
 func (in *Inbox) publish(ctx context.Context) error {
 	var batch []inboxQuote
 	quotes := make([]feed.Quote, 0, maxPipeline)

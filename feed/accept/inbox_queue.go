@@ -7,22 +7,22 @@ import (
 	"github.com/fxcast/fxcast/feed"
 )
 
-// maxInboxQueue is how many quotes of the inbox may wait to be published. One
-// message may hold MaxInputItems, which come faster than they can be published.
+// maxInboxQueue bounds the quotes of the inbox that wait to be published. One message may hold
+// MaxInputItems, and they arrive faster than they can be published.
 const maxInboxQueue = 16384
 
-// inboxQuote is a quote of the inbox and the beginning of its message.
+// inboxQuote is a quote of the inbox with the beginning of its input.
 type inboxQuote struct {
 	quote feed.Quote
 	input []byte
 }
 
-// inboxQueue is a bounded queue; when it is full the oldest has to go, since
-// the newest price matters most.
+// inboxQueue is a bounded queue. When it is full it drops the oldest quote, since the newest price
+// matters most. It is safe for concurrent use.
 type inboxQueue struct {
-	wake chan struct{} // holds a token when something was put
+	wake chan struct{} // holds a token after a quote was put
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	ring  []inboxQuote
 	first int
 	count int
@@ -32,7 +32,7 @@ func newInboxQueue() *inboxQueue {
 	return &inboxQueue{wake: make(chan struct{}, 1), ring: make([]inboxQuote, maxInboxQueue)}
 }
 
-// put appends e. If that pushed the oldest out, it returns it and true.
+// put appends e. If the queue was full, it returns the dropped oldest quote and true.
 func (q *inboxQueue) put(e inboxQuote) (lost inboxQuote, full bool) {
 	q.mu.Lock()
 	if full = q.count == len(q.ring); full {
@@ -50,7 +50,7 @@ func (q *inboxQueue) put(e inboxQuote) (lost inboxQuote, full bool) {
 	return lost, full
 }
 
-// take appends up to maxPipeline quotes to dst; it waits for the first until ctx ends.
+// take moves up to maxPipeline quotes to dst. It waits for the first quote until ctx ends.
 func (q *inboxQueue) take(ctx context.Context, dst []inboxQuote) []inboxQuote {
 	for {
 		q.mu.Lock()
@@ -72,7 +72,7 @@ func (q *inboxQueue) take(ctx context.Context, dst []inboxQuote) []inboxQuote {
 	}
 }
 
-// discard empties the queue and returns how many there were.
+// discard empties the queue and returns how many quotes it held.
 func (q *inboxQueue) discard() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -19,7 +19,7 @@ import (
 
 const inboxChannel = "forex_updates"
 
-// runningInbox is an Inbox with what it needs.
+// runningInbox is a running Inbox with the parts it needs.
 type runningInbox struct {
 	*accept.Inbox
 	rejected *accept.RejectedLog
@@ -103,8 +103,8 @@ func TestInbox(t *testing.T) {
 	})
 }
 
-// The inbox takes what POST takes: arrays, NDJSON, byte order marks, names in any
-// case. A broken item costs itself alone.
+// The inbox accepts every form that POST accepts: arrays, NDJSON, byte order marks, names in any
+// case. A broken item does not affect the others.
 func TestInboxForms(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, c *redis.Client) {
@@ -192,7 +192,7 @@ func TestInboxTakeover(t *testing.T) {
 	})
 }
 
-// A lease that vanishes, or that another program takes, ends the hold.
+// A lease that vanishes, or that another program takes, ends the hold on the inbox.
 func TestInboxLosesLease(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -253,7 +253,7 @@ func TestInboxFlood(t *testing.T) {
 	}
 }
 
-// stuck is a publisher that waits.
+// stuck is a publisher that blocks.
 type stuck struct {
 	mu               sync.Mutex
 	quotes           []feed.Quote

@@ -11,7 +11,7 @@ import (
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
-// silent is a log of go-redis that goes nowhere.
+// silent discards the log of go-redis.
 type silent struct{}
 
 func (silent) Printf(context.Context, string, ...any) {}
@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// What the tests of this room share with those of the others.
+// Helpers shared with the tests of other packages.
 var (
 	keys        = feedtest.Keys
 	start       = feedtest.Start
@@ -31,7 +31,7 @@ var (
 	someSymbols = feedtest.Symbols
 )
 
-// onBoth runs a test over a real server and the embedded one.
+// onBoth runs a test with a real server and with the embedded one.
 func onBoth(t *testing.T, test func(t *testing.T, c *redis.Client)) {
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()

@@ -11,27 +11,26 @@ import (
 	"github.com/fxcast/fxcast/internal/redislink"
 )
 
-// A master is one Redis server that quotes are sent to: the only one, the one
-// that Sentinel names, or in a cluster the one of some slots. The run id that goes
-// with each quote is that of the process which takes it: a failover, or a restart
-// that may have forgotten something, so begins new epochs.
+// A master is a Redis server that accepts quotes: the only one, the one that Sentinel names, or in
+// a cluster the owner of some slots. Each quote carries the run id of the process it is meant for.
+// So a failover, or a restart that may have lost data, begins new epochs.
 type master struct {
 	client  redis.UniversalClient
 	release func()
 	run     atomic.Pointer[string] // run id of the process last connected to
 
 	connected bool      // owned by the round trip under way
-	confirmed time.Time // that Sentinel means this one; owned by masters
+	confirmed time.Time // when Sentinel last confirmed this master; owned by masters
 }
 
-// confirmEvery is how often a Publisher makes sure that Sentinel still means the
-// server it is connected to. A master that was paused and replaced takes quotes for
-// ten seconds more, until Sentinel makes it a replica, and forgets them then.
+// confirmEvery is how often a Publisher checks that Sentinel still names the server it is connected
+// to. A paused master that was replaced accepts quotes for up to ten more seconds, until Sentinel
+// makes it a replica and its new quotes are lost.
 const confirmEvery = 500 * time.Millisecond
 
 func openMaster(rdb redis.UniversalClient, timeout time.Duration) *master {
 	m := &master{}
-	id := unknownRun // a client of another kind tells none
+	id := unknownRun // clients of other kinds report no run id
 	m.run.Store(&id)
 	if redislink.TopologyOf(rdb).Single() {
 		m.run.Store(nil)
@@ -40,8 +39,8 @@ func openMaster(rdb redis.UniversalClient, timeout time.Duration) *master {
 	return m
 }
 
-// connect makes sure of a connection before quotes are sent on it: what fails
-// here was certainly not executed.
+// connect makes sure that there is a connection before quotes are sent. A command that fails here
+// was certainly not executed.
 func (m *master) connect(ctx context.Context) error {
 	if m.connected {
 		return nil
@@ -53,17 +52,16 @@ func (m *master) connect(ctx context.Context) error {
 	return nil
 }
 
-var errRunChanged = errors.New("this is another Redis process than before")
+var errRunChanged = errors.New("the Redis process has changed")
 
-// onConnect learns the run id of the process behind a new connection. If it is
-// not the known one the connection is refused, once: arguments built for the
-// one must not be executed by the other.
+// onConnect reads the run id of the process behind a new connection. If it differs from the known
+// one, the connection is refused once: arguments built for one process must not reach another.
 func (m *master) onConnect(ctx context.Context, cn *redis.Conn) error {
 	info, err := cn.Info(ctx, "server").Result()
 	if err != nil && (redislink.Code(err) == "" || redislink.MayRetry(err)) {
 		return redislink.NotSent(err)
 	}
-	run := runIDOf(info) // an embedded or restricted server tells none
+	run := runIDOf(info) // an embedded or restricted server reports none
 	known := m.run.Swap(&run)
 	if known != nil && *known != run {
 		return redislink.NotSent(errRunChanged)
@@ -71,14 +69,14 @@ func (m *master) onConnect(ctx context.Context, cn *redis.Conn) error {
 	return nil
 }
 
-// masters are the servers that a Publisher sends to, each with a connection of
-// its own. One goroutine uses it.
+// masters holds the servers that a Publisher sends to, each with its own connection. Only one
+// goroutine may use it.
 type masters struct {
 	rdb     redis.UniversalClient
 	timeout time.Duration
 	kind    redislink.Kind
-	cluster redis.UniversalClient // names the master of a key; nil: there is one master
-	byAddr  map[string]*master    // the only one is ""
+	cluster redis.UniversalClient // finds the master of a key; nil if there is only one master
+	byAddr  map[string]*master    // a single master has the key ""
 	release func()                // of cluster
 }
 
@@ -90,7 +88,7 @@ func openMasters(rdb redis.UniversalClient, timeout time.Duration) *masters {
 	return ms
 }
 
-// client is for commands that are no quotes.
+// client returns a client for commands other than publishing.
 func (ms *masters) client() redis.UniversalClient {
 	if ms.cluster != nil {
 		return ms.cluster
@@ -98,7 +96,7 @@ func (ms *masters) client() redis.UniversalClient {
 	return ms.at("", ms.rdb).client
 }
 
-// of returns the master of a key. An error says that nothing was sent.
+// of returns the master of a key. An error means that nothing was sent.
 func (ms *masters) of(ctx context.Context, key string) (*master, error) {
 	if ms.cluster == nil {
 		if err := ms.confirm(ctx); err != nil {
@@ -113,8 +111,8 @@ func (ms *masters) of(ctx context.Context, key string) (*master, error) {
 	return ms.at(node.Options().Addr, node), nil
 }
 
-// confirm leaves a master that Sentinel has replaced. The client that others gave
-// does so by itself, as soon as Sentinel tells.
+// confirm drops a master that Sentinel has replaced. The caller's own client switches by itself as
+// soon as Sentinel announces the new master.
 func (ms *masters) confirm(ctx context.Context) error {
 	m := ms.at("", ms.rdb)
 	if ms.kind != redislink.Sentinel || time.Since(m.confirmed) < confirmEvery {
@@ -142,8 +140,8 @@ func (ms *masters) at(addr string, rdb redis.UniversalClient) *master {
 	return m
 }
 
-// doubt has a cluster asked anew who has which slots, and lets go of masters that
-// can not be reached: they may be no more.
+// doubt reloads the slot map of a cluster and releases masters that cannot be reached, since they
+// may be gone.
 func (ms *masters) doubt(ctx context.Context) {
 	if ms.cluster == nil {
 		return

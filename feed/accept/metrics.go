@@ -7,8 +7,8 @@ import (
 	"github.com/fxcast/fxcast/feed"
 )
 
-// The metrics of each part, registered once per Registerer; a nil one works
-// and shows them nowhere. Labels come from enums and exist from the start.
+// The metrics of each part are registered once per Registerer; with a nil Registerer they count
+// without being exposed. Labels come from enums and exist from the start.
 
 type publisherMetrics struct {
 	accepted, rejected, lost prometheus.Counter
@@ -21,11 +21,11 @@ func newPublisherMetrics(reg prometheus.Registerer, depth func() float64) *publi
 	f := promauto.With(reg)
 	published := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "fx_feed_published_total",
-		Help: "Quotes given to Publish by result. lost: Redis did not take the quote or it is unknown whether it did; above 0 only while Redis is in trouble.",
+		Help: "Quotes passed to Publish, by result. lost: Redis did not accept the quote, or it is unknown whether it did; above 0 only while Redis is in trouble.",
 	}, []string{"result"})
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "fx_feed_publish_queue_quotes",
-		Help: "Quotes that wait to be published. Steadily above a few hundred: Redis or the network is too slow for the producers.",
+		Help: "Quotes waiting to be published. Steadily above a few hundred: Redis or the network is too slow for the producers.",
 	}, depth)
 	return &publisherMetrics{
 		accepted: published.WithLabelValues("accepted"),
@@ -33,11 +33,11 @@ func newPublisherMetrics(reg prometheus.Registerer, depth func() float64) *publi
 		lost:     published.WithLabelValues("lost"),
 		retried: f.NewCounter(prometheus.CounterOpts{
 			Name: "fx_feed_publish_retries_total",
-			Help: "Quotes sent again because Redis had certainly not executed them (not connected, loading, another server, script unknown). Grows only around restarts and failovers.",
+			Help: "Quotes sent again because Redis had certainly not processed them (not connected, loading, another server, script unknown). Grows only around restarts and failovers.",
 		}),
 		epochs: f.NewCounter(prometheus.CounterOpts{
 			Name: "fx_feed_epochs_total",
-			Help: "Sequences begun anew, as seen by this publisher. Grows with new symbols and when Redis lost counters; clients then cannot resume.",
+			Help: "New sequences that this publisher has seen begin. Grows with new symbols, and when Redis lost counters; clients then cannot resume.",
 		}),
 		pipelineQuotes: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "fx_feed_publish_pipeline_quotes", Buckets: prometheus.ExponentialBuckets(1, 2, 9),
@@ -45,19 +45,19 @@ func newPublisherMetrics(reg prometheus.Registerer, depth func() float64) *publi
 		}),
 		seconds: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "fx_feed_publish_seconds", Buckets: prometheus.ExponentialBuckets(0.0002, 2.5, 11),
-			Help: "Seconds of one round trip that publishes quotes. Above 0.1: Redis is slow.",
+			Help: "Duration of a round trip that publishes quotes, in seconds. Above 0.1: Redis is slow.",
 		}),
 	}
 }
 
 type rejectedMetrics struct {
 	byReason          map[feed.Reason]prometheus.Counter
-	byDoor            map[rejectedBy]prometheus.Counter
+	byVia             map[rejectedBy]prometheus.Counter
 	dropped           prometheus.Counter
 	untimed, badSizes prometheus.Counter
 }
 
-// rejectedBy is a reason and the door at which it was one.
+// rejectedBy is a reason with the way by which the quote came in.
 type rejectedBy struct {
 	reason feed.Reason
 	via    Via
@@ -67,37 +67,37 @@ func newRejectedMetrics(reg prometheus.Registerer) *rejectedMetrics {
 	f := promauto.With(reg)
 	vec := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "fx_feed_rejected_total",
-		Help: "Rejected quotes by reason. Growing: a producer sends what cannot be used; the rejected log shows examples.",
+		Help: "Rejected quotes by reason. Growing: a producer sends quotes that cannot be used; the log of rejected quotes shows examples.",
 	}, []string{"reason"})
-	byDoor := f.NewCounterVec(prometheus.CounterOpts{
+	byVia := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "fx_feed_rejected_via_total",
-		Help: "Rejected quotes by reason and by the door at which they came: inbox and http on nodes, simulate on an embedded one. One door growing: the producer there sends what cannot be used.",
+		Help: "Rejected quotes by reason and by the way they came in: inbox and http on nodes, simulate on an embedded one. One of them growing: a producer there sends quotes that cannot be used.",
 	}, []string{"reason", "via"})
-	m := &rejectedMetrics{byReason: map[feed.Reason]prometheus.Counter{}, byDoor: map[rejectedBy]prometheus.Counter{}, dropped: f.NewCounter(prometheus.CounterOpts{
+	m := &rejectedMetrics{byReason: map[feed.Reason]prometheus.Counter{}, byVia: map[rejectedBy]prometheus.Counter{}, dropped: f.NewCounter(prometheus.CounterOpts{
 		Name: "fx_feed_rejected_log_dropped_total",
-		Help: "Rejected quotes that were counted but not written to the log all nodes share: too many at once, or Redis was lost.",
+		Help: "Rejected quotes that were counted but not written to the shared log: too many came at once, or Redis was lost.",
 	}), untimed: f.NewCounter(prometheus.CounterOpts{
 		Name: "fx_feed_untimed_total",
-		Help: "Quotes without a time, or with one that has no zone, which got the time of acceptance. Growing: a producer should send its time, in UTC with a Z.",
+		Help: "Quotes that were given the time of acceptance because they had no time, or one without a zone. Growing: a producer should send its time, in UTC with a Z.",
 	}), badSizes: f.NewCounter(prometheus.CounterOpts{
 		Name: "fx_feed_bad_sizes_total",
-		Help: "Sizes that were left out of quotes since they are no decimal number of 0 or more. Growing: a producer sends something else as bid_size or ask_size.",
+		Help: "Sizes left out of quotes because they were not a decimal number of 0 or more. Growing: a producer sends other text as bid_size or ask_size.",
 	})}
 	for _, r := range feed.Reasons() {
 		m.byReason[r] = vec.WithLabelValues(string(r))
 		for _, via := range vias {
-			m.byDoor[rejectedBy{r, via}] = byDoor.WithLabelValues(string(r), string(via))
+			m.byVia[rejectedBy{r, via}] = byVia.WithLabelValues(string(r), string(via))
 		}
 	}
 	return m
 }
 
-// reject counts a rejected quote.
+// reject counts a rejected quote by reason and by way in.
 func (m *rejectedMetrics) reject(reason feed.Reason, via Via) {
 	if c := m.byReason[reason]; c != nil {
 		c.Inc()
 	}
-	if c := m.byDoor[rejectedBy{reason, via}]; c != nil {
+	if c := m.byVia[rejectedBy{reason, via}]; c != nil {
 		c.Inc()
 	}
 }

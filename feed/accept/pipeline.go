@@ -15,7 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// pending is one quote on its way: the i-th of its job.
+// pending is one quote to publish: the i-th of its job.
 type pending struct {
 	job *publishJob
 	i   int
@@ -23,8 +23,8 @@ type pending struct {
 
 func (e pending) quote() feed.Quote { return e.job.quotes[e.i] }
 
-// execute gives every quote of jobs an outcome or its job an error, within
-// Timeout, and wakes the callers.
+// execute gives every quote an outcome or its job an error, within Timeout, and then wakes the
+// callers.
 func (p *Publisher) execute(ctx context.Context, jobs []*publishJob) {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()
@@ -61,16 +61,16 @@ func (p *Publisher) execute(ctx context.Context, jobs []*publishJob) {
 	}
 }
 
-// call is one run of the publish script: quotes of one symbol in their order.
+// call is one run of the publish script, with quotes of one symbol in order.
 type call struct {
 	pending []pending
 	quotes  []feed.Quote
-	sources []string // of quotes, each once
+	sources []string // the distinct sources of quotes
 	answer  *redis.Cmd
 }
 
-// calls groups quotes by symbol, at most maxCallQuotes from maxCallSources in
-// each. Quotes of one symbol keep their order, within a call and over calls.
+// calls groups quotes by symbol: at most maxCallQuotes from at most maxCallSources in each call.
+// Quotes of one symbol keep their order, within a call and across calls.
 func calls(quotes []pending) []*call {
 	var all []*call
 	open := map[feed.Symbol]*call{}
@@ -87,7 +87,7 @@ func calls(quotes []pending) []*call {
 	return all
 }
 
-// add reports whether there was room for another quote.
+// add adds a quote if there is room and reports whether there was.
 func (c *call) add(e pending, q feed.Quote) bool {
 	source := q.SourceOrDefault()
 	known := slices.Contains(c.sources, source)
@@ -105,13 +105,13 @@ func (c *call) add(e pending, q feed.Quote) bool {
 type trip struct {
 	to    *master
 	calls []*call
-	err   error // nothing was sent
+	err   error // not nil: nothing was sent
 }
 
-// trips sorts quotes by the master they go to.
+// trips groups quotes by the master of their symbol.
 func (p *Publisher) trips(ctx context.Context, quotes []pending) []*trip {
 	var all []*trip
-	to := map[*master]*trip{} // nil: it is not known who
+	to := map[*master]*trip{} // the key nil: the master is not known
 	for _, c := range calls(quotes) {
 		m, err := p.masters.of(ctx, p.cfg.Keys.Seq(c.quotes[0].Symbol))
 		t := to[m]
@@ -125,7 +125,7 @@ func (p *Publisher) trips(ctx context.Context, quotes []pending) []*trip {
 	return all
 }
 
-// carryOut runs all calls of a trip in one pipeline. Several trips may run at once.
+// carryOut runs all calls of a trip in one pipeline. Several trips may run concurrently.
 func (p *Publisher) carryOut(ctx context.Context, t *trip) {
 	if t.err == nil {
 		t.err = t.to.connect(ctx)
@@ -142,11 +142,11 @@ func (p *Publisher) carryOut(ctx context.Context, t *trip) {
 		keys, args := accept.args(c.quotes, p.lastSeen(c.quotes[0].Symbol))
 		c.answer = pipe.EvalSha(ctx, publishScript.Hash(), keys, args...)
 	}
-	pipe.Exec(ctx) // each answer has its own error
+	pipe.Exec(ctx) // each command has its own error
 }
 
-// send sends quotes in one round trip to each master, all at once, and returns
-// those that may be sent again, with the reason.
+// send sends quotes in one round trip to each master, all concurrently. It returns the quotes that
+// may be sent again, with the reason.
 func (p *Publisher) send(ctx context.Context, quotes []pending) (again []pending, reason error) {
 	trips := p.trips(ctx, quotes)
 	var under sync.WaitGroup
@@ -172,7 +172,8 @@ func (p *Publisher) send(ctx context.Context, quotes []pending) (again []pending
 	return inOrder(sent, again), reason
 }
 
-// finish reads the answers of a trip and returns the quotes that may be sent again.
+// finish settles the calls of a trip. It returns the quotes that may be sent again, with the
+// reason.
 func (p *Publisher) finish(ctx context.Context, t *trip) (again []pending, reason error) {
 	noScript := false
 	for _, c := range t.calls {
@@ -191,7 +192,7 @@ func (p *Publisher) finish(ctx context.Context, t *trip) (again []pending, reaso
 		case redislink.Code(err) != "" || errors.Is(err, errBadReply):
 			c.fail(redislink.Unavailable("not published", err))
 		default:
-			c.fail(fmt.Errorf("%w: %w: the connection failed while quotes were on their way: %w", redislink.ErrUnavailable, ErrOutcomeUnknown, err))
+			c.fail(fmt.Errorf("%w: %w: the connection failed while quotes were in flight: %w", redislink.ErrUnavailable, ErrOutcomeUnknown, err))
 		}
 		if err != nil && t.to != nil && redislink.Code(err) == "" {
 			t.to.connected = false
@@ -205,9 +206,9 @@ func (p *Publisher) finish(ctx context.Context, t *trip) (again []pending, reaso
 	return again, reason
 }
 
-// inOrder returns those of again, some of quotes in the same order, that no
-// later quote of the same symbol has overtaken. The others are given up: sent again they would be newer than what
-// followed them.
+// inOrder returns the quotes of again that no later quote of the same symbol has overtaken. again
+// is a subsequence of quotes. It fails all others: sent again they would be numbered after quotes
+// that followed them.
 func inOrder(quotes, again []pending) []pending {
 	if len(again) == 0 || len(again) == len(quotes) {
 		return again
@@ -233,7 +234,7 @@ func inOrder(quotes, again []pending) []pending {
 	return kept
 }
 
-// settle stores the outcomes of a call.
+// settle stores the outcomes of a call in its jobs.
 func (p *Publisher) settle(c *call, reply any) error {
 	answers, err := p.rules.readAnswers(c.quotes, reply)
 	if err != nil {
@@ -253,7 +254,7 @@ func (p *Publisher) settle(c *call, reply any) error {
 	return nil
 }
 
-// saw remembers an accepted quote.
+// saw remembers the number of an accepted quote.
 func (p *Publisher) saw(s feed.Symbol, o Outcome) {
 	before := p.seen[s].epoch
 	if o.Seq == 1 {
@@ -276,8 +277,8 @@ func (c *call) fail(err error) {
 	}
 }
 
-// lastSeen is the newest number known of s: this publisher's own, or what
-// others published and this node received.
+// lastSeen returns the newest number known of s: from this publisher, or from others by
+// PublisherConfig.Known.
 func (p *Publisher) lastSeen(s feed.Symbol) lastSeen {
 	seen := p.seen[s]
 	if p.cfg.Known == nil {
@@ -293,8 +294,7 @@ func (p *Publisher) lastSeen(s feed.Symbol) lastSeen {
 	return seen
 }
 
-// list adds the symbols of accepted quotes to the set of known symbols, each
-// at most once a minute.
+// list adds the symbols of accepted quotes to the set of known symbols, each at most once a minute.
 func (p *Publisher) list(ctx context.Context, jobs []*publishJob) {
 	now := time.Now()
 	due := map[feed.Symbol]bool{}
@@ -328,8 +328,8 @@ func (p *Publisher) list(ctx context.Context, jobs []*publishJob) {
 	}
 }
 
-// fail records why quotes of the job have no outcome; the first cause stays,
-// except that an unknown outcome outweighs a known failure.
+// fail records why quotes of the job have no outcome. The first cause stays, except that an unknown
+// outcome outweighs a known failure.
 func (j *publishJob) fail(err error) {
 	if j.err == nil || errors.Is(err, ErrOutcomeUnknown) && !errors.Is(j.err, ErrOutcomeUnknown) {
 		j.err = err

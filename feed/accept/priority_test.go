@@ -30,7 +30,7 @@ func TestScriptPriorities(t *testing.T) {
 		ctx := t.Context()
 		a := args()
 		a.Priorities = mainAndBackup
-		silent := func(source string, d time.Duration) { // as if it had last been heard so long ago
+		silent := func(source string, d time.Duration) { // as if its last quote had come d ago
 			t.Helper()
 			at, err := c.Time(ctx).Result()
 			if err == nil {
@@ -63,23 +63,23 @@ func TestScriptPriorities(t *testing.T) {
 				t.Errorf("%s: wrote %s over %s", what, after, before)
 			}
 		}
-		taken("nobody was heard", from("other"))
-		taken("a better source", from("backup"))
-		refused("one that is not named", from("other"), "source other", "backup", "10s")
+		taken("no source has sent a quote", from("other"))
+		taken("a source with a higher priority", from("backup"))
+		refused("a source that is not named", from("other"), "source other", "backup", "10s")
 		taken("the best", from("main"))
-		refused("while main is heard", from("backup"), "source backup", "main", "5s")
-		refused("while main is heard", from("other"), "main")
+		refused("main is active", from("backup"), "source backup", "main", "5s")
+		refused("main is active", from("other"), "main")
 		silent("main", 4*time.Second)
-		refused("within the limit", from("backup"), "heard 4")
+		refused("within the limit", from("backup"), "came 4")
 		silent("main", 6*time.Second)
-		refused("backup is there", from("other"), "backup")
+		refused("backup is active", from("other"), "backup")
 		taken("main is silent", from("backup"))
 		q := from("main")
 		q.Time = time.Now().Add(time.Hour)
 		if o := mustAccept(t, c, q, a); o.Rejection == nil || o.Rejection.Reason != feed.ReasonFuture {
 			t.Errorf("an hour ahead: %+v", o)
 		}
-		taken("main sends only what cannot be used", from("backup"))
+		taken("main sends only future times", from("backup"))
 		q.Time = time.Now()
 		taken("main is back", q)
 		refused("main is back", from("backup"))
@@ -90,17 +90,17 @@ func TestScriptPriorities(t *testing.T) {
 		}
 		taken("main sends old times", from("backup"))
 
-		// An outranked source is heard.
+		// An outranked source counts as active.
 		silent("main", 0)
 		silent("backup", 11*time.Second)
-		refused("main is there", from("backup"))
+		refused("main is active again", from("backup"))
 		silent("main", 6*time.Second)
-		refused("backup was heard", from("other"), "backup")
+		refused("backup was outranked but active", from("other"), "backup")
 		silent("backup", 11*time.Second)
 		taken("all are silent", from("other"))
 
 		silent("main", -time.Hour)
-		taken("heard by a clock an hour ahead", from("backup"))
+		taken("last quote by a clock an hour ahead", from("backup"))
 
 		o := mustAccept(t, c, feed.Quote{Symbol: "GBP/USD", Bid: "1", Ask: "1", Source: "other"}, a)
 		if o.Seq == 0 {
@@ -148,7 +148,7 @@ func TestPublishUnlisted(t *testing.T) {
 	}
 }
 
-// recorder receives a symbol's quotes as any subscriber of Redis does.
+// recorder receives the quotes of a symbol like any subscriber of Redis.
 type recorder struct {
 	mu   sync.Mutex
 	seen []string // number and source
@@ -190,7 +190,7 @@ func (r *recorder) all() []string {
 	return slices.Clone(r.seen)
 }
 
-// Two nodes, each with a producer of the same symbol; the preferred one falls
+// TestBackupTakesOver gives each of two nodes a producer of the same symbol. The preferred one falls
 // silent and comes back.
 func TestBackupTakesOver(t *testing.T) {
 	t.Parallel()

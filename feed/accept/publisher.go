@@ -1,8 +1,8 @@
-// Package accept takes quotes in: one atomic script gives each quote of a symbol
-// its number, keeps it and publishes it.
+// Package accept publishes quotes: one atomic script gives each quote of a symbol its number,
+// stores it and publishes it.
 //
-// When Redis fails: a Publisher fails in bounded time and doubles nothing. The
-// Inbox stops when it may have lost its lease.
+// When Redis fails, a Publisher fails in bounded time and publishes no quote twice. The Inbox stops
+// as soon as it may have lost its lease.
 package accept
 
 import (
@@ -22,70 +22,67 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// ErrOutcomeUnknown is wrapped too, with redislink.ErrUnavailable, where quotes were on
-// their way when the connection failed: they may have been accepted, and
-// publishing them again may double them.
+// ErrOutcomeUnknown is wrapped together with redislink.ErrUnavailable if the connection failed
+// while quotes were in flight. They may have been accepted, so publishing them again may duplicate
+// them.
 var ErrOutcomeUnknown = errors.New("feed: outcome unknown")
 
 const (
 	maxPipeline      = 256  // quotes of one round trip
-	maxPublishQueue  = 8192 // quotes that wait
+	maxPublishQueue  = 8192 // quotes waiting in the queue
 	symbolsRefresh   = time.Minute
 	publishRetryWait = 50 * time.Millisecond
 )
 
 // PublisherConfig configures NewPublisher. Redis is required.
 type PublisherConfig struct {
-	// Redis is used for its options: a Publisher opens one connection of its
-	// own to each master, which never repeats a command by itself. A client that
-	// is neither a *redis.Client nor a *redis.ClusterClient is used as it is, must
-	// have been opened with MaxRetries -1, and a failover is then only noticed by
-	// lost keys or by a counter that went back.
+	// Only the options of Redis are used: a Publisher opens its own connection to each master,
+	// which never retries a command automatically. A client that is neither a *redis.Client nor a
+	// *redis.ClusterClient is used directly and must have been opened with MaxRetries -1. With such
+	// a client a failover is noticed only by lost keys or by a counter that went back.
 	Redis redis.UniversalClient
 	Keys  feed.Keys
 
-	QuoteTTL     time.Duration // how long the last value is current; 0 = 60 s
+	QuoteTTL     time.Duration // for how long the last value is current; 0 = 60 s
 	HistoryTicks int           // quotes kept per symbol; 0 = 1000, negative = only the last known one
 
-	// Priorities of sources, the same on all nodes; they must pass Check. The
-	// zero value takes all sources alike and costs nothing.
+	// Priorities of sources, the same on all nodes. They must pass Check. The zero value treats all
+	// sources alike and costs nothing.
 	Priorities feed.Priorities
 
-	// Gate refuses prices that cannot be right, by the limits of Instruments; the same
-	// on all nodes. The zero value takes any price.
+	// Gate refuses prices that cannot be right, by the limits of Instruments. It must be the same
+	// on all nodes. The zero value accepts any price.
 	Gate Gate
-	// Instruments says which symbols there are; nil = the table without settings.
+	// Instruments defines the known symbols; nil = the table without settings.
 	Instruments *feed.Instruments
 
-	// Timeout bounds how long a call's quotes wait in the queue and, again, the
-	// round trip with its retries; 0 = 2 s.
+	// Timeout bounds how long quotes wait in the queue and, separately, a round trip with its
+	// retries; 0 = 2 s.
 	Timeout time.Duration
 
-	// Known tells the newest sequence number this node has received of a
-	// symbol and when it was accepted (Board.Last), so that a counter which
-	// went back is noticed. May be nil.
+	// Known returns the newest sequence number that this node has received for a symbol, and when
+	// it was accepted (Board.Last). It reveals a counter that went back. May be nil.
 	Known func(feed.Symbol) (epoch string, seq uint64, at int64)
 
 	Registerer prometheus.Registerer // may be nil
 	Logger     *slog.Logger          // nil = slog.DiscardHandler
 }
 
-// Publisher publishes quotes through Redis, many in one round trip: while one
-// is under way the next gathers. It may be used by many goroutines; Run must
-// be running.
+// Publisher publishes quotes through Redis. While one round trip is under way, it gathers the
+// quotes of the next. It is safe for concurrent use; Run must be running.
 //
-// A quote is accepted by one atomic script or not at all. When Redis is slow,
-// full or gone, Publish fails with redislink.ErrUnavailable in bounded time. Only what
-// Redis has certainly not executed is sent again: nothing is doubled.
+// One atomic script accepts a quote or does not. When Redis is slow, full or gone, Publish fails
+// with redislink.ErrUnavailable in bounded time. Only quotes that Redis has certainly not processed
+// are sent again, so none is duplicated.
 type Publisher struct {
 	cfg     PublisherConfig
 	log     *slog.Logger
 	metrics *publisherMetrics
-	rules   rules // of cfg
+	rules   rules // from cfg
 
-	room    *semaphore.Weighted // quotes that may still be queued
+	room    *semaphore.Weighted // room for further quotes in the queue
 	queue   chan *publishJob    // never full: a job has at least one quote
-	waiting atomic.Int64        // quotes queued
+	waiting atomic.Int64        // quotes in the queue
 	started atomic.Bool
 	stopped chan struct{} // closed when Run has ended
 
@@ -100,12 +97,12 @@ type publishJob struct {
 	quotes   []feed.Quote
 	outcomes []Outcome // written by Run until done is closed
 	err      error     // as outcomes; the first failure
-	deadline time.Time // to be taken off the queue
+	deadline time.Time // for being taken off the queue
 	taken    atomic.Bool
 	done     chan struct{}
 }
 
-// NewPublisher returns a Publisher that works once Run is called.
+// NewPublisher returns a Publisher that publishes while Run is running.
 func NewPublisher(cfg PublisherConfig) *Publisher {
 	if cfg.QuoteTTL <= 0 {
 		cfg.QuoteTTL = time.Minute
@@ -130,14 +127,14 @@ func NewPublisher(cfg PublisherConfig) *Publisher {
 	return p
 }
 
-// Depth returns how many quotes wait to be published.
+// Depth returns how many quotes are waiting to be published.
 func (p *Publisher) Depth() int { return int(p.waiting.Load()) }
 
-// Publish publishes quotes in their order and waits for the outcomes, one per
-// quote in the same order. A rejected quote is an outcome, not an error.
+// Publish publishes quotes in order and waits for the outcomes, one per quote in the same order. A
+// rejected quote is an outcome, not an error. quotes must not be changed before Publish has
+// returned.
 //
-// On an error, which wraps redislink.ErrUnavailable or is ctx's, some outcomes may not
-// be Known. quotes must not be changed before Publish has returned.
+// An error is that of ctx or wraps redislink.ErrUnavailable; some outcomes may then not be Known.
 func (p *Publisher) Publish(ctx context.Context, quotes []feed.Quote) ([]Outcome, error) {
 	outcomes := make([]Outcome, len(quotes))
 	good := make([]feed.Quote, 0, len(quotes))
@@ -207,7 +204,7 @@ func (p *Publisher) enqueue(ctx context.Context, j *publishJob) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			return fmt.Errorf("%w: not published: %d quotes are waiting already", redislink.ErrUnavailable, p.Depth())
+			return fmt.Errorf("%w: not published: %d quotes are already waiting", redislink.ErrUnavailable, p.Depth())
 		}
 	}
 	if isClosed(p.stopped) {
@@ -221,8 +218,8 @@ func (p *Publisher) enqueue(ctx context.Context, j *publishJob) error {
 
 var errStopped = fmt.Errorf("%w: not published: the publisher has stopped", redislink.ErrUnavailable)
 
-// await waits for j. If the wait ends before j was taken off the queue, j will
-// not be executed.
+// await waits for j to be done. If ctx or the deadline ends the wait before j was taken off the
+// queue, j is never executed.
 func (p *Publisher) await(ctx context.Context, j *publishJob) error {
 	timeout := time.NewTimer(time.Until(j.deadline))
 	defer timeout.Stop()
@@ -255,16 +252,16 @@ func (p *Publisher) waitedTooLong() error {
 	return fmt.Errorf("%w: not published: waited %v for Redis to take earlier quotes", redislink.ErrUnavailable, p.cfg.Timeout)
 }
 
-// Run publishes until ctx ends, then finishes the round trip under way and
-// returns nil. What still waits is not published and its callers are told. Run
-// may be called once.
+// Run publishes quotes until ctx ends, finishes the current round trip and returns nil. Quotes
+// still queued are not published, and their Publish calls return an error. Run must be called only
+// once.
 //
 //	Run            takes jobs off the queue                (1 goroutine)
-//	* take         up to maxPipeline quotes, no waiting
-//	* execute      until each quote has an outcome or the time is over
-//	  * send       at once to each master: learn which process it is,
-//	               then one pipeline of EVALSHA, each for quotes of one symbol
-//	  * settle     read the answers, decide what may be sent again
+//	* take         gathers up to maxPipeline quotes without waiting
+//	* execute      runs until each quote has an outcome or the time is over
+//	  * send       for all masters at once: finds out which process it is,
+//	               then runs one pipeline of EVALSHA, each for quotes of one symbol
+//	  * settle     reads the answers and decides which quotes may be sent again
 func (p *Publisher) Run(ctx context.Context) error {
 	if p.started.Swap(true) {
 		return errors.New("feed: Publisher.Run called twice")
@@ -282,7 +279,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 			}
 		}
 		if ctx.Err() != nil {
-			return nil // Publish tells whoever waits
+			return nil // waiting Publish calls return errStopped
 		}
 		var jobs []*publishJob
 		jobs, next = p.take(next)
@@ -292,8 +289,8 @@ func (p *Publisher) Run(ctx context.Context) error {
 	}
 }
 
-// take takes first and what else is queued as far as it fits in one pipeline;
-// next is the job that did not fit.
+// take takes first and further queued jobs as long as they fit in one pipeline. next is the job
+// that did not fit.
 func (p *Publisher) take(first *publishJob) (jobs []*publishJob, next *publishJob) {
 	size := 0
 	for j := first; ; {

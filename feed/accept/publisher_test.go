@@ -74,8 +74,8 @@ func TestPublish(t *testing.T) {
 	})
 }
 
-// Any interleaving of publishers and callers: each symbol's numbers are 1, 2,
-// 3… within one epoch, and each caller's quotes keep their order.
+// In any interleaving of publishers and callers, each symbol's numbers are 1, 2, 3… within one
+// epoch, and each caller's quotes keep their order.
 func TestPublishersInterleave(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -210,8 +210,8 @@ func TestNewEpochAfterRestart(t *testing.T) {
 	})
 }
 
-// publishAgain publishes one quote when the server is back. The first try may
-// be on the dead connection, its outcome unknown.
+// publishAgain publishes one quote when the server is back. The first attempt may use the dead
+// connection, and its outcome is then unknown.
 func publishAgain(t *testing.T, p *accept.Publisher) accept.Outcome {
 	t.Helper()
 	for range 20 {
@@ -257,7 +257,7 @@ func TestPublishWithoutRedis(t *testing.T) {
 	if _, err = p.Publish(t.Context(), []feed.Quote{eurusd("1", "2")}); !errors.Is(err, redislink.ErrUnavailable) {
 		t.Errorf("killed: %v, want ErrUnavailable", err)
 	}
-	// Many callers, none waits for long, and nothing grows.
+	// With many callers none waits for long, and memory does not grow.
 	var wg sync.WaitGroup
 	began = time.Now()
 	many := make([]feed.Quote, 3000)
@@ -279,8 +279,8 @@ func TestPublishWithoutRedis(t *testing.T) {
 	if lost := metric(t, reg, "fx_feed_published_total", "lost"); lost < 24000 {
 		t.Errorf("%v quotes counted as lost, want at least 24000", lost)
 	}
-	// What was given up must not be published later: only a try whose outcome
-	// is unknown may have come before.
+	// A quote that was given up must not be published later. Only an attempt with an unknown
+	// outcome may have been published.
 	s.Restart()
 	unknown := uint64(0)
 	eventually(t, 5*time.Second, "publishing works after Restart", func() bool {

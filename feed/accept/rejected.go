@@ -20,15 +20,15 @@ import (
 )
 
 const (
-	maxRejected      = 200 // entries kept, here and in Redis
+	maxRejected      = 200 // entries kept in memory and in Redis
 	maxRejectedInput = 256 // bytes of input kept per entry
 	rejectedEvery    = 500 * time.Millisecond
 )
 
-// Via names the door by which a quote came.
+// Via names the way by which a quote came in.
 type Via string
 
-// The doors. A new one must also be added to vias.
+// The ways in. A new one must also be added to vias.
 const (
 	ViaInbox    Via = "inbox"    // the inbox channel
 	ViaHTTP     Via = "http"     // POST /api/v1/quotes
@@ -41,7 +41,7 @@ const (
 
 var vias = []Via{ViaInbox, ViaHTTP, ViaStream, ViaReplay, ViaSimulate, ViaConnect, ViaPipe}
 
-// RejectedQuote is an entry of the log.
+// RejectedQuote is an entry of the RejectedLog.
 type RejectedQuote struct {
 	Time    time.Time   `json:"ts"`
 	Reason  feed.Reason `json:"reason"`
@@ -60,20 +60,19 @@ type RejectedConfig struct {
 	Logger     *slog.Logger
 }
 
-// RejectedLog counts rejected quotes and keeps the newest of all nodes in
-// Redis, where Run writes them twice a second. It is safe for concurrent use.
-// While Redis is lost it keeps the newest of this node. A nil *RejectedLog
-// forgets everything.
+// RejectedLog counts rejected quotes and keeps the newest of all nodes in Redis, where Run writes
+// them twice a second. While Redis is lost it keeps the newest of this node. It is safe for
+// concurrent use. A nil *RejectedLog discards everything.
 type RejectedLog struct {
 	cfg     RejectedConfig
 	log     *slog.Logger
 	metrics *rejectedMetrics
 	streaks *streaks
 
-	mu      sync.Mutex                 // guards what follows
+	mu      sync.Mutex                 // guards the fields below
 	ring    [maxRejected]RejectedQuote // entry n is at n % maxRejected; Input not yet cleaned
 	added   uint64                     // entries ever added
-	written uint64                     // of them, written to Redis or dropped
+	written uint64                     // of these, entries written to Redis or dropped
 }
 
 // NewRejectedLog returns an empty log.
@@ -82,9 +81,9 @@ func NewRejectedLog(cfg RejectedConfig) *RejectedLog {
 	return &RejectedLog{cfg: cfg, log: logger, metrics: newRejectedMetrics(cfg.Registerer), streaks: newStreaks(logger)}
 }
 
-// Add counts and keeps a rejected quote. Of q, which may be incomplete, the entry has
-// the symbol and the source. input is what the producer sent, of which the beginning
-// is copied. It never blocks.
+// Add counts a rejected quote and keeps an entry for it. The entry takes symbol and source from q,
+// which may be incomplete, and a copy of the beginning of input, as the producer sent it. Add never
+// blocks.
 func (l *RejectedLog) Add(r *feed.Rejection, q feed.Quote, via Via, input []byte) {
 	if l == nil {
 		return
@@ -109,8 +108,8 @@ func (l *RejectedLog) Add(r *feed.Rejection, q feed.Quote, via Via, input []byte
 	}
 }
 
-// Note counts what a door left out of a quote that it took: a time that was not
-// given or not believed, and sizes that it could not read.
+// Note counts values that were left out of an accepted input: a time that was missing or had no
+// zone, and sizes that could not be read.
 func (l *RejectedLog) Note(q feed.Quote) {
 	if l == nil {
 		return
@@ -123,15 +122,15 @@ func (l *RejectedLog) Note(q feed.Quote) {
 	}
 }
 
-// Accepted notes that a quote was accepted, so that a source of which nothing is can
-// be told from one with some bad quotes.
+// Accepted notes that a quote was accepted. It separates sources with some bad quotes from those of
+// which none is accepted.
 func (l *RejectedLog) Accepted(q feed.Quote, via Via) {
 	if l != nil {
 		l.streaks.accepted(q.SourceOrDefault(), via)
 	}
 }
 
-// Run writes to Redis until ctx ends, then once more, and returns nil.
+// Run writes entries to Redis until ctx ends, writes once more and returns nil.
 func (l *RejectedLog) Run(ctx context.Context) error {
 	tick := time.NewTicker(rejectedEvery)
 	defer tick.Stop()
@@ -145,7 +144,7 @@ func (l *RejectedLog) Run(ctx context.Context) error {
 		}
 		err := l.flush(context.WithoutCancel(ctx))
 		if err != nil && !failing {
-			l.log.Warn("rejected quotes not written to Redis; trying on", "err", err)
+			l.log.Warn("rejected quotes not written to Redis; retrying", "err", err)
 		}
 		failing = err != nil
 		if done {
@@ -154,8 +153,8 @@ func (l *RejectedLog) Run(ctx context.Context) error {
 	}
 }
 
-// flush writes what is not written yet. If that fails it is tried again,
-// at the risk of an entry twice.
+// flush writes the entries that are not in Redis yet. A failed write is tried again, which may
+// duplicate an entry.
 func (l *RejectedLog) flush(ctx context.Context) error {
 	entries, upTo := l.unwritten()
 	if len(entries) == 0 {
@@ -183,8 +182,8 @@ func (l *RejectedLog) flush(ctx context.Context) error {
 	return nil
 }
 
-// unwritten returns the entries that are not in Redis yet, oldest first, and
-// the count of entries up to their end.
+// unwritten returns the entries that are not in Redis yet, oldest first, and the value of added at
+// their end.
 func (l *RejectedLog) unwritten() (entries []RejectedQuote, upTo uint64) {
 	l.mu.Lock()
 	for n := l.written; n < l.added; n++ {
@@ -198,9 +197,9 @@ func (l *RejectedLog) unwritten() (entries []RejectedQuote, upTo uint64) {
 	return entries, upTo
 }
 
-// Last returns the newest n entries of all nodes, at most 200, newest first.
-// Those of other nodes may be half a second late. If Redis cannot be read it
-// returns those of this node with an error that wraps redislink.ErrUnavailable.
+// Last returns the newest n entries of all nodes, at most 200, newest first. Entries of other nodes
+// may be half a second late. If Redis cannot be read, Last returns the entries of this node with an
+// error that wraps redislink.ErrUnavailable.
 func (l *RejectedLog) Last(ctx context.Context, n int) ([]RejectedQuote, error) {
 	if l == nil || n <= 0 {
 		return nil, nil
@@ -208,7 +207,7 @@ func (l *RejectedLog) Last(ctx context.Context, n int) ([]RejectedQuote, error) 
 	n = min(n, maxRejected)
 	ctx, cancel := context.WithTimeout(ctx, redislink.OpTimeout)
 	defer cancel()
-	own, _ := l.unwritten() // before the list is read: rather twice than not at all
+	own, _ := l.unwritten() // before reading the list: better a duplicate than a missing entry
 	stored, err := l.cfg.Redis.LRange(ctx, l.cfg.Keys.Rejected(), 0, int64(n-1)).Result()
 	if err != nil {
 		return l.own(n), redislink.Unavailable("rejected quotes of this node only", err)
@@ -226,7 +225,7 @@ func (l *RejectedLog) Last(ctx context.Context, n int) ([]RejectedQuote, error) 
 	return entries[:min(n, len(entries))], nil
 }
 
-// contains reports whether e was written while Last was reading.
+// contains reports whether own already has e, because it was written while Last was reading.
 func contains(own []RejectedQuote, e RejectedQuote) bool {
 	for _, o := range own {
 		if o.Time.Equal(e.Time) && o.Input == e.Input && o.Message == e.Message {
@@ -249,8 +248,8 @@ func (l *RejectedLog) own(n int) []RejectedQuote {
 	return entries
 }
 
-// printable replaces what is not printable text; a character that was cut in
-// two at the end is left out. The result is not longer than s.
+// printable replaces each unprintable character with '?' and drops a character that was cut in two
+// at the end. The result is never longer than s.
 func printable(s string) string {
 	for i := 1; i < utf8.UTFMax && i <= len(s); i++ {
 		if b := s[len(s)-i]; utf8.RuneStart(b) {

@@ -20,33 +20,32 @@ var publishSource string
 
 var publishScript = redis.NewScript(publishSource)
 
-// lastSeen is the newest sequence number known of a symbol.
+// lastSeen is the newest known sequence number of a symbol.
 type lastSeen struct {
 	epoch string
 	seq   uint64
 	at    int64 // Unix microseconds by Redis's clock
 }
 
-// Bounds of one call of the publish script. A call costs Redis some 10 µs and
-// each of its quotes 5; nobody else is served meanwhile.
+// Bounds of one call of the publish script. Redis serves no other client during a call, which takes
+// about 10 µs plus 5 µs per quote.
 const (
 	maxCallQuotes  = 64
 	maxCallSources = 16 // as many as the script remembers
 )
 
-// acceptance is what the arguments of the publish script need beside the quotes.
+// acceptance holds the arguments of the publish script other than the quotes.
 type acceptance struct {
 	keys      feed.Keys
 	quoteTTL  time.Duration
 	history   int
-	candidate string // epoch that begins where one must
-	run       string // run id of the server the script will run on
-	sharded   bool   // in a cluster: messages stay with the server of the symbol
+	candidate string // the new epoch, if one must begin
+	run       string // run id of the server that will run the script
+	sharded   bool   // in a cluster: messages stay on the server of the symbol's slot
 	rules     rules
 }
 
-// rules decide which quotes are accepted; they are the same on all nodes and for all
-// producers.
+// rules decide which quotes are accepted. They must be the same on all nodes and for all producers.
 type rules struct {
 	priorities  feed.Priorities
 	ranked      string // rankedArgument of the priorities
@@ -61,8 +60,8 @@ func newRules(p feed.Priorities, g Gate, t *feed.Instruments) rules {
 	return rules{p, rankedArgument(p), g, t}
 }
 
-// args returns the keys and arguments of publishScript for quotes of one
-// symbol, at most maxCallQuotes from at most maxCallSources. They must pass Check.
+// args returns the keys and arguments of publishScript for quotes of one symbol: at most
+// maxCallQuotes from at most maxCallSources. The quotes must pass Check.
 func (a acceptance) args(quotes []feed.Quote, seen lastSeen) (keys []string, args []any) {
 	s := quotes[0].Symbol
 	publish := "PUBLISH"
@@ -79,7 +78,7 @@ func (a acceptance) args(quotes []feed.Quote, seen lastSeen) (keys []string, arg
 	return []string{a.keys.Quote(s), a.keys.Seq(s), a.keys.Ticks(s)}, args
 }
 
-// appendRecord appends a quote in the form of publish.lua.
+// appendRecord appends a quote in the form that publish.lua reads.
 func appendRecord(dst []byte, q feed.Quote, limits feed.Limits) []byte {
 	if dst == nil {
 		dst = make([]byte, 0, 128)
@@ -110,8 +109,8 @@ func appendRecord(dst []byte, q feed.Quote, limits feed.Limits) []byte {
 	return append(dst, '0')
 }
 
-// rankedArgument is the form of Priorities that the publish script reads; "" if all
-// sources are equal.
+// rankedArgument returns Priorities in the form that the publish script reads; "" if all sources
+// are equal.
 func rankedArgument(p feed.Priorities) string {
 	var b strings.Builder
 	for i, n := range p.Named {
@@ -130,8 +129,8 @@ func newEpoch() string {
 	return strings.ToLower(base32.StdEncoding.EncodeToString(b[:]))
 }
 
-// runIDOf finds the run id in the text of INFO server. A server that tells none
-// gets a constant: then only lost keys and a counter seen to go back begin a new epoch.
+// runIDOf returns the run id in the text of INFO server, or unknownRun if there is none. Then only
+// lost keys and a counter seen to go back begin a new epoch.
 func runIDOf(info string) string {
 	for line := range strings.Lines(info) {
 		if id, ok := strings.CutPrefix(line, "run_id:"); ok {

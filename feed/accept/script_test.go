@@ -318,8 +318,8 @@ func TestScriptNeedsAllRights(t *testing.T) {
 	}
 }
 
-// The date the script makes is checked against Go's over many years by a
-// script that holds only that part.
+// TestScriptDate compares the dates that the script computes with Go's over many years, by a
+// script that contains only that part.
 func TestScriptDate(t *testing.T) {
 	t.Parallel()
 	c := redistest.Start(t).Client()

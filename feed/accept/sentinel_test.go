@@ -11,9 +11,9 @@ import (
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
-// TestPublisherLeavesReplacedMaster: a master that was paused, and replaced
-// meanwhile, answers on its open connections and takes quotes until Sentinel makes
-// it a replica, ten seconds later. No publisher may go on there.
+// TestPublisherLeavesReplacedMaster checks that no publisher keeps using a master that was paused
+// and replaced meanwhile. Such a master answers on its open connections and accepts quotes until
+// Sentinel makes it a replica, ten seconds later.
 func TestPublisherLeavesReplacedMaster(t *testing.T) {
 	t.Parallel()
 	s := redistest.StartSentinel(t)

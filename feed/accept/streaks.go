@@ -10,16 +10,16 @@ import (
 )
 
 const (
-	streakLogged = 10          // refused quotes in a row that are worth a line in the log
-	streakEvery  = time.Minute // between lines about one source; a longer pause ends a streak
-	maxStreaks   = 256         // sources: their names are the producers'
+	streakLogged = 10          // refused quotes in a row before a streak is logged
+	streakEvery  = time.Minute // shortest time between log lines about one source; a longer pause ends a streak
+	maxStreaks   = 256         // sources remembered; producers choose their names
 )
 
-// streaks finds the sources of which every quote is refused and logs them. It is safe
-// for concurrent use.
+// streaks finds sources of which every quote is refused and logs them. It is safe for concurrent
+// use.
 type streaks struct {
 	log  *slog.Logger
-	some atomic.Bool // one is not empty: accepted need not look otherwise
+	some atomic.Bool // sources is not empty; otherwise accepted can return at once
 
 	mu      sync.Mutex // guards sources
 	sources map[streakKey]*streak
@@ -30,7 +30,7 @@ type streakKey struct {
 	via    Via
 }
 
-// streak is the refused quotes of a source since one was accepted.
+// streak counts the refused quotes of a source since its last accepted one.
 type streak struct {
 	refused              int
 	since, last, written time.Time
@@ -40,8 +40,8 @@ func newStreaks(logger *slog.Logger) *streaks {
 	return &streaks{log: logger, sources: map[streakKey]*streak{}}
 }
 
-// refused notes a refused quote. Those of a source that only waits for a better one to
-// fall silent do not count.
+// refused notes a refused quote. Outranked quotes do not count: their source only waits for a
+// better one to fall silent.
 func (s *streaks) refused(r *feed.Rejection, source string, via Via) {
 	if r.Reason == feed.ReasonOutranked {
 		return

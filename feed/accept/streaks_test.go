@@ -13,8 +13,8 @@ import (
 	"github.com/fxcast/fxcast/feed/accept"
 )
 
-// TestSourceRefusedAllTheTime: a source of which nothing is accepted is in the log once
-// a minute; one with some bad quotes is not, nor is one that only waits for its turn.
+// TestSourceRefusedAllTheTime checks that a source without any accepted quote is logged once a
+// minute. A source with some bad quotes is not logged, nor one that only waits for its turn.
 func TestSourceRefusedAllTheTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

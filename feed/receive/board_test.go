@@ -41,7 +41,7 @@ func TestBoardKeepsNewest(t *testing.T) {
 	}
 	check(t, "events", s.all(), "status EUR/USD live", "publish EUR/USD a 5", "publish EUR/USD a 6",
 		"publish EUR/USD a 9", "publish EUR/USD b 1", "publish EUR/USD c 3")
-	// 7 and 8 of a, and 1 and 2 of c. Nothing is known of before the first.
+	// 7 and 8 of a, 1 and 2 of c. Before the first quote nothing counts as missed.
 	if n := metric(t, reg, "fx_feed_missed_total"); n != 4 {
 		t.Errorf("missed = %v, want 4", n)
 	}
@@ -56,9 +56,9 @@ func TestBoardKeepsNewest(t *testing.T) {
 	}
 }
 
-// TestReplacedMasterGoesOn: a master that was paused, and replaced meanwhile, accepts
-// quotes before it hears of that, and subscribers may get those of both. The epoch
-// that was left stays so; when Redis goes back to it later, it counts again.
+// TestReplacedMasterGoesOn checks quotes of a master that was paused and replaced. It accepts
+// quotes until it learns of its replacement, and subscribers may receive those of both masters. The
+// epoch that was left does not come back, unless Redis itself returns to it later.
 func TestReplacedMasterGoesOn(t *testing.T) {
 	s := newSink()
 	b := receive.NewBoard(receive.BoardConfig{Sink: s})
@@ -86,7 +86,7 @@ func TestBoardMerge(t *testing.T) {
 	b.Open("EUR/USD")
 	merge("a", 5) // the first: nothing was missed
 	b.Apply(acceptedQuote("EUR/USD", "a", 6))
-	// A live quote of this subscription is newer than whatever was read.
+	// A live quote of this subscription is newer than any value that was read.
 	merge("a", 9)
 	merge("b", 1)
 	b.Open("EUR/USD")
@@ -102,8 +102,8 @@ func TestBoardMerge(t *testing.T) {
 	}
 }
 
-// Quotes that came between subscription and marker are newer than the value
-// read; only the newest is told, then every one.
+// Quotes that came between subscription and mark are newer than the value that was read. Only the
+// newest of them is delivered, then every quote.
 func TestBoardFollows(t *testing.T) {
 	s := newSink()
 	b := receive.NewBoard(receive.BoardConfig{Sink: s})
@@ -193,8 +193,8 @@ func TestBoardStatus(t *testing.T) {
 	})
 }
 
-// Quotes, expiry and status come from two goroutines; the sink must see each
-// symbol's events one at a time, in order, and end on the newest state.
+// Quotes, expiry and status come from two goroutines. The sink must see each symbol's events one at
+// a time and in order, with the newest state last.
 func TestBoardOrder(t *testing.T) {
 	s := newSink()
 	b := receive.NewBoard(receive.BoardConfig{Sink: s, QuoteTTL: time.Millisecond, StaleAfter: time.Nanosecond})
@@ -232,7 +232,7 @@ func TestBoardOrder(t *testing.T) {
 	}
 }
 
-// discard is a Sink that keeps the last body, as the hub does.
+// discard is a Sink that keeps only the last body, as the hub does.
 type discard struct{ body []byte }
 
 func (d *discard) Publish(_, _ string, _ uint64, body []byte, _ int64) { d.body = body }
@@ -246,7 +246,7 @@ func hotPath() func() {
 	d := &discard{}
 	b := receive.NewBoard(receive.BoardConfig{Sink: d})
 	r := receive.NewReceiver(receive.ReceiverConfig{Keys: keys, Node: "n", Board: b, Sink: d})
-	// Two epochs in turn, so that every message is newer than the one before.
+	// Epochs alternate, so that every message is newer than the one before.
 	const n = 20000
 	messages := make([]string, 0, 2*n)
 	for _, epoch := range []string{"k3f9a2c7", "zz72kq3a"} {

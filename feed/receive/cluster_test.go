@@ -12,8 +12,8 @@ import (
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
-// In a cluster each symbol is received from the server that has its slot, which
-// may change; each heals by itself.
+// In a cluster each symbol is received from the server that owns its slot, which may change. Each
+// connection recovers independently.
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.Options{Replicas: true}.StartCluster(t)
@@ -73,8 +73,8 @@ func TestCluster(t *testing.T) {
 	}
 	n.nothingMissed(t)
 
-	// A master that is paused is noticed, the others go on. Its replica takes
-	// over, which may lose quotes that it did not have yet.
+	// A paused master is noticed while the other symbols continue. Its replica takes over and may
+	// lack the newest quotes.
 	paused, other := bySlot[2], bySlot[0]
 	clear(made)
 	for _, s := range []feed.Symbol{paused, other} {
@@ -94,7 +94,7 @@ func TestCluster(t *testing.T) {
 	last := made[paused].accepted[paused][made[paused].count(paused)-1]
 	eventually(t, 5*time.Second, "the newest quote", func() bool { return n.has(fmt.Sprintf("publish %s %s %d", paused, last.Epoch, last.Seq)) })
 
-	// Given up, and wanted again: the line ends and another begins.
+	// Dropped and wanted again: the connection ends and a new one begins.
 	for range 3 {
 		w.want(string(other), false)
 		eventually(t, 5*time.Second, "given up", func() bool { return !n.follows(other) })

@@ -14,7 +14,7 @@ import (
 	"github.com/fxcast/fxcast/feed/receive"
 )
 
-// handler is a Sink that hands quotes to a function and ignores the rest.
+// handler is a Sink that passes quotes to a function and ignores all other events.
 type handler func(symbol string, seq uint64, quote []byte)
 
 func (h handler) Publish(symbol, _ string, seq uint64, body []byte, _ int64) { h(symbol, seq, body) }
@@ -24,8 +24,8 @@ func (handler) Follow(string, bool)                                          {}
 func (handler) Relay(string, []byte)                                         {}
 func (handler) Degraded(bool)                                                {}
 
-// A publisher has quotes accepted: each gets a number, or the reason why not. A
-// receiver hands accepted quotes to a handler, in order and without a gap.
+// A Publisher publishes quotes: each receives a number or the reason why it was rejected. A
+// Receiver passes accepted quotes to a handler, in order and without a gap.
 func Example() {
 	server, err := miniredis.Run() // a Redis of the example's own
 	if err != nil {

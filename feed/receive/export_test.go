@@ -11,7 +11,7 @@ func (b *Board) Open(s feed.Symbol)  { b.open(s) }
 func (b *Board) Leave(s feed.Symbol) { b.leave(s) }
 func (b *Board) Heal()               { b.setRefills(true) }
 
-// Merge takes a last value; the zero one means that there is none.
+// Merge merges a last value; the zero value means that there is none.
 func (b *Board) Merge(s feed.Symbol, life time.Duration, q feed.Tick) {
 	if q.Seq == 0 {
 		b.merge(s, nil)
@@ -20,7 +20,7 @@ func (b *Board) Merge(s feed.Symbol, life time.Duration, q feed.Tick) {
 	b.merge(s, &storedQuote{q, life})
 }
 
-// Gaps are the symbols with a gap and the numbers before it.
+// Gaps returns the symbols with a gap and the number before each gap.
 func (b *Board) Gaps() map[feed.Symbol]uint64 {
 	gaps := map[feed.Symbol]uint64{}
 	for _, g := range b.openGaps() {
@@ -38,14 +38,14 @@ func (b *Board) Refill(s feed.Symbol, ticks []feed.Tick, complete, giveUp bool) 
 	}
 }
 
-// Position is the last number handed on.
+// Position returns the last number that was passed on.
 func (b *Board) Position(s feed.Symbol) (epoch string, seq uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.entries[s].order.last.Epoch, b.entries[s].order.last.Seq
 }
 
-// Held is how many quotes wait for missing ones.
+// Held returns how many quotes wait for missing ones.
 func (b *Board) Held() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()

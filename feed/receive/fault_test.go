@@ -16,8 +16,8 @@ import (
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
-// producer publishes quotes of some symbols until it is stopped, about 1,000 a
-// second of each, and keeps what was accepted.
+// producer publishes about 1,000 quotes per second of each symbol until it is stopped, and records
+// the accepted ones.
 type producer struct {
 	stop     func()
 	mu       sync.Mutex // guards accepted
@@ -77,8 +77,8 @@ func (p *producer) more(t testing.TB, n int, symbols ...feed.Symbol) {
 	}
 }
 
-// complete checks that the node handed on every quote that was accepted since
-// it began to follow the symbol, once and in order.
+// complete checks that the node delivered every quote accepted since it began to follow the symbol,
+// once and in order.
 func (n *node) complete(t testing.TB, p *producer, s feed.Symbol) {
 	t.Helper()
 	p.mu.Lock()
@@ -104,8 +104,8 @@ func (n *node) complete(t testing.TB, p *producer, s feed.Symbol) {
 			t.Fatalf("%s: %s %d follows %s %d", s, o.Epoch, o.Seq, before.Epoch, before.Seq)
 		}
 	}
-	// Of quotes whose answer was lost the producer does not know, so it may
-	// know fewer, but never others.
+	// The producer does not know about quotes whose answer was lost. So it may know fewer quotes,
+	// but never others.
 	at := slices.IndexFunc(accepted, func(o accept.Outcome) bool { return o.Epoch == got[0].Epoch && o.Seq >= got[0].Seq })
 	for _, o := range accepted[max(at, 0):] { // -1: it began in a later epoch
 		i := slices.IndexFunc(got, func(g accept.Outcome) bool { return g.Epoch == o.Epoch && g.Seq == o.Seq })
@@ -126,8 +126,7 @@ func (n *node) nothingMissed(t testing.TB) {
 	}
 }
 
-// Every accepted quote is handed on once and in order, whatever becomes of the
-// connection.
+// Every accepted quote is delivered once and in order, whatever happens to the connection.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	symbols := []feed.Symbol{"EUR/USD", "GBP/JPY"}
@@ -209,8 +208,8 @@ func (n *node) outage(t *testing.T, begin, end func()) {
 	eventually(t, 5*time.Second, "a fresh probe", func() bool { return n.receiver.ProbeAge() < 2*time.Second })
 }
 
-// A server that comes back empty begins new epochs; all of them are handed on
-// from the first quote.
+// A server that comes back empty begins new epochs. Their quotes are delivered from the first one
+// on.
 func TestServerComesBackEmpty(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -61,8 +61,8 @@ func TestHistoryNewest(t *testing.T) {
 	}
 }
 
-// What follows a position, against a plain search in all that was written,
-// whatever was trimmed away and however many chunks it takes.
+// The answer for a position equals a plain search in all quotes that were written, whatever was
+// trimmed and however many chunks it takes.
 func TestHistoryAfter(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client()

@@ -13,15 +13,15 @@ import (
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
-// publishRound publishes one quote of each symbol inside the server, so that
-// the cost to this process is that of one command.
+// publishRound publishes one quote of each symbol inside the server, so that it costs this process
+// only one command.
 var publishRound = redis.NewScript(`
 for _, symbol in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
   redis.call('PUBLISH', 'fx:{' .. symbol .. '}', '{"symbol":"' .. symbol .. '","bid":"1.08501","ask":"1.08513","ts":"2026-11-22T10:15:00.123456Z","seq":'
     .. ARGV[1] .. ',"epoch":"k3f9a2c7","at":1795342500000000,"source":"inbox"}')
 end`)
 
-// rounds is a Sink that tells when the last wanted symbol has its quote.
+// rounds is a Sink that reports when the last wanted symbol has its quote.
 type rounds struct {
 	discard
 	symbol string
@@ -40,7 +40,7 @@ func (r *rounds) Follow(symbol string, _ bool) {
 	}
 }
 
-// The cost of receiving is that of what is wanted, whatever else is published.
+// The cost of receiving depends on the wanted symbols only, whatever else is published.
 func BenchmarkInterest(b *testing.B) {
 	for _, c := range []struct{ published, wanted int }{{10, 10}, {1000, 10}, {1000, 1000}} {
 		b.Run(fmt.Sprintf("published=%d/wanted=%d", c.published, c.wanted), func(b *testing.B) {
@@ -78,7 +78,7 @@ func BenchmarkInterest(b *testing.B) {
 	}
 }
 
-// sentBytes is how much the server has sent to anybody.
+// sentBytes returns how many bytes the server has sent to all clients.
 func sentBytes(b *testing.B, c *redis.Client) (n int64) {
 	_, rest, _ := strings.Cut(c.Info(b.Context(), "stats").Val(), "total_net_output_bytes:")
 	if _, err := fmt.Sscan(rest, &n); err != nil {
@@ -87,7 +87,7 @@ func sentBytes(b *testing.B, c *redis.Client) (n int64) {
 	return n
 }
 
-// cpu is the processor time this process has used.
+// cpu returns the processor time that this process has used.
 func cpu() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

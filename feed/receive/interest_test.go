@@ -16,7 +16,7 @@ import (
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
-// wishes are what the clients of a node want.
+// wishes is the set of symbols that the clients of a node want.
 type wishes struct {
 	mu   sync.Mutex // guards set
 	set  map[string]bool
@@ -44,7 +44,7 @@ func startWishing(t testing.TB, c redis.UniversalClient, linger time.Duration) (
 	return n, w
 }
 
-// quoteChannels are the channels of quotes that somebody subscribes to.
+// quoteChannels returns the channels of quotes that have a subscriber.
 func quoteChannels(t testing.TB, c *redis.Client) []string {
 	t.Helper()
 	channels, err := c.PubSubChannels(t.Context(), "fx:{*}").Result()
@@ -110,7 +110,7 @@ func TestInterest(t *testing.T) {
 	})
 }
 
-// A symbol that was never published before reaches who wants everything soon.
+// A symbol that was never published before soon reaches clients that want every symbol.
 func TestNewSymbol(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, c *redis.Client) {
@@ -120,7 +120,7 @@ func TestNewSymbol(t *testing.T) {
 		for _, s := range []string{"EUR/USD", "XAU/EUR", "USD/CNY"} {
 			publishOne(t, p, feed.Quote{Symbol: feed.Symbol(s), Bid: "1", Ask: "2"})
 			published := time.Now()
-			// As the hub does once it has heard of a symbol that a wildcard matches.
+			// As the hub does for a new symbol that a wildcard matches.
 			eventually(t, 2*time.Second, "it is told", func() bool { return n.has("status " + s + " unknown") })
 			n.receiver.InterestChanged(s)
 			eventually(t, 2*time.Second, "it is followed", func() bool { return n.has("follow " + s + " true") })
@@ -131,8 +131,8 @@ func TestNewSymbol(t *testing.T) {
 	})
 }
 
-// Who wants everything gets a new symbol from its first quote on, also those that
-// were accepted before this node knew of it.
+// A client that wants every symbol receives a new one from its first quote on, including quotes
+// accepted before this node knew the symbol.
 func TestNewSymbolFromItsFirstQuote(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, c *redis.Client) {
@@ -173,8 +173,8 @@ func TestNewSymbolFromItsFirstQuote(t *testing.T) {
 	})
 }
 
-// Wanting and not wanting while quotes stream: each stretch is without gap, and
-// begins with the newest value.
+// TestInterestChurn switches interest on and off while quotes stream. Each stretch is without gap
+// and begins with the newest value.
 func TestInterestChurn(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -212,7 +212,7 @@ func TestInterestChurn(t *testing.T) {
 	n.nothingMissed(t)
 }
 
-// follows reports what was told last.
+// follows reports the last call of Follow.
 func (n *node) follows(s feed.Symbol) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -224,8 +224,8 @@ func (n *node) follows(s feed.Symbol) bool {
 	return false
 }
 
-// stretches checks the quotes of each time that s was followed: the newest value
-// first, then Follow, then each one, and none when it was not followed.
+// stretches checks the quotes of each period in which s was followed: the newest value first, then
+// Follow, then every quote, and none in between periods.
 func (n *node) stretches(t testing.TB, s feed.Symbol) {
 	t.Helper()
 	follow, leave := fmt.Sprintf("follow %s true", s), fmt.Sprintf("follow %s false", s)
@@ -256,7 +256,7 @@ func (n *node) stretches(t testing.TB, s feed.Symbol) {
 	}
 }
 
-// Many symbols wanted at once are subscribed to in few round trips.
+// Subscribing to many symbols at once takes few round trips.
 func TestInterestInBatches(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -282,8 +282,8 @@ func TestInterestInBatches(t *testing.T) {
 	eventually(t, 10*time.Second, "10 channels are left", func() bool { return len(quoteChannels(t, c)) == 10 })
 }
 
-// Listed symbols with longer codes are followed like any other; what this node does
-// not know is left out.
+// Listed symbols with longer codes are followed like any other. Symbols that this node does not
+// know are left out.
 func TestListedSymbols(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, c *redis.Client) {

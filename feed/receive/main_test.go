@@ -15,7 +15,7 @@ import (
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
-// silent is a log of go-redis that goes nowhere.
+// silent discards the log of go-redis.
 type silent struct{}
 
 func (silent) Printf(context.Context, string, ...any) {}
@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// What the tests of this room share with those of the others.
+// Helpers shared with the tests of other packages.
 var (
 	keys        = feedtest.Keys
 	start       = feedtest.Start
@@ -35,7 +35,7 @@ var (
 	manySymbols = feedtest.Symbols
 )
 
-// onBoth runs a test over a real server and the embedded one.
+// onBoth runs a test with a real server and with the embedded one.
 func onBoth(t *testing.T, test func(t *testing.T, c *redis.Client)) {
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
@@ -69,8 +69,8 @@ func publishOne(t testing.TB, p *accept.Publisher, q feed.Quote) accept.Outcome 
 	return o[0]
 }
 
-// publishAgain publishes one quote when the server is back. The first try may
-// be on the dead connection, its outcome unknown.
+// publishAgain publishes one quote when the server is back. The first attempt may use the dead
+// connection, and its outcome is then unknown.
 func publishAgain(t *testing.T, p *accept.Publisher) accept.Outcome {
 	t.Helper()
 	for range 20 {

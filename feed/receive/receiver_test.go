@@ -20,7 +20,7 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// node is a Board and a Receiver, running.
+// node is a Board with a Receiver, both running.
 type node struct {
 	*sink
 	board    *receive.Board
@@ -52,7 +52,7 @@ func startNodeWith(t testing.TB, c redis.UniversalClient, change func(*receive.R
 	return n
 }
 
-// at waits until the node has handed on the quote.
+// at waits until the node has delivered the quote.
 func (n *node) at(t testing.TB, o accept.Outcome) {
 	t.Helper()
 	eventually(t, 10*time.Second, fmt.Sprintf("EUR/USD is at %s %d", o.Epoch, o.Seq), func() bool {
@@ -60,7 +60,7 @@ func (n *node) at(t testing.TB, o accept.Outcome) {
 	})
 }
 
-// contiguous reports that each number is one more than the one before.
+// contiguous reports whether each number is one more than the one before.
 func contiguous(seqs []uint64) bool {
 	for i := range seqs {
 		if seqs[i] != seqs[0]+uint64(i) {
@@ -84,7 +84,7 @@ func TestPublishAndReceive(t *testing.T) {
 			last = publishOne(t, p, eurusd("1.08501", "1.08513"))
 		}
 		early.at(t, last)
-		if seqs := early.seqs("EUR/USD", last.Epoch); !contiguous(seqs) { // from when the node had heard of the symbol
+		if seqs := early.seqs("EUR/USD", last.Epoch); !contiguous(seqs) { // from when the node knew the symbol
 			t.Errorf("numbers %v, want no gap", seqs)
 		}
 		if n := metric(t, early.reg, "fx_feed_missed_total"); n != 0 {
@@ -105,8 +105,8 @@ func TestPublishAndReceive(t *testing.T) {
 	})
 }
 
-// While quotes stream, opening a subscription must neither lose nor double
-// one, nor count a gap: the last values read cross with live quotes.
+// While quotes stream, opening a subscription must not lose or duplicate a quote or count a gap,
+// although the last values that are read cross with live quotes.
 func TestResyncWhileStreaming(t *testing.T) {
 	t.Parallel()
 	c := redistest.Start(t).Client()
@@ -149,8 +149,8 @@ func TestReceiverReconnects(t *testing.T) {
 	p := startPublisher(t, c)
 	n.at(t, publishOne(t, p, eurusd("1", "2")))
 
-	// The connection is cut and quotes pass before it is open again: they are
-	// read from history.
+	// The connection is cut, and quotes are published before it is open again: they are read from
+	// history.
 	if killed := c.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Val(); killed == 0 {
 		t.Fatal("no connection was killed")
 	}
@@ -167,7 +167,7 @@ func TestReceiverReconnects(t *testing.T) {
 		t.Errorf("numbers %v, want no gap", got)
 	}
 
-	// The server dies with all data and comes back.
+	// The server dies, loses all data and comes back.
 	s.Kill()
 	s.Restart()
 	last = publishAgain(t, p)
@@ -182,7 +182,7 @@ func TestReceiverReconnects(t *testing.T) {
 	}
 }
 
-// A symbol may be listed just after a node has asked for the known ones.
+// A symbol may be listed just after a node has read the known ones.
 func TestReceiverFindsSymbolListedLate(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, c *redis.Client) {

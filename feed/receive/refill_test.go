@@ -13,7 +13,7 @@ import (
 	"github.com/fxcast/fxcast/feed/receive"
 )
 
-// world is what Redis has accepted of one symbol, and what it keeps.
+// world models the quotes of one symbol that Redis has accepted, and those it still keeps.
 type world struct {
 	all   []feed.Tick
 	kept  int // newest of all that history has
@@ -31,7 +31,7 @@ func (w *world) accept() feed.Tick {
 	return a
 }
 
-// begin begins a new epoch; lost: Redis came back empty.
+// begin begins a new epoch; lost means that Redis came back empty.
 func (w *world) begin(lost bool) {
 	w.epoch, w.seq = w.epoch+1, 0
 	if lost {
@@ -43,7 +43,7 @@ func (w *world) index(epoch string, seq uint64) int {
 	return slices.IndexFunc(w.all, func(a feed.Tick) bool { return a.Epoch == epoch && a.Seq == seq })
 }
 
-// after is what History.After answers.
+// after returns the answer of History.After.
 func (w *world) after(epoch string, seq uint64) (ticks []feed.Tick, complete bool) {
 	at, oldest := w.index(epoch, seq), len(w.all)-w.kept
 	if at < oldest-1 || at == oldest-1 && at+1 < len(w.all) && w.all[at+1].Epoch != epoch || at < 0 || w.kept == 0 {
@@ -52,9 +52,9 @@ func (w *world) after(epoch string, seq uint64) (ticks []feed.Tick, complete boo
 	return w.all[at+1:], true
 }
 
-// Whatever messages are lost and whenever history is read, quotes are handed on
-// in the order of acceptance, none twice; what is left out is counted; and what
-// history still has is not left out.
+// Whatever messages are lost and whenever history is read, quotes are delivered in the order of
+// acceptance and without duplicates. Skipped quotes are counted, and no quote that history still
+// has is skipped.
 func TestRefill(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, reg := newSink(), prometheus.NewPedanticRegistry()
@@ -153,7 +153,7 @@ func TestRefill(t *testing.T) {
 	})
 }
 
-// checkOrder returns which quotes were handed on, as indexes of what was accepted.
+// checkOrder returns which quotes were delivered, as indexes into the accepted ones.
 func checkOrder(t *rapid.T, w *world, s *sink, reg *prometheus.Registry, endless bool) []int {
 	var published []int
 	var counted uint64
@@ -188,7 +188,7 @@ func checkOrder(t *rapid.T, w *world, s *sink, reg *prometheus.Registry, endless
 	return published
 }
 
-// Too many quotes to hold are let go and read from history in their turn.
+// Quotes beyond the limit of held ones are dropped and read from history in turn.
 func TestRefillHoldsBounded(t *testing.T) {
 	s, reg := newSink(), prometheus.NewPedanticRegistry()
 	b := receive.NewBoard(receive.BoardConfig{Sink: s, Registerer: reg})

@@ -18,7 +18,7 @@ func (s state) String() string {
 	return [...]string{"idle", "opening", "following", "refilling", "beginning"}[s]
 }
 
-// transitions are those that the comment on state draws.
+// transitions are the arrows of the diagram at state.
 var transitions = map[state][]state{
 	idle:      {idle, opening},
 	opening:   {opening, following, beginning, idle},
@@ -27,7 +27,7 @@ var transitions = map[state][]state{
 	beginning: {beginning, following, refilling, idle},
 }
 
-// redisTime is when the ticks of the tests are accepted, by Redis's clock.
+// redisTime is when the first ticks of the tests are accepted, by Redis's clock.
 const redisTime = 1_700_000_000_000_000
 
 // tickOf reads "a7" or "a7@12.5": epoch a, number 7, accepted after 12.5 s.
@@ -62,7 +62,7 @@ func (c change) String() string {
 }
 
 func TestSequence(t *testing.T) {
-	// Each step is a call, what it changes, and the state after it.
+	// Each step is a call, its change and the state after it.
 	for _, c := range []struct {
 		name  string
 		steps []string
@@ -145,7 +145,7 @@ func TestSequence(t *testing.T) {
 	}
 }
 
-// apply makes one call and returns what it changed and the state after it.
+// apply makes one call and returns its change and the state after it.
 func apply(t *testing.T, s *sequence, do string, now *time.Time) string {
 	t.Helper()
 	*now = now.Add(time.Millisecond)
@@ -199,8 +199,8 @@ func apply(t *testing.T, s *sequence, do string, now *time.Time) string {
 	return c.String() + ": " + s.state.String()
 }
 
-// Whatever is lost, read late, or given up: ticks are passed on in the order of
-// acceptance, none twice, and each number that is left out is counted.
+// Whatever is lost, read late or given up, ticks are passed on in the order of acceptance and
+// without duplicates, and each skipped number is counted.
 func TestSequenceProperty(t *testing.T) {
 	for range 20 {
 		rapid.Check(t, anyInterleaving)
@@ -285,7 +285,7 @@ func anyInterleaving(t *rapid.T) {
 			}
 		},
 	})
-	// Once all is well again, the newest tick is there and nothing is held.
+	// After recovery the newest tick has been passed on and none is held.
 	m.well = true
 	m.accept()
 	m.connected = false
@@ -383,7 +383,7 @@ func (m *model) refill(t *rapid.T, h refill) {
 	m.answer = nil
 }
 
-// check checks what a call changed, and the sequence after it.
+// check checks the change of a call and the sequence after it.
 func (m *model) check(t *rapid.T, before state, c change) {
 	s := &m.s
 	if !slices.Contains(transitions[before], s.state) {

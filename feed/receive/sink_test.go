@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// sink records what it is told and checks the order of each symbol.
+// sink records its calls and checks the order of each symbol.
 type sink struct {
 	mu      sync.Mutex
 	events  []string            // "publish EUR/USD e1 3", "status EUR/USD stale", "drop EUR/USD", "relay news …", "degraded true"

@@ -27,7 +27,7 @@ func TestGapIsShownWithinThreeQuotes(t *testing.T) {
 		}
 		one.do("POST", one.public+"/api/v1/quotes", fmt.Sprintf(`{"symbol":"EURCHF","bid":"%s","ask":"%s"}`, bid, ask), bearer(pubToken)).into(t, 200, &got)
 		if i == 3 || i == 4 {
-			left := fmt.Sprintf("%d more of this source that agree would be taken", 5-i)
+			left := fmt.Sprintf("%d more agreeing quotes of this source confirm it", 5-i)
 			if len(got.Rejected) != 1 || got.Rejected[0].Reason != "outlier" || !strings.Contains(got.Rejected[0].Message, left) {
 				t.Errorf("quote %d of the new level: %+v", i-2, got)
 			}
