@@ -28,14 +28,16 @@ func (k Keys) Check() error {
 	return nil
 }
 
-// Quote is the last accepted quote, a string that expires after QUOTE_TTL.
+// Quote is the last accepted quote while it is current, a string that expires after
+// QUOTE_TTL.
 func (k Keys) Quote(s Symbol) string { return k.Prefix + "{" + string(s) + "}:quote" }
 
 // Seq is a hash: epoch, counter, run id of the server that counted, the last
 // time of each source, and when each source with a priority was last heard.
 func (k Keys) Seq(s Symbol) string { return k.Prefix + "{" + string(s) + "}:seq" }
 
-// Ticks is the stream of the last accepted quotes, each in the field q.
+// Ticks is the stream of the last accepted quotes, each in the field q. It expires
+// LAST_KNOWN_TTL after the newest of them, which is the last known price until then.
 func (k Keys) Ticks(s Symbol) string { return k.Prefix + "{" + string(s) + "}:ticks" }
 
 // Channel is where accepted quotes of a symbol are published.
@@ -44,7 +46,7 @@ func (k Keys) Channel(s Symbol) string { return k.Prefix + "{" + string(s) + "}"
 // ChannelPattern is the pattern for PSUBSCRIBE that covers every Channel.
 func (k Keys) ChannelPattern() string { return globEscaper.Replace(k.Prefix) + "{*}" }
 
-// Symbols is the set of symbols that were ever accepted.
+// Symbols is the set of symbols that have a last known price.
 func (k Keys) Symbols() string { return k.Prefix + "symbols" }
 
 // Control is the channel of notices between nodes.

@@ -266,6 +266,7 @@ func (f *follower) accept(topic string) {
 	if !ok {
 		at = f.newEpoch()
 		f.setStatus(topic, "live")
+		f.hub.List(topic, true)
 	}
 	at.seq++
 	f.history[topic] = append(f.history[topic], at)

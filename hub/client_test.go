@@ -214,6 +214,48 @@ func TestUnquotedTopicsDoNotReachWildcards(t *testing.T) {
 	})
 }
 
+// A topic that becomes unknown ends for clients whose only match is a wildcard, after the status that
+// reports it, even if they read it late. It comes back with its next tick.
+func TestForgottenTopic(t *testing.T) {
+	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
+		wide, slow, exact := join(t, h, newPeer()), join(t, h, newPeer()), join(t, h, newPeer())
+		f.subscribe(wide, 0, "EUR/*")
+		f.subscribe(slow, 0, "*")
+		f.subscribe(exact, 0, "EUR/USD")
+		f.publish("EUR/USD", 1)
+		synctest.Wait()
+		slow.block()
+		f.publish("GBP/USD", 1) // the last that it takes
+		synctest.Wait()
+		f.forget("EUR/USD", slow)
+		synctest.Wait()
+		if n := h.Subscriptions(); n != 2 {
+			t.Errorf("%d subscriptions, want that to the exact name and that to GBP/USD", n)
+		}
+		late := join(t, h, newPeer())
+		f.subscribe(late, 0, "*")
+		slow.unblock()
+		synctest.Wait()
+		for name, p := range map[string]*peer{"wide": wide, "slow": slow, "exact": exact} {
+			var told []string
+			for _, m := range p.messages("status") {
+				told = append(told, m.Symbol+" "+m.Status)
+			}
+			if n := len(told); n == 0 || told[n-1] != "EUR/USD unknown" {
+				t.Errorf("%s: statuses %q, want unknown at the end", name, told)
+			}
+		}
+		f.publish("EUR/USD", 2)
+		synctest.Wait()
+		for _, p := range []*peer{wide, slow, exact, late} {
+			f.settled(t, p)
+		}
+		if n := h.Subscriptions(); n != 6 {
+			t.Errorf("%d subscriptions, want 6", n)
+		}
+	})
+}
+
 // The pending list of a client that takes nothing and keeps changing its subscriptions does not
 // grow.
 func TestPendingDoesNotGrow(t *testing.T) {

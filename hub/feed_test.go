@@ -101,6 +101,18 @@ func (f *feed) drop(topic string) {
 	f.hub.Drop(topic)
 }
 
+// forget makes a topic unknown: it begins again with the next tick. A client that
+// subscribes at that moment may get its last value or not.
+func (f *feed) forget(topic string, clients ...*peer) {
+	for _, p := range clients {
+		p.forgive(topic)
+	}
+	f.drop(topic)
+	f.setStatus(topic, "unknown")
+	f.hub.List(topic, false)
+	delete(f.last, topic)
+}
+
 // subscribe subscribes as a reader of the socket does. Its ack lists the snapshots that must
 // follow.
 func (f *feed) subscribe(p *peer, rate float64, patterns ...string) {

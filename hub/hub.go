@@ -54,7 +54,7 @@ type Config struct {
 }
 
 // Hub fans quotes out to its clients. It is safe for concurrent use, except that the calls for one
-// topic (Publish, SetStatus, Drop, Follow) must be made one after another, as from a single
+// topic (Publish, SetStatus, Drop, Follow, List) must be made one after another, as from a single
 // goroutine.
 type Hub struct {
 	// Static after construction.
@@ -112,7 +112,8 @@ func (h *Hub) Run(ctx context.Context) error {
 // quote's JSON object without the closing brace; it is copied. seq grows by one per quote within an
 // epoch. at is the quote's acceptance in Unix microseconds, for the latency metric.
 func (h *Hub) Publish(name, epoch string, seq uint64, body []byte, at int64) {
-	topic := h.quoted(name)
+	topic := h.topic(name)
+	topic.list(true)
 	t := newTick(h.cfg.Framings[0], topic.intern(epoch), seq, body, at)
 	h.stats.published.Inc()
 	for _, p := range topic.inShard {
@@ -125,7 +126,7 @@ func (h *Hub) Publish(name, epoch string, seq uint64, body []byte, at int64) {
 // status stays the same.
 func (h *Hub) SetStatus(name, status, source string, since time.Time) {
 	c := &statusChange{status: status, source: source, since: since}
-	for _, p := range h.quoted(name).inShard {
+	for _, p := range h.topic(name).inShard {
 		p.shard.setStatus(p, c)
 	}
 }
@@ -142,10 +143,14 @@ func (h *Hub) Drop(name string) {
 // then receive it as their snapshot. Follow(false) implies Drop, and the ticks published until the
 // next Follow(true) need not be complete.
 func (h *Hub) Follow(name string, following bool) {
-	for _, p := range h.quoted(name).inShard {
+	for _, p := range h.topic(name).inShard {
 		p.shard.follow(p, following)
 	}
 }
+
+// List sets whether wildcards match a topic; Publish lets them match it too. List(false) ends the
+// subscriptions of clients whose only match is a wildcard.
+func (h *Hub) List(name string, listed bool) { h.topic(name).list(listed) }
 
 // Wanted reports whether any client is subscribed to a topic.
 func (h *Hub) Wanted(name string) bool {

@@ -145,6 +145,7 @@ type peer struct {
 	status   map[string]string
 	updated  map[string]time.Time // last update since a snapshot or a change of rate
 	awaiting map[string]bool      // snapshots that acks announced
+	unsure   map[string]bool      // topics that were forgotten: their snapshots may not come
 	first    bool                 // the first quote of a subscription may be a snapshot
 	begun    map[string]bool      // with first: topics whose first quote has come
 	since    map[string]position  // positions it resumes from
@@ -163,7 +164,7 @@ type peer struct {
 
 func newPeer() *peer {
 	return &peer{positions: true, wants: newWants(), asked: newWants(), have: map[string]position{}, status: map[string]string{},
-		updated: map[string]time.Time{}, awaiting: map[string]bool{}, begun: map[string]bool{}, since: map[string]position{}, resumed: map[string]bool{}}
+		updated: map[string]time.Time{}, awaiting: map[string]bool{}, unsure: map[string]bool{}, begun: map[string]bool{}, since: map[string]position{}, resumed: map[string]bool{}}
 }
 
 // A resetAt is a snapshot that reported missed ticks before it.
@@ -294,6 +295,14 @@ func (p *peer) unblock() {
 	p.room()
 }
 
+// forgive expects no snapshot of a topic any more.
+func (p *peer) forgive(topic string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unsure[topic] = true
+	delete(p.awaiting, topic)
+}
+
 // room writes everything; if blocked, the next write is again the last.
 func (p *peer) room() {
 	p.mu.Lock()
@@ -348,6 +357,9 @@ func (p *peer) take(payload []byte) {
 				p.fault("status of %s, which is not subscribed", m.Symbol)
 			}
 			p.status[m.Symbol] = m.Status
+			if m.Status == "unknown" {
+				delete(p.updated, m.Symbol)
+			}
 		}
 	case "message":
 		if !slices.Contains(slices.Collect(maps.Keys(p.wants.rate)), "channel:"+m.Channel) {
@@ -375,7 +387,9 @@ func (p *peer) ack(m message) {
 	}
 	clear(p.updated) // rates may have changed
 	for _, topic := range m.Expect {
-		p.awaiting[topic] = true
+		if !p.unsure[topic] {
+			p.awaiting[topic] = true
+		}
 	}
 	if m.Op == "unsubscribe" {
 		maps.DeleteFunc(p.awaiting, func(t string, _ bool) bool { _, ok := p.wants.deciding(t); return !ok })
@@ -403,7 +417,7 @@ func (p *peer) quote(q quote, snapshot bool, now time.Time) {
 		if q.Skipped != nil {
 			p.fault("snapshot of %s with skipped", q.Symbol)
 		}
-		if !p.awaiting[q.Symbol] && (!p.first || p.begun[q.Symbol]) {
+		if !p.awaiting[q.Symbol] && !p.unsure[q.Symbol] && (!p.first || p.begun[q.Symbol]) {
 			p.fault("snapshot of %s, none is due", q.Symbol)
 		}
 		have.epoch = *q.Epoch

@@ -71,6 +71,7 @@ func TestAnyInterleaving(t *testing.T) {
 					f.setStatus(topic.Draw(rt, "topic"), rapid.SampledFrom([]string{"live", "stale", "closed"}).Draw(rt, "status"))
 				},
 				"drop":     func(rt *rapid.T) { f.drop(topic.Draw(rt, "topic")) },
+				"forget":   func(rt *rapid.T) { f.forget(topic.Draw(rt, "topic"), peers...) },
 				"degraded": func(*rapid.T) { degraded = !degraded; h.Degraded(degraded) },
 				"relay":    func(*rapid.T) { h.Relay("news", []byte(`{"n":1}`)) },
 				"channel": func(*rapid.T) {

@@ -52,6 +52,9 @@ func (s *shard) adopt(p *shardTopic) { s.topics[p.name] = p }
 // first quote as an update. Ticks may have been accepted before this node followed the topic: for a
 // subscription to every tick the first quote then comes as a reset.
 func (s *shard) expand(p *shardTopic) {
+	if p.expanded {
+		return
+	}
 	p.expanded = true
 	families := p.families()
 	for _, family := range append(families[:], "*") {
@@ -76,6 +79,30 @@ func (s *shard) expand(p *shardTopic) {
 				s.enqueue(sub)
 			}
 		}
+	}
+}
+
+// contract ends the matching of wildcards. A client whose only match is a wildcard receives the
+// status that is due, and loses its subscription.
+func (s *shard) contract(p *shardTopic) {
+	if p.topic.listed.Load() { // it is listed again
+		return
+	}
+	s.take(p, s.now())
+	p.expanded = false
+	families := p.families()
+	for _, family := range append(families[:], "*") {
+		s.families[family] = without(s.families[family], p)
+	}
+	for _, sub := range slices.Clone(p.subs) {
+		c := sub.client
+		if c.match(p) != nil {
+			continue
+		}
+		if sub.statusDue {
+			c.reply(p.status.message(p.name).Append(nil))
+		}
+		s.unsubscribe(sub)
 	}
 }
 

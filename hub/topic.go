@@ -68,7 +68,7 @@ type statusChange struct {
 type topic struct {
 	name    string
 	inShard []*shardTopic // by index of the shard
-	quoted  atomic.Bool   // the feed has published it
+	listed  atomic.Bool   // wildcards match it
 	epoch   *string       // of the last tick; owned by the goroutine that publishes the topic
 
 	listeners atomic.Int32 // shards with subscriptions
@@ -94,16 +94,19 @@ func newTopic(name string, number int, h *Hub) *topic {
 	return t
 }
 
-// quoted returns the topic of a name that the feed has published, and lets wildcards match it. A
-// topic that only clients have named stays invisible to wildcards and costs other clients nothing.
-func (h *Hub) quoted(name string) *topic {
-	t := h.topic(name)
-	if !t.quoted.Load() && t.quoted.CompareAndSwap(false, true) {
-		for _, p := range t.inShard {
+// list sets whether wildcards match the topic. A topic that only clients have named stays invisible
+// to wildcards and costs other clients nothing.
+func (t *topic) list(listed bool) {
+	if t.listed.Load() == listed || !t.listed.CompareAndSwap(!listed, listed) {
+		return
+	}
+	for _, p := range t.inShard {
+		if listed {
 			p.shard.do(func() { p.shard.expand(p) })
+		} else {
+			p.shard.do(func() { p.shard.contract(p) })
 		}
 	}
-	return t
 }
 
 func (h *Hub) topic(name string) *topic {

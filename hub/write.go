@@ -254,7 +254,9 @@ func (s *shard) joinQuotes(batch []*subscription, head string, snapshot bool) (q
 		}
 		p = appendQuote(p, sub, t, snapshot)
 		s.sent(sub)
-		s.observe(t)
+		if sub.topic.status.status == protocol.StatusLive { // else it waited for its subscriber
+			s.observe(t)
+		}
 		if snapshot && sub.pace != nil {
 			sub.pace.due = 0 // a snapshot is not an update: the next tick need not wait
 		}

@@ -16,8 +16,9 @@ import (
 // BoardConfig configures NewBoard. Sink is required.
 type BoardConfig struct {
 	Sink       Sink
-	QuoteTTL   time.Duration // a last value expires this long after its quote; 0 = 60 s
-	StaleAfter time.Duration // a symbol without a quote for this long is stale; 0 = 10 s
+	QuoteTTL   time.Duration // a symbol without a quote for this long is not live; 0 = 60 s
+	StaleAfter time.Duration // a symbol without a quote for this long is stale or closed; 0 = 10 s
+	LastKnown  time.Duration // a last value is forgotten this long after its quote; 0 = 168 h
 	// Instruments decides which of the symbols listed in Redis are known, and when the market of a
 	// symbol is closed. nil uses the table without settings.
 	Instruments *feed.Instruments
@@ -48,7 +49,7 @@ type entry struct {
 	order  sequence
 	value  value
 	out    handover
-	listed bool // in Redis's set of published symbols
+	listed bool // in Redis's set of symbols with a last known price
 }
 
 // NewBoard returns an empty Board.
@@ -59,6 +60,11 @@ func NewBoard(cfg BoardConfig) *Board {
 	if cfg.StaleAfter <= 0 {
 		cfg.StaleAfter = 10 * time.Second
 	}
+	if cfg.LastKnown <= 0 {
+		cfg.LastKnown = 7 * 24 * time.Hour
+	}
+	cfg.QuoteTTL = min(cfg.QuoteTTL, cfg.LastKnown)
+	cfg.StaleAfter = min(cfg.StaleAfter, cfg.QuoteTTL)
 	return &Board{
 		cfg: cfg, metrics: newBoardMetrics(cfg.Registerer), gapped: make(chan struct{}, 1),
 		entries: map[feed.Symbol]*entry{}, gaps: map[feed.Symbol]*entry{},
@@ -79,7 +85,7 @@ func (b *Board) Apply(t feed.Tick) {
 		e.order.state = following
 	}
 	m := b.take(e, now)
-	c := e.order.Offer(arrival{t, now, now.Add(b.cfg.QuoteTTL)}, m)
+	c := e.order.Offer(arrival{t, now, now.Add(b.cfg.LastKnown)}, m)
 	b.show(t.Symbol, e, c, now)
 	b.handOver(t.Symbol, e) // unlocks
 }
@@ -98,6 +104,10 @@ func (b *Board) show(s feed.Symbol, e *entry, c change, now time.Time) {
 	b.held += len(e.order.held)
 	for _, a := range c.passed {
 		e.value.set(a, now, b.aging(), &e.out)
+	}
+	if c.absent && e.value.has {
+		e.value.drop(now, &e.out)
+		e.settleName()
 	}
 	if c.opened && e.value.status == feed.StatusUnknown {
 		e.out.add(e.value.statusEvent(""))
@@ -149,21 +159,81 @@ func (b *Board) entry(s feed.Symbol) *entry {
 	return e
 }
 
-// list adds symbols that have ever been published. justBegan means that their first quote was
-// accepted just now. The Sink receives the name of each new symbol, so that wildcards can match it.
-func (b *Board) list(symbols []feed.Symbol, justBegan bool) {
+// list sets which symbols have a last known price in Redis. justBegan means that the first quote of
+// the new ones was accepted just now. The Sink receives the names that come and go, since wildcards
+// match listed symbols. list returns the new ones.
+func (b *Board) list(symbols []feed.Symbol, justBegan bool) (added []feed.Symbol) {
+	now := time.Now()
+	listed := make(map[feed.Symbol]bool, len(symbols))
+	changed := map[feed.Symbol]*entry{}
+	b.mu.Lock()
 	for _, s := range symbols {
-		b.mu.Lock()
+		listed[s] = true
 		e := b.entry(s)
+		if e.listed {
+			continue
+		}
 		if justBegan {
-			e.order.began = time.Now()
+			e.order.began = now
 		}
-		if !e.listed && e.order.state == idle {
-			e.out.add(e.value.statusEvent(""))
+		e.listed, changed[s] = true, e
+		e.out.add(event{kind: eventList})
+		added = append(added, s)
+	}
+	for s, e := range b.entries {
+		if e.listed && !listed[s] {
+			e.listed, changed[s] = false, e
+			e.settleName()
 		}
-		e.listed = true
+	}
+	b.mu.Unlock()
+	for s, e := range changed {
+		b.mu.Lock()
 		b.handOver(s, e) // unlocks
 	}
+	return added
+}
+
+// settleName takes the symbol out of what wildcards match, once its last value is
+// known neither in Redis nor here.
+func (e *entry) settleName() {
+	if !e.listed && !e.value.has {
+		e.out.add(event{kind: eventUnlist})
+	}
+}
+
+// withoutValue returns those of symbols whose last value this node does not have.
+func (b *Board) withoutValue(symbols []feed.Symbol) []feed.Symbol {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(symbols), func(s feed.Symbol) bool {
+		e := b.entries[s]
+		return e != nil && e.value.has
+	})
+}
+
+// Remove forgets a symbol that an operator has removed at a moment by Redis's clock in
+// Unix microseconds, when its epoch was the one given: its name, and its last value unless
+// that is newer. It reports whether anything was known. See accept.Publisher.Remove.
+func (b *Board) Remove(s feed.Symbol, epoch string, at int64) (known bool) {
+	now := time.Now()
+	b.mu.Lock()
+	e := b.entries[s]
+	if e == nil {
+		b.mu.Unlock()
+		return false
+	}
+	b.take(e, now)
+	known = e.listed
+	e.listed = false
+	if e.order.Remove(epoch, at) && e.value.has {
+		known = true
+		e.value.drop(now, &e.out)
+	}
+	e.settleName()
+	b.show(s, e, change{}, now)
+	b.handOver(s, e) // unlocks
+	return known
 }
 
 // open notes that a subscription to s was just confirmed: ticks applied from now on were published
@@ -196,12 +266,7 @@ func (b *Board) merge(s feed.Symbol, stored *storedQuote) {
 }
 
 func (b *Board) arrivalOf(v storedQuote, now time.Time) *arrival {
-	expires := now.Add(v.life)
-	arrived := expires.Add(-b.cfg.QuoteTTL)
-	if arrived.After(now) {
-		arrived = now // another node keeps values for longer than QuoteTTL
-	}
-	return &arrival{v.quote, arrived, expires}
+	return &arrival{v.quote, now.Add(-v.age), now.Add(v.life)}
 }
 
 // leave stops following s. Ticks applied before the next open are ignored.
@@ -254,11 +319,15 @@ func (b *Board) age() {
 	for s, e := range b.entries {
 		if e.order.followed() {
 			followed++
+			had := e.value.has
 			e.value.age(now, b.aging(), &e.out)
+			if had {
+				e.settleName()
+			}
 			if len(e.out.events) > 0 {
 				changed[s] = e
 			}
-		} else if e.forgettable() {
+		} else if e.forgettable(now) {
 			delete(b.entries, s)
 			continue
 		}
@@ -275,15 +344,16 @@ func (b *Board) age() {
 	b.metrics.followed.Set(float64(followed))
 }
 
-// forgettable reports whether an entry holds no information: a client asked for a symbol that was
-// never published.
-func (e *entry) forgettable() bool {
-	return e.order.state == idle && !e.listed && e.order.newest.Epoch == "" && e.out.idle()
+// forgettable reports whether an entry holds no information: its symbol was never published, or is
+// not known any more. An entry stays for a while after its symbol was left, since ticks may still be
+// on their way.
+func (e *entry) forgettable(now time.Time) bool {
+	return e.order.state == idle && !e.listed && e.out.idle() && now.Sub(e.value.since) > goesBack
 }
 
 // Last returns the newest sequence number received for s and its acceptance in Unix microseconds.
-// epoch is "" if none was received. Last remembers symbols that are no longer followed, and fits
-// accept.PublisherConfig.Known.
+// epoch is "" if none was received. Last remembers symbols that are no longer followed while they
+// are listed, and fits accept.PublisherConfig.Known.
 func (b *Board) Last(s feed.Symbol) (epoch string, seq uint64, at int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -81,7 +81,7 @@ func TestBoardMerge(t *testing.T) {
 	s, reg := newSink(), prometheus.NewPedanticRegistry()
 	b := receive.NewBoard(receive.BoardConfig{Sink: s, Registerer: reg})
 	merge := func(epoch string, seq uint64) {
-		b.Merge("EUR/USD", time.Minute, acceptedQuote("EUR/USD", epoch, seq))
+		b.Merge("EUR/USD", 0, acceptedQuote("EUR/USD", epoch, seq))
 	}
 	b.Open("EUR/USD")
 	merge("a", 5) // the first: nothing was missed
@@ -111,7 +111,7 @@ func TestBoardFollows(t *testing.T) {
 	for seq := uint64(7); seq < 10; seq++ {
 		b.Apply(acceptedQuote("EUR/USD", "a", seq))
 	}
-	b.Merge("EUR/USD", time.Minute, acceptedQuote("EUR/USD", "a", 8))
+	b.Merge("EUR/USD", 0, acceptedQuote("EUR/USD", "a", 8))
 	b.Apply(acceptedQuote("EUR/USD", "a", 10))
 	b.Leave("EUR/USD")
 	b.Leave("EUR/USD")
@@ -122,7 +122,7 @@ func TestBoardFollows(t *testing.T) {
 	b.Open("EUR/USD")
 	b.Apply(acceptedQuote("EUR/USD", "a", 40)) // of a session that fails
 	b.Open("EUR/USD")
-	b.Merge("EUR/USD", time.Minute, acceptedQuote("EUR/USD", "a", 41)) // a stretch nobody wanted is not missed
+	b.Merge("EUR/USD", 0, acceptedQuote("EUR/USD", "a", 41)) // a stretch nobody wanted is not missed
 	b.Leave("EUR/USD")
 	b.Open("EUR/USD")
 	b.Merge("EUR/USD", 0, feed.Tick{})
@@ -139,7 +139,7 @@ func TestBoardStatus(t *testing.T) {
 		// The bubble's clock begins on Saturday; go to a Monday noon in New York.
 		time.Sleep(time.Until(time.Date(2000, 1, 3, 17, 0, 0, 0, time.UTC)))
 		s, reg := newSink(), prometheus.NewPedanticRegistry()
-		b := receive.NewBoard(receive.BoardConfig{Sink: s, QuoteTTL: time.Minute, StaleAfter: 10 * time.Second, Registerer: reg})
+		b := receive.NewBoard(receive.BoardConfig{Sink: s, QuoteTTL: time.Minute, StaleAfter: 10 * time.Second, LastKnown: time.Hour, Registerer: reg})
 		lasts := receive.NewLastQuotes(b, nil, keys) // what is followed needs no Redis
 		stop := start(t, b.Run)
 		b.Apply(acceptedQuote("EUR/USD", "a", 1))
@@ -153,25 +153,33 @@ func TestBoardStatus(t *testing.T) {
 		b.Apply(acceptedQuote("EUR/USD", "a", 2))
 		check(t, "a quote", s.all()[3:], "status EUR/USD live", "publish EUR/USD a 2")
 		time.Sleep(62 * time.Second)
-		check(t, "after QUOTE_TTL", s.all()[5:], "status EUR/USD stale", "drop EUR/USD", "status EUR/USD unknown")
-		if q, _ := lasts.Quotes(t.Context(), []string{"*"}); len(q) != 0 {
-			t.Errorf("Quotes = %v, want none after QUOTE_TTL", q)
+		check(t, "after QUOTE_TTL", s.all()[5:], "status EUR/USD stale")
+		if q, _ := lasts.Quotes(t.Context(), []string{"*"}); len(q) != 1 || q[0].Status != feed.StatusStale {
+			t.Errorf("Quotes = %v, want the stale one after QUOTE_TTL", q)
 		}
-		if i, _ := lasts.Symbols(t.Context()); len(i) != 1 || i[0].Status != feed.StatusUnknown || !i[0].Last.IsZero() || i[0].Digits != 5 || i[0].Pip != "0.0001" {
+		if i, _ := lasts.Symbols(t.Context()); len(i) != 1 || i[0].Status != feed.StatusStale || i[0].Last.IsZero() || i[0].Digits != 5 || i[0].Pip != "0.0001" {
 			t.Errorf("Symbols = %+v", i)
+		}
+		time.Sleep(time.Hour)
+		check(t, "after LAST_KNOWN_TTL", s.all()[6:], "drop EUR/USD", "status EUR/USD unknown", "list EUR/USD false")
+		if q, _ := lasts.Quotes(t.Context(), []string{"*"}); len(q) != 0 {
+			t.Errorf("Quotes = %v, want none after LAST_KNOWN_TTL", q)
+		}
+		if i, _ := lasts.Symbols(t.Context()); len(i) != 0 {
+			t.Errorf("Symbols = %+v, want none after LAST_KNOWN_TTL", i)
 		}
 		if n := metric(t, reg, "fx_feed_symbols", `"unknown"`); n != 1 {
 			t.Errorf("%v unknown symbols counted, want 1", n)
 		}
 		b.Apply(acceptedQuote("EUR/USD", "a", 3)) // an expired value still tells what is newer
 		b.Apply(acceptedQuote("EUR/USD", "a", 3))
-		check(t, "again", s.all()[8:], "status EUR/USD live", "publish EUR/USD a 3")
+		check(t, "again", s.all()[9:], "status EUR/USD live", "publish EUR/USD a 3")
 
 		// A value read after a restart has part of its life behind it.
 		b.Open("GBP/USD")
-		b.Merge("GBP/USD", 45*time.Second, acceptedQuote("GBP/USD", "g", 7))
-		check(t, "read", s.all()[10:], "status GBP/USD stale", "publish GBP/USD g 7", "follow GBP/USD true")
-		time.Sleep(44 * time.Second)
+		b.Merge("GBP/USD", 59*time.Minute, acceptedQuote("GBP/USD", "g", 7))
+		check(t, "read", s.all()[11:], "status GBP/USD stale", "publish GBP/USD g 7", "follow GBP/USD true")
+		time.Sleep(58 * time.Second)
 		if s.has("drop GBP/USD") {
 			t.Error("dropped before its life was over")
 		}
@@ -197,7 +205,7 @@ func TestBoardStatus(t *testing.T) {
 // a time and in order, with the newest state last.
 func TestBoardOrder(t *testing.T) {
 	s := newSink()
-	b := receive.NewBoard(receive.BoardConfig{Sink: s, QuoteTTL: time.Millisecond, StaleAfter: time.Nanosecond})
+	b := receive.NewBoard(receive.BoardConfig{Sink: s, LastKnown: time.Millisecond, StaleAfter: time.Nanosecond})
 	start(t, b.Run)
 	symbols := []feed.Symbol{"EUR/USD", "GBP/USD", "USD/JPY"}
 	var wg sync.WaitGroup
@@ -239,6 +247,7 @@ func (d *discard) Publish(_, _ string, _ uint64, body []byte, _ int64) { d.body 
 func (*discard) SetStatus(_, _, _ string, _ time.Time)                 {}
 func (*discard) Drop(string)                                           {}
 func (*discard) Follow(string, bool)                                   {}
+func (*discard) List(string, bool)                                     {}
 func (*discard) Relay(string, []byte)                                  {}
 
 // hotPath returns a function that handles one new message from Redis.

@@ -21,6 +21,7 @@ func (h handler) Publish(symbol, _ string, seq uint64, body []byte, _ int64) { h
 func (handler) SetStatus(_, _, _ string, _ time.Time)                        {}
 func (handler) Drop(string)                                                  {}
 func (handler) Follow(string, bool)                                          {}
+func (handler) List(string, bool)                                            {}
 func (handler) Relay(string, []byte)                                         {}
 func (handler) Degraded(bool)                                                {}
 

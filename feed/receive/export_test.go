@@ -11,13 +11,13 @@ func (b *Board) Open(s feed.Symbol)  { b.open(s) }
 func (b *Board) Leave(s feed.Symbol) { b.leave(s) }
 func (b *Board) Heal()               { b.setRefills(true) }
 
-// Merge merges a last value; the zero value means that there is none.
-func (b *Board) Merge(s feed.Symbol, life time.Duration, q feed.Tick) {
+// Merge merges a last value of an age; the zero value means that there is none.
+func (b *Board) Merge(s feed.Symbol, age time.Duration, q feed.Tick) {
 	if q.Seq == 0 {
 		b.merge(s, nil)
 		return
 	}
-	b.merge(s, &storedQuote{q, life})
+	b.merge(s, &storedQuote{q, age, b.cfg.LastKnown - age})
 }
 
 // Gaps returns the symbols with a gap and the number before each gap.

@@ -57,7 +57,7 @@ func (b *Board) refill(p position, a historyAnswer, giveUp bool) {
 		return
 	}
 	m := b.take(e, now)
-	c := e.order.Refill(refill{p.Position, a.ticks, a.complete, giveUp}, m, b.cfg.QuoteTTL)
+	c := e.order.Refill(refill{p.Position, a.ticks, a.complete, giveUp}, m, b.cfg.LastKnown)
 	b.show(p.symbol, e, c, now)
 	b.handOver(p.symbol, e) // unlocks
 }

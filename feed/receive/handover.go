@@ -31,6 +31,8 @@ const (
 	eventDrop
 	eventFollow
 	eventLeave
+	eventList
+	eventUnlist
 )
 
 const maxSpareEvents = 64
@@ -66,5 +68,7 @@ func (e event) deliver(sink Sink, s feed.Symbol) {
 		sink.Drop(string(s))
 	case eventFollow, eventLeave:
 		sink.Follow(string(s), e.kind == eventFollow)
+	case eventList, eventUnlist:
+		sink.List(string(s), e.kind == eventList)
 	}
 }

@@ -18,7 +18,8 @@ const (
 	// registryEvery is how often Redis is polled for new symbols: a client with a wildcard receives
 	// them within 1 s.
 	registryEvery = 400 * time.Millisecond
-	// registryRefresh is how often the whole set of symbols is read.
+	// registryRefresh is how often at least the whole set of symbols is read, and freed of those
+	// without a last value.
 	registryRefresh = time.Minute
 )
 
@@ -164,15 +165,15 @@ func (r *Receiver) connectionFor(ctx context.Context, s feed.Symbol, wg *sync.Wa
 	return own.connection
 }
 
-// watchSymbols polls for new symbols until ctx ends. It reads the whole set only once a minute and
-// when its size has changed.
+// watchSymbols polls for symbols that come and go until ctx ends. It reads the whole set only once a
+// minute and when its size has changed.
 func (r *Receiver) watchSymbols(ctx context.Context) {
-	size, read := int64(-1), time.Time{} // -1: never read
-	known := map[feed.Symbol]bool{}
-	strange := 0 // members that are not known symbols on this node
+	refresh := min(registryRefresh, max(r.cfg.Board.cfg.LastKnown/4, registryEvery))
+	size, read, pruned := int64(-1), time.Time{}, time.Now() // -1: never read
+	strange := 0                                             // members that are not known symbols on this node
 	for ; ctx.Err() == nil; redislink.Sleep(ctx, registryEvery) {
 		n, err := r.symbolCount(ctx)
-		if err != nil || n == size && time.Since(read) < registryRefresh {
+		if err != nil || n == size && time.Since(read) < refresh {
 			continue // the probes report a lost Redis
 		}
 		members, err := r.symbolSet(ctx)
@@ -181,15 +182,15 @@ func (r *Receiver) watchSymbols(ctx context.Context) {
 		}
 		first := size < 0
 		size, read = int64(len(members)), time.Now()
-		var found []feed.Symbol
+		var known, all []feed.Symbol
 		var other []string
 		for _, m := range members {
-			switch s := feed.Symbol(m); {
-			case !r.cfg.Board.cfg.Instruments.Known(s):
+			s := feed.Symbol(m)
+			all = append(all, s)
+			if r.cfg.Board.cfg.Instruments.Known(s) {
+				known = append(known, s)
+			} else {
 				other = append(other, m)
-			case !known[s]:
-				known[s] = true
-				found = append(found, s)
 			}
 		}
 		if len(other) > strange {
@@ -197,11 +198,57 @@ func (r *Receiver) watchSymbols(ctx context.Context) {
 				"symbols", len(other), "example", feed.Quoted(other[0]))
 		}
 		strange = len(other)
-		r.cfg.Board.list(found, !first)
-		for _, s := range found {
+		for _, s := range r.cfg.Board.list(known, !first) {
 			r.InterestChanged(string(s))
 		}
+		if time.Since(pruned) >= refresh {
+			pruned = time.Now()
+			if err := r.prune(ctx, all); err != nil && ctx.Err() == nil {
+				r.log.Debug("symbols without a last value stay listed for now", "err", err)
+			}
+		}
 	}
+}
+
+// prune takes those of the listed symbols off the list whose last value Redis has
+// forgotten. In a cluster their keys are elsewhere than the list, so it looks again
+// afterwards: a symbol that got a quote meanwhile is listed again.
+func (r *Receiver) prune(ctx context.Context, listed []feed.Symbol) error {
+	ctx, cancel := context.WithTimeout(ctx, redislink.OpTimeout)
+	defer cancel()
+	gone, err := r.withoutLast(ctx, r.cfg.Board.withoutValue(listed))
+	if err != nil || len(gone) == 0 {
+		return err
+	}
+	if err := r.client.SRem(ctx, r.cfg.Keys.Symbols(), asMembers(gone)...).Err(); err != nil {
+		return err
+	}
+	still, err := r.withoutLast(ctx, gone)
+	if err != nil {
+		return err
+	}
+	back := slices.DeleteFunc(gone, func(s feed.Symbol) bool { return slices.Contains(still, s) })
+	if len(back) == 0 {
+		return nil
+	}
+	return r.client.SAdd(ctx, r.cfg.Keys.Symbols(), asMembers(back)...).Err()
+}
+
+// withoutLast returns those of symbols that have no last value in Redis.
+func (r *Receiver) withoutLast(ctx context.Context, symbols []feed.Symbol) ([]feed.Symbol, error) {
+	found, _, err := r.lasts.read(ctx, symbols)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(symbols), func(s feed.Symbol) bool { return found[s] != nil }), nil
+}
+
+func asMembers(symbols []feed.Symbol) []any {
+	list := make([]any, len(symbols))
+	for i, s := range symbols {
+		list[i] = string(s)
+	}
+	return list
 }
 
 func (r *Receiver) symbolCount(ctx context.Context) (int64, error) {

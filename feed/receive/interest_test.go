@@ -64,7 +64,7 @@ func TestInterest(t *testing.T) {
 		}
 		n, w := startWishing(t, c, time.Millisecond)
 		eventually(t, 5*time.Second, "all symbols are told", func() bool {
-			return n.has("status EUR/USD unknown") && n.has("status GBP/USD unknown") && n.has("status USD/JPY unknown")
+			return n.has("list EUR/USD true") && n.has("list GBP/USD true") && n.has("list USD/JPY true")
 		})
 		if got := quoteChannels(t, c); len(got) != 0 {
 			t.Errorf("subscribed to %v and nobody wants anything", got)
@@ -121,7 +121,7 @@ func TestNewSymbol(t *testing.T) {
 			publishOne(t, p, feed.Quote{Symbol: feed.Symbol(s), Bid: "1", Ask: "2"})
 			published := time.Now()
 			// As the hub does for a new symbol that a wildcard matches.
-			eventually(t, 2*time.Second, "it is told", func() bool { return n.has("status " + s + " unknown") })
+			eventually(t, 2*time.Second, "it is told", func() bool { return n.has("list " + s + " true") })
 			n.receiver.InterestChanged(s)
 			eventually(t, 2*time.Second, "it is followed", func() bool { return n.has("follow " + s + " true") })
 			if took := time.Since(published); took > time.Second {
@@ -140,7 +140,7 @@ func TestNewSymbolFromItsFirstQuote(t *testing.T) {
 		w.want("*", true)
 		p := startPublisher(t, c)
 		publishOne(t, p, feed.Quote{Symbol: "USD/JPY", Bid: "1", Ask: "2"})
-		eventually(t, 2*time.Second, "symbols are looked for", func() bool { return n.has("status USD/JPY unknown") })
+		eventually(t, 2*time.Second, "symbols are looked for", func() bool { return n.has("list USD/JPY true") })
 		var want []uint64
 		var last accept.Outcome
 		publish := func() {
@@ -149,7 +149,7 @@ func TestNewSymbolFromItsFirstQuote(t *testing.T) {
 		}
 		eventually(t, 3*time.Second, "it is followed", func() bool {
 			publish()
-			if n.has("status EUR/USD unknown") { // as the hub does
+			if n.has("list EUR/USD true") { // as the hub does
 				n.receiver.InterestChanged("EUR/USD")
 			}
 			return n.follows("EUR/USD")

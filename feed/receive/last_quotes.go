@@ -22,7 +22,7 @@ type LastQuotes struct {
 // NewLastQuotes returns a LastQuotes that reads from board and, for symbols it does not follow,
 // through client.
 func NewLastQuotes(board *Board, client redis.UniversalClient, keys feed.Keys) *LastQuotes {
-	return &LastQuotes{board, lastValues{client, keys, board.cfg.QuoteTTL}}
+	return &LastQuotes{board, newLastValues(client, keys, board)}
 }
 
 // LastQuote is the last value of a symbol.
@@ -32,7 +32,7 @@ type LastQuote struct {
 	Since  time.Time // of the status
 }
 
-// SymbolInfo describes a symbol that has ever been published.
+// SymbolInfo describes a symbol that has a last value.
 type SymbolInfo struct {
 	Symbol  feed.Symbol
 	Digits  int
@@ -40,7 +40,7 @@ type SymbolInfo struct {
 	Hours   *feed.Hours
 	Aliases []string
 	Status  feed.Status
-	Last    time.Time // time of the last value; zero if there is none
+	Last    time.Time // time of the last value
 }
 
 // Quotes returns the last values of the symbols that match any of the canonical patterns, sorted by
@@ -73,8 +73,8 @@ func sortQuotes(quotes []LastQuote) {
 	slices.SortFunc(quotes, func(a, b LastQuote) int { return strings.Compare(string(a.Symbol), string(b.Symbol)) })
 }
 
-// Symbols returns all known symbols, sorted. Like Quotes it may block for a round trip; the error
-// wraps redislink.ErrUnavailable.
+// Symbols returns all symbols that have a last value, sorted. Like Quotes it may block for a round
+// trip; the error wraps redislink.ErrUnavailable.
 func (l *LastQuotes) Symbols(ctx context.Context) ([]SymbolInfo, error) {
 	infos, absent := l.board.symbols()
 	now := time.Now()
@@ -82,12 +82,8 @@ func (l *LastQuotes) Symbols(ctx context.Context) ([]SymbolInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range absent {
-		info := SymbolInfo{Symbol: s, Status: feed.StatusUnknown}
-		if v := read[s]; v != nil {
-			info.Status, info.Last = l.board.lastQuote(*v, now).Status, v.quote.Time
-		}
-		infos = append(infos, info)
+	for s, v := range read {
+		infos = append(infos, SymbolInfo{Symbol: s, Status: l.board.lastQuote(*v, now).Status, Last: v.quote.Time})
 	}
 	table := l.board.cfg.Instruments
 	for i := range infos {
@@ -101,12 +97,9 @@ func (l *LastQuotes) Symbols(ctx context.Context) ([]SymbolInfo, error) {
 // lastQuote returns a value read from Redis with the status that follows from when it was stored
 // there.
 func (b *Board) lastQuote(v storedQuote, now time.Time) LastQuote {
-	h := b.arrivalOf(v, now)
-	q := LastQuote{Tick: v.quote, Status: b.cfg.Instruments.StatusAt(v.quote.Symbol, h.arrived, now, b.cfg.StaleAfter, true), Since: h.arrived}
-	if q.Status != feed.StatusLive {
-		q.Since = h.arrived.Add(b.cfg.StaleAfter)
-	}
-	return q
+	arrived, by := b.arrivalOf(v, now).arrived, b.aging()
+	status := by.statusAt(v.quote.Symbol, arrived, now, true)
+	return LastQuote{Tick: v.quote, Status: status, Since: by.since(status, v.quote.Symbol, arrived, now)}
 }
 
 // quotes returns the last values of the followed symbols that patterns match. absent lists the
@@ -135,21 +128,17 @@ func (b *Board) quotes(patterns []string) (quotes []LastQuote, absent []feed.Sym
 	return quotes, slices.AppendSeq(absent, maps.Keys(exact))
 }
 
-// symbols returns the followed symbols. absent lists the other known symbols.
+// symbols returns the followed symbols that have a last value. absent lists the other symbols that
+// may have one.
 func (b *Board) symbols() (infos []SymbolInfo, absent []feed.Symbol) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for s, e := range b.entries {
 		switch {
-		case !e.listed && e.order.newest.Epoch == "": // requested by a client, never published
-		case !e.order.followed():
+		case e.value.has:
+			infos = append(infos, SymbolInfo{Symbol: s, Status: e.value.status, Last: e.value.last.Time})
+		case !e.order.followed() && (e.listed || e.order.newest.Epoch != ""): // else requested by a client, never published
 			absent = append(absent, s)
-		default:
-			info := SymbolInfo{Symbol: s, Status: e.value.status}
-			if e.value.has {
-				info.Last = e.value.last.Time
-			}
-			infos = append(infos, info)
 		}
 	}
 	return infos, absent

@@ -69,7 +69,7 @@ func newBoardMetrics(reg prometheus.Registerer) *boardMetrics {
 		outdated: f.NewCounter(prometheus.CounterOpts{
 			Name: "fx_feed_outdated_total", Help: "Received quotes ignored because a newer one was there already. A few around a reconnect are normal."}),
 		dropped: f.NewCounter(prometheus.CounterOpts{
-			Name: "fx_feed_expired_total", Help: "Last values forgotten because no quote came for QUOTE_TTL."}),
+			Name: "fx_feed_expired_total", Help: "Last values forgotten because no quote came for LAST_KNOWN_TTL, Redis no longer had them, or they were removed."}),
 		symbols: map[feed.Status]prometheus.Gauge{},
 	}
 	for _, s := range []feed.Status{feed.StatusLive, feed.StatusStale, feed.StatusClosed, feed.StatusUnknown} {

@@ -144,7 +144,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 	client, release := redislink.Own(r.cfg.Redis, redislink.OwnOptions{PoolSize: 4})
 	defer release()
 	r.client, r.cluster = client, redislink.TopologyOf(client).Kind() == redislink.Cluster
-	r.lasts = lastValues{client, r.cfg.Keys, r.cfg.Board.cfg.QuoteTTL}
+	r.lasts = newLastValues(client, r.cfg.Keys, r.cfg.Board)
 	r.main = newConnection(r, r.cfg.Keys.Probe(r.cfg.Node, "quotes"), false, r.cfg.Channels)
 	r.mu.Lock()
 	r.conns = []*connection{r.main}

@@ -93,7 +93,7 @@ func TestPublishAndReceive(t *testing.T) {
 		late := startNode(t, c) // gets the last value only
 		late.at(t, last)
 		eventually(t, 5*time.Second, "it is followed", func() bool { return late.has("follow EUR/USD true") })
-		check(t, "late node", late.all(), "status EUR/USD unknown", "status EUR/USD live", fmt.Sprintf("publish EUR/USD %s 50", last.Epoch), "follow EUR/USD true")
+		check(t, "late node", late.all(), "list EUR/USD true", "status EUR/USD live", fmt.Sprintf("publish EUR/USD %s 50", last.Epoch), "follow EUR/USD true")
 		q, _ := receive.NewLastQuotes(late.board, c, keys).Quotes(t.Context(), []string{"*"})
 		want := fmt.Sprintf(`"bid":"1.08501","ask":"1.08513","ts":"%s","seq":50`, time.UnixMicro(last.At).UTC().Format(protocol.TimeLayout))
 		if len(q) != 1 || !strings.HasSuffix(string(q[0].Body), want) {
@@ -187,7 +187,7 @@ func TestReceiverFindsSymbolListedLate(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, c *redis.Client) {
 		ctx := t.Context()
-		c.Set(ctx, keys.Quote("EUR/USD"), acceptedQuote("EUR/USD", "e", 1).AppendJSON(nil), time.Minute)
+		store(t, c, "EUR/USD", time.Hour, acceptedQuote("EUR/USD", "e", 1).AppendJSON(nil))
 		n := startNode(t, c)
 		c.SAdd(ctx, keys.Symbols(), "EUR/USD")
 		eventually(t, 5*time.Second, "the quote", func() bool { return n.has("publish EUR/USD e 1") })
@@ -228,16 +228,27 @@ func TestRelay(t *testing.T) {
 	})
 }
 
+// store writes the newest entry of a symbol's history, as the accept script does.
+func store(t testing.TB, c *redis.Client, s feed.Symbol, life time.Duration, tick []byte) {
+	t.Helper()
+	if err := c.XAdd(t.Context(), &redis.XAddArgs{Stream: keys.Ticks(s), Values: []any{"q", tick}}).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.PExpire(t.Context(), keys.Ticks(s), life).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestReceiverIgnoresForeignData(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, c *redis.Client) {
 		ctx := t.Context()
 		good := acceptedQuote("GBP/USD", "g", 1).AppendJSON(nil)
 		c.SAdd(ctx, keys.Symbols(), "EUR/USD", "eurjpy", "FOO/BAR", "x{y}", "GBP/USD", "USD/JPY", "EUR/CHF")
-		c.Set(ctx, keys.Quote("EUR/USD"), "garbage", time.Minute)
-		c.Set(ctx, keys.Quote("GBP/USD"), good, 0)
-		c.HSet(ctx, keys.Quote("USD/JPY"), "a", "b")
-		c.Set(ctx, keys.Quote("EUR/CHF"), good, time.Minute) // another symbol's
+		store(t, c, "EUR/USD", time.Hour, []byte("garbage"))
+		store(t, c, "GBP/USD", time.Hour, good)
+		c.HSet(ctx, keys.Ticks("USD/JPY"), "a", "b")
+		store(t, c, "EUR/CHF", time.Hour, good) // another symbol's
 		n := startNode(t, c)
 		eventually(t, 5*time.Second, "all are followed", func() bool {
 			return n.has("follow EUR/USD true") && n.has("follow GBP/USD true") && n.has("follow USD/JPY true") && n.has("follow EUR/CHF true")
@@ -262,8 +273,8 @@ func TestReceiverIgnoresForeignData(t *testing.T) {
 		}
 		var names []string
 		for _, s := range infos {
-			names = append(names, string(s.Symbol)+" "+string(s.Status))
+			names = append(names, fmt.Sprint(s.Symbol, " live ", s.Status == feed.StatusLive))
 		}
-		check(t, "symbols", names, "EUR/CHF unknown", "EUR/USD live", "GBP/USD live", "USD/JPY unknown")
+		check(t, "symbols", names, "EUR/USD live true", "GBP/USD live false")
 	})
 }

@@ -72,7 +72,7 @@ func TestRefill(t *testing.T) {
 		}{}
 		subscribed, stored := true, (*feed.Tick)(nil)
 		b.Open("EUR/USD")
-		b.Merge("EUR/USD", time.Minute, w.all[0])
+		b.Merge("EUR/USD", 0, w.all[0])
 		t.Repeat(map[string]func(*rapid.T){
 			"accept": func(t *rapid.T) {
 				for range rapid.IntRange(1, 8).Draw(t, "ticks") {
@@ -110,7 +110,7 @@ func TestRefill(t *testing.T) {
 			},
 			"marker": func(t *rapid.T) {
 				if stored != nil {
-					b.Merge("EUR/USD", time.Minute, *stored)
+					b.Merge("EUR/USD", 0, *stored)
 					stored = nil
 				}
 			},
@@ -136,7 +136,7 @@ func TestRefill(t *testing.T) {
 		})
 		// It heals: connected again, every gap filled.
 		b.Open("EUR/USD")
-		b.Merge("EUR/USD", time.Minute, w.all[len(w.all)-1])
+		b.Merge("EUR/USD", 0, w.all[len(w.all)-1])
 		for range len(w.all) {
 			if _, gap := b.Gaps()["EUR/USD"]; gap {
 				ticks, complete := w.after(b.Position("EUR/USD"))

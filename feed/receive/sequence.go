@@ -94,6 +94,7 @@ type change struct {
 	missed   uint64    // skipped numbers whose ticks will not come
 	refilled int       // ticks of passed that came from history
 	opened   bool      // opening has ended: the last value was read, if there is one
+	absent   bool      // Redis no longer has a last value: it was lost or removed
 	follow   bool      // from here on every tick is passed on, for the first time since Open
 	gap      bool      // Refill is needed, perhaps again
 	outdated bool      // the tick is not newer than the last one
@@ -153,6 +154,8 @@ func (s *sequence) Snapshot(last *arrival, m moment) (c change) {
 	switch {
 	case s.state == opening:
 		s.follow(last, m, &c)
+	case s.state == following && last == nil && !s.alive:
+		c.absent = true
 	case s.state == idle || last == nil || s.alive || s.outdated(last.tick):
 	default: // the message of this tick was lost, perhaps with earlier ones
 		s.take(*last, m, &c)
@@ -165,6 +168,8 @@ func (s *sequence) Snapshot(last *arrival, m moment) (c change) {
 func (s *sequence) follow(last *arrival, m moment, c *change) {
 	if len(s.held) > 0 {
 		last = &s.held[0]
+	} else if last != nil && s.outdated(last.tick) { // removed since it was read
+		last = nil
 	}
 	s.state, s.held, s.last, c.opened = following, nil, tickID{}, true
 	switch {
@@ -180,6 +185,28 @@ func (s *sequence) follow(last *arrival, m moment, c *change) {
 		s.pass(*last, c)
 		c.follow = true
 	}
+}
+
+// Remove forgets the ticks up to a moment by Redis's clock. An operator removed the symbol then, and
+// with it the counter of this epoch; "" means that there was none. Later ticks of that epoch are
+// outdated. Remove reports whether the last tick is forgotten.
+func (s *sequence) Remove(epoch string, at int64) bool {
+	removed := func(id tickID) bool { return id.Epoch == epoch || id.at <= at }
+	if epoch != "" {
+		copy(s.past[1:], s.past[:])
+		s.past[0] = pastEpoch{epoch, at}
+	}
+	if removed(s.newest) {
+		s.newest = tickID{}
+	}
+	if s.state == opening && len(s.held) > 0 && removed(idOf(s.held[0].tick)) {
+		s.held = nil
+	}
+	if !removed(s.last) {
+		return false
+	}
+	s.last = tickID{}
+	return true
 }
 
 // take passes a tick on, or holds it if an earlier one is missing.

@@ -15,8 +15,12 @@ type Sink interface {
 	// caused it. source is empty unless the quotes of a live symbol now come from another source
 	// than before.
 	SetStatus(symbol, status, source string, since time.Time)
-	// Drop reports that the last value has expired.
+	// Drop reports that the last value is not known any more.
 	Drop(symbol string)
+	// List(true) means that wildcards match the symbol from now on, since it has a last known price;
+	// they also match a symbol whose quote is published. List(false) means that they no longer match
+	// it, since its price is not known any more. The status unknown comes before.
+	List(symbol string, listed bool)
 	// Follow(true) means that every quote of the symbol is delivered from now on, and that its last
 	// value, if there is one, was delivered just before. Follow(false) means that no more quotes
 	// follow and that the last value must be forgotten.

@@ -58,6 +58,11 @@ func (s *sink) Drop(symbol string) {
 	s.leave(symbol, "drop "+symbol)
 }
 
+func (s *sink) List(symbol string, listed bool) {
+	s.enter(symbol)
+	s.leave(symbol, fmt.Sprintf("list %s %v", symbol, listed))
+}
+
 func (s *sink) Relay(channel string, data []byte) {
 	s.mu.Lock()
 	s.events = append(s.events, "relay "+channel+" "+string(data))

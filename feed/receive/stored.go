@@ -15,14 +15,20 @@ import (
 // storedQuote is a last value read from Redis.
 type storedQuote struct {
 	quote feed.Tick
-	life  time.Duration // until its key expires in Redis
+	age   time.Duration // since its acceptance
+	life  time.Duration // until Redis forgets it
 }
 
-// lastValues reads last values from Redis.
+// lastValues reads last values from Redis: the newest entry of a symbol's history,
+// which outlives the key of the last quote.
 type lastValues struct {
-	redis redis.UniversalClient
-	keys  feed.Keys
-	ttl   time.Duration // lifetime of a value without an expiry, such as one set by hand
+	redis               redis.UniversalClient
+	keys                feed.Keys
+	quoteTTL, lastKnown time.Duration
+}
+
+func newLastValues(client redis.UniversalClient, keys feed.Keys, b *Board) lastValues {
+	return lastValues{client, keys, b.cfg.QuoteTTL, b.cfg.LastKnown}
 }
 
 // read returns the last values of symbols; symbols without one are absent from found. bad counts
@@ -31,16 +37,18 @@ func (l lastValues) read(ctx context.Context, symbols []feed.Symbol) (found map[
 	found = make(map[feed.Symbol]*storedQuote, len(symbols))
 	for batch := range slices.Chunk(symbols, maxBatch) {
 		pipe := l.redis.Pipeline()
-		values, lives := make([]*redis.StringCmd, len(batch)), make([]*redis.DurationCmd, len(batch))
+		newest := make([]*redis.XMessageSliceCmd, len(batch))
+		lives, current := make([]*redis.DurationCmd, len(batch)), make([]*redis.DurationCmd, len(batch))
 		for i, s := range batch {
-			values[i] = pipe.Get(ctx, l.keys.Quote(s))
-			lives[i] = pipe.PTTL(ctx, l.keys.Quote(s))
+			newest[i] = pipe.XRevRangeN(ctx, l.keys.Ticks(s), "+", "-", 1)
+			lives[i] = pipe.PTTL(ctx, l.keys.Ticks(s))
+			current[i] = pipe.PTTL(ctx, l.keys.Quote(s))
 		}
 		pipe.Exec(ctx) // each command has its own error
 		for i, s := range batch {
-			text, err := values[i].Bytes()
+			entries, err := newest[i].Result()
 			switch {
-			case errors.Is(err, redis.Nil):
+			case err == nil && len(entries) == 0, errors.Is(err, redis.Nil):
 				continue
 			case redislink.Code(err) != "" && !redislink.MayRetry(err): // a key of another type
 				bad++
@@ -48,20 +56,32 @@ func (l lastValues) read(ctx context.Context, symbols []feed.Symbol) (found map[
 			case err != nil:
 				return nil, bad, redislink.Unavailable("read the last values", err)
 			}
-			a, err := feed.DecodeTick(text)
-			if err != nil || a.Symbol != s {
+			t, ok := historyTick(s, entries[0])
+			if !ok {
 				bad++
 				continue
 			}
 			life, err := lives[i].Result()
-			if err != nil || life == -2 { // it expired between GET and PTTL
+			if errors.Join(err, current[i].Err()) != nil || life == -2 { // it expired in between
 				continue
 			}
-			if life < 0 {
-				life = l.ttl
+			if v := l.stored(t, life, current[i].Val()); v.life > 0 {
+				found[s] = v
 			}
-			found[s] = &storedQuote{a, life}
 		}
 	}
 	return found, bad, nil
+}
+
+// stored reckons the age of a tick from what is left of the lives of its history and
+// of the last quote, by Redis's clock. Where a lifetime was changed meanwhile the greater
+// age counts, so that an expired quote is never taken for a current one.
+func (l lastValues) stored(t feed.Tick, life, current time.Duration) *storedQuote {
+	age := l.lastKnown - life
+	if life < 0 { // without expiry, as version 0.1 wrote it
+		age = max(time.Since(time.UnixMicro(t.At)), 0)
+		life = l.lastKnown - age
+	}
+	age = max(age, l.quoteTTL-max(current, 0), 0)
+	return &storedQuote{t, age, min(life, l.lastKnown)}
 }

@@ -14,7 +14,7 @@ const sourceEvery = time.Second
 // event to out for each change that the Sink must receive.
 type value struct {
 	last    feed.Tick
-	has     bool // last has not expired
+	has     bool // last is known still
 	arrived time.Time
 	expires time.Time
 
@@ -29,6 +29,21 @@ type value struct {
 type aging struct {
 	staleAfter  time.Duration
 	instruments *feed.Instruments
+}
+
+// statusAt is the status of a symbol whose last tick arrived at a time.
+func (a aging) statusAt(s feed.Symbol, arrived, now time.Time, has bool) feed.Status {
+	return a.instruments.StatusAt(s, arrived, now, a.staleAfter, has)
+}
+
+// since is when a status began that is seen now: when the last tick grew old, if the
+// market was then open or closed as it is now.
+func (a aging) since(status feed.Status, s feed.Symbol, arrived, now time.Time) time.Time {
+	grewOld := arrived.Add(a.staleAfter)
+	if grewOld.Before(now) && a.statusAt(s, arrived, grewOld, true) == status {
+		return grewOld
+	}
+	return now
 }
 
 // set makes a the last tick.
@@ -46,19 +61,15 @@ func (v *value) set(a arrival, now time.Time, by aging, out *handover) {
 // age updates status and expiry as of now.
 func (v *value) age(now time.Time, by aging, out *handover) {
 	if v.has && !now.Before(v.expires) {
-		v.has = false
-		out.add(event{kind: eventDrop})
+		v.drop(now, out)
 	}
-	status := by.instruments.StatusAt(v.last.Symbol, v.arrived, now, by.staleAfter, v.has)
+	status := by.statusAt(v.last.Symbol, v.arrived, now, v.has)
 	source := ""
 	if status == feed.StatusLive {
 		source = v.newSource(now)
 	}
 	if status != v.status {
-		v.status, v.since = status, now
-		if became := v.arrived.Add(by.staleAfter); status == feed.StatusStale && became.Before(now) {
-			v.since = became
-		}
+		v.status, v.since = status, by.since(status, v.last.Symbol, v.arrived, now)
 	} else if source == "" {
 		return
 	}
@@ -77,6 +88,16 @@ func (v *value) newSource(now time.Time) string {
 		return v.source
 	}
 	return ""
+}
+
+// drop forgets the last tick: it is not known any more.
+func (v *value) drop(now time.Time, out *handover) {
+	v.has = false
+	out.add(event{kind: eventDrop})
+	if v.status != feed.StatusUnknown {
+		v.status, v.since = feed.StatusUnknown, now
+		out.add(v.statusEvent(""))
+	}
 }
 
 func (v *value) statusEvent(source string) event {

@@ -118,7 +118,9 @@ func TestRelayedChannels(t *testing.T) {
 // TestStatusOfSymbols waits through the life of a quote.
 func TestStatusOfSymbols(t *testing.T) {
 	t.Parallel()
-	n := webtest.Start(t, func(c *webtest.Config) { c.StaleAfter, c.QuoteTTL = 300*time.Millisecond, 1500*time.Millisecond })
+	n := webtest.Start(t, func(c *webtest.Config) {
+		c.StaleAfter, c.QuoteTTL, c.LastKnown = 300*time.Millisecond, 600*time.Millisecond, 2*time.Second
+	})
 	c := n.User()
 	c.Say(`{"op":"subscribe","id":1,"symbols":["EUR/USD"]}`)
 	c.Want("ack")

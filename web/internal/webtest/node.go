@@ -44,6 +44,7 @@ type Config struct {
 	Redis *redistest.Server // nil: a new one
 
 	QuoteTTL, StaleAfter          time.Duration
+	LastKnown                     time.Duration
 	Heartbeat, Ping, WriteTimeout time.Duration
 	Commands, Symbols, Conns      int
 	Rate                          session.Rate
@@ -109,9 +110,9 @@ func Start(t testing.TB, change func(*Config)) *Node {
 	n.Hub = hub.New(hub.Config{Framings: live.Framings(), Heartbeat: cfg.Heartbeat, Ping: cfg.Ping, WriteTimeout: cfg.WriteTimeout, Registerer: n.Registry,
 		Interest: func(symbol string) { n.receiver.InterestChanged(symbol) }})
 	lost := redislink.NewHealth()
-	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.Hub, QuoteTTL: cfg.QuoteTTL, StaleAfter: cfg.StaleAfter, Instruments: cfg.Instruments, Registerer: n.Registry, Logger: logger})
+	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.Hub, QuoteTTL: cfg.QuoteTTL, StaleAfter: cfg.StaleAfter, LastKnown: cfg.LastKnown, Instruments: cfg.Instruments, Registerer: n.Registry, Logger: logger})
 	n.Lasts = receive.NewLastQuotes(n.board, n.RDB, keys)
-	n.Publisher = accept.NewPublisher(accept.PublisherConfig{Redis: n.RDB, Keys: keys, QuoteTTL: cfg.QuoteTTL, Instruments: cfg.Instruments, Known: n.board.Last, Registerer: n.Registry, Logger: logger})
+	n.Publisher = accept.NewPublisher(accept.PublisherConfig{Redis: n.RDB, Keys: keys, QuoteTTL: cfg.QuoteTTL, Gate: accept.Gate{LastKnown: cfg.LastKnown}, Instruments: cfg.Instruments, Known: n.board.Last, Registerer: n.Registry, Logger: logger})
 	rejected := accept.NewRejectedLog(accept.RejectedConfig{Redis: n.RDB, Keys: keys, Registerer: n.Registry, Logger: logger})
 	n.inbox = accept.NewInbox(accept.InboxConfig{Redis: n.RDB, Keys: keys, Channel: "forex_updates", Input: feed.InputOptions{Instruments: cfg.Instruments, Base: "EUR"}, Node: name,
 		Publisher: n.Publisher, Rejected: rejected, Registerer: n.Registry, Logger: logger})

@@ -13,7 +13,10 @@ import (
 func (c *Config) checkFeed(k *checker) {
 	f := &c.Feed
 	if f.StaleAfter >= f.QuoteTTL && c.given["STALE_AFTER"] {
-		c.warn("STALE_AFTER", "not shorter than QUOTE_TTL, so a symbol is gone before it is marked stale")
+		c.warn("STALE_AFTER", "not shorter than QUOTE_TTL, after which a symbol is marked stale in any case")
+	}
+	if f.LastKnown < f.QuoteTTL && c.given["LAST_KNOWN_TTL"] {
+		c.warn("LAST_KNOWN_TTL", "shorter than QUOTE_TTL, so a quote is forgotten while it would be current")
 	}
 	f.makeInstruments(k)
 	f.Base = strings.ToUpper(f.Base)

@@ -57,9 +57,9 @@ type HTTP struct {
 
 // Feed is about quotes.
 type Feed struct {
-	QuoteTTL     time.Duration `env:"QUOTE_TTL" default:"60s" range:"100ms..8784h" doc:"how long the last quote of a symbol is kept"`
+	QuoteTTL     time.Duration `env:"QUOTE_TTL" default:"60s" range:"100ms..8784h" doc:"how long the last quote of a symbol is current, at most"`
 	StaleAfter   time.Duration `env:"STALE_AFTER" default:"10s" range:"10ms..8784h" doc:"a symbol without a tick for this long is marked stale"`
-	HistoryTicks int           `env:"HISTORY_TICKS" default:"1000" range:"1..1000000" doc:"ticks kept per symbol"`
+	HistoryTicks int           `env:"HISTORY_TICKS" default:"1000" range:"0..1000000" doc:"ticks kept per symbol; the newest is kept in any case"`
 	Inbox        string        `env:"FEED_INBOX" default:"forex_updates" form:"channel" doc:"Redis channel on which any producer may publish JSON"`
 	Base         string        `env:"FEED_BASE" default:"EUR" doc:"base currency of a message that names only one"`
 	Channels     []string      `env:"FEED_CHANNELS" form:"channel" doc:"further Redis channels relayed to clients as they are, {news,alerts}"`
@@ -74,7 +74,7 @@ type Feed struct {
 	GateConfirm int           `env:"GATE_CONFIRM" default:"3" range:"1..1000" doc:"how many prices of one source in a row, beyond {GATE_MAX_JUMP} and in agreement, show that the price has jumped; also how many accepted ones make the last one firm"`
 	MaxGap      Limit         `env:"GATE_MAX_GAP" default:"50%" doc:"further than this from a firm last price nothing is taken before {POST /api/v1/feed/reference}; 0: no limit"`
 	MaxLag      time.Duration `env:"FEED_MAX_LAG" default:"5s" range:"0s..8784h" doc:"how much older than the newest accepted quote of its symbol a quote may be; 0s: no limit, as a replay of old times needs"`
-	LastKnown   time.Duration `env:"LAST_KNOWN_TTL" default:"168h" range:"1s..87840h" doc:"how long the last price of a symbol counts for these limits"`
+	LastKnown   time.Duration `env:"LAST_KNOWN_TTL" default:"168h" range:"1s..87840h" doc:"how long the last price of a symbol stays known, as stale or closed, and counts for these limits; then the symbol leaves the list"`
 
 	Sources     feed.Priorities   // SourceList, read; the zero value: all sources are equal
 	Instruments *feed.Instruments // made of the five above

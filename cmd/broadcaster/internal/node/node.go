@@ -75,10 +75,10 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 	n.hub = hub.New(hub.Config{Framings: live.Framings(), Heartbeat: cfg.WS.Heartbeat, Ping: cfg.WS.Ping,
 		WriteTimeout: cfg.WS.WriteTimeout, Registerer: registry,
 		Interest: func(symbol string) { n.receiver.InterestChanged(symbol) }})
-	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.hub, QuoteTTL: cfg.Feed.QuoteTTL, StaleAfter: cfg.Feed.StaleAfter,
+	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.hub, QuoteTTL: cfg.Feed.QuoteTTL, StaleAfter: cfg.Feed.StaleAfter, LastKnown: cfg.Feed.LastKnown,
 		Instruments: cfg.Feed.Instruments, Registerer: registry, Logger: logger})
 	n.publisher = accept.NewPublisher(accept.PublisherConfig{Redis: client, Keys: keys, QuoteTTL: cfg.Feed.QuoteTTL,
-		HistoryTicks: cfg.Feed.HistoryTicks, Priorities: cfg.Feed.Sources, Gate: cfg.Feed.Gate(), Instruments: cfg.Feed.Instruments, Known: n.board.Last,
+		HistoryTicks: max(cfg.Feed.HistoryTicks, 1), Priorities: cfg.Feed.Sources, Gate: cfg.Feed.Gate(), Instruments: cfg.Feed.Instruments, Known: n.board.Last,
 		Registerer: registry, Logger: logger})
 	n.rejected = accept.NewRejectedLog(accept.RejectedConfig{Redis: client, Keys: keys, Registerer: registry, Logger: logger})
 	n.inbox = accept.NewInbox(accept.InboxConfig{Redis: client, Keys: keys, Channel: cfg.Feed.Inbox, Node: name,

@@ -37,7 +37,7 @@ func startOutput(ctx context.Context, cfg config.Config, logger *slog.Logger) (*
 		Redis:        client,
 		Keys:         keys,
 		QuoteTTL:     cfg.Feed.QuoteTTL,
-		HistoryTicks: cfg.Feed.HistoryTicks,
+		HistoryTicks: max(cfg.Feed.HistoryTicks, 1),
 		Priorities:   cfg.Feed.Sources,
 		Gate:         cfg.Feed.Gate(),
 		Instruments:  cfg.Feed.Instruments,
