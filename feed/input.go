@@ -236,7 +236,7 @@ func (v *inputValues) time() (t time.Time, unzoned bool, r *Rejection) {
 		switch {
 		case r != nil:
 			return time.Time{}, false, r
-		case !quoteTimeInRange(t):
+		case !QuoteTimeInRange(t):
 			return time.Time{}, false, reject(ReasonBadTime, "%s is %s: the year must be from 1990 to 2199", name, quoted(text))
 		case !zoned:
 			return time.Time{}, true, nil

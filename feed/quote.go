@@ -65,7 +65,7 @@ func (t *Instruments) check(q Quote) *Rejection {
 		}
 		return reject(ReasonUnknownSymbol, "symbol %s is not in canonical form, %s", quoted(string(q.Symbol)), sym)
 	}
-	if !q.Time.IsZero() && !quoteTimeInRange(q.Time) {
+	if !q.Time.IsZero() && !QuoteTimeInRange(q.Time) {
 		return reject(ReasonBadTime, "the time's year is %d: it must be from 1990 to 2199", q.Time.UTC().Year())
 	}
 	return q.checkValues()
@@ -108,6 +108,6 @@ func timeInRange(t time.Time) bool {
 	return 1970 <= year && year < 2200
 }
 
-// quoteTimeInRange reports whether a quote can be of that time. An earlier one is
+// QuoteTimeInRange reports whether a quote can be of that time. An earlier one is
 // a clock that was never set, or a number of another kind.
-func quoteTimeInRange(t time.Time) bool { return timeInRange(t) && t.UTC().Year() >= 1990 }
+func QuoteTimeInRange(t time.Time) bool { return timeInRange(t) && t.UTC().Year() >= 1990 }

@@ -113,6 +113,8 @@ func TestTwoReadings(t *testing.T) {
 		{"a price and fractions of a lot", "2022.11.10 15:00:00;1.08470;1.50000\n2022.11.10 15:01:00;1.08480;0.25000\n", tickfile.ErrNotTicks},
 		{"a price without a fraction beside one with", "1708905600123,150.123,150\n", tickfile.ErrAmbiguous},
 		{"an unknown layout of times without a heading", "26-Feb-2024 00:00:00,1.1,1.2\n", tickfile.ErrFormat},
+		{"an unknown layout of times that is a number", "20200101170000065,1.1,1.2\n", tickfile.ErrFormat},
+		{"an unknown layout of times, a Unix time of another age", "time,bid,ask\n20200101170000065,1.1,1.2\n", tickfile.ErrFormat},
 		{"lines that end with a carriage return", "time,bid,ask\r2024-02-26T00:00:00Z,1.1,1.11\r", tickfile.ErrFormat},
 		{"bars by the minute", "20200101 170000;1.12120;1.12130;1.12110;1.12125;0\n", tickfile.ErrNotTicks},
 		{"bars with a heading", "Date,Open,High,Low,Close\n2024-02-26 00:00:00,1.1,1.2,1.0,1.1\n", tickfile.ErrNotTicks},

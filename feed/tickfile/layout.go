@@ -221,8 +221,8 @@ func layoutOf(text string) (layout string, ok bool) {
 			return layout, true
 		}
 	}
-	_, _, ok = feed.ReadTime(text)
-	return "", ok
+	t, _, ok := feed.ReadTime(text)
+	return "", ok && feed.QuoteTimeInRange(t)
 }
 
 var errTimeZone = feed.NewRejection(feed.ReasonBadTime, "the time has no zone, and local times need one: want one such as GMT+0100 after it, or --zone")
@@ -254,12 +254,17 @@ func (c clock) read(text string) (time.Time, error) {
 	case !ok:
 		return time.Time{}, badTime(text, example(c.layout))
 	case zoned:
-		return t.Add(-offset), nil
+		t = t.Add(-offset)
 	case c.zone == nil:
 		return time.Time{}, errTimeZone
+	default:
+		year, month, date := t.Date()
+		t = time.Date(year, month, date, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), c.zone).UTC()
 	}
-	year, month, date := t.Date()
-	return time.Date(year, month, date, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), c.zone).UTC(), nil
+	if !feed.QuoteTimeInRange(t) {
+		return time.Time{}, feed.NewRejection(feed.ReasonBadTime, "the time is %s: the year must be from 1990 to 2199", quoted(text))
+	}
+	return t, nil
 }
 
 func badTime(text, want string) error {

@@ -156,6 +156,7 @@ func TestLineErrors(t *testing.T) {
 		"EUR/USD,20200101 17:00:00.065":             feed.ReasonBadLine,
 		"EUR/USD,20200101 17:00:00.065,1.1\x00,1.2": feed.ReasonNotANumber,
 		"EUR/USD,20200101 17:00:00.065,1.1,-1.2":    feed.ReasonNegative,
+		"EUR/USD,19891231 23:59:59.999,1.1,1.2":     feed.ReasonBadTime,
 		"EUR/USD,99991231 23:59:59.999,1.1,1.2":     feed.ReasonBadTime,
 		"\x00\x00\x00\x00":                          feed.ReasonBadLine,
 		strings.Repeat("x", 50_000):                 feed.ReasonTooLong,
