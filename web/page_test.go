@@ -48,6 +48,7 @@ func TestPage(t *testing.T) {
 		"strict policy":   testStrictPolicy,
 		"exact decimals":  testExactDecimals,
 		"sequence checks": testSequenceChecks,
+		"sizes":           testSizes,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, browser, server.URL) })
 	}
@@ -234,6 +235,27 @@ func testSequenceChecks(t *testing.T, browser context.Context, url string) {
 			t.Errorf("%s: %d gaps, want %d", c.name, got, c.gaps)
 		}
 	}
+}
+
+// Sizes are shown to the letter, and have no place where there are none.
+func testSizes(t *testing.T, browser context.Context, url string) {
+	p := openPage(t, browser, url)
+	const steps = `Promise.all([import('/board.js'), import('/ticket.js')]).then(([b, t]) => {
+		const board = new b.Board(), root = document.getElementById('ticket').cloneNode(true), ticket = new t.Ticket(root), shown = [];
+		for (const sizes of [{}, { bid_size: '1000000.50', ask_size: '0' }, { ask_size: '2' }]) {
+			board.snapshot([{ symbol: 'EUR/USD', bid: '1.1', ask: '1.2', ts: '2026-11-22T10:15:00.000000Z', seq: shown.length + 1, epoch: 'a', ...sizes }]);
+			ticket.draw(board.instruments.get('EUR/USD'));
+			for (const side of ['bid', 'ask']) {
+				const e = root.querySelector('#t-' + side + '-size');
+				shown.push(e.parentElement.hidden ? 'none' : e.textContent);
+			}
+		}
+		return shown.join(' ');
+	})`
+	if got, want := webtest.Eval[string](p, steps), "none none 1000000.50 0 none 2"; got != want {
+		t.Errorf("sizes are shown as %q, want %q", got, want)
+	}
+	p.CheckClean(nil)
 }
 
 func TestPageRecoversFromKilledServer(t *testing.T) {

@@ -10,6 +10,8 @@ import { compare, decimals } from './price.js';
  * @property {string} ask
  * @property {string} ts
  * @property {number} seq
+ * @property {string} [bid_size]
+ * @property {string} [ask_size]
  * @property {number} [skipped]
  * @property {string} [epoch]
  * @property {string} [status]
@@ -27,6 +29,9 @@ export class Instrument {
     this.pipDecimals = decimals(this.pip);
     this.bid = '';
     this.ask = '';
+    /** As the producer gave them, '' without. */
+    this.bidSize = '';
+    this.askSize = '';
     /** @type {-1|0|1} direction of the last change, kept until the next */
     this.bidMove = 0;
     /** @type {-1|0|1} */
@@ -135,7 +140,7 @@ export class Board {
     if (!isStatus(status)) return;
     const i = this.instrument(symbol);
     i.status = status;
-    if (status === 'unknown') i.bid = i.ask = ''; // the server has no price any more, so neither has the page
+    if (status === 'unknown') i.bid = i.ask = i.bidSize = i.askSize = ''; // the server has no price any more, so neither has the page
   }
 
   /** True when there are prices and every one is of a closed market. */
@@ -152,7 +157,7 @@ export class Board {
   /** Forgets prices, not symbols: after the visitor has signed out. */
   clear() {
     for (const i of this.instruments.values()) {
-      i.bid = i.ask = i.low = i.high = '';
+      i.bid = i.ask = i.bidSize = i.askSize = i.low = i.high = '';
       i.bidMove = i.askMove = 0;
       i.seq = i.firstSeq = i.ticks = i.time = 0;
       i.status = 'unknown';
@@ -174,6 +179,8 @@ export class Board {
     }
     i.bid = q.bid;
     i.ask = q.ask;
+    i.bidSize = q.bid_size ?? '';
+    i.askSize = q.ask_size ?? '';
     i.digits = Math.max(i.digits, decimals(q.bid), decimals(q.ask));
     if (i.low === '' || compare(q.bid, i.low) < 0) i.low = q.bid;
     if (i.high === '' || compare(q.ask, i.high) > 0) i.high = q.ask;

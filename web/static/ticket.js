@@ -15,7 +15,7 @@ export class Ticket {
   /** @param {HTMLElement} root */
   constructor(root) {
     this.root = root;
-    for (const name of ['symbol', 'name', 'bid', 'ask', 'spread', 'low', 'high', 'ticks', 'since']) {
+    for (const name of ['symbol', 'name', 'bid', 'ask', 'spread', 'bid-size', 'ask-size', 'low', 'high', 'ticks', 'since']) {
       this.#parts.set(name, /** @type {HTMLElement} */ (root.querySelector(`#t-${name}`)));
     }
     for (const side of ['bid', 'ask']) {
@@ -35,6 +35,8 @@ export class Ticket {
     this.#price('bid', i.bid, i.bidMove, i.pipDecimals);
     this.#price('ask', i.ask, i.askMove, i.pipDecimals);
     this.#text('spread', i.hasPrice ? spreadInPips(i.bid, i.ask, i.pip) : '–');
+    this.#size('bid-size', i.bidSize);
+    this.#size('ask-size', i.askSize);
     this.#text('low', i.low || '–');
     this.#text('high', i.high || '–');
     this.#text('ticks', count.format(i.ticks));
@@ -49,6 +51,18 @@ export class Ticket {
   #text(name, text) {
     const e = this.#parts.get(name);
     if (e && e.textContent !== text) e.textContent = text;
+  }
+
+  /**
+   * Not all producers give sizes: there is no place for one that is not given.
+   *
+   * @param {string} name
+   * @param {string} text
+   */
+  #size(name, text) {
+    this.#text(name, text);
+    const place = this.#parts.get(name)?.parentElement;
+    if (place && place.hidden !== (text === '')) place.hidden = text === '';
   }
 
   /**
