@@ -1,13 +1,13 @@
 #!/bin/sh
-# Starts Redis with the users of users.acl, each with the password that is in its
-# secret file. Redis gets only the SHA-256 of each; no password is in an argument
-# or in the environment, where other processes could see it.
+# Starts Redis with the users of users.acl, each with the password from its secret
+# file. Redis gets only the SHA-256 of each. No password is in an argument or in the
+# environment, where other processes could see it.
 #
-#   SECRETS_DIR    where redis_USER_password are       (/run/secrets)
-#   REDIS_CONF     the configuration                   (/etc/redis/redis.conf)
-#   USERS_ACL      the users without their passwords   (/etc/redis/users.acl)
-#   ACL_FILE       what is made of it, in memory       (/tmp/users.acl)
-#   FEED_CHANNELS  as the broadcaster has it: "news,alerts"
+#   SECRETS_DIR    directory of redis_USER_password     (/run/secrets)
+#   REDIS_CONF     the configuration                    (/etc/redis/redis.conf)
+#   USERS_ACL      the users without their passwords    (/etc/redis/users.acl)
+#   ACL_FILE       the users with them, in memory       (/tmp/users.acl)
+#   FEED_CHANNELS  the same as the broadcaster's: "news,alerts"
 #
 # Arguments go to redis-server.
 set -euf
