@@ -73,8 +73,9 @@ func findSymbol(names []string, instruments *feed.Instruments) (feed.Symbol, err
 	return "", fmt.Errorf("%w: neither the content nor the name %s tells; give the symbol", ErrNoSymbol, quoted(base))
 }
 
-// symbolsIn returns the symbols in the name of a file: EURUSD or EUR_USD between
-// other words, or EURUSD at the beginning of one, as brokers write EURUSDm.
+// symbolsIn returns the symbols in the name of a file: EURUSD, another name of
+// INSTRUMENTS, or EUR_USD between other words, or EURUSD at the beginning of one, as
+// brokers write EURUSDm.
 func symbolsIn(base string, instruments *feed.Instruments) []feed.Symbol {
 	words := wordsIn(base)
 	var found []feed.Symbol
@@ -91,9 +92,7 @@ func symbolsIn(base string, instruments *feed.Instruments) []feed.Symbol {
 		found = append(found, s)
 	}
 	for _, w := range words {
-		if len(w) == 6 {
-			add(w)
-		}
+		add(w)
 	}
 	if found == nil {
 		for i := range len(words) - 1 {

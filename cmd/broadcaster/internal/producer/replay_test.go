@@ -95,6 +95,28 @@ func TestReplayKeepTime(t *testing.T) {
 	}
 }
 
+// TestReplayInstruments: old files have codes that are withdrawn, and brokers have names
+// of their own; the settings say what they are.
+func TestReplayInstruments(t *testing.T) {
+	server := redistest.Start(t)
+	file := write(t, "ticks.csv", "USD/DEM,19980101 17:00:00.065,1.79,1.80\nGOLD,19980101 17:00:01.065,290.1,290.5\nEURUSD.m,19990104 17:00:02.065,1.17,1.18\n")
+	broker := write(t, "GOLD.csv", twoTicks)
+	replay := func(environ ...string) (code int, stdout string) {
+		var out, errs bytes.Buffer
+		call := cli.Call{Usage: "Usage\n", Args: []string{"replay", "--speed=max", file, broker}, Stdout: &out, Stderr: &errs,
+			Environ: append(environ, "REDIS_URL="+server.URL(), "GATE_MAX_JUMP=0")}
+		code = Run(t.Context(), call)
+		return code, out.String() + errs.String()
+	}
+	if code, out := replay(); code != cli.Failed || !strings.Contains(out, "unreadable files 1") || !strings.Contains(out, "bad lines 3") {
+		t.Errorf("without settings: exit code %d: %s", code, out)
+	}
+	code, out := replay(`INSTRUMENTS={"USD/DEM":{},"XAU/USD":{"aliases":["GOLD"]}}`, "FEED_SUFFIXES=.m")
+	if code != cli.OK || !strings.Contains(out, "read 5, accepted 5") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+}
+
 func TestReplayReportsBadLines(t *testing.T) {
 	client := redistest.Start(t).Client()
 	content := strings.Replace(twoTicks, "\n", "\n"+strings.Repeat("junk\n", 30), 1)
