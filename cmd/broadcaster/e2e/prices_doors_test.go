@@ -22,6 +22,7 @@ import (
 type shownQuote struct {
 	Symbol, Bid, Ask string
 	BidSize          string `json:"bid_size"`
+	AskSize          string `json:"ask_size"`
 	Seq, Skipped     uint64
 	Gap              bool
 	update           bool // no snapshot

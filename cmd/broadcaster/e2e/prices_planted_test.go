@@ -95,12 +95,12 @@ var faultKinds = []fault{
 }
 
 // plant puts faults in the places of quotes of one symbol: of each kind one in 1,000,
-// but not among the first ten. Each quote has its own size, by which it is known
+// but not among the first ten. Each quote has its own bid size, by which it is known
 // wherever it is seen.
 func plant(quotes []feed.Quote, r *rand.Rand) []plantedQuote {
 	planted := make([]plantedQuote, len(quotes))
 	for i, q := range quotes {
-		q.BidSize, q.AskSize = strconv.Itoa(i), ""
+		q.BidSize = strconv.Itoa(i)
 		planted[i].Quote = q
 	}
 	for start := 0; start < len(quotes); start += 1000 {
@@ -156,7 +156,7 @@ func readRecorded(t *testing.T, name string) (quotes []feed.Quote) {
 		if err != nil {
 			return quotes // how many there are is checked
 		}
-		quotes = append(quotes, feed.Quote{Symbol: q.Symbol, Bid: q.Bid, Ask: q.Ask, Source: "recorded"})
+		quotes = append(quotes, feed.Quote{Symbol: q.Symbol, Bid: q.Bid, Ask: q.Ask, AskSize: q.AskSize, Source: "recorded"})
 	}
 }
 
@@ -230,7 +230,7 @@ func TestPlantedFaultsAreSeenAtNoDoor(t *testing.T) {
 		}
 		wantShown(t, "stream of ticks", doors.ticks(symbol), right[symbol], 0)
 		last := programtest.Last(t, one.rdb, feed.Symbol(symbol))
-		wantShown(t, "last quote", []shownQuote{{Symbol: symbol, Bid: last.Bid, Ask: last.Ask, BidSize: last.BidSize, Seq: last.Seq}}, right[symbol], len(right[symbol])-1)
+		wantShown(t, "last quote", []shownQuote{{Symbol: symbol, Bid: last.Bid, Ask: last.Ask, BidSize: last.BidSize, AskSize: last.AskSize, Seq: last.Seq}}, right[symbol], len(right[symbol])-1)
 	}
 	for _, door := range doors.streaming {
 		door.check(t, right)
@@ -263,7 +263,7 @@ func wantShown(t *testing.T, door string, shown []shownQuote, accepted []planted
 
 func (q shownQuote) sameAs(t *testing.T, door string, want plantedQuote, seq uint64) {
 	t.Helper()
-	if q.Bid != want.Bid || q.Ask != want.Ask || q.BidSize != want.BidSize || q.Seq != seq || q.Gap {
+	if q.Bid != want.Bid || q.Ask != want.Ask || q.BidSize != want.BidSize || q.AskSize != want.AskSize || q.Seq != seq || q.Gap {
 		t.Errorf("%s shows %+v, want number %d to be %+v", door, q, seq, want.Quote)
 	}
 }
