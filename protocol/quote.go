@@ -64,16 +64,24 @@ func (q Quote) AppendBody(dst []byte) []byte {
 	dst = append(append(dst, bodySymbol...), q.Symbol...)
 	dst = append(append(dst, bodyBid...), q.Bid...)
 	dst = append(append(dst, bodyAsk...), q.Ask...)
+	dst = q.AppendOptional(dst)
+	dst = AppendTime(append(dst, bodyTime...), q.Time.Time)
+	dst = strconv.AppendUint(append(dst, bodySeq...), q.Seq, 10)
+	if q.Gap {
+		dst = append(dst, bodyGap...)
+	}
+	return dst
+}
+
+// AppendOptional appends what a body has between the ask and the time: the fields that
+// a producer may leave out. The text begins inside the quotes of the ask's value and
+// ends inside those of its own last one; it is empty if there is none.
+func (q Quote) AppendOptional(dst []byte) []byte {
 	if q.BidSize != "" {
 		dst = append(append(dst, bodyBidSize...), q.BidSize...)
 	}
 	if q.AskSize != "" {
 		dst = append(append(dst, bodyAskSize...), q.AskSize...)
-	}
-	dst = AppendTime(append(dst, bodyTime...), q.Time.Time)
-	dst = strconv.AppendUint(append(dst, bodySeq...), q.Seq, 10)
-	if q.Gap {
-		dst = append(dst, bodyGap...)
 	}
 	return dst
 }

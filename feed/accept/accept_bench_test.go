@@ -10,13 +10,15 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
 // BenchmarkAccept compares a Publisher with what it replaces: SET and PUBLISH
 // of the same text in pipelines of the same length, which give no number, keep
 // no history and check nothing. The two take turns on one server with one
-// receiver of everything, so that a busy machine slows both. ratio is the
+// receiver of everything, so that a busy machine slows both. The gate judges with
+// its default limits. ratio is the
 // median of the rounds' quotients of accepted quotes per second.
 func BenchmarkAccept(b *testing.B) {
 	const pipeline = 256
@@ -25,7 +27,7 @@ func BenchmarkAccept(b *testing.B) {
 			s := redistest.Start(b)
 			c, ctx := s.Client(), context.Background()
 			receiveAll(b, s.Addr(), keys.ChannelPattern())
-			p := startPublisher(b, c)
+			p := startPublisher(b, c, func(cfg *accept.PublisherConfig) { cfg.Gate = accept.DefaultGate })
 			quotes := make([]feed.Quote, pipeline)
 			texts := make([]string, pipeline)
 			for i := range quotes {

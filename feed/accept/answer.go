@@ -35,17 +35,38 @@ type answer struct {
 	err error
 }
 
-// readAnswers decodes the reply of publishScript. It returns one answer per quote, in the same
-// order.
-func (r rules) readAnswers(quotes []feed.Quote, reply any) ([]answer, error) {
+// refusal is the text of the error by which Redis refused all quotes of one symbol.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+// RedisError implements redis.Error, so that redislink.Code reads the text.
+func (refusal) RedisError() {}
+
+// readReplies decodes the reply of publishScript: the time of acceptance, and one reply per symbol
+// in the same order.
+func readReplies(reply any, symbols int) (at int64, replies []any, err error) {
 	list, _ := reply.([]any)
-	if len(list) != 2+len(quotes) {
+	if len(list) != 1+symbols {
+		return 0, nil, errBadReply
+	}
+	at, _ = list[0].(int64)
+	return at, list[1:], nil
+}
+
+// readAnswers decodes the reply for quotes of one symbol. It returns one answer per quote, in the
+// same order. The error is a refusal if Redis refused them all.
+func (r rules) readAnswers(quotes []feed.Quote, at int64, reply any) ([]answer, error) {
+	if text, ok := reply.(string); ok {
+		return nil, refusal(text)
+	}
+	list, _ := reply.([]any)
+	if len(list) != 1+len(quotes) {
 		return nil, errBadReply
 	}
 	epoch, _ := list[0].(string)
-	at, _ := list[1].(int64)
 	answers := make([]answer, len(quotes))
-	for i, one := range list[2:] {
+	for i, one := range list[1:] {
 		a := &answers[i]
 		if seq, ok := one.(int64); ok && seq != 0 && epoch != "" {
 			a.Outcome = Outcome{Epoch: epoch, Seq: uint64(max(seq, -seq)), At: at, Gap: seq < 0}

@@ -32,20 +32,36 @@ func isCluster(c redis.UniversalClient) bool {
 
 // AcceptAll runs the publish script once, without a Publisher, for quotes of one symbol.
 func AcceptAll(ctx context.Context, c redis.UniversalClient, quotes []feed.Quote, a AcceptArgs) ([]Outcome, error) {
+	outcomes, errs := AcceptSymbols(ctx, c, [][]feed.Quote{quotes}, a)
+	return outcomes[0], errs[0]
+}
+
+// AcceptSymbols does it for quotes of several symbols; outcomes and errors are by symbol.
+func AcceptSymbols(ctx context.Context, c redis.UniversalClient, symbols [][]feed.Quote, a AcceptArgs) ([][]Outcome, []error) {
+	outcomes, errs := make([][]Outcome, len(symbols)), make([]error, len(symbols))
 	rules := newRules(a.Priorities, a.Gate, a.Instruments)
-	keys, args := acceptance{a.Keys, a.QuoteTTL, a.History, a.Candidate, a.Run, isCluster(c), rules}.
-		args(quotes, lastSeen{epoch: a.KnownEpoch, seq: a.KnownSeq})
+	var of []symbolQuotes
+	for _, quotes := range symbols {
+		of = append(of, symbolQuotes{quotes, lastSeen{epoch: a.KnownEpoch, seq: a.KnownSeq}})
+	}
+	keys, args := acceptance{a.Keys, a.QuoteTTL, a.History, a.Candidate, a.Run, isCluster(c), rules}.args(of)
 	reply, err := publishScript.Run(ctx, c, keys, args...).Result()
-	if err != nil {
-		return nil, err
+	var at int64
+	replies := make([]any, len(symbols))
+	if err == nil {
+		at, replies, err = readReplies(reply, len(symbols))
 	}
-	answers, err := rules.readAnswers(quotes, reply)
-	outcomes := make([]Outcome, len(answers))
-	for i, one := range answers {
-		outcomes[i] = one.Outcome
-		err = errors.Join(err, one.err)
+	for n, quotes := range symbols {
+		var answers []answer
+		if errs[n] = err; err == nil {
+			answers, errs[n] = rules.readAnswers(quotes, at, replies[n])
+		}
+		for _, one := range answers {
+			outcomes[n] = append(outcomes[n], one.Outcome)
+			errs[n] = errors.Join(errs[n], one.err)
+		}
 	}
-	return outcomes, err
+	return outcomes, errs
 }
 
 // Accept runs the publish script for one quote.

@@ -42,8 +42,8 @@ func (r rules) limits(s feed.Symbol) feed.Limits {
 }
 
 // argument returns the gate in the form that publish.lua reads.
-func (g Gate) argument(limits feed.Limits) string {
-	return fmt.Sprintf("%d %d %d %d %d %d", limits.Jump, g.MaxGap, g.Confirm,
+func (g Gate) argument() string {
+	return fmt.Sprintf("%d %d %d %d %d", g.MaxGap, g.Confirm,
 		g.StaleAfter.Microseconds(), g.MaxLag.Microseconds(), g.LastKnown.Microseconds())
 }
 

@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/internal/redislink"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // pending is one quote to publish: the i-th of its job.
@@ -61,46 +58,6 @@ func (p *Publisher) execute(ctx context.Context, jobs []*publishJob) {
 	}
 }
 
-// call is one run of the publish script, with quotes of one symbol in order.
-type call struct {
-	pending []pending
-	quotes  []feed.Quote
-	sources []string // the distinct sources of quotes
-	answer  *redis.Cmd
-}
-
-// calls groups quotes by symbol: at most maxCallQuotes from at most maxCallSources in each call.
-// Quotes of one symbol keep their order, within a call and across calls.
-func calls(quotes []pending) []*call {
-	var all []*call
-	open := map[feed.Symbol]*call{}
-	for _, e := range quotes {
-		q := e.quote()
-		c := open[q.Symbol]
-		if c == nil || !c.add(e, q) {
-			c = &call{}
-			open[q.Symbol] = c
-			all = append(all, c)
-			c.add(e, q)
-		}
-	}
-	return all
-}
-
-// add adds a quote if there is room and reports whether there was.
-func (c *call) add(e pending, q feed.Quote) bool {
-	source := q.SourceOrDefault()
-	known := slices.Contains(c.sources, source)
-	if len(c.quotes) == maxCallQuotes || !known && len(c.sources) == maxCallSources {
-		return false
-	}
-	if !known {
-		c.sources = append(c.sources, source)
-	}
-	c.pending, c.quotes = append(c.pending, e), append(c.quotes, q)
-	return true
-}
-
 // trip is one round trip to a master.
 type trip struct {
 	to    *master
@@ -112,8 +69,8 @@ type trip struct {
 func (p *Publisher) trips(ctx context.Context, quotes []pending) []*trip {
 	var all []*trip
 	to := map[*master]*trip{} // the key nil: the master is not known
-	for _, c := range calls(quotes) {
-		m, err := p.masters.of(ctx, p.cfg.Keys.Seq(c.quotes[0].Symbol))
+	for _, c := range calls(quotes, p.masters.cluster != nil) {
+		m, err := p.masters.of(ctx, p.cfg.Keys.Seq(c.parts[0].symbol()))
 		t := to[m]
 		if t == nil {
 			t = &trip{to: m, err: err}
@@ -139,7 +96,11 @@ func (p *Publisher) carryOut(ctx context.Context, t *trip) {
 	}
 	pipe := t.to.client.Pipeline()
 	for _, c := range t.calls {
-		keys, args := accept.args(c.quotes, p.lastSeen(c.quotes[0].Symbol))
+		symbols := make([]symbolQuotes, len(c.parts))
+		for i, one := range c.parts {
+			symbols[i] = symbolQuotes{one.quotes, p.lastSeen(one.symbol())}
+		}
+		keys, args := accept.args(symbols)
 		c.answer = pipe.EvalSha(ctx, publishScript.Hash(), keys, args...)
 	}
 	pipe.Exec(ctx) // each command has its own error
@@ -160,7 +121,9 @@ func (p *Publisher) send(ctx context.Context, quotes []pending) (again []pending
 	for _, t := range trips {
 		tripAgain, err := p.finish(ctx, t)
 		for _, c := range t.calls {
-			sent = append(sent, c.pending...)
+			for _, one := range c.parts {
+				sent = append(sent, one.pending...)
+			}
 		}
 		if len(tripAgain) > 0 {
 			again, reason = append(again, tripAgain...), err
@@ -177,25 +140,31 @@ func (p *Publisher) send(ctx context.Context, quotes []pending) (again []pending
 func (p *Publisher) finish(ctx context.Context, t *trip) (again []pending, reason error) {
 	noScript := false
 	for _, c := range t.calls {
-		err := t.err
+		at, replies, err := int64(0), make([]any, len(c.parts)), t.err
 		if err == nil {
 			var reply any
 			if reply, err = c.answer.Result(); err == nil {
-				err = p.settle(c, reply)
+				at, replies, err = readReplies(reply, len(c.parts))
 			}
 		}
-		switch {
-		case err == nil:
-		case redislink.MayRetry(err):
-			again, reason = append(again, c.pending...), err
-			noScript = noScript || redislink.Code(err) == "NOSCRIPT"
-		case redislink.Code(err) != "" || errors.Is(err, errBadReply):
-			c.fail(redislink.Unavailable("not published", err))
-		default:
-			c.fail(fmt.Errorf("%w: %w: the connection failed while quotes were in flight: %w", redislink.ErrUnavailable, ErrOutcomeUnknown, err))
-		}
+		noScript = noScript || redislink.Code(err) == "NOSCRIPT"
 		if err != nil && t.to != nil && redislink.Code(err) == "" {
 			t.to.connected = false
+		}
+		for i, one := range c.parts {
+			failed := err
+			if failed == nil {
+				failed = p.settle(one, at, replies[i])
+			}
+			switch {
+			case failed == nil:
+			case redislink.MayRetry(failed):
+				again, reason = append(again, one.pending...), failed
+			case redislink.Code(failed) != "" || errors.Is(failed, errBadReply):
+				one.fail(redislink.Unavailable("not published", failed))
+			default:
+				one.fail(fmt.Errorf("%w: %w: the connection failed while quotes were in flight: %w", redislink.ErrUnavailable, ErrOutcomeUnknown, failed))
+			}
 		}
 	}
 	if noScript {
@@ -234,21 +203,21 @@ func inOrder(quotes, again []pending) []pending {
 	return kept
 }
 
-// settle stores the outcomes of a call in its jobs.
-func (p *Publisher) settle(c *call, reply any) error {
-	answers, err := p.rules.readAnswers(c.quotes, reply)
+// settle stores the outcomes of a part in its jobs.
+func (p *Publisher) settle(t *part, at int64, reply any) error {
+	answers, err := p.rules.readAnswers(t.quotes, at, reply)
 	if err != nil {
 		return err
 	}
 	for i, a := range answers {
-		e := c.pending[i]
+		e := t.pending[i]
 		if a.err != nil {
 			e.job.fail(redislink.Unavailable("not published", a.err))
 			continue
 		}
 		e.job.outcomes[e.i] = a.Outcome
 		if a.Rejection == nil {
-			p.saw(c.quotes[i].Symbol, a.Outcome)
+			p.saw(t.symbol(), a.Outcome)
 		}
 	}
 	return nil
@@ -269,12 +238,6 @@ func (p *Publisher) saw(s feed.Symbol, o Outcome) {
 		delete(p.listed, s) // Redis may have lost that set too
 	}
 	p.seen[s] = lastSeen{o.Epoch, o.Seq, o.At}
-}
-
-func (c *call) fail(err error) {
-	for _, e := range c.pending {
-		e.job.fail(err)
-	}
 }
 
 // lastSeen returns the newest number known of s: from this publisher, or from others by

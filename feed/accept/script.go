@@ -1,6 +1,7 @@
 package accept
 
 import (
+	"cmp"
 	"crypto/rand"
 	_ "embed"
 	"encoding/base32"
@@ -28,10 +29,10 @@ type lastSeen struct {
 }
 
 // Bounds of one call of the publish script. Redis serves no other client during a call, which takes
-// about 10 µs plus 5 µs per quote.
+// about 10 µs for each symbol plus 5 µs for each quote.
 const (
 	maxCallQuotes  = 64
-	maxCallSources = 16 // as many as the script remembers
+	maxCallSources = 16 // of one symbol, as many as the script remembers
 )
 
 // acceptance holds the arguments of the publish script other than the quotes.
@@ -50,6 +51,7 @@ type rules struct {
 	priorities  feed.Priorities
 	ranked      string // rankedArgument of the priorities
 	gate        Gate
+	gateText    string // argument of the gate
 	instruments *feed.Instruments
 }
 
@@ -57,56 +59,64 @@ func newRules(p feed.Priorities, g Gate, t *feed.Instruments) rules {
 	if g.LastKnown <= 0 {
 		g.LastKnown = lastKnown
 	}
-	return rules{p, rankedArgument(p), g, t}
+	return rules{p, rankedArgument(p), g, g.argument(), t}
 }
 
-// args returns the keys and arguments of publishScript for quotes of one symbol: at most
-// maxCallQuotes from at most maxCallSources. The quotes must pass Check.
-func (a acceptance) args(quotes []feed.Quote, seen lastSeen) (keys []string, args []any) {
-	s := quotes[0].Symbol
+// symbolQuotes holds quotes of one symbol in order, from at most maxCallSources, and the newest
+// number known of the symbol.
+type symbolQuotes struct {
+	quotes []feed.Quote
+	seen   lastSeen
+}
+
+// args returns the keys and arguments of publishScript. The symbols must differ and have at most
+// maxCallQuotes together, and each quote must pass Check.
+func (a acceptance) args(symbols []symbolQuotes) (keys []string, args []any) {
 	publish := "PUBLISH"
 	if a.sharded {
 		publish = "SPUBLISH"
 	}
-	limits := a.rules.limits(s)
-	args = make([]any, 0, 11+len(quotes))
-	args = append(args, a.keys.Channel(s), string(s), a.quoteTTL.Milliseconds(), a.history,
-		a.candidate, a.run, seen.epoch, seen.seq, a.rules.ranked, publish, a.rules.gate.argument(limits))
-	for _, q := range quotes {
-		args = append(args, appendRecord(nil, q, limits))
+	keys = make([]string, 0, 3*len(symbols))
+	args = append(make([]any, 0, 7+len(symbols)+maxCallQuotes),
+		a.quoteTTL.Milliseconds(), a.history, a.candidate, a.run, a.rules.ranked, publish, a.rules.gateText)
+	text := make([]byte, 0, 8<<10) // the arguments share it; one that was cut from it stays valid when it grows
+	add := func(appended []byte) {
+		args = append(args, appended[len(text):])
+		text = appended
 	}
-	return []string{a.keys.Quote(s), a.keys.Seq(s), a.keys.Ticks(s)}, args
+	for _, one := range symbols {
+		s := one.quotes[0].Symbol
+		limits := a.rules.limits(s)
+		keys = append(keys, a.keys.Quote(s), a.keys.Seq(s), a.keys.Ticks(s))
+		add(fmt.Appendf(text, "%s %d %s %d %d %s", s, limits.Jump, cmp.Or(one.seen.epoch, "-"), one.seen.seq, len(one.quotes), a.keys.Channel(s)))
+		for _, q := range one.quotes {
+			add(appendRecord(text, q, limits))
+		}
+	}
+	return keys, args
 }
 
 // appendRecord appends a quote in the form that publish.lua reads.
 func appendRecord(dst []byte, q feed.Quote, limits feed.Limits) []byte {
-	if dst == nil {
-		dst = make([]byte, 0, 128)
+	dst = append(append(dst, q.Bid...), ' ')
+	dst = append(append(dst, q.Ask...), ' ')
+	n := len(dst)
+	if dst = (protocol.Quote{BidSize: q.BidSize, AskSize: q.AskSize}).AppendOptional(dst); len(dst) == n {
+		dst = append(dst, '-')
 	}
-	field := func(text string) {
-		if text == "" {
-			text = "-"
-		}
-		dst = append(append(dst, text...), ' ')
-	}
-	field(q.Bid)
-	field(q.Ask)
-	field(q.BidSize)
-	field(q.AskSize)
 	if q.Time.IsZero() {
-		dst = append(dst, "- 0 "...)
+		dst = append(dst, " - 0 "...)
 	} else {
-		dst = append(protocol.AppendTime(dst, q.Time), ' ')
+		dst = append(protocol.AppendTime(append(dst, ' '), q.Time), ' ')
 		dst = append(strconv.AppendInt(dst, q.Time.UnixMicro(), 10), ' ')
 	}
-	field(q.SourceOrDefault())
-	mid := feed.MidOf(q.Bid, q.Ask)
-	field(mid.Twice)
-	dst = append(strconv.AppendInt(dst, int64(mid.Digits), 10), ' ')
+	dst = append(append(dst, q.SourceOrDefault()...), ' ')
 	if feed.Wide(q.Bid, q.Ask, limits.Spread) {
-		return append(dst, '1')
+		dst = append(dst, '-')
 	}
-	return append(dst, '0')
+	mid := feed.MidOf(q.Bid, q.Ask)
+	dst = append(append(dst, mid.Twice...), ' ')
+	return strconv.AppendInt(dst, int64(mid.Digits), 10)
 }
 
 // rankedArgument returns Priorities in the form that the publish script reads; "" if all sources
