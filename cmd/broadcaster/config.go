@@ -13,7 +13,7 @@ var configCommand = command{
 	usage: `Usage: broadcaster config
 
 Lists every setting with its value, default and meaning; secrets are masked.
-Faults in the environment are listed first, and the exit code is then 2.
+Faults in the environment are listed first; the exit code is then 2.
 `,
 }
 

@@ -8,10 +8,10 @@ var feedCommand = command{
 
 Produces quotes and publishes them through Redis.
 
-  simulate        quotes made up: 28 major and cross pairs
+  simulate        simulated quotes of 28 major and cross pairs
   replay FILE...  recorded quotes of Dukascopy, HistData, TrueFX, MetaTrader and
                   others, from files, pipes or standard input
 
-"broadcaster feed COMMAND --help" says more. REDIS_URL names the Redis.
+Set REDIS_URL to the Redis of the server. See "broadcaster feed COMMAND --help".
 `,
 }

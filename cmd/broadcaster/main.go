@@ -1,9 +1,9 @@
-// Command broadcaster distributes foreign exchange quotes: producers publish
-// to Redis, WebSocket clients receive. It is configured by environment
-// variables; `broadcaster config` lists them.
+// Command broadcaster distributes foreign exchange quotes from producers, which publish them to
+// Redis, to WebSocket clients. It is configured by environment variables; `broadcaster config`
+// lists them.
 //
-// Each command has a file here with its usage; what it needs more of is in a
-// package of internal/.
+// Each command has a file here with its usage. The code of larger commands is in a package of
+// internal/.
 package main
 
 import (
@@ -18,16 +18,16 @@ import (
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/cli"
 )
 
-// A command is one word after the name of the program.
+// A command is the word after the name of the program.
 type command struct {
 	name    string
-	form    string // as the usage shows it
+	form    string // its line in the usage
 	summary string
 	usage   string // for "broadcaster NAME --help"
 	run     func(context.Context, cli.Call) int
 }
 
-// commands are all there are. The first is the one that needs no name.
+// commands has every command. The first one runs if the command line names none.
 var commands = []command{serveCommand, feedCommand, sessionCommand, monitorCommand, configCommand, versionCommand}
 
 // usage is what "broadcaster --help" prints.
@@ -39,23 +39,22 @@ func usage() string {
 	}
 	b.WriteString(`
 Settings are environment variables. With neither REDIS_URL nor REDIS_HOST set,
-serve brings an embedded Redis, simulated prices and guest sessions.
-"broadcaster COMMAND --help" says more.
+serve starts an embedded Redis, simulated prices and guest sessions.
+See "broadcaster COMMAND --help".
 `)
 	return b.String()
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal cancels ctx; from then on a signal has its ordinary
-	// effect again and ends the process at once.
+	// The first signal cancels ctx. After that, signals have their ordinary effect again: the next
+	// one ends the process at once.
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
-// run is the program without its process: args are the arguments after the
-// name, environ is "NAME=value". A cancelled ctx ends every command in an
-// orderly way. It returns the exit code.
+// run runs the program and returns its exit code. args are the arguments after the name, environ
+// has entries "NAME=value". When ctx is canceled, the command ends in an orderly way.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	call := cli.Call{Usage: usage(), Args: args, Environ: environ, Stdout: stdout, Stderr: stderr}
 	name := commands[0].name

@@ -3,24 +3,25 @@ package main
 import "github.com/fxcast/fxcast/cmd/broadcaster/internal/monitor"
 
 var monitorCommand = command{
-	name: "monitor", form: "monitor FLAGS", summary: "look at Redis: health, everything, live, what to change", run: monitor.Run,
+	name: "monitor", form: "monitor FLAGS", summary: "inspect Redis: health, all sections, live rates, advice", run: monitor.Run,
 	usage: `Usage: broadcaster monitor FLAGS
 
-Looks at the Redis that REDIS_URL names. One of:
+Inspects the Redis of REDIS_URL. Give one of:
 
-  --health      one line: healthy, degraded or unhealthy, and why
-  --all         everything: health, numbers, memory by kind of key, clients,
-                slow commands, latency, differences to REDIS_CONF, advice
-  --monitor N   N seconds of commands per second, slow ones and clients; on a
-                terminal redrawn in place, Ctrl-C ends it
-  --optimize    the settings of Redis that would be better otherwise, and why
+  --health      one line: healthy, degraded or unhealthy, with the reason
+  --all         all sections: health, statistics, memory by kind of key,
+                clients, slow commands, latency, differences from REDIS_CONF,
+                advice
+  --monitor N   command rates, slow commands and clients for N seconds; on a
+                terminal redrawn in place until Ctrl-C
+  --optimize    better values for settings of Redis, with reasons
 
-  --commands    with --monitor: also which keys are touched. This uses MONITOR,
-                which takes up to half of the throughput of Redis while it runs.
+  --commands    with --monitor: also the keys that commands touch. This uses
+                MONITOR, which costs up to half of Redis's throughput.
   --apply       with --optimize: make the changes by CONFIG SET
-  --json        with each: JSON; with --monitor one document a line
+  --json        with any of these: JSON; with --monitor one document per line
 
-Values of keys and of commands are never shown. Exit code 1: with --health,
-Redis is unhealthy; else it does not answer, or a change was refused.
+The output never shows values of keys or commands. The exit code is 1 if Redis
+is unhealthy (--health), does not answer, or refuses a change.
 `,
 }

@@ -12,8 +12,8 @@ var serveCommand = command{
 	name: "serve", form: "[serve]", summary: "run the server", run: serve,
 	usage: `Usage: broadcaster [serve]
 
-Runs the server until SIGINT or SIGTERM, which moves the clients away and ends
-it within DRAIN_TIMEOUT; a second signal ends it at once. It takes no flags:
+Runs the server until SIGINT or SIGTERM. The server then moves its clients away
+within DRAIN_TIMEOUT and exits; a second signal ends it at once. It has no flags:
 settings are environment variables, and "broadcaster config" lists them.
 `,
 }

@@ -6,20 +6,19 @@ var sessionCommand = command{
 	name: "session", form: "session COMMAND", summary: "create, show, list and revoke sessions", run: sessions.Run,
 	usage: `Usage: broadcaster session COMMAND
 
-Sessions from the terminal. They are in the Redis that REDIS_URL names, and the
-settings are those of the server.
+Manages sessions in the Redis of REDIS_URL, with the settings of the server.
 
-  create --user U --role R   make a session and show its token, this once
+  create --user U --role R   create a session and show its token, only once
          [--ttl D]           idle lifetime, such as 30m (default SESSION_TTL)
-         [--data JSON]       what the application wants to keep with it
-  show ID                    one session, by its public id
-  list --user U              all sessions of a user
+         [--data JSON]       data that the application keeps with the session
+  show ID                    show one session, by its public id
+  list --user U              list all sessions of a user
   revoke ID                  end a session and close its sockets on every node
   revoke --user U            end all sessions of a user
 
-  --json                     with each: JSON instead of a table
+  --json                     with any command: JSON instead of a table
 
-ID is the session_id, which is not the token. Exit code 1: no such session, or
-Redis does not answer.
+ID is the session_id, not the token. The exit code is 1 if there is no such
+session or Redis does not answer.
 `,
 }

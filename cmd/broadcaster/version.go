@@ -25,10 +25,10 @@ func showVersion(_ context.Context, call cli.Call) int {
 	return cli.OK
 }
 
-// A build is the version of the program, as the build recorded it.
+// A build is the version of the program, as recorded when it was built.
 type build struct {
 	Version string // module version, "(devel)" for a build from a working tree
-	Commit  string // "unknown" where the build had no repository
+	Commit  string // "unknown" if it was not built in a repository
 	Dirty   bool   // there were uncommitted changes
 	Go      string
 }

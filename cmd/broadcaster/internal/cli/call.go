@@ -1,5 +1,5 @@
-// Package cli holds what the commands of the broadcaster share: the call of a command,
-// its exit codes, and the words for a wrong call.
+// Package cli has the parts that the commands of the broadcaster share: the call of a command, its
+// exit codes, and the messages for a wrong call.
 package cli
 
 import (
@@ -17,7 +17,7 @@ const (
 	Failed = 1
 	Misuse = 2 // a wrong flag, argument or setting; one line each on standard error
 
-	Interrupted = 130 // as shells have it for a program that a signal ended
+	Interrupted = 130 // the code that shells use for a program ended by SIGINT
 )
 
 // A Call is one run of a command.
@@ -41,8 +41,7 @@ func (c Call) Misused(format string, args ...any) int {
 	return Misuse
 }
 
-// Fail reports what a command failed by. Faults of the settings get one line each, as
-// every command prints them.
+// Fail reports the error of a command. Faults of the settings get one line each.
 func (c Call) Fail(command string, err error) int {
 	if faults, ok := errors.AsType[config.Faults](err); ok {
 		for _, fault := range faults {
@@ -54,14 +53,14 @@ func (c Call) Fail(command string, err error) int {
 	return Failed
 }
 
-// Instruments returns the table of the settings. The error is of type config.Faults.
+// Instruments returns the table of instruments of the settings. The error is of type config.Faults.
 func (c Call) Instruments() (*feed.Instruments, error) {
 	cfg, err := config.Load(c.Environ)
 	return cfg.Feed.Instruments, err
 }
 
-// RedisConfig reads the settings of a command that works in the Redis of a server.
-// The error is of type config.Faults.
+// RedisConfig reads the settings of a command that uses the Redis of a server. The error is of type
+// config.Faults.
 func (c Call) RedisConfig() (config.Config, error) {
 	cfg, err := config.Load(c.Environ)
 	if err == nil && cfg.Embedded() {

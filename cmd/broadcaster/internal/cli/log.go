@@ -14,8 +14,7 @@ import (
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/config"
 )
 
-// StartLog makes the logger of a command that talks to Redis, and has the Redis
-// library use it too.
+// StartLog returns the logger of a command that talks to Redis, and makes the Redis library use it too.
 func (c Call) StartLog(cfg config.Log) *slog.Logger {
 	logger := newLogger(cfg, c.Stderr)
 	LogTo(logger)
@@ -34,11 +33,11 @@ func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, opts))
 }
 
-// LogTo sends what the go-redis library has to say to logger. The library has one
-// logger per process, so a command calls this once.
+// LogTo sends the messages of the go-redis library to logger. The library has one logger per process,
+// so a command calls LogTo once.
 func LogTo(logger *slog.Logger) { redis.SetLogger(libraryLog{logger}) }
 
-// libraryLog is the go-redis library's way into our log.
+// libraryLog writes messages of the go-redis library to a log.
 type libraryLog struct{ logger *slog.Logger }
 
 func (l libraryLog) Printf(_ context.Context, format string, args ...any) {

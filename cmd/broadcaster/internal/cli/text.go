@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Printable takes out what could move a terminal's cursor: other programs, and
-// clients, wrote the text.
+// Printable replaces characters that could move a terminal's cursor, since other programs and clients
+// wrote the text.
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 {
@@ -17,7 +17,7 @@ func Printable(s string) string {
 	}, s)
 }
 
-// WriteJSON prints a document for people and programs.
+// WriteJSON prints an indented document.
 func WriteJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")

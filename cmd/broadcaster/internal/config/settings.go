@@ -8,115 +8,115 @@ import (
 	"github.com/fxcast/fxcast/session"
 )
 
-// The settings, in the order in which users read about them. A setting is one field,
-// and its tags are all that is known of it: reading and checking it, its row in
-// README.md and in `broadcaster config`, and the hints at misspelled names follow.
+// The settings are in the order of their documentation. A setting is one field, and its tags
+// define everything about it: how it is read and checked, its row in README.md and in
+// `broadcaster config`, and the hints for misspelled names.
 //
 //	env       the name of the variable
 //	default   the value if the variable is empty or not set
-//	embedded  the default of a server that brings its own Redis, if it differs
-//	shown     the default as users read it, if it depends on something else
-//	empty     what a variable means that is set and empty, if not the default
+//	embedded  the default of a server with the embedded Redis, if it differs
+//	shown     the default as the documentation has it, if it depends on something else
+//	empty     the meaning of a variable that is set but empty, if not the default
 //	range     the least and the greatest value of a number or duration, "1..100"
-//	oneof     the values of a text, or those of a bool for false and true
+//	oneof     the allowed texts, or those of a bool for false and true
 //	form      the form of a text, or of each entry of a list; see forms
 //	secret    never shown, and also read from the file that NAME_FILE names
-//	doc       the meaning, with {code} for what users type
+//	doc       the meaning, with {code} for values that users type
 //
-// What several fields must have in common, and fields without an env tag, are in the
-// check method of their part.
+// The check method of each part checks conditions over several fields, and fills the fields
+// without an env tag.
 
-// Redis is about which Redis to use and how.
+// Redis selects the Redis to use, and the way to use it.
 type Redis struct {
 	URL            string   `env:"REDIS_URL" shown:"embedded" secret:"true" doc:"{redis://user:password@host:port/db}, {rediss://} (TLS) or {unix://}; empty: an embedded Redis, in memory and for one machine"`
-	Host           string   `env:"REDIS_HOST" doc:"host, or path of a socket, instead of the URL's; the variables that are set win over the URL"`
+	Host           string   `env:"REDIS_HOST" doc:"host, or path of a socket, instead of the URL's; variables that are set override the URL"`
 	Port           int      `env:"REDIS_PORT" default:"6379" range:"1..65535" doc:"port of {REDIS_HOST}, or instead of the URL's"`
 	Username       string   `env:"REDIS_USERNAME" doc:"user (ACL)"`
 	Password       string   `env:"REDIS_PASSWORD" secret:"true" doc:"password"`
 	DB             int      `env:"REDIS_DB" default:"0" range:"0..1048576" doc:"database number; it separates keys but not channels"`
-	MaxConnections int      `env:"REDIS_MAX_CONNECTIONS" default:"10" range:"1..10000" doc:"connections in the pool; subscribing ones come on top"`
+	MaxConnections int      `env:"REDIS_MAX_CONNECTIONS" default:"10" range:"1..10000" doc:"connections in the pool; subscriptions have further ones"`
 	Mode           string   `env:"REDIS_MODE" default:"standalone" oneof:"standalone,sentinel,cluster" doc:"{standalone}, {sentinel} or {cluster}"`
 	Addrs          []string `env:"REDIS_ADDRS" doc:"{host:port,…} of the sentinels or of cluster nodes"`
 	MasterName     string   `env:"REDIS_MASTER_NAME" doc:"name of the master, with {sentinel}"`
 	Prefix         string   `env:"REDIS_PREFIX" default:"fx:" form:"prefix" doc:"prefix of every quote key and channel"`
-	ConfPath       string   `env:"REDIS_CONF" doc:"path of {redis.conf}, for the report of differences to the running server"`
-	EmbeddedAddr   string   `env:"EMBEDDED_REDIS_ADDR" default:"127.0.0.1:0" doc:"where the embedded Redis listens; port 0 takes a free one"`
+	ConfPath       string   `env:"REDIS_CONF" doc:"path of {redis.conf}, to report differences from the running server"`
+	EmbeddedAddr   string   `env:"EMBEDDED_REDIS_ADDR" default:"127.0.0.1:0" doc:"address of the embedded Redis; port 0 takes a free one"`
 }
 
-// HTTP is about the two listeners.
+// HTTP holds the settings of the two listeners.
 type HTTP struct {
 	Addr           string        `env:"HTTP_ADDR" default:":8080" embedded:"127.0.0.1:8080" form:"listen" doc:"public listener"`
 	AdminAddr      string        `env:"ADMIN_ADDR" default:"127.0.0.1:9090" empty:"off" form:"listen" doc:"admin API, metrics and pprof; empty: off"`
 	TLSCertFile    string        `env:"TLS_CERT_FILE" doc:"certificate chain (PEM) of the public listener"`
 	TLSKeyFile     string        `env:"TLS_KEY_FILE" doc:"its private key (PEM)"`
-	AdminTokens    AdminTokens   `env:"ADMIN_TOKEN" secret:"true" doc:"bearer tokens of the admin API, a comma list, at least 24 characters each; without one it answers 403"`
-	PublishTokens  PublishTokens `env:"PUBLISH_TOKEN" secret:"true" doc:"bearer tokens for publishing quotes, {token} or {name:token}; the name becomes the source of the quotes"`
-	AllowedOrigins Origins       `env:"ALLOWED_ORIGINS" doc:"browser origins allowed besides the server's own, {https://*.example.com,…}"`
-	Proxies        Networks      `env:"TRUSTED_PROXIES" doc:"networks whose {X-Forwarded-For} is believed, {10.0.0.0/8,…}"`
+	AdminTokens    AdminTokens   `env:"ADMIN_TOKEN" secret:"true" doc:"bearer tokens of the admin API, a comma list, at least 24 characters each; without a token the API answers 403"`
+	PublishTokens  PublishTokens `env:"PUBLISH_TOKEN" secret:"true" doc:"bearer tokens for publishing quotes, a comma list of {token} or {name:token}; the name becomes the source of the quotes"`
+	AllowedOrigins Origins       `env:"ALLOWED_ORIGINS" doc:"browser origins allowed in addition to the server's own, {https://*.example.com,…}"`
+	Proxies        Networks      `env:"TRUSTED_PROXIES" doc:"networks of proxies whose {X-Forwarded-For} is trusted, {10.0.0.0/8,…}"`
 }
 
-// Feed is about quotes.
+// Feed holds the settings of quotes.
 type Feed struct {
 	QuoteTTL     time.Duration `env:"QUOTE_TTL" default:"60s" range:"100ms..8784h" doc:"how long the last quote of a symbol is current, at most"`
-	StaleAfter   time.Duration `env:"STALE_AFTER" default:"10s" range:"10ms..8784h" doc:"a symbol without a tick for this long is marked stale"`
+	StaleAfter   time.Duration `env:"STALE_AFTER" default:"10s" range:"10ms..8784h" doc:"time without a tick after which a symbol is marked stale"`
 	HistoryTicks int           `env:"HISTORY_TICKS" default:"1000" range:"0..1000000" doc:"ticks kept per symbol; the newest is kept in any case"`
 	Inbox        string        `env:"FEED_INBOX" default:"forex_updates" form:"channel" doc:"Redis channel on which any producer may publish JSON"`
-	Base         string        `env:"FEED_BASE" default:"EUR" doc:"base currency of a message that names only one"`
-	Channels     []string      `env:"FEED_CHANNELS" form:"channel" doc:"further Redis channels relayed to clients as they are, {news,alerts}"`
-	SourceList   []string      `env:"FEED_SOURCES" doc:"sources by priority, best first, {main:2s,backup:5s,*}: a later one is taken only while each earlier one has been silent for longer than its limit (default {STALE_AFTER}), by symbol; {*} at the end takes all others, without it they are rejected; the same on all nodes and producers"`
+	Base         string        `env:"FEED_BASE" default:"EUR" doc:"base currency of a message that names only one currency"`
+	Channels     []string      `env:"FEED_CHANNELS" form:"channel" doc:"further Redis channels whose messages clients get unchanged, {news,alerts}"`
+	SourceList   []string      `env:"FEED_SOURCES" doc:"sources by priority, best first, {main:2s,backup:5s,*}: quotes of a later source are accepted only after each earlier one has been silent on the symbol for its limit (default {STALE_AFTER}); {*} at the end accepts all other sources, which are otherwise rejected; the same on all nodes and producers"`
 
-	Listing   string   `env:"INSTRUMENTS" doc:"what is quoted beside the built-in codes (ISO 4217, XAU, XAG, XPT, XPD, CNH), and how, JSON or the path of a JSON file: by symbol, such as {BTC/USD}, an object of {digits}, {pip}, {aliases}, {hours}, {max_jump}, {max_spread}; the same on all nodes and producers"`
-	Suffixes  []string `env:"FEED_SUFFIXES" form:"suffix" doc:"endings that names of symbols may have, {.m,#,.FXCM}"`
-	Holidays  Dates    `env:"HOLIDAYS" doc:"dates of the spot market's holidays, {2026-12-25,2027-01-01}: it is closed from 17:00 New York the day before to 17:00 that day"`
-	MaxJump   Limits   `env:"GATE_MAX_JUMP" default:"2%,10%" doc:"how far a price may be from the last accepted one: of pairs of two G10 currencies, and of all others; {2%} or {200bp}, 0: no limit"`
-	MaxSpread Limits   `env:"GATE_MAX_SPREAD" default:"2%,10%" doc:"the same for the distance of ask and bid"`
+	Listing   string   `env:"INSTRUMENTS" doc:"symbols in addition to pairs of the built-in codes (ISO 4217, XAU, XAG, XPT, XPD, CNH), and properties of symbols, as JSON or the path of a JSON file: for a symbol, such as {BTC/USD}, an object of {digits}, {pip}, {aliases}, {hours}, {max_jump}, {max_spread}; the same on all nodes and producers"`
+	Suffixes  []string `env:"FEED_SUFFIXES" form:"suffix" doc:"endings that producers may add to symbols, {.m,#,.FXCM}"`
+	Holidays  Dates    `env:"HOLIDAYS" doc:"holidays of the spot market, {2026-12-25,2027-01-01}: the market is closed from 17:00 New York on the day before until 17:00 on that day"`
+	MaxJump   Limits   `env:"GATE_MAX_JUMP" default:"2%,10%" doc:"greatest distance of a price from the last accepted one: for pairs of two G10 currencies, and for all other symbols; {2%} or {200bp}, 0: no limit"`
+	MaxSpread Limits   `env:"GATE_MAX_SPREAD" default:"2%,10%" doc:"greatest spread between bid and ask, in the same form"`
 
-	GateConfirm int           `env:"GATE_CONFIRM" default:"3" range:"1..1000" doc:"how many prices of one source in a row, beyond {GATE_MAX_JUMP} and in agreement, show that the price has jumped; also how many accepted ones make the last one firm"`
-	MaxGap      Limit         `env:"GATE_MAX_GAP" default:"50%" doc:"further than this from a firm last price nothing is taken before {POST /api/v1/feed/reference}; 0: no limit"`
-	MaxLag      time.Duration `env:"FEED_MAX_LAG" default:"5s" range:"0s..8784h" doc:"how much older than the newest accepted quote of its symbol a quote may be; 0s: no limit, as a replay of old times needs"`
+	GateConfirm int           `env:"GATE_CONFIRM" default:"3" range:"1..1000" doc:"number of agreeing prices in a row of one source, beyond {GATE_MAX_JUMP}, that confirm a jump; also the number of accepted prices that make the last one firm"`
+	MaxGap      Limit         `env:"GATE_MAX_GAP" default:"50%" doc:"distance from a firm last price beyond which quotes are refused until {POST /api/v1/feed/reference}; 0: no limit"`
+	MaxLag      time.Duration `env:"FEED_MAX_LAG" default:"5s" range:"0s..8784h" doc:"greatest age of a quote, measured from the newest accepted quote of its symbol; 0s: no limit, for a replay of old times"`
 	LastKnown   time.Duration `env:"LAST_KNOWN_TTL" default:"168h" range:"1s..87840h" doc:"how long the last price of a symbol stays known, as stale or closed, and counts for these limits; then the symbol leaves the list"`
 
-	Sources     feed.Priorities   // SourceList, read; the zero value: all sources are equal
+	Sources     feed.Priorities   // parsed from SourceList; in the zero value all sources are equal
 	Instruments *feed.Instruments // made of the five above
 }
 
-// Session is about sessions and what each role may do.
+// Session holds the settings of sessions and roles.
 type Session struct {
 	CookieName  string        `env:"SESSION_COOKIE_NAME" default:"session_id" form:"cookie" doc:"name of the session cookie"`
-	TTL         time.Duration `env:"SESSION_TTL" default:"1h" range:"1s..8784h" doc:"a session ends when it is not used for this long"`
-	AbsoluteTTL time.Duration `env:"SESSION_ABSOLUTE_TTL" default:"24h" range:"1s..8784h" doc:"a session ends after this long in any case"`
-	AutoExtend  bool          `env:"SESSION_AUTO_EXTEND" default:"true" doc:"use extends a session"`
-	Grace       time.Duration `env:"SESSION_GRACE" default:"60s" range:"1s..24h" doc:"how long sockets outlive a lost Redis, since their sessions cannot be checked"`
-	Guests      bool          `env:"GUEST_SESSIONS" default:"false" embedded:"true" doc:"anyone may ask for a guest session"`
-	RoleTable   string        `env:"ROLES" doc:"what each role may do, JSON or the path of a JSON file: {symbols}, {channels}, {modes}, {max_rate}, {max_symbols}, {max_connections}, {rate} ({per_minute}, {per_hour}, {per_day})"`
+	TTL         time.Duration `env:"SESSION_TTL" default:"1h" range:"1s..8784h" doc:"time without activity after which a session ends"`
+	AbsoluteTTL time.Duration `env:"SESSION_ABSOLUTE_TTL" default:"24h" range:"1s..8784h" doc:"time after which a session ends in any case"`
+	AutoExtend  bool          `env:"SESSION_AUTO_EXTEND" default:"true" doc:"whether activity extends a session"`
+	Grace       time.Duration `env:"SESSION_GRACE" default:"60s" range:"1s..24h" doc:"time for which sockets stay open while Redis is lost and their sessions cannot be checked"`
+	Guests      bool          `env:"GUEST_SESSIONS" default:"false" embedded:"true" doc:"whether anyone may get a guest session"`
+	RoleTable   string        `env:"ROLES" doc:"rights and limits of each role, as JSON or the path of a JSON file: {symbols}, {channels}, {modes}, {max_rate}, {max_symbols}, {max_connections}, {rate} ({per_minute}, {per_hour}, {per_day})"`
 
-	Roles session.Roles // RoleTable, read; what it leaves out has the numbers of WS_* and RATE_*
+	Roles session.Roles // parsed from RoleTable; values that it leaves out come from WS_* and RATE_*
 }
 
 // Rate holds the limits of requests and of publishing.
 type Rate struct {
-	PerMinute        int      `env:"RATE_PER_MINUTE" default:"60" range:"1..1000000000" doc:"HTTP requests and WebSocket connects of one user or address"`
+	PerMinute        int      `env:"RATE_PER_MINUTE" default:"60" range:"1..1000000000" doc:"HTTP requests and WebSocket connects per minute of one user or address"`
 	PerHour          int      `env:"RATE_PER_HOUR" default:"1000" range:"1..1000000000" doc:"the same, per hour"`
 	PerDay           int      `env:"RATE_PER_DAY" default:"10000" range:"1..1000000000" doc:"the same, per day"`
-	DryRun           bool     `env:"RATE_DRY_RUN" default:"false" doc:"{true} refuses nothing and counts what would have been refused"`
-	Exempt           Networks `env:"RATE_EXEMPT" doc:"addresses and networks of clients whose requests are not limited"`
-	OnRedisDown      string   `env:"RATE_ON_REDIS_DOWN" default:"local" oneof:"local,allow,deny" doc:"without Redis: {local} (the same limits, counted in memory), {allow} or {deny}"`
+	DryRun           bool     `env:"RATE_DRY_RUN" default:"false" doc:"{true}: refuse nothing, only count the requests that would have been refused"`
+	Exempt           Networks `env:"RATE_EXEMPT" doc:"addresses and networks of clients without limits on requests"`
+	OnRedisDown      string   `env:"RATE_ON_REDIS_DOWN" default:"local" oneof:"local,allow,deny" doc:"while Redis is lost: {local} (the same limits, counted in memory), {allow} or {deny}"`
 	PublishPerSecond int      `env:"PUBLISH_RATE_PER_SECOND" default:"20000" range:"1..1000000000" doc:"quotes per second of one publish token"`
 }
 
-// WS is about WebSocket connections.
+// WS holds the settings of WebSocket connections.
 type WS struct {
-	CommandsPerSecond     int           `env:"WS_COMMANDS_PER_SECOND" default:"10" range:"1..1000000" doc:"commands of one connection"`
+	CommandsPerSecond     int           `env:"WS_COMMANDS_PER_SECOND" default:"10" range:"1..1000000" doc:"commands per second of one connection"`
 	MaxSymbols            int           `env:"WS_MAX_SYMBOLS" default:"200" range:"1..100000" doc:"subscriptions of one connection; a wildcard counts as one"`
 	MaxConnectionsPerUser int           `env:"WS_MAX_CONNECTIONS_PER_USER" default:"20" range:"1..1000000" doc:"connections of one user, over all nodes"`
-	Heartbeat             time.Duration `env:"WS_HEARTBEAT" default:"1s" range:"10ms..1h" doc:"a message at least this often on every connection"`
-	Ping                  time.Duration `env:"WS_PING" default:"20s" range:"10ms..1h" doc:"a ping this often"`
-	WriteTimeout          time.Duration `env:"WS_WRITE_TIMEOUT" default:"10s" range:"10ms..1h" doc:"a connection that takes nothing for this long is closed"`
+	Heartbeat             time.Duration `env:"WS_HEARTBEAT" default:"1s" range:"10ms..1h" doc:"longest time without a message on a connection"`
+	Ping                  time.Duration `env:"WS_PING" default:"20s" range:"10ms..1h" doc:"interval of pings"`
+	WriteTimeout          time.Duration `env:"WS_WRITE_TIMEOUT" default:"10s" range:"10ms..1h" doc:"time after which a connection is closed when its client reads nothing"`
 	Compression           bool          `env:"WS_COMPRESSION" default:"off" oneof:"off,on" doc:"{on}: offer permessage-deflate"`
-	DrainTimeout          time.Duration `env:"DRAIN_TIMEOUT" default:"20s" range:"0s..1h" doc:"how long a shutdown may take to move clients away"`
+	DrainTimeout          time.Duration `env:"DRAIN_TIMEOUT" default:"20s" range:"0s..1h" doc:"time within which a shutdown moves clients away"`
 }
 
-// Log is about the log on standard error.
+// Log holds the settings of the log on standard error.
 type Log struct {
 	Level  slog.Level `env:"LOG_LEVEL" default:"info" doc:"{debug}, {info}, {warn} or {error}"`
 	Format string     `env:"LOG_FORMAT" shown:"json (text on a terminal)" oneof:"json,text" doc:"{json} or {text}, on standard error"`
