@@ -40,6 +40,9 @@ func (k Keys) Seq(s Symbol) string { return k.Prefix + "{" + string(s) + "}:seq"
 // LAST_KNOWN_TTL after the newest of them, which is the last known price until then.
 func (k Keys) Ticks(s Symbol) string { return k.Prefix + "{" + string(s) + "}:ticks" }
 
+// OfSymbol returns every key of a symbol, Seq first. All are in one slot of a cluster.
+func (k Keys) OfSymbol(s Symbol) []string { return []string{k.Seq(s), k.Quote(s), k.Ticks(s)} }
+
 // Channel is where accepted quotes of a symbol are published.
 func (k Keys) Channel(s Symbol) string { return k.Prefix + "{" + string(s) + "}" }
 

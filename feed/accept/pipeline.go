@@ -260,11 +260,12 @@ func (p *Publisher) lastSeen(s feed.Symbol) lastSeen {
 // list adds the symbols of accepted quotes to the set of known symbols, each at most once a minute.
 func (p *Publisher) list(ctx context.Context, jobs []*publishJob) {
 	now := time.Now()
+	refresh := min(symbolsRefresh, p.rules.gate.LastKnown/4) // a node may have taken it off the list
 	due := map[feed.Symbol]bool{}
 	for _, j := range jobs {
 		for i, o := range j.outcomes {
 			s := j.quotes[i].Symbol
-			if last, ok := p.listed[s]; o.Seq > 0 && (!ok || now.Sub(last) >= symbolsRefresh) {
+			if last, ok := p.listed[s]; o.Seq > 0 && (!ok || now.Sub(last) >= refresh) {
 				due[s] = true
 			}
 		}
@@ -284,7 +285,7 @@ func (p *Publisher) list(ctx context.Context, jobs []*publishJob) {
 		p.listed[s] = now
 	}
 	for s, last := range p.listed {
-		if now.Sub(last) > p.rules.gate.LastKnown+symbolsRefresh { // nothing is known of it any more
+		if now.Sub(last) > p.rules.gate.LastKnown+refresh { // nothing is known of it any more
 			delete(p.listed, s)
 			delete(p.seen, s)
 		}

@@ -20,6 +20,18 @@ func (b *Board) Merge(s feed.Symbol, age time.Duration, q feed.Tick) {
 	b.merge(s, &storedQuote{q, age, b.cfg.LastKnown - age})
 }
 
+// List sets the listed symbols.
+func (b *Board) List(symbols ...feed.Symbol) { b.list(symbols, false) }
+
+// Names returns the remembered symbols.
+func (b *Board) Names() []feed.Symbol { return b.names() }
+
+// StoredAge returns the age of a stored value and how long it is still known.
+func StoredAge(quoteTTL, lastKnown, life, current time.Duration) (age, left time.Duration) {
+	v := lastValues{quoteTTL: quoteTTL, lastKnown: lastKnown}.stored(feed.Tick{}, life, current)
+	return v.age, v.life
+}
+
 // Gaps returns the symbols with a gap and the number before each gap.
 func (b *Board) Gaps() map[feed.Symbol]uint64 {
 	gaps := map[feed.Symbol]uint64{}

@@ -61,6 +61,11 @@ func (l *LastQuotes) Quotes(ctx context.Context, patterns []string) ([]LastQuote
 	return quotes, nil
 }
 
+// Remove makes this node forget a symbol that was removed in Redis, as Board.Remove does.
+func (l *LastQuotes) Remove(s feed.Symbol, epoch string, at int64) (known bool) {
+	return l.board.Remove(s, epoch, at)
+}
+
 // Quotes returns the last values of followed symbols that match any of the canonical patterns,
 // sorted by symbol. It never reads from Redis.
 func (b *Board) Quotes(patterns []string) []LastQuote {

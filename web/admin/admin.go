@@ -5,6 +5,7 @@
 //	redis.go        Redis as seen by redisadmin; cache.go, limit.go, pubsub.go by its users
 //	connections.go  the clients of all nodes
 //	rejected.go     rejected quotes
+//	symbols.go      symbols that are removed
 //	profile.go      profiles of the process
 //	operator.go     the page, in operator/
 package admin
@@ -19,6 +20,7 @@ import (
 	"github.com/fxcast/fxcast/cache"
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/feed/receive"
 	"github.com/fxcast/fxcast/limiter"
 	"github.com/fxcast/fxcast/nodes"
 	"github.com/fxcast/fxcast/redisadmin"
@@ -38,6 +40,7 @@ type Config struct {
 	Nodes    *nodes.Nodes
 	Live     *live.Server // whose clients are listed
 	Rejected *accept.RejectedLog
+	Lasts    *receive.LastQuotes // of this node
 
 	Publisher   *accept.Publisher
 	Instruments *feed.Instruments // optional: nil = the table without settings
@@ -153,6 +156,10 @@ func (s *Server) Endpoints() []endpoint.Endpoint {
 		{Pattern: "POST /api/v1/feed/reference", Handler: s.postReference, Audit: "reference forgotten",
 			Tag: "redis", Summary: "Forget the price that the gate compares a symbol's quotes with: the next one is taken", Body: referenceRequest{},
 			Answers: map[int]any{200: forgottenAnswer{}}},
+		{Pattern: "DELETE /api/v1/symbols/{base}/{quote}", Handler: s.deleteSymbol, Audit: "symbol removed",
+			Tag: "redis", Summary: "Remove a symbol: its last known price, history, counter and place in the list; its next quote begins a new epoch",
+			Path:    map[string]string{"base": "base currency, or another code", "quote": "quote currency, or another code"},
+			Answers: map[int]any{200: removedSymbol{}}, Errors: []int{404}},
 
 		{Pattern: "/debug/pprof/", Handler: anyProfile, Time: endpoint.Endless}, // as long as it is asked to
 		{Pattern: "/debug/pprof/cmdline", Handler: endpoint.Plain(http.HandlerFunc(pprof.Cmdline)), Time: endpoint.Endless},

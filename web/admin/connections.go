@@ -156,6 +156,13 @@ func (s *Server) answerNodes() {
 		}
 		return s.kickHere(k), nil
 	})
+	s.cfg.Nodes.Handle("remove symbol", func(_ context.Context, body json.RawMessage) (any, error) {
+		var r symbolRemoval
+		if err := json.Unmarshal(body, &r); err != nil {
+			return nil, errors.New("not a symbol to remove")
+		}
+		return s.removeHere(r), nil
+	})
 }
 
 // kickHere closes a connection if this node has it.

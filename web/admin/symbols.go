@@ -1,0 +1,66 @@
+package admin
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+
+	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/web/endpoint"
+)
+
+type (
+	// A symbolRemoval asks a node to forget a symbol that Redis knows no more.
+	symbolRemoval struct {
+		Symbol feed.Symbol `json:"symbol"`
+		Epoch  string      `json:"epoch"` // of the counter that was deleted
+		At     int64       `json:"at"`    // by Redis's clock, Unix microseconds
+	}
+	// A forgottenSymbol is the answer of a node.
+	forgottenSymbol struct {
+		Known bool `json:"known"` // the node had a price of it, or its name
+	}
+	removedSymbol struct {
+		Symbol feed.Symbol `json:"symbol"`
+		Silent []string    `json:"silent"` // nodes that did not answer: they forget it when they reach Redis again
+	}
+)
+
+func (s *Server) removeHere(r symbolRemoval) forgottenSymbol {
+	return forgottenSymbol{s.cfg.Lasts.Remove(r.Symbol, r.Epoch, r.At)}
+}
+
+// deleteSymbol removes a symbol from Redis and then from all nodes, which send the status unknown
+// to its subscribers.
+func (s *Server) deleteSymbol(w http.ResponseWriter, r *http.Request) error {
+	name := r.PathValue("base") + "/" + r.PathValue("quote")
+	note(r, "symbol", name)
+	symbol, err := s.cfg.Instruments.ParseSymbol(name)
+	if err != nil {
+		return endpoint.NotFound(err.Error())
+	}
+	removal, err := s.cfg.Publisher.Remove(r.Context(), symbol)
+	if err != nil {
+		return err
+	}
+	question := symbolRemoval{symbol, removal.Epoch, removal.At}
+	known := removal.Known
+	known = s.removeHere(question).Known || known
+	others, err := s.cfg.Nodes.Ask(r.Context(), "remove symbol", question, nil)
+	if err != nil {
+		s.cfg.Log.Warn("a removed symbol on other nodes", "request", endpoint.RequestID(r), "err", err)
+	}
+	silent := append([]string{}, others.Silent...)
+	for _, a := range others.Answers {
+		var there forgottenSymbol
+		if a.Fault != "" || json.Unmarshal(a.Body, &there) != nil {
+			silent = append(silent, a.Node)
+		}
+		known = known || there.Known
+	}
+	if !known {
+		return endpoint.NotFound("nothing is known of " + string(symbol))
+	}
+	slices.Sort(silent)
+	return endpoint.WriteJSON(w, http.StatusOK, removedSymbol{symbol, silent})
+}
