@@ -1,5 +1,5 @@
-// Package config is what can be set from outside: every setting with its default,
-// range and meaning, and the reading of the environment.
+// Package config defines every setting with its default, range and meaning, and reads them from the
+// environment.
 package config
 
 import (
@@ -8,29 +8,28 @@ import (
 	"strings"
 )
 
-// Config is everything that can be set from outside, by environment variables
-// only. Load makes it; what it read is valid only if it returned no error.
+// Config holds all settings, which come from environment variables only. Load makes it. It is valid
+// only if Load returned no error.
 type Config struct {
 	Redis   Redis   `family:"REDIS_,EMBEDDED_REDIS_"`
-	HTTP    HTTP    // names like HTTP_PORT are too common to be ours
+	HTTP    HTTP    // no family: names like HTTP_PORT are too common
 	Feed    Feed    `family:"QUOTE_,STALE_,HISTORY_,FEED_,GATE_"`
 	Session Session `family:"SESSION_,GUEST_"`
 	Rate    Rate    `family:"RATE_,PUBLISH_"`
 	WS      WS      `family:"WS_"`
 	Log     Log
 
-	// Warnings are remarks on the environment that do not stop the program:
-	// names that look like a misspelled setting, and settings without effect.
-	// They never hold a value.
+	// Warnings are remarks on the environment that do not stop the program: names that resemble a
+	// setting, and settings without effect. They never contain a value.
 	Warnings []string
 
-	given map[string]bool // variables that were given and not empty
+	given map[string]bool // variables that are set and not empty
 }
 
-// Given reports whether a variable was given and is not empty.
+// Given reports whether a variable is set and not empty.
 func (c *Config) Given(name string) bool { return c.given[name] }
 
-// Embedded reports whether no Redis is configured, so that serve brings one.
+// Embedded reports whether no Redis is configured, so that serve starts an embedded one.
 func (c *Config) Embedded() bool {
 	return !c.given["REDIS_URL"] && !c.given["REDIS_HOST"] && !c.given["REDIS_ADDRS"]
 }
@@ -44,9 +43,9 @@ func (c *Config) LogWarnings(logger *slog.Logger) {
 
 func (c *Config) warn(name, text string) { c.Warnings = append(c.Warnings, name+": "+text) }
 
-// Load reads the environment ("NAME=value"). An empty value counts as not set,
-// unless the setting says otherwise. The error is of type Faults and holds every
-// fault there is; the Config returned with it is only good for showing.
+// Load reads the environment ("NAME=value"). An empty value counts as not set, unless the setting
+// defines a meaning for it. The error is of type Faults and holds every fault; the Config returned
+// with it is for display only.
 func Load(environ []string) (Config, error) {
 	var c Config
 	vars := variables(environ)
@@ -75,7 +74,7 @@ func Load(environ []string) (Config, error) {
 	return c, nil
 }
 
-// variables is an environment by name.
+// variables returns an environment by name.
 func variables(environ []string) map[string]string {
 	vars := make(map[string]string, len(environ))
 	for _, kv := range environ {

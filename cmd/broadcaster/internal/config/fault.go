@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// Faults is what is wrong with the environment: one sentence per fault that
-// begins with the variable's name, says what would be right and never holds a
-// secret.
+// Faults lists the faults of an environment. Each is one sentence that begins with the name of the
+// variable and describes a valid value. It never contains a secret.
 type Faults []string
 
 func (f Faults) Error() string { return strings.Join(f, "\n") }
@@ -16,17 +15,17 @@ func (f Faults) Error() string { return strings.Join(f, "\n") }
 // A checker collects faults.
 type checker struct {
 	faults Faults
-	unread map[string]bool // variables that could not even be read: they are not judged
+	unread map[string]bool // variables whose values could not be parsed, so they are not checked further
 }
 
-// unreadable adds that a value is not one of its type.
+// unreadable adds the fault that a value does not have the type of its setting.
 func (k *checker) unreadable(name, value, want string) {
 	k.fault(name, value, want)
 	k.unread[name] = true
 }
 
-// fault adds what is wrong with the value of a variable. Values that could hold a
-// secret by mistake (an address with a password in it) are left out.
+// fault adds a fault of a variable's value. It leaves out a value that may contain a secret by
+// mistake, such as an address with a password.
 func (k *checker) fault(name, value, want string) {
 	if slices.Contains(secrets, name) || strings.Contains(value, "@") {
 		k.say(name, want)
@@ -38,7 +37,7 @@ func (k *checker) fault(name, value, want string) {
 	k.say(name, want+", got "+strconv.Quote(value))
 }
 
-// say is fault for what has no value to show.
+// say adds a fault without a value.
 func (k *checker) say(name, text string) {
 	if !k.unread[name] {
 		k.faults = append(k.faults, name+": "+text)

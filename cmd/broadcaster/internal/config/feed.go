@@ -38,8 +38,8 @@ func (c *Config) checkFeed(k *checker) {
 	f.checkSources(k)
 }
 
-// checkSources reads FEED_SOURCES. A source without a limit has STALE_AFTER:
-// when its symbol would be marked stale, those after it may step in.
+// checkSources parses FEED_SOURCES. A source without a limit has STALE_AFTER: when its symbol would be
+// marked stale, later sources take over.
 func (f *Feed) checkSources(k *checker) {
 	const name, form = "FEED_SOURCES", "want a comma list of different sources, best first, as name or name:silence, such as main:2s,backup, with * at the end for all others"
 	entries := f.SourceList
@@ -62,7 +62,7 @@ func (f *Feed) checkSources(k *checker) {
 		}
 		switch {
 		case label == "*":
-			k.fault(name, entry, "want * at the end only and without a time: it stands for all sources that are not named")
+			k.fault(name, entry, "want * at the end only and without a time: it means all sources that are not named")
 		case source == "" || err != nil:
 			k.fault(name, entry, form)
 		case seen[source]:

@@ -8,13 +8,13 @@ import (
 	"github.com/fxcast/fxcast/feed"
 )
 
-// A form is what a text must look like.
+// A form describes the valid texts of a setting.
 type form struct {
 	ok   func(string) bool
 	want string
 }
 
-// forms are the values of the tag form.
+// forms has the forms by the value of the tag form.
 var forms = map[string]form{
 	"prefix":  {regexp.MustCompile(`^[A-Za-z0-9._:/-]{1,64}$`).MatchString, "want 1 to 64 of the characters A-Z a-z 0-9 . _ : / -"},
 	"channel": {regexp.MustCompile(`^[!-~]{1,128}$`).MatchString, "want channel names of 1 to 128 printable characters without spaces"},

@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// What container platforms set for a service called redis or http: it looks
-// like a setting and is none.
+// serviceLink matches variables that container platforms set for a service named redis or http. They
+// resemble settings.
 var serviceLink = regexp.MustCompile(`^[A-Z0-9_]+_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP)(_[A-Z]+)?|ENV_.*)$`)
 
-// families are the prefixes that, on a machine that runs the broadcaster, are most
-// likely meant for it: the tag family of each part.
+// families has the tag family of each part: prefixes of variables that are most likely meant for the
+// broadcaster.
 var families = familyTags(reflect.TypeFor[Config]())
 
 func familyTags(config reflect.Type) (prefixes []string) {
@@ -23,14 +23,14 @@ func familyTags(config reflect.Type) (prefixes []string) {
 	return prefixes
 }
 
-// Names much like settings that others are known to set.
+// Names that resemble settings but belong to other programs.
 var foreign = []string{
 	"SSL_CERT_FILE", "SSL_CERT_DIR", // read by Go itself
 	"SESSION_MANAGER", "REDIS_VERSION", "REDIS_DOWNLOAD_URL", "REDIS_DOWNLOAD_SHA", "REDIS_NAME",
 }
 
-// hints warns of variables that look like a misspelled setting. They are never
-// faults: the machine may set what it likes. Values are not looked at.
+// hints returns warnings of variables that resemble a setting. They are not faults, because other
+// programs may need such variables. It ignores values.
 func hints(vars map[string]string) []string {
 	known := Names()
 	var out []string
@@ -43,10 +43,10 @@ func hints(vars map[string]string) []string {
 	return out
 }
 
-// hint returns "" for a name that is a setting or has nothing to do with one.
+// hint returns "" for a name that is a setting or does not resemble one.
 func hint(name string, known []string) string {
 	if slices.Contains(foreign, name) || serviceLink.MatchString(name) ||
-		strings.HasPrefix(name, "FXCAST_") { // FXCAST_DATA and the like belong to the tests
+		strings.HasPrefix(name, "FXCAST_") { // such as FXCAST_DATA, which tests read
 		return ""
 	}
 	if Known(name) {
@@ -66,7 +66,7 @@ func hint(name string, known []string) string {
 		candidates = append(candidates, s+"_FILE")
 	}
 	best, distance := nearest(upper, candidates)
-	// One slip in a short name, two in a long one.
+	// A short name may have one slip, a long one two.
 	if distance == 1 && len(name) >= 4 || distance == 2 && len(name) >= 8 {
 		return name + ": not a setting, did you mean " + best + "?"
 	}
@@ -97,8 +97,8 @@ func nearest(name string, candidates []string) (best string, distance int) {
 	return best, distance
 }
 
-// editDistance counts the insertions, deletions, replacements and swaps of
-// neighbours that turn a into b (optimal string alignment).
+// editDistance counts the insertions, deletions, replacements and swaps of neighbors that turn a into
+// b (optimal string alignment).
 func editDistance(a, b string) int {
 	before, last := make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {

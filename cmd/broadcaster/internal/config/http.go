@@ -30,12 +30,12 @@ func (c *Config) checkHTTP(k *checker) {
 		k.say("TLS_KEY_FILE", "missing; TLS_CERT_FILE is set and both are needed")
 	default:
 		if _, err := tls.LoadX509KeyPair(h.TLSCertFile, h.TLSKeyFile); err != nil {
-			k.say("TLS_CERT_FILE", "the certificate and TLS_KEY_FILE do not load: "+err.Error())
+			k.say("TLS_CERT_FILE", "cannot load the certificate and TLS_KEY_FILE: "+err.Error())
 		}
 	}
 }
 
-// Origins are browser origins in lower case: a host or scheme://host, with * patterns.
+// Origins are browser origins in lower case: a host or scheme://host, in which * is a wildcard.
 type Origins []string
 
 func (origins *Origins) read(name, text string, k *checker) {
@@ -54,7 +54,7 @@ func (origins *Origins) read(name, text string, k *checker) {
 	}
 }
 
-// Networks are masked; a single address is a network of one.
+// Networks are masked prefixes; a single address is a network of one.
 type Networks []netip.Prefix
 
 func (networks *Networks) read(name, text string, k *checker) {

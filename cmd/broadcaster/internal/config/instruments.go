@@ -8,7 +8,7 @@ import (
 	"github.com/fxcast/fxcast/feed/accept"
 )
 
-// Dates are those of holidays.
+// Dates are the dates of HOLIDAYS.
 type Dates feed.Dates
 
 func (d *Dates) read(name, text string, k *checker) {
@@ -19,7 +19,7 @@ func (d *Dates) read(name, text string, k *checker) {
 	*d = Dates(dates)
 }
 
-// Limits are those of pairs of two G10 currencies and of all other symbols.
+// Limits holds a limit for pairs of two G10 currencies, and one for all other symbols.
 type Limits feed.LimitPair
 
 func (l *Limits) read(name, text string, k *checker) {
@@ -30,7 +30,7 @@ func (l *Limits) read(name, text string, k *checker) {
 	*l = Limits(limits)
 }
 
-// Limit is one for all symbols.
+// Limit is a limit for all symbols.
 type Limit feed.Limit
 
 func (l *Limit) read(name, text string, k *checker) {
@@ -46,8 +46,8 @@ func (f *Feed) Gate() accept.Gate {
 	return accept.Gate{Confirm: f.GateConfirm, MaxGap: feed.Limit(f.MaxGap), StaleAfter: f.StaleAfter, MaxLag: f.MaxLag, LastKnown: f.LastKnown}
 }
 
-// makeInstruments makes the table of what is quoted. It is nil, the table without
-// settings, if INSTRUMENTS is wrong.
+// makeInstruments makes the table of instruments. If INSTRUMENTS is wrong the table is nil, which
+// means the built-in instruments.
 func (f *Feed) makeInstruments(k *checker) {
 	var err error
 	f.Instruments, err = feed.NewInstruments(feed.InstrumentsConfig{

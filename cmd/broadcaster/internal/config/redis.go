@@ -23,7 +23,7 @@ func (c *Config) checkRedis(k *checker) {
 			k.say("REDIS_URL", err.Error())
 		}
 	}
-	// Values are not shown: a URL with a password may be here by mistake.
+	// Faults leave out the value: it may be a URL with a password by mistake.
 	if strings.Contains(r.Host, "://") || strings.ContainsAny(r.Host, " @?#\t") {
 		k.say("REDIS_HOST", "want a host name, an IP address or the path of a socket; a URL belongs in REDIS_URL")
 	} else if strings.Count(r.Host, ":") == 1 {
@@ -69,8 +69,8 @@ func (c *Config) checkRedis(k *checker) {
 	}
 }
 
-// ParseRedisURL is redis.ParseURL with errors that are fit to be shown: the
-// original ones quote the URL, and with it the password.
+// ParseRedisURL calls redis.ParseURL, but returns errors of its own: those of redis.ParseURL quote the
+// URL, and with it the password.
 func ParseRedisURL(text string) (*redis.Options, error) {
 	const want = "want redis://user:password@host:port/db, rediss://… (TLS) or unix:///path/to/socket"
 	u, err := url.Parse(text)

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// secrets are the names of the settings that are never shown. Each may also be given
-// as the content of the file that NAME_FILE names.
+// secrets are the names of the settings whose values are never shown. A secret may also be the content
+// of the file that NAME_FILE names.
 var secrets = secretNames()
 
 func secretNames() (names []string) {
@@ -20,7 +20,7 @@ func secretNames() (names []string) {
 	return names
 }
 
-// readSecretFiles replaces NAME_FILE by NAME for each secret.
+// readSecretFiles sets each secret NAME from the file of NAME_FILE.
 func readSecretFiles(vars map[string]string, k *checker) {
 	const maxSecretFile = 64 << 10
 	for _, name := range secrets {
@@ -37,7 +37,7 @@ func readSecretFiles(vars map[string]string, k *checker) {
 		data, err := readAtMost(path, maxSecretFile+1)
 		value := strings.TrimRight(string(data), "\r\n")
 		switch {
-		case err != nil: // it names the file and the reason
+		case err != nil: // err names the file and the reason
 			k.say(file, "cannot be read: "+err.Error())
 		case value == "":
 			k.say(file, fmt.Sprintf("the file %q is empty; want the value of %s in it", path, name))

@@ -9,10 +9,10 @@ import (
 func (c *Config) checkSession(k *checker) {
 	s := &c.Session
 	if strings.HasPrefix(s.CookieName, "__") && c.HTTP.TLSCertFile == "" && len(c.HTTP.Proxies) == 0 {
-		c.warn("SESSION_COOKIE_NAME", "browsers take a cookie of this name over TLS only; set TLS_CERT_FILE, or TRUSTED_PROXIES for a proxy that ends TLS")
+		c.warn("SESSION_COOKIE_NAME", "browsers accept a cookie of this name over TLS only; set TLS_CERT_FILE, or TRUSTED_PROXIES for a proxy that terminates TLS")
 	}
 	parse := c.Feed.Instruments.ParsePattern
-	if c.Feed.Instruments == nil { // INSTRUMENTS is wrong, so which symbols there are is not known
+	if c.Feed.Instruments == nil { // INSTRUMENTS is wrong, so the symbols are unknown
 		parse = nil
 	}
 	roles, err := session.LoadRoles(s.RoleTable, session.RolesConfig{ParsePattern: parse, Defaults: session.Grants{

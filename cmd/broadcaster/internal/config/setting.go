@@ -19,8 +19,8 @@ type setting struct {
 	name     string
 	index    []int // of the field in Config
 	standard string
-	embedded string // the default of a server that brings its own Redis
-	shown    string // the default as users read it; "" = none
+	embedded string // the default of a server with the embedded Redis
+	shown    string // the default as the documentation has it; "" = none
 	empty    string // what an empty value means; "" = the default
 	low      int64  // of an int or a time.Duration; no range if low is not below high
 	high     int64
@@ -30,7 +30,7 @@ type setting struct {
 	meaning  string // with `code`
 }
 
-// settings are all there are, in the order of the fields.
+// settings has every setting, in the order of the fields.
 var settings = describe(reflect.TypeFor[Config]())
 
 func describe(config reflect.Type) (list []setting) {
@@ -47,7 +47,7 @@ func describe(config reflect.Type) (list []setting) {
 	return list
 }
 
-// newSetting reads the tags of a field. A tag that makes no sense is a bug.
+// newSetting reads the tags of a field. It panics on a bad tag, which is a bug.
 func newSetting(name string, index []int, f reflect.StructField) setting {
 	s := setting{name: name, index: index, secret: f.Tag.Get("secret") == "true",
 		standard: f.Tag.Get("default"), embedded: f.Tag.Get("embedded"), empty: f.Tag.Get("empty"),
@@ -72,7 +72,7 @@ func newSetting(name string, index []int, f reflect.StructField) setting {
 	return s
 }
 
-// parseBound reads one end of a range, which is a number or a duration as the field is.
+// parseBound parses one end of a range: a duration if the field is one, else a number.
 func parseBound(name string, t reflect.Type, text string) int64 {
 	if t == reflect.TypeFor[time.Duration]() {
 		d, err := time.ParseDuration(text)
@@ -88,7 +88,7 @@ func parseBound(name string, t reflect.Type, text string) int64 {
 	return n
 }
 
-// value is the text that counts: what the environment says, or else the default.
+// value returns the text of a setting: from the environment, or else the default.
 func (s *setting) value(vars map[string]string, embedded bool) string {
 	text, given := vars[s.name]
 	switch {
@@ -100,8 +100,8 @@ func (s *setting) value(vars map[string]string, embedded bool) string {
 	return s.standard
 }
 
-// A reader is a type with a text form of its own. read reports what is wrong with a
-// text that is not empty.
+// A reader is a type with its own text form. read parses a text that is not empty, and reports its
+// faults.
 type reader interface {
 	read(name, text string, k *checker)
 }
@@ -128,8 +128,8 @@ func (c *Config) parse(vars map[string]string, k *checker) {
 	}
 }
 
-// plain is a text as the library reads it: true or false for a bool that has words of
-// its own, and a list without blanks and empty entries.
+// plain converts a text to the form that the library reads: true or false for a bool with its own
+// words, and a list without blanks and empty entries.
 func (s *setting) plain(text string, k *checker) string {
 	switch field := reflect.TypeFor[Config]().FieldByIndex(s.index); {
 	case field.Type.Kind() == reflect.Bool && s.oneOf != nil:
@@ -141,12 +141,12 @@ func (s *setting) plain(text string, k *checker) string {
 	return text
 }
 
-// parsePart reads the fields of one part. The library's errors name the Go field and
-// repeat the value, so only the field is taken from them.
+// parsePart reads the fields of one part. The library's errors name the Go field and repeat the value;
+// parsePart uses only the field.
 func parsePart(part reflect.Value, texts map[string]string, k *checker) {
 	ownForms := map[reflect.Type]env.ParserFunc{}
 	for f := range part.Type().Fields() {
-		if reflect.PointerTo(f.Type).Implements(reflect.TypeFor[reader]()) { // it reads itself, in check
+		if reflect.PointerTo(f.Type).Implements(reflect.TypeFor[reader]()) { // check calls its read
 			ownForms[f.Type] = func(string) (any, error) { return reflect.Zero(f.Type).Interface(), nil }
 		}
 	}
@@ -182,7 +182,7 @@ func wanted(t reflect.Type) string {
 	return "want a whole number"
 }
 
-// check judges a field that was read, by its tags.
+// check checks a field that was read against its tags.
 func (s *setting) check(field reflect.Value, text string, k *checker) {
 	switch value := field.Addr().Interface().(type) {
 	case reader:
@@ -204,7 +204,7 @@ func (s *setting) check(field reflect.Value, text string, k *checker) {
 	}
 }
 
-// outside reports whether a number is not in the range.
+// outside reports whether a number is outside the range.
 func (s *setting) outside(n int64) bool { return s.low < s.high && (n < s.low || n > s.high) }
 
 func (s *setting) checkText(text string, k *checker) {
@@ -216,7 +216,7 @@ func (s *setting) checkText(text string, k *checker) {
 	}
 }
 
-// trimmed splits a comma list, and removes blanks around entries and empty ones.
+// trimmed splits a comma list, and removes empty entries and the blanks around entries.
 func trimmed(list string) (entries []string) {
 	for entry := range strings.SplitSeq(list, ",") {
 		if entry = strings.TrimSpace(entry); entry != "" {

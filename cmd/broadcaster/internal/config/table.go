@@ -10,7 +10,7 @@ import (
 	"text/tabwriter"
 )
 
-// Names lists the settings in the order in which users read about them.
+// Names returns the names of the settings, in the order of their documentation.
 func Names() (names []string) {
 	for _, s := range settings {
 		names = append(names, s.name)
@@ -18,14 +18,14 @@ func Names() (names []string) {
 	return names
 }
 
-// Known reports whether a variable is read: a setting, or NAME_FILE of one that is secret.
+// Known reports whether a variable is a setting, or NAME_FILE of a secret one.
 func Known(variable string) bool {
 	base := strings.TrimSuffix(variable, "_FILE")
 	return slices.ContainsFunc(settings, func(s setting) bool { return s.name == variable || s.name == base && s.secret })
 }
 
-// Write prints every setting with its value, default and meaning. environ is what
-// Load made c from.
+// Write prints every setting with its value, default and meaning. environ is the environment from which
+// Load made c.
 func Write(w io.Writer, c Config, environ []string) error {
 	vars := variables(environ)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -43,7 +43,7 @@ func Write(w io.Writer, c Config, environ []string) error {
 	return t.Flush()
 }
 
-// maskSecret says that a secret is there; of REDIS_URL it shows what is none.
+// maskSecret returns a text that shows only whether a secret is set, or the public parts of REDIS_URL.
 func maskSecret(name, value, file string) string {
 	switch {
 	case value == "" && file == "":
@@ -56,8 +56,8 @@ func maskSecret(name, value, file string) string {
 	return "set"
 }
 
-// maskURL hides the password, the user too if there is no password (it is then
-// often the password), and everything of a text that is not clearly a URL.
+// maskURL hides the password of a URL. It also hides a user without a password, who is often the
+// password, and any text that is not clearly a URL.
 func maskURL(text string) string {
 	if _, err := ParseRedisURL(text); err != nil {
 		return "set, not valid"
@@ -76,8 +76,8 @@ func maskURL(text string) string {
 	return u.Scheme + "://" + user + u.Host + u.EscapedPath()
 }
 
-// shown makes a value that should hold no secret fit for a table, and hides it
-// if it holds one by mistake.
+// shown formats the value of a setting that is not secret for a table, and hides it if it contains a
+// secret by mistake.
 func shown(name, value string) string {
 	const longest = 80
 	value = strings.Map(func(r rune) rune {

@@ -17,7 +17,7 @@ const (
 
 var token68 = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`) // RFC 6750
 
-// AdminTokens open the admin API; without one it answers 403.
+// AdminTokens are the tokens of the admin API; without one the API answers 403.
 type AdminTokens []string
 
 func (tokens *AdminTokens) read(name, text string, k *checker) {
@@ -33,7 +33,7 @@ func (tokens *AdminTokens) read(name, text string, k *checker) {
 // quotes, or empty if the token has none.
 type PublishToken struct{ Name, Token string }
 
-// PublishTokens open the publishing over HTTP; without one it answers 403.
+// PublishTokens are the tokens for publishing over HTTP, which answers 403 without one.
 type PublishTokens []PublishToken
 
 func (tokens *PublishTokens) read(setting, text string, k *checker) {
@@ -68,9 +68,9 @@ func checkToken(k *checker, name, token string) bool {
 	return false
 }
 
-// GenerateTokens makes a token of each kind that is not configured and returns
-// the new ones, empty where there was one already. Embedded mode needs them
-// and shows them once on the terminal; they must never reach the log.
+// GenerateTokens makes an admin and a publish token, unless the kind is configured. It returns the new
+// tokens, "" for a configured kind. Embedded mode shows them once on the terminal. They must never
+// reach the log.
 func (c *Config) GenerateTokens() (admin, publish string) {
 	if len(c.HTTP.AdminTokens) == 0 {
 		admin = rand.Text()

@@ -12,27 +12,26 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// certificateEvery is how often the files are looked at.
+// certificateEvery is the interval between checks of the files.
 const certificateEvery = time.Second
 
-// A certificate is the pair of TLS_CERT_FILE and TLS_KEY_FILE, read again when a
-// file changes. A pair that does not load is counted and logged, and the one
-// before it stays in use; it is tried again at every look, since one of the two
-// files may just not have been written yet. get is safe for concurrent use.
+// A certificate is the pair of TLS_CERT_FILE and TLS_KEY_FILE, read again when a file changes. A pair
+// that does not load is counted and logged, and the previous one stays in use. Every check tries
+// again, since the other file may not be written yet. get is safe for concurrent use.
 type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
 	pair              atomic.Pointer[tls.Certificate]
 
-	// Owned by Run, before that by newCertificate.
+	// Owned by Run; before Run, by newCertificate.
 	loaded fileState // of the pair in use
-	failed fileState // of the last one that did not load: it is logged once
+	failed fileState // of the last pair that did not load, which is logged once
 
 	reloads, faults prometheus.Counter
 	expiry          prometheus.Gauge
 }
 
-// fileState tells one content of the two files from another, by what is cheap.
+// fileState identifies the content of the two files by their cheap properties.
 type fileState struct {
 	certTime, keyTime time.Time
 	certSize, keySize int64
@@ -42,9 +41,9 @@ type fileState struct {
 func newCertificate(certFile, keyFile string, reg prometheus.Registerer, logger *slog.Logger) (*certificate, error) {
 	c := &certificate{certFile: certFile, keyFile: keyFile, log: logger,
 		reloads: prometheus.NewCounter(prometheus.CounterOpts{Name: "fx_tls_reloads_total",
-			Help: "Times a changed certificate was taken into use."}),
+			Help: "Times a changed certificate was loaded."}),
 		faults: prometheus.NewCounter(prometheus.CounterOpts{Name: "fx_tls_reload_failures_total",
-			Help: "Looks at changed certificate files that did not load, once a second while that lasts. Growing: the old certificate is in use; see the log."}),
+			Help: "Failed attempts to load changed certificate files, one a second while that lasts. Growing: the old certificate is in use; see the log."}),
 		expiry: prometheus.NewGauge(prometheus.GaugeOpts{Name: "fx_tls_certificate_expires_seconds",
 			Help: "Unix time at which the certificate in use expires. Soon: replace the files, no restart is needed."}),
 	}
@@ -56,7 +55,7 @@ func newCertificate(certFile, keyFile string, reg prometheus.Registerer, logger 
 	return c, nil
 }
 
-// Run looks at the files until ctx ends, then returns nil.
+// Run checks the files until ctx ends, then returns nil.
 func (c *certificate) Run(ctx context.Context) error {
 	tick := time.NewTicker(certificateEvery)
 	defer tick.Stop()
@@ -73,13 +72,13 @@ func (c *certificate) Run(ctx context.Context) error {
 		if err := c.load(state); err != nil {
 			c.faults.Inc()
 			if state != c.failed {
-				c.log.Error("TLS_CERT_FILE: the changed files do not load, the certificate before them stays in use", "err", err)
+				c.log.Error("TLS_CERT_FILE: cannot load the changed files, the previous certificate stays in use", "err", err)
 			}
 			c.failed = state
 			continue
 		}
 		c.reloads.Inc()
-		c.log.Info("certificate read again", "expires", c.pair.Load().Leaf.NotAfter)
+		c.log.Info("certificate reloaded", "expires", c.pair.Load().Leaf.NotAfter)
 	}
 }
 
@@ -92,8 +91,8 @@ func (c *certificate) look() (s fileState) {
 	return fileState{certTime: cert.ModTime(), keyTime: key.ModTime(), certSize: cert.Size(), keySize: key.Size()}
 }
 
-// load takes the files into use if they are a pair; state is from before they are read,
-// so that a change in between is seen at the next look.
+// load uses the files if they are a valid pair. state is from before the read, so the next check finds
+// a change in between.
 func (c *certificate) load(state fileState) error {
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {
@@ -105,7 +104,7 @@ func (c *certificate) load(state fileState) error {
 	return nil
 }
 
-// config is that of a listener with this certificate.
+// config returns the configuration of a listener with this certificate.
 func (c *certificate) config() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,

@@ -8,14 +8,12 @@ import (
 	"github.com/alicebob/miniredis/v2"
 )
 
-// How often the embedded Redis looks for keys that have expired, so they may
-// live this much longer.
+// The interval at which the embedded Redis removes expired keys. They may live longer by as much.
 const expiryTick = 250 * time.Millisecond
 
-// startEmbedded starts a Redis inside this process, for trying things out: it
-// keeps everything in memory, serves one machine and knows fewer commands than
-// a real one. It returns the address it listens on, so that redis-cli and other
-// processes can publish, and a function that stops it and waits for that.
+// startEmbedded starts a Redis inside this process, for trying things out. It keeps everything in
+// memory, serves one machine and has fewer commands than a real one. startEmbedded returns its
+// address, so that redis-cli and other processes can publish, and a function that stops it and waits.
 func startEmbedded(addr string) (listening string, stop func(), err error) {
 	m := miniredis.NewMiniRedis()
 	if err := m.StartAddr(addr); err != nil {
@@ -24,8 +22,8 @@ func startEmbedded(addr string) (listening string, stop func(), err error) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		// Its own clock does not run by itself, and the one it offers walks
-		// over all keys at every command.
+		// Its clock does not advance on its own, and the alternative that it offers scans all
+		// keys at every command.
 		tick := time.NewTicker(expiryTick)
 		defer tick.Stop()
 		last := time.Now()

@@ -21,9 +21,8 @@ const (
 	redisInfoWait   = 2 * time.Second // for the line at start
 )
 
-// redisHealth pings Redis now and then, measures it, and logs when the answer
-// changes. Whether Redis is lost is decided by faster probes elsewhere; this is
-// for the operator.
+// redisHealth pings Redis periodically, measures the round trip, and logs each change of the outcome.
+// It serves the operator; faster probes elsewhere decide whether Redis is lost.
 type redisHealth struct {
 	client   redis.UniversalClient
 	logger   *slog.Logger
@@ -35,8 +34,8 @@ type redisHealth struct {
 	memory   prometheus.Gauge
 }
 
-// newRedisHealth makes a check of client every 30 s. lost is the judge of whether
-// Redis is lost, with which fx_redis_up agrees. reg may be nil.
+// newRedisHealth returns a redisHealth that checks client every 30 s. lost decides whether Redis is
+// lost, so that fx_redis_up agrees with it. reg may be nil.
 func newRedisHealth(client redis.UniversalClient, lost func() bool, logger *slog.Logger, reg prometheus.Registerer) *redisHealth {
 	h := &redisHealth{
 		client: client, logger: logger, interval: redisCheckEvery,
@@ -51,7 +50,7 @@ func newRedisHealth(client redis.UniversalClient, lost func() bool, logger *slog
 		}),
 		memory: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "fx_redis_memory_used_ratio",
-			Help: "Memory of Redis as a part of maxmemory, of the fullest master; NaN if not known. Above 0.9: it is about to evict, quotes first and sessions later.",
+			Help: "Fraction of maxmemory that the fullest master uses; NaN if not known. Above 0.9: Redis will soon evict, quotes first and sessions later.",
 		}),
 	}
 	h.up = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -74,7 +73,7 @@ func newRedisHealth(client redis.UniversalClient, lost func() bool, logger *slog
 func (h *redisHealth) Run(ctx context.Context) error {
 	tick := time.NewTicker(h.interval)
 	defer tick.Stop()
-	up := true // the opening of the client has already logged a server that is down
+	up := true // opening the client has already logged a server that is down
 	for {
 		up = h.check(ctx, up)
 		select {
@@ -85,7 +84,7 @@ func (h *redisHealth) Run(ctx context.Context) error {
 	}
 }
 
-// check returns whether Redis is up. was is the result of the check before.
+// check returns whether Redis is up. was is the result of the previous check.
 func (h *redisHealth) check(ctx context.Context, was bool) bool {
 	pingCtx, cancel := context.WithTimeout(ctx, redisPingWait)
 	defer cancel()
@@ -93,7 +92,7 @@ func (h *redisHealth) check(ctx context.Context, was bool) bool {
 	err := h.client.Ping(pingCtx).Err()
 	took := time.Since(start)
 	if ctx.Err() != nil {
-		return was // it is the program that ends, not Redis
+		return was // the program ends, not Redis
 	}
 	if err != nil {
 		h.failures.Inc()
@@ -113,8 +112,8 @@ func (h *redisHealth) check(ctx context.Context, was bool) bool {
 	return true
 }
 
-// logRedis says at start which Redis this is, and warns of an eviction policy
-// that can end sessions. A server that tells less than this needs is no fault.
+// logRedis logs the kind and version of Redis at start, and warns of an eviction policy that can end
+// sessions. A server that reports less is not a fault.
 func logRedis(ctx context.Context, client redis.UniversalClient, cfg config.Config, logger *slog.Logger) {
 	ctx, cancel := context.WithTimeout(ctx, redisInfoWait)
 	defer cancel()
@@ -135,14 +134,14 @@ func logRedis(ctx context.Context, client redis.UniversalClient, cfg config.Conf
 			attrs = append(attrs, "maxmemory", info.Memory.MaxBytes)
 		}
 	case err == nil || errors.Is(err, redisadmin.ErrNotOffered):
-		attrs = append(attrs, "version", "not told by the server")
+		attrs = append(attrs, "version", "not reported")
 	default:
 		logger.Warn("redis: version not known yet", "mode", cfg.Redis.Mode, "err", err)
 		return
 	}
 	policy, err := admin.EvictionPolicy(ctx)
 	if err != nil {
-		policy = "not told by the server"
+		policy = "not reported"
 	}
 	logger.Info("redis", append(attrs, "maxmemory_policy", policy)...)
 	if redisadmin.EvictsSessions(policy) {
@@ -150,6 +149,6 @@ func logRedis(ctx context.Context, client redis.UniversalClient, cfg config.Conf
 			"maxmemory_policy", policy, "want", "volatile-ttl")
 	}
 	if info.Server != nil && cfg.Redis.Mode != "cluster" && info.Server.Mode == "cluster" {
-		logger.Warn("redis: the server is part of a cluster, and REDIS_MODE is not cluster", "mode", cfg.Redis.Mode)
+		logger.Warn("redis: the server is part of a cluster, but REDIS_MODE is not cluster", "mode", cfg.Redis.Mode)
 	}
 }

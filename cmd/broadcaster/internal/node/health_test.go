@@ -87,7 +87,7 @@ func TestLogRedis(t *testing.T) {
 	defer client.Close()
 	logger, log := programtest.Log()
 	logRedis(t.Context(), client, cfg, logger)
-	if text := log.String(); strings.Contains(text, "WARN") || strings.Count(text, "not told by the server") != 2 {
+	if text := log.String(); strings.Contains(text, "WARN") || strings.Count(text, "not reported") != 2 {
 		t.Errorf("a server that tells nothing: %s", text)
 	}
 }

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// Connecting makes much more garbage than a connected client holds, and fan-out
-// makes next to none. So after a burst of connects the garbage would stand beside
-// the clients until the next collection, which on a quiet node may be minutes away.
+// A connect leaves much more garbage than a connected client holds, and fan-out leaves almost none.
+// After a burst of connects the garbage would therefore stay until the next collection, which may be
+// minutes away on a quiet node.
 const (
-	gcPercent  = 25 // collecting often is cheap here; GOGC overrides it
+	gcPercent  = 25 // frequent collections are cheap here; GOGC overrides it
 	trimEvery  = 2 * time.Second
-	trimChange = 500 // clients that came or went, at least, since the last trim
+	trimChange = 500 // least change in the number of clients since the last trim
 )
 
 func tuneMemory() {
@@ -22,8 +22,8 @@ func tuneMemory() {
 	}
 }
 
-// trimMemory collects and returns memory to the system once a burst of clients
-// coming or going is over, until ctx ends.
+// trimMemory collects garbage and returns memory to the system after each burst of connects or
+// disconnects, until ctx ends.
 func trimMemory(ctx context.Context, clients func() int) error {
 	ticker := time.NewTicker(trimEvery)
 	defer ticker.Stop()

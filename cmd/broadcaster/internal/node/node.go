@@ -37,7 +37,7 @@ type Node struct {
 	log       *slog.Logger
 	registry  *prometheus.Registry
 	health    *redisHealth
-	redis     *redislink.Health       // whether Redis is lost, in the one view that clients get
+	redis     *redislink.Health       // decides whether Redis is lost; clients get its view
 	sentinels []*redis.SentinelClient // for the admin API; closed at the end of run
 	hub       *hub.Hub
 	board     *receive.Board
@@ -53,7 +53,7 @@ type Node struct {
 	web       *web.Server
 }
 
-// New builds the parts of one node: who needs whom stands here.
+// New builds the parts of one node, in the order of their dependencies.
 func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (*Node, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
@@ -127,7 +127,7 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 	return n, err
 }
 
-// nodeName tells this process from every other that uses the same Redis.
+// nodeName returns a name that is unique among the processes that use the same Redis.
 func nodeName() string {
 	host, err := os.Hostname()
 	if err != nil || host == "" {

@@ -13,7 +13,7 @@ type parts struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	log    *slog.Logger
-	failed chan error // the first that ended by itself
+	failed chan error // the error of the first part that ended before its context
 }
 
 func newParts(logger *slog.Logger) *parts {
@@ -36,7 +36,7 @@ func (p *parts) start(name string, f func(context.Context) error) {
 	})
 }
 
-// stop ends all and waits for them.
+// stop ends all parts and waits for them.
 func (p *parts) stop() {
 	p.cancel()
 	p.wg.Wait()

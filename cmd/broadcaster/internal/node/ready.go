@@ -8,11 +8,11 @@ import (
 	"github.com/fxcast/fxcast/web"
 )
 
-// readyAge is how old the newest test message through Redis may be.
+// readyAge is the greatest age of the newest test message in a ready node.
 const readyAge = 3 * time.Second
 
-// ready returns the checks of /readyz: what background probes found. A node that
-// sends its clients degraded is not ready, since both ask the one judge.
+// ready returns the checks of /readyz, with the findings of background probes. A node that sends its
+// clients degraded is not ready, since redislink.Health decides both.
 func (n *Node) ready() []web.Check {
 	lost := n.redis.Causes()
 	quotes := n.receiver.ProbeAge()
@@ -40,7 +40,7 @@ func probeDetail(age time.Duration) string {
 
 func inboxDetail(s accept.InboxState) string {
 	if s.Holder == "" {
-		return "no node takes in messages of the inbox"
+		return "no node reads the inbox"
 	}
 	return "held by " + s.Holder
 }

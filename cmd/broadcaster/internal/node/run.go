@@ -17,15 +17,15 @@ import (
 
 // Run starts every part and ends them in order.
 //
-//  1. not ready, no new sockets
-//  2. clients are told and closed, spread over the drain
-//  3. the listeners close
-//  4. producers, feed, sessions and limiter stop
-//  5. the hub stops; every goroutine has ended
+//  1. Readiness becomes red, and new sockets are refused.
+//  2. Clients receive closing and are closed, spread over the drain.
+//  3. The listeners close.
+//  4. Producers, feed, sessions and limiter stop.
+//  5. The hub stops, and every goroutine has ended.
 func (n *Node) Run(ctx context.Context, public, admin net.Listener, stdout io.Writer) error {
 	parts := newParts(n.log)
 	fan := newParts(n.log)       // outlives the feed
-	producers := newParts(n.log) // end before what they publish through
+	producers := newParts(n.log) // end before the publisher
 	fan.start("hub", n.hub.Run)
 	fan.start("memory", func(ctx context.Context) error { return trimMemory(ctx, n.hub.Clients) })
 	parts.start("redis health", n.health.Run)
@@ -81,7 +81,7 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener, stdout io.Wr
 	for _, s := range servers {
 		closing.Go(func() {
 			if s.Shutdown(deadline) != nil {
-				_ = s.Close() // requests that did not end in time
+				_ = s.Close() // ends requests that did not end in time
 			}
 		})
 	}
@@ -111,7 +111,7 @@ func serving(err error) error {
 	return err
 }
 
-// reachable is an address as a browser on this machine takes it.
+// reachable returns the address for a browser on this machine.
 func reachable(a net.Addr) string {
 	host, port, err := net.SplitHostPort(a.String())
 	if ip := net.ParseIP(host); err == nil && (ip == nil || ip.IsUnspecified()) {
