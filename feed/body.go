@@ -24,13 +24,14 @@ var ErrBadBody = errors.New("feed: body is neither a JSON object, an array nor N
 // ErrTooManyItems is wrapped by SplitInput's error for more than MaxInputItems.
 var ErrTooManyItems = errors.New("feed: too many items in one body")
 
-// SplitInput cuts what came through any door into its items: one object, the
-// elements of an array, or the lines of NDJSON (blank lines are skipped, \r\n is a
-// line end too). A byte order mark may come first; after one of UTF-16 the body is
-// read as that. Items are not checked: a broken NDJSON line or an array element
-// that is no object is an item, for ParseInput to reject. A body that begins as an
-// array must be valid JSON as a whole. Items may share body's memory. Errors wrap
-// ErrBadBody or ErrTooManyItems. The caller bounds the size of body.
+// SplitInput cuts a body into its items: one object, the elements of an array, or the lines of
+// NDJSON. Blank lines are skipped, and \r\n also ends a line. The body may begin with a byte order
+// mark; with one of UTF-16 it is read as UTF-16. A body that begins as an array must be valid JSON
+// as a whole.
+//
+// Items are not checked: a broken NDJSON line, or an array element that is not an object, is an
+// item for ParseInput to reject. Items may share body's memory. Errors wrap ErrBadBody or
+// ErrTooManyItems. The caller bounds the size of body.
 func SplitInput(body []byte) ([]json.RawMessage, error) {
 	body, err := decodeMarked(body)
 	if err != nil {
@@ -48,8 +49,8 @@ func SplitInput(body []byte) ([]json.RawMessage, error) {
 	return splitLines(body)
 }
 
-// BodyRejection returns the rejection of a body for an error of SplitInput, for
-// doors that have no answer of their own for it.
+// BodyRejection returns the rejection of a body for an error of SplitInput, for callers that have
+// no error answer of their own.
 func BodyRejection(err error) *Rejection {
 	reason := ReasonBadJSON
 	if errors.Is(err, ErrTooManyItems) {
@@ -58,7 +59,7 @@ func BodyRejection(err error) *Rejection {
 	return &Rejection{reason, strings.TrimPrefix(err.Error(), "feed: ")}
 }
 
-// splitArray cuts an array that is valid as a whole, up to the bound.
+// splitArray cuts an array, which must be valid as a whole, into at most MaxInputItems elements.
 func splitArray(body []byte) ([]json.RawMessage, error) {
 	if !json.Valid(body) {
 		var v json.RawMessage
@@ -79,12 +80,12 @@ func splitArray(body []byte) ([]json.RawMessage, error) {
 	}
 }
 
-// splitLines takes a body as NDJSON if any of its lines begins like an object.
+// splitLines reads a body as NDJSON if any of its lines begins like an object.
 func splitLines(body []byte) ([]json.RawMessage, error) {
 	var items []json.RawMessage
 	object := false
 	for line := range bytes.Lines(body) {
-		line = bytes.TrimSpace(bytes.TrimPrefix(line, utf8Mark)) // of files that were joined
+		line = bytes.TrimSpace(bytes.TrimPrefix(line, utf8Mark)) // from concatenated files
 		if len(line) == 0 {
 			continue
 		}
@@ -101,10 +102,10 @@ func splitLines(body []byte) ([]json.RawMessage, error) {
 }
 
 func tooManyItems() error {
-	return fmt.Errorf("%w: at most %d, send them in parts", ErrTooManyItems, MaxInputItems)
+	return fmt.Errorf("%w: the limit is %d, send them in parts", ErrTooManyItems, MaxInputItems)
 }
 
-// Byte order marks. That of UTF-32 little-endian begins as that of UTF-16 does.
+// Byte order marks. The one of UTF-32 little-endian begins like the one of UTF-16.
 var (
 	utf8Mark       = []byte("\xef\xbb\xbf")
 	utf16LittleEnd = []byte("\xff\xfe")

@@ -23,10 +23,10 @@ const (
 	StatusUnknown Status = protocol.StatusUnknown // no last value
 )
 
-// StatusAt returns the state at now of a symbol whose last accepted quote arrived
-// at lastArrival, by the same clock. staleAfter is positive; from that age on a
-// symbol is no longer live. hasValue says whether its last value still exists.
-// A lastArrival after now, when a clock was set back, counts as just arrived.
+// StatusAt returns the state at now of a symbol whose last accepted quote arrived at lastArrival,
+// both by the same clock. staleAfter must be positive; from that age on a symbol is no longer live.
+// hasValue reports whether its last value still exists. A lastArrival after now, as after a clock
+// was set back, counts as just arrived.
 func (t *Instruments) StatusAt(s Symbol, lastArrival, now time.Time, staleAfter time.Duration, hasValue bool) Status {
 	switch {
 	case !hasValue:
@@ -39,9 +39,9 @@ func (t *Instruments) StatusAt(s Symbol, lastArrival, now time.Time, staleAfter 
 	return StatusClosed
 }
 
-// Hours says when a market trades: always, or in a part of each week less its
-// holidays. Instruments.Hours returns one; it is safe for concurrent use. The
-// daily pause of metals is not modeled: there a symbol without quotes is stale.
+// Hours are the hours in which a market trades: always, or a part of each week except holidays.
+// Instruments.Hours returns them. They are safe for concurrent use. The daily pause of metals is
+// not modeled: in it a symbol without quotes is stale.
 type Hours struct {
 	kind        string // hoursFX, hoursAlways, or "" for an instrument's own
 	open, close weekMinute
@@ -65,12 +65,12 @@ const (
 	marketZone            = "America/New_York"
 )
 
-// spotHours returns the hours of the spot market, fx: from Sunday 17:00 to Friday
-// 17:00 New York time, daylight saving included, without the holidays.
+// spotHours returns the hours of the spot market, fx: from Sunday 17:00 to Friday 17:00 New York
+// time, with daylight saving time, except the holidays.
 func spotHours(holidays Dates) *Hours {
 	zone, err := time.LoadLocation(marketZone)
-	if err != nil { // the embedded zones are tried last and have it
-		panic("feed: no zone data in this binary: " + err.Error())
+	if err != nil { // the embedded zones, which are tried last, have it
+		panic("feed: this binary has no time zone data: " + err.Error())
 	}
 	return &Hours{hoursFX, spotOpen, spotClose, zone, holidays}
 }
@@ -86,7 +86,7 @@ func (h *Hours) Open(t time.Time) bool {
 		if minute < h.open || minute >= h.close {
 			return false
 		}
-	} else if h.close <= minute && minute < h.open { // over the end of the week
+	} else if h.close <= minute && minute < h.open { // the hours span the end of the week
 		return false
 	}
 	if len(h.holidays) == 0 {
@@ -96,10 +96,9 @@ func (h *Hours) Open(t time.Time) bool {
 	return !holiday
 }
 
-// tradingDay returns the date of the trading day that local falls in. The day
-// begins at the time of day at which the market opens. If that is noon or later
-// most of the day is on the next date, whose name it has: 25 December of fx is
-// from 24 December 17:00 to 25 December 17:00.
+// tradingDay returns the date of the trading day of local. The day begins at the time of day at
+// which the market opens. If that is noon or later, most of the trading day falls on the next date,
+// which names it: 25 December of fx lasts from 24 December 17:00 to 25 December 17:00.
 func (h *Hours) tradingDay(local time.Time) Date {
 	opens := int(h.open) % dayMinutes
 	year, month, day := local.Date()
@@ -112,7 +111,7 @@ func (h *Hours) tradingDay(local time.Time) Date {
 	return dateOf(time.Date(year, month, day, 0, 0, 0, 0, time.UTC))
 }
 
-// MarshalJSON returns the form of the hours in INSTRUMENTS.
+// MarshalJSON returns the hours in the form of INSTRUMENTS.
 func (h *Hours) MarshalJSON() ([]byte, error) {
 	if h.kind != "" {
 		return json.Marshal(h.kind)
@@ -133,7 +132,7 @@ type ownHours struct {
 
 var errHours = errors.New(`hours: want "fx", "always", or {"open":"Sun 17:00","close":"Fri 17:00","zone":"America/New_York","holidays":["2026-12-25"]}`)
 
-// parseHours reads the hours of an instrument; nil stands for those of fx.
+// parseHours reads the hours of an instrument; nil means the hours fx.
 func parseHours(raw json.RawMessage) (*Hours, error) {
 	if name, ok := stringValue(raw); ok {
 		switch name {
@@ -190,7 +189,7 @@ func (own ownHours) hours() (*Hours, error) {
 	return h, nil
 }
 
-// parseWeekMinute reads a day and a time, Sun 17:00.
+// parseWeekMinute reads a day and a time such as Sun 17:00.
 func parseWeekMinute(text string) (weekMinute, bool) {
 	name, clock, ok := strings.Cut(text, " ")
 	if !ok || len(clock) != 5 || clock[2] != ':' || scanDigits(clock, 0) != 2 || scanDigits(clock, 3) != 5 {
@@ -205,13 +204,13 @@ func parseWeekMinute(text string) (weekMinute, bool) {
 	return 0, false
 }
 
-// String returns the form that parseWeekMinute reads.
+// String returns m in the form that parseWeekMinute reads.
 func (m weekMinute) String() string {
 	day, minute := time.Weekday(m/dayMinutes), m%dayMinutes
 	return fmt.Sprintf("%s %02d:%02d", day.String()[:3], minute/60, minute%60)
 }
 
-// Date is a day of the calendar, year·10,000 + month·100 + day.
+// Date is a calendar day as the number year·10,000 + month·100 + day.
 type Date int32
 
 func dateOf(t time.Time) Date {
@@ -219,11 +218,10 @@ func dateOf(t time.Time) Date {
 	return Date(year*10_000 + int(month)*100 + day)
 }
 
-// Dates are sorted, each once.
+// Dates is a sorted list of days without duplicates.
 type Dates []Date
 
-// ParseDates reads dates such as 2026-12-25. Blanks around an entry and empty
-// entries do not count.
+// ParseDates reads dates such as 2026-12-25. It ignores blanks around entries and empty entries.
 func ParseDates(list []string) (Dates, error) {
 	var dates Dates
 	for _, text := range list {

@@ -6,25 +6,23 @@ import (
 	"strings"
 )
 
-// currency is what the table below knows of a code.
+// currency is the entry of a code in the table below.
 type currency struct {
-	minorUnits int8 // digits of the smallest accounting unit, ISO 4217; -1 where ISO gives none
-	coarsePip  bool // a pip is 0.01 where this is the quote currency
+	minorUnits int8 // digits of the smallest accounting unit by ISO 4217; -1 if ISO gives none
+	coarsePip  bool // a pip is 0.01 if this is the quote currency
 	metal      bool
 }
 
-// currencies holds the currency codes of ISO 4217 (list one) in force on
-// 1 January 2026, CNH, and four metals by the troy ounce. The list has VED, SLE, XCG
-// (for ANG) and ZWG; it no longer has HRK, CUC, ANG, ZWL, SLL, or BGN, which the
-// euro replaced that day.
+// currencies holds the currency codes of ISO 4217 (list one) in force on 1 January 2026, CNH, and
+// four metals by the troy ounce. The list contains VED, SLE, XCG (for ANG) and ZWG. It no longer
+// contains HRK, CUC, ANG, ZWL, SLL, or BGN, which the euro replaced that day.
 //
-// Only what is traded against other currencies is here. Left out on purpose:
-// units of account and fund codes (XDR, XSU, XUA, XAD, BOV, CHE, CHW, CLF, COU,
-// MXV, USN, UYI, UYW), bond market units (XBA to XBD), and the codes for tests
-// and for no currency (XTS, XXX).
+// Only codes that are traded against other currencies are listed. Deliberately left out are units
+// of account and fund codes (XDR, XSU, XUA, XAD, BOV, CHE, CHW, CLF, COU, MXV, USN, UYI, UYW), bond
+// market units (XBA to XBD), and the codes for tests and for no currency (XTS, XXX).
 //
-// CNH, the offshore yuan, is not an ISO code but has a market and a price of its
-// own. It is never written as CNY: the two differ most when it matters.
+// CNH, the offshore yuan, is not an ISO code but has its own market and price. It must never be
+// written as CNY: the two prices differ most when it matters.
 var currencies = currencyTable()
 
 const (
@@ -39,10 +37,9 @@ const (
 	offshore    = `CNH`
 	metals      = `XAU XAG XPT XPD`
 
-	// coarsePips lists the quote currencies whose pip is 0.01. The rule is that of
-	// the retail dealers for JPY, HUF, THB and INR, carried on to the others of
-	// their kind: a unit so small that a dollar buys more than about 30 of it.
-	// CZK and TRY stay at 0.0001, as dealers quote them.
+	// coarsePips lists the quote currencies whose pip is 0.01. Retail dealers do so for JPY, HUF,
+	// THB and INR. The rule extends to all units so small that a dollar buys more than about 30 of
+	// them. CZK and TRY stay at 0.0001, as dealers quote them.
 	coarsePips = `AFN ALL AMD AOA ARS BDT BIF BTN CDF CLP COP CRC CVE DJF DOP DZD EGP ETB GMD GNF GYD HTG HUF IDR
 		INR IQD IRR ISK JMD JPY KES KGS KHR KMF KPW KRW KZT LAK LBP LKR LRD MGA MKD MMK MNT MRU MUR MWK MZN
 		NGN NIO NPR PHP PKR PYG RSD RUB RWF SDG SOS SRD SSP SYP THB TWD TZS UAH UGX UYU UZS VED VES VND VUV
@@ -69,16 +66,15 @@ func currencyTable() map[string]currency {
 	return table
 }
 
-// Currencies returns the codes that are known without INSTRUMENTS, sorted. The
-// slice is the caller's.
+// Currencies returns the codes that are known without INSTRUMENTS, sorted. The caller owns the
+// slice.
 func Currencies() []string {
 	return slices.Sorted(maps.Keys(currencies))
 }
 
-// MinorUnits returns how many digits after the point an amount of the currency
-// is accounted in, by ISO 4217: 2 for EUR, 0 for JPY, 3 for BHD. It is not the
-// precision of its prices (see Instruments.Digits). ok is false for an unknown code
-// and for the metals, which have no minor unit.
+// MinorUnits returns how many digits after the point an amount of the currency is accounted in by
+// ISO 4217: 2 for EUR, 0 for JPY, 3 for BHD. It is not the precision of prices; see
+// Instruments.Digits. ok is false for an unknown code and for the metals, which have no minor unit.
 func MinorUnits(code string) (digits int, ok bool) {
 	c, ok := currencies[code]
 	if !ok || c.minorUnits < 0 {

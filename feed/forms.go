@@ -2,22 +2,22 @@ package feed
 
 import "strings"
 
-// maxSymbolText bounds the text that may name a symbol: an alias, or two codes
-// with a venue and an ending.
+// maxSymbolText bounds the length of a symbol's name: an alias, or two codes with a venue and an
+// ending.
 const maxSymbolText = 100
 
 const separators = "/_-."
 
-// ParseSymbol reads the name of a symbol. The forms are tried in this order:
+// ParseSymbol reads the name of a symbol. It tries these forms in order:
 //
-//   - an alias of INSTRUMENTS, as it is written there;
+//   - an alias of INSTRUMENTS, exactly as written there;
 //   - two known, different codes in upper or lower case, with / _ - . or nothing
-//     between them; without a separator a listed instrument goes before 3 + 3 letters;
+//     between them; without a separator a listed instrument precedes 3 + 3 letters;
 //   - either of these after a venue and a colon, OANDA:EUR_USD;
 //   - either of these before an ending of FEED_SUFFIXES in any case, EURUSD.m.
 //
-// The error wraps ErrUnknownSymbol; its text is bounded, printable and may be
-// shown to a client. A canonical s is returned as it is, without allocation.
+// The error wraps ErrUnknownSymbol; its text is bounded, printable and may be shown to a client. A
+// canonical s is returned unchanged, without allocation.
 func (t *Instruments) ParseSymbol(s string) (Symbol, error) {
 	t = t.table()
 	if t.Known(Symbol(s)) {
@@ -29,7 +29,7 @@ func (t *Instruments) ParseSymbol(s string) (Symbol, error) {
 	return "", t.refuse(s)
 }
 
-// find tries the forms one after the other.
+// find tries the forms of ParseSymbol one after another.
 func (t *Instruments) find(s string) (Symbol, bool) {
 	if len(s) > maxSymbolText {
 		return "", false
@@ -78,7 +78,7 @@ func (t *Instruments) pair(s string) (Symbol, bool) {
 	return Symbol(base + "/" + quote), true
 }
 
-// refuse explains why s names no symbol.
+// refuse returns an error that explains why s does not name a symbol.
 func (t *Instruments) refuse(s string) error {
 	const form = "give two currency codes, as in EUR/USD"
 	if len(s) > maxSymbolText {
@@ -109,10 +109,9 @@ func unknownCode(s, code string) error {
 		" is not a current ISO 4217 currency or one of XAU, XAG, XPT, XPD, CNH, nor listed in INSTRUMENTS")
 }
 
-// ParsePattern reads what a subscription may name: an exact symbol in any form
-// ParseSymbol takes, * for every symbol, EUR/* for a base or */JPY for a quote
-// currency. The codes must be known. It returns the canonical form; the error
-// is as ParseSymbol's.
+// ParsePattern reads a pattern of a subscription: a symbol in any form of ParseSymbol, * for every
+// symbol, EUR/* for a base currency or */JPY for a quote currency. The codes must be known. It
+// returns the canonical form; the error is as for ParseSymbol.
 func (t *Instruments) ParsePattern(s string) (string, error) {
 	if s == "*" {
 		return s, nil
@@ -145,8 +144,8 @@ func (t *Instruments) ParsePattern(s string) (string, error) {
 	return "", unknownSymbol(s, "give a symbol such as EUR/USD, or *, EUR/* or */JPY")
 }
 
-// splitWildcard cuts a text that holds a star: at its separator, else before or
-// after the star.
+// splitWildcard cuts a text that contains a star: at its separator, or else before or after the
+// star.
 func splitWildcard(s string) (base, quote string, ok bool) {
 	base, quote, ok = split(s)
 	if !ok {
@@ -182,8 +181,8 @@ func threeAndThree(s string) (base, quote string, ok bool) {
 	return s[:3], s[3:], true
 }
 
-// upper changes ASCII letters only: Unicode case mapping would turn other letters
-// into codes. A text too long for a symbol without separator is returned as it is.
+// upper converts ASCII letters only: Unicode case mapping would turn other letters into codes. A
+// text too long for a symbol without separator is returned unchanged.
 func upper(s string) string {
 	var b [2 * maxCode]byte
 	if len(s) > len(b) {

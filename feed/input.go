@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// MaxInputBytes is the size of the largest object that is read.
+// MaxInputBytes is the largest accepted size of one object.
 const MaxInputBytes = 64 << 10
 
-// InputOptions says how to read what a producer's message leaves open.
+// InputOptions configures how ParseInput reads values that a message leaves open.
 type InputOptions struct {
-	Instruments *Instruments // which symbols there are; nil = those that need no settings
-	Base        string       // base of a message that names one currency only; "" = such a message is rejected
-	Source      string       // source of a message that names none
-	ForceSource bool         // Source holds whatever the message says
+	Instruments *Instruments // the known symbols; nil = the table without settings
+	Base        string       // base of a message that names only one currency; "" = reject such a message
+	Source      string       // source of a message that does not name one
+	ForceSource bool         // use Source even if the message names another one
 }
 
-// The fields of a producer's message. Of several names for one thing the first that
-// is given counts.
+// The fields of a producer's message. If several names of one value are given, the first in this
+// order counts.
 const (
 	fieldSymbol = iota
 	fieldPair
@@ -37,32 +37,33 @@ const (
 	numFields
 )
 
-// inputFields are the names ParseInput reads, in the order of the constants.
+// inputFields are the field names that ParseInput reads, in the order of the constants.
 var inputFields = [numFields]string{
 	"symbol", "pair", "instrument", "currency", "bid", "ask", "price", "bid_size", "ask_size",
 	"ts", "timestamp", "time", "datetime", "t", "source",
 }
 
-// inputValues are the fields of one message; nil = absent or null.
+// inputValues holds the fields of one message; nil = absent or null.
 type inputValues [numFields]json.RawMessage
 
-// ParseInput reads one JSON object of a producer. Names of fields may be in any case:
+// ParseInput reads one JSON object of a producer. Field names may be in any case:
 //
-//   - symbol, pair or instrument: a symbol as Instruments.ParseSymbol takes it; or
+//   - symbol, pair or instrument: a symbol in any form of Instruments.ParseSymbol; or
 //     currency: a symbol, or one code X, which means Base/X.
-//   - bid and ask; or price, which becomes both. Numbers or strings; digits are
-//     kept as written, an exponent is written out with its digits.
-//   - bid_size and ask_size, optional, of the same form or zero. One that cannot be
-//     read is left out and counted in BadSizes.
+//   - bid and ask; or price, which becomes both. Numbers or strings. Digits are
+//     kept as written; an exponent is expanded exactly.
+//   - bid_size and ask_size, optional: of the same form, or zero. A size that cannot
+//     be read is left out and counted in BadSizes.
 //   - ts, timestamp, time, datetime or t, optional: RFC 3339, Unix time in seconds,
-//     ms, µs or ns as a number or a string, or the FIX protocol's form. Without one
-//     Time stays zero; also with a time without a zone, which is not believed.
-//   - source, optional: made a name by SourceName.
+//     ms, µs or ns as a number or a string, or the form of the FIX protocol. Time is
+//     zero without one, and also if it has no zone, since it may then mean any zone.
+//   - source, optional: converted by SourceName.
 //
-// A field that is null counts as absent, as do empty times, sizes and sources; other
-// fields are ignored. Any error is a *Rejection, and the quote then has no more than
-// the symbol and the source, for reports; otherwise the quote passes
-// Instruments.Check. The quote does not share data's memory.
+// A field that is null counts as absent, and so do empty times, sizes and sources. Other fields are
+// ignored.
+//
+// Any error is a *Rejection; the quote then has at most the symbol and the source, for reports.
+// Without an error the quote passes Instruments.Check. The quote does not share data's memory.
 func ParseInput(data []byte, o InputOptions) (Quote, error) {
 	q, r := parseInput(data, o)
 	if r != nil {
@@ -95,10 +96,10 @@ func parseInput(data []byte, o InputOptions) (q Quote, r *Rejection) {
 	return q, nil
 }
 
-// read finds the fields of a message.
+// read fills v with the fields of a message.
 func (v *inputValues) read(data []byte) *Rejection {
 	if len(data) > MaxInputBytes {
-		return reject(ReasonTooLong, "the message has %d bytes: at most %d are read", len(data), MaxInputBytes)
+		return reject(ReasonTooLong, "the message has %d bytes; the limit is %d", len(data), MaxInputBytes)
 	}
 	if err := checkObject(data); err != nil {
 		return reject(ReasonBadJSON, "the message is not one JSON object: %s", err)
@@ -120,7 +121,7 @@ func (v *inputValues) read(data []byte) *Rejection {
 	return nil
 }
 
-// inputField finds the field of a name in any case.
+// inputField returns the field with a name, in any case.
 func inputField(name []byte) (field int, ok bool) {
 	var lower [16]byte
 	if len(name) > len(lower) {
@@ -197,7 +198,7 @@ func (v *inputValues) price(field int) (string, *Rejection) {
 	return readPrice(name, text)
 }
 
-// text returns a number as it is written, or the text of a string.
+// text returns a number as written, or the text of a string.
 func (v *inputValues) text(field int) (text string, ok bool) {
 	if isNumber(v[field]) {
 		return string(v[field]), true
@@ -205,7 +206,7 @@ func (v *inputValues) text(field int) (text string, ok bool) {
 	return stringValue(v[field])
 }
 
-// size returns a size, "" if there is none; one that cannot be read is counted in bad.
+// size returns a size, or "" if there is none. It counts a size that cannot be read in bad.
 func (v *inputValues) size(field int, bad *int) string {
 	if v[field] == nil {
 		return ""

@@ -5,17 +5,16 @@ import (
 	"strings"
 )
 
-// Instruments is the table of what is quoted, and the one place that reads the
-// names of symbols. It is built once and never changes, so it is safe for
-// concurrent use. The nil *Instruments is the table without settings: the current
-// codes of ISO 4217, XAU, XAG, XPT, XPD and CNH, each against each, with
-// DefaultLimits.
+// Instruments is the table of symbols that may be quoted, and the one place that parses names of
+// symbols. It never changes after construction, so it is safe for concurrent use. The nil
+// *Instruments is the table without settings: the current codes of ISO 4217, XAU, XAG, XPT, XPD and
+// CNH, in any pair, with DefaultLimits.
 type Instruments struct {
-	codes   map[string]string      // each known code by itself
-	listed  map[Symbol]*instrument // those of INSTRUMENTS
-	joined  map[string]Symbol      // listed symbols without their separator, BTCUSD
+	codes   map[string]string      // the known codes; each maps to itself
+	listed  map[Symbol]*instrument // entries of INSTRUMENTS
+	joined  map[string]Symbol      // listed symbols by name without separator, BTCUSD
 	aliases map[string]Symbol
-	endings []string // of FEED_SUFFIXES
+	endings []string // from FEED_SUFFIXES
 	week    *Hours   // the hours fx
 	jump    LimitPair
 	spread  LimitPair
@@ -26,15 +25,15 @@ type instrument struct {
 	digits  int
 	pip     string
 	aliases []string
-	hours   *Hours // nil = those of fx
-	jump    *Limit // nil = that of all such symbols
+	hours   *Hours // nil = the hours fx
+	jump    *Limit // nil = the limit of Instruments for such symbols
 	spread  *Limit
 }
 
-// Limits are the bounds of the gate for one symbol.
+// Limits holds the limits of the gate for one symbol.
 type Limits struct {
-	Jump   Limit // of the mid, from that of the last accepted quote
-	Spread Limit // of the mid
+	Jump   Limit // distance from the mid of the last accepted quote
+	Spread Limit // spread, in parts of the mid
 }
 
 var builtIn = newInstruments()
@@ -58,15 +57,14 @@ func (t *Instruments) table() *Instruments {
 	return t
 }
 
-// Known reports whether s is canonical and both of its codes are known. It does
-// not allocate.
+// Known reports whether s is canonical and both its codes are known. It does not allocate.
 func (t *Instruments) Known(s Symbol) bool {
 	base, quote, ok := strings.Cut(string(s), "/")
 	codes := t.table().codes
 	return ok && codes[base] != "" && codes[quote] != "" && base != quote
 }
 
-// isOneCode reports whether text is one code, known or of the usual length, and no
+// isOneCode reports whether text is one code, either known or of the usual length, and not an
 // alias.
 func (t *Instruments) isOneCode(text string) bool {
 	t = t.table()
@@ -74,9 +72,9 @@ func (t *Instruments) isOneCode(text string) bool {
 	return !alias && (len(text) == 3 || t.codes[upper(text)] != "")
 }
 
-// Digits returns how many digits after the point the market usually shows: one
-// more than the pip has, unless INSTRUMENTS gives them. It is a hint for display;
-// prices keep the digits the producer wrote.
+// Digits returns how many digits after the point the market usually shows: one more than the pip
+// has, unless INSTRUMENTS sets them. It is a hint for display; prices keep the digits that the
+// producer wrote.
 func (t *Instruments) Digits(s Symbol) int {
 	if in := t.table().listed[s]; in != nil {
 		return in.digits
@@ -110,8 +108,7 @@ func (t *Instruments) Hours(s Symbol) *Hours {
 	return t.week
 }
 
-// Aliases returns the names by which s may be given as well, in the order of
-// INSTRUMENTS. The slice is the caller's.
+// Aliases returns the other names of s, in the order of INSTRUMENTS. The caller owns the slice.
 func (t *Instruments) Aliases(s Symbol) []string {
 	if in := t.table().listed[s]; in != nil {
 		return slices.Clone(in.aliases)
@@ -119,8 +116,8 @@ func (t *Instruments) Aliases(s Symbol) []string {
 	return nil
 }
 
-// Limits returns the bounds of the gate for s: its own, or those of pairs of two
-// G10 currencies or of all others.
+// Limits returns the limits of the gate for s: its own, or else those of G10 pairs or of all other
+// symbols.
 func (t *Instruments) Limits(s Symbol) Limits {
 	t = t.table()
 	l := Limits{t.jump.of(s), t.spread.of(s)}

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Limit is the largest accepted distance between two prices, as a part of one of
-// them in millionths: 20,000 is 2 %. 0 means that there is no limit.
+// Limit is the largest accepted distance between two prices, in millionths of one of them: 20,000
+// is 2 %. 0 means no limit.
 type Limit int32
 
 // maxLimit is 1000 %.
@@ -16,14 +16,14 @@ const maxLimit Limit = 10_000_000
 
 var errLimit = errors.New("want a percentage such as 2% or basis points such as 200bp, up to 1000%, or 0 for none")
 
-// ParseLimit reads a percentage such as 0.5%, basis points such as 50bp, or 0. The
-// error names what would be right and repeats nothing of text.
+// ParseLimit reads a percentage such as 0.5%, basis points such as 50bp, or 0. The error describes
+// the accepted forms and repeats nothing of text.
 func ParseLimit(text string) (Limit, error) {
 	if text == "0" {
 		return 0, nil
 	}
 	number, percent := strings.CutSuffix(text, "%")
-	digits := 4 // that a millionth has after the point
+	digits := 4 // digits after the point, down to a millionth
 	if !percent {
 		var points bool
 		if number, points = strings.CutSuffix(text, "bp"); !points {
@@ -36,7 +36,7 @@ func ParseLimit(text string) (Limit, error) {
 		return 0, errLimit
 	}
 	if fraction = strings.TrimRight(fraction, "0"); len(fraction) > digits {
-		return 0, errors.New("want at most 4 digits after the point of a percentage, 2 after that of basis points")
+		return 0, errors.New("want at most 4 digits after the point of a percentage, or 2 after the point of basis points")
 	}
 	n, err := strconv.ParseInt(whole+fraction+strings.Repeat("0", digits-len(fraction)), 10, 64)
 	if err != nil || n > int64(maxLimit) {
@@ -56,15 +56,15 @@ func (l Limit) String() string {
 	return strconv.Itoa(int(whole)) + fraction + "%"
 }
 
-// LimitPair holds a limit for pairs of two G10 currencies, which are the liquid
-// ones, and one for all other symbols. The zero value sets none.
+// LimitPair holds one limit for pairs of two G10 currencies, which are the liquid ones, and one for
+// all other symbols. The zero value sets no limit.
 type LimitPair struct{ G10, Others Limit }
 
-// DefaultLimits are what GATE_MAX_JUMP and GATE_MAX_SPREAD are by default.
+// DefaultLimits is the default of GATE_MAX_JUMP and of GATE_MAX_SPREAD.
 var DefaultLimits = LimitPair{G10: 20_000, Others: 100_000}
 
-// ParseLimitPair reads two limits with a comma between them, for pairs of two G10
-// currencies and for all others, or one limit for all.
+// ParseLimitPair reads two limits separated by a comma, for pairs of two G10 currencies and for all
+// others, or one limit for all symbols.
 func ParseLimitPair(text string) (p LimitPair, err error) {
 	first, second, two := strings.Cut(text, ",")
 	if p.G10, err = ParseLimit(strings.TrimSpace(first)); err != nil {

@@ -14,20 +14,21 @@ import (
 	"unicode/utf8"
 )
 
-// InstrumentsConfig holds the settings of a table. The zero value is the table
-// without settings, except that it sets no limits.
+// InstrumentsConfig configures NewInstruments. The zero value gives the table without settings, but
+// with no limits.
 type InstrumentsConfig struct {
-	// Listing is INSTRUMENTS: JSON if it begins with {, else the path of a file
-	// that holds it. "" lists nothing.
+	// Listing is INSTRUMENTS: JSON if it begins with {, else the path of a file with such JSON. ""
+	// lists nothing.
 	//
 	//	{"BTC/USD":{"digits":2,"pip":"1","hours":"always"},
 	//	 "EUR/USD":{"aliases":["EURUSD.r"],"max_jump":"0.5%","max_spread":"20bp"}}
 	//
-	// The codes of a listed symbol become known, with all other codes and in wildcards.
+	// The codes of a listed symbol become known: they may be paired with all other codes, and
+	// wildcards may name them.
 	Listing   string
-	Suffixes  []string  // FEED_SUFFIXES: endings that a symbol's name may have
+	Suffixes  []string  // FEED_SUFFIXES: endings that the name of a symbol may have
 	Holidays  Dates     // HOLIDAYS, of the hours fx
-	MaxJump   LimitPair // GATE_MAX_JUMP, of symbols without a limit of their own
+	MaxJump   LimitPair // GATE_MAX_JUMP, for symbols without a limit of their own
 	MaxSpread LimitPair // GATE_MAX_SPREAD
 }
 
@@ -39,8 +40,8 @@ const (
 	maxDigits    = 18
 )
 
-// NewInstruments builds a table. The error names each instrument and key that is
-// wrong, up to a few; its text is bounded and printable.
+// NewInstruments returns the table for c. The error lists up to eight wrong instruments, each with
+// the wrong key; its text is bounded and printable.
 func NewInstruments(c InstrumentsConfig) (*Instruments, error) {
 	t := newInstruments()
 	t.week = spotHours(slices.Clone(c.Holidays))
@@ -61,7 +62,7 @@ func NewInstruments(c InstrumentsConfig) (*Instruments, error) {
 	return t, nil
 }
 
-// CheckSuffix reports an entry of FEED_SUFFIXES that cannot be one.
+// CheckSuffix returns an error if ending cannot be an entry of FEED_SUFFIXES.
 func CheckSuffix(ending string) error {
 	if ending == "" || len(ending) > maxSuffix || strings.ContainsFunc(ending, notInName) {
 		return fmt.Errorf("suffix %s: want 1 to %d printable characters without blanks, commas and *", quoted(ending), maxSuffix)
@@ -69,7 +70,7 @@ func CheckSuffix(ending string) error {
 	return nil
 }
 
-// notInName reports a character that no alias and no suffix may have.
+// notInName reports whether r may occur in neither an alias nor a suffix.
 func notInName(r rune) bool {
 	return r == utf8.RuneError || r == ',' || r == '*' || unicode.IsSpace(r) || !unicode.IsPrint(r)
 }
@@ -99,8 +100,8 @@ func readListing(setting string) ([]byte, error) {
 	return text, nil
 }
 
-// list reads INSTRUMENTS into the table. Codes and symbols come first: whether an
-// alias names another symbol depends on all of them.
+// list adds INSTRUMENTS to the table. It adds codes and symbols before aliases, since only then it
+// is known whether an alias names another symbol.
 func (t *Instruments) list(text []byte) error {
 	if len(text) == 0 {
 		return nil
@@ -147,7 +148,7 @@ func joinOnOneLine(errs []error) error {
 	return errors.New(strings.Join(texts, "; "))
 }
 
-// add lists one instrument, without its aliases.
+// add adds one instrument without its aliases.
 func (t *Instruments) add(name string, value json.RawMessage) (Symbol, error) {
 	symbol := Symbol(name)
 	if !symbol.Canonical() {
@@ -159,17 +160,17 @@ func (t *Instruments) add(name string, value json.RawMessage) (Symbol, error) {
 	}
 	base, quote := symbol.Base(), symbol.Quote()
 	if other := t.joined[base+quote]; other != "" {
-		return "", fmt.Errorf("without a separator it is written as %s is", other)
+		return "", fmt.Errorf("without a separator it is written like %s", other)
 	}
 	t.listed[symbol], t.joined[base+quote] = in, symbol
 	t.codes[base], t.codes[quote] = base, quote
 	return symbol, nil
 }
 
-// alias lists another name of symbol.
+// alias adds another name of symbol.
 func (t *Instruments) alias(symbol Symbol, name string) error {
 	if other, ok := t.aliases[name]; ok && other != symbol {
-		return fmt.Errorf("the alias %s is that of %s too", quoted(name), other)
+		return fmt.Errorf("the alias %s also belongs to %s", quoted(name), other)
 	}
 	if other, ok := t.find(name); ok && other != symbol {
 		return fmt.Errorf("the alias %s is the symbol %s", quoted(name), other)
@@ -206,8 +207,8 @@ func parseInstrument(symbol Symbol, raw json.RawMessage) (*instrument, error) {
 	return in, nil
 }
 
-// completeDigits derives digits and pip from one another, or from the symbol:
-// prices have one digit more than a pip.
+// completeDigits derives digits and pip from each other, or both from the symbol. Prices have one
+// digit more than a pip.
 func (in *instrument) completeDigits(symbol Symbol) {
 	digits, pip := usualDigits(symbol)
 	switch {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// A Mid is the middle between a bid and an ask, kept twice as large so that it is
-// a whole number: bid + ask in units of 10^-Digits.
+// A Mid is the exact middle between a bid and an ask. It is stored as bid + ask, which is a whole
+// number in units of 10^-Digits.
 type Mid struct {
 	Twice  string // decimal digits without leading zeros
 	Digits int
@@ -42,17 +42,15 @@ func (m Mid) String() string {
 	return whole + "." + fraction
 }
 
-// SpreadOf returns ask − bid in parts of the mid, such as "2.31 %", rounded as by
-// Mid.Distance.
+// SpreadOf returns ask − bid relative to the mid, such as "2.31 %". It rounds like Mid.Distance.
 func SpreadOf(bid, ask string) string {
 	b, a, _ := units(bid, ask)
 	sum := new(big.Int).Add(a, b)
 	return percent(new(big.Rat).SetFrac(a.Sub(a, b).Lsh(a, 1), sum))
 }
 
-// Distance returns how far m is from ref in parts of ref, such as "2.31 %". It is
-// rounded down to two digits after the point where it is below ten percent, else to
-// whole percents.
+// Distance returns how far m is from ref, relative to ref, such as "2.31 %". It is rounded down:
+// below ten percent to two digits after the point, otherwise to whole percents.
 func (m Mid) Distance(ref Mid) string {
 	a, b := m.rational(), ref.rational()
 	if b.Sign() == 0 {
@@ -80,8 +78,8 @@ func (m Mid) rational() *big.Rat {
 	return new(big.Rat).SetFrac(n, new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(m.Digits)), nil))
 }
 
-// Wide reports whether the spread of two prices that pass Check is more than limit
-// of their mid; a limit of zero sets none. It does not round.
+// Wide reports whether the spread of two prices that pass Check exceeds limit, relative to their
+// mid. A limit of zero sets none. Wide is exact.
 func Wide(bid, ask string, limit Limit) bool {
 	if limit == 0 {
 		return false
@@ -100,10 +98,10 @@ func Wide(bid, ask string, limit Limit) bool {
 // wholeLimit is the Limit of 100 %.
 const wholeLimit Limit = 1_000_000
 
-// smallDigits is how many digits always fit an int64.
+// smallDigits is the number of digits that always fit an int64.
 const smallDigits = 18
 
-// smallUnits returns two prices as whole numbers of 10^-digits, where they fit.
+// smallUnits returns two prices as whole numbers of 10^-digits; ok is false if they do not fit.
 func smallUnits(bid, ask string) (b, a uint64, digits int, ok bool) {
 	digits = max(fractionDigits(bid), fractionDigits(ask))
 	if len(bid)+digits-fractionDigits(bid) > smallDigits || len(ask)+digits-fractionDigits(ask) > smallDigits {
@@ -124,7 +122,7 @@ func smallUnit(price string, digits int) (n uint64) {
 	return n
 }
 
-// units is smallUnits for prices of any length.
+// units returns two prices of any length as whole numbers of 10^-digits.
 func units(bid, ask string) (b, a *big.Int, digits int) {
 	digits = max(fractionDigits(bid), fractionDigits(ask))
 	unit := func(price string) *big.Int {

@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// checkObject reports data that is not one JSON object. The error is bounded and
-// printable.
+// checkObject returns an error if data is not exactly one JSON object. The error text is bounded
+// and printable.
 func checkObject(data []byte) error {
 	if !utf8.Valid(data) { // encoding/json would replace the bad bytes silently
 		return errors.New("it is not valid UTF-8")
@@ -30,9 +30,8 @@ func checkObject(data []byte) error {
 	return nil
 }
 
-// eachMember calls visit with the members of the JSON object data in their order,
-// until visit returns an error. A name given twice is an error: which one is meant
-// cannot be known.
+// eachMember calls visit for each member of the JSON object data, in order, until visit returns an
+// error. A name given twice is an error, since it is unclear which value is meant.
 func eachMember(data []byte, visit func(name string, value json.RawMessage) error) error {
 	if err := checkObject(data); err != nil {
 		return err
@@ -51,16 +50,16 @@ func eachMember(data []byte, visit func(name string, value json.RawMessage) erro
 	return nil
 }
 
-// members walks through a JSON object that is known to be valid.
+// members iterates over a JSON object that is known to be valid.
 type members struct {
 	rest  []byte
-	name  []byte // as it is written, with its quotes
+	name  []byte // as written, with its quotes
 	value []byte // shares the object's memory
 }
 
 const blanks = " \t\r\n"
 
-// membersOf begins before the first member of object.
+// membersOf returns an iterator before the first member of object.
 func membersOf(object []byte) members {
 	return members{rest: bytes.TrimLeft(object, blanks)[1:]}
 }
@@ -78,7 +77,7 @@ func (m *members) next() bool {
 	return true
 }
 
-// valueLength returns the length of the JSON value that valid JSON begins with.
+// valueLength returns the length of the JSON value at the beginning of s, which must be valid JSON.
 func valueLength(s []byte) int {
 	depth := 0
 	for i := 0; i < len(s); i++ {
@@ -121,7 +120,7 @@ func unquoted(s []byte) []byte {
 	return []byte(text)
 }
 
-// stringValue returns the text of a JSON string; ok is false for another kind.
+// stringValue returns the text of a JSON string; ok is false for any other value.
 func stringValue(raw json.RawMessage) (text string, ok bool) {
 	if len(raw) == 0 || raw[0] != '"' {
 		return "", false
@@ -133,7 +132,7 @@ func isNumber(raw json.RawMessage) bool {
 	return len(raw) > 0 && (raw[0] == '-' || '0' <= raw[0] && raw[0] <= '9')
 }
 
-// shown is the text of a JSON string, or the JSON itself of another value.
+// shown returns the text of a JSON string, or any other value as JSON.
 func shown(raw json.RawMessage) string {
 	if text, ok := stringValue(raw); ok {
 		return text
@@ -141,11 +140,11 @@ func shown(raw json.RawMessage) string {
 	return string(raw)
 }
 
-// readObject reads the fields named by names into values, in the same order; null
-// and absent fields stay nil. Names match exactly.
+// readObject reads the fields with these names into values, in the same order; null and absent
+// fields stay nil. Names must match exactly.
 func readObject(data []byte, names []string, values []json.RawMessage) *Rejection {
 	if len(data) > MaxInputBytes {
-		return reject(ReasonTooLong, "the message has %d bytes: at most %d are read", len(data), MaxInputBytes)
+		return reject(ReasonTooLong, "the message has %d bytes; the limit is %d", len(data), MaxInputBytes)
 	}
 	if err := checkObject(data); err != nil {
 		return reject(ReasonBadJSON, "the message is not one JSON object: %s", err)

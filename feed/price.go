@@ -5,21 +5,20 @@ import (
 	"strings"
 )
 
-// Bounds of a price and of a size: what the decimal types of producers write. Go's,
-// Java's and Python's have 28 to 34 digits, .NET's has 29.
+// Bounds of a price and of a size. They cover the decimal types of producers: those of Go, Java and
+// Python have 28 to 34 digits, that of .NET has 29.
 const (
-	MaxPriceDigits = 34 // significant digits: all but the zeros before and after them
-	MaxPriceChars  = 64 // characters with the point
+	MaxPriceDigits = 34 // significant digits, without leading and trailing zeros
+	MaxPriceChars  = 64 // characters, including the point
 )
 
-// A price is plain decimal text: digits, or digits with one point between them;
-// no sign, no exponent, no leading zero except in "0.…". It is never converted
-// to a float, and never to a decimal type either: types of fixed precision
-// round what 64 characters can hold, and comparing is all that is done here. A size
-// has the same form and may be zero.
+// A price is plain decimal text: digits, or digits with one point between them, without sign,
+// exponent or leading zero except in "0.…". It is never converted to a float or to a decimal type:
+// types of fixed precision would round some of the 64 characters, and the code only compares
+// prices. A size has the same form and may be zero.
 
-// checkPrice checks that text is a plain, positive price within the bounds.
-// field is the name the message uses.
+// checkPrice checks that text is a plain, positive price within the bounds. field is its name in
+// the message.
 func checkPrice(field, text string) *Rejection {
 	if text == "" {
 		return reject(ReasonMissingPrice, "%s is missing: give bid and ask, or price", field)
@@ -34,9 +33,8 @@ func checkPrice(field, text string) *Rejection {
 	return priceRejection(field, text, reason)
 }
 
-// ReadPrice returns the plain decimal text of a price as a file or a vendor writes
-// it, with its digits; an exponent is written out. The reason is "" unless it is no
-// price.
+// ReadPrice returns a price, as a file or a vendor writes it, as plain decimal text with the same
+// digits; an exponent is expanded. The reason is "" unless text is not a price.
 func ReadPrice(text string) (plain string, reason Reason) {
 	plain, r := readPrice("price", text)
 	if r != nil {
@@ -45,11 +43,11 @@ func ReadPrice(text string) (plain string, reason Reason) {
 	return plain, ""
 }
 
-// ReadSize is ReadPrice for a size, which may be zero or "" for none.
+// ReadSize returns a size as plain decimal text. A size may be zero, or "" for none.
 func ReadSize(text string) (plain string, ok bool) { return readSize(text) }
 
-// readPrice returns the plain decimal text of a producer's number: plain text
-// as it is, to the letter; a number with an exponent converted exactly.
+// readPrice returns a producer's number as plain decimal text: plain text unchanged, a number with
+// an exponent expanded exactly.
 func readPrice(field, text string) (string, *Rejection) {
 	if text == "" {
 		return "", reject(ReasonMissingPrice, "%s is empty: give a decimal number such as \"1.08450\"", field)
@@ -88,9 +86,9 @@ func priceRejection(field, text string, reason Reason) *Rejection {
 		field, quoted(text))
 }
 
-// scanNumber splits text into mantissa and exponent (without the e). The reason
-// is ReasonNegative for a number below zero, ReasonZero for -0, and
-// ReasonNotANumber for anything that is no decimal number.
+// scanNumber splits text into mantissa and exponent (without the e). The reason is ReasonNegative
+// for a number below zero, ReasonZero for -0, and ReasonNotANumber for any other text that is not a
+// decimal number.
 func scanNumber(text string) (mantissa, exponent string, reason Reason) {
 	unsigned, negative := strings.CutPrefix(text, "-")
 	i := scanDigits(unsigned, 0)
@@ -130,8 +128,8 @@ func scanDigits(s string, i int) int {
 	return i
 }
 
-// boundPrice checks the size of plain text; zero is looked for first, so that
-// "0.000…0" of any length is called what it is.
+// boundPrice checks that plain text is within the bounds. It tests for zero first, so that
+// "0.000…0" of any length gets ReasonZero.
 func boundPrice(plain string) Reason {
 	if isZero(plain) {
 		return ReasonZero
@@ -150,7 +148,7 @@ func boundPrice(plain string) Reason {
 	return ""
 }
 
-// checkSize checks that text is a plain size within the bounds; "" stands for none.
+// checkSize checks that text is a plain size within the bounds; "" means none.
 func checkSize(field, text string) *Rejection {
 	if plain, ok := readSize(text); ok && plain == text {
 		return nil
@@ -158,8 +156,8 @@ func checkSize(field, text string) *Rejection {
 	return reject(ReasonNotANumber, "%s is %s: give a decimal number of 0 or more", field, quoted(text))
 }
 
-// readSize returns the plain decimal text of a producer's size, which is a number
-// as of a price, or zero, or "" for none.
+// readSize returns a producer's size as plain decimal text. A size is a number in the form of a
+// price, zero, or "" for none.
 func readSize(text string) (plain string, ok bool) {
 	if text == "" {
 		return "", true
@@ -179,13 +177,13 @@ func readSize(text string) (plain string, ok bool) {
 
 func isZero(plain string) bool { return strings.Trim(plain, "0.") == "" }
 
-// paddedZero reports a leading zero that is not the one of "0.…" or "0".
+// paddedZero reports whether plain has a leading zero, other than that of "0.…" or "0".
 func paddedZero(plain string) bool {
 	return len(plain) > 1 && plain[0] == '0' && plain[1] != '.'
 }
 
-// expand writes mantissa × 10^exponent without an exponent, keeping every digit
-// of the mantissa. The result is bounded, whatever the exponent; boundPrice judges it.
+// expand returns mantissa × 10^exponent without an exponent, with every digit of the mantissa. The
+// length of the result is bounded for any exponent; boundPrice decides whether it is a price.
 func expand(mantissa, exponent string) (string, Reason) {
 	if isZero(mantissa) {
 		return "", ReasonZero
@@ -214,12 +212,12 @@ func expand(mantissa, exponent string) (string, Reason) {
 func priceLess(a, b string) bool {
 	aWhole, aFraction, _ := strings.Cut(a, ".")
 	bWhole, bFraction, _ := strings.Cut(b, ".")
-	if len(aWhole) != len(bWhole) { // no leading zeros: more digits is more
+	if len(aWhole) != len(bWhole) { // without leading zeros, more digits mean a larger number
 		return len(aWhole) < len(bWhole)
 	}
 	if aWhole != bWhole {
 		return aWhole < bWhole
 	}
-	// Text order is number order here, but for zeros at the end of b.
+	// Text order is number order here, except for zeros at the end of b.
 	return aFraction < strings.TrimRight(bFraction, "0")
 }

@@ -6,40 +6,39 @@ import (
 	"time"
 )
 
-// MaxPriorities is how many sources Priorities may name.
+// MaxPriorities is the largest number of sources that Priorities may name.
 const MaxPriorities = 16
 
-// Priority is a source that goes before others.
+// Priority is a source that is preferred to later ones.
 type Priority struct {
 	Source string
-	// Silence is how long it must not have been heard before a source after it
-	// is taken, in whole milliseconds from 1.
+	// Silence is how long the source must be silent before a later one is accepted: whole
+	// milliseconds, at least one.
 	Silence time.Duration
 }
 
-// Priorities decides which of several sources of a symbol is taken. A quote is
-// accepted only if every source named before its own has been silent for longer
-// than that one's Silence; otherwise it is rejected with ReasonOutranked. So a
-// preferred source is back with its first quote.
+// Priorities decides which of several sources of a symbol is accepted. A quote is accepted only if
+// every source named before its own has been silent for longer than that source's Silence;
+// otherwise it is rejected with ReasonOutranked. So a preferred source is back with its first
+// quote.
 //
-// A source is heard with each quote of the symbol whose time is neither in the
-// future nor old, outranked ones included. When it was heard is judged by
-// Redis's clock and remembered in Redis, by each symbol alone, so all nodes
-// agree; they must all have the same Priorities. A symbol of which a source was
-// never heard, or not since Redis lost its data, does not wait for it.
+// A source is active with each quote of the symbol whose time is neither in the future nor old,
+// even if the quote is outranked. Redis keeps the time of the last such quote for each symbol, by
+// its own clock, so all nodes agree. All nodes must have the same Priorities. A source that never
+// sent a quote of a symbol, or none since Redis lost its data, is not waited for.
 //
-// The zero value takes all sources alike.
+// The zero value treats all sources alike.
 type Priorities struct {
 	Named []Priority // best first, at most MaxPriorities, each source once
-	// Others admits sources that are not named, after all that are; they are
-	// equal among themselves. Without it they are rejected with ReasonUnlisted.
+	// Others admits sources that are not named. They come after all named ones and are equal among
+	// themselves. Without Others they are rejected with ReasonUnlisted.
 	Others bool
 }
 
-// Check reports Priorities that cannot be used.
+// Check returns an error if p cannot be used.
 func (p Priorities) Check() error {
 	if len(p.Named) > MaxPriorities {
-		return fmt.Errorf("feed: %d sources with a priority: at most %d", len(p.Named), MaxPriorities)
+		return fmt.Errorf("feed: %d sources with a priority; the limit is %d", len(p.Named), MaxPriorities)
 	}
 	seen := map[string]bool{}
 	for _, n := range p.Named {
@@ -57,7 +56,7 @@ func (p Priorities) Check() error {
 	return nil
 }
 
-// Admit rejects a quote whose source is not named where it must be.
+// Admit rejects a quote whose source is not named, unless Others admits it.
 func (p Priorities) Admit(q Quote) *Rejection {
 	if len(p.Named) == 0 || p.Others {
 		return nil
@@ -68,10 +67,10 @@ func (p Priorities) Admit(q Quote) *Rejection {
 			return nil
 		}
 	}
-	return reject(ReasonUnlisted, "source %s is none of those that are taken here: %s", source, p.list())
+	return reject(ReasonUnlisted, "source %s is not one of the accepted sources: %s", source, p.list())
 }
 
-// list names the sources, not too many.
+// list returns the names of the first few sources.
 func (p Priorities) list() string {
 	var names []string
 	for i, n := range p.Named {

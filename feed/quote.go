@@ -1,39 +1,36 @@
-// Package feed is the price itself: symbols, quotes, what producers send, why a
-// quote is rejected, trading hours, and the names of all that is kept in Redis.
-// Package accept publishes quotes through Redis, package receive hands accepted
-// ones on.
+// Package feed defines symbols, quotes, the input forms of producers, reasons for rejection,
+// trading hours, and the names of everything that is kept in Redis. Package accept publishes quotes
+// through Redis, and package receive delivers the accepted ones.
 //
-// A producer's message becomes a Quote by ParseInput, which accepts the several
-// forms producers use, or is refused with a Rejection that says why. An accepted
-// quote travels through Redis as a Tick. Prices are decimal text from end to
-// end and keep the producer's digits; no float is involved. The functions of
-// values in this package (symbols, prices, input, calendar) read no clock and
-// hold no state, so they are safe for concurrent use.
+// ParseInput turns a producer's message, in any of several forms, into a Quote or returns a
+// Rejection that explains why not. An accepted quote travels through Redis as a Tick. Prices are
+// decimal text from end to end and keep the producer's digits, without floats. The functions for
+// symbols, prices, input and calendar read no clock and hold no state, so they are safe for
+// concurrent use.
 package feed
 
 import (
 	"time"
 )
 
-// Quote is a quote as its producer gave it, before it is accepted.
+// Quote is a quote as its producer sent it, before it is accepted.
 type Quote struct {
 	Symbol           Symbol
 	Bid, Ask         string // plain decimal text, the producer's digits
 	BidSize, AskSize string // plain decimal text, 0 or more; "" = none
-	// Time is when the producer says the quote was made: UTC, truncated to
-	// microseconds. Zero means untimed: not given or not believed. The time of
-	// acceptance is used then.
+	// Time is when the quote was made, according to its producer: UTC, truncated to microseconds.
+	// Zero means that no usable time was given; the time of acceptance is then used.
 	Time   time.Time
 	Source string // [a-z0-9_.-]{1,32}; "" means DefaultSource
 
-	// TimeUnzoned is set by ParseInput when the message had a time without a
-	// zone: it was read and checked, but Time is zero since it may mean any zone.
+	// TimeUnzoned is set by ParseInput if the message had a time without a zone. Such a time is
+	// checked but may mean any zone, so Time is zero.
 	TimeUnzoned bool
-	// BadSizes is how many sizes ParseInput left out since it could not read them.
+	// BadSizes counts the sizes that ParseInput left out because it could not read them.
 	BadSizes int
 }
 
-// SourceOrDefault returns the source that the quote counts as.
+// SourceOrDefault returns Source, or DefaultSource if it is empty.
 func (q Quote) SourceOrDefault() string {
 	if q.Source == "" {
 		return DefaultSource
@@ -41,12 +38,16 @@ func (q Quote) SourceOrDefault() string {
 	return q.Source
 }
 
-// Check returns nil if the quote may be published, else a *Rejection: the symbol
-// must be canonical and known, the prices plain decimal text, positive and within
-// MaxPriceDigits and MaxPriceChars, the ask not below the bid, sizes of the same
-// form but perhaps zero, a time within 1990 to 2199, the source name valid. It does
-// not allocate for a good quote. Whether the time is too old or in the future is
-// decided where it is published.
+// Check returns nil if the quote may be published, else a *Rejection. It requires:
+//
+//   - a canonical and known symbol;
+//   - prices that are plain decimal text, positive and within MaxPriceDigits and
+//     MaxPriceChars, with the ask not below the bid;
+//   - sizes of the same form, or zero;
+//   - a time from 1990 to 2199, if there is one, and a valid source name.
+//
+// Check does not allocate for a valid quote. The publish script decides whether the time is too old
+// or in the future.
 func (t *Instruments) Check(q Quote) error {
 	if r := t.check(q); r != nil {
 		return r // a nil *Rejection must not become a non-nil error
@@ -101,13 +102,13 @@ func checkCrossed(bid, ask string) *Rejection {
 	return nil
 }
 
-// timeInRange keeps times where they fit every reader: microseconds since 1970
-// below 2^53, which Lua and JavaScript count exactly.
+// timeInRange reports whether t fits every reader: its microseconds since 1970 stay below 2^53,
+// which Lua and JavaScript count exactly.
 func timeInRange(t time.Time) bool {
 	year := t.UTC().Year()
 	return 1970 <= year && year < 2200
 }
 
-// QuoteTimeInRange reports whether a quote can be of that time. An earlier one is
-// a clock that was never set, or a number of another kind.
+// QuoteTimeInRange reports whether t can be the time of a quote. An earlier time comes from a clock
+// that was never set, or is a number of another kind.
 func QuoteTimeInRange(t time.Time) bool { return timeInRange(t) && t.UTC().Year() >= 1990 }

@@ -9,14 +9,14 @@ import (
 	"unicode/utf8"
 )
 
-// Reason says why a quote was rejected. The values are stable: they are metric
-// labels and part of the answers to producers.
+// Reason is why a quote was rejected. The values are stable: they are metric labels and part of the
+// answers to producers.
 type Reason string
 
 // The reasons. A new one must also be added to Reasons.
 const (
 	ReasonBadJSON        Reason = "bad_json"         // not one JSON object, invalid UTF-8, or a field given twice
-	ReasonBadLine        Reason = "bad_line"         // a line of a replayed file that is no tick: too few fields, cut off
+	ReasonBadLine        Reason = "bad_line"         // a line of a replayed file that is not a tick: too few fields, or cut off
 	ReasonMissingSymbol  Reason = "missing_symbol"   // none of symbol, pair, currency
 	ReasonUnknownSymbol  Reason = "unknown_symbol"   // not two different known currency codes
 	ReasonMissingPrice   Reason = "missing_price"    // bid or ask (or price) absent, null or empty
@@ -27,14 +27,14 @@ const (
 	ReasonCrossed        Reason = "crossed"          // ask < bid
 	ReasonBadTime        Reason = "bad_time"         // a time that cannot be read or is out of range
 	ReasonFuture         Reason = "future"           // more than 5 s ahead of Redis's clock
-	ReasonOld            Reason = "old"              // older than the last accepted quote of this symbol and source, or long before the newest of all
+	ReasonOld            Reason = "old"              // older than the last accepted quote of this symbol and source, or than FEED_MAX_LAG allows
 	ReasonBadSource      Reason = "bad_source"       // a source name outside [a-z0-9_.-]{1,32}
-	ReasonTooManySources Reason = "too_many_sources" // the symbol already has as many sources as are remembered
+	ReasonTooManySources Reason = "too_many_sources" // the symbol has as many sources as are remembered
 	ReasonWide           Reason = "wide"             // a spread above GATE_MAX_SPREAD of the mid
-	ReasonOutlier        Reason = "outlier"          // a mid further than GATE_MAX_JUMP from that of the last accepted quote
+	ReasonOutlier        Reason = "outlier"          // a mid further than GATE_MAX_JUMP from the mid of the last accepted quote
 	ReasonOutranked      Reason = "outranked"        // a source of higher priority has not been silent for long enough
-	ReasonUnlisted       Reason = "unlisted"         // the sources that are taken are listed, and this one is not
-	ReasonOverflow       Reason = "overflow"         // accepted faster than it could be published: a bounded queue was full
+	ReasonUnlisted       Reason = "unlisted"         // the accepted sources are listed, and this one is not
+	ReasonOverflow       Reason = "overflow"         // the quote came faster than quotes could be published: a bounded queue was full
 )
 
 var reasons = []Reason{
@@ -43,14 +43,13 @@ var reasons = []Reason{
 	ReasonBadSource, ReasonTooManySources, ReasonOutranked, ReasonWide, ReasonOutlier, ReasonUnlisted, ReasonOverflow,
 }
 
-// Reasons returns every Reason, so that a counter per reason can start at 0.
-// The slice is the caller's.
+// Reasons returns every Reason, so that a counter per reason can start at 0. The caller owns the
+// slice.
 func Reasons() []Reason { return slices.Clone(reasons) }
 
-// Rejection is the error for a quote that was not accepted. Message names what
-// was wrong and what would be right; it is valid UTF-8 without control
-// characters, at most about 300 bytes, and quotes at most a short piece of the
-// input, so it may be shown to the producer and logged.
+// Rejection is the error for a quote that was not accepted. Message names what is wrong and what
+// would be right. It is valid UTF-8 without control characters and at most about 300 bytes long. It
+// quotes at most a short piece of the input, so it may be logged and shown to the producer.
 type Rejection struct {
 	Reason  Reason
 	Message string
@@ -63,23 +62,23 @@ func reject(reason Reason, format string, args ...any) *Rejection {
 	return &Rejection{Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
-// NewRejection returns one with a message that keeps the bounds of Rejection if
-// what comes of input is Quoted.
+// NewRejection returns a Rejection with a formatted message. Arguments that come from input must be
+// Quoted, so that the message keeps its bounds.
 func NewRejection(reason Reason, format string, args ...any) *Rejection {
 	return reject(reason, format, args...)
 }
 
-// maxQuoted is how many characters of input a message repeats.
+// maxQuoted bounds the characters of input that a message repeats.
 const maxQuoted = 40
 
-// quoted returns a bounded, printable form of input in double quotes. It looks
-// at no more than the first few hundred bytes, whatever the length of s.
+// quoted returns a bounded, printable form of input in double quotes. It reads only the first few
+// hundred bytes of s.
 func quoted(s string) string { return quotedUpTo(s, maxQuoted) }
 
-// Quoted is quoted, for the rooms below.
+// Quoted returns a bounded, printable form of input in double quotes, for use in messages.
 func Quoted(s string) string { return quoted(s) }
 
-// quotedUpTo is quoted for another number of characters.
+// quotedUpTo is quoted with a bound of most characters.
 func quotedUpTo(s string, most int) string {
 	var b strings.Builder
 	n := 0

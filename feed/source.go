@@ -2,14 +2,14 @@ package feed
 
 import "strings"
 
-// DefaultSource is the source of a quote that names none.
+// DefaultSource is the source of a quote that does not name one.
 const DefaultSource = "inbox"
 
 const maxSource = 32
 
-// SourceName returns the source that a label of a producer stands for: in lower
-// case, with _ for each character other than a-z, 0-9, _ . and -, cut at 32. So a
-// price is never refused for its label. A label that is a source is returned as it is.
+// SourceName converts a producer's label to a source name, so that no quote is refused for its
+// label. It converts to lower case, replaces every character other than a-z, 0-9, _ . and - by _,
+// and cuts the name at 32 characters. A valid source name is returned unchanged.
 func SourceName(label string) string {
 	if label == "" || validSource(label) {
 		return label

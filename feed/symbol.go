@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// Symbol is a pair in canonical form, "EUR/USD": the price of one unit of the
-// base in units of the quote currency. Instruments.ParseSymbol makes one; the
-// methods expect a canonical value.
+// Symbol is a pair in canonical form, "EUR/USD": the price of one unit of the base currency in
+// units of the quote currency. Instruments.ParseSymbol returns one. The methods expect the
+// canonical form.
 type Symbol string
 
-// ErrUnknownSymbol is wrapped by every error of ParseSymbol and ParsePattern.
+// ErrUnknownSymbol is wrapped by every error of Instruments.ParseSymbol and ParsePattern.
 var ErrUnknownSymbol = errors.New("feed: unknown symbol")
 
-// Lengths of a code in a symbol. An ISO 4217 code has three letters; INSTRUMENTS
-// may list others, such as BTC, USDT or US30.
+// Bounds of the length of a code. An ISO 4217 code has three letters; INSTRUMENTS may list others,
+// such as BTC, USDT or US30.
 const (
 	minCode = 2
 	maxCode = 10
@@ -32,9 +32,9 @@ func (s Symbol) Quote() string {
 	return quote
 }
 
-// Canonical reports whether s has the canonical form: two different codes of 2 to
-// 10 capitals or digits with a slash between them. Whether the codes are known
-// depends on the table, see Instruments.Known. It does not allocate.
+// Canonical reports whether s has the canonical form: two different codes of 2 to 10 capitals or
+// digits, separated by a slash. Instruments.Known reports whether the codes are known too.
+// Canonical does not allocate.
 func (s Symbol) Canonical() bool {
 	base, quote, ok := strings.Cut(string(s), "/")
 	return ok && isCode(base) && isCode(quote) && base != quote
@@ -49,8 +49,8 @@ func isCode(s string) bool {
 	return minCode <= len(s) && len(s) <= maxCode
 }
 
-// MatchPattern reports whether the canonical pattern (of ParsePattern) names s.
-// It does not allocate.
+// MatchPattern reports whether a canonical pattern, as ParsePattern returns it, matches s. It does
+// not allocate.
 func MatchPattern(pattern string, s Symbol) bool {
 	if base, ok := strings.CutSuffix(pattern, "*"); ok { // "*" or "EUR/*"
 		return s != "" && strings.HasPrefix(string(s), base)
@@ -61,7 +61,8 @@ func MatchPattern(pattern string, s Symbol) bool {
 	return pattern == string(s)
 }
 
-// symbolError is shown to clients, so unlike the sentinel it carries no package prefix.
+// symbolError is an error that is shown to clients. So unlike the sentinel error it has no package
+// prefix.
 type symbolError string
 
 func (e symbolError) Error() string { return string(e) }

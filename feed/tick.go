@@ -11,29 +11,28 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// Tick is a quote that Redis gave a sequence number.
+// Tick is an accepted quote with its sequence number.
 type Tick struct {
 	Symbol   Symbol
 	Bid, Ask string // plain decimal text
 
-	BidSize, AskSize string // as of a Quote; "" = not given
+	BidSize, AskSize string // as in a Quote; "" = not given
 
 	Time   time.Time // of the quote: UTC, whole microseconds
 	Seq    uint64    // per symbol, +1 per accepted quote within an epoch; from 1
 	Epoch  string    // changes when Redis lost the counter
-	Gap    bool      // it confirmed that the price has jumped
+	Gap    bool      // the quote confirmed a jump of the price
 	At     int64     // acceptance by Redis's clock, Unix microseconds
 	Source string    // never ""
 
-	// Body is the quote as clients get it, JSON without the closing brace so
-	// that fields may follow: {"symbol":…,"bid":…,"ask":…,"ts":…,"seq":…
-	// It may be kept and must not be changed; its capacity is its length, so
-	// appending copies.
+	// Body is the quote as clients receive it: JSON without the closing brace, so that fields can
+	// be appended: {"symbol":…,"bid":…,"ask":…,"ts":…,"seq":… It may be kept but must not be
+	// changed. Its capacity equals its length, so appending copies it.
 	Body []byte
 }
 
-// AppendBody appends what Body holds, made from the other fields, to dst. The
-// fields are written as they are: they must be valid, as DecodeTick returns them.
+// AppendBody appends the JSON of Body, built from the other fields, to dst. The fields must be
+// valid, as DecodeTick returns them.
 func (a Tick) AppendBody(dst []byte) []byte {
 	return protocol.Quote{
 		Symbol: string(a.Symbol), Bid: a.Bid, Ask: a.Ask, BidSize: a.BidSize, AskSize: a.AskSize,
@@ -41,8 +40,8 @@ func (a Tick) AppendBody(dst []byte) []byte {
 	}.AppendBody(dst)
 }
 
-// AppendJSON appends the message of the quote channel, byte for byte as the
-// publish script writes it, to dst. The fields must be valid, as for AppendBody.
+// AppendJSON appends the message of the quote channel to dst, byte for byte as the publish script
+// writes it. The fields must be valid, as for AppendBody.
 func (a Tick) AppendJSON(dst []byte) []byte {
 	dst = a.AppendBody(dst)
 	dst = append(dst, `,"epoch":"`...)
@@ -54,14 +53,13 @@ func (a Tick) AppendJSON(dst []byte) []byte {
 	return append(dst, `"}`...)
 }
 
-// DecodeTick reads a message of a symbol's quote channel, or its last value.
-// Body of the result shares msg's memory: msg must not be changed afterwards.
+// DecodeTick reads a message of a symbol's quote channel, or its last value. Body of the result
+// shares msg's memory: msg must not be changed afterwards.
 //
-// The exact layout of AppendJSON is read with one allocation, the copy that the
-// strings share. Any other JSON object with the same fields is read too, more
-// slowly; unknown fields are ignored and source may be absent. Every field is
-// checked either way, except for whether the symbol is known: that depends on the
-// table of the node that accepted it. The error says what was wrong; its text is
+// DecodeTick reads the exact layout of AppendJSON with one allocation, the copy that the strings
+// share. It also reads any other JSON object with the same fields, more slowly; unknown fields are
+// ignored, and source may be absent. Every field is checked in both cases, but not whether the
+// symbol is known: that depends on the table of the node that accepted it. The error text is
 // bounded and printable.
 func DecodeTick(msg []byte) (Tick, error) {
 	if a, ok := decodeExact(msg); ok {
@@ -74,9 +72,8 @@ func DecodeTick(msg []byte) (Tick, error) {
 	return a, nil
 }
 
-// decodeExact reads the layout of AppendJSON and nothing else. Each value is cut
-// at the text that follows it; tickText.check then allows no value that could
-// hold such text itself.
+// decodeExact reads only the layout of AppendJSON. It cuts each value at the text that follows it;
+// tickText.check then allows no value that could contain such text.
 func decodeExact(msg []byte) (Tick, bool) {
 	if len(msg) > MaxInputBytes {
 		return Tick{}, false
@@ -115,7 +112,7 @@ func decodeObject(msg []byte) (Tick, *Rejection) {
 	var t tickText
 	for i, dst := range []*string{&t.symbol, &t.bid, &t.ask, &t.time, &t.epoch, &t.bidSize, &t.askSize, &t.source} {
 		if values[i] == nil {
-			continue // checked with the rest
+			continue // tick checks it
 		}
 		text, isString := stringValue(values[i])
 		if !isString {
@@ -185,7 +182,8 @@ func parseCount(s string) (int64, bool) {
 	return n, err == nil && n < 1<<53
 }
 
-// validEpoch keeps out what separates an epoch from its neighbours in resume positions.
+// validEpoch reports whether s is an epoch: it excludes the characters that separate epochs in
+// resume positions.
 func validEpoch(s string) bool {
 	for i := range len(s) {
 		switch c := s[i]; {

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// The unit of a Unix time is known by its magnitude. As seconds these bounds are in
-// the years 5138, 1973 and 1973, so no time of a market is near one.
+// The magnitude of a Unix time determines its unit. As seconds these bounds lie in the years 5138,
+// 1973 and 1973, so the time of a quote is never near one.
 const (
 	endSeconds = 100_000_000_000
 	endMillis  = 1000 * endSeconds
 	endMicros  = 1000 * endMillis
 )
 
-// parseUnix reads a Unix time in seconds, ms, µs or ns, whole or fractional. Digits
-// below a microsecond are cut off.
+// parseUnix reads a Unix time in seconds, ms, µs or ns, whole or fractional. It truncates to
+// microseconds.
 func parseUnix(mantissa, exponent string) (time.Time, bool) {
 	plain, reason := mantissa, Reason("")
 	if exponent != "" && !isZero(mantissa) {
@@ -41,9 +41,8 @@ func timeRejection(name, text string) *Rejection {
 	return reject(ReasonBadTime, "%s is %s: give RFC 3339 such as \"2026-11-22T10:15:00.123456Z\", or Unix time", name, quoted(text))
 }
 
-// ParseTime reads a time of a request in any form that a quote may have, but with
-// its zone. The time is in UTC, in whole microseconds, from 1970 to 2199; the error
-// names what was wrong.
+// ParseTime reads the time of a request in any form that a quote may have, but only with a zone. It
+// returns the time in UTC, in whole microseconds, from 1970 to 2199. The error names what is wrong.
 func ParseTime(text string) (time.Time, error) {
 	t, zoned, r := readTime("the time", text)
 	switch {
@@ -57,15 +56,15 @@ func ParseTime(text string) (time.Time, error) {
 	return t, nil
 }
 
-// ReadTime reads a time in any form that a quote may have. One without a zone counts
-// as UTC and is not zoned. The time is in UTC, in whole microseconds, of any year.
+// ReadTime reads a time in any form that a quote may have. It returns the time in UTC, in whole
+// microseconds, of any year. A time without a zone counts as UTC, with zoned false.
 func ReadTime(text string) (t time.Time, zoned, ok bool) {
 	t, zoned, r := readTime("the time", text)
 	return t, zoned, r == nil
 }
 
-// readTime reads Unix time, or a date and time with or without a zone, as which UTC
-// is taken. The time may be of any year.
+// readTime reads Unix time, or a date and time with or without a zone, of any year. Without a zone
+// it assumes UTC.
 func readTime(name, text string) (t time.Time, zoned bool, r *Rejection) {
 	mantissa, exponent, reason := scanNumber(text)
 	ok := reason == ""
@@ -82,15 +81,14 @@ func readTime(name, text string) (t time.Time, zoned bool, r *Rejection) {
 	return t, zoned, nil
 }
 
-// maxTimeChars bounds the text of a time; it leaves room for more fractional
-// digits than any clock has.
+// maxTimeChars bounds the text of a time. It leaves room for more fractional digits than any clock
+// has.
 const maxTimeChars = 48
 
-// parseTimeText reads RFC 3339 with the lower case letters and the space that its
-// section 5.6 allows, and with the short zones and the decimal comma of ISO 8601;
-// the same without a zone is taken as UTC, zoned false. The time is in UTC; digits
-// below a microsecond are cut off. It is stricter than time.Parse, which takes
-// one-digit hours, and does not allocate.
+// parseTimeText reads RFC 3339 with the lower-case letters and the space that its section 5.6
+// allows, and with the short zones and the decimal comma of ISO 8601. A time without a zone counts
+// as UTC, with zoned false. It returns the time in UTC, truncated to microseconds. It is stricter
+// than time.Parse, which accepts one-digit hours, and does not allocate.
 func parseTimeText(s string) (t time.Time, zoned, ok bool) {
 	const shape = "0000-00-00T00:00:00"
 	if !hasShape(s, shape) {
@@ -108,7 +106,7 @@ func parseTimeText(s string) (t time.Time, zoned, ok bool) {
 	return t.Add(-offset), zoned, ok
 }
 
-// parseFIXTime reads UTCTimestamp of the FIX protocol, YYYYMMDD-HH:MM:SS.sss.
+// parseFIXTime reads a UTCTimestamp of the FIX protocol, YYYYMMDD-HH:MM:SS.sss.
 func parseFIXTime(s string) (t time.Time, ok bool) {
 	const shape = "00000000-00:00:00"
 	if !hasShape(s, shape) {
@@ -121,8 +119,8 @@ func parseFIXTime(s string) (t time.Time, ok bool) {
 	return civilTime(s[:4], s[4:6], s[6:8], s[9:17], micros)
 }
 
-// hasShape reports whether s begins like shape, in which 0 stands for a digit and T
-// for what separates date and time, and is not too long.
+// hasShape reports whether s begins like shape and is not too long. In shape 0 stands for a digit
+// and T for the separator of date and time.
 func hasShape(s, shape string) bool {
 	if len(s) < len(shape) || len(s) > maxTimeChars {
 		return false
@@ -144,8 +142,8 @@ func hasShape(s, shape string) bool {
 	return true
 }
 
-// civilTime returns a time in UTC, unless there is none such. clock is HH:MM:SS; all
-// are digits.
+// civilTime returns a time in UTC; ok is false if there is no such time. clock is HH:MM:SS. All
+// digits must be checked already.
 func civilTime(year, month, day, clock string, micros int) (time.Time, bool) {
 	m, d := time.Month(number(month)), number(day)
 	hour, minute, second := number(clock[:2]), number(clock[3:5]), number(clock[6:])
@@ -156,7 +154,7 @@ func civilTime(year, month, day, clock string, micros int) (time.Time, bool) {
 	return t, true
 }
 
-// cutFraction cuts the part of a second from the beginning of s, if there is one.
+// cutFraction cuts the fraction of a second, if there is one, from the beginning of s.
 func cutFraction(s string) (micros int, rest string, ok bool) {
 	if s == "" || s[0] != '.' && s[0] != ',' {
 		return 0, s, true
@@ -189,7 +187,7 @@ func parseZone(s string) (offset time.Duration, zoned, ok bool) {
 	return offset, true, hours <= 23 && minutes <= 59
 }
 
-// number reads a few digits, already checked.
+// number converts a few digits, which must be checked already.
 func number(s string) int {
 	n := 0
 	for i := range len(s) {
@@ -198,7 +196,7 @@ func number(s string) int {
 	return n
 }
 
-// scaled reads the first n digits after a point, as if zeros followed.
+// scaled converts the first n digits after a point, padded with zeros.
 func scaled(fraction string, n int) int {
 	v := number(fraction[:min(len(fraction), n)])
 	for range n - len(fraction) {

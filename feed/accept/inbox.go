@@ -121,7 +121,7 @@ func (in *Inbox) Run(ctx context.Context) error {
 			return nil
 		}
 		if err != nil && !failing {
-			in.log.Warn("inbox: trying on", "err", err)
+			in.log.Warn("inbox: retrying", "err", err)
 		}
 		failing = err != nil
 		if !redislink.Sleep(ctx, leasePoll*3/4+rand.N(leasePoll/2)) {

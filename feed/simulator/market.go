@@ -4,27 +4,26 @@ import "math/rand/v2"
 
 // market holds the levels and the quotes of all pairs.
 //
-// Each currency has a level, an integer that walks at random; the fair price of
-// BASE/QUOTE is level[QUOTE] / level[BASE]. All pairs are made from the same
-// eight levels, and a level moves only as far as every quote that stands still
-// keeps the fair price in its band (see pair.band). So after each tick the middle
-// of every cross is within the cross's spread of the product of its legs, and
-// no round trip through three pairs earns anything.
+// Each currency has a level, an integer that walks at random. The fair price of BASE/QUOTE is
+// level[QUOTE] / level[BASE], so all pairs derive from the same eight levels. A level moves only as
+// far as the fair price of every standing quote stays in its band (see pair.band). So after each
+// tick the middle of every cross is within the cross's spread of the product of its legs, and no
+// round trip through three pairs makes a profit.
 //
-// All arithmetic is on int64. Levels stay within a twelfth of their start, that is
-// below 2.1e11, and below 2.3e9 but for JPY; scales are 1e3 for JPY and 1e5
-// else, sums of bid and ask below 1e6: no product here passes 1e16.
+// All arithmetic is on int64. Levels stay within a twelfth of their start: below 2.1e11, and below
+// 2.3e9 except for JPY. Scales are 1e3 for JPY and 1e5 otherwise, and sums of bid and ask are below
+// 1e6. So no product here exceeds 1e16.
 type market struct {
 	rng    *rand.Rand
 	level  [len(currencies)]int64
 	moved  [len(currencies)]int64 // when, in microseconds of simulated time
 	pairs  []*pair
-	weight int   // of all pairs
-	urgent *pair // held a level back: it must tick next
+	weight int   // sum over all pairs
+	urgent *pair // has held a level back, so it must tick next
 }
 
-// longSilence is after how long, in microseconds, a pair is quoted anew rather
-// than by chance, so that no symbol of a low rate looks dead.
+// longSilence is how long, in microseconds, a pair stays without a quote before it is likely to be
+// chosen next. So no symbol with a low rate looks dead.
 const longSilence = 4_000_000
 
 func newMarket(rng *rand.Rand, chosen []terms) *market {
@@ -64,16 +63,16 @@ func (m *market) pick(now int64) *pair {
 	return oldest // not reached: the weights add up
 }
 
-// tick moves the two currencies of p and quotes it anew. volatility and width
-// are those of prices and spreads, in percent of the usual.
+// tick moves the two currencies of p and updates its quote. volatility and width scale prices and
+// spreads, in percent of the usual.
 func (m *market) tick(p *pair, now int64, hour int, volatility, width int64) {
 	m.move(p.base, p, now, volatility)
 	m.move(p.quote, p, now, volatility)
 	m.requote(p, now, hourSpread[hour]*width/100)
 }
 
-// move lets the level of c walk for the time since it last did. The pair that
-// is quoted next does not hold it back.
+// move lets the level of c walk for the time since its last move. next, the pair to be quoted, does
+// not limit it.
 func (m *market) move(c int, next *pair, now, volatility int64) {
 	const longest = 60_000_000
 	elapsed := min(now-m.moved[c], longest)
@@ -86,7 +85,7 @@ func (m *market) move(c int, next *pair, now, volatility int64) {
 	delta := m.level[c] / 1000 * step / (levelScale / 1000)
 	start := currencies[c].start
 	if away := m.level[c] - start; abs(away) > start/16 && away > 0 == (delta > 0) {
-		delta = -delta // the walk turns back where it is far from its start
+		delta = -delta // far from its start the walk turns back
 	}
 	to := m.level[c] + delta
 	for _, p := range m.pairs {
@@ -102,8 +101,8 @@ func (m *market) move(c int, next *pair, now, volatility int64) {
 	m.level[c] = to
 }
 
-// requote sets bid and ask of p around the fair price so that at least one of
-// them changes; often only one does.
+// requote sets bid and ask of p around the fair price so that at least one of them changes, and
+// often only one.
 func (m *market) requote(p *pair, now, percent int64) {
 	p.quoted = now
 	spread := (p.spread*percent*m.between(80, 140)/100 + m.between(0, 99)) / 100
@@ -131,8 +130,8 @@ func (m *market) requote(p *pair, now, percent int64) {
 	p.bid, p.ask = bid, ask
 }
 
-// around returns the quote of that spread nearest to the fair price. The middle
-// is at most half a tick off, which every band allows.
+// around returns the quote with this spread that is nearest to the fair price. Its middle is at
+// most half a tick off, which every band allows.
 func (m *market) around(p *pair, spread int64) (bid, ask int64) {
 	sum := 2 * m.level[p.quote] * p.scale / m.level[p.base]
 	if (sum-spread)%2 != 0 {
@@ -141,8 +140,8 @@ func (m *market) around(p *pair, spread int64) (bid, ask int64) {
 	return (sum - spread) / 2, (sum + spread) / 2
 }
 
-// bell returns a number of nearly normal distribution with mean 0 and standard
-// deviation bellDeviation: the sum of four uniform 16-bit numbers.
+// bell returns a nearly normally distributed number with mean 0 and standard deviation
+// bellDeviation: the sum of four uniform 16-bit numbers.
 func (m *market) bell() int64 {
 	r := m.rng.Uint64()
 	const mean = 2 * 65535
@@ -151,7 +150,7 @@ func (m *market) bell() int64 {
 
 const bellDeviation = 37837 // 65536 / sqrt(3)
 
-// between returns a number from low to high, both included.
+// between returns a random number from low to high, inclusive.
 func (m *market) between(low, high int64) int64 { return low + m.rng.Int64N(high-low+1) }
 
 func squareRoot(n int64) int64 {

@@ -2,15 +2,14 @@ package simulator
 
 import "github.com/fxcast/fxcast/feed"
 
-// currency is one of the eight the simulator trades.
+// currency is one of the eight simulated currencies.
 type currency struct {
 	code string
-	// start is the level at the beginning: units of this currency for one euro,
-	// times levelScale. These are the euro foreign exchange reference rates of
-	// the European Central Bank of 13 April 2026.
+	// start is the initial level: units of this currency for one euro, times levelScale. The values
+	// are the euro foreign exchange reference rates of the European Central Bank of 13 April 2026.
 	start int64
-	// vol is the standard deviation of the level's relative change in a second,
-	// in parts per levelScale; 12,000 is about 0.35 % a day.
+	// vol is the standard deviation of the level's relative change in one second, in parts per
+	// levelScale; 12,000 is about 0.35 % a day.
 	vol int64
 }
 
@@ -27,17 +26,17 @@ var currencies = [...]currency{
 	{"NZD", 2_008_100_000, 14_000},
 }
 
-// terms is how a pair is quoted: spread is the usual one in the hours of London
-// and New York, in ticks (a tenth of a pip, the last digit of the price); weight
-// is the pair's share of the ticks, relative to the others'.
+// terms describes how a pair is quoted. spread is the usual spread in the hours of London and New
+// York, in ticks (a tenth of a pip, the last digit of the price). weight is the pair's share of all
+// ticks, relative to the other weights.
 type terms struct {
 	symbol feed.Symbol
 	spread int64
 	weight int
 }
 
-// The 28 pairs of the eight currencies, in the direction the market quotes them.
-// The spreads are of the order retail brokers with raw prices show.
+// allTerms lists the 28 pairs of the eight currencies, in the direction in which the market quotes
+// them. The spreads are of the order that retail brokers with raw prices show.
 var allTerms = [...]terms{
 	{"EUR/USD", 2, 100}, {"USD/JPY", 3, 80}, {"GBP/USD", 5, 80}, {"AUD/USD", 4, 50},
 	{"USD/CAD", 6, 50}, {"USD/CHF", 6, 50}, {"NZD/USD", 7, 40},
@@ -49,29 +48,29 @@ var allTerms = [...]terms{
 	{"CAD/JPY", 9, 20}, {"CAD/CHF", 10, 12}, {"CHF/JPY", 11, 18},
 }
 
-// hourSpread is the usual spread of each hour of the day in UTC, in percent:
-// widest after the close in New York, wide in the Asian hours.
+// hourSpread is the usual spread in each hour of the day in UTC, in percent: widest after the close
+// in New York, wide in the Asian hours.
 var hourSpread = [24]int64{
 	130, 125, 125, 125, 125, 120, 110, 100, 100, 100, 100, 100,
 	100, 100, 100, 100, 105, 110, 120, 130, 150, 250, 180, 140,
 }
 
-// builtIn is the table without settings: what is simulated does not depend on them.
+// builtIn is the table without settings: simulated quotes do not depend on settings.
 var builtIn *feed.Instruments
 
-// pair is one symbol and what is quoted for it now. Prices are in ticks.
+// pair is one symbol with its current quote. Prices are in ticks.
 type pair struct {
 	terms
-	base, quote int   // into market.level
+	base, quote int   // indexes of market.level
 	digits      int   // after the point
-	scale       int64 // ticks of 1: ten to the power of digits
+	scale       int64 // ticks per unit of price: ten to the power of digits
 
 	bid, ask int64
-	// band is how far the middle of the quote may be from the fair price, in
-	// half ticks: a quarter of the usual spread. The spread is never less than
-	// twice that, so the fair price is always between bid and ask.
+	// band is the largest distance of the quote's middle from the fair price, in half ticks: a
+	// quarter of the usual spread. The spread is never less than twice that, so the fair price is
+	// always between bid and ask.
 	band   int64
-	quoted int64 // when, in microseconds of simulated time
+	quoted int64 // time of the quote, in microseconds of simulated time
 }
 
 func newPair(t terms) *pair {
@@ -93,14 +92,14 @@ func newPair(t terms) *pair {
 func (p *pair) minSpread() int64 { return p.band }
 func (p *pair) maxSpread() int64 { return 4*p.spread + 1 }
 
-// fits reports whether a quote with bid+ask = sum keeps to the band.
+// fits reports whether a quote with bid+ask = sum is within the band.
 func (p *pair) fits(level *[len(currencies)]int64, sum int64) bool {
-	fair := 2 * level[p.quote] * p.scale // times level[p.base]; see market on the size
+	fair := 2 * level[p.quote] * p.scale // times level[p.base]; see market for the bounds
 	return (sum-p.band)*level[p.base] <= fair && fair <= (sum+p.band)*level[p.base]
 }
 
-// limits returns the levels that currency c may have, all others being as they
-// are, with the present quote still in its band.
+// limits returns the range of levels of currency c, with all others unchanged, in which the current
+// quote stays within its band.
 func (p *pair) limits(level *[len(currencies)]int64, c int) (low, high int64) {
 	sum := p.bid + p.ask
 	if c == p.quote {

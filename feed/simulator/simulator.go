@@ -1,11 +1,11 @@
-// Package simulator makes up quotes of the 28 pairs of EUR, USD, JPY, GBP, CHF,
-// AUD, CAD and NZD that behave like a market: they start at the European Central
-// Bank's reference rates of 13 April 2026, walk at random, agree with each other
-// within their spreads, come in bursts with pauses between, and have the digits
-// and spreads of real quotes. It runs at weekends too.
+// Package simulator generates quotes of the 28 pairs of EUR, USD, JPY, GBP, CHF, AUD, CAD and NZD
+// that behave like a market. They start at the European Central Bank's reference rates of 13 April
+// 2026, walk at random and agree with each other within their spreads. They come in bursts with
+// pauses in between, and have the digits and spreads of real quotes. The simulator also runs at
+// weekends.
 //
-// Prices are integers in units of their last digit throughout; floats are used
-// only for the time between ticks.
+// Prices are integers in units of their last digit throughout. Floats are used only for the time
+// between ticks.
 package simulator
 
 import (
@@ -25,30 +25,28 @@ const (
 	MaxRate     = 1_000_000
 )
 
-// DefaultSource is the source of the quotes where Config names none.
+// DefaultSource is the source of the quotes if Config does not name one.
 const DefaultSource = "simulator"
 
-// Config configures New. The zero value is good.
+// Config configures New. The zero value is valid.
 type Config struct {
-	// Seed selects the sequence: the same Config gives the same quotes and waits.
+	// Seed selects the sequence: equal Configs give equal quotes and waits.
 	Seed uint64
-	// Rate is how many ticks per second come on average over all symbols: fewer
-	// most of the time, three and a half times as many in bursts. 0 means
-	// DefaultRate; other values are brought within MinRate and MaxRate.
+	// Rate is the average number of ticks per second over all symbols: half of it most of the time,
+	// three and a half times as much in bursts. 0 means DefaultRate; other values are limited to
+	// the range from MinRate to MaxRate.
 	Rate float64
-	// Symbols restricts the quotes to these. Empty means all; those that
-	// Symbols does not list are ignored.
+	// Symbols restricts the quotes to these symbols. Empty means all. Symbols that cannot be
+	// simulated are ignored.
 	Symbols []feed.Symbol
-	// Start is where the simulated clock starts: spreads depend on the hour.
-	// Zero means 13 April 2026, 14:15 in Frankfurt, so that the quotes depend on
-	// Seed alone.
+	// Start is the initial time of the simulated clock; spreads depend on the hour. Zero means 13
+	// April 2026, 14:15 in Frankfurt, so that the quotes depend on Seed alone.
 	Start time.Time
-	// Source names the quotes' source. Empty means DefaultSource.
+	// Source is the source of the quotes. Empty means DefaultSource.
 	Source string
 }
 
-// Symbols returns the symbols that can be simulated, the majors first. The
-// slice is the caller's.
+// Symbols returns the symbols that can be simulated, majors first. The caller owns the slice.
 func Symbols() []feed.Symbol {
 	symbols := make([]feed.Symbol, len(allTerms))
 	for i, t := range allTerms {
@@ -57,7 +55,7 @@ func Symbols() []feed.Symbol {
 	return symbols
 }
 
-// Simulator makes quotes. It is not safe for concurrent use.
+// Simulator generates quotes. It is not safe for concurrent use.
 type Simulator struct {
 	// Static after construction.
 	rate   float64
@@ -69,11 +67,11 @@ type Simulator struct {
 	clock  time.Duration // simulated time since start
 	opened int           // pairs that have had their first quote
 	burst  bool
-	left   time.Duration // of the present burst or quiet spell
+	left   time.Duration // of the current burst or quiet spell
 }
 
-// Ticks come in two states. The mean lengths and intensities make the average
-// intensity 1: (0.5·6 s + 3.5·1.2 s) / 7.2 s.
+// Ticks come in bursts and quiet spells. The mean lengths and intensities give an average intensity
+// of 1: (0.5·6 s + 3.5·1.2 s) / 7.2 s.
 const (
 	quietLength    = 6 * time.Second
 	quietIntensity = 0.5
@@ -113,9 +111,9 @@ func New(cfg Config) *Simulator {
 	return s
 }
 
-// Next returns the next quote and how long after the one before it comes. The
-// first quotes, one of each symbol, come at once. Quote.Time is the simulated
-// clock, which starts at Config.Start and runs by the waits.
+// Next returns the next quote and how long to wait for it after the previous one. The first quotes,
+// one per symbol, come without a wait. Quote.Time is the simulated clock, which starts at
+// Config.Start and advances by the waits.
 func (s *Simulator) Next() (q feed.Quote, wait time.Duration) {
 	var p *pair
 	if s.opened < len(s.market.pairs) {
@@ -146,8 +144,8 @@ func (s *Simulator) Next() (q feed.Quote, wait time.Duration) {
 	}, wait
 }
 
-// wait draws the time to the next tick, passing through as many bursts and
-// quiet spells as that takes.
+// wait draws the time to the next tick at random, through as many bursts and quiet spells as it
+// spans.
 func (s *Simulator) wait() (total time.Duration) {
 	for {
 		intensity := quietIntensity
@@ -173,18 +171,17 @@ func (s *Simulator) spell(mean time.Duration) time.Duration {
 	return time.Duration(s.rng.ExpFloat64() * float64(mean))
 }
 
-// How Run paces.
+// The pace of Run.
 const (
 	maxBatch   = 512
-	minSleep   = time.Millisecond // what is due within it goes together
+	minSleep   = time.Millisecond // quotes due within it are published together
 	mostBehind = time.Second
 )
 
-// Run makes quotes in real time until ctx ends, then returns nil, or until
-// publish fails, then returns its error. Those due go to publish together, at
-// most 512; quotes is used again after publish has returned. Their Time is zero:
-// the time of publishing holds. What publish is too slow for, by more than a
-// second, is not made up for.
+// Run generates quotes in real time and passes those that are due to publish together, at most 512
+// at once. It returns nil when ctx ends, and otherwise the first error of publish. The quotes slice
+// is reused after publish has returned. Quote.Time is zero, so the time of acceptance is used. If
+// publish falls behind by more than a second, Run skips the missed time.
 func (s *Simulator) Run(ctx context.Context, publish func(ctx context.Context, quotes []feed.Quote) error) error {
 	next, wait := s.Next()
 	due := time.Now().Add(wait)

@@ -1,4 +1,4 @@
-// Package feedtest holds what the tests of feed's rooms share.
+// Package feedtest holds helpers that the tests of feed and its subpackages share.
 package feedtest
 
 import (
@@ -14,11 +14,11 @@ import (
 	"github.com/fxcast/fxcast/feed"
 )
 
-// Keys are those of the tests.
+// Keys are the keys that tests use.
 var Keys = feed.Keys{Prefix: "fx:"}
 
-// Start runs f in its own goroutine; stop, or else the end of the test, ends
-// its context and waits for it.
+// Start runs f in its own goroutine. stop, or else the end of the test, cancels its context and
+// waits for it.
 func Start(t testing.TB, f func(context.Context) error) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -39,7 +39,7 @@ func Start(t testing.TB, f func(context.Context) error) (stop func()) {
 	return stop
 }
 
-// Eventually polls until ok or the deadline is over.
+// Eventually polls ok until it returns true, and fails the test after within.
 func Eventually(t testing.TB, within time.Duration, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(within); ; time.Sleep(5 * time.Millisecond) {
@@ -52,7 +52,7 @@ func Eventually(t testing.TB, within time.Duration, what string, ok func() bool)
 	}
 }
 
-// Metric returns the sum over all labels that match of a metric's values.
+// Metric returns the sum of a metric's values over all label sets that contain labels.
 func Metric(t testing.TB, reg *prometheus.Registry, name string, labels ...string) float64 {
 	t.Helper()
 	families, err := reg.Gather()
