@@ -59,7 +59,7 @@ func TestSplitInput(t *testing.T) {
 	}
 }
 
-// utf16Of is text in UTF-16 after its byte order mark.
+// utf16Of returns text in UTF-16 with a byte order mark.
 func utf16Of(text string, bigEndian bool) string {
 	var order binary.AppendByteOrder = binary.LittleEndian
 	if bigEndian {
@@ -99,7 +99,7 @@ func TestSplitInputBound(t *testing.T) {
 	}
 }
 
-// A broken line costs that line only, and is found under its own index.
+// A broken line is rejected alone, under its own index.
 func TestBrokenLineIsOneItem(t *testing.T) {
 	const good = `{"symbol":"EURUSD","price":1}`
 	items, err := feed.SplitInput([]byte(good + "\r\n\r\n{\"symbol\":\"EURUSD\",\"price\":\r\nrubbish\n" + good))

@@ -7,7 +7,7 @@ import (
 	"github.com/fxcast/fxcast/feed"
 )
 
-// bare is the table without settings.
+// bare returns the table without settings.
 var bare *feed.Instruments
 
 func TestMarketOpen(t *testing.T) {
@@ -52,8 +52,8 @@ func TestMarketOpen(t *testing.T) {
 	}
 }
 
-// Over any week of the year the market is open for 120 hours, give or take the
-// hour of a change of clocks, which always falls into the closed time.
+// In any week of the year the market is open for 120 hours, or an hour less or more if the clocks
+// change, which always happens while it is closed.
 func TestMarketOpenHours(t *testing.T) {
 	for week := range 53 {
 		start := time.Date(2026, 1, 7, 0, 0, 0, 0, time.UTC).AddDate(0, 0, 7*week)
@@ -144,7 +144,7 @@ func TestHolidays(t *testing.T) {
 			t.Errorf("EUR/USD at %s: %s, want %s", c.at, got, want)
 		}
 	}
-	// HOLIDAYS are those of fx alone.
+	// HOLIDAYS apply only to the hours fx.
 	if !table.Hours("USD/CNH").Open(instant(t, "2026-12-25T12:00:00Z")) {
 		t.Error("a holiday of fx closes hours of its own")
 	}
@@ -157,7 +157,7 @@ func TestHolidays(t *testing.T) {
 	}
 }
 
-// Hours of an instrument's own, over both changes of summer time in their zone.
+// An instrument's own hours, across both changes of daylight saving time in their zone.
 func TestOwnHours(t *testing.T) {
 	hours := func(open, shut, zone, holidays string) *feed.Hours {
 		return newTable(feed.InstrumentsConfig{Listing: `{"EUR/USD":{"hours":{"open":"` + open + `","close":"` + shut + `","zone":"` + zone + `","holidays":[` + holidays + `]}}}`}).Hours("EUR/USD")

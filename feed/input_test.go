@@ -144,7 +144,7 @@ func TestParseInputRejects(t *testing.T) {
 	}
 }
 
-// A report of a rejected message names what could be read of it.
+// The quote of a rejected message has the symbol and source that could be read.
 func TestParseInputRejectsWithSymbolAndSource(t *testing.T) {
 	for _, c := range []struct {
 		in   string
@@ -162,7 +162,7 @@ func TestParseInputRejectsWithSymbolAndSource(t *testing.T) {
 	}
 }
 
-// The unit of a Unix time is known by its magnitude, as a number or a string.
+// The magnitude of a Unix time determines its unit, for numbers and strings alike.
 func TestUnixTime(t *testing.T) {
 	for ts, want := range map[string]string{
 		"631152000": "1990-01-01T00:00:00.000000Z", "7258118399": "2199-12-31T23:59:59.000000Z",

@@ -164,7 +164,7 @@ func TestListingFaults(t *testing.T) {
 	}
 }
 
-// Many faults are one error of bounded length.
+// Many faults give one error of bounded length.
 func TestManyListingFaults(t *testing.T) {
 	var b strings.Builder
 	for i := range 1000 {
@@ -187,7 +187,7 @@ func TestKnownAllocatesNothing(t *testing.T) {
 	}
 }
 
-// Whatever is read is canonical, known, and read as itself again, also as a pattern.
+// Every parsed symbol is canonical, known, and parses to itself, also as a pattern.
 func FuzzListedSymbols(f *testing.F) {
 	for _, s := range []string{"BTC/USD", "us30usd", "GOLD", "C:EURUSD.m", "EUR/USDT", "*/USDT", "US30*", "OANDA:GOLD#", "EURUSDT"} {
 		f.Add(s)

@@ -35,7 +35,7 @@ func TestMid(t *testing.T) {
 	}
 }
 
-// TestMidExactly compares both ways of counting with rational numbers.
+// TestMidExactly compares both implementations with rational numbers.
 func TestMidExactly(t *testing.T) {
 	t.Parallel()
 	price := rapid.Custom(func(rt *rapid.T) string {

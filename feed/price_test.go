@@ -112,7 +112,8 @@ func TestCheckRest(t *testing.T) {
 	}
 }
 
-// plainPrice draws plain decimal text within the bounds, short ones mostly so that pairs are often close.
+// plainPrice draws plain decimal text within the bounds, mostly short, so that pairs are often
+// close.
 func plainPrice() *rapid.Generator[string] {
 	return rapid.Custom(func(t *rapid.T) string {
 		whole := rapid.StringMatching(`0|[1-9][0-9]{0,8}`).Draw(t, "whole")
@@ -152,7 +153,8 @@ func TestCrossedIsExact(t *testing.T) {
 	})
 }
 
-// A number with an exponent must become text of exactly the same value, within the bounds of all prices.
+// A number with an exponent must become text of exactly the same value, within the bounds of all
+// prices.
 func TestExponentsAreExact(t *testing.T) {
 	accepted := 0
 	rapid.Check(t, func(t *rapid.T) {

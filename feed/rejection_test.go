@@ -11,7 +11,7 @@ import (
 	"github.com/fxcast/fxcast/feed"
 )
 
-// checkText checks what is promised of a text shown to clients.
+// checkText checks the guarantees for a text that clients see.
 func checkText(t testing.TB, text string) {
 	t.Helper()
 	if text == "" || len(text) > 400 || !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {

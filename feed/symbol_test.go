@@ -55,7 +55,8 @@ func TestSymbolDigits(t *testing.T) {
 
 func TestCurrencies(t *testing.T) {
 	codes := feed.Currencies()
-	// 155 currencies of list one on the stated date, CNH and 4 metals: a code lost from or typed twice into the table shows here.
+	// 155 currencies of list one on the stated date, CNH and 4 metals: a code that is missing from
+	// the table or listed twice shows here.
 	if len(codes) != 155+1+4 || !slices.IsSorted(codes) {
 		t.Errorf("%d codes, sorted %v; want 160 sorted", len(codes), slices.IsSorted(codes))
 	}
@@ -102,7 +103,7 @@ func TestPatterns(t *testing.T) {
 	}
 }
 
-// An accepted pattern must match exactly the symbols its two halves say.
+// An accepted pattern must match exactly the symbols with its two halves.
 func TestPatternsAgreeWithSymbols(t *testing.T) {
 	codes := []string{"EUR", "USD", "JPY", "XAU"}
 	for _, base := range append(codes, "*") {

@@ -94,7 +94,7 @@ func TestDecodeTickRejects(t *testing.T) {
 	}
 }
 
-// checkPathsAgree holds the two ways of reading a message to the same result.
+// checkPathsAgree checks that both decoders give the same result for a message.
 func checkPathsAgree(t interface{ Fatalf(string, ...any) }, msg []byte) {
 	exact, isExact := feed.DecodeExact(bytes.Clone(msg))
 	object, err := feed.DecodeObject(msg)
@@ -104,7 +104,7 @@ func checkPathsAgree(t interface{ Fatalf(string, ...any) }, msg []byte) {
 	if err != nil {
 		return
 	}
-	// What any path accepts is, in the published layout, read by the exact path as the same.
+	// A tick accepted by either decoder, in the published layout, decodes the same by the exact one.
 	published := object.AppendJSON(nil)
 	if again, ok := feed.DecodeExact(published); !ok || !reflect.DeepEqual(again, object) {
 		t.Fatalf("%q published as %s: %+v, %v; want %+v", msg, published, again, ok, object)

@@ -28,8 +28,8 @@ func TestParseTime(t *testing.T) {
 	}
 }
 
-// What is read is in UTC, whole microseconds and within the years, and is read as
-// itself again.
+// A parsed time is in UTC, in whole microseconds and within the range of years, and its text parses
+// to itself.
 func FuzzParseTime(f *testing.F) {
 	for _, s := range []string{
 		"2026-11-22T10:15:00.123456Z", "2026-11-22 10:15:00,5+0200", "2026-11-22T10:15:00-02", "20261122-10:15:00.123", "1795342500", "1795342500.5",

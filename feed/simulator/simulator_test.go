@@ -28,8 +28,7 @@ func rat(t interface{ Fatalf(string, ...any) }, s string) *big.Rat {
 
 type side struct{ bid, ask, mid, spread *big.Rat }
 
-// direct returns the quote of base/quote, turned around if the market quotes it
-// the other way.
+// direct returns the quote of base/quote, inverted if the market quotes quote/base.
 func direct(board map[feed.Symbol]side, base, quote string) (side, bool) {
 	if q, ok := board[feed.Symbol(base+"/"+quote)]; ok {
 		return q, true
@@ -43,10 +42,9 @@ func direct(board map[feed.Symbol]side, base, quote string) (side, bool) {
 
 var codes = []string{"EUR", "USD", "JPY", "GBP", "CHF", "AUD", "CAD", "NZD"}
 
-// checkTriangles checks every triangle that holds symbol: a round trip earns
-// nothing, and the middle is within the spread of the product of its legs. The
-// pair of the three that is the cross of the two others is the one with the
-// widest spread.
+// checkTriangles checks every triangle that contains symbol: a round trip makes no profit, and the
+// middle is within the spread of the product of its legs. Of the three pairs, the one with the
+// widest spread is the cross of the other two.
 func checkTriangles(t interface{ Fatalf(string, ...any) }, board map[feed.Symbol]side, symbol feed.Symbol) {
 	a, b := symbol.Base(), symbol.Quote()
 	q := board[symbol]
@@ -189,7 +187,7 @@ func TestSeedRepeats(t *testing.T) {
 	}
 }
 
-// TestSequenceIsStable holds the quotes of a seed across versions and machines.
+// TestSequenceIsStable checks that a seed gives the same quotes across versions and machines.
 func TestSequenceIsStable(t *testing.T) {
 	const want = "AUD/CAD 0.97385 0.97393"
 	s := simulator.New(simulator.Config{Seed: 1})

@@ -12,15 +12,15 @@ import (
 	"github.com/fxcast/fxcast/feed"
 )
 
-// recordSize is the size of a tick in a .bi5 file: five big-endian words, which
-// are milliseconds since the hour, ask and bid as integers, and the two volumes.
+// recordSize is the size of a tick in a .bi5 file. It has five big-endian words: milliseconds since
+// the hour, ask and bid as integers, and the two volumes.
 const recordSize = 20
 
-// records is the content of a .bi5 file, one hour of one symbol.
+// records is the content of a .bi5 file: one hour of one symbol.
 type records struct {
 	in     *bufio.Reader
 	symbol feed.Symbol
-	digits int // after the point of its prices
+	digits int // of prices, after the point
 	hour   time.Time
 	number int
 }
@@ -49,7 +49,7 @@ func (r *records) next() (feed.Quote, error) {
 	}, nil
 }
 
-// scaled writes n / 10^digits with exactly digits after the point.
+// scaled returns n / 10^digits as text with exactly digits after the point.
 func scaled(n uint32, digits int) string {
 	s := strconv.FormatUint(uint64(n), 10)
 	if missing := digits + 1 - len(s); missing > 0 {
@@ -58,8 +58,8 @@ func scaled(n uint32, digits int) string {
 	return s[:len(s)-digits] + "." + s[len(s)-digits:]
 }
 
-// looksBinary reports whether head is no text. The first byte of a .bi5 file is
-// zero since an hour has fewer than 2^24 ms.
+// looksBinary reports whether head is not text. The first byte of a .bi5 file is zero, since an
+// hour has fewer than 2^24 ms.
 func looksBinary(head []byte) bool {
 	if utf16Order(head) != nil {
 		return false
@@ -72,8 +72,8 @@ func looksBinary(head []byte) bool {
 	return false
 }
 
-// looksLikeRecords reports whether head can begin a .bi5 file. One whose first
-// tick is damaged is still one if the next is whole.
+// looksLikeRecords reports whether head can be the beginning of a .bi5 file. If the first tick is
+// damaged, a whole second or third one is enough.
 func looksLikeRecords(head []byte) bool {
 	for i := 0; i < 3 && len(head) >= recordSize; i++ {
 		ask, bid := binary.BigEndian.Uint32(head[4:]), binary.BigEndian.Uint32(head[8:])

@@ -18,21 +18,21 @@ import (
 	"github.com/ulikunitz/xz/lzma"
 )
 
-// content is a file's content without its compression.
+// content is the decompressed content of a file.
 type content struct {
 	io.Reader
-	names []string // where it came from, outermost first: path, then member of the archive
+	names []string // where it comes from, outermost first: path, then member of the archive
 	close []func() error
 
-	read     *counter        // of the file
-	archive  *counterAt      // of a file that is an archive; else nil
-	buffered []*bufio.Reader // between read and the content; of what is compressed, the first only
-	plain    bool            // it is not compressed
+	read     *counter        // bytes read from the file
+	archive  *counterAt      // bytes read from an archive; nil for other files
+	buffered []*bufio.Reader // buffers between read and the content; offset uses only the first if compressed
+	plain    bool            // the file is not compressed
 
-	ready func(time.Duration) bool // of a pipe that is not compressed, its Ready; else nil
+	ready func(time.Duration) bool // Ready of an uncompressed pipe, else nil
 }
 
-// offset returns how much of the file has been read and is not buffered.
+// offset returns how many bytes of the file have been read, without those still buffered.
 func (c *content) offset() int64 {
 	if c.archive != nil {
 		return c.archive.end
@@ -58,7 +58,7 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// counterAt knows where the last read ended.
+// counterAt records where the last read ended.
 type counterAt struct {
 	io.ReaderAt
 	end int64
@@ -71,12 +71,12 @@ func (c *counterAt) ReadAt(p []byte, at int64) (int, error) {
 }
 
 const (
-	maxWindow  = 64 << 20 // memory a decompressor may take for what it has to remember
+	maxWindow  = 64 << 20 // memory of a decompressor for its window
 	maxZipPipe = 64 << 20
 )
 
-// decompress recognises the compression of r by its first bytes. Content that is
-// not compressed is passed through. One layer is taken off, no more.
+// decompress recognizes the compression of r by its first bytes and removes one layer of it.
+// Uncompressed content is passed through.
 func decompress(r io.Reader, name string) (*content, error) {
 	read := &counter{Reader: r}
 	in := bufio.NewReaderSize(read, 64<<10)
@@ -123,7 +123,7 @@ func decompress(r io.Reader, name string) (*content, error) {
 	return c, nil
 }
 
-// named says in errors what could not be decompressed.
+// named adds the kind of compression to errors.
 type named struct {
 	io.Reader
 	kind string
@@ -137,8 +137,8 @@ func (n named) Read(p []byte) (int, error) {
 	return k, err
 }
 
-// unzip opens the one file of a zip archive that can hold ticks. r is the
-// archive, in is a buffer that has read its beginning.
+// unzip opens the one file of a zip archive that can contain ticks. r is the archive, and in is a
+// buffer that has read its beginning.
 func (c *content) unzip(r io.Reader, in *bufio.Reader) error {
 	at, size, err := randomAccess(r, in)
 	if err != nil {
@@ -194,7 +194,7 @@ func randomAccess(r io.Reader, in *bufio.Reader) (io.ReaderAt, int64, error) {
 		return nil, 0, err
 	}
 	if len(all) > maxZipPipe {
-		return nil, 0, errors.New("over 64 MB through a pipe; want it as a file, or unpacked")
+		return nil, 0, errors.New("a zip archive of over 64 MB through a pipe; want it as a file, or unpacked")
 	}
 	return bytes.NewReader(all), int64(len(all)), nil
 }

@@ -27,7 +27,7 @@ func dataFile(t testing.TB, name string) string {
 	return filepath.Join(dir, name)
 }
 
-// readAll reads a recorded file, in which every line must be good.
+// readAll reads a recorded file, in which every line must be valid.
 func readAll(t *testing.T, name string) []feed.Quote {
 	t.Helper()
 	r, err := tickfile.Open(dataFile(t, name))
@@ -98,8 +98,8 @@ func TestRecordedFiles(t *testing.T) {
 	}
 }
 
-// TestBi5EqualsCSV compares the same hour from both of Dukascopy's formats. A .bi5
-// file has its sizes as floats, so they are not read.
+// TestBi5EqualsCSV compares the same hour in both formats of Dukascopy. The sizes in a .bi5 file
+// are floats, so they are not read.
 func TestBi5EqualsCSV(t *testing.T) {
 	hour := readAll(t, "dukascopy_GBPJPY_2012-12-03_12h_ticks.bi5")
 	var same []feed.Quote

@@ -13,8 +13,8 @@ import (
 	"github.com/fxcast/fxcast/feed/tickfile"
 )
 
-// TestFoundFiles reads files that users of such programs have met, which were once
-// read wrongly or refused without reason.
+// TestFoundFiles reads kinds of files that users of such programs have, and that were once read
+// wrongly or refused without reason.
 func TestFoundFiles(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -45,7 +45,7 @@ func TestFoundFiles(t *testing.T) {
 			"bad line 2: unknown symbol \"20130101 170236907\": give two currency codes, as in EUR/USD\n" +
 			"EUR/USD 1.31958 1.31994 2013-01-01T22:02:37.907Z\n", nil},
 		{"truefx_trunc.csv", "EUR/USD 1.31957 1.31992 2013-01-01T22:02:35.907Z\n" +
-			"bad line 2: the last line has no end, and 1.31958/1.3 has other digits than the price before: it may be cut off\n", nil},
+			"bad line 2: the last line has no end, and 1.31958/1.3 has another number of digits than the previous price: it may be cut off\n", nil},
 		{"EURCZK/2025/00/15/10h_ticks.bi5", "EUR/CZK 25.2415 25.2515 2025-01-15T10:00:01Z\n", nil},
 	} {
 		t.Run(tc.file, func(t *testing.T) {
@@ -67,8 +67,8 @@ func TestFoundFiles(t *testing.T) {
 	}
 }
 
-// TestSymbolsNotKnown: symbols that are not known keep no others of a file back, however
-// many come first, and are named.
+// TestSymbolsNotKnown checks that unknown symbols are reported and do not hide the other symbols of
+// a file, however many come first.
 func TestSymbolsNotKnown(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile("testdata/truefx_25cnh_then_eur.csv")
@@ -93,7 +93,7 @@ func TestSymbolsNotKnown(t *testing.T) {
 	}
 }
 
-// TestTwoReadings refuses what could be read in two ways, and what holds no ticks.
+// TestTwoReadings checks that files are refused if they can be read in two ways or hold no ticks.
 func TestTwoReadings(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -133,19 +133,19 @@ func TestTwoReadings(t *testing.T) {
 			if err == nil {
 				t.Fatalf("taken as %s: %s", r.Format(), read(t, r))
 			}
-			if !errors.Is(err, tc.want) || strings.Contains(tc.name, "layout of times") != strings.Contains(err.Error(), "the layout of the times is not known") {
+			if !errors.Is(err, tc.want) || strings.Contains(tc.name, "layout of times") != strings.Contains(err.Error(), "the times have an unknown layout") {
 				t.Errorf("%v, want %v", err, tc.want)
 			}
 		})
 	}
 }
 
-// TestOnlyLineCutOff: a file of one line without its end shows by its own digits that it
-// may be cut off.
+// TestOnlyLineCutOff checks that the digits of a single line without its end show whether it may be
+// cut off.
 func TestOnlyLineCutOff(t *testing.T) {
 	t.Parallel()
 	for content, want := range map[string]string{
-		"20200101 170000065,1.121200,1.12137":  "bad line 1: the last line has no end, and 1.121200/1.12137 has other digits than the price before: it may be cut off\n",
+		"20200101 170000065,1.121200,1.12137":  "bad line 1: the last line has no end, and 1.121200/1.12137 has another number of digits than the previous price: it may be cut off\n",
 		"20200101 170000065,1.121200,1.121372": "EUR/USD 1.121200 1.121372 2020-01-01T22:00:00.065Z\n",
 	} {
 		r, err := tickfile.NewReader(strings.NewReader(content), "EURUSD.csv")
@@ -158,7 +158,7 @@ func TestOnlyLineCutOff(t *testing.T) {
 	}
 }
 
-// TestHeadings reads columns by their names, whatever their order.
+// TestHeadings checks that columns are found by name, in any order.
 func TestHeadings(t *testing.T) {
 	t.Parallel()
 	const want = "EUR/USD 1.08190 1.08201 2024-02-26T00:00:00.123Z\n"
@@ -186,8 +186,8 @@ func TestHeadings(t *testing.T) {
 	}
 }
 
-// TestZone reads times that have no zone in the one that is given, by the clock of
-// the season, and leaves those that have one.
+// TestZone checks that WithZone applies to times without a zone, with daylight saving time, and not
+// to times that have one.
 func TestZone(t *testing.T) {
 	t.Parallel()
 	newYork, err := time.LoadLocation("America/New_York")
@@ -210,7 +210,7 @@ func TestZone(t *testing.T) {
 	}
 }
 
-// TestNoTicks ends a file that goes on without a tick.
+// TestNoTicks checks that reading ends in a file that continues without a tick.
 func TestNoTicks(t *testing.T) {
 	t.Parallel()
 	endless := io.MultiReader(strings.NewReader("time,bid,ask\n2024-02-26T00:00:00Z,1.1,1.2\n"), io.LimitReader(blankLines{}, 64<<20))

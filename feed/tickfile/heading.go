@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// role is what a column holds, by its name in a heading.
+// role is the meaning of a column, by its name in a heading.
 type role int
 
 const (
 	roleNone role = iota
 	roleTime      // date and time
-	roleDate      // the date, if there is a column of times too
+	roleDate      // the date, if there is also a column of times
 	roleBid
 	roleAsk
 	roleBidSize
@@ -52,9 +52,9 @@ func roleOf(name string) role {
 	return roleNone
 }
 
-// recogniseHeading returns the layout that a heading describes; without an error it
-// is nil if the line is none. The times and the decimal sign are found in samples.
-func recogniseHeading(line string) (*layout, error) {
+// recognizeHeading returns the layout that a heading describes, or nil without an error if line is
+// not a heading. judge later finds the layout of the times and the decimal sign in sample lines.
+func recognizeHeading(line string) (*layout, error) {
 	l := noColumns(separatorOf(line))
 	names := split(line, l.separator)
 	var at [roles]int // 1 + column
@@ -64,7 +64,7 @@ func recogniseHeading(line string) (*layout, error) {
 			continue
 		}
 		if at[r] > 0 && r != roleTime && r != roleTrade {
-			return nil, fmt.Errorf("%w: the heading %s has two columns of one meaning, %s and %s", ErrFormat, quoted(line), quoted(names[at[r]-1]), quoted(name))
+			return nil, fmt.Errorf("%w: the heading %s has two columns with the same meaning, %s and %s", ErrFormat, quoted(line), quoted(names[at[r]-1]), quoted(name))
 		}
 		if at[r] == 0 {
 			at[r] = 1 + i
@@ -106,7 +106,7 @@ func missing(at [roles]int) string {
 	return "ask"
 }
 
-// name tells the vendor by the heading, and what the vendor's times mean.
+// name sets the vendor's format by the heading, and the zone of the vendor's times.
 func (l *layout) name(heading, timeColumn string) {
 	l.format, l.clock.zone = "csv", time.UTC
 	switch {

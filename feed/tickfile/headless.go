@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// recogniseLine returns the layout of a file without a heading that has this line,
-// or nil if the line has no time and numbers where they would be: it may be a title.
-// What stands in the columns is found in samples (see judge).
-func recogniseLine(line string) *layout {
+// recognizeLine returns the layout of a file without a heading that contains this line. It returns
+// nil if the line, which may be a title, has no time and numbers in their places. judge finds the
+// meaning of the columns in sample lines.
+func recognizeLine(line string) *layout {
 	l := noColumns(separatorOf(line))
 	f := split(line, l.separator)
 	first := 0
@@ -23,7 +23,7 @@ func recogniseLine(line string) *layout {
 	l.time = first
 	layout, ok := layoutOf(f[first])
 	numbers := first + 1
-	if !ok && len(f) > first+2 { // the date and the time of day apart
+	if !ok && len(f) > first+2 { // date and time of day in separate columns
 		layout, ok = layoutOf(f[first] + " " + f[first+1])
 		l.timeOfDay, numbers = first+1, first+2
 	}
@@ -38,7 +38,7 @@ func recogniseLine(line string) *layout {
 	l.bid, l.ask = numbers, numbers+1
 	switch {
 	case layout == "" && allDigits(f[first]) && len(f[first]) < len("1000000000"):
-		return nil // a number is a time only if it is one of our days
+		return nil // so small a number is not the Unix time of a quote
 	case l.symbol >= 0 && layout == "yyyyMMdd HH:mm:ss.fff":
 		l.format = "truefx"
 	case l.symbol < 0 && layout == histDataTime:
@@ -73,22 +73,22 @@ func looksLikeSymbol(s string) bool {
 	return letters >= 3 && len(s) <= 40
 }
 
-// slashed reports whether a time may be written as monthFirst or dayFirst says.
+// slashed reports whether text can be read with the layout monthFirst or dayFirst.
 func slashed(text string) bool {
 	_, month := parseTime(text, monthFirst)
 	_, day := parseTime(text, dayFirst)
 	return month || day
 }
 
-// decimalOf is a number for comparing columns with one another: prices are never
-// made from it.
+// decimalOf returns a number only for comparing columns with each other: prices are never made from
+// it.
 func decimalOf(text string) (float64, bool) {
 	n, err := strconv.ParseFloat(strings.Replace(text, ",", ".", 1), 64)
 	return n, err == nil
 }
 
-// judge completes a layout by the first lines that fit it, or refuses a file that
-// could be read in two ways or holds no ticks.
+// judge completes a layout with the first lines that fit it. It returns an error for a file that
+// can be read in two ways or does not contain ticks.
 func (l *layout) judge(lines []string) error {
 	var samples [][]string
 	for _, line := range lines {
@@ -108,8 +108,8 @@ func (l *layout) judge(lines []string) error {
 	return l.judgeSides(samples)
 }
 
-// judgeSides refuses a file whose columns of bid and ask hold nothing of the kind,
-// such as one with decimal commas between commas.
+// judgeSides refuses a file whose bid and ask columns do not hold pairs of prices, such as a file
+// with decimal commas and commas between fields.
 func (l *layout) judgeSides(samples [][]string) error {
 	apart, count := 0, 0
 	for _, f := range samples {
@@ -127,7 +127,7 @@ func (l *layout) judgeSides(samples [][]string) error {
 		}
 	}
 	if count > 0 && apart == count {
-		return fmt.Errorf("%w: what stands under bid and ask is no pair of prices, or a comma stands within numbers and between fields", ErrAmbiguous)
+		return fmt.Errorf("%w: the columns bid and ask do not hold pairs of prices, or commas occur both within numbers and between fields", ErrAmbiguous)
 	}
 	return nil
 }
@@ -145,15 +145,15 @@ func (l *layout) judgeDecimals(samples [][]string) error {
 		}
 	}
 	if l.decimal == ',' && l.separator == ',' {
-		return fmt.Errorf("%w: a comma separates fields and stands within numbers too; want one of the two", ErrAmbiguous)
+		return fmt.Errorf("%w: commas occur both within numbers and between fields; want only one of the two", ErrAmbiguous)
 	}
 	return nil
 }
 
-// judgeTimes finds the layout of the times of a file with a heading, and what comes
-// first in dates with slashes.
+// judgeTimes finds the layout of the times of a file with a heading, and whether dates with slashes
+// have the month or the day first.
 func (l *layout) judgeTimes(samples [][]string) error {
-	known := l.heading != "" && l.clock.layout != "" // the vendor's
+	known := l.heading != "" && l.clock.layout != "" // the layout is the vendor's
 	var seen string
 	month, day, found := true, true, false
 	for _, f := range samples {
@@ -179,7 +179,7 @@ func (l *layout) judgeTimes(samples [][]string) error {
 	case month && day:
 		return fmt.Errorf("%w: %s may have the month or the day first", ErrAmbiguous, quoted(seen))
 	case !month && !day:
-		return fmt.Errorf("%w: dates have the month first and the day first", ErrAmbiguous)
+		return fmt.Errorf("%w: some dates have the month first and some the day", ErrAmbiguous)
 	case day:
 		l.clock.layout = dayFirst
 	default:
@@ -189,16 +189,16 @@ func (l *layout) judgeTimes(samples [][]string) error {
 }
 
 func unknownLayout(text string) error {
-	return fmt.Errorf("%w: the layout of the times is not known: %s; want one such as 2012-12-31T17:00:01.883Z, %s or Unix time",
+	return fmt.Errorf("%w: the times have an unknown layout: %s; want one such as 2012-12-31T17:00:01.883Z, %s or Unix time",
 		ErrFormat, quoted(text), example(dateLayouts[0]))
 }
 
-// judgeColumns finds what the numbers of lines without a heading are: bid and ask,
-// in an order that the lines themselves show; else the file is refused.
+// judgeColumns finds bid and ask among the numbers of lines without a heading. The lines themselves
+// must show their order; otherwise the file is refused.
 func (l *layout) judgeColumns(samples [][]string) error {
 	rising, falling, bars, third, apart, count := 0, 0, true, true, 0, 0
 	var sizes []string
-	var digits [2]int // the most after the point of the first and of the second number
+	var digits [2]int // most digits after the point, of the first and of the second number
 	for _, f := range samples {
 		numbers := f[min(l.bid, len(f)):]
 		if len(numbers) < 2 {
@@ -214,7 +214,7 @@ func (l *layout) judgeColumns(samples [][]string) error {
 			digits[i] = max(digits[i], fractionDigits(numbers[i]))
 		}
 		switch {
-		case a > 1.2*b || b > 1.2*a: // nothing says that they are bid and ask
+		case a > 1.2*b || b > 1.2*a: // too far apart for bid and ask
 			apart++
 		case a < b:
 			rising++
@@ -227,18 +227,18 @@ func (l *layout) judgeColumns(samples [][]string) error {
 	}
 	switch {
 	case count == 0:
-		return fmt.Errorf("%w: one number a line; want bid and ask", ErrFormat)
+		return fmt.Errorf("%w: one number per line; want bid and ask", ErrFormat)
 	case apart == count:
 		return errTrades
 	case bars:
 		return errBars
 	case third:
-		return fmt.Errorf("%w: three prices a line, and nothing says which are bid and ask; want a heading", ErrAmbiguous)
-	case l.format == "histdata" || l.format == "truefx": // the vendor's order
+		return fmt.Errorf("%w: three prices per line, and it is unclear which are bid and ask; want a heading", ErrAmbiguous)
+	case l.format == "histdata" || l.format == "truefx": // these vendors put the bid first
 	case len(sizes) == 0 && (digits[0] > digits[1]+1 || digits[1] > digits[0]+1):
-		return fmt.Errorf("%w: bid and ask, or a price and a volume, since one number has more digits than the other; want a heading", ErrAmbiguous)
+		return fmt.Errorf("%w: the numbers may be bid and ask, or a price and a volume, since one has more digits than the other; want a heading", ErrAmbiguous)
 	case rising > 0 && falling > 0 && l.format != "dukascopy":
-		return fmt.Errorf("%w: the first price of a line is at times below and at times above the second; want a heading", ErrAmbiguous)
+		return fmt.Errorf("%w: the first price of a line is sometimes below and sometimes above the second; want a heading", ErrAmbiguous)
 	case falling > rising, falling == rising && l.format == "dukascopy":
 		l.bid, l.ask = l.ask, l.bid
 	}
@@ -252,8 +252,8 @@ func (l *layout) judgeColumns(samples [][]string) error {
 	return nil
 }
 
-// unknownTime returns what stands where the time would be in a line that could be one
-// of ticks but for that, or "".
+// unknownTime returns the text in the place of the time, in a line that has bid and ask but no
+// readable time. It returns "" for any other line.
 func unknownTime(line string) string {
 	f := split(line, separatorOf(line))
 	for i := 1; i+1 < len(f); i++ {
@@ -281,7 +281,7 @@ func areBars(numbers []string) bool {
 	return p[1] >= max(p[0], p[2], p[3]) && p[2] <= min(p[0], p[1], p[3])
 }
 
-// looksLikePrice reports whether a number can be a price beside another one.
+// looksLikePrice reports whether text can be a price of the same market as price.
 func looksLikePrice(text, price string) bool {
 	n, ok := decimalOf(text)
 	p, _ := decimalOf(price)

@@ -10,47 +10,47 @@ import (
 	"github.com/fxcast/fxcast/feed"
 )
 
-// A layout says what stands where in the lines of a file. heading.go finds it by a
-// heading, headless.go by the shape of the lines.
+// A layout describes the columns of a file's lines. heading.go finds it by a heading, headless.go
+// by the shape of the lines.
 type layout struct {
 	format    string // as Reader.Format names it
-	heading   string // a line to skip, also where it is repeated in files that were joined; "" = none
-	columns   int    // of the heading; 0 = none
+	heading   string // a line to skip, even if concatenated files repeat it; "" = none
+	columns   int    // columns of the heading; 0 = no heading
 	separator rune
-	decimal   byte // the sign before the fraction of a number: . or ,
+	decimal   byte // the decimal sign of numbers: . or ,
 	clock     clock
 
-	// Columns; -1 = there is none.
-	time, timeOfDay  int // timeOfDay if time holds the date alone
+	// Indexes of columns; -1 = no such column.
+	time, timeOfDay  int // timeOfDay is set if time holds only the date
 	bid, ask         int
 	bidSize, askSize int
 	symbol           int
 
-	// In MetaTrader 5 a side that is empty is as in the line before.
+	// In MetaTrader 5 an empty bid or ask means that of the previous line.
 	carries          bool
 	lastBid, lastAsk string // "" before the first
 }
 
-// noColumns is a layout in which no column is known.
+// noColumns returns a layout in which no column is known.
 func noColumns(separator rune) *layout {
 	return &layout{separator: separator, decimal: '.', time: -1, timeOfDay: -1, bid: -1, ask: -1, bidSize: -1, askSize: -1, symbol: -1}
 }
 
-// parse reads one line. The symbol of the result is empty where lines do not name it.
+// parse reads one line. The symbol of the result is empty if lines do not name it.
 func (l *layout) parse(line string, instruments *feed.Instruments) (q feed.Quote, err error) {
 	if line == l.heading {
 		return q, errNoTick
 	}
 	f := split(line, l.separator)
 	needed := max(l.time, l.timeOfDay, l.symbol)
-	if !l.carries { // there empty columns at the end may have been cut off
+	if !l.carries { // otherwise empty columns at the end may be missing
 		needed = max(needed, l.bid, l.ask)
 	}
 	if len(f) <= needed {
 		return q, fmt.Errorf("%d fields, want at least %d: time, bid and ask", len(f), needed+1)
 	}
 	if l.columns > 0 && len(f) > l.columns && strings.Join(f[l.columns:], "") != "" {
-		return q, fmt.Errorf("%d fields under a heading of %d", len(f), l.columns)
+		return q, fmt.Errorf("%d fields, but the heading has %d", len(f), l.columns)
 	}
 	if l.symbol >= 0 {
 		if q.Symbol, err = instruments.ParseSymbol(f[l.symbol]); err != nil {
@@ -71,7 +71,7 @@ func (l *layout) parse(line string, instruments *feed.Instruments) (q feed.Quote
 		return q, err
 	}
 	if l.carries {
-		// Cloned so that an unchanged side does not keep its whole line.
+		// Cloned so that an unchanged price does not keep its whole line in memory.
 		l.lastBid, l.lastAsk = strings.Clone(q.Bid), strings.Clone(q.Ask)
 	}
 	q.BidSize, q.AskSize = l.size(f, l.bidSize, &q.BadSizes), l.size(f, l.askSize, &q.BadSizes)
@@ -108,15 +108,15 @@ func (l *layout) sides(f []string) (bid, ask string, err error) {
 	switch {
 	case bid == "":
 		l.lastAsk = l.plain(ask)
-		return "", "", errors.New("the bid is empty and no line before has one")
+		return "", "", errors.New("the bid is empty and no previous line has one")
 	case ask == "":
 		l.lastBid = l.plain(bid)
-		return "", "", errors.New("the ask is empty and no line before has one")
+		return "", "", errors.New("the ask is empty and no previous line has one")
 	}
 	return bid, ask, nil
 }
 
-// plain returns a price in plain decimal text, "" if it is none.
+// plain returns a price as plain decimal text, or "" if text is not a price.
 func (l *layout) plain(text string) string {
 	plain, err := l.price("price", text)
 	if err != nil {
@@ -125,8 +125,8 @@ func (l *layout) plain(text string) string {
 	return strings.Clone(plain)
 }
 
-// price returns plain decimal text. Whether the price can be accepted is not
-// checked, only that it is a number.
+// price returns a number as plain decimal text. It does not check whether the number is acceptable
+// as a price.
 func (l *layout) price(side, text string) (string, error) {
 	number, ok := l.number(text)
 	if !ok {
@@ -142,7 +142,7 @@ func (l *layout) price(side, text string) (string, error) {
 	return "", feed.NewRejection(reason, "the %s is %s, want a decimal number", side, quoted(text))
 }
 
-// number returns the text of a number with a point for its decimal sign.
+// number returns the text of a number with a point as decimal sign.
 func (l *layout) number(text string) (string, bool) {
 	if l.decimal == '.' {
 		return text, !strings.Contains(text, ",")
@@ -163,7 +163,7 @@ func (l *layout) size(f []string, column int, bad *int) string {
 	return ""
 }
 
-// separatorOf returns what stands between the fields of a line.
+// separatorOf returns the separator between the fields of a line.
 func separatorOf(line string) rune {
 	switch {
 	case strings.Contains(line, "\t"):
@@ -174,14 +174,13 @@ func separatorOf(line string) rune {
 	return ','
 }
 
-// split cuts a line into its fields, without blanks around them and without the
-// quotation marks of CSV.
+// split cuts a line into its fields and removes blanks around them and the quotation marks of CSV.
 func split(line string, separator rune) []string {
 	var f []string
 	if strings.Contains(line, `"`) {
 		in := csv.NewReader(strings.NewReader(line))
 		in.Comma, in.LazyQuotes, in.TrimLeadingSpace = separator, true, separator != '\t'
-		f, _ = in.Read() // with lazy quotes a line always can be read
+		f, _ = in.Read() // with lazy quotes reading a line cannot fail
 	} else {
 		f = strings.Split(line, string(separator))
 	}
@@ -193,11 +192,11 @@ func split(line string, separator rune) []string {
 
 // A clock reads the times of one file.
 type clock struct {
-	layout string         // of dates that are not ISO 8601 or Unix time; "" = those
-	zone   *time.Location // of times without one; nil = each must have its own
+	layout string         // of dates; "" = ISO 8601 or Unix time
+	zone   *time.Location // of times without a zone; nil = every time must have one
 }
 
-// dateLayouts are the layouts of dates that can be read in one way only.
+// dateLayouts lists the layouts of dates that can be read in only one way.
 var dateLayouts = []string{
 	"dd.MM.yyyy HH:mm:ss.fff",
 	"yyyy.MM.dd HH:mm:ss.fff",
@@ -212,8 +211,8 @@ const (
 	dayFirst     = "dd/MM/yyyy HH:mm:ss.fff"
 )
 
-// layoutOf returns the layout that text is written in. Dates with slashes and the
-// year last are not among them: samples decides what comes first.
+// layoutOf returns the layout of a time. Dates with slashes and the year last are not included: for
+// them judgeTimes decides whether the month or the day comes first.
 func layoutOf(text string) (layout string, ok bool) {
 	text, _, _ = strings.Cut(text, " GMT")
 	for _, layout := range dateLayouts {
@@ -225,9 +224,9 @@ func layoutOf(text string) (layout string, ok bool) {
 	return "", ok && feed.QuoteTimeInRange(t)
 }
 
-var errTimeZone = feed.NewRejection(feed.ReasonBadTime, "the time has no zone, and local times need one: want one such as GMT+0100 after it, or --zone")
+var errTimeZone = feed.NewRejection(feed.ReasonBadTime, "the time is local but has no zone: want one such as GMT+0100 after it, or --zone")
 
-// read returns a time in UTC. A zone may follow as GMT+0100.
+// read returns a time in UTC. A zone such as GMT+0100 may follow it.
 func (c clock) read(text string) (time.Time, error) {
 	day, suffix, zoned := strings.Cut(text, " GMT")
 	var offset time.Duration
@@ -271,14 +270,14 @@ func badTime(text, want string) error {
 	return feed.NewRejection(feed.ReasonBadTime, "the time is %s, want one such as %s", quoted(text), want)
 }
 
-// example is a time in a layout.
+// example returns an example of a time in a layout.
 func example(layout string) string {
 	return strings.NewReplacer("yyyy", "2012", "MM", "12", "dd", "31", "HH", "17", "mm", "00", "ss", "01", "fff", "883").Replace(layout)
 }
 
-// parseTime reads a time written as layout says: y, M, d, H, m, s and f (part of a
-// second) stand for digits, all else for itself. The part of a second, at the end of
-// the layout, may be missing, have up to 9 digits, and follow a comma.
+// parseTime reads a time with a layout: y, M, d, H, m, s and f (fraction of a second) stand for
+// digits, any other character for itself. The fraction, at the end of the layout, may be missing,
+// have up to 9 digits, and follow a comma.
 func parseTime(s, layout string) (time.Time, bool) {
 	var year, month, day, hour, minute, second, nano int
 	for i := range len(layout) {
@@ -342,7 +341,7 @@ func parseTime(s, layout string) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	t := time.Date(year, time.Month(month), day, hour, minute, second, nano, time.UTC)
-	return t.Truncate(time.Microsecond), t.Day() == day // else there is no such day
+	return t.Truncate(time.Microsecond), t.Day() == day // otherwise there is no such day
 }
 
 func allDigits(s string) bool {

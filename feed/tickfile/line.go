@@ -11,20 +11,20 @@ import (
 	"github.com/fxcast/fxcast/feed"
 )
 
-// lineParser reads one line without its end. errNoTick is a line that is no
-// tick by right, such as a heading; any other error says what is wrong. The
-// symbol of the result is empty where lines do not name it.
+// lineParser reads one line without its end. It returns errNoTick for a line that correctly holds
+// no tick, such as a heading; any other error says what is wrong with the line. The symbol of the
+// result is empty if lines do not name it.
 type lineParser func(line string) (feed.Quote, error)
 
 var errNoTick = errors.New("no tick")
 
-// lines is text with one tick a line.
+// lines is text with one tick per line.
 type lines struct {
 	in     *bufio.Reader
 	parse  lineParser
-	symbol feed.Symbol // "" if the lines name theirs
+	symbol feed.Symbol // "" if lines name their symbol
 	number int
-	before feed.Quote // the last quote
+	before feed.Quote // the previous quote
 }
 
 func newLines(in *bufio.Reader, parse lineParser, symbol feed.Symbol) *lines {
@@ -33,8 +33,8 @@ func newLines(in *bufio.Reader, parse lineParser, symbol feed.Symbol) *lines {
 
 var utf8BOM = []byte("\xef\xbb\xbf")
 
-// maxEmpty bounds how many lines without a tick may follow one another: a few
-// compressed bytes can hold gigabytes of them.
+// maxEmpty bounds how many lines without a tick may follow each other: a few compressed bytes can
+// expand to gigabytes of them.
 const maxEmpty = 1_000_000
 
 func (l *lines) next() (feed.Quote, error) {
@@ -47,13 +47,13 @@ func (l *lines) next() (feed.Quote, error) {
 		if tooLong {
 			return feed.Quote{}, l.bad(raw, feed.NewRejection(feed.ReasonTooLong, "longer than %d bytes", MaxLine))
 		}
-		raw = bytes.TrimPrefix(raw, utf8BOM) // also of files that were joined
+		raw = bytes.TrimPrefix(raw, utf8BOM) // also within concatenated files
 		whole := bytes.HasSuffix(raw, []byte("\n"))
 		raw = bytes.TrimSpace(raw)
 		if len(raw) == 0 {
 			continue
 		}
-		q, err := l.parse(string(raw)) // prices are parts of this copy
+		q, err := l.parse(string(raw)) // prices share this copy
 		switch {
 		case err == errNoTick:
 			continue
@@ -62,11 +62,11 @@ func (l *lines) next() (feed.Quote, error) {
 		case q.Symbol == "":
 			q.Symbol = l.symbol
 		case l.symbol != "" && q.Symbol != l.symbol:
-			return feed.Quote{}, l.bad(raw, fmt.Errorf("the symbol is %s, %s was asked for", q.Symbol, l.symbol))
+			return feed.Quote{}, l.bad(raw, fmt.Errorf("the symbol is %s, want %s", q.Symbol, l.symbol))
 		}
 		if !whole && l.cutOff(q) {
 			return feed.Quote{}, l.bad(raw, fmt.Errorf(
-				"the last line has no end, and %s/%s has other digits than the price before: it may be cut off", q.Bid, q.Ask))
+				"the last line has no end, and %s/%s has another number of digits than the previous price: it may be cut off", q.Bid, q.Ask))
 		}
 		l.before = q
 		return q, nil
@@ -74,7 +74,7 @@ func (l *lines) next() (feed.Quote, error) {
 	return feed.Quote{}, fmt.Errorf("after line %d: no tick in %d lines", l.number, maxEmpty)
 }
 
-// bad is the error for a line.
+// bad returns the error for a line.
 func (l *lines) bad(raw []byte, err error) *LineError {
 	bad := &LineError{Line: l.number, Kind: feed.ReasonBadLine, Reason: err.Error(), Text: string(raw[:min(len(raw), MaxLine)])}
 	if r, ok := errors.AsType[*feed.Rejection](err); ok {
@@ -91,12 +91,12 @@ func (l *lines) cutOff(q feed.Quote) bool {
 	return fractionDigits(q.Bid) != fractionDigits(l.before.Bid) || fractionDigits(q.Ask) != fractionDigits(l.before.Ask)
 }
 
-// maxSkip bounds what is skipped for the end of one line: a few compressed bytes
-// can hold gigabytes without any.
+// maxSkip bounds the bytes that are skipped to find the end of one line: a few compressed bytes can
+// expand to gigabytes without any.
 const maxSkip = 1 << 20
 
-// read returns the next line, in memory that the next call reuses. The rest of a
-// line that is too long is skipped.
+// read returns the next line, in memory that the next call reuses. It skips the rest of a line that
+// is too long.
 func (l *lines) read() (line []byte, tooLong bool, err error) {
 	line, err = l.in.ReadSlice('\n')
 	tooLong = len(line) > MaxLine+2 // with CR LF
@@ -109,7 +109,7 @@ func (l *lines) read() (line []byte, tooLong bool, err error) {
 		var more []byte
 		more, err = l.in.ReadSlice('\n')
 		if skipped += len(more); skipped > maxSkip {
-			return nil, false, fmt.Errorf("after line %d: no end of the line in %d bytes", l.number, maxSkip)
+			return nil, false, fmt.Errorf("after line %d: no end of line within %d bytes", l.number, maxSkip)
 		}
 	}
 	if err == io.EOF && (len(line) > 0 || tooLong) {
@@ -121,7 +121,7 @@ func (l *lines) read() (line []byte, tooLong bool, err error) {
 	return line, tooLong, err
 }
 
-// utf16Order returns the byte order that head's byte order mark tells, or nil.
+// utf16Order returns the byte order of head's byte order mark, or nil if it has none.
 func utf16Order(head []byte) binary.ByteOrder {
 	switch {
 	case bytes.HasPrefix(head, []byte{0xff, 0xfe}):
@@ -132,14 +132,14 @@ func utf16Order(head []byte) binary.ByteOrder {
 	return nil
 }
 
-// inUTF32 reports whether head begins with a byte order mark of UTF-32. The hour of a
-// .bi5 file may begin as the big-endian one does, but not with a price so low.
+// inUTF32 reports whether head begins with a byte order mark of UTF-32. A .bi5 file may begin like
+// the big-endian mark, but then not with so low a price.
 func inUTF32(head []byte) bool {
 	return bytes.HasPrefix(head, []byte("\xff\xfe\x00\x00")) || bytes.HasPrefix(head, []byte("\x00\x00\xfe\xff\x00\x00\x00"))
 }
 
-// utf16Text turns UTF-16, which MetaTrader writes at times, into ASCII. All that
-// has a meaning in a file of ticks is ASCII; the rest becomes '?'.
+// utf16Text converts UTF-16, which MetaTrader sometimes writes, to ASCII. Everything that has a
+// meaning in a file of ticks is ASCII; other characters become '?'.
 type utf16Text struct {
 	in    *bufio.Reader
 	order binary.ByteOrder

@@ -11,14 +11,14 @@ import (
 	"github.com/fxcast/fxcast/feed"
 )
 
-// place is what the path of a .bi5 file tells.
+// place is the information in the path of a .bi5 file.
 type place struct {
 	hour   time.Time
 	hourly bool // hour is known
 }
 
-// hourPath is Dukascopy's own layout, whose months count from 0: …/2012/11/03 is in
-// December. hourName is a name with an ordinary date.
+// hourPath is Dukascopy's own layout, whose months count from 0: …/2012/11/03 is in December.
+// hourName is a file name with an ordinary date.
 var (
 	hourPath = regexp.MustCompile(`(?:^|/)(\d{4})/(\d{2})/(\d{2})/(\d{2})h_ticks\.bi5`)
 	hourName = regexp.MustCompile(`(?:^|[^0-9])(\d{4})-(\d{2})-(\d{2})_(\d{2})h`)
@@ -36,7 +36,7 @@ func parsePlace(names []string) place {
 		if m == nil {
 			continue
 		}
-		month, _ := strconv.Atoi(m[2]) // digits by the pattern
+		month, _ := strconv.Atoi(m[2]) // the pattern allows only digits
 		if t, ok := parseTime(fmt.Sprintf("%s%02d%s %s", m[1], month+shift, m[3], m[4]), "yyyyMMdd HH"); ok {
 			return place{hour: t, hourly: true}
 		}
@@ -44,9 +44,9 @@ func parsePlace(names []string) place {
 	return place{}
 }
 
-// findSymbol finds the symbol in the names of a file: in that of the archive's
-// member, then in the file's own, then in those of the folders around it, which
-// must be a symbol and nothing else.
+// findSymbol finds the symbol in the names of a file: in the name of the archive's member, then in
+// the file's own, then in those of its folders. The name of a folder must be a symbol and nothing
+// else.
 func findSymbol(names []string, instruments *feed.Instruments) (feed.Symbol, error) {
 	for i := len(names) - 1; i >= 0; i-- {
 		dir, base := filepath.Split(filepath.Clean(filepath.FromSlash(names[i])))
@@ -67,15 +67,14 @@ func findSymbol(names []string, instruments *feed.Instruments) (feed.Symbol, err
 	base := filepath.Base(names[0])
 	for _, w := range wordsIn(base) {
 		if len(w) == 6 && w == strings.ToUpper(w) && !strings.ContainsAny(w, "0123456789") {
-			return "", fmt.Errorf("%w: %s in the name %s is no known symbol (INSTRUMENTS may list it); give the symbol", ErrNoSymbol, w, quoted(base))
+			return "", fmt.Errorf("%w: %s in the name %s is not a known symbol (INSTRUMENTS may list it); give the symbol", ErrNoSymbol, w, quoted(base))
 		}
 	}
-	return "", fmt.Errorf("%w: neither the content nor the name %s tells; give the symbol", ErrNoSymbol, quoted(base))
+	return "", fmt.Errorf("%w: neither the content nor the name %s contains it; give the symbol", ErrNoSymbol, quoted(base))
 }
 
-// symbolsIn returns the symbols in the name of a file: EURUSD, another name of
-// INSTRUMENTS, or EUR_USD between other words, or EURUSD at the beginning of one, as
-// brokers write EURUSDm.
+// symbolsIn returns the symbols in the name of a file: EURUSD, an alias of INSTRUMENTS, or EUR_USD
+// between other words; else EURUSD at the beginning of a word, as in a broker's EURUSDm.
 func symbolsIn(base string, instruments *feed.Instruments) []feed.Symbol {
 	words := wordsIn(base)
 	var found []feed.Symbol
@@ -111,7 +110,7 @@ func symbolsIn(base string, instruments *feed.Instruments) []feed.Symbol {
 	return found
 }
 
-// wordsIn cuts a name at everything but letters and digits.
+// wordsIn splits a name at every character other than a letter or digit.
 func wordsIn(name string) []string {
 	return strings.FieldsFunc(name, func(r rune) bool {
 		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')

@@ -16,7 +16,7 @@ import (
 	"github.com/fxcast/fxcast/feed/tickfile"
 )
 
-// manyTicks is a file whose prices do not compress away.
+// manyTicks returns a file whose prices hardly compress.
 func manyTicks(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -25,8 +25,8 @@ func manyTicks(n int) string {
 	return b.String()
 }
 
-// TestOffset: it never goes back, is where the reading is and not far ahead, and ends
-// at the size of the file.
+// TestOffset checks that Offset never decreases, stays close to the reading position, and ends at
+// the size of the file.
 func TestOffset(t *testing.T) {
 	const ticks = 20_000
 	content := manyTicks(ticks)
@@ -68,8 +68,8 @@ func TestOffset(t *testing.T) {
 	}
 }
 
-// TestSlowPipe: what a pipe sent is read without waiting for more than it takes to
-// recognise the file.
+// TestSlowPipe checks that ticks of a pipe are returned without waiting for more than is needed to
+// recognize the file.
 func TestSlowPipe(t *testing.T) {
 	for content, name := range map[string]string{
 		`{"symbol":"EUR/USD","price":"1.1"}` + "\n": "-",
@@ -89,8 +89,7 @@ func TestSlowPipe(t *testing.T) {
 	}
 }
 
-// chunks is a pipe that sends one chunk after the other and is silent before each but
-// the first.
+// chunks is a pipe that sends one chunk after another and pauses before each one except the first.
 type chunks struct {
 	left []string
 	now  string
@@ -112,8 +111,8 @@ func (c *chunks) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestFewLinesOfAPipe: a pipe that falls silent after a line that can be read is not
-// waited for, but one whose lines can be read in two ways is.
+// TestFewLinesOfAPipe checks that a pipe which falls silent after a readable line is not waited
+// for, unless its lines can be read in two ways.
 func TestFewLinesOfAPipe(t *testing.T) {
 	const one = "EUR/USD 1.1 1.2 2022-11-10T15:00:00Z\n"
 	wide := func(s string) string { return strings.Join(strings.Split(s, ""), "\x00") + "\x00" }
@@ -133,7 +132,7 @@ func TestFewLinesOfAPipe(t *testing.T) {
 		pipe := &chunks{left: tt.chunks}
 		r, err := tickfile.NewReader(pipe, "EURUSD.fifo")
 		if pipe.read != tt.read {
-			t.Errorf("%q: it takes %d chunks to recognise it, want %d", tt.chunks, pipe.read, tt.read)
+			t.Errorf("%q: it takes %d chunks to recognize it, want %d", tt.chunks, pipe.read, tt.read)
 		}
 		if err != nil {
 			if tt.want != "" || !errors.Is(err, tickfile.ErrNotTicks) {
@@ -145,7 +144,8 @@ func TestFewLinesOfAPipe(t *testing.T) {
 	}
 }
 
-// TestLineErrors: a bad line says why as a rejected quote does, and what it was.
+// TestLineErrors checks that a bad line has the reason and message of a rejected quote, and its
+// text.
 func TestLineErrors(t *testing.T) {
 	const good = "EUR/USD,20200101 17:00:00.065,1.1,1.2\n"
 	for line, want := range map[string]feed.Reason{

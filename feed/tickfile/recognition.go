@@ -12,15 +12,15 @@ import (
 	"github.com/fxcast/fxcast/feed"
 )
 
-// sniffLines is how many lines may come before one that can be recognised, and how
-// many after it are looked at.
+// sniffLines bounds the lines before the first one that can be recognized, and also the lines after
+// it that are examined. sniffBytes bounds their size.
 const (
 	sniffLines = 20
 	sniffBytes = 16 << 10
 )
 
-// recognise finds out what content holds.
-func (r *Reader) recognise(content *content, o options) error {
+// recognize determines the format of content and sets up its source.
+func (r *Reader) recognize(content *content, o options) error {
 	text := bufio.NewReaderSize(content, sniffBytes)
 	content.buffered = append(content.buffered, text)
 	head, whole, err := content.peekHead(text)
@@ -36,7 +36,7 @@ func (r *Reader) recognise(content *content, o options) error {
 	case len(head) == 0:
 		return fmt.Errorf("%w: the file is empty", ErrFormat)
 	case !looksBinary(head):
-		return r.recogniseText(text, head, whole, o, content)
+		return r.recognizeText(text, head, whole, o, content)
 	case !looksLikeRecords(head):
 		return fmt.Errorf("%w: neither text nor a .bi5 file", ErrFormat)
 	}
@@ -46,20 +46,20 @@ func (r *Reader) recognise(content *content, o options) error {
 		}
 	}
 	if !place.hourly {
-		return fmt.Errorf("%w: a .bi5 file does not say its hour; want a path such as EURUSD/2012/11/03/12h_ticks.bi5 "+
+		return fmt.Errorf("%w: a .bi5 file does not contain its hour; want a path such as EURUSD/2012/11/03/12h_ticks.bi5 "+
 			"(months from 00) or a name such as EURUSD_2012-12-03_12h_ticks.bi5", ErrFormat)
 	}
 	digits, known := bi5Digits[o.symbol]
 	if !known {
-		return fmt.Errorf("%w: by how much Dukascopy scales %s in .bi5 files is not known; want an export as CSV", ErrAmbiguous, o.symbol)
+		return fmt.Errorf("%w: Dukascopy's scale of %s in .bi5 files is not known; want an export as CSV", ErrAmbiguous, o.symbol)
 	}
 	r.format = "bi5"
 	r.source = &records{in: text, symbol: o.symbol, digits: digits, hour: place.hour}
 	return nil
 }
 
-// recogniseText finds the layout of a text by its first lines.
-func (r *Reader) recogniseText(text *bufio.Reader, head []byte, whole bool, o options, content *content) error {
+// recognizeText determines the layout of a text by its first lines.
+func (r *Reader) recognizeText(text *bufio.Reader, head []byte, whole bool, o options, content *content) error {
 	if enc := utf16Order(head); enc != nil {
 		text = bufio.NewReaderSize(&utf16Text{in: text, order: enc}, sniffBytes)
 		var err error
@@ -68,7 +68,7 @@ func (r *Reader) recogniseText(text *bufio.Reader, head []byte, whole bool, o op
 		}
 	}
 	lines := firstLines(bytes.TrimPrefix(head, utf8BOM), whole)
-	l, _, err := recogniseLines(lines)
+	l, _, err := recognizeLines(lines)
 	switch {
 	case err != nil:
 		return err
@@ -80,7 +80,7 @@ func (r *Reader) recogniseText(text *bufio.Reader, head []byte, whole bool, o op
 		if text := unknownTime(first); text != "" {
 			return unknownLayout(text)
 		}
-		return fmt.Errorf("%w: it begins %s; want lines of time, bid and ask under a heading that names them, or ticks of Dukascopy, HistData, TrueFX, FXCM or MetaTrader",
+		return fmt.Errorf("%w: it begins with %s; want lines of time, bid and ask under a heading that names them, or ticks of Dukascopy, HistData, TrueFX, FXCM or MetaTrader",
 			ErrFormat, quoted(first))
 	case l.format == formatNDJSON:
 		r.format, r.source = l.format, newLines(text, parseObject(o), "")
@@ -102,21 +102,21 @@ func (r *Reader) recogniseText(text *bufio.Reader, head []byte, whole bool, o op
 
 const formatNDJSON = "ndjson"
 
-// recogniseLines returns the layout that the first lines of a text show, and the line
-// that showed it; of NDJSON there is no more than the format. It is nil if none did.
-func recogniseLines(lines []string) (l *layout, at int, err error) {
+// recognizeLines returns the layout that the first lines of a text show, and the index of the line
+// that showed it. For NDJSON the layout has only a format. l is nil if no line shows a layout.
+func recognizeLines(lines []string) (l *layout, at int, err error) {
 	for i, line := range lines[:min(len(lines), sniffLines)] {
 		if line[0] == '{' {
 			return &layout{format: formatNDJSON}, i, nil
 		}
 		if strings.Contains(line, "\r") {
-			return nil, i, fmt.Errorf("%w: its lines end with a carriage return alone, want a line feed", ErrFormat)
+			return nil, i, fmt.Errorf("%w: its lines end with only a carriage return; want a line feed", ErrFormat)
 		}
-		if l, err = recogniseHeading(line); err != nil {
+		if l, err = recognizeHeading(line); err != nil {
 			return nil, i, err
 		}
 		if l == nil {
-			l = recogniseLine(line)
+			l = recognizeLine(line)
 		}
 		if l != nil {
 			return l, i, l.judge(lines[i:min(len(lines), i+sniffLines+1)])
@@ -125,11 +125,11 @@ func recogniseLines(lines []string) (l *layout, at int, err error) {
 	return nil, 0, nil
 }
 
-// peekHead returns the beginning of a file as far as it is needed to recognise it, and
-// whether that is all there is. It does not wait for more of a pipe that has sent what
-// can be read.
+// peekHead returns as much of the beginning of a file as is needed to recognize it, and whether
+// that is the whole file. If a pipe has sent lines that can be read, peekHead does not wait for
+// more than settleTime.
 func (c *content) peekHead(in *bufio.Reader) (head []byte, whole bool, err error) {
-	var enough time.Time // when what came is enough; zero before it can be read
+	var enough time.Time // when to stop waiting; zero until head can be read
 	for {
 		if !enough.IsZero() && !c.sendsBefore(enough, in) {
 			return head, false, nil
@@ -149,11 +149,12 @@ func (c *content) peekHead(in *bufio.Reader) (head []byte, whole bool, err error
 	}
 }
 
-// settleTime is how long those lines of a pipe are waited for that could still show
-// that the first ones can be read in two ways.
+// settleTime is how long to wait for further lines of a pipe, which could still show that the first
+// ones can be read in two ways.
 const settleTime = 250 * time.Millisecond
 
-// sendsBefore reports whether something comes through a pipe, or is buffered below in.
+// sendsBefore reports whether data arrives through a pipe before end, or is already buffered below
+// in.
 func (c *content) sendsBefore(end time.Time, in *bufio.Reader) bool {
 	below := 0
 	for _, b := range c.buffered {
@@ -164,24 +165,24 @@ func (c *content) sendsBefore(end time.Time, in *bufio.Reader) bool {
 	return below > 1 || c.ready(time.Until(end)) // one byte may be half a character
 }
 
-// canBeRead reports whether head holds a tick of a layout that it shows, or a heading
-// for which the file is refused.
+// canBeRead reports whether head contains a tick of a layout that it shows, or a heading for which
+// the file is refused.
 func canBeRead(head []byte) bool {
 	if bytes.IndexByte(head, '\n') < 0 {
 		return false
 	}
 	lines := firstLines(bytes.TrimPrefix(head, utf8BOM), false)
-	l, at, err := recogniseLines(lines)
+	l, at, err := recognizeLines(lines)
 	if err != nil {
-		return l == nil // else more lines may show which reading is right
+		return l == nil // otherwise more lines may show which reading is right
 	}
 	return l != nil && (l.heading == "" || len(lines) > at+1)
 }
 
-// isEnough reports whether what follows head cannot change what the file is.
+// isEnough reports whether the data after head cannot change the recognized format.
 func isEnough(head []byte) bool {
 	if utf16Order(head) != nil {
-		return len(head) >= 4 // it is decoded before it is looked at
+		return len(head) >= 4 // it is decoded before it is examined
 	}
 	if looksBinary(head) {
 		return len(head) >= 3*recordSize
@@ -190,8 +191,8 @@ func isEnough(head []byte) bool {
 	return len(lines) > 2*sniffLines || len(lines) > 0 && lines[0][0] == '{' && bytes.HasSuffix(head, []byte("\n"))
 }
 
-// firstLines returns the lines of head that are not blank; the last one only if it
-// is whole.
+// firstLines returns the lines of head that are not blank. An incomplete last line is included only
+// if head is the whole file.
 func firstLines(head []byte, whole bool) (lines []string) {
 	for line := range bytes.Lines(head) {
 		if !whole && line[len(line)-1] != '\n' && len(lines) > 0 {
@@ -204,7 +205,7 @@ func firstLines(head []byte, whole bool) (lines []string) {
 	return lines
 }
 
-// parseObject reads a line of NDJSON, in the forms that every producer may use.
+// parseObject returns a parser for lines of NDJSON, in all forms that producers may use.
 func parseObject(o options) lineParser {
 	return func(line string) (feed.Quote, error) {
 		return feed.ParseInput([]byte(line), feed.InputOptions{Instruments: o.instruments})

@@ -6,11 +6,11 @@ import (
 	"github.com/fxcast/fxcast/feed"
 )
 
-// bi5Digits is by how many digits Dukascopy scales the prices of an instrument in
-// .bi5 files: a price of 25.2415 scaled by four is 252415. There is no rule: the
-// vendor publishes a factor for each instrument, which these are (as of 2025, from
-// the metadata in the npm package dukascopy-node). Where it publishes none that is
-// a power of ten the instrument is left out, and its files are refused.
+// bi5Digits holds by how many digits Dukascopy scales the prices of an instrument in .bi5 files:
+// scaled by four, 25.2415 becomes 252415. There is no rule: the vendor publishes a factor for each
+// instrument. These are the factors as of 2025, from the metadata in the npm package
+// dukascopy-node. Instruments without a published power of ten are left out, and their files are
+// refused.
 var bi5Digits = bi5Table(map[int]string{
 	1: `BCHCHF BCHEUR BCHGBP BCHUSD BTCCHF BTCEUR BTCGBP BTCUSD ETHCHF ETHEUR ETHGBP ETHUSD
 		LTCCHF LTCEUR LTCGBP LTCUSD XAUCZK XAUHUF XAUJPY XAUMXN XAUTHB XAUTRY XAUZAR YFIUSD`,

@@ -25,7 +25,7 @@ import (
 	"github.com/fxcast/fxcast/feed/tickfile"
 )
 
-// read reads all of r as one text: a quote or a bad line per line.
+// read returns all of r as one text, with a quote or a bad line per line.
 func read(t *testing.T, r *tickfile.Reader) string {
 	t.Helper()
 	var b strings.Builder
@@ -65,7 +65,7 @@ func TestFormats(t *testing.T) {
 			"dukascopy", "EUR/USD 1.3 1.30010 2012-12-03T00:00:01.883Z\n",
 		}, {
 			"Dukascopy, local time", "EURUSD.csv", "Local time,Ask,Bid\n03.12.2012 00:30:00.000 GMT+0100,1.3,1.2\n03.12.2012 00:30:00.000,1.3,1.2\n",
-			"dukascopy", "EUR/USD 1.2 1.3 2012-12-02T23:30:00Z\nbad line 3: the time has no zone, and local times need one: want one such as GMT+0100 after it, or --zone\n",
+			"dukascopy", "EUR/USD 1.2 1.3 2012-12-02T23:30:00Z\nbad line 3: the time is local but has no zone: want one such as GMT+0100 after it, or --zone\n",
 		}, {
 			"HistData", "DAT_ASCII_EURUSD_T_202001.csv", histdata,
 			"histdata", "EUR/USD 1.121200 1.121720 2020-01-01T22:00:00.065Z\nEUR/USD 1.2 1.25000 2020-08-01T04:59:59.999Z\n",
@@ -80,7 +80,7 @@ func TestFormats(t *testing.T) {
 				"2022.11.10\t15:00:00.020\t0.86682\t0.86712\t\t\t6\r\n" +
 				"2022.11.10\t15:00:00.031\t0.86683\t\t\t\t2\r\n" +
 				"2022.11.10\t15:00:00.040\t\t0.8671\r\n",
-			"metatrader5", "bad line 2: the ask is empty and no line before has one\n" +
+			"metatrader5", "bad line 2: the ask is empty and no previous line has one\n" +
 				"EUR/GBP 0.86680 0.86712 2022-11-10T15:00:00.017Z\n" +
 				"EUR/GBP 0.86682 0.86712 2022-11-10T15:00:00.02Z\n" +
 				"EUR/GBP 0.86683 0.86712 2022-11-10T15:00:00.031Z\n" +
@@ -144,7 +144,7 @@ func TestUTF16(t *testing.T) {
 	}
 }
 
-// records builds the content of a .bi5 file before compression.
+// records returns the content of a .bi5 file before compression.
 func records(fields ...[3]uint32) []byte {
 	var b []byte
 	for _, f := range fields {
@@ -342,7 +342,7 @@ func TestSymbol(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := read(t, r), "bad line 1: the symbol is USD/JPY, EUR/USD was asked for\n"; got != want {
+	if got, want := read(t, r), "bad line 1: the symbol is USD/JPY, want EUR/USD\n"; got != want {
 		t.Errorf("got %swant %s", got, want)
 	}
 }
@@ -360,7 +360,7 @@ func TestUnknown(t *testing.T) {
 	} {
 		r, err := tickfile.NewReader(strings.NewReader(content), "EURUSD.csv")
 		if err == nil {
-			t.Errorf("%s was recognised as %s", name, r.Format())
+			t.Errorf("%s was recognized as %s", name, r.Format())
 		} else if s := err.Error(); len(s) > 300 || strings.ContainsAny(s, "\n\x00") {
 			t.Errorf("%s: the error is not one bounded line: %q", name, s)
 		}
@@ -373,7 +373,7 @@ func TestUnknown(t *testing.T) {
 	}
 }
 
-// TestHugeDictionary holds that a header cannot claim gigabytes of memory.
+// TestHugeDictionary checks that a header cannot claim gigabytes of memory.
 func TestHugeDictionary(t *testing.T) {
 	head := append([]byte{0x5d, 0, 0, 0, 0x80}, bytes.Repeat([]byte{0xff}, 8)...)
 	_, err := tickfile.NewReader(bytes.NewReader(append(head, make([]byte, 100)...)), "EURUSD_2012-12-03_12h.bi5")
@@ -382,14 +382,14 @@ func TestHugeDictionary(t *testing.T) {
 	}
 }
 
-// TestEndlessLine holds that a line without end is given up, not skipped for ever.
+// TestEndlessLine checks that a line without end is given up instead of being skipped forever.
 func TestEndlessLine(t *testing.T) {
 	in := io.MultiReader(strings.NewReader(histdata), endless{})
 	r, err := tickfile.NewReader(in, "EURUSD.csv")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := read(t, r); !strings.Contains(got, "end after line 2: no end of the line") {
+	if got := read(t, r); !strings.Contains(got, "end after line 2: no end of line") {
 		t.Errorf("got %s", got)
 	}
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/fxcast/fxcast/feed/tickfile"
 )
 
-// TestBombs: what a few kilobytes unpack to is neither held in memory nor read to its
-// end.
+// TestBombs checks that a few kilobytes which expand to gigabytes are neither held in memory nor
+// read to the end.
 func TestBombs(t *testing.T) {
 	const unpacked = 256 << 20
 	packers := map[string]func(io.Writer) (io.Writer, func() error){
@@ -41,7 +41,7 @@ func TestBombs(t *testing.T) {
 		},
 	}
 	for kind, packer := range packers {
-		for filling, want := range map[string]string{"x": "no end of the line", "\x00": "no end of the line", "\n": "no tick in"} {
+		for filling, want := range map[string]string{"x": "no end of line", "\x00": "no end of line", "\n": "no tick in"} {
 			var bomb bytes.Buffer
 			w, end := packer(&bomb)
 			io.WriteString(w, histdata)
@@ -75,12 +75,11 @@ func TestBombs(t *testing.T) {
 	}
 }
 
-// TestMarks: after each byte order mark that there is a file is read as it should be,
-// or what could not be read is reported.
+// TestMarks checks that files with any byte order mark are read correctly or refused with a reason.
 func TestMarks(t *testing.T) {
 	const heading, tick = "time,bid,ask\n", "2022-11-10T15:00:00Z,1.1,1.2\n"
 	const one = "EUR/USD 1.1 1.2 2022-11-10T15:00:00Z\n"
-	// As units of so many bytes, the most significant one first or last.
+	// Code units of this many bytes, big-endian or little-endian.
 	coded := func(text string, size int, bigEnd bool) string {
 		var b strings.Builder
 		for _, c := range []byte(text) {
