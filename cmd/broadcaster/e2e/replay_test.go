@@ -234,7 +234,7 @@ func TestReplayGoesOn(t *testing.T) {
 	_ = cmd.Process.Signal(os.Interrupt)
 	_ = cmd.Wait()
 	first := wasAccepted(t, r, "EUR/USD")
-	m := regexp.MustCompile(`--from (\S+) goes on there`).FindStringSubmatch(stderr.String())
+	m := regexp.MustCompile(`continue with --from (\S+)`).FindStringSubmatch(stderr.String())
 	if code := cmd.ProcessState.ExitCode(); code != 130 || m == nil || first >= n ||
 		!strings.HasPrefix(stdout.String(), fmt.Sprintf("read %d, accepted %d, ", first, first)) {
 		t.Fatalf("exit code %d after %d: %s%s", code, first, stdout, stderr)

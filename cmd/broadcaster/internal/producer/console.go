@@ -13,11 +13,11 @@ import (
 // rewrites. It is safe for concurrent use.
 type console struct {
 	terminal bool
-	width    func() int // of the terminal; 0 = not known
+	width    func() int // of the terminal; 0 = unknown
 
 	mu    sync.Mutex // guards the fields below
 	w     io.Writer
-	shown bool // a progress line stands at the cursor
+	shown bool // the cursor is on a progress line
 }
 
 func newConsole(w io.Writer) *console {

@@ -10,9 +10,9 @@ import (
 	"github.com/fxcast/fxcast/feed/simulator"
 )
 
-// Simulate publishes simulated quotes until ctx ends, then returns nil. It gets
-// over a Redis that goes away: what it buffers is bounded and the newest quotes
-// of each symbol are kept. What is rejected is listed in rejected, which may be nil.
+// Simulate publishes simulated quotes until ctx ends, then returns nil. It survives outages of Redis:
+// it buffers a bounded number of quotes, and keeps the newest of each symbol. It adds rejected quotes
+// to rejected, which may be nil.
 func Simulate(ctx context.Context, p *accept.Publisher, rejected *accept.RejectedLog, cfg simulator.Config, logger *slog.Logger) error {
 	var failed error
 	box := newOutbox(p, newTally(), outboxEvents{
@@ -21,7 +21,7 @@ func Simulate(ctx context.Context, p *accept.Publisher, rejected *accept.Rejecte
 			logger.Info("simulated quotes are published again", "after", away, "dropped", dropped)
 		},
 		rejected: func(q feed.Quote, r *feed.Rejection) {
-			logger.Warn("a simulated quote was rejected; further ones for this reason are only counted",
+			logger.Warn("a simulated quote was rejected; others with this reason are only counted",
 				"symbol", q.Symbol, "reason", r.Reason, "message", r.Message)
 		},
 	})

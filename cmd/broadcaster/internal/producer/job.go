@@ -10,7 +10,7 @@ import (
 	"github.com/fxcast/fxcast/feed"
 )
 
-// job is one run of a producer command: its counts and what it shows.
+// job is one run of a producer command: its counts and its output.
 type job struct {
 	word    string // "made" or "read"
 	stdout  io.Writer
@@ -25,26 +25,26 @@ func newJob(word string, call cli.Call) *job {
 
 func (r *job) events() outboxEvents {
 	return outboxEvents{
-		lost: func(err error) { r.console.say("Redis does not take quotes, trying again until it does: %v", err) },
+		lost: func(err error) { r.console.say("Redis does not accept quotes, retrying until it does: %v", err) },
 		back: func(away time.Duration, dropped uint64) {
-			r.console.say("Redis takes quotes again after %v, %d were dropped", away, dropped)
+			r.console.say("Redis accepts quotes again after %v, %d were dropped", away, dropped)
 		},
 		rejected: func(q feed.Quote, rejection *feed.Rejection) {
-			r.console.say("rejected: %s: %s (further ones for this reason are only counted)", q.Symbol, rejection)
+			r.console.say("rejected: %s: %s (others with this reason are only counted)", q.Symbol, rejection)
 		},
 	}
 }
 
-// progressText is a line of progress, from the counts and the rate in ticks per second.
+// progressText returns a line of progress from the counts and the rate in ticks per second.
 type progressText func(now time.Time, c tallyCounts, rate float64) string
 
-// text is the progress of a command that knows no more than its counts.
+// text returns the progress of a command that knows only its counts.
 func (r *job) text(now time.Time, c tallyCounts, rate float64) string {
 	return fmt.Sprintf("%4.0f s: %s, %.0f ticks/s", now.Sub(r.start).Seconds(), c.text(r.word), rate)
 }
 
-// watch calls work and shows the progress until it returns: every second on a
-// terminal, else every 10.
+// watch calls work and shows the progress until work returns: every second on a terminal, else every
+// 10 s.
 func (r *job) watch(text progressText, work func()) {
 	every := 10 * time.Second
 	if r.console.terminal {
@@ -73,7 +73,7 @@ func (r *job) watch(text progressText, work func()) {
 	wg.Wait()
 }
 
-// total prints the counts as the last line.
+// total prints the counts, which are the last line.
 func (r *job) total(c tallyCounts) {
 	seconds := time.Since(r.start).Seconds()
 	fmt.Fprintf(r.stdout, "%s in %.1f s, %.0f ticks/s\n", c.text(r.word), seconds, float64(c.accepted)/max(seconds, 1e-3))

@@ -11,15 +11,15 @@ import (
 	"github.com/fxcast/fxcast/feed/tickfile"
 )
 
-// merge plays recordings together, in the order of time.
+// merge plays several recordings in the order of their times.
 type merge struct {
 	waiting recordingHeap
 	bad     func(name string, err *tickfile.LineError)
-	broken  func(r *recording, err error) // an input ended before its end
+	broken  func(r *recording, err error) // called when an input cannot be read to its end
 
 	streams bool  // some recordings are streams
-	total   int64 // bytes of all recordings; 0 = not known
-	read    int64 // of them
+	total   int64 // bytes of all recordings; 0 = unknown
+	read    int64 // bytes read of total
 }
 
 func newMerge(recordings []*recording) *merge {
@@ -37,9 +37,8 @@ func newMerge(recordings []*recording) *merge {
 	return m
 }
 
-// next returns the earliest quote that is left. It reads no
-// further than that, since more of a stream may come much later. When ctx ends it
-// returns at once; ok is then false, as it is at the end.
+// next returns the earliest quote that is left. It does not read ahead, since the next line of a stream
+// may come much later. When ctx ends it returns at once; ok is then false, as it is at the end.
 func (m *merge) next(ctx context.Context) (q feed.Quote, ok bool) {
 	for len(m.waiting) > 0 && ctx.Err() == nil {
 		r := m.waiting[0]
@@ -58,8 +57,7 @@ func (m *merge) next(ctx context.Context) (q feed.Quote, ok bool) {
 	return q, false
 }
 
-// advance reads the next quote of r, the earliest recording, and puts it in its new
-// place.
+// advance reads the next quote of r, the earliest recording, and moves r to its new place.
 func (m *merge) advance(ctx context.Context, r *recording) {
 	q, err := r.reader.Next()
 	m.read += r.reader.Offset() - r.offset
@@ -79,10 +77,10 @@ func (m *merge) advance(ctx context.Context, r *recording) {
 	}
 }
 
-// isEnd reports whether an error is that of a file that was read to its end.
+// isEnd reports whether an error means that a file was read to its end.
 func isEnd(err error) bool { return err == io.EOF }
 
-// drop ends the reading of r, the earliest recording. err is why it ended early.
+// drop closes r, the earliest recording. err is the reason if it ended early.
 func (m *merge) drop(r *recording, err error) {
 	if err != nil {
 		m.broken(r, err)
@@ -98,11 +96,10 @@ func (m *merge) close() {
 	}
 }
 
-// recordingHeap has the earliest recording first; of equal ones the first on the
-// command line.
+// recordingHeap is ordered by time, then by place on the command line.
 type recordingHeap []*recording
 
-// name is the earliest recording's, "" without one.
+// name returns the name of the earliest recording, "" without one.
 func (h recordingHeap) name() string {
 	if len(h) == 0 {
 		return ""

@@ -16,12 +16,12 @@ import (
 // Bounds of an outbox.
 const (
 	outboxSize     = 10_000 // quotes that wait
-	outboxBatch    = 256    // quotes of one Publish, which is one round trip
+	outboxBatch    = 256    // quotes per Publish, which is one round trip
 	retryFirst     = 100 * time.Millisecond
 	retryMost      = 2 * time.Second
-	heldWait       = 20 * time.Millisecond // between looks for quotes among those held back
-	flushGrace     = 30 * time.Second      // for what waits when no more comes
-	interruptGrace = time.Second           // the same when the user wants it to end
+	heldWait       = 20 * time.Millisecond // between scans of the quotes that are held back
+	flushGrace     = 30 * time.Second      // to publish the rest at the end
+	interruptGrace = time.Second           // the same after an interrupt
 )
 
 // quotePublisher is *accept.Publisher.
@@ -29,41 +29,40 @@ type quotePublisher interface {
 	Publish(ctx context.Context, quotes []feed.Quote) ([]accept.Outcome, error)
 }
 
-// addFunc hands quotes, which it copies, to an outbox. It may wait; its error is
-// ctx's.
+// addFunc adds quotes, which it copies, to an outbox. It may wait. Its error is ctx's.
 type addFunc func(ctx context.Context, quotes []feed.Quote) error
 
-// outboxEvents are called by the goroutine that publishes, one at a time.
+// outboxEvents are callbacks of the publishing goroutine, one at a time.
 type outboxEvents struct {
-	lost     func(err error)                               // Redis does not take all quotes any more
-	back     func(away time.Duration, dropped uint64)      // it does again
-	rejected func(q feed.Quote, rejection *feed.Rejection) // the first of each reason
+	lost     func(err error)                               // Redis stopped accepting some quotes
+	back     func(away time.Duration, dropped uint64)      // Redis accepts all quotes again
+	rejected func(q feed.Quote, rejection *feed.Rejection) // the first rejection of each reason
 }
 
-// outbox holds quotes between their producer and a publisher. A full outbox makes
-// the producer wait. If drops is set it does so only while Redis takes quotes:
-// when it does not, the older half of each symbol's quotes is dropped and counted,
-// so that the newest of every symbol stay. What Redis has certainly not executed is
-// published again, in the order of its symbol; what it may have is counted as
-// unknown and not repeated.
+// outbox queues quotes between their producer and a publisher. A full outbox makes the producer wait.
+// With drops it does so only while Redis accepts quotes. During an outage it drops and counts the older
+// half of each symbol's quotes, and keeps the newest of every symbol.
 //
-// A symbol of which Redis did not take a quote is held back for a while, and the
-// others go on: of a cluster a part may be away, or one key may be damaged.
+// A quote that Redis has certainly not executed is published again, in the order of its symbol. One
+// that Redis may have executed is counted as unknown and not repeated.
+//
+// If Redis did not accept a quote, its symbol is held back for a while. The other symbols continue,
+// because a part of a cluster may be away, or one key may be damaged.
 type outbox struct {
 	publisher quotePublisher
 	tally     *tally
 	events    outboxEvents
 	drops     bool
-	untimed   bool                // quotes are published without their times, so with that of acceptance
+	untimed   bool                // publish quotes without their times; they get the time of acceptance
 	rejects   *accept.RejectedLog // may be nil
 	via       accept.Via          // for rejects
 
-	some, room chan struct{} // of one token: a change that the other side may wait for
+	some, room chan struct{} // hold one token: a change for which the other side may wait
 
 	mu    sync.Mutex // guards the fields below
 	queue []feed.Quote
 	away  bool      // a symbol is held back
-	ended bool      // no more will be added
+	ended bool      // no further quotes will be added
 	left  time.Time // the earliest time of a quote that was counted as unsent; zero if none was
 
 	held map[feed.Symbol]time.Time // until when; owned by send
@@ -76,9 +75,9 @@ func newOutbox(p quotePublisher, t *tally, events outboxEvents) *outbox {
 	}
 }
 
-// run calls produce and publishes what it adds. It returns when produce has and
-// all is published, or after flushGrace, or interruptGrace after ctx has ended;
-// what is then left is counted as unsent.
+// run calls produce and publishes the quotes that it adds. It returns when produce has returned and all
+// quotes are published, but at most flushGrace later, or interruptGrace after the end of ctx. The
+// quotes that are left then count as unsent.
 //
 //	run
 //	* produce    adds quotes             (the caller's goroutine)
@@ -101,7 +100,7 @@ func (o *outbox) run(ctx context.Context, produce func(ctx context.Context, add 
 
 // send publishes until the outbox has ended and is empty, or ctx ends.
 func (o *outbox) send(ctx context.Context) {
-	var since time.Time // of the failure; zero while all is well
+	var since time.Time // start of the outage; zero without one
 	var droppedBefore uint64
 	retry := retryFirst
 	seen := map[feed.Reason]bool{}
@@ -154,7 +153,7 @@ func (o *outbox) timed(batch []feed.Quote) []feed.Quote {
 	return batch
 }
 
-// shown is a quote as the list of rejected ones shows it.
+// shown returns a quote in the form of the list of rejected quotes.
 func shown(q feed.Quote) []byte {
 	var at string
 	if !q.Time.IsZero() {
@@ -169,8 +168,8 @@ func shown(q feed.Quote) []byte {
 	return text
 }
 
-// wait waits until something is added or it is next, unless that is zero. It
-// reports whether ctx still holds.
+// wait waits until quotes are added or the time next comes; a zero next never comes. It returns false
+// if ctx has ended.
 func (o *outbox) wait(ctx context.Context, next time.Time) bool {
 	if next.IsZero() {
 		select {
@@ -183,7 +182,7 @@ func (o *outbox) wait(ctx context.Context, next time.Time) bool {
 	due := time.NewTimer(time.Until(next))
 	defer due.Stop()
 	select {
-	case <-o.some: // let more come: all that is held back is looked through again
+	case <-o.some: // wait for more quotes, since the next scan goes over all that are held back
 		due.Reset(min(heldWait, time.Until(next)))
 	case <-due.C:
 		return true
@@ -198,8 +197,7 @@ func (o *outbox) wait(ctx context.Context, next time.Time) bool {
 	}
 }
 
-// hold holds back the symbols of batch that had a quote not taken, and lets the
-// others go.
+// hold holds back the symbols of batch with a quote that Redis did not accept, and releases the others.
 func (o *outbox) hold(batch []feed.Quote, outcomes []accept.Outcome, err error, retry time.Duration) {
 	for _, q := range batch {
 		delete(o.held, q.Symbol)
@@ -215,8 +213,8 @@ func (o *outbox) hold(batch []feed.Quote, outcomes []accept.Outcome, err error, 
 	}
 }
 
-// settle counts the outcomes and returns the quotes to publish again. One that
-// was not taken although a later one of its symbol was is given up.
+// settle counts the outcomes and returns the quotes to publish again. It gives up a quote if a later one
+// of its symbol was accepted.
 func (o *outbox) settle(batch []feed.Quote, outcomes []accept.Outcome, err error, seen map[feed.Reason]bool) (left []feed.Quote) {
 	var accepted, unknown, overtaken int
 	newest := map[feed.Symbol]int{} // index of a symbol's last accepted quote

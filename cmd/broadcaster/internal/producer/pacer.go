@@ -5,14 +5,13 @@ import (
 	"time"
 )
 
-// pacer keeps the gaps between quotes, divided by speed. Where times go back
-// there is no gap.
+// pacer keeps the gaps between quotes, divided by speed. If times go back there is no gap.
 type pacer struct {
-	speed    float64   // 0 = no waiting
-	due, was time.Time // of the last quote: when it was due, and its own time
+	speed    float64   // 0 = do not wait
+	due, was time.Time // of the last quote: the time at which it was due, and its own time
 }
 
-// next returns when a quote of time t, the next one, is due; zero if that is at once.
+// next returns the time at which the next quote, of time t, is due; zero means at once.
 func (p *pacer) next(t time.Time) time.Time {
 	if p.speed == 0 {
 		return time.Time{}
@@ -27,7 +26,7 @@ func (p *pacer) next(t time.Time) time.Time {
 	return p.due
 }
 
-// waitUntil returns when it is time. Its error is ctx's.
+// waitUntil waits until due. Its error is ctx's.
 func waitUntil(ctx context.Context, due time.Time) error {
 	left := time.Until(due)
 	if due.IsZero() || left < time.Millisecond { // timers are no finer

@@ -7,24 +7,24 @@ import (
 )
 
 const (
-	longPause = 5 * time.Second // until the next quote: worth showing
-	longWait  = 2 * time.Second // for an input: the same
+	longPause = 5 * time.Second // the least pause before a quote that is shown
+	longWait  = 2 * time.Second // the least wait for an input that is shown
 )
 
-// position is where a replay stands, for showing it. It is safe for concurrent use.
+// position is the position of a replay, for its progress line. It is safe for concurrent use.
 type position struct {
 	mu          sync.Mutex // guards the fields below
-	at, due     time.Time  // of the next quote: its own time, and when it is published
-	read, total int64      // bytes; total is 0 if it is not known
+	at, due     time.Time  // of the next quote: its own time, and the time to publish it
+	read, total int64      // bytes; total is 0 if unknown
 
-	begun     time.Time // when the first quote was due that --from does not skip
+	begun     time.Time // due time of the first quote that --from does not skip
 	begunRead int64     // bytes read by then
 
-	input   string    // what is waited for
-	waiting time.Time // since when; zero if nothing is
+	input   string    // the input that the replay waits for
+	waiting time.Time // start of the wait; zero without one
 }
 
-// await notes that the next quote is waited for.
+// await notes that the replay waits for the next quote.
 func (p *position) await(input string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -39,7 +39,7 @@ func (p *position) reach(at time.Time, read, total int64) {
 	p.read, p.total = read, total
 }
 
-// play notes when the quote that was read is due.
+// play notes the time at which the quote that was read is due.
 func (p *position) play(due time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -49,15 +49,15 @@ func (p *position) play(due time.Time) {
 	}
 }
 
-// finish notes that all was read.
+// finish notes that all inputs were read.
 func (p *position) finish() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.read, p.due, p.waiting = max(p.read, p.total), time.Time{}, time.Time{}
 }
 
-// text is one line: how much of the inputs was read, the time in them, the counts,
-// the rate in ticks per second, the time left, and what is waited for.
+// text returns one line: the part of the inputs that was read, the time in them, the counts, the rate in
+// ticks per second, the time left, and the input that the replay waits for.
 func (p *position) text(now time.Time, c tallyCounts, rate float64) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,19 +83,19 @@ func (p *position) text(now time.Time, c tallyCounts, rate float64) string {
 	return s
 }
 
-// part is how much of all bytes was read.
+// part returns the fraction of all bytes that was read.
 func (p *position) part() float64 { return min(float64(p.read)/float64(p.total), 1) }
 
-// leftLocked estimates how long the rest takes; 0 = not known. mu is held.
+// leftLocked estimates the time for the rest; 0 = unknown. mu is held.
 func (p *position) leftLocked(now time.Time) time.Duration {
 	if p.total == 0 || p.begun.IsZero() || p.read <= p.begunRead || p.read >= p.total {
 		return 0
 	}
-	took := max(p.due.Sub(p.begun), now.Sub(p.begun)) // what was read up to due takes until then
+	took := max(p.due.Sub(p.begun), now.Sub(p.begun)) // quotes read so far last until due
 	left := float64(took) * float64(p.total-p.read) / float64(p.read-p.begunRead)
 	const longest = 1000 * 24 * time.Hour
 	return max(time.Duration(min(left, float64(longest)))+max(p.due.Sub(now), 0), time.Second).Round(time.Second)
 }
 
-// moment is a time as --from takes it.
+// moment formats a time for --from.
 func moment(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

@@ -1,5 +1,5 @@
-// Package producer makes quotes and publishes them: `broadcaster feed`, and the
-// simulated market of a server without Redis.
+// Package producer produces quotes and publishes them: for `broadcaster feed`, and for the simulated
+// market of a server without Redis.
 package producer
 
 import (
@@ -11,15 +11,15 @@ import (
 	"github.com/fxcast/fxcast/feed/accept"
 )
 
-// Run is `broadcaster feed`. It returns the exit code: 0 also when ctx ended it, 1
-// when not all that was made could be published. Those of replay are in its usage.
+// Run runs `broadcaster feed` and returns the exit code: 0 also after an interrupt, 1 if some quotes
+// could not be published. The usage of replay lists its codes.
 func Run(ctx context.Context, call cli.Call) int { return run(ctx, call, openOutput(call)) }
 
-// output is what a producer command publishes through.
+// output holds the parts through which a producer command publishes.
 type output struct {
 	publisher *accept.Publisher
 	rejected  *accept.RejectedLog // may be nil
-	close     func()              // ends both and waits; nothing may be published any more
+	close     func()              // ends both and waits; publish nothing afterwards
 }
 
 // openFunc returns a running output. It fails when Redis cannot be reached.

@@ -12,7 +12,7 @@ import (
 	"github.com/fxcast/fxcast/feed/accept"
 )
 
-// openOutput returns the opening of a publisher with the settings of a call.
+// openOutput returns a function that opens a publisher with the settings of a call.
 func openOutput(call cli.Call) openFunc {
 	return func(ctx context.Context) (*output, error) {
 		cfg, err := call.RedisConfig()
@@ -25,8 +25,8 @@ func openOutput(call cli.Call) openFunc {
 	}
 }
 
-// startOutput starts what a producer command publishes through. Unlike the
-// server it does not wait for a Redis that is not there.
+// startOutput starts the output of a producer command. Unlike the server it does not wait for a Redis
+// that cannot be reached.
 func startOutput(ctx context.Context, cfg config.Config, logger *slog.Logger) (*output, error) {
 	client, err := redisclient.Open(ctx, cfg, redisclient.Options{Name: "broadcaster-feed", Logger: logger, Require: true, NoRetry: true})
 	if err != nil {
@@ -44,7 +44,7 @@ func startOutput(ctx context.Context, cfg config.Config, logger *slog.Logger) (*
 		Logger:       logger,
 	})
 	rejected := accept.NewRejectedLog(accept.RejectedConfig{Redis: client, Keys: keys, Logger: logger})
-	// They outlive ctx, so that what is under way when ctx ends is still published.
+	// They outlive ctx, so that quotes in flight at its end are still published.
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	wg.Go(func() {

@@ -7,7 +7,7 @@ import (
 	"github.com/fxcast/fxcast/feed"
 )
 
-// What both sides of an outbox do with its queue.
+// The operations of both sides of an outbox on its queue.
 
 func (o *outbox) add(ctx context.Context, quotes []feed.Quote) error {
 	for {
@@ -64,8 +64,8 @@ func (o *outbox) thinLocked() {
 	o.tally.dropped(dropped)
 }
 
-// take moves the oldest quotes into batch, without those held back at now. next
-// is when the first of these may be tried, zero if none waits.
+// take moves the oldest quotes into batch, except those held back at now. next is the time at which the
+// first of these may be tried, zero if there are none.
 func (o *outbox) take(batch []feed.Quote, now time.Time) (taken []feed.Quote, next time.Time, ended bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -97,7 +97,7 @@ func (o *outbox) take(batch []feed.Quote, now time.Time) (taken []feed.Quote, ne
 	return batch, next, o.ended
 }
 
-// putBack puts quotes before those that wait.
+// putBack puts quotes back at the front of the queue.
 func (o *outbox) putBack(quotes []feed.Quote) {
 	if len(quotes) == 0 {
 		return
@@ -107,7 +107,7 @@ func (o *outbox) putBack(quotes []feed.Quote) {
 	o.queue = append(quotes, o.queue...)
 }
 
-// leave counts what waits as unsent.
+// leave counts the waiting quotes as unsent.
 func (o *outbox) leave() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -129,7 +129,7 @@ func (o *outbox) setAway(away bool) {
 	o.mu.Lock()
 	o.away = away
 	o.mu.Unlock()
-	wake(o.room) // whoever waits for room may now drop instead
+	wake(o.room) // a producer that waits for room may now drop instead
 }
 
 func wake(c chan struct{}) {

@@ -19,20 +19,20 @@ type recording struct {
 	name    string
 	number  int // in the order of the command line
 	options []tickfile.Option
-	size    int64     // of the file; 0 = not known
+	size    int64     // of the file; 0 = unknown
 	first   time.Time // of its first quote; zero if it has none, or is a stream
 	stream  *stream   // nil for a file
 
 	// Owned by the merge that plays it.
 	reader *tickfile.Reader // nil while it is not open
 	head   feed.Quote
-	held   bool      // head was read and is not handed out yet
-	read   bool      // something was read, be it a bad line
+	held   bool      // head was read but not returned yet
+	read   bool      // at least one line was read, even if it was bad
 	at     time.Time // of head, of the quote before it, or of the first one
-	offset int64     // as the merge has counted it
+	offset int64     // the bytes that the merge has counted
 }
 
-// newRecording finds out what an input is and, of a file, when it begins. Its error
+// newRecording detects the kind of an input and, for a file, the time of its first quote. Its error
 // names the input.
 func newRecording(ctx context.Context, name string, number int, options []tickfile.Option) (*recording, error) {
 	r := &recording{name: name, number: number, options: options}
@@ -52,7 +52,7 @@ func newRecording(ctx context.Context, name string, number int, options []tickfi
 	return r, nil
 }
 
-// sniff opens a file for a look at its first quote.
+// sniff reads the first quote of a file.
 func (r *recording) sniff(ctx context.Context) error {
 	info, err := os.Stat(r.name)
 	if err != nil {
@@ -73,9 +73,9 @@ func (r *recording) sniff(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case bad:
-			r.read = true // reported when it is played
+			r.read = true // the replay reports it
 		case isEnd(err) || r.read:
-			return nil // also reported then
+			return nil // the replay reports this too
 		default:
 			return fmt.Errorf("%s: %w", r.name, err)
 		}
@@ -89,7 +89,7 @@ func (r *recording) open() (err error) {
 	return err
 }
 
-// openStream opens a stream and waits for what it takes to recognise it.
+// openStream opens a stream and waits for the lines that identify its format.
 func (r *recording) openStream(ctx context.Context) (err error) {
 	if r.stream, err = openStream(ctx, r.name); err != nil {
 		return err
@@ -107,7 +107,7 @@ func (r *recording) openStream(ctx context.Context) (err error) {
 	return nil
 }
 
-// close ends the reading. A stream cannot be opened again.
+// close closes the input. A stream cannot be opened again.
 func (r *recording) close() {
 	if r.reader != nil {
 		r.reader.Close() // it was only read from

@@ -13,7 +13,7 @@ import (
 	"github.com/fxcast/fxcast/feed/tickfile"
 )
 
-// badLinesShown is how many bad lines are reported one by one.
+// badLinesShown is the number of bad lines that are reported individually.
 const badLinesShown = 20
 
 // replay is one run of `feed replay`.
@@ -25,11 +25,11 @@ type replay struct {
 	unread     int // inputs of which nothing could be read
 	position   position
 
-	cut        bool      // it ended before the end of the inputs
-	next, last time.Time // times of the quote that was next then, and of the last one published; zero if not known
+	cut        bool      // interrupted before the end of the inputs
+	next, last time.Time // times of the next quote then, and of the last published one; zero if unknown
 }
 
-// replayCommand is `feed replay`.
+// replayCommand runs `feed replay`.
 func replayCommand(ctx context.Context, call cli.Call, open openFunc) int {
 	instruments, fault := call.Instruments()
 	f, err := parseReplay(call.Args, instruments)
@@ -43,8 +43,8 @@ func replayCommand(ctx context.Context, call cli.Call, open openFunc) int {
 		return call.Misused("feed replay: %v", err)
 	}
 	r := &replay{replayFlags: f, job: newJob("read", call)}
-	// Files first, since they are there to be looked at. What comes through a pipe is
-	// not begun before there is a Redis for it.
+	// Files come first, since they can be read again. Streams are not opened before Redis is
+	// reached.
 	r.openInputs(ctx, false)
 	if r.unread == len(f.files) {
 		return cli.Misuse
@@ -64,8 +64,7 @@ func replayCommand(ctx context.Context, call cli.Call, open openFunc) int {
 	return r.end(ctx, box)
 }
 
-// openInputs opens the inputs that are streams, or those that are not, and reports
-// those that cannot be read.
+// openInputs opens either the streams or the files among the inputs, and reports unreadable ones.
 func (r *replay) openInputs(ctx context.Context, streams bool) {
 	options := r.options()
 	for i, name := range r.files {
@@ -98,7 +97,7 @@ func (r *replay) run(ctx context.Context) *outbox {
 		return box
 	}
 	box.publisher, box.rejects, box.via = r.out.publisher, r.out.rejected, accept.ViaReplay
-	box.drops = r.speed > 0 // at full speed nothing is late: what is read can wait
+	box.drops = r.speed > 0 // at full speed no quote is late, so reading can wait
 	box.untimed = !r.keepTime
 	r.job.watch(r.position.text, func() {
 		box.run(ctx, func(ctx context.Context, add addFunc) {
@@ -161,13 +160,13 @@ func (r *replay) play(ctx context.Context, add addFunc) {
 	}
 }
 
-// badLine reports a line that is no tick, and lists it with the rejected quotes.
+// badLine reports a line that is not a tick, and lists it with the rejected quotes.
 func (r *replay) badLine(name string, err *tickfile.LineError) {
 	switch n := r.job.tally.badLine(); {
 	case n <= badLinesShown:
 		r.job.console.say("%s:%d: %s", name, err.Line, err.Reason)
 	case n == badLinesShown+1:
-		r.job.console.say("further bad lines are only counted")
+		r.job.console.say("other bad lines are only counted")
 	}
 	const longest = 80
 	if len(name) > longest {
@@ -177,7 +176,7 @@ func (r *replay) badLine(name string, err *tickfile.LineError) {
 		feed.Quote{Symbol: r.symbol, Source: r.source}, accept.ViaReplay, []byte(err.Text))
 }
 
-// end says what became of all and returns the exit code.
+// end prints the outcome of the replay and returns the exit code.
 func (r *replay) end(ctx context.Context, box *outbox) int {
 	c := r.job.tally.snapshot()
 	interrupted := r.cut || ctx.Err() != nil && c.unsent > 0
@@ -196,8 +195,8 @@ func (r *replay) end(ctx context.Context, box *outbox) int {
 	return cli.OK
 }
 
-// sayWhere says where an interrupted replay stood: before the first quote that was
-// not published. left is the earliest time of those that were read.
+// sayWhere prints the position of an interrupted replay, which is before the first quote that was not
+// published. left is the earliest time of the unpublished quotes that were read.
 func (r *replay) sayWhere(left time.Time) {
 	at := r.next
 	if at.IsZero() || !left.IsZero() && left.Before(at) {
@@ -208,7 +207,7 @@ func (r *replay) sayWhere(left time.Time) {
 	}
 	switch {
 	case !at.IsZero():
-		r.job.console.say("interrupted at %s in the files; --from %s goes on there", moment(at), moment(at))
+		r.job.console.say("interrupted at %s in the files; continue with --from %s", moment(at), moment(at))
 	case !r.from.IsZero():
 		r.job.console.say("interrupted before --from %s was reached", moment(r.from))
 	default:

@@ -16,53 +16,55 @@ import (
 
 const replayUsage = `Usage: broadcaster feed replay [flags] FILE...
 
-Publishes recorded quotes, several files merged by time. FILE may be a pipe; - is
-standard input. Files are recognized by their content, as they are or compressed
-(gzip, zip, xz, lzma, zstd, bzip2). A file that can be read in two ways is refused,
-and so are bars and trades. What cannot be read or is refused is reported, counted
-and listed by the admin API (GET /api/v1/feed/rejected); the rest goes on.
+Publishes recorded quotes, merging several files by time. FILE may be a pipe; -
+is standard input. Files are recognized by their content, plain or compressed
+(gzip, zip, xz, lzma, zstd, bzip2). A file that can be read in two ways is
+refused, as are bars and trades. Refused quotes and unreadable lines are
+reported, counted and listed by the admin API (GET /api/v1/feed/rejected); the
+replay continues with the others.
 
   --speed N        1 keeps the real gaps (default), 60 is 60 times faster, max
                    does not wait at all
-  --symbol S       the symbol, where neither the file nor its name tells it
+  --symbol S       the symbol, if neither the file nor its name has it
   --zone ZONE      the zone of times without one, such as Europe/Athens or UTC
-  --from TIME      go on there: skip what is before this time in the files. RFC 3339,
-                   such as 2020-01-31T17:00:00Z, or Unix time
-  --keep-time      publish with the times of the file; without it with the time
+  --from TIME      skip all quotes before this time in the files: RFC 3339, such
+                   as 2020-01-31T17:00:00Z, or Unix time
+  --keep-time      publish with the times in the files; the default is the time
                    of publishing
   --source NAME    the quotes' source (default replay)
-  --loop           begin again at the end, until interrupted
+  --loop           start again at the end, until interrupted
 
-What each format is assumed to be:
+Assumptions for each format:
 
-  FORMAT           COLUMNS                                   TIMES WITHOUT A ZONE
-  Dukascopy CSV    by the heading: time, ask, bid, sizes;    GMT; under "Local time"
-                   without one by what the lines show        --zone is needed
-  Dukascopy .bi5   ms, ask, bid, sizes; the scale by a       UTC; the hour by the path,
-                   table of instruments                      whose months begin at 00
-  HistData         time, bid, ask, 0                         EST all year (UTC-5)
-  TrueFX           symbol, time, bid, ask                    UTC
-  FXCM             DateTime,Bid,Ask; the month first         UTC
-  MetaTrader 5     by the heading; an empty side is as       the broker's server, not
-                   in the line before                        in the file: UTC
-  MetaTrader 4     time, then bid and ask in the order       the same
+  FORMAT           COLUMNS                                TIMES WITHOUT A ZONE
+  Dukascopy CSV    by the heading: time, ask, bid, sizes; GMT; "Local time"
+                   without a heading, by the lines        needs --zone
+  Dukascopy .bi5   ms, ask, bid, sizes; the scale by a    UTC; the hour by the
+                   table of instruments                   path, months from 00
+  HistData         time, bid, ask, 0                      EST all year (UTC-5)
+  TrueFX           symbol, time, bid, ask                 UTC
+  FXCM             DateTime,Bid,Ask; the month first      UTC
+  MetaTrader 5     by the heading; an empty side keeps its   UTC, since the file
+                   value from the line before             lacks the server's
+  MetaTrader 4     time, then bid and ask in an order     the same
                    that the lines show
-  other CSV        by a heading that names time, bid and     UTC; numbers are Unix
-                   ask, in any order                         time
-  NDJSON           objects as producers send them            not believed: the time of
-                                                             publishing
+  other CSV        by a heading that names time, bid and  UTC; numbers are Unix
+                   ask, in any order                      time
+  NDJSON           objects as producers send them         ignored: the time of
+                                                          publishing
 
-Exit codes: 0 all was accepted; 1 something was refused, or nothing was accepted;
-2 nothing could be read; 130 interrupted, and the last lines say where to go on.
+Exit codes: 0 all was accepted; 1 something was refused, or nothing was
+accepted; 2 nothing could be read; 130 interrupted, and the last lines name the
+--from to continue with.
 `
 
-// replayFlags is what the command line of `feed replay` says.
+// replayFlags is the command line of `feed replay`.
 type replayFlags struct {
 	files    []string
 	speed    float64 // 0 = as fast as Redis takes them
 	symbol   feed.Symbol
-	zone     *time.Location // of times that have none; nil = as the format has it
-	from     time.Time      // what is before it is skipped
+	zone     *time.Location // of times that have none; nil = that of the format
+	from     time.Time      // earlier quotes are skipped
 	keepTime bool
 	source   string
 	loop     bool
@@ -115,7 +117,7 @@ func parseReplay(args []string, instruments *feed.Instruments) (f replayFlags, e
 	return f, err
 }
 
-// parseSpeed reads the value of --speed; 0 means that nothing is waited for.
+// parseSpeed reads the value of --speed; 0 means that the replay does not wait.
 func parseSpeed(text string) (float64, error) {
 	if text == "max" {
 		return 0, nil
@@ -130,13 +132,13 @@ func parseSpeed(text string) (float64, error) {
 // parseZone reads the value of --zone.
 func parseZone(name string) (*time.Location, error) {
 	zone, err := time.LoadLocation(name)
-	if err != nil || name == "" || name == "Local" { // the last is no name that means the same everywhere
+	if err != nil || name == "" || name == "Local" { // "Local" means another zone on each machine
 		return nil, fmt.Errorf("--zone: want UTC or a name such as Europe/Athens or America/New_York, got %.64q", name)
 	}
 	return zone, nil
 }
 
-// parseFrom reads the value of --from. zone is that of a time without one.
+// parseFrom reads the value of --from. zone applies to a time without one.
 func parseFrom(text string, zone *time.Location) (time.Time, error) {
 	t, zoned, ok := feed.ReadTime(text)
 	switch {
@@ -151,7 +153,7 @@ func parseFrom(text string, zone *time.Location) (time.Time, error) {
 	return t, nil
 }
 
-// checkStreams refuses to read twice what can be read once only.
+// checkStreams refuses command lines that would read a stream twice.
 func (f *replayFlags) checkStreams() error {
 	var seen []os.FileInfo
 	for _, name := range f.files {
@@ -159,7 +161,7 @@ func (f *replayFlags) checkStreams() error {
 			continue
 		}
 		if f.loop {
-			return fmt.Errorf("--loop: %s can be read once only", name)
+			return fmt.Errorf("--loop: %s can be read only once", name)
 		}
 		info, err := statStream(name)
 		if err != nil {
@@ -167,7 +169,7 @@ func (f *replayFlags) checkStreams() error {
 		}
 		for _, other := range seen {
 			if os.SameFile(info, other) {
-				return fmt.Errorf("%s is named twice, and can be read once only", name)
+				return fmt.Errorf("%s is named twice, but can be read only once", name)
 			}
 		}
 		seen = append(seen, info)
@@ -175,7 +177,7 @@ func (f *replayFlags) checkStreams() error {
 	return nil
 }
 
-// options are those for reading the files.
+// options returns the options for reading the files.
 func (f *replayFlags) options() []tickfile.Option {
 	opts := []tickfile.Option{tickfile.WithInstruments(f.instruments)}
 	if f.symbol != "" {

@@ -18,13 +18,13 @@ import (
 
 const simulateUsage = `Usage: broadcaster feed simulate [flags]
 
-Publishes made-up quotes of the 28 pairs of EUR, USD, JPY, GBP, CHF, AUD, CAD and
-NZD until it is interrupted. They start at the European Central Bank's reference
-rates of 13 April 2026 and agree with each other within their spreads.
+Publishes simulated quotes of the 28 pairs of EUR, USD, JPY, GBP, CHF, AUD, CAD
+and NZD until it is interrupted. They start at the European Central Bank's
+reference rates of 13 April 2026 and agree with each other within their spreads.
 
   --rate N         ticks per second on average, over all symbols (default 100)
-  --symbols LIST   only these: symbols or patterns, such as EUR/USD,*/JPY
-  --seed N         the same number gives the same quotes; without it they differ
+  --symbols LIST   only these symbols or patterns, such as EUR/USD,*/JPY
+  --seed N         repeat the quotes of an earlier run with the same number
   --count N        end after N quotes
   --duration D     end after this time, such as 30s or 1h
   --source NAME    the quotes' source (default simulator)
@@ -71,8 +71,8 @@ func simulateCommand(ctx context.Context, call cli.Call, open openFunc) int {
 
 	cfg := simulator.Config{Seed: *seed, Rate: *rate, Symbols: chosen, Source: *source}
 	if !given["seed"] {
-		// Only a given seed must repeat its quotes to the letter; otherwise the
-		// spreads are those of the present hour.
+		// With --seed the quotes must repeat exactly. Without it the spreads are those of the
+		// current hour.
 		cfg.Seed, cfg.Start = rand.Uint64(), time.Now()
 	}
 	out, err := open(ctx)
@@ -94,7 +94,7 @@ func simulateCommand(ctx context.Context, call cli.Call, open openFunc) int {
 				defer cancel()
 			}
 			left := *count
-			// It ends without an error: that of add is always ctx's.
+			// The simulator ends without an error, because an error of add is always ctx's.
 			_ = simulator.New(cfg).Run(ctx, func(ctx context.Context, quotes []feed.Quote) error {
 				if *count > 0 && int64(len(quotes)) >= left {
 					quotes = quotes[:left]
@@ -136,7 +136,7 @@ func simulated(list string, instruments *feed.Instruments) ([]feed.Symbol, error
 		}
 	}
 	if len(chosen) == 0 {
-		return nil, errors.New("--symbols: no symbol, want some such as EUR/USD,*/JPY")
+		return nil, errors.New("--symbols: empty, want symbols such as EUR/USD,*/JPY")
 	}
 	slices.Sort(chosen)
 	return slices.Compact(chosen), nil

@@ -13,19 +13,19 @@ import (
 // standardInput is the name of standard input on the command line.
 const standardInput = "-"
 
-// readWait bounds how long a stream waits before it looks whether it should end.
+// readWait is the interval at which a waiting stream checks whether its context has ended.
 const readWait = 100 * time.Millisecond
 
-// stream is an input that can be read once only: standard input, a pipe, a terminal.
-// Reading it ends when its context does, also while nobody writes.
+// stream is an input that can be read only once: standard input, a pipe, a terminal. A read ends with
+// its context, even if no data comes.
 type stream struct {
 	ctx  context.Context
 	file *os.File
-	own  bool // to be closed
+	own  bool // Close closes it
 	stop func() bool
 }
 
-// isStream reports whether the input of this name can be read once only.
+// isStream reports whether the input of this name can be read only once.
 func isStream(name string) bool {
 	if name == standardInput {
 		return true
@@ -34,8 +34,7 @@ func isStream(name string) bool {
 	return err == nil && !info.Mode().IsRegular() && !info.IsDir()
 }
 
-// openStream opens an input for reading. A FIFO that nobody has opened for writing
-// does not make it wait.
+// openStream opens an input for reading. It does not wait for the writer of a FIFO.
 func openStream(ctx context.Context, name string) (*stream, error) {
 	s := &stream{ctx: ctx, file: os.Stdin}
 	if !isStandardInput(name) {
@@ -45,7 +44,7 @@ func openStream(ctx context.Context, name string) (*stream, error) {
 		}
 		s.own = true
 	}
-	// In case that someone else reads what was there to read.
+	// Another process may read the available data first.
 	s.stop = context.AfterFunc(ctx, func() { _ = s.file.SetReadDeadline(time.Unix(1, 0)) })
 	return s, nil
 }
@@ -76,12 +75,12 @@ func (s *stream) Read(p []byte) (int, error) {
 	}
 }
 
-// Ready waits until Read would return at once, at most for a while, and reports
-// whether it would. It is for tickfile.NewReader.
+// Ready waits until Read would return at once, but only for a while, and reports whether it would. It
+// is for tickfile.NewReader.
 func (s *stream) Ready(wait time.Duration) bool {
 	for end := time.Now().Add(wait); s.ctx.Err() == nil; {
 		left := time.Until(end)
-		if left < time.Millisecond { // it waits for whole ones
+		if left < time.Millisecond { // readable waits for whole milliseconds
 			return false
 		}
 		if ready, err := readable(s.file, min(left, readWait)); ready || err != nil {
@@ -91,7 +90,7 @@ func (s *stream) Ready(wait time.Duration) bool {
 	return true // Read returns the error
 }
 
-// Close ends the reading. Standard input stays open.
+// Close closes the input, unless it is standard input.
 func (s *stream) Close() error {
 	s.stop()
 	if s.own {
@@ -100,7 +99,7 @@ func (s *stream) Close() error {
 	return nil
 }
 
-// statStream describes an input, so that two names of one can be found.
+// statStream describes an input, so that two names of the same input are found.
 func statStream(name string) (os.FileInfo, error) {
 	if isStandardInput(name) {
 		return os.Stdin.Stat()

@@ -10,15 +10,14 @@ import (
 	"github.com/fxcast/fxcast/feed"
 )
 
-// tally counts what became of the quotes of a producer. It is safe for
-// concurrent use.
+// tally counts the outcomes of a producer's quotes. It is safe for concurrent use.
 type tally struct {
 	mu     sync.Mutex // guards counts
 	counts tallyCounts
 }
 
 type tallyCounts struct {
-	made, accepted, bad, skipped, dropped, unsent, unknown, files uint64 // files: unreadable ones, be it from some place on
+	made, accepted, bad, skipped, dropped, unsent, unknown, files uint64 // files: unreadable ones, entirely or from some line on
 	rejected                                                      map[feed.Reason]uint64
 }
 
@@ -58,7 +57,7 @@ func (t *tally) snapshot() (c tallyCounts) {
 	return c
 }
 
-// refused is how many quotes were rejected, for all reasons.
+// refused returns the number of rejected quotes, for all reasons.
 func (c tallyCounts) refused() (n uint64) {
 	for _, count := range c.rejected {
 		n += count
@@ -66,8 +65,8 @@ func (c tallyCounts) refused() (n uint64) {
 	return n
 }
 
-// text names all counts, the rare ones only if they are not zero. made is the
-// word for where the quotes come from.
+// text lists all counts, the rare ones only if they are not zero. made is the word for the origin of
+// the quotes.
 func (c tallyCounts) text(made string) string {
 	rejected := c.refused()
 	var reasons []string

@@ -8,7 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// permanent reports whether trying again would not help.
+// permanent reports whether a retry would not help.
 func permanent(err error) bool {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return true
@@ -19,7 +19,7 @@ func permanent(err error) bool {
 	return redis.IsAuthError(err)
 }
 
-// explain adds what to do to the errors whose own words do not say it.
+// explain adds the remedy to errors that do not name it.
 func explain(err error) error {
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return fmt.Errorf("%w; the server does not speak TLS there, want redis:// instead of rediss://", err)

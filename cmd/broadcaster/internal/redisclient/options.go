@@ -14,8 +14,8 @@ import (
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/config"
 )
 
-// Bounds of every Redis client. A command takes at most about three read
-// timeouts and two pauses; callers bound that further by their contexts.
+// Bounds of every Redis client. A command takes at most about three read timeouts and two pauses.
+// Callers set shorter bounds by their contexts.
 const (
 	dialTimeout = 3 * time.Second
 	ioTimeout   = 3 * time.Second
@@ -25,17 +25,15 @@ const (
 	keepAlive   = 30 * time.Second
 	pingTimeout = 3 * time.Second
 
-	// How old the client's picture of a cluster may be when it is used. While a
-	// master is dead nothing else makes the client look for the one that follows.
+	// The greatest age of the slot map. While a master is dead, nothing else makes the client
+	// look for its successor.
 	clusterReload = time.Second
 
-	// Less than the 300 s after which redis.conf has the server close an idle
-	// connection.
+	// Less than the 300 s after which the server closes an idle connection, by redis.conf.
 	maxIdle = 240 * time.Second
 )
 
-// clientOptions turns the settings into options: the URL first, then each
-// variable that is set.
+// clientOptions converts the settings to options: the URL first, then each variable that is set.
 func clientOptions(cfg config.Config, opts Options) (*redis.Options, error) {
 	r := cfg.Redis
 	o := &redis.Options{Addr: "127.0.0.1:" + strconv.Itoa(r.Port)}
@@ -80,7 +78,7 @@ func clientOptions(cfg config.Config, opts Options) (*redis.Options, error) {
 	return o, nil
 }
 
-// overrideParts lets the variables that are set win over the URL's parts.
+// overrideParts overrides parts of the URL with the variables that are set.
 func overrideParts(o *redis.Options, cfg config.Config) {
 	r := cfg.Redis
 	host, port, err := net.SplitHostPort(o.Addr)
@@ -120,8 +118,8 @@ func overrideParts(o *redis.Options, cfg config.Config) {
 	}
 }
 
-// dialer connects with a keepalive that notices a vanished server, and
-// speaks TLS if the configuration is not nil.
+// dialer connects with a keepalive that detects a vanished server, and uses TLS if the configuration is
+// not nil.
 func dialer(timeout time.Duration, config *tls.Config) func(context.Context, string, string) (net.Conn, error) {
 	d := &net.Dialer{Timeout: timeout, KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: keepAlive, Interval: keepAlive / 3, Count: 3,

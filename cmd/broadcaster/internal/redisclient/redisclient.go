@@ -1,5 +1,5 @@
-// Package redisclient is the only place that opens a Redis client: it makes one of
-// the settings, for each way to run Redis.
+// Package redisclient is the only place that opens Redis clients. It makes them from the settings, for
+// each mode of Redis.
 package redisclient
 
 import (
@@ -15,23 +15,20 @@ import (
 
 // Options are the differences between the clients that one process opens.
 type Options struct {
-	Addr   string       // the embedded server; overrides everything configured
+	Addr   string       // of the embedded server; overrides all settings
 	Name   string       // client name, shown by CLIENT LIST; "" = broadcaster
 	Logger *slog.Logger // nil = none
 
-	// Require makes an unreachable server an error. Without it only a fault
-	// that time does not mend is one (wrong password, TLS), and the client
-	// connects when the server is there.
+	// Require makes an unreachable server an error. Without it only a permanent fault is an error
+	// (wrong password, TLS), and the client connects once the server is up.
 	Require bool
 
-	// NoRetry is for commands that must not be sent twice, such as the
-	// publishing of quotes.
+	// NoRetry is for commands that must not be sent twice, such as those that publish quotes.
 	NoRetry bool
 }
 
-// Open opens a client of the configured Redis; it is the only place that
-// does. It sends one PING and waits for it at most pingTimeout. The caller
-// closes the client. Errors never hold the password.
+// Open opens a client of the configured Redis. It sends one PING and waits at most pingTimeout for the
+// answer. The caller closes the client. Errors never contain the password.
 func Open(ctx context.Context, cfg config.Config, opts Options) (redis.UniversalClient, error) {
 	o, err := clientOptions(cfg, opts)
 	if err != nil {
@@ -54,7 +51,7 @@ func Open(ctx context.Context, cfg config.Config, opts Options) (redis.Universal
 	return client, nil
 }
 
-// newClient makes the client of the configured mode.
+// newClient returns a client for the configured mode.
 func newClient(cfg config.Redis, o *redis.Options, embedded bool) redis.UniversalClient {
 	if embedded || cfg.Mode == "standalone" {
 		return redis.NewClient(o)
@@ -75,15 +72,15 @@ func newClient(cfg config.Redis, o *redis.Options, embedded bool) redis.Universa
 		return redis.NewFailoverClient(u.Failover())
 	}
 	c := u.Cluster()
-	// A cluster's client tries a command on other nodes by itself, MaxRedirects
-	// times; each node's own attempts would multiply that.
+	// A cluster's client retries a command on other nodes, MaxRedirects times. Retries on each node
+	// would multiply that.
 	c.MaxRetries = -1
 	c.ClusterStateReloadInterval = clusterReload
 	return redis.NewClusterClient(c)
 }
 
-// Sentinels makes a client of each sentinel, none outside the mode sentinel. The
-// caller closes them. They connect when they are asked.
+// Sentinels returns a client of each sentinel, or none in other modes. The caller closes them. They
+// connect at their first command.
 func Sentinels(cfg config.Config) (list []*redis.SentinelClient, err error) {
 	if cfg.Redis.Mode != "sentinel" {
 		return nil, nil
@@ -101,7 +98,7 @@ func Sentinels(cfg config.Config) (list []*redis.SentinelClient, err error) {
 	return list, nil
 }
 
-// Where names the configured server in messages, without user and password.
+// Where returns the name of the configured server for messages, without user and password.
 func Where(cfg config.Config) string {
 	o, err := clientOptions(cfg, Options{})
 	if err != nil {

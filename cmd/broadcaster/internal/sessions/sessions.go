@@ -1,4 +1,4 @@
-// Package sessions is `broadcaster session`: sessions from the terminal.
+// Package sessions implements `broadcaster session`, which manages sessions from the terminal.
 package sessions
 
 import (
@@ -18,10 +18,10 @@ import (
 	"github.com/fxcast/fxcast/session"
 )
 
-// timeout bounds what one command does in Redis.
+// timeout bounds the work of one command in Redis.
 const timeout = 10 * time.Second
 
-// A request is a command line of `session` that makes sense.
+// A request is a valid command line of `session`.
 type request struct {
 	command    string
 	id, user   string
@@ -30,7 +30,7 @@ type request struct {
 	json       bool
 }
 
-// parse reads the arguments of `session`. flag.ErrHelp asks for help.
+// parse reads the arguments of `session`. flag.ErrHelp means that the user asked for help.
 func parse(args []string) (r request, err error) {
 	if len(args) == 0 {
 		return r, errors.New("no command, want one of: create, show, list, revoke")
@@ -65,7 +65,7 @@ func parse(args []string) (r request, err error) {
 		return r, errors.New("want the id of a session")
 	case takesID && !session.ValidID(rest[0]):
 		// Not shown: it may be the token.
-		return r, errors.New("the id of a session is 64 lower-case hex digits, and not its token")
+		return r, errors.New("the id of a session is 64 lower-case hex digits, not its token")
 	case takesID:
 		r.id, rest = rest[0], rest[1:]
 	case r.user == "":
@@ -86,7 +86,7 @@ func parse(args []string) (r request, err error) {
 	return r, nil
 }
 
-// Run is `broadcaster session`. It returns the exit code.
+// Run runs `broadcaster session` and returns the exit code.
 func Run(ctx context.Context, call cli.Call) int {
 	r, err := parse(call.Args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -109,7 +109,7 @@ func Run(ctx context.Context, call cli.Call) int {
 	logger := call.StartLog(cfg.Log)
 	cfg.LogWarnings(logger)
 	if _, ok := cfg.Session.Roles.For(r.role); r.role != "" && !ok {
-		logger.Warn("the role is not in ROLES; where the server does not have it either, such a session gets no symbols",
+		logger.Warn("the role is not in ROLES; if the server's ROLES lacks it too, the session gets no symbols",
 			"role", r.role, "known", cfg.Session.Roles.Names())
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
@@ -124,7 +124,7 @@ func Run(ctx context.Context, call cli.Call) int {
 	return cli.OK
 }
 
-// run carries out the command.
+// run executes the command.
 func (r request) run(ctx context.Context, cfg config.Config, logger *slog.Logger, stdout io.Writer) error {
 	client, err := redisclient.Open(ctx, cfg, redisclient.Options{Name: "broadcaster-session", Logger: logger, Require: true})
 	if err != nil {

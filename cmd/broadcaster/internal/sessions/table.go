@@ -11,7 +11,7 @@ import (
 	"github.com/fxcast/fxcast/session"
 )
 
-// writeSession prints all of a session, without its token.
+// writeSession prints a session without its token.
 func writeSession(w io.Writer, s session.Session) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, f := range [][2]string{
