@@ -102,7 +102,7 @@ function draw() {
   frame = 0;
   const { changed } = board;
   board.changed = new Set();
-  grid.draw(changed);
+  grid.draw(changed, connection.serverNow());
   if (!grid.selected || grid.selected === standIn) {
     const next = board.instruments.has(wanted) ? wanted : grid.selected || grid.visible()[0]?.dataset.symbol || '';
     standIn = next === wanted ? '' : next;
@@ -111,6 +111,7 @@ function draw() {
   const chosen = board.instruments.get(grid.selected);
   if (chosen && changed.has(chosen)) {
     ticket.draw(chosen);
+    ticket.drawAge(chosen, connection.serverNow());
     chart.draw();
   }
   at('waiting').hidden = board.instruments.size > 0;
@@ -120,6 +121,8 @@ function eachSecond() {
   const now = connection.serverNow();
   at('clock').textContent = `${new Date(now).toISOString().slice(11, 19)} UTC`;
   grid.drawAges(now);
+  const chosen = board.instruments.get(grid.selected);
+  if (chosen) ticket.drawAge(chosen, now);
   diagnostics.draw();
   showState(connection.state);
 }
@@ -135,6 +138,7 @@ function choose(symbol) {
   const chosen = board.instruments.get(symbol);
   if (!chosen) return;
   ticket.draw(chosen);
+  ticket.drawAge(chosen, connection.serverNow());
   chart.show(chosen, interval);
   at('chart').setAttribute('aria-label', `Chart of ${symbol}`);
   showTitle();
@@ -176,7 +180,7 @@ async function seed(chosen) {
 function showState(state) {
   if (state.name === 'stopped' && !leaving) return; // before the start
   const connected = state.name === 'live';
-  const name = !connected ? state.name : degraded ? 'degraded' : board.allClosed ? 'closed' : 'live';
+  const name = !connected ? state.name : degraded ? 'degraded' : board.state;
   const seconds = state.retryAt === undefined ? 0 : Math.max(0, Math.ceil((state.retryAt - performance.now()) / 1000));
   root.dataset.state = name;
   root.dataset.frozen = String(!connected);
@@ -189,7 +193,8 @@ function showState(state) {
   const any = [...board.instruments.values()].some((i) => i.hasPrice);
   let strip = '';
   if (name === 'degraded') strip = 'The server has lost its own source of prices for now. What you see may be late.';
-  else if (name === 'closed') strip = 'The market is closed until Sunday 17:00 New York. These are the last prices.';
+  else if (name === 'closed') strip = 'The market is closed. These are the last prices.';
+  else if (name === 'stale') strip = 'No prices have come for a while. These are the last ones.';
   else if (any && !connected && name !== 'stopped') strip = 'Not live. These are the last prices received.';
   setText('strip', strip);
   at('strip').hidden = strip === '';
@@ -212,7 +217,8 @@ function showTitle() {
   const state = root.dataset.state ?? 'connecting';
   const live = root.dataset.frozen === 'false';
   const price = chosen?.hasPrice && live ? `${chosen.bid} ${chosen.symbol}` : '';
-  const word = live && state !== 'degraded' ? '' : names[/** @type {keyof typeof names} */ (state)];
+  const late = chosen?.hasPrice && chosen.status !== 'live' ? chosen.status : '';
+  const word = live && state !== 'degraded' ? late : names[/** @type {keyof typeof names} */ (state)];
   const title = [price, word, 'fxcast'].filter(Boolean).join(' · ');
   if (document.title !== title) document.title = title;
 }

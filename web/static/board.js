@@ -111,7 +111,7 @@ export class Board {
       i.seq = q.seq;
       i.epoch = q.epoch ?? i.epoch;
       i.follows = true;
-      if (known) i.status = isStatus(q.status) ? q.status : 'live';
+      if (known && i.hasPrice) this.#setStatus(i, q.status ?? 'live');
       else this.#take(i, q);
     }
   }
@@ -137,21 +137,31 @@ export class Board {
    * @param {unknown} status
    */
   setStatus(symbol, status) {
+    this.#setStatus(this.instrument(symbol), status);
+  }
+
+  /**
+   * @param {Instrument} i
+   * @param {unknown} status
+   */
+  #setStatus(i, status) {
     if (!isStatus(status)) return;
-    const i = this.instrument(symbol);
     i.status = status;
     if (status === 'unknown') i.bid = i.ask = i.bidSize = i.askSize = ''; // the server has no price any more, so neither has the page
   }
 
-  /** True when there are prices and every one is of a closed market. */
-  get allClosed() {
-    let any = false;
-    for (const i of this.instruments.values()) {
-      if (i.status === 'unknown') continue;
-      if (i.status !== 'closed') return false;
-      any = true;
-    }
-    return any;
+  /**
+   * The state of all prices: live if any is, or if there are none; closed if all are of
+   * closed markets; else stale.
+   *
+   * @returns {'live'|'stale'|'closed'}
+   */
+  get state() {
+    /** @type {Set<Status>} */
+    const found = new Set();
+    for (const i of this.instruments.values()) found.add(i.status);
+    if (found.has('live')) return 'live';
+    return found.has('stale') ? 'stale' : found.has('closed') ? 'closed' : 'live';
   }
 
   /** Forgets prices, not symbols: after the visitor has signed out. */
@@ -185,7 +195,7 @@ export class Board {
     if (i.low === '' || compare(q.bid, i.low) < 0) i.low = q.bid;
     if (i.high === '' || compare(q.ask, i.high) > 0) i.high = q.ask;
     i.time = Date.parse(q.ts);
-    i.status = isStatus(q.status) ? q.status : 'live';
+    this.#setStatus(i, q.status ?? 'live');
     i.ticks += 1 + (q.skipped ?? 0);
     if (i.firstSeq === 0) i.firstSeq = q.seq;
     i.history.add(i.time / 1000, q.bid, q.ask);

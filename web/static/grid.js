@@ -1,6 +1,7 @@
 // The table of prices. Rows are made once; a frame writes only the cells whose
 // text changed. Columns have fixed widths, so no text change moves another cell.
 
+import { ageOf } from './age.js';
 import { spreadInPips, split } from './price.js';
 import { load, save } from './settings.js';
 
@@ -66,6 +67,7 @@ class PriceCell {
 
 class Row {
   #spread = '';
+  #word = '';
   #age = '';
   #state = '';
 
@@ -97,8 +99,10 @@ class Row {
     this.ask = new PriceCell(tr.insertCell());
     this.spread = tr.insertCell().appendChild(document.createElement('div'));
     this.spread.className = 'spread';
-    this.age = tr.insertCell();
-    this.age.className = 'age';
+    const age = tr.insertCell();
+    age.className = 'age';
+    this.word = age.appendChild(document.createElement('span'));
+    this.age = age.appendChild(document.createTextNode(''));
     this.setPinned(pinned);
   }
 
@@ -123,12 +127,10 @@ class Row {
 
   /** @param {number} now the server's clock */
   drawAge(now) {
-    const i = this.instrument;
-    let text = i.hasPrice ? ageText(now - i.time) : '';
-    if (i.status === 'stale') text = `stale ${text}`;
-    else if (i.status === 'closed') text = 'closed';
-    else if (i.status === 'unknown') text = 'no price';
-    if (text !== this.#age) this.age.textContent = this.#age = text;
+    const [word, age] = ageOf(this.instrument, now);
+    const before = word === '' ? '' : `${word} · `;
+    if (before !== this.#word) this.word.textContent = this.#word = before;
+    if (age !== this.#age) this.age.data = this.#age = age;
   }
 
   /** Which part of the table the row belongs to. */
@@ -138,15 +140,6 @@ class Row {
     if (majors.includes(symbol)) return 'majors';
     return symbol.split('/').some((code) => metals.has(code)) ? 'metals' : 'crosses';
   }
-}
-
-/** @param {number} ms */
-function ageText(ms) {
-  const s = Math.max(0, Math.floor(ms / 1000));
-  if (s < 60) return `${s}s`;
-  if (s < 3600) return `${Math.floor(s / 60)}m`;
-  if (s < 86400) return `${Math.floor(s / 3600)}h`;
-  return `${Math.floor(s / 86400)}d`;
 }
 
 /**
@@ -208,8 +201,11 @@ export class Grid {
     return this.#selected;
   }
 
-  /** @param {Iterable<Instrument>} changed */
-  draw(changed) {
+  /**
+   * @param {Iterable<Instrument>} changed
+   * @param {number} now the server's clock
+   */
+  draw(changed, now) {
     for (const instrument of changed) {
       let row = this.#rows.get(instrument.symbol);
       if (!row) {
@@ -217,7 +213,7 @@ export class Grid {
         this.#rows.set(instrument.symbol, row);
         this.#byElement.set(row.tr, row);
         this.#seen.observe(row.tr);
-        row.drawAge(instrument.time);
+        row.drawAge(now);
         this.#unplaced = true;
       }
       if (row.inView) row.draw(this.#lit);

@@ -6,6 +6,7 @@ export const names = {
   live: 'Live',
   degraded: 'Degraded',
   closed: 'Market closed',
+  stale: 'No live prices',
   waiting: 'Reconnecting',
   offline: 'Offline',
   refused: 'Not connected',

@@ -1,5 +1,6 @@
 // The chosen symbol, large.
 
+import { ageOf } from './age.js';
 import { spreadInPips, split } from './price.js';
 
 /** @typedef {import('./board.js').Instrument} Instrument */
@@ -15,7 +16,7 @@ export class Ticket {
   /** @param {HTMLElement} root */
   constructor(root) {
     this.root = root;
-    for (const name of ['symbol', 'name', 'bid', 'ask', 'spread', 'bid-size', 'ask-size', 'low', 'high', 'ticks', 'since']) {
+    for (const name of ['symbol', 'name', 'bid', 'ask', 'spread', 'bid-size', 'ask-size', 'low', 'high', 'ticks', 'since', 'age']) {
       this.#parts.set(name, /** @type {HTMLElement} */ (root.querySelector(`#t-${name}`)));
     }
     for (const side of ['bid', 'ask']) {
@@ -42,6 +43,17 @@ export class Ticket {
     this.#text('ticks', count.format(i.ticks));
     this.#text('since', `${this.#opened} UTC`);
     if (this.root.dataset.status !== i.status) this.root.dataset.status = i.status;
+  }
+
+  /**
+   * Says how old a price is that is not live.
+   *
+   * @param {Instrument} i
+   * @param {number} now the server's clock
+   */
+  drawAge(i, now) {
+    const [word, age] = ageOf(i, now);
+    this.#text('age', word === '' ? '' : `${word} · ${age}`);
   }
 
   /**

@@ -299,3 +299,20 @@ func (n *Node) Publish(quotes ...[3]string) []accept.Outcome {
 	}
 	return out
 }
+
+// Quote publishes a quote again and again until stop is called.
+func (n *Node) Quote(t testing.TB, symbol, bid, ask string) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var publishing sync.WaitGroup
+	publishing.Go(func() {
+		for redislink.Sleep(ctx, 50*time.Millisecond) {
+			if _, err := n.Publisher.Publish(ctx, []feed.Quote{{Symbol: feed.Symbol(symbol), Bid: bid, Ask: ask}}); err != nil && ctx.Err() == nil {
+				t.Errorf("publish: %v", err)
+			}
+		}
+	})
+	stop = sync.OnceFunc(func() { cancel(); publishing.Wait() })
+	t.Cleanup(stop)
+	return stop
+}
