@@ -44,8 +44,8 @@ Assumptions for each format:
   HistData         time, bid, ask, 0                      EST all year (UTC-5)
   TrueFX           symbol, time, bid, ask                 UTC
   FXCM             DateTime,Bid,Ask; the month first      UTC
-  MetaTrader 5     by the heading; an empty side keeps its   UTC, since the file
-                   value from the line before             lacks the server's
+  MetaTrader 5     by the heading; an empty side repeats  UTC, since the file
+                   the line before                        lacks the server's
   MetaTrader 4     time, then bid and ask in an order     the same
                    that the lines show
   other CSV        by a heading that names time, bid and  UTC; numbers are Unix
