@@ -205,7 +205,7 @@ func counter(t *testing.T, reg prometheus.Gatherer, name string, labels ...strin
 	return nil
 }
 
-// TestBulkIsOneRoundTrip counts what the client sends.
+// TestBulkIsOneRoundTrip counts the round trips of bulk calls.
 func TestBulkIsOneRoundTrip(t *testing.T) {
 	client, _ := redistest.Embedded(t)
 	ctx := t.Context()

@@ -31,7 +31,7 @@ func (c *Cache) exec(ctx context.Context, keys int, queue func(redis.Pipeliner))
 	return c.send(ctx, keys, queue)
 }
 
-// send does what exec does, even if Redis is known to be lost.
+// send is exec, but it tries even if Redis is known to be lost.
 func (c *Cache) send(ctx context.Context, keys int, queue func(redis.Pipeliner)) error {
 	bounded, cancel := context.WithTimeout(ctx, c.cfg.Timeout+time.Duration(keys)*time.Millisecond)
 	defer cancel()

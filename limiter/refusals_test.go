@@ -23,7 +23,7 @@ func TestSharedRoundTrips(t *testing.T) {
 	var wg sync.WaitGroup
 	for caller := range 32 {
 		wg.Go(func() {
-			// Each caller has a limit of its own to tell its answers by.
+			// Each caller has its own limit, which identifies its answers.
 			tier := limiter.Limit{Max: int64(100 + caller), Window: time.Hour}
 			for i := range tier.Max + 5 {
 				if caller == 0 && i%10 == 0 {

@@ -150,7 +150,7 @@ func TestReset(t *testing.T) {
 		a, b := limiter.Limit{Max: 1, Window: time.Minute}, limiter.Limit{Max: 1, Window: time.Hour}
 		reset := func(subject string, tiers ...limiter.Limit) {
 			t.Helper()
-			// What is only in memory is forgotten although Redis cannot be told.
+			// Windows in memory are cleared even if Redis cannot be reached.
 			if err := l.Reset(t.Context(), subject, tiers...); err != nil && !l.Lost() {
 				t.Fatal(err)
 			}

@@ -67,7 +67,7 @@ func (s *scripted) Decide(now, cost int64, charge bool) (bool, []limiter.Verdict
 // exactLog is the model of the promises: every admission with its time.
 type exactLog []struct{ at, cost int64 }
 
-// within sums what was admitted in (now-window, now].
+// within returns the sum of the units admitted in (now-window, now].
 func (l exactLog) within(now, window int64) (sum int64) {
 	for _, e := range slices.Backward(l) {
 		if e.at <= now-window {

@@ -1,6 +1,6 @@
 package protocol
 
-// Close codes of RFC 6455 section 7.4, the IANA registry, and our own from 4000 on.
+// Close codes of RFC 6455 section 7.4, of the IANA registry, and of this program from 4000 on.
 const (
 	CodeGoingAway     = 1001
 	CodeProtocolError = 1002
@@ -17,24 +17,24 @@ const (
 	CodeRateLimited   = 4029
 )
 
-// A Reconnect is whether a client may come back after its connection was closed.
-// The text is Markdown for the documents.
+// A Reconnect is whether a client may reconnect after its connection was closed. The text is
+// Markdown for the documents.
 type Reconnect string
 
 // The values of Reconnect.
 const (
 	ReconnectNo      Reconnect = "no"
 	ReconnectYes     Reconnect = "yes"
-	ReconnectAdvised Reconnect = "yes, after `reconnect_after_ms`" // without the advice: as after ReconnectYes
+	ReconnectAdvised Reconnect = "yes, after `reconnect_after_ms`" // without the advice the same as ReconnectYes
 )
 
-// A Close is one way in which the server ends a connection. Several may share a
-// code, which is what clients go by; the reason is for people who read logs.
+// A Close is one way in which the server ends a connection. Several may share a code, which is what
+// clients act on. The reason is for people who read logs.
 type Close struct {
 	Code      int
 	Reason    string // at most 123 bytes
 	Reconnect Reconnect
-	Label     string // of the metric that counts connections ended by the server
+	Label     string // label of the metric that counts connections ended by the server
 	Meaning   string // Markdown
 }
 
@@ -42,7 +42,7 @@ type Close struct {
 var (
 	CloseSilent = Close{CodeGoingAway, "no answer to pings", ReconnectAdvised, "silent",
 		"the server goes away, or the client answered no ping"}
-	// The WebSocket library finds a protocol error, and words the reason itself.
+	// The WebSocket library detects protocol errors and chooses the reason itself.
 	CloseProtocolError = Close{CodeProtocolError, "protocol error", ReconnectNo, "closed",
 		"frames that break RFC 6455"}
 	CloseNotText = Close{CodeNotText, "want JSON text, not binary", ReconnectNo, "closed",
@@ -55,7 +55,7 @@ var (
 		"an operator closed the connection"}
 	CloseTooBig = Close{CodeTooBig, "message too big", ReconnectNo, "closed",
 		"message above `limits.max_message_bytes`"}
-	CloseLost = Close{CodeInternal, "internal", ReconnectYes, "lost", // the code reaches nobody
+	CloseLost = Close{CodeInternal, "internal", ReconnectYes, "lost", // the code reaches no client
 		"internal error"}
 	ClosePanic = Close{CodeInternal, "internal", ReconnectYes, "panic",
 		"internal error"}
@@ -69,7 +69,7 @@ var (
 		"the session was revoked"}
 	CloseOtherRights = Close{CodeSession, "session has other rights now", ReconnectNo, "closed",
 		"the session was given another role or user"}
-	CloseUnchecked = Close{CodeSession, "session can not be checked", ReconnectNo, "closed",
+	CloseUnchecked = Close{CodeSession, "session cannot be checked", ReconnectNo, "closed",
 		"Redis was lost for longer than `SESSION_GRACE`"}
 	CloseSlow = Close{CodeSlow, "slow consumer", ReconnectYes, "slow",
 		"too slow for mode `all`"}
@@ -79,7 +79,7 @@ var (
 		"20 rate-limited messages in a row"}
 )
 
-// Closes returns the table of all of them, in the order of their codes.
+// Closes returns every Close, ordered by code. The caller owns the slice.
 func Closes() []Close {
 	return []Close{
 		CloseSilent, CloseProtocolError, CloseNotText, CloseBadText, CloseBadMessages, CloseKicked, CloseTooBig,
@@ -88,8 +88,8 @@ func Closes() []Close {
 	}
 }
 
-// CloseCodes returns the table by code: one entry for each, whose Meaning joins
-// those of all that share the code. Reason and Label are of the first.
+// CloseCodes returns one Close per code, ordered by code. Its Meaning joins those of all that share
+// the code; all other fields are those of the first.
 func CloseCodes() []Close {
 	var codes []Close
 	for _, c := range Closes() {
@@ -104,8 +104,8 @@ func CloseCodes() []Close {
 	return codes
 }
 
-// ReconnectAfter returns whether a client may come back after a close code. A code
-// that is not known, such as 1006 for a lost connection, does not keep it away.
+// ReconnectAfter returns whether a client may reconnect after a close code. It may after an unknown
+// code, such as 1006 for a lost connection.
 func ReconnectAfter(code int) Reconnect {
 	for _, c := range Closes() {
 		if c.Code == code {

@@ -17,7 +17,7 @@ const (
 	OpPing        = "ping"
 )
 
-// A Command is one message of a client. Names of symbols are the client's text.
+// A Command is one message of a client. Names of symbols are as the client wrote them.
 type Command struct {
 	Op       string              `json:"op"`
 	ID       json.RawMessage     `json:"id,omitempty"` // a number or a short string
@@ -34,12 +34,12 @@ const (
 	maxEpoch     = 32
 )
 
-// A Canonical function returns the canonical form of a symbol that a client names.
-// Its error is sent to the client.
+// A Canonical function returns the canonical form of a symbol that a client names. Clients receive
+// its error text.
 type Canonical func(name string) (symbol string, err error)
 
-// ParseCommand reads and checks one message. The names in Since are canonical then.
-// The id is returned even with an error, if it could be read; the error has it too.
+// ParseCommand parses and checks one message of a client. The names in Since become canonical. The
+// ID is returned even with an error, if it could be parsed; the error carries it too.
 func ParseCommand(data []byte, symbol Canonical) (Command, *Error) {
 	c, bad := readCommand(data)
 	if bad == nil {
@@ -103,7 +103,7 @@ func unmarshalError(err error) *Error {
 }
 
 func kindName(value string) string {
-	kind, _, _ := strings.Cut(value, " ") // "number 1e400" names the value too
+	kind, _, _ := strings.Cut(value, " ") // "number 1e400" also contains the value
 	return kind
 }
 
@@ -120,8 +120,8 @@ func fieldKind(field string) string {
 	}
 }
 
-// CheckSubscribe checks the fields of a subscribe command, fills in the default
-// mode and makes the names in Since canonical.
+// CheckSubscribe checks the fields of a subscribe command. It sets the default mode and makes the
+// names in Since canonical.
 func (c *Command) CheckSubscribe(symbol Canonical) *Error {
 	switch c.Mode {
 	case "":

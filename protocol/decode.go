@@ -6,13 +6,12 @@ import (
 	"fmt"
 )
 
-// ErrUnknownType is wrapped by Decode's error for a message of a type that is not
-// known. A newer server may send one; clients ignore it.
+// ErrUnknownType is wrapped by Decode's error for a message of unknown type. A newer server may
+// send one; clients should ignore it.
 var ErrUnknownType = errors.New("protocol: unknown type of message")
 
-// Decode reads a message of the server, which is a value of one of the types of
-// Message. Fields that are not known are ignored; values are not checked beyond
-// their JSON type.
+// Decode decodes a message of the server and returns a value of one of the types of Message. It
+// ignores unknown fields and checks only the JSON types of values.
 func Decode(data []byte) (Message, error) {
 	var head struct{ Type string }
 	if err := json.Unmarshal(data, &head); err != nil {

@@ -17,10 +17,10 @@ const (
 type ErrorCode struct {
 	Code    string
 	Meaning string // Markdown
-	Refusal bool   // an ack refuses a name with it; otherwise it is in error messages only
+	Refusal bool   // an ack may refuse a name with it; otherwise only error messages carry it
 }
 
-// ErrorCodes returns all codes, in the order of the documents.
+// ErrorCodes returns all codes, in the order of the documents. The caller owns the slice.
 func ErrorCodes() []ErrorCode {
 	return []ErrorCode{
 		{ErrorBadJSON, "not one JSON object", false},

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// EventIDAny is the event id of a stream whose positions would be too many.
+// EventIDAny is the event id of a stream with too many positions to list.
 const EventIDAny = "*"
 
-// AppendEventID appends where a client stands, SYMBOL:epoch:seq for each symbol,
-// separated by commas.
+// AppendEventID appends the positions of a client, SYMBOL:epoch:seq for each symbol, separated by
+// commas.
 func AppendEventID(dst []byte, positions map[string]Position) []byte {
 	first := true
 	for symbol, at := range positions {
@@ -25,8 +25,8 @@ func AppendEventID(dst []byte, positions map[string]Position) []byte {
 	return dst
 }
 
-// ParseEventID reads what AppendEventID writes. Symbols and epochs are not checked:
-// Command.Check does that with Since.
+// ParseEventID parses the text that AppendEventID writes. It does not check symbols and epochs:
+// Command.Check does so with Since.
 func ParseEventID(id string) (map[string]Position, error) {
 	positions := make(map[string]Position)
 	for entry := range strings.SplitSeq(id, ",") {

@@ -22,8 +22,7 @@ const (
 	TypeClosing   = "closing"
 )
 
-// The envelopes of messages with quotes: a head, quote objects separated by commas,
-// and the end.
+// The envelope of a message with quotes: a head, quote objects separated by commas, and the end.
 const (
 	UpdateHead   = `{"type":"update","data":[`
 	SnapshotHead = `{"type":"snapshot","data":[`
@@ -31,11 +30,11 @@ const (
 	QuotesEnd    = `]}`
 )
 
-// ClosingStart is how a Closing message begins, and no other.
+// ClosingStart is the beginning of every Closing message, and of no other.
 const ClosingStart = `{"type":"closing"`
 
-// A Message is one message of the server: Welcome, Renewed, Ack, Snapshot, Update,
-// Status, Relayed, Resumed, Heartbeat, Pong, List, Error or Closing.
+// A Message is one message of the server: Welcome, Renewed, Ack, Snapshot, Update, Status, Relayed,
+// Resumed, Heartbeat, Pong, List, Error or Closing.
 type Message interface {
 	// Append appends the message as JSON text.
 	Append(dst []byte) []byte
@@ -51,13 +50,13 @@ type (
 		Limits      Limits  `json:"limits"`
 		HeartbeatMS int64   `json:"heartbeat_ms"`
 	}
-	// Session is what a client learns of its session.
+	// Session describes the session of a connection to its client.
 	Session struct {
 		ID        string `json:"id"` // public, not the token
 		Role      string `json:"role"`
 		ExpiresAt Time   `json:"expires_at"`
 	}
-	// Limits are those of a connection, and what the role is granted.
+	// Limits holds the limits of a connection and the rights of its role.
 	Limits struct {
 		MaxSymbols        int      `json:"max_symbols"`
 		MaxRate           float64  `json:"max_rate"` // 0: every quote
@@ -68,7 +67,7 @@ type (
 		Channels          []string `json:"channels"`
 		Modes             []string `json:"modes"`
 	}
-	// Renewed says that the session was renewed and goes on under a new id.
+	// Renewed reports that the session was renewed and continues with a new id.
 	Renewed struct {
 		Session Session `json:"session"`
 	}
@@ -78,44 +77,44 @@ type (
 		Op      string          `json:"op"`
 		OK      []string        `json:"ok"` // granted, canonical
 		Failed  []Refusal       `json:"failed"`
-		MaxRate *float64        `json:"max_rate,omitempty"` // granted; of a subscribe
+		MaxRate *float64        `json:"max_rate,omitempty"` // granted; only in the answer to subscribe
 		Mode    string          `json:"mode,omitempty"`
 	}
-	// A Refusal is one name that was not granted, with an error code.
+	// A Refusal is one name that was not granted, with its error code.
 	Refusal struct {
 		Symbol  string `json:"symbol,omitempty"`
 		Channel string `json:"channel,omitempty"`
 		Code    string `json:"code"`
 		Message string `json:"message"`
 	}
-	// Snapshot has the last quotes of symbols. Reset says that quotes before them may
-	// be missing, in mode all.
+	// Snapshot has the last quotes of symbols. Reset reports, in mode all, that quotes before them
+	// may be missing.
 	Snapshot struct {
 		Reset bool    `json:"reset,omitempty"`
 		Data  []Quote `json:"data"`
 	}
-	// Update has quotes that follow those sent before.
+	// Update has quotes that follow those already sent.
 	Update struct {
 		Data []Quote `json:"data"`
 	}
-	// Status is the new status of a symbol, or without one of the source of all quotes.
+	// Status is the new status of a symbol or, without a symbol, of the source of all quotes.
 	Status struct {
 		Symbol string `json:"symbol,omitempty"`
 		Status string `json:"status"`
-		Source string `json:"source,omitempty"` // when quotes come from another one than before
+		Source string `json:"source,omitempty"` // set if quotes now come from another source
 		Since  Time   `json:"since,omitzero"`
 	}
 	// Relayed is a message of a relayed channel.
 	Relayed struct {
 		Channel string          `json:"channel"`
 		Data    json.RawMessage `json:"data"`
-		Dropped int             `json:"dropped,omitempty"` // earlier ones that this client did not get
+		Dropped int             `json:"dropped,omitempty"` // earlier messages that this client did not receive
 	}
-	// Resumed says that the missed quotes of a symbol follow as updates.
+	// Resumed reports that the missed quotes of a symbol follow as updates.
 	Resumed struct {
 		Symbol string `json:"symbol"`
 	}
-	// Heartbeat is sent when nothing else was.
+	// Heartbeat is sent when no other message was sent for a while.
 	Heartbeat struct {
 		Time Time `json:"ts"`
 	}
@@ -130,15 +129,15 @@ type (
 		Symbols  []string        `json:"symbols"`
 		Channels []string        `json:"channels"`
 	}
-	// Error answers a bad command; the connection lives on. As a Go error it is what
-	// is wrong with a command.
+	// Error answers a bad command; the connection stays open. As a Go error it describes what is
+	// wrong with the command.
 	Error struct {
 		ID           json.RawMessage `json:"id,omitempty"`
 		Code         string          `json:"code"`
 		Message      string          `json:"message"`
 		RetryAfterMS int64           `json:"retry_after_ms,omitempty"`
 	}
-	// Closing says that the server is about to close the connection.
+	// Closing announces that the server is about to close the connection.
 	Closing struct {
 		Code             int    `json:"code"`
 		Reason           string `json:"reason"`
@@ -167,12 +166,12 @@ func (m List) Append(dst []byte) []byte { return appendTyped(dst, TypeList, m) }
 // Append implements Message.
 func (m Error) Append(dst []byte) []byte { return appendTyped(dst, TypeError, m) }
 
-// appendTyped appends a message that is rare enough for encoding/json. Each has a
-// field that is always there, which follows the type.
+// appendTyped appends a message that is rare enough for encoding/json. Each such message has a
+// field that is always present and follows the type.
 func appendTyped(dst []byte, typ string, m any) []byte {
 	text, err := json.Marshal(m)
 	if err != nil {
-		return dst // an ID that is not JSON, or a rate that is not a number: ParseCommand lets none pass
+		return dst // an ID that is not JSON, or a rate that is not a number: ParseCommand rejects both
 	}
 	dst = append(append(append(dst, `{"type":"`...), typ...), `",`...)
 	return append(dst, text[1:]...)
@@ -221,7 +220,7 @@ func (m Status) Append(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// Append implements Message. Data is written as it is.
+// Append implements Message. Data is written unchanged.
 func (m Relayed) Append(dst []byte) []byte {
 	dst = AppendString(append(dst, `{"type":"message","channel":`...), m.Channel)
 	dst = append(append(dst, `,"data":`...), m.Data...)

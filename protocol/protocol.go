@@ -1,21 +1,21 @@
-// Package protocol defines everything that crosses a client's wire, once: quotes
-// and positions, the server's messages, the client's commands, the codes of errors
-// and of closed connections, and the event id of the stream.
+// Package protocol is the only definition of everything that crosses a client's wire: quotes and
+// positions, the server's messages, the client's commands, the codes of errors and of closed
+// connections, and the event id of the stream.
 //
-// The server appends messages, clients and checkers decode them:
+// The server appends messages; clients and checkers decode them:
 //
 //	quote.go      Quote and Position; a quote's body, which is encoded once for all clients
 //	raw.go        quotes as text, for programs that read too many to decode each message
 //	message.go    the server's messages and Append
-//	decode.go     Decode reads a server's message
-//	command.go    ParseCommand reads and checks a client's message
+//	decode.go     Decode decodes a server's message
+//	command.go    ParseCommand parses and checks a client's message
 //	errorcode.go  the codes of error messages and refusals, with their meaning
 //	close.go      every way in which the server ends a connection, as one table
-//	eventid.go    where a client of the event stream stands
+//	eventid.go    the positions of a client of the event stream
 //	text.go       times and JSON strings
 //
-// The package imports the standard library only, holds no state and reads no
-// clock. Its functions are safe for concurrent use.
+// The package imports only the standard library, holds no state and reads no clock. Its functions
+// are safe for concurrent use.
 package protocol
 
 // Name is the WebSocket subprotocol.
@@ -26,7 +26,7 @@ const MaxMessageBytes = 32 << 10
 
 // Modes of delivery.
 const (
-	ModeLatest = "latest" // the newest quote; older ones that a client has not taken are conflated
+	ModeLatest = "latest" // the newest quote; older unsent ones are conflated into it
 	ModeAll    = "all"    // every quote, in order, without a gap
 )
 

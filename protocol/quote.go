@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// A Quote is a quote as a client gets it.
+// A Quote is a quote as clients receive it.
 type Quote struct {
 	Symbol string `json:"symbol"` // canonical: "EUR/USD"
 	Bid    string `json:"bid"`    // plain decimal text with the producer's digits
@@ -20,15 +20,15 @@ type Quote struct {
 	Extra
 }
 
-// Extra are the fields of a quote that differ from client to client. Each is
-// absent when it says nothing: empty, zero, or the status "live".
+// Extra holds the fields of a quote that differ between clients. A field is absent if it is empty
+// or zero, or if it is the status "live".
 type Extra struct {
 	Epoch   string `json:"epoch,omitempty"`   // in snapshots, first quotes, and when it changed
-	Skipped uint64 `json:"skipped,omitempty"` // quotes conflated away since the last one sent
-	Status  string `json:"status,omitempty"`  // when not live
+	Skipped uint64 `json:"skipped,omitempty"` // quotes conflated since the last one sent
+	Status  string `json:"status,omitempty"`  // absent while live
 
-	// Gap says that the price has jumped: this quote confirmed it, or one that was
-	// conflated into it did. In a snapshot only the former counts.
+	// Gap reports a jump of the price: this quote confirmed it, or one that was conflated into it
+	// did. In a snapshot only the former counts.
 	Gap bool `json:"gap,omitempty"`
 }
 
@@ -47,19 +47,19 @@ const (
 	bodyAskSize = `","ask_size":"` // optional
 	bodyTime    = `","ts":"`
 	bodySeq     = `","seq":`
-	bodyGap     = `,"gap":true` // optional, the last
+	bodyGap     = `,"gap":true` // optional; always last
 )
 
-// The texts before the values of the fields that may follow, in this order.
+// The texts before the values of the further fields, in this order.
 const (
 	fieldEpoch   = `,"epoch":"`
 	fieldSkipped = `,"skipped":`
 	fieldStatus  = `,"status":"`
 )
 
-// AppendBody appends the fields that all clients get, as a JSON object without its
-// closing brace, so that fields may follow. The fields are written as they are: they
-// must hold nothing that JSON escapes, as accepted quotes do.
+// AppendBody appends the fields that all clients receive, as a JSON object without its closing
+// brace, so that fields can be appended. Values are written unchanged and must contain nothing that
+// JSON escapes, which holds for accepted quotes.
 func (q Quote) AppendBody(dst []byte) []byte {
 	dst = append(append(dst, bodySymbol...), q.Symbol...)
 	dst = append(append(dst, bodyBid...), q.Bid...)
@@ -73,9 +73,9 @@ func (q Quote) AppendBody(dst []byte) []byte {
 	return dst
 }
 
-// AppendOptional appends what a body has between the ask and the time: the fields that
-// a producer may leave out. The text begins inside the quotes of the ask's value and
-// ends inside those of its own last one; it is empty if there is none.
+// AppendOptional appends the optional fields of a body between the ask and the time. The text
+// begins inside the quotation marks of the ask's value and ends inside those of its own last value.
+// It is empty if no field is present.
 func (q Quote) AppendOptional(dst []byte) []byte {
 	if q.BidSize != "" {
 		dst = append(append(dst, bodyBidSize...), q.BidSize...)
@@ -86,7 +86,7 @@ func (q Quote) AppendOptional(dst []byte) []byte {
 	return dst
 }
 
-// IsGap reports whether a body, as AppendBody writes it, is of a quote with Gap.
+// IsGap reports whether a body, as AppendBody writes it, belongs to a quote with Gap.
 func IsGap(body []byte) bool { return bytes.HasSuffix(body, []byte(bodyGap)) }
 
 // Append appends the whole object; the fields must be valid, as for AppendBody.
@@ -95,8 +95,8 @@ func (q Quote) Append(dst []byte) []byte { return AppendQuote(q.AppendBody(dst),
 // MarshalJSON implements json.Marshaler by Append.
 func (q Quote) MarshalJSON() ([]byte, error) { return q.Append(nil), nil }
 
-// AppendQuote appends a quote object made of a body, as AppendBody writes it, and
-// what the quote says to one client.
+// AppendQuote appends a quote object with a body, as AppendBody writes it, and the fields for one
+// client.
 func AppendQuote(dst, body []byte, x Extra) []byte {
 	dst = append(dst, body...)
 	if x.Gap && !IsGap(dst) {

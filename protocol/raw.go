@@ -5,7 +5,7 @@ import (
 	"iter"
 )
 
-// A Body is the text of a quote's body, cut into values that have not been checked.
+// A Body is the text of a quote's body, split into unchecked values.
 type Body[T ~string | ~[]byte] struct {
 	Symbol, Bid, Ask T
 	BidSize, AskSize T // empty if absent
@@ -13,9 +13,8 @@ type Body[T ~string | ~[]byte] struct {
 	Gap              bool
 }
 
-// CutBody reads the exact layout of AppendBody from the start of text and returns
-// what follows it. It copies and allocates nothing. Values hold no quotation mark,
-// and Seq digits only.
+// CutBody parses the exact layout of AppendBody at the start of text and returns the rest. It
+// copies and allocates nothing. Values contain no quotation mark, and Seq only digits.
 func CutBody[T ~string | ~[]byte](text T) (body Body[T], rest T, ok bool) {
 	if !hasPrefix(text, bodySymbol) {
 		return body, text, false
@@ -45,15 +44,14 @@ func CutBody[T ~string | ~[]byte](text T) (body Body[T], rest T, ok bool) {
 	return b, rest, true
 }
 
-// A RawQuote is a quote as text in the message it was found in.
+// A RawQuote is a quote as text that shares the memory of its message.
 type RawQuote struct {
 	Body[[]byte]
 	Epoch, Skipped, Status []byte // empty if absent
 }
 
-// RawQuotes yields the quotes of a message in their exact layout, whatever stands
-// around them, for programs that read too many to decode each message. It copies
-// and allocates nothing.
+// RawQuotes yields the quotes of a message that are in the exact layout, for programs that read too
+// many to decode each message. It ignores the text around them. It copies and allocates nothing.
 func RawQuotes(message []byte) iter.Seq[RawQuote] {
 	return func(yield func(RawQuote) bool) {
 		for {
@@ -62,7 +60,7 @@ func RawQuotes(message []byte) iter.Seq[RawQuote] {
 				return
 			}
 			body, rest, ok := CutBody(message[begin:])
-			if !ok { // such as a status
+			if !ok { // not a quote, such as a status
 				message = message[begin+len(bodySymbol):]
 				continue
 			}
@@ -77,8 +75,8 @@ func RawQuotes(message []byte) iter.Seq[RawQuote] {
 	}
 }
 
-// cutField cuts the value of an optional field, which ends before end or, without
-// one, after its digits.
+// cutField cuts the value of an optional field. The value ends before end or, if end is empty,
+// after its digits.
 func cutField(text []byte, field string, end byte) (value, rest []byte) {
 	if !hasPrefix(text, field) {
 		return nil, text
@@ -95,7 +93,7 @@ func cutField(text []byte, field string, end byte) (value, rest []byte) {
 	return nil, text
 }
 
-// cutValue cuts text at its first quotation mark, which must begin after.
+// cutValue cuts text at its first quotation mark, which must be the beginning of after.
 func cutValue[T ~string | ~[]byte](text T, after string) (value, rest T, ok bool) {
 	value, rest = upToQuote(text)
 	if !hasPrefix(rest, after) {

@@ -7,11 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-// TimeLayout is the form of all times: RFC 3339 in UTC, always six digits below
-// the second.
+// TimeLayout is the layout of all times: RFC 3339 in UTC, with exactly six fractional digits.
 const TimeLayout = "2006-01-02T15:04:05.000000Z"
 
-// A Time is a time that JSON holds in the form of TimeLayout.
+// A Time is a time whose JSON has the layout TimeLayout.
 type Time struct{ time.Time }
 
 // At returns t as a Time.
@@ -22,16 +21,16 @@ func (t Time) MarshalJSON() ([]byte, error) {
 	return append(AppendTime([]byte{'"'}, t.Time), '"'), nil
 }
 
-// FormatTime returns t in UTC as TimeLayout. Digits below a microsecond are cut off.
+// FormatTime returns t in UTC in TimeLayout, truncated to microseconds.
 func FormatTime(t time.Time) string { return t.UTC().Format(TimeLayout) }
 
-// AppendTime appends what FormatTime returns.
+// AppendTime appends the text of FormatTime.
 func AppendTime(dst []byte, t time.Time) []byte { return t.UTC().AppendFormat(dst, TimeLayout) }
 
 // AppendString appends a JSON string (RFC 8259 section 7).
 func AppendString(dst []byte, s string) []byte { return appendValue(append(dst, '"'), s) }
 
-// appendValue appends what follows a JSON string's first quotation mark.
+// appendValue appends the rest of a JSON string after its first quotation mark.
 func appendValue(dst []byte, s string) []byte {
 	for _, r := range s {
 		switch {
@@ -47,10 +46,10 @@ func appendValue(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// MaxEcho bounds what a message repeats of a client's text.
+// MaxEcho bounds how many bytes of a client's text a message repeats.
 const MaxEcho = 40
 
-// Clip returns the beginning of a text, at most about so many bytes, as valid UTF-8.
+// Clip returns the beginning of a text, at most about most bytes, as valid UTF-8.
 func Clip(s string, most int) string {
 	s = strings.ToValidUTF8(s, "\ufffd")
 	if len(s) <= most {
@@ -63,5 +62,5 @@ func Clip(s string, most int) string {
 	return s[:cut] + "…"
 }
 
-// echo is a client's text as a message quotes it.
+// echo returns a client's text as messages quote it.
 func echo(s string) string { return fmt.Sprintf("%q", Clip(s, MaxEcho)) }

@@ -22,7 +22,7 @@ func SetHeaders(h http.Header, d limiter.Decision) {
 	}
 }
 
-// policyField returns the value of RateLimit-Policy: what the tiers allow.
+// policyField returns the value of RateLimit-Policy: the units that each tier allows.
 func policyField(tiers []limiter.TierState) string {
 	var b []byte
 	for i, t := range tiers {
@@ -35,7 +35,7 @@ func policyField(tiers []limiter.TierState) string {
 	return string(b)
 }
 
-// stateField returns the value of RateLimit: how much of the tiers is left.
+// stateField returns the value of RateLimit: the units that each tier has left.
 func stateField(tiers []limiter.TierState) string {
 	var b []byte
 	for i, t := range tiers {

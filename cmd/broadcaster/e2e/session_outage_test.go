@@ -48,7 +48,7 @@ func TestRedisGone(t *testing.T) {
 			if _, resp, err := n.dial("/ws?ticket=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", nil); err == nil || resp.StatusCode != 503 {
 				t.Errorf("a ticket without Redis: %v", err)
 			}
-			if said := k.wantClose(4001, "can not be checked"); len(said) > 1 || len(said) == 1 && said[0].Type != "closing" {
+			if said := k.wantClose(4001, "cannot be checked"); len(said) > 1 || len(said) == 1 && said[0].Type != "closing" {
 				t.Errorf("told more than once: %+v", said)
 			}
 			after := k.ended.Sub(gone)
