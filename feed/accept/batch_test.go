@@ -128,7 +128,7 @@ func TestScriptStreamAtItsEnd(t *testing.T) {
 		t.Errorf("counter %s after a refusal, want 3", n)
 	}
 
-	// A publisher tells which of its quotes were taken.
+	// A publisher reports which of its quotes were accepted.
 	c.Del(ctx, keys.Ticks("EUR/USD"))
 	c.XAdd(ctx, &redis.XAddArgs{Stream: keys.Ticks("EUR/USD"), ID: "18446744073709551615-18446744073709551614", Values: []string{"q", "x"}})
 	o, err = startPublisher(t, c).Publish(ctx, []feed.Quote{quotes[0], quotes[1], {Symbol: "GBP/USD", Bid: "1", Ask: "1"}})

@@ -112,7 +112,7 @@ func TestGate(t *testing.T) {
 					together = append(together, at(tc.symbol, s.price, s.source))
 				}
 				if a.Gate.StaleAfter == 0 {
-					return // within one call all sources are heard at the same time
+					return // within one call the quotes of all sources come at the same time
 				}
 				a.Keys = feed.Keys{Prefix: "batch:"}
 				outcomes, err := accept.AcceptAll(t.Context(), c, together, a)

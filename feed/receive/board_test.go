@@ -171,7 +171,7 @@ func TestBoardStatus(t *testing.T) {
 		if n := metric(t, reg, "fx_feed_symbols", `"unknown"`); n != 1 {
 			t.Errorf("%v unknown symbols counted, want 1", n)
 		}
-		b.Apply(acceptedQuote("EUR/USD", "a", 3)) // an expired value still tells what is newer
+		b.Apply(acceptedQuote("EUR/USD", "a", 3)) // an expired value still decides which quotes are newer
 		b.Apply(acceptedQuote("EUR/USD", "a", 3))
 		check(t, "again", s.all()[9:], "status EUR/USD live", "publish EUR/USD a 3")
 

@@ -7,8 +7,8 @@ import (
 	"github.com/fxcast/fxcast/feed"
 )
 
-// The metrics of each part, registered once per Registerer; a nil one works
-// and shows them nowhere. Labels come from enums and exist from the start.
+// The metrics of each part are registered once per Registerer; with a nil Registerer they count
+// without being exposed. Labels come from enums and exist from the start.
 
 type receiverMetrics struct {
 	received, bad, relayed, relayTooLong prometheus.Counter
@@ -21,23 +21,23 @@ func newReceiverMetrics(reg prometheus.Registerer, probeAge func() float64) *rec
 	f := promauto.With(reg)
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "fx_feed_probe_age_seconds",
-		Help: "Age of the newest test message that came back through Redis. Above 3: this node does not receive quotes.",
+		Help: "Age of the newest probe that came back through Redis, in seconds. Above 3: this node does not receive quotes.",
 	}, probeAge)
 	return &receiverMetrics{
 		received: f.NewCounter(prometheus.CounterOpts{
 			Name: "fx_feed_received_total", Help: "Accepted quotes received from Redis."}),
 		bad: f.NewCounter(prometheus.CounterOpts{
-			Name: "fx_feed_received_bad_total", Help: "Messages on quote channels that are no accepted quote of that channel's symbol. Above 0: a foreign program publishes there."}),
+			Name: "fx_feed_received_bad_total", Help: "Messages on quote channels that are not an accepted quote of the channel's symbol. Above 0: another program publishes there."}),
 		relayed: f.NewCounter(prometheus.CounterOpts{
-			Name: "fx_feed_relayed_total", Help: "Messages of further channels passed on."}),
+			Name: "fx_feed_relayed_total", Help: "Messages of relayed channels that were passed on."}),
 		relayTooLong: f.NewCounter(prometheus.CounterOpts{
-			Name: "fx_feed_relay_too_long_total", Help: "Messages of further channels dropped for being over 16 KB."}),
+			Name: "fx_feed_relay_too_long_total", Help: "Messages of relayed channels dropped because they were over 16 KiB."}),
 		lost: f.NewCounter(prometheus.CounterOpts{
-			Name: "fx_feed_connection_lost_total", Help: "Times a connection that receives quotes was lost or silent and opened anew."}),
+			Name: "fx_feed_connection_lost_total", Help: "Times a connection that receives quotes was lost or silent and was reopened."}),
 		resyncs: f.NewCounter(prometheus.CounterOpts{
-			Name: "fx_feed_resyncs_total", Help: "Times a connection that receives quotes was opened and the last values were read."}),
+			Name: "fx_feed_resyncs_total", Help: "Times a connection that receives quotes was opened and had read the last values."}),
 		degraded: f.NewGauge(prometheus.GaugeOpts{
-			Name: "fx_feed_degraded", Help: "1 while quotes are not received from Redis."}),
+			Name: "fx_feed_degraded", Help: "1 while quotes cannot be received from Redis."}),
 		lag: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "fx_feed_lag_seconds", Buckets: prometheus.ExponentialBuckets(0.0005, 2.5, 11),
 			Help: "Seconds from acceptance by Redis's clock to receipt by this node's clock. Above 1: the network or this node lags, or the clocks differ.",
@@ -59,15 +59,15 @@ func newBoardMetrics(reg prometheus.Registerer) *boardMetrics {
 	}, []string{"status"})
 	m := &boardMetrics{
 		missed: f.NewCounter(prometheus.CounterOpts{
-			Name: "fx_feed_missed_total", Help: "Quotes that others accepted and this node neither received nor found in history. Above 0: it was cut off for longer than history lasts, or history could not be read."}),
+			Name: "fx_feed_missed_total", Help: "Accepted quotes that this node neither received nor found in history. Above 0: it was cut off for longer than history lasts, or history could not be read."}),
 		refilled: f.NewCounter(prometheus.CounterOpts{
 			Name: "fx_feed_refilled_total", Help: "Quotes whose message was lost and that were read from history instead. Grows only when the connection to Redis failed."}),
 		overflow: f.NewCounter(prometheus.CounterOpts{
 			Name: "fx_feed_gap_buffer_overflow_total", Help: "Received quotes dropped because too many were waiting while a gap was read from history; they are read from history in turn. Growing: history is read too slowly."}),
 		followed: f.NewGauge(prometheus.GaugeOpts{
-			Name: "fx_feed_followed_symbols", Help: "Symbols this node receives from Redis: those its clients want, and for a while those they wanted. Near the number of known symbols with few clients: wildcards."}),
+			Name: "fx_feed_followed_symbols", Help: "Symbols that this node receives from Redis: those its clients want, or wanted until recently. Near the number of known symbols with few clients: wildcards."}),
 		outdated: f.NewCounter(prometheus.CounterOpts{
-			Name: "fx_feed_outdated_total", Help: "Received quotes ignored because a newer one was there already. A few around a reconnect are normal."}),
+			Name: "fx_feed_outdated_total", Help: "Received quotes ignored because a newer one had already arrived. A few around a reconnect are normal."}),
 		dropped: f.NewCounter(prometheus.CounterOpts{
 			Name: "fx_feed_expired_total", Help: "Last values forgotten because no quote came for LAST_KNOWN_TTL, Redis no longer had them, or they were removed."}),
 		symbols: map[feed.Status]prometheus.Gauge{},
@@ -78,7 +78,7 @@ func newBoardMetrics(reg prometheus.Registerer) *boardMetrics {
 	return m
 }
 
-// count counts what a change of a symbol's order cost.
+// count counts the effects of a change.
 func (m *boardMetrics) count(c change) {
 	if c.missed > 0 {
 		m.missed.Add(float64(c.missed))

@@ -234,7 +234,7 @@ func TestBoardTellsSource(t *testing.T) {
 	apply("first")
 	apply("first")
 	apply("backup")
-	apply("first") // too soon after: told when it lasts
+	apply("first") // too soon after the last change: reported once it lasts
 	eventually(t, 5*time.Second, "the change back", func() bool { apply("first"); return s.has("status EUR/USD live from first") })
 	var told []string
 	for _, e := range s.all() {
