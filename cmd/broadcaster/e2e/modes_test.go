@@ -150,6 +150,10 @@ func everything(t *testing.T, a, b *processNode, rdb redis.UniversalClient) {
 		}
 	}
 
+	checkRemoval(t, a.testNode, b.testNode, exotic[0], user.Token, onA, onB)
+	if n := keysOf(t, rdb, exotic[0]); n != 0 {
+		t.Errorf("%d keys of a removed symbol are left", n)
+	}
 	sessionsHold(t, a, b, user)
 	limitsHold(t, a, b)
 }
