@@ -1,6 +1,6 @@
-// Command centrifuge is the peer that fxcast is measured against: the centrifuge
-// library with its Redis broker, as its documentation sets it up. Quotes come
-// from the Redis channel -in, one publication per quote; each symbol is a channel.
+// Command centrifuge is a peer for comparison with fxcast: the centrifuge library with its Redis broker,
+// set up as in its documentation. Quotes come from the Redis channel -in, one publication per quote;
+// each symbol is a channel.
 package main
 
 import (
@@ -16,10 +16,10 @@ import (
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8080", "where to listen")
+	addr := flag.String("addr", "127.0.0.1:8080", "listening address")
 	redisAddr := flag.String("redis", "127.0.0.1:6379", "Redis")
 	in := flag.String("in", "bench:in", "channel with quotes")
-	delay := flag.Duration("write-delay", 0, "WriteDelay with WriteWithTimer and no limit of messages in a frame")
+	delay := flag.Duration("write-delay", 0, "WriteDelay with WriteWithTimer and no limit on messages in a frame")
 	flag.Parse()
 
 	node, err := centrifuge.New(centrifuge.Config{})

@@ -22,7 +22,7 @@ import (
 	"time"
 )
 
-// A candidate is a server as it is started for a scenario.
+// A candidate is a server and the way to start it for a scenario.
 type candidate struct {
 	name    string
 	kind    string // fxcast, floor or centrifuge
@@ -30,7 +30,7 @@ type candidate struct {
 	load    []string
 }
 
-// A scenario is one load and who is put under it.
+// A scenario is one load and the candidates that get it.
 type scenario struct {
 	name       string
 	text       string
@@ -72,7 +72,7 @@ func scenarios(rounds int) []scenario {
 	return list
 }
 
-// A sample is what loadgen printed, by its JSON names.
+// A sample is the result of loadgen, by its JSON names.
 type sample map[string]any
 
 func (s sample) number(name string) float64 { v, _ := s[name].(float64); return v }
@@ -81,7 +81,7 @@ func main() {
 	log.SetFlags(0)
 	root := flag.String("root", "../..", "the repository")
 	rounds := flag.Int("rounds", 3, "rounds of each scenario")
-	only := flag.String("only", "", "comma list of scenarios; nothing is written")
+	only := flag.String("only", "", "comma list of scenarios to run, without writing the report")
 	flag.Parse()
 	bin, err := build(*root)
 	if err != nil {
@@ -109,7 +109,7 @@ func main() {
 	}
 }
 
-// build puts all programs into a temporary folder.
+// build builds all programs in a temporary folder.
 func build(root string) (string, error) {
 	bin, err := os.MkdirTemp("", "compare")
 	if err != nil {
@@ -152,7 +152,7 @@ func measure(bin string, s scenario) (measured, error) {
 	return m, nil
 }
 
-// runOnce starts Redis and a server, loads it and ends both by their handles.
+// runOnce starts Redis and a server, puts load on the server, and ends both.
 func runOnce(bin string, s scenario, c candidate) (sample, error) {
 	ports, err := freePorts(3)
 	if err != nil {
@@ -196,7 +196,7 @@ func runOnce(bin string, s scenario, c candidate) (sample, error) {
 	return one, json.Unmarshal(out, &one)
 }
 
-// start runs a server until stop and waits until it listens.
+// start starts a server, which runs until stop, and waits until it listens.
 func start(c *exec.Cmd, addr string) (stop func(), err error) {
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := c.Start(); err != nil {

@@ -26,7 +26,7 @@ func median(samples []sample, name string) float64 {
 // mark ends the part of docs/benchmarks.md that report writes.
 const mark = "<!-- measured by hand below -->\n"
 
-// table is a scenario as markdown.
+// table returns a scenario as markdown.
 func (m measured) table() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### %s\n`loadgen %s`; %d rounds, medians.\n\n", m.text, strings.Join(m.load, " "), m.rounds)
@@ -67,7 +67,7 @@ Server CPU is user and system time from /proc per delivered quote. Lost counts g
 		b.WriteString(m.table() + "\n")
 	}
 	path := filepath.Join(docs, "benchmarks.md")
-	if old, err := os.ReadFile(path); err == nil { // what others have measured stands below the mark
+	if old, err := os.ReadFile(path); err == nil { // results measured by hand are below the mark
 		if _, rest, ok := strings.Cut(string(old), mark); ok {
 			b.WriteString(mark + rest)
 		}
@@ -112,17 +112,17 @@ func plot(all []measured) string {
 	}
 	fmt.Fprintf(&b, `<text x="%g" y="%g" text-anchor="middle">deliveries per second, 1,000 clients</text>`, (w+left)/2, h-10)
 	fmt.Fprintf(&b, `<text x="16" y="%g" transform="rotate(-90 16 %g)" text-anchor="middle">server CPU, µs per delivery</text>`, h/2, h/2)
-	colours := []string{"#0b62d6", "#777", "#c2410c", "#15803d"}
+	colors := []string{"#0b62d6", "#777", "#c2410c", "#15803d"}
 	for i, name := range names {
 		points := lines[name]
 		slices.SortFunc(points, func(a, b point) int { return int(a.x - b.x) })
 		var path []string
 		for _, p := range points {
 			path = append(path, fmt.Sprintf("%.1f,%.1f", x(p.x), y(p.y)))
-			fmt.Fprintf(&b, `<circle cx="%.1f" cy="%.1f" r="4" fill="%s"/>`, x(p.x), y(p.y), colours[i%len(colours)])
+			fmt.Fprintf(&b, `<circle cx="%.1f" cy="%.1f" r="4" fill="%s"/>`, x(p.x), y(p.y), colors[i%len(colors)])
 		}
-		fmt.Fprintf(&b, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`, strings.Join(path, " "), colours[i%len(colours)])
-		fmt.Fprintf(&b, `<text x="%g" y="%g" fill="%s">%s</text>`, w-150, 30+18*float64(i), colours[i%len(colours)], name)
+		fmt.Fprintf(&b, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`, strings.Join(path, " "), colors[i%len(colors)])
+		fmt.Fprintf(&b, `<text x="%g" y="%g" fill="%s">%s</text>`, w-150, 30+18*float64(i), colors[i%len(colors)], name)
 	}
 	return b.String() + "</svg>\n"
 }

@@ -1,7 +1,7 @@
-// Command floor is the least that any server of this kind can spend: it upgrades,
-// never reads, and writes prepared frames to bare non-blocking sockets, as many
-// joined in one write as have come. No sessions, symbols, limits or locks on the
-// way. What it needs per delivered quote is the price of write(2). Linux only.
+// Command floor measures the least CPU time that any server of this kind can use. It upgrades, never
+// reads, and writes prepared frames to bare non-blocking sockets, joining waiting frames in one write.
+// It has no sessions, symbols or limits. Its CPU time per delivered quote is the cost of write(2). It
+// needs Linux.
 package main
 
 import (
@@ -38,14 +38,14 @@ func (s *shard) run() {
 		fds := s.fds
 		s.mu.Unlock()
 		for i := 0; i < len(fds) && len(out) > 0; i++ {
-			// What a full socket does not take is lost: the floor has no slow clients.
+			// Bytes that a full socket does not accept are lost: the floor has no slow clients.
 			_, _, _ = syscall.RawSyscall(syscall.SYS_WRITE, fds[i], uintptr(unsafe.Pointer(&out[0])), uintptr(len(out)))
 		}
 	}
 }
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8080", "where to listen")
+	addr := flag.String("addr", "127.0.0.1:8080", "listening address")
 	redisAddr := flag.String("redis", "127.0.0.1:6379", "Redis")
 	in := flag.String("in", "bench:in", "channel with quotes")
 	flag.Parse()

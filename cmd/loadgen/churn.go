@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// churn connects and leaves again -churn times a second, beside the fleet, and
-// notes how long each took until its first message.
+// churn connects and disconnects -churn clients a second, in addition to the fleet, and records the time
+// from each connect to the first message.
 func (f *fleet) churn(ctx context.Context) {
 	if f.o.churn == 0 {
 		return
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	free := make(chan struct{}, 64) // joins under way
+	free := make(chan struct{}, 64) // connects in progress
 	ticker := time.NewTicker(time.Second / time.Duration(f.o.churn))
 	defer ticker.Stop()
 	for i := 0; ; i++ {
@@ -61,7 +61,7 @@ func (f *fleet) joinOnce(i int) {
 	f.joins.add(time.Since(began))
 }
 
-// latencies of rare things.
+// latencies holds latencies of rare events.
 type latencies struct {
 	mu     sync.Mutex // guards what follows
 	all    []time.Duration
@@ -80,7 +80,7 @@ func (l *latencies) fail() {
 	l.failed++
 }
 
-// quantile returns 0 for none.
+// quantile returns 0 if there are none.
 func (l *latencies) quantile(q float64) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -19,7 +19,7 @@ import (
 	"github.com/fxcast/fxcast/feed"
 )
 
-// A pace is how a client reads.
+// A pace is the speed at which a client reads.
 type pace int
 
 const (
@@ -32,7 +32,7 @@ const (
 type client struct {
 	fd     int
 	pace   pace
-	part   []byte // begin of a frame that has not come whole
+	part   []byte // start of an incomplete frame
 	last   []uint64
 	budget float64 // bytes a slow client may read now
 	closed bool
@@ -64,7 +64,7 @@ type counts struct {
 	failed    uint64 // connections that ended without a close frame
 }
 
-const maxLatency = 4_000_000 // µs; what is later counts as this
+const maxLatency = 4_000_000 // µs; longer ones count as this
 
 // A fleet is all clients.
 type fleet struct {
@@ -110,7 +110,7 @@ func newFleet(o options, symbols []feed.Symbol, tokens []string) (*fleet, error)
 	return f, nil
 }
 
-// connect opens all connections, at most -ramp a second, some at a time.
+// connect opens all connections, several at a time and at most -ramp per second.
 func (f *fleet) connect(ctx context.Context) error {
 	const group = 50
 	began := time.Now()
@@ -179,7 +179,7 @@ func (f *fleet) dial(i int) (int, error) {
 	return fd, nil
 }
 
-// admit reads the upgrade's answer, subscribes and hands the client to a worker.
+// admit reads the answer to the upgrade, subscribes, and passes the client to a worker.
 func (f *fleet) admit(i, fd int) error {
 	rest, err := upgraded(fd)
 	if err != nil {
@@ -206,7 +206,7 @@ func (f *fleet) admit(i, fd int) error {
 	return nil
 }
 
-// upgraded waits for 101 and returns what came after it.
+// upgraded waits for 101 and returns the bytes after it.
 func upgraded(fd int) ([]byte, error) {
 	var buf [8192]byte
 	for n := 0; n < len(buf); {
@@ -228,7 +228,7 @@ func upgraded(fd int) ([]byte, error) {
 	return nil, errors.New("the answer to the upgrade is too long")
 }
 
-// frame masks with a zero key, which leaves the payload as it is.
+// frame masks with a zero key, which leaves the payload unchanged.
 func frame(op byte, payload []byte) []byte {
 	b := []byte{0x80 | op}
 	if len(payload) < 126 {
@@ -269,7 +269,7 @@ func (w *worker) loop() {
 	for !w.fleet.stopping.Load() {
 		n, err := syscall.EpollWait(w.epoll, events, 50)
 		if err != nil && err != syscall.EINTR {
-			panic(err) // the loop itself is broken: nothing measured would be true
+			panic(err) // the loop itself is broken, so no measurement would be valid
 		}
 		for _, e := range events[:max(n, 0)] {
 			if c := w.clients[int(e.Fd)]; c != nil && !c.closed {
@@ -323,8 +323,8 @@ func (w *worker) take(c *client, b []byte) {
 	c.part = append(c.part, w.whole(c, b, now)...)
 }
 
-// whole takes the whole frames of b and returns the rest. A server's frame is
-// never masked and, here, never fragmented.
+// whole handles the complete frames of b and returns the rest. A server's frame is never masked and,
+// here, never fragmented.
 func (w *worker) whole(c *client, b []byte, now int64) []byte {
 	for len(b) >= 2 {
 		n, head := int(b[1]), 2
@@ -388,7 +388,7 @@ func (w *worker) quote(c *client, q seen, now int64, measuring bool) {
 	last := c.last[i]
 	c.last[i] = q.seq
 	switch {
-	case len(q.epoch) > 0 || last == 0: // counting begins here
+	case len(q.epoch) > 0 || last == 0: // the count starts here
 	case q.seq <= last:
 		w.doubled++
 	case q.seq-last-1 != q.skipped:

@@ -8,12 +8,12 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// A dialect is how a server is asked for quotes. All of them carry the same
-// quote objects, so the same scanner reads them.
+// A dialect is the way to request quotes from a kind of server. All kinds send the same quote objects,
+// so one scanner reads them.
 type dialect struct {
 	// hello is sent after the upgrade.
 	hello func(o options, wanted []feed.Symbol) [][]byte
-	// answer replies to a message of the server's keep-alive, or is nil.
+	// answer returns the reply to a keep-alive message of the server. It may be nil.
 	answer func(message []byte) []byte
 }
 

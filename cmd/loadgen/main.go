@@ -1,9 +1,8 @@
-// Command loadgen measures a broadcaster from outside: it publishes quotes on a
-// fixed schedule, holds N WebSocket clients, some of them slow or stuck, checks
-// the sequence arithmetic of everything they receive, and prints what a
-// delivered quote cost the server in CPU time, how late it was, and what was
-// lost. It can also speak the protocols of the two programs under bench/, so
-// that they are measured by the same ruler. Linux, ws:// only.
+// Command loadgen measures a broadcaster from outside. It publishes quotes on a fixed schedule, and
+// holds N WebSocket clients, some of them slow or stuck. It checks the sequence arithmetic of every
+// quote that they receive. Then it prints the server's CPU time per delivered quote, the latencies and
+// the losses. It also speaks the protocols of the two programs under bench/, so that all are measured
+// in the same way. It needs Linux, and supports ws:// only.
 //
 //	loadgen -url ws://127.0.0.1:8080/ws -admin http://127.0.0.1:9090 -admin-token T \
 //	        -redis redis://127.0.0.1:6379 -pid SERVER -n 1000 -rate 50
@@ -23,7 +22,7 @@ import (
 	"github.com/fxcast/fxcast/feed"
 )
 
-// options are the flags; each is explained where it is declared.
+// options holds the flags, which parseOptions describes.
 type options struct {
 	url, dialect       string
 	admin, adminToken  string
@@ -59,30 +58,30 @@ func main() {
 func parseOptions(args []string) (options, error) {
 	var o options
 	f := flag.NewFlagSet("loadgen", flag.ContinueOnError)
-	f.StringVar(&o.url, "url", "ws://127.0.0.1:8080/ws", "where to connect; the host is an IPv4 address")
+	f.StringVar(&o.url, "url", "ws://127.0.0.1:8080/ws", "URL of the socket; the host is an IPv4 address")
 	f.StringVar(&o.dialect, "dialect", "fxcast", "fxcast, centrifuge (JSON protocol, a channel per symbol) or plain (everything is sent unasked)")
-	f.StringVar(&o.admin, "admin", "", "admin listener; each client gets a session of its own there")
+	f.StringVar(&o.admin, "admin", "", "admin listener, to create a session for each client")
 	f.StringVar(&o.adminToken, "admin-token", os.Getenv("ADMIN_TOKEN"), "its token")
 	f.StringVar(&o.redis, "redis", "", "redis://host:port to publish to; empty: only listen")
 	f.StringVar(&o.channel, "channel", "", "publish plain messages to this channel instead of running the accept script")
 	f.IntVar(&o.pid, "pid", 0, "the server's process, for its CPU time and memory")
 	f.IntVar(&o.clients, "n", 100, "clients")
 	f.IntVar(&o.ramp, "ramp", 4000, "connects per second")
-	f.IntVar(&o.sources, "sources", 4, "loopback source addresses the clients come from")
+	f.IntVar(&o.sources, "sources", 4, "number of loopback addresses from which clients connect")
 	f.Float64Var(&o.rate, "rate", 50, "quotes per second")
 	f.IntVar(&o.burst, "burst", 1, "quotes published at once, each of another symbol")
-	f.IntVar(&o.symbols, "symbols", 1, "symbols that are published in turn")
-	f.IntVar(&o.wanted, "wanted", 0, "symbols each client subscribes to; 0: all that are published")
+	f.IntVar(&o.symbols, "symbols", 1, "number of symbols, published in turn")
+	f.IntVar(&o.wanted, "wanted", 0, "symbols to which each client subscribes; 0: all")
 	f.BoolVar(&o.wildcard, "wildcard", false, "subscribe to * instead")
 	f.Float64Var(&o.maxRate, "max-rate", 0, "max_rate of the subscriptions")
-	f.IntVar(&o.slow, "slow", 0, "of the clients, how many read slowly")
-	f.IntVar(&o.slowRate, "slow-rate", 2048, "bytes per second a slow client reads")
-	f.IntVar(&o.stuck, "stuck", 0, "of the clients, how many never read")
+	f.IntVar(&o.slow, "slow", 0, "number of clients that read slowly")
+	f.IntVar(&o.slowRate, "slow-rate", 2048, "bytes per second that a slow client reads")
+	f.IntVar(&o.stuck, "stuck", 0, "number of clients that never read")
 	f.IntVar(&o.churn, "churn", 0, "clients per second that are replaced by new ones")
-	f.DurationVar(&o.warm, "warm", 2*time.Second, "publish so long before measuring")
-	f.DurationVar(&o.run, "run", 5*time.Second, "measure so long; 0: do not publish")
-	f.DurationVar(&o.drain, "drain", time.Second, "wait so long for the last quotes")
-	f.DurationVar(&o.idle, "idle", 0, "before publishing, wait so long and take the memory per connection")
+	f.DurationVar(&o.warm, "warm", 2*time.Second, "time to publish before measuring")
+	f.DurationVar(&o.run, "run", 5*time.Second, "time to measure; 0: do not publish")
+	f.DurationVar(&o.drain, "drain", time.Second, "time to wait for the last quotes")
+	f.DurationVar(&o.idle, "idle", 0, "time to wait before publishing, to measure the memory per connection")
 	f.BoolVar(&o.asJSON, "json", false, "print one line of JSON instead of a table")
 	f.StringVar(&o.label, "label", "", "label of the result")
 	if err := f.Parse(args); err != nil {
@@ -94,9 +93,9 @@ func parseOptions(args []string) (options, error) {
 	case o.clients < 1 || o.burst < 1 || o.symbols < 1 || o.rate <= 0 || o.ramp < 1:
 		return o, errors.New("-n, -burst, -symbols, -rate and -ramp want positive numbers")
 	case o.slow+o.stuck > o.clients:
-		return o, errors.New("-slow and -stuck are more than -n")
+		return o, errors.New("-slow and -stuck exceed -n")
 	case o.wanted > o.symbols:
-		return o, errors.New("-wanted is more than -symbols")
+		return o, errors.New("-wanted exceeds -symbols")
 	}
 	if _, ok := dialects[o.dialect]; !ok {
 		return o, fmt.Errorf("-dialect %q: want fxcast, centrifuge or plain", o.dialect)
@@ -150,7 +149,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return r.table(out)
 }
 
-// measure publishes, and counts inside the window.
+// measure publishes, and counts within the measured time.
 func measure(ctx context.Context, o options, fleet *fleet, p process, symbols []feed.Symbol, r *result) error {
 	pub, err := newPublisher(o, symbols)
 	if err != nil {
@@ -190,7 +189,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// symbolList gives n symbols, the usual ones first.
+// symbolList returns n symbols, common ones first.
 func symbolList(n int) ([]feed.Symbol, error) {
 	list := []feed.Symbol{"EUR/USD", "GBP/USD", "USD/JPY", "USD/CHF", "AUD/USD", "NZD/USD", "USD/CAD", "EUR/GBP", "EUR/JPY", "GBP/JPY"}
 	seen := make(map[feed.Symbol]bool)

@@ -15,19 +15,18 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// A publisher publishes on a fixed schedule whatever the server does (open
-// loop): what could not go out in time is published late with its own time, so
-// that waiting counts as latency.
+// A publisher publishes on a fixed schedule, whatever the server does (open loop). It publishes a late
+// quote with the time of its schedule, so that the wait counts as latency.
 type publisher struct {
 	o       options
 	symbols []feed.Symbol
 	client  *redis.Client
 	accept  *accept.Publisher // nil: plain PUBLISH to -channel
 	sent    atomic.Uint64
-	late    atomic.Int64 // greatest delay against the schedule, µs
+	late    atomic.Int64 // greatest delay behind the schedule, µs
 	turn    int
 	index   map[feed.Symbol]int
-	seq     []uint64 // of plain messages, by symbol; of accepted ones the last answer
+	seq     []uint64 // by symbol; of accepted quotes, from the last answer
 }
 
 func newPublisher(o options, symbols []feed.Symbol) (*publisher, error) {
@@ -40,7 +39,7 @@ func newPublisher(o options, symbols []feed.Symbol) (*publisher, error) {
 	}
 	opts, err := redis.ParseURL(o.redis)
 	if err != nil {
-		return nil, errors.New("-redis: want redis://host:port") // the error may hold a password
+		return nil, errors.New("-redis: want redis://host:port") // the error may contain a password
 	}
 	p.client = redis.NewClient(opts)
 	if o.channel == "" {
@@ -109,7 +108,7 @@ func (p *publisher) publish(ctx context.Context, quotes []feed.Quote) error {
 		p.seq[i]++
 		quote := protocol.Quote{Symbol: string(q.Symbol), Bid: q.Bid, Ask: q.Ask, Time: protocol.At(q.Time), Seq: p.seq[i]}
 		message := quote.Append(nil)
-		if p.o.dialect == "plain" { // which sends what is published as it is
+		if p.o.dialect == "plain" { // the server sends messages unchanged
 			message = protocol.Update{Data: []protocol.Quote{quote}}.Append(nil)
 		}
 		pipe.Publish(ctx, p.o.channel, message)

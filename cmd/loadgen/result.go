@@ -7,7 +7,7 @@ import (
 	"text/tabwriter"
 )
 
-// A result is what one run measured. Times are microseconds unless named otherwise.
+// A result holds the measurements of one run. Times are microseconds unless their name has a unit.
 type result struct {
 	Label   string  `json:"label,omitempty"`
 	Dialect string  `json:"dialect"`
@@ -101,7 +101,7 @@ func (r *result) fill(f *fleet, p *publisher, seconds, cpu, own float64) {
 	r.JoinFailed = f.joins.failed
 }
 
-// table prints a result for reading.
+// table prints a result for people.
 func (r *result) table(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }

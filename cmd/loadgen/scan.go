@@ -7,7 +7,7 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// A seen quote is what a client needs of one to check and time it.
+// A seen holds the parts of a quote that a client needs to check and time it.
 type seen struct {
 	symbol  []byte
 	at      int64 // the publisher's time, Unix µs
@@ -16,8 +16,8 @@ type seen struct {
 	epoch   []byte
 }
 
-// A scanner reads quotes without copying. It remembers the minute that it last
-// parsed: almost all quotes share it.
+// A scanner reads quotes without copying. It caches the last minute that it parsed, which almost all
+// quotes share.
 type scanner struct {
 	minute [16]byte // "2026-11-22T10:15"
 	base   int64    // its Unix µs
@@ -30,7 +30,7 @@ func (s *scanner) scan(message []byte, f func(seen)) {
 	}
 }
 
-// micros reads the protocol's form of a time.
+// micros parses a time of the protocol.
 func (s *scanner) micros(text []byte) int64 {
 	if len(text) < len(protocol.TimeLayout) {
 		return 0

@@ -32,12 +32,12 @@ type ClientConfig struct {
 	// HTTP opens the connections; nil = http.DefaultClient.
 	HTTP *http.Client
 
-	// Silence is how long the server may say nothing, not even a heartbeat,
-	// before the client connects anew; 0 = 10 s.
+	// Silence is the time without a message, even a heartbeat, after which the client reconnects;
+	// 0 = 10 s.
 	Silence time.Duration
 
-	// Tamper may change what the client hears, to prove the checker; nil =
-	// nothing is changed. It is called by one goroutine.
+	// Tamper may change what the client receives, to test the checker; nil changes nothing. It is
+	// called by one goroutine.
 	Tamper func(Frame) []Frame
 }
 
@@ -47,8 +47,8 @@ type Frame struct {
 	Close int // close code; with Text nil
 }
 
-// Client is a client that keeps all it is told. It connects again where the
-// protocol says so, after the time it is told, and resumes in mode All.
+// Client is a client that records everything it receives. It reconnects as the protocol requires, after
+// the advised delay, and resumes in mode All.
 type Client struct {
 	cfg    ClientConfig
 	lastID string // of a stream; owned by Run
@@ -56,13 +56,13 @@ type Client struct {
 	mu      sync.Mutex // guards what follows
 	events  []Event
 	last    map[string]Event          // newest data event by symbol, with its epoch
-	newest  map[string]map[int]uint64 // by symbol and publisher: highest number heard
-	up, bad bool                      // connected; told that the connection is degraded
+	newest  map[string]map[int]uint64 // by symbol and publisher: highest number received
+	up, bad bool                      // connected; the last status was degraded
 	revoked time.Time
 	within  time.Duration
 }
 
-// NewClient makes a client that works once Run is called.
+// NewClient returns a client that works once Run is called.
 func NewClient(cfg ClientConfig) *Client {
 	if cfg.Silence <= 0 {
 		cfg.Silence = 10 * time.Second
@@ -73,11 +73,10 @@ func NewClient(cfg ClientConfig) *Client {
 	return &Client{cfg: cfg, last: map[string]Event{}, newest: map[string]map[int]uint64{}}
 }
 
-// Name returns what the client is called.
+// Name returns the name of the client.
 func (c *Client) Name() string { return c.cfg.Name }
 
-// Run connects and reads until ctx ends, or until the server tells that
-// connecting again is of no use.
+// Run connects and reads until ctx ends, or until a close code forbids a reconnect.
 func (c *Client) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		connection := c.connection
@@ -141,14 +140,14 @@ func (c *Client) connection(ctx context.Context) (code int, after time.Duration)
 				after = d
 			}
 		}
-		if err != nil { // the end was kept from the client
+		if err != nil { // Tamper hid the end from the client
 			<-ctx.Done()
 			return 0, 0
 		}
 	}
 }
 
-// subscription is the command that opens the stream, or goes on with it.
+// subscription returns the command that subscribes, or resumes.
 func (c *Client) subscription() []byte {
 	command := protocol.Command{Op: protocol.OpSubscribe, ID: []byte("1"), Symbols: c.cfg.Symbols, Mode: c.cfg.Mode, MaxRate: c.cfg.MaxRate}
 	if c.cfg.Mode == All {
@@ -162,8 +161,7 @@ func (c *Client) subscription() []byte {
 	return command.Append(nil)
 }
 
-// take records one message. It returns how long to wait before connecting
-// again if the message says so.
+// take records one message. It returns the delay before a reconnect if the message has one.
 func (c *Client) take(text []byte) (reconnect time.Duration) {
 	now := time.Now()
 	message, err := protocol.Decode(text)
@@ -233,15 +231,15 @@ func (c *Client) add(e Event) {
 	}
 }
 
-// Revoked says that the client's session ends now, and that its socket must be
-// closed within this time.
+// Revoked records that the client's session ends now, and that its socket must be closed within this
+// time.
 func (c *Client) Revoked(within time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.revoked, c.within = time.Now(), within
 }
 
-// Record returns a copy of what the client was told.
+// Record returns a copy of what the client received.
 func (c *Client) Record() Record {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -253,8 +251,8 @@ func (c *Client) Connected() bool {
 	return c.heard(nil) && len(c.Record().Events) > len(c.cfg.Symbols)
 }
 
-// heard reports whether the client is connected, not degraded, and has heard of
-// each symbol a tick of any of these publishers that is at least as new as its mark.
+// heard reports whether the client is connected and not degraded, and has for each symbol a tick of one
+// of these publishers that is at least as new as its mark.
 func (c *Client) heard(marks map[int]map[string]uint64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -278,7 +276,7 @@ func (c *Client) heard(marks map[int]map[string]uint64) bool {
 	return true
 }
 
-// noticed returns when the client was first told of trouble at or after a time.
+// noticed returns the time of the first sign of trouble that the client received at or after a time.
 func (c *Client) noticed(from time.Time) (at time.Time, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

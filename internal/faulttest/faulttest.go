@@ -1,9 +1,8 @@
-// Package faulttest checks that prices are right after anything that goes
-// wrong. Publishers number every tick and keep what became of it, Clients keep
-// everything they are told, a schedule made from a seed injects faults
-// meanwhile, and Verify says afterwards which promise was broken.
+// Package faulttest checks that prices are right whatever fails. Publishers number every tick and record
+// its outcome. Clients record everything they receive. Meanwhile a schedule, made from a seed, injects
+// faults. Afterwards Verify returns the broken promises.
 //
-// It knows the protocol, and nothing of the server's inside.
+// The package uses the protocol only, nothing internal to the server.
 package faulttest
 
 import (
@@ -11,11 +10,10 @@ import (
 	"time"
 )
 
-// State is what is known of a tick that was sent.
+// State is the known outcome of a tick that was sent.
 type State int
 
-// A tick is Unknown while it is on its way, and for ever if the connection
-// failed before its answer.
+// A tick is Unknown until its answer, and forever if the connection failed before that.
 const (
 	Unknown State = iota
 	Accepted
@@ -24,17 +22,16 @@ const (
 
 func (s State) String() string { return [...]string{"unknown", "accepted", "rejected"}[s] }
 
-// Tick is one tick that a Publisher sent. Its price tells it from every other
-// of its symbol.
+// Tick is one tick that a Publisher sent. Its price identifies it among those of its symbol.
 type Tick struct {
 	Symbol, Bid, Ask string
 	State            State
-	Epoch            string // "" unless the answer told it
+	Epoch            string // "" unless the answer had it
 	Seq              uint64 // with Epoch
 	Sent, Answered   time.Time
 }
 
-// Kind is what a client was told.
+// Kind is the kind of an Event.
 type Kind int
 
 // Kinds of Event.
@@ -42,7 +39,7 @@ const (
 	Connected Kind = iota
 	Closed         // Code; 0 = without a close frame, unreadable = by the checker
 	Snapshot
-	Reset   // a snapshot after which history does not reach back
+	Reset   // a snapshot before which ticks may be missing
 	Resumed // the missed ticks follow
 	Update
 	Degraded
@@ -50,14 +47,14 @@ const (
 	Stale
 )
 
-// unreadable is the Code of a message that is not the protocol's.
+// unreadable is the Code of a message that breaks the protocol.
 const unreadable = -1
 
 func (k Kind) String() string {
 	return [...]string{"connected", "closed", "snapshot", "reset", "resumed", "update", "degraded", "ok", "stale"}[k]
 }
 
-// Event is one thing a client was told, in the order it was.
+// Event is one thing that a client received. Events are in the order of their arrival.
 type Event struct {
 	At           time.Time
 	Kind         Kind
@@ -67,14 +64,14 @@ type Event struct {
 	Code         int
 }
 
-// price makes the prices that identify the n-th tick of a publisher. The publisher's
-// number, 1 to 8, is the third digit after the point, and the tick's the nine after it:
-// so all are near enough to one another to be prices of one symbol.
+// price returns the prices that identify the n-th tick of a publisher. The publisher's number, 1 to 8,
+// is the third digit after the point, and the tick's number the nine digits after that. All of them are
+// therefore near enough to each other to be prices of one symbol.
 func price(publisher int, n uint64) (bid, ask string) {
 	return fmt.Sprintf("1.00%d%09d", publisher, n), fmt.Sprintf("1.009%09d", n)
 }
 
-// tickOf reads what price made.
+// tickOf reverses price.
 func tickOf(bid string) (publisher int, n uint64, ok bool) {
 	if len(bid) != len("1.001123456789") {
 		return 0, 0, false

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Quote is a tick to be sent.
+// Quote is a tick to send.
 type Quote struct {
 	Symbol string    `json:"symbol"`
 	Bid    string    `json:"bid"`
@@ -19,20 +19,19 @@ type Quote struct {
 	Time   time.Time `json:"ts,omitzero"`
 }
 
-// Answer is what became of a Quote. Epoch may be "" where the transport does
-// not tell it.
+// Answer is the outcome of a Quote. Epoch may be "" if the transport does not return it.
 type Answer struct {
 	State State
 	Epoch string
 	Seq   uint64
 }
 
-// Transport sends quotes in their order and returns as many answers, those it
-// has none of Unknown. It returns in bounded time.
+// Transport sends quotes in their order and returns as many answers. Those that it did not get are
+// Unknown. It returns in bounded time.
 type Transport func(ctx context.Context, quotes []Quote) []Answer
 
-// Publisher sends ticks of some symbols and keeps what became of each. Its
-// methods may be called from any goroutine, but only one at a time may send.
+// Publisher sends ticks of some symbols and records the outcome of each. Its methods may be called from
+// any goroutine, but only one at a time may send.
 type Publisher struct {
 	id      int
 	symbols []string
@@ -44,7 +43,7 @@ type Publisher struct {
 	sent  map[string]uint64 // by symbol: number of the last tick
 }
 
-// NewPublisher makes a publisher; id is 1 to 8, and no two have the same.
+// NewPublisher returns a publisher; id is 1 to 8, and unique.
 func NewPublisher(id int, symbols []string, send Transport) *Publisher {
 	return &Publisher{id: id, symbols: symbols, send: send, sent: map[string]uint64{}}
 }
@@ -70,8 +69,8 @@ func (p *Publisher) Run(ctx context.Context, interval time.Duration) {
 	}
 }
 
-// Finish sends ticks of each symbol until one of each was accepted: the values
-// that everybody must end on. Nobody else may publish these symbols after it.
+// Finish sends ticks of each symbol until one of each was accepted. These are the last values that every
+// client must have at the end. No other publisher may send these symbols afterwards.
 func (p *Publisher) Finish(ctx context.Context) error {
 	p.SetClock(0)
 	left := p.symbols
@@ -106,7 +105,7 @@ func (p *Publisher) round(ctx context.Context, symbols []string) []Answer {
 		p.ticks = append(p.ticks, Tick{Symbol: s, Bid: bid, Ask: ask, Sent: now})
 	}
 	p.mu.Unlock()
-	// What is on its way when ctx ends is still answered.
+	// Ticks in flight when ctx ends are still answered.
 	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	answers := p.send(call, quotes)
@@ -120,7 +119,7 @@ func (p *Publisher) round(ctx context.Context, symbols []string) []Answer {
 	return answers
 }
 
-// Ticks returns a copy of what was sent.
+// Ticks returns a copy of the ticks that were sent.
 func (p *Publisher) Ticks() []Tick {
 	p.mu.Lock()
 	defer p.mu.Unlock()

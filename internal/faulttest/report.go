@@ -14,7 +14,7 @@ import (
 type Line struct {
 	Mode, Fault string
 	Runs        int
-	Noticed     []time.Duration // of the runs in which it was
+	Noticed     []time.Duration // of the runs in which a client noticed it
 	Right       []time.Duration
 	Lost        int
 }
@@ -25,8 +25,8 @@ type Report struct {
 	missed map[string][2]int // by mode: ticks lost, ticks accepted
 }
 
-// Add adds the outcomes of one run in a mode of Redis, in which clients of mode
-// all should have got this many ticks, summed over them.
+// Add adds the outcomes of one run in a mode of Redis. accepted is the number of ticks that clients of
+// mode all should have received, summed over them.
 func (r *Report) Add(mode string, outcomes []Outcome, owed int) {
 	missed := 0
 	for _, o := range outcomes {
@@ -51,8 +51,8 @@ func (r *Report) Add(mode string, outcomes []Outcome, owed int) {
 	r.missed[mode] = [2]int{m[0] + missed, m[1] + owed}
 }
 
-// WriteTo writes a table: median and longest time to notice and to be right
-// again, and per mode what was lost.
+// WriteTo writes a table of the median and longest times to notice and to recover, and the losses per
+// mode.
 func (r *Report) WriteTo(w io.Writer) (int64, error) {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)

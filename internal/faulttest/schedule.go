@@ -20,7 +20,7 @@ type Fault struct {
 	Inject func(ctx context.Context) error
 	Heal   func(ctx context.Context) error // nil: the fault is over at once
 
-	// Shortest and Longest bound how long it lasts before Heal; 0, 0 = 100 ms to 5 s.
+	// Shortest and Longest bound the time before Heal; 0, 0 = 100 ms to 5 s.
 	Shortest, Longest time.Duration
 }
 
@@ -31,8 +31,8 @@ type Step struct {
 	Hold  time.Duration // until it is healed
 }
 
-// Seed returns the seed to use, that of the environment if it is set, and has
-// the test say how to replay it if it fails.
+// Seed returns the seed, from the environment if it is set there. If the test fails it logs how to replay
+// the schedule.
 func Seed(t testing.TB) uint64 {
 	t.Helper()
 	seed := rand.Uint64() >> 32
@@ -79,22 +79,22 @@ func Schedule(seed uint64, faults []Fault, d time.Duration) []Step {
 	return steps
 }
 
-// Outcome is what one step did to the clients.
+// Outcome is the effect of one step on the clients.
 type Outcome struct {
 	Fault    string
 	Injected time.Time
 	Healed   time.Time
 
-	// Noticed is from Injected until a client was told of trouble: degraded, a
-	// stale symbol or the end of its connection. Negative if none was.
+	// Noticed is the time from Injected until a client received a sign of trouble: degraded, a stale
+	// symbol or the end of its connection. It is negative if no client did.
 	Noticed time.Duration
 
-	// Right is from Healed until every client was connected, not degraded, and
-	// had of every symbol a tick that was sent after Healed.
+	// Right is the time from Healed until every client was connected, not degraded, and had for every
+	// symbol a tick that was sent after Healed.
 	Right time.Duration
 
-	// Lost is how many accepted ticks clients of mode all did not get, summed
-	// over them; see Blame.
+	// Lost is the number of accepted ticks that clients of mode all did not get, summed over them;
+	// see Blame.
 	Lost int
 }
 
@@ -115,20 +115,18 @@ func Blame(outcomes []Outcome, missed []Tick) (rest int) {
 	return rest
 }
 
-// Field is who takes part in a run.
+// Field has the participants of a run.
 type Field struct {
-	// Publishers' ticks tell when a client is right again: it has one of any of
-	// them, since one that is sent a part of the ticks gets whichever is newest.
-	// The first one sends the last ticks.
+	// Publishers' ticks show when a client is right again: it has a new tick of any of them, because a
+	// conflated client gets whichever is newest. The first publisher sends the last ticks.
 	Publishers []*Publisher
 	Clients    []*Client
 	Patience   time.Duration // for clients to be right again; 0 = 60 s
 	Log        func(format string, args ...any)
 }
 
-// Run carries out the steps, one after the other, and waits after each until
-// the clients are right again. It returns the outcomes so far with an error if
-// one does not become so, or if ctx ends.
+// Run executes the steps, one after the other, and waits after each until the clients are right again.
+// If a client does not become right, or ctx ends, it returns the outcomes so far with an error.
 func (f Field) Run(ctx context.Context, steps []Step) (outcomes []Outcome, err error) {
 	for i, s := range steps {
 		if !wait(ctx, s.Calm) {

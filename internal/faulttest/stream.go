@@ -13,8 +13,8 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// stream is one connection of a client that hears Server-Sent Events, from its
-// beginning to its end. It goes on where the last event's id says, as browsers do.
+// stream is one connection of a client of Server-Sent Events, from its beginning to its end. It resumes
+// with the last event's id, as browsers do.
 func (c *Client) stream(ctx context.Context) (code int, after time.Duration) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -39,7 +39,7 @@ func (c *Client) stream(ctx context.Context) (code int, after time.Duration) {
 	case http.StatusUnauthorized:
 		return protocol.CodeSession, 0
 	default:
-		_, _ = io.Copy(io.Discard, resp.Body) // what it says does not matter
+		_, _ = io.Copy(io.Discard, resp.Body) // the content does not matter
 		return 0, 0
 	}
 	c.add(Event{At: time.Now(), Kind: Connected})
@@ -66,7 +66,7 @@ func (c *Client) stream(ctx context.Context) (code int, after time.Duration) {
 				c.lastID = id
 			}
 			if event == protocol.TypeClosing {
-				message, _ := protocol.Decode([]byte(data)) // take says what is wrong with it
+				message, _ := protocol.Decode([]byte(data)) // take reports a bad message
 				closing, _ := message.(protocol.Closing)
 				code = closing.Code
 			}

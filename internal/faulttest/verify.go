@@ -7,29 +7,29 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// Record is all that one client was told.
+// Record is everything that one client received.
 type Record struct {
 	Client, Mode string
 	Symbols      []string
 	Events       []Event
 
-	// Revoked is when its session was ended, zero if it was not. Then its
-	// connection must be closed with 4001 within this time.
+	// Revoked is the time at which its session was ended, zero if it was not. Its connection must then
+	// be closed with 4001 within this time.
 	Revoked time.Time
 	Within  time.Duration
 }
 
-// What a Violation may be of.
+// The kinds of Violation.
 const (
 	Order         = "order"      // an older tick after a newer one, or an epoch that was over
 	Double        = "double"     // a tick twice
 	Gap           = "gap"        // ticks are missing and nothing announced it
-	Skipped       = "skipped"    // skipped is not what seq says
+	Skipped       = "skipped"    // skipped does not match seq
 	Epoch         = "epoch"      // the first quote of a connection without epoch
-	Content       = "content"    // other prices than were published under this number
-	Phantom       = "phantom"    // a tick that nobody sent, or that was rejected
+	Content       = "content"    // prices other than those published under this number
+	Phantom       = "phantom"    // a tick that no publisher sent, or that was rejected
 	Lost          = "lost"       // an accepted tick that a client of mode all did not get
-	NeedlessReset = "reset"      // a reset although history reaches back to where the client stood
+	NeedlessReset = "reset"      // a reset although history reaches back to the client's position
 	Final         = "final"      // the last value is not the last accepted one
 	Revocation    = "revocation" // the session was ended and the connection was not
 	Protocol      = "protocol"   // a message that cannot be read
@@ -39,7 +39,7 @@ const (
 type Violation struct {
 	Kind, Client, Symbol string
 	Detail               string
-	At                   time.Time // when the client was told; zero if of no one message
+	At                   time.Time // of the message; zero if it is not about one message
 }
 
 func (v Violation) String() string {
@@ -60,7 +60,7 @@ type number struct {
 type verifier struct {
 	ticks   map[string]map[string]*Tick // by symbol and bid
 	final   map[string]*Tick            // the last accepted of each symbol
-	prices  map[number]string           // bid of each number, as told by answers and clients
+	prices  map[number]string           // bid of each number, from answers and clients
 	numbers map[string]map[string]number
 	kept    map[number]bool
 	found   []Violation
@@ -72,23 +72,21 @@ type Entry struct {
 	Seq           uint64
 }
 
-// Verify compares what was published with what clients were told. The last tick
-// of each symbol must have been accepted (Publisher.Finish) and clients must
-// have had the time to hear of it.
+// Verify compares the published ticks with those that clients received. The last tick of each symbol must
+// have been accepted (Publisher.Finish), and clients must have had time to receive it.
 //
 // For each client and symbol: within an epoch seq grows, by one more than
 // skipped; an epoch that is over does not come back; the same number is the same
 // tick everywhere; every tick was sent, and not rejected. In mode all no number
-// is missing between two that came, unless a reset or a new epoch stands
-// between, and no accepted tick. Everybody ends on the last accepted tick. A
-// session that was ended has its connection closed.
+// is missing between two that came, unless a reset or a new epoch is between them. No accepted tick is
+// missing either. Every client ends on the last accepted tick. A session that was ended has its
+// connection closed.
 //
-// kept is what history holds at the end, which must have been long enough for all
-// that was accepted. Where the tick that a client stood at is in it, a reset was
-// not called for.
+// kept is the history at the end, which must have been long enough for all accepted ticks. If it has
+// the tick of a client's position, a reset was needless.
 //
-// On a new connection of mode latest the snapshot may be older than what the
-// last connection brought: it may be to another node, which is a moment behind.
+// On a new connection of mode latest the snapshot may be older than the last quote of the previous
+// connection: another node may be a moment behind.
 func Verify(published []Tick, kept []Entry, records []Record) []Violation {
 	v := &verifier{ticks: map[string]map[string]*Tick{}, final: map[string]*Tick{}, prices: map[number]string{},
 		numbers: map[string]map[string]number{}, kept: map[number]bool{}}
@@ -130,12 +128,12 @@ func (v *verifier) sent(t *Tick) {
 	v.numbers[t.Symbol][t.Bid] = n
 }
 
-// position is where a client stands in one symbol.
+// position is the position of a client in one symbol.
 type position struct {
 	epoch string
 	seq   uint64
-	fresh bool            // nothing came on this connection yet
-	over  map[string]bool // epochs that are
+	fresh bool            // nothing has come on this connection
+	over  map[string]bool // epochs that have ended
 	has   map[number]bool // mode all
 	runs  []run           // mode all
 }
@@ -252,7 +250,7 @@ func (v *verifier) update(r Record, p *position, e Event) {
 	}
 }
 
-// content wants a number to be the same tick for everybody, and one that was sent.
+// content checks that a number is the same tick for every client, and that a publisher sent it.
 func (v *verifier) content(r Record, e Event, n number) {
 	t := v.ticks[e.Symbol][e.Bid]
 	switch {
@@ -279,7 +277,7 @@ func (v *verifier) content(r Record, e Event, n number) {
 	}
 }
 
-// end looks at what a client ended on, and at what it never got.
+// end checks the last value of a client, and the ticks that it never got.
 func (v *verifier) end(r Record, symbol string, p *position) {
 	last := v.final[symbol]
 	if last == nil {
@@ -316,9 +314,8 @@ func (p *position) owed(n number) bool {
 	return false
 }
 
-// Missed returns the accepted ticks that were sent after the first one a client
-// got of their symbol, and that it did not get, announced or not. It says
-// something of mode all only.
+// Missed returns the accepted ticks that a client did not get, announced or not, among those sent after
+// its first tick of the symbol. It applies to mode all only.
 func Missed(published []Tick, r Record) (missed []Tick) {
 	type key struct{ symbol, bid string }
 	got := map[key]bool{}

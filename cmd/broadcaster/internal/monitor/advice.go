@@ -11,7 +11,7 @@ import (
 	"github.com/fxcast/fxcast/redisadmin"
 )
 
-// optimize prints what would be better, and with --apply changes it.
+// optimize prints advice on settings, and with --apply changes them.
 func (m *monitor) optimize(ctx context.Context) int {
 	list, err := m.admin.Optimize(ctx)
 	var done []redisadmin.Applied
@@ -47,7 +47,7 @@ func (m *monitor) optimize(ctx context.Context) int {
 	return code
 }
 
-// summary is the advice in short.
+// summary writes the advice in short.
 func (p *page) summary(list []redisadmin.Advice) {
 	if len(list) == 0 {
 		p.text(pageIndent, "nothing to change")
@@ -57,11 +57,11 @@ func (p *page) summary(list []redisadmin.Advice) {
 	for _, a := range list {
 		parts = append(parts, fmt.Sprintf("%s %s", a.Setting, cmp.Or(a.Wanted, "(see there)")))
 	}
-	p.text(pageIndent, fmt.Sprintf("%d settings would be better otherwise: %s.", len(list), strings.Join(parts, ", ")))
-	p.text(pageIndent, `"broadcaster monitor --optimize" says why.`)
+	p.text(pageIndent, fmt.Sprintf("%d settings have better values: %s.", len(list), strings.Join(parts, ", ")))
+	p.text(pageIndent, `See "broadcaster monitor --optimize" for the reasons.`)
 }
 
-// advice is all of it.
+// advice writes all of the advice.
 func (p *page) advice(where string, list []redisadmin.Advice) {
 	p.title("advice for redis", where)
 	if len(list) == 0 {
@@ -85,7 +85,7 @@ func (p *page) advice(where string, list []redisadmin.Advice) {
 	}
 	if live {
 		p.b.WriteString("\n")
-		p.text(0, "--apply makes these changes by CONFIG SET. Put them into redis.conf as well: a restart undoes them otherwise.")
+		p.text(0, "--apply makes these changes by CONFIG SET. Put them into redis.conf too, or a restart undoes them.")
 	}
 }
 
@@ -100,7 +100,7 @@ func adviceLine(a redisadmin.Advice) string {
 	return line
 }
 
-// applied is what became of the advice.
+// applied writes the outcome of the changes.
 func (p *page) applied(where string, list []redisadmin.Applied) {
 	p.title("changed on redis", where)
 	if len(list) == 0 {

@@ -28,7 +28,7 @@ func (p *page) drift(d redisadmin.Drift) {
 			name += " on " + one.Node
 		}
 		p.text(pageIndent, fmt.Sprintf("%s: file %s, running %s", name, file, one.Running))
-		// Settings that mean the same are told together.
+		// Settings with the same meaning form one entry.
 		if i+1 == len(d.Differences) || d.Differences[i+1].Meaning != one.Meaning || d.Differences[i+1].Apply != one.Apply {
 			p.text(2*pageIndent, one.Meaning+" Apply the file's value: "+one.Apply+".")
 		}
@@ -37,9 +37,9 @@ func (p *page) drift(d redisadmin.Drift) {
 		p.text(pageIndent, "Did not answer: "+strings.Join(d.Silent, ", "))
 	}
 	if len(d.Includes) > 0 {
-		p.text(pageIndent, "Not read, since the file only includes them: "+strings.Join(d.Includes, ", "))
+		p.text(pageIndent, "Not read, because the file only includes them: "+strings.Join(d.Includes, ", "))
 	}
 	if len(d.NotCompared) > 0 {
-		p.text(pageIndent, "Not compared, since the server does not tell them: "+strings.Join(d.NotCompared, ", "))
+		p.text(pageIndent, "Not compared, because the server does not report them: "+strings.Join(d.NotCompared, ", "))
 	}
 }

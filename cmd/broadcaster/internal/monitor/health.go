@@ -12,8 +12,8 @@ import (
 	"github.com/fxcast/fxcast/redisadmin"
 )
 
-// unreachable reports a Redis that was not reached. But for --health it is one
-// that time alone does not mend: a wrong password, or no TLS where it was asked for.
+// unreachable reports a Redis that was not reached. Except for --health this is a permanent fault, such
+// as a wrong password or missing TLS.
 func (r request) unreachable(err error, call cli.Call) int {
 	if !r.health {
 		return call.Fail("monitor", err)
@@ -24,7 +24,7 @@ func (r request) unreachable(err error, call cli.Call) int {
 	}
 	h := redisadmin.Health{Status: redisadmin.Unhealthy, Reason: "reachable: " + why, At: time.Now().UTC(), Checks: []redisadmin.Check{{
 		Name: redisadmin.CheckReachable, Result: redisadmin.Fail, Why: why,
-		Do: "see whether the server runs (redis-cli ping), and REDIS_URL, its user and password",
+		Do: "check that the server runs (redis-cli ping), and REDIS_URL with its user and password",
 	}}}
 	return r.writeHealth(call.Stdout, h)
 }
@@ -33,7 +33,7 @@ func (m *monitor) health(ctx context.Context) int {
 	return m.request.writeHealth(m.stdout, m.admin.Health(ctx))
 }
 
-// writeHealth prints one line, or all of it as JSON.
+// writeHealth prints the health as one line, or in full as JSON.
 func (r request) writeHealth(w io.Writer, h redisadmin.Health) int {
 	if r.json {
 		cli.WriteJSON(w, h)
@@ -46,7 +46,7 @@ func (r request) writeHealth(w io.Writer, h redisadmin.Health) int {
 	return cli.OK
 }
 
-// healthLine is "healthy (redis 7.0.15, master, 0.21ms)", or why it is not.
+// healthLine returns "healthy (redis 7.0.15, master, 0.21ms)", or the reason for another status.
 func healthLine(h redisadmin.Health) string {
 	var parts []string
 	if h.Version != "" {

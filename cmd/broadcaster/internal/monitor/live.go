@@ -18,20 +18,20 @@ import (
 
 const (
 	liveEvery    = time.Second
-	liveSlow     = 5   // slowest commands of the whole time, kept
+	liveSlow     = 5   // slowest commands kept, of the whole time
 	liveHistory  = 60  // samples in the curve
-	liveTall     = 34  // lines from which everything is shown at length
-	liveWidest   = 120 // columns of the terminal that are used
+	liveTall     = 34  // least height for the full view
+	liveWidest   = 120 // most columns used
 	liveTopNames = 3   // commands on a plain line
 )
 
 const costWarning = "MONITOR runs: it takes up to half of the throughput of Redis until this ends"
 
-// live shows what happens for as long as was asked.
+// live shows samples for the requested time.
 func (m *monitor) live(ctx context.Context) int {
 	start, asked := time.Now(), ctx
 	span := time.Duration(m.request.seconds) * time.Second
-	// Room for the last sample, which comes at the end of the time.
+	// Allow for the last sample, which comes at the end of the time.
 	ctx, cancel := context.WithDeadline(ctx, start.Add(span+liveEvery/2))
 	defer cancel()
 	if m.request.commands {
@@ -85,7 +85,7 @@ func (m *monitor) view() liveView {
 	return &plainLines{w: m.stdout}
 }
 
-// jsonLines is a document a line.
+// jsonLines writes one document per line.
 type jsonLines struct{ *json.Encoder }
 
 func (j jsonLines) sample(s redisadmin.Sample) { j.Encode(s) }
@@ -96,7 +96,7 @@ func (j jsonLines) fault(at time.Time, reason string) {
 
 func (j jsonLines) end() {}
 
-// plainLines is for files and pipes.
+// plainLines writes lines for files and pipes.
 type plainLines struct {
 	w      io.Writer
 	headed bool
@@ -136,7 +136,7 @@ func (p *plainLines) fault(at time.Time, reason string) {
 
 func (p *plainLines) end() {}
 
-// touchedLines is what MONITOR showed, in a few lines.
+// touchedLines summarizes the keys that MONITOR showed, in a few lines.
 func touchedLines(t redisadmin.Touched) (lines []string) {
 	text := "keys touched per second: "
 	for i, one := range t.Prefixes[:min(len(t.Prefixes), 12)] {
@@ -160,18 +160,18 @@ func touchedLines(t redisadmin.Touched) (lines []string) {
 	return lines
 }
 
-// sampleRemark is what one must know to read a sample.
+// sampleRemark returns a remark that a reader of the sample needs, or "".
 func sampleRemark(s redisadmin.Sample) string {
 	switch {
 	case len(s.Silent) > 0:
-		return "these do not answer, and the numbers are without them: " + strings.Join(s.Silent, ", ")
+		return "the numbers exclude these servers, which do not answer: " + strings.Join(s.Silent, ", ")
 	case s.Restarted:
-		return "Redis was restarted; its counters began anew"
+		return "Redis was restarted; its counters started again"
 	}
 	return ""
 }
 
-// topNames is "get 800, set 300".
+// topNames returns text such as "get 800, set 300".
 func topNames(rates []redisadmin.CommandRate) string {
 	if rates == nil {
 		return notAvailable
@@ -183,7 +183,7 @@ func topNames(rates []redisadmin.CommandRate) string {
 	return cmp.Or(strings.Join(parts, ", "), "none")
 }
 
-// orUnknown is a number that may not be told, in a table.
+// orUnknown formats a number for a table, or "?" if the server does not report it.
 func orUnknown(x *float64, text func(float64) string) string {
 	if x == nil {
 		return "?"

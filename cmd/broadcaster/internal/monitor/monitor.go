@@ -1,4 +1,4 @@
-// Package monitor is `broadcaster monitor`: Redis seen from the terminal.
+// Package monitor implements `broadcaster monitor`, which shows Redis in the terminal.
 package monitor
 
 import (
@@ -19,11 +19,11 @@ import (
 
 const (
 	reportWait = 25 * time.Second        // of everything but --health and --monitor
-	healthWait = 4500 * time.Millisecond // of --health, which others wait for: connecting and asking together
+	healthWait = 4500 * time.Millisecond // of --health in all, since health checks have a timeout
 	maxSeconds = 86_400                  // seconds
 )
 
-// Run is `broadcaster monitor`. It returns the exit code.
+// Run runs `broadcaster monitor` and returns the exit code.
 func Run(ctx context.Context, call cli.Call) int {
 	r, err := parse(call.Args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -36,8 +36,8 @@ func Run(ctx context.Context, call cli.Call) int {
 	if err != nil {
 		return call.Fail("monitor", err)
 	}
-	// What the Redis library has to say is about connections that fail, which
-	// is reported anyway: only those who debug want it.
+	// The Redis library logs failed connections, which are reported anyway. Its messages help only
+	// when debugging.
 	if cfg.Log.Level <= slog.LevelDebug {
 		call.StartLog(cfg.Log)
 	} else {
@@ -68,7 +68,7 @@ func Run(ctx context.Context, call cli.Call) int {
 	return m.optimize(bound)
 }
 
-// monitor looks at one Redis for one request.
+// monitor inspects one Redis for one request.
 type monitor struct {
 	admin   *redisadmin.Admin
 	where   string // the server, for headings
@@ -104,5 +104,5 @@ func open(ctx context.Context, cfg config.Config, require bool) (*monitor, error
 	}, nil
 }
 
-// reason is an error of redisadmin as a user reads it.
+// reason formats an error of redisadmin for users.
 func reason(err error) string { return cli.Printable(strings.TrimPrefix(err.Error(), "redisadmin: ")) }

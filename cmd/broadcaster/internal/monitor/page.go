@@ -27,7 +27,7 @@ func newPage() *page { return &page{width: pageWidth} }
 
 func (p *page) writeTo(w io.Writer) { io.WriteString(w, p.b.String()) }
 
-// title begins a section; about is written as it is.
+// title begins a section; about is written unchanged.
 func (p *page) title(text, about string) {
 	if p.b.Len() > 0 {
 		p.b.WriteString("\n")
@@ -52,7 +52,7 @@ func (p *page) row(label, value string) {
 }
 
 // table writes rows in columns. align has a letter per column: l left, r
-// right, and L the left one that is cut to what room there is.
+// right, and L a left one that is cut to the available width.
 func (p *page) table(align string, rows [][]string) {
 	for _, line := range columns(align, rows, p.width-pageIndent) {
 		p.b.WriteString(strings.Repeat(" ", pageIndent) + line + "\n")
@@ -141,7 +141,7 @@ func pad(s string, n int) string {
 
 const notAvailable = "not available here"
 
-// sizeText is a number of bytes for a person, "14.2 MiB".
+// sizeText formats a number of bytes: "14.2 MiB".
 func sizeText(n redisadmin.Number) string {
 	count, known := n.Get()
 	if !known {
@@ -171,8 +171,7 @@ func countText(n redisadmin.Number) string {
 	return grouped(count)
 }
 
-// numbersText puts numbers into a format of %s; "?" is one that the server does
-// not tell.
+// numbersText puts numbers into a format of %s; "?" stands for one that the server does not report.
 func numbersText(format string, text func(int64) string, numbers ...redisadmin.Number) string {
 	told, all := false, true
 	cells := make([]any, len(numbers))
@@ -206,7 +205,7 @@ func percentText(ratio *float64) string {
 	return fmt.Sprintf("%.1f %%", 100**ratio)
 }
 
-// rateText is a number of events per second: whole ones, or digits that say something.
+// rateText formats a number of events per second: whole, or with significant digits if it is small.
 func rateText(x float64) string {
 	if x >= 10 {
 		return grouped(int64(x + 0.5))
@@ -214,7 +213,7 @@ func rateText(x float64) string {
 	return fmt.Sprintf("%.1f", x)
 }
 
-// microsText is a time in microseconds for a person, "31.2 ms".
+// microsText formats a time in microseconds: "31.2 ms".
 func microsText(us float64) string {
 	switch {
 	case us < 999.5:
@@ -227,7 +226,7 @@ func microsText(us float64) string {
 
 func durationText(seconds float64) string { return microsText(seconds * 1e6) }
 
-// ageText is a time span for a person, of its two largest units.
+// ageText formats a time span by its two largest units.
 func ageText(seconds redisadmin.Number) string {
 	n, known := seconds.Get()
 	switch d := time.Duration(n) * time.Second; {

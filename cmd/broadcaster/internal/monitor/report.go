@@ -10,7 +10,7 @@ import (
 	"github.com/fxcast/fxcast/redisadmin"
 )
 
-// How much of each list the page has; the JSON has all.
+// The number of entries that the page has of each list; the JSON has all.
 const (
 	shownClients  = 12
 	shownCommands = 10
@@ -19,8 +19,8 @@ const (
 	askedSlow     = 128
 )
 
-// report is everything, as --all shows it. What the server does not
-// tell is null, and Missing says why.
+// report is the JSON of --all. Sections that the server does not report are null, and Missing has the
+// reasons.
 type report struct {
 	Health   redisadmin.Health       `json:"health"`
 	Stats    *redisadmin.Stats       `json:"stats"`
@@ -34,14 +34,14 @@ type report struct {
 	Missing  map[string]string       `json:"missing"` // by the names above
 }
 
-// commandTotal is one command's share since the start of the server.
+// commandTotal counts one command since the start of the server.
 type commandTotal struct {
 	Calls  redisadmin.Number `json:"calls"`
 	Micros redisadmin.Number `json:"total_us"`
 	Failed redisadmin.Number `json:"failed"`
 }
 
-// all prints everything. A server that is lost meanwhile is not asked again.
+// all prints every section. It stops asking a server that is lost meanwhile.
 func (m *monitor) all(ctx context.Context) int {
 	r := report{Health: m.admin.Health(ctx), Missing: map[string]string{}}
 	down := slices.ContainsFunc(r.Health.Checks, func(c redisadmin.Check) bool {
@@ -91,7 +91,7 @@ func (m *monitor) all(ctx context.Context) int {
 	return cli.OK
 }
 
-// fetch keeps an answer that came without an error.
+// fetch keeps an answer unless it came with an error.
 func fetch[T any](to **T) func(T, error) error {
 	return func(v T, err error) error {
 		if err == nil {
@@ -101,7 +101,7 @@ func fetch[T any](to **T) func(T, error) error {
 	}
 }
 
-// commandTotals sums over nodes; nil = not told.
+// commandTotals sums over servers; nil = not reported.
 func commandTotals(nodes []redisadmin.MasterInfo) map[string]commandTotal {
 	var totals map[string]commandTotal
 	for _, n := range nodes {
@@ -128,7 +128,7 @@ func commandTotals(nodes []redisadmin.MasterInfo) map[string]commandTotal {
 // report writes all sections.
 func (p *page) report(where string, r report) {
 	p.health(where, r.Health)
-	// section writes what there is, or why there is nothing.
+	// section writes a section, or the reason for its absence.
 	section := func(title, name string, there bool, write func()) {
 		p.title(title, "")
 		if there {

@@ -8,14 +8,14 @@ import (
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/cli"
 )
 
-// A request is a command line of `monitor` that makes sense.
+// A request is a valid command line of `monitor`.
 type request struct {
 	health, all, optimize bool
-	seconds               int // --monitor; 0 = not asked for
+	seconds               int // --monitor; 0 = not given
 	commands, apply, json bool
 }
 
-// parse reads the arguments of `monitor`. flag.ErrHelp asks for help.
+// parse reads the arguments of `monitor`. flag.ErrHelp means that the user asked for help.
 func parse(args []string) (r request, err error) {
 	if len(args) > 0 && args[0] == "help" {
 		return r, flag.ErrHelp

@@ -12,9 +12,8 @@ import (
 	"github.com/fxcast/fxcast/redisadmin"
 )
 
-// screen is the view on a terminal: a frame redrawn in place on the other
-// screen of the terminal. At the end the terminal is as it was, and the last
-// frame stays on it as text.
+// screen is the view on a terminal: a frame redrawn in place on the alternate screen. At the end it
+// restores the terminal and prints the last frame as text.
 type screen struct {
 	w       io.Writer
 	where   string
@@ -23,7 +22,7 @@ type screen struct {
 	start   time.Time
 
 	last    redisadmin.Sample
-	any     bool // there was a sample
+	any     bool // a sample has come
 	problem string
 	slowest []redisadmin.SlowEntry // of the whole time
 	ops     []float64
@@ -31,7 +30,7 @@ type screen struct {
 }
 
 const (
-	ansiOpen  = "\x1b[?1049h\x1b[?25l\x1b[2J" // other screen, no cursor
+	ansiOpen  = "\x1b[?1049h\x1b[?25l\x1b[2J" // alternate screen, no cursor
 	ansiClose = "\x1b[?25h\x1b[?1049l"
 	ansiHome  = "\x1b[H"
 	ansiRest  = "\x1b[K" // clears to the end of the line
@@ -102,7 +101,7 @@ func (s *screen) draw() {
 	io.WriteString(s.w, b.String())
 }
 
-// lines is a frame of at most width columns and height lines.
+// lines returns a frame of at most width columns and height lines.
 func (s *screen) lines(width, height int) []string {
 	spent := min(int(time.Since(s.start).Seconds()+0.5), s.request.seconds)
 	lines := []string{fmt.Sprintf("redis %s  %d of %d s", s.where, spent, s.request.seconds)}
@@ -132,7 +131,7 @@ func (s *screen) lines(width, height int) []string {
 	if curve := curveText(s.ops, width-26); curve != "" {
 		lines = append(lines, fmt.Sprintf("%s  at most %s/s", curve, rateText(slices.Max(s.ops))))
 	}
-	// What is below the commands has a fixed size; the commands take the rest.
+	// The part below the commands has a fixed size; the commands take the rest.
 	rest := liveSlow
 	if height < liveTall {
 		rest = 2

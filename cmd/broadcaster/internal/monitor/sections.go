@@ -54,7 +54,7 @@ func (p *page) stats(s redisadmin.Stats) {
 	p.row("clients", numbersText("%s of %s, %s blocked, %s subscribing", grouped, s.Clients.Connected, s.Clients.Max, s.Clients.Blocked, s.Clients.PubSub))
 	p.row("commands", numbersText("%s per second now, %s in all", grouped, s.OpsPerSecond, s.Commands))
 	p.row("network", numbersText("%s in, %s out", func(n int64) string { return bytesText(float64(n)) }, s.InputBytes, s.OutputBytes))
-	hits := "no look-ups yet"
+	hits := "no lookups yet"
 	if s.HitRatio != nil {
 		hits = fmt.Sprintf("%s (%s hits, %s misses)", percentText(s.HitRatio), countText(s.Hits), countText(s.Misses))
 	} else if _, told := s.Hits.Get(); !told {
@@ -148,7 +148,7 @@ func (p *page) clients(c redisadmin.Clients) {
 	}
 }
 
-// shortAge is a time span of one unit, for tables.
+// shortAge formats a time span by one unit, for tables.
 func shortAge(seconds redisadmin.Number) string {
 	n, known := seconds.Get()
 	switch {
