@@ -3,7 +3,7 @@ package main
 import "github.com/fxcast/fxcast/cmd/broadcaster/internal/producer"
 
 var feedCommand = command{
-	name: "feed", form: "feed COMMAND", summary: "produce quotes: simulate, or replay recorded ones", run: producer.Run,
+	name: "feed", form: "feed COMMAND", summary: "produce quotes: simulate, or replay recorded ones", lasting: true, run: producer.Run,
 	usage: `Usage: broadcaster feed COMMAND
 
 Produces quotes and publishes them through Redis.

@@ -24,6 +24,7 @@ type command struct {
 	form    string // its line in the usage
 	summary string
 	usage   string // for "broadcaster NAME --help"
+	lasting bool   // goes on when the reader of its output has left; others end quietly
 	run     func(context.Context, cli.Call) int
 }
 
@@ -65,6 +66,9 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	for _, c := range commands {
 		if c.name == name {
 			call.Usage = c.usage
+			if c.lasting {
+				signal.Ignore(syscall.SIGPIPE) // writes fail with EPIPE instead
+			}
 			return c.run(ctx, call)
 		}
 		names = append(names, c.name)

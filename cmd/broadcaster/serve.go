@@ -9,7 +9,7 @@ import (
 )
 
 var serveCommand = command{
-	name: "serve", form: "[serve]", summary: "run the server", run: serve,
+	name: "serve", form: "[serve]", summary: "run the server", lasting: true, run: serve,
 	usage: `Usage: broadcaster [serve]
 
 Runs the server until SIGINT or SIGTERM. The server then moves its clients away

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/term"
@@ -27,10 +28,29 @@ func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
 	if f, ok := w.(*os.File); ok && format == "" && term.IsTerminal(int(f.Fd())) {
 		format = "text"
 	}
+	w = lossyWriter{w}
 	if format == "text" {
 		return slog.New(slog.NewTextHandler(w, opts))
 	}
 	return slog.New(slog.NewJSONHandler(w, opts))
+}
+
+// logDropped counts over the life of the process, which has one standard error.
+var logDropped atomic.Uint64
+
+// LogDropped returns the number of log lines that could not be written, for example because the
+// program that read them has ended.
+func LogDropped() uint64 { return logDropped.Load() }
+
+// lossyWriter counts failed writes of log lines. The logger ignores the error, so the line is dropped.
+type lossyWriter struct{ io.Writer }
+
+func (l lossyWriter) Write(p []byte) (int, error) {
+	n, err := l.Writer.Write(p)
+	if err != nil {
+		logDropped.Add(1)
+	}
+	return n, err
 }
 
 // LogTo sends the messages of the go-redis library to logger. The library has one logger per process,

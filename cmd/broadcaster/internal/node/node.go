@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/fxcast/fxcast/cache"
+	"github.com/fxcast/fxcast/cmd/broadcaster/internal/cli"
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/config"
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/redisclient"
 	"github.com/fxcast/fxcast/feed"
@@ -57,7 +58,10 @@ type Node struct {
 func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (*Node, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "fx_log_dropped_total",
+			Help: "Log lines that could not be written. Growing: the program that reads the log has ended, or its disk is full."},
+			func() float64 { return float64(cli.LogDropped()) }))
 	keys := feed.Keys{Prefix: cfg.Redis.Prefix}
 	name := nodeName()
 	n := &Node{cfg: cfg, log: logger, registry: registry}
