@@ -95,7 +95,7 @@ func (p listed) faults() (faults []string) {
 		case own == webtest, own == programtest:
 			bad(imp, "it is for tests")
 		case to == "internal":
-			if top != "internal" && path != webtest {
+			if top != "internal" && path != webtest && path != programtest {
 				bad(imp, "it is for tests")
 			}
 		case top == "cmd" && to != "cmd", top == "web" && to != "cmd", top == to && top != "hub":
@@ -159,6 +159,7 @@ func TestImportRules(t *testing.T) {
 		{"web", module + "/internal/redistest", false},
 		{"web/internal/webtest", module + "/web", true},
 		{"web/internal/webtest", module + "/internal/redistest", true},
+		{"cmd/broadcaster/internal/programtest", module + "/internal/redistest", true},
 		{"web/internal/webtest", "github.com/redis/go-redis/v9", true},
 		{"web", "github.com/alicebob/miniredis/v2", false},
 		{"feed/simulator", module + "/feed", true},

@@ -138,14 +138,7 @@ func quick(t testing.TB, addr string) *redis.Client {
 	return c
 }
 
-func eventually(t testing.TB, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 15 s: %s", what)
-		}
-	}
-}
+var eventually = redistest.Eventually
 
 func must(t testing.TB, err error) {
 	t.Helper()

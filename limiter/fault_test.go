@@ -30,15 +30,7 @@ func running(t *testing.T, l *limiter.Limiter) {
 	})
 }
 
-// eventually polls until ok.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 20 s", what)
-		}
-	}
-}
+var eventually = redistest.Eventually
 
 // client returns a client that respects deadlines and does not retry.
 func client(t *testing.T, s *redistest.Server) *redis.Client {

@@ -23,12 +23,8 @@ const nodeEnv = "LIMITER_TEST_NODE" // the Redis address: this process is a node
 
 var nodeTiers = []limiter.Limit{{Max: 40, Window: time.Second}, {Max: 60, Window: 2 * time.Second}}
 
-type silent struct{}
-
-func (silent) Printf(context.Context, string, ...any) {}
-
 func TestMain(m *testing.M) {
-	redis.SetLogger(silent{}) // connections that the tests break
+	redistest.Silence() // connections that the tests break
 	if addr := os.Getenv(nodeEnv); addr != "" {
 		if err := hammer(addr, os.Stdin, os.Stdout); err != nil {
 			log.Fatal(err)

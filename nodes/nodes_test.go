@@ -35,14 +35,7 @@ func member(t *testing.T, rdb redis.UniversalClient, name string) (n *nodes.Node
 	return n, stop
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(wait); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", wait, what)
-		}
-	}
-}
+var eventually = redistest.Eventually
 
 func knows(n *nodes.Nodes, names ...string) func() bool {
 	return func() bool { return slices.Equal(n.Others(), names) }

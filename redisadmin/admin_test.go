@@ -29,14 +29,7 @@ func newAdmin(client redis.UniversalClient) *redisadmin.Admin {
 	return redisadmin.New(redisadmin.Config{Redis: client, SlowPing: time.Minute})
 }
 
-func eventually(t testing.TB, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 15 s: %s", what)
-		}
-	}
-}
+var eventually = redistest.Eventually
 
 func must(t testing.TB, err error) {
 	t.Helper()

@@ -1,17 +1,12 @@
 package session_test
 
 import (
-	"context"
 	"flag"
 	"testing"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/fxcast/fxcast/internal/redistest"
 	"go.uber.org/goleak"
 )
-
-type silent struct{}
-
-func (silent) Printf(context.Context, string, ...any) {}
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -19,6 +14,6 @@ func TestMain(m *testing.M) {
 	if flag.Lookup("test.parallel").Value.String() == flag.Lookup("test.parallel").DefValue {
 		_ = flag.Set("test.parallel", "12")
 	}
-	redis.SetLogger(silent{}) // refused connections are part of the tests
+	redistest.Silence() // refused connections are part of the tests
 	goleak.VerifyTestMain(m)
 }

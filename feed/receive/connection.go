@@ -51,6 +51,12 @@ func newConnection(r *Receiver, probe string, sharded bool, relays []string) *co
 }
 
 // want adds s to the symbols that the connection should follow, or removes it.
+// probeAge returns how long ago the newest probe that came back was sent. Until the first came back
+// it is the age of the connection.
+func (c *connection) probeAge() time.Duration {
+	return min(c.listener.ProbeAge(), time.Since(c.made))
+}
+
 func (c *connection) want(s feed.Symbol, wanted bool) {
 	c.mu.Lock()
 	if wanted {

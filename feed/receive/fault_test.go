@@ -13,6 +13,7 @@ import (
 
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/internal/redislink"
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
@@ -228,4 +229,42 @@ func TestServerComesBackEmpty(t *testing.T) {
 		t.Errorf("the newest epoch begins at %d", seqs[0])
 	}
 	n.nothingMissed(t)
+}
+
+// TestLostProbes reports Redis as lost while probes do not come back, although quotes do: readiness
+// and clients agree about such a node too.
+func TestLostProbes(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	admin, ctx := s.Client(), t.Context()
+	if err := admin.Do(ctx, "ACL", "SETUSER", "node", "on", ">pw", "~*", "&*", "+@all").Err(); err != nil {
+		t.Fatal(err)
+	}
+	c := redis.NewClient(&redis.Options{Addr: s.Addr(), Username: "node", Password: "pw", DisableIdentity: true})
+	t.Cleanup(func() { c.Close() })
+	n := startNode(t, c)
+	p := startProducer(t, admin, "EUR/USD")
+	p.more(t, 10, "EUR/USD")
+	for range 2 {
+		if err := admin.Do(ctx, "ACL", "SETUSER", "node", "-publish").Err(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, 20*time.Second, "clients are told", func() bool { return n.last("degraded ") == "degraded true" })
+		if age := n.receiver.ProbeAge(); age < redislink.DefaultSilence {
+			t.Errorf("degraded with a probe that is %v old", age)
+		}
+		if v := metric(t, n.reg, "fx_feed_degraded"); v != 1 {
+			t.Errorf("fx_feed_degraded = %v, want 1", v)
+		}
+		p.more(t, 10, "EUR/USD")
+		if err := admin.Do(ctx, "ACL", "SETUSER", "node", "+publish").Err(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, 20*time.Second, "all is well again", func() bool { return n.last("degraded ") == "degraded false" })
+		if age := n.receiver.ProbeAge(); age >= redislink.DefaultSilence {
+			t.Errorf("well with a probe that is %v old", age)
+		}
+	}
+	p.stop()
+	n.complete(t, p, "EUR/USD")
 }

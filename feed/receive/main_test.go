@@ -1,7 +1,6 @@
 package receive_test
 
 import (
-	"context"
 	"errors"
 	"os"
 	"testing"
@@ -15,13 +14,8 @@ import (
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
-// silent discards the log of go-redis.
-type silent struct{}
-
-func (silent) Printf(context.Context, string, ...any) {}
-
 func TestMain(m *testing.M) {
-	redis.SetLogger(silent{}) // refused connections are part of the tests
+	redistest.Silence() // refused connections are part of the tests
 	os.Exit(m.Run())
 }
 
@@ -32,21 +26,9 @@ var (
 	eventually  = feedtest.Eventually
 	metric      = feedtest.Metric
 	eurusd      = feedtest.EURUSD
+	onBoth      = redistest.OnBoth
 	manySymbols = feedtest.Symbols
 )
-
-// onBoth runs a test with a real server and with the embedded one.
-func onBoth(t *testing.T, test func(t *testing.T, c *redis.Client)) {
-	t.Run("redis", func(t *testing.T) {
-		t.Parallel()
-		test(t, redistest.Start(t).Client())
-	})
-	t.Run("embedded", func(t *testing.T) {
-		t.Parallel()
-		c, _ := redistest.Embedded(t)
-		test(t, c)
-	})
-}
 
 // startPublisher returns a running Publisher on c.
 func startPublisher(t testing.TB, c redis.UniversalClient, change ...func(*accept.PublisherConfig)) *accept.Publisher {

@@ -125,7 +125,7 @@ func (r *Receiver) ProbeAge() time.Duration {
 	}
 	worst := r.conns[0].listener.ProbeAge()
 	for _, c := range r.conns[1:] {
-		worst = max(worst, min(c.listener.ProbeAge(), time.Since(c.made))) // a new one has no probe yet
+		worst = max(worst, c.probeAge())
 	}
 	return worst
 }
@@ -161,15 +161,16 @@ func (r *Receiver) Run(ctx context.Context) error {
 	return nil
 }
 
-// checkDegraded sets Lost when a connection has been silent for too long, and clears it when all
-// connections are up to date again.
+// checkDegraded sets Lost when a connection has been silent, or has brought no probe back, for too
+// long. It clears Lost when all connections are up to date again. Readiness asks for the probe, so
+// that clients and readiness agree.
 func (r *Receiver) checkDegraded() {
 	r.mu.Lock()
 	connections := slices.Clone(r.conns)
 	r.mu.Unlock()
 	lost, whole := false, true
 	for _, c := range connections {
-		silent := c.listener.Silent() >= redislink.DefaultSilence
+		silent := c.listener.Silent() >= redislink.DefaultSilence || c.probeAge() >= redislink.DefaultSilence
 		lost = lost || silent
 		whole = whole && !silent && c.synced.Load()
 	}

@@ -3,6 +3,7 @@ package receive_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -91,4 +92,16 @@ func (s *sink) seqs(symbol, epoch string) []uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]uint64(nil), s.quotes[symbol+" "+epoch]...)
+}
+
+// last returns the newest event that begins with prefix, or "".
+func (s *sink) last(prefix string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, event := range slices.Backward(s.events) {
+		if strings.HasPrefix(event, prefix) {
+			return event
+		}
+	}
+	return ""
 }

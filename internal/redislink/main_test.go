@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fxcast/fxcast/internal/redistest"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 )
@@ -20,11 +21,4 @@ func TestMain(m *testing.M) {
 
 const patience = 20 * time.Second
 
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", patience, what)
-		}
-	}
-}
+var eventually = redistest.Eventually

@@ -28,14 +28,7 @@ func (quiet) Printf(context.Context, string, ...any) {}
 // secured starts servers with TLS and a user with few permissions.
 var secured = redistest.Options{TLS: true, User: "fx", Password: "p@ss/word", Rules: "~* &* +@all -@dangerous"}
 
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 15 s: %s", what)
-		}
-	}
-}
+var eventually = redistest.Eventually
 
 // gone checks that all of the processes have ended.
 func gone(t *testing.T, pids []int, want int) {

@@ -2,7 +2,6 @@ package httpsession_test
 
 import (
 	"cmp"
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -22,12 +21,8 @@ import (
 	"github.com/fxcast/fxcast/session/httpsession"
 )
 
-type silent struct{}
-
-func (silent) Printf(context.Context, string, ...any) {}
-
 func TestMain(m *testing.M) {
-	redis.SetLogger(silent{}) // refused connections are part of the tests
+	redistest.Silence() // refused connections are part of the tests
 	goleak.VerifyTestMain(m)
 }
 

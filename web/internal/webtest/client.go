@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fxcast/fxcast/internal/redistest"
 )
 
 // A Message is what our server may send, all types in one.
@@ -183,12 +185,5 @@ func (c *Client) Say(text string) {
 	}
 }
 
-// Eventually waits until ok holds, for what sends no signal to a test.
-func Eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(Patience); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("in vain waited until %s", what)
-		}
-	}
-}
+// Eventually is redistest.Eventually.
+var Eventually = redistest.Eventually

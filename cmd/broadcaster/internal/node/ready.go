@@ -11,8 +11,9 @@ import (
 // readyAge is the greatest age of the newest test message in a ready node.
 const readyAge = 3 * time.Second
 
-// ready returns the checks of /readyz, with the findings of background probes. A node that sends its
-// clients degraded is not ready, since redislink.Health decides both.
+// ready returns the checks of /readyz, with the findings of background probes. redislink.Health
+// decides both whether clients are sent degraded and the check redis. A probe of the quotes that
+// does not come back in time sets it too, so that the check quotes differs only before the first.
 func (n *Node) ready() []web.Check {
 	lost := n.redis.Causes()
 	quotes := n.receiver.ProbeAge()

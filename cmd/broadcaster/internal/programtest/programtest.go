@@ -20,6 +20,7 @@ import (
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/cli"
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/config"
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/internal/redistest"
 )
 
 // LongToken is good as an admin or publish token.
@@ -48,15 +49,8 @@ func Run(t testing.TB, command func(context.Context, cli.Call) int, environ []st
 	return code, out.String(), errs.String()
 }
 
-// Eventually waits until ok reports true, at most 15 s.
-func Eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 15 s: %s", what)
-		}
-	}
-}
+// Eventually is redistest.Eventually.
+var Eventually = redistest.Eventually
 
 // A Buffer is output that is read while it is written. It is safe for concurrent use.
 type Buffer struct {
