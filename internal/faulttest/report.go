@@ -25,7 +25,7 @@ type Report struct {
 	missed map[string][2]int // by mode: ticks lost, ticks accepted
 }
 
-// Add adds the outcomes of one run in a mode of Redis. accepted is the number of ticks that clients of
+// Add adds the outcomes of one run in a mode of Redis. owed is the number of ticks that clients of
 // mode all should have received, summed over them.
 func (r *Report) Add(mode string, outcomes []Outcome, owed int) {
 	missed := 0
