@@ -41,7 +41,7 @@ func TestFullMemory(t *testing.T) {
 	watcher.until("ack")
 	publish := func(bid int) {
 		t.Helper()
-		body := fmt.Sprintf(`{"symbol":"EUR/USD","bid":"1.%05d","ask":"1.01"}`, bid)
+		body := fmt.Sprintf(`{"symbol":"EUR/USD","bid":"1.%05d","ask":"1.%05d"}`, bid, bid)
 		if a := n.do("POST", n.public+"/api/v1/quotes", body, bearer(pubToken)); a.status != 200 || !strings.Contains(a.body, `"accepted":1`) {
 			t.Fatalf("publishing with full memory: %d %s", a.status, a.body)
 		}
