@@ -1,24 +1,26 @@
-// Package nodes lets the nodes of one deployment know of each other, and ask all
-// of them something.
+// Package nodes tracks which nodes of a deployment are alive, and lets one node
+// ask a question of all others.
 //
-// All of it goes by Pub/Sub, and nothing is kept in Redis, so it works where
-// Redis is full, on a cluster, and on the embedded server. Each node says once a
-// second on the channel <prefix>nodes that it is there; one that was not heard of
-// for 5 s, or that said good-bye, is gone. A question goes out on the same
-// channel, and answers come to the channel <prefix>nodes:to:<node> of who asked.
+// Messages travel by Pub/Sub and nothing is stored in Redis. So the package works
+// with a full Redis, on a cluster, and on the embedded server. Each node publishes
+// a heartbeat on the channel <prefix>nodes once a second. A node that sends nothing
+// for 5 s, or that sends "bye", is gone. A question goes out on the same channel;
+// its answers go to the channel <prefix>nodes:to:<node> of the node that asked.
 //
-//	{"type":"here","node":"a"}   {"type":"hello",…}: say at once that you are there   {"type":"bye",…}
+//	{"type":"here","node":"a"}    the heartbeat
+//	{"type":"hello","node":"a"}   a new node; every other node replies "here" at once
+//	{"type":"bye","node":"a"}     a node that stops
 //	{"type":"ask","node":"a","id":"…","kind":"connections","body":…}
 //	{"type":"answer","node":"b","id":"…","body":…}   or "fault":"…" instead of a body
 //
-// Whoever may publish on these channels can ask too: they are as protected as
-// Redis is.
+// Any program that may publish on these channels can ask, too: Redis is their only
+// protection.
 //
 // # Without Redis
 //
-// Ask returns redislink.ErrUnavailable at once if it cannot publish, and lists
-// the nodes that were there last as silent. A node that does not receive its own
-// notices for 3 s subscribes again, and meanwhile others see it as silent.
+// Ask returns redislink.ErrUnavailable if it cannot publish, and lists the nodes that
+// were last known as silent. A node that does not receive its own heartbeat for 3 s
+// subscribes again. Until then, the other nodes see it as silent.
 package nodes
 
 import (
@@ -44,17 +46,17 @@ var ErrRunning = errors.New("nodes: already running")
 
 const (
 	beatEvery = time.Second
-	goneAfter = 5 * time.Second // since a node was last heard of
-	patience  = time.Second     // of Ask, and of who answers
+	goneAfter = 5 * time.Second // since the last message of a node
+	patience  = time.Second     // how long Ask waits, and how long a handler may take
 
-	maxNodes   = 256     // that are known; more are not listed, nor waited for
-	maxName    = 128     // bytes
-	maxMessage = 2 << 20 // bytes; longer ones are not read
+	maxNodes   = 256     // known at a time; further nodes are neither listed nor awaited
+	maxName    = 128     // bytes of a node's name
+	maxMessage = 2 << 20 // bytes; a longer message is discarded
 	maxAnswer  = 1 << 20 // bytes of an answer's body
-	maxAnswers = 8       // questions that are answered at a time
+	maxAnswers = 8       // questions being answered at a time
 )
 
-// Config of Nodes. Only Redis is required.
+// Config holds the settings of Nodes. Only Redis is required.
 type Config struct {
 	// Redis should have ContextTimeoutEnabled, or Ask may take as long as the
 	// client's own timeouts.
@@ -62,27 +64,29 @@ type Config struct {
 	Prefix string // of the channels; "" = "fx:"
 	Node   string // unique among nodes; "" = random
 
-	Registerer prometheus.Registerer // nil = metrics are kept and not registered
+	Registerer prometheus.Registerer // nil = metrics are counted but not registered
 	Logger     *slog.Logger          // nil = no log
 }
 
-// A Handler answers a question of another node with what JSON can encode. It gets
-// a context of one second. An error is told to who asked.
+// A Handler answers a question of another node with a value that JSON can encode. Its
+// context ends after one second. The asking node receives the text of an error as
+// Answer.Fault. A Handler runs on its own goroutine, at most 8 at a time; a panic becomes
+// the fault "internal error".
 type Handler func(ctx context.Context, body json.RawMessage) (any, error)
 
-// Nodes is one node's view of all. It is safe for concurrent use; Run must be
-// running.
+// Nodes is one node's view of the deployment. It is safe for concurrent use. It sees
+// other nodes and receives answers only while Run is running.
 type Nodes struct {
 	// Static after construction.
 	cfg     Config
 	log     *slog.Logger
 	metrics *metrics
-	slots   chan struct{} // one for each question that is being answered
+	slots   chan struct{} // holds a token for each question being answered
 
 	mu       sync.Mutex // guards the following fields; nothing is called under it
 	handlers map[string]Handler
-	heard    map[string]time.Time // by node, without this one
-	asked    map[string]chan Answer
+	lastSeen map[string]time.Time   // by node, without this one
+	asked    map[string]chan Answer // by the question's id
 	running  bool
 }
 
@@ -98,24 +102,25 @@ func New(cfg Config) *Nodes {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	n := &Nodes{cfg: cfg, log: cfg.Logger, slots: make(chan struct{}, maxAnswers),
-		handlers: map[string]Handler{}, heard: map[string]time.Time{}, asked: map[string]chan Answer{}}
+		handlers: map[string]Handler{}, lastSeen: map[string]time.Time{}, asked: map[string]chan Answer{}}
 	n.metrics = newMetrics(cfg.Registerer, n)
 	return n
 }
 
 func newID() string { return strings.ToLower(rand.Text()[:16]) }
 
-// Name is that of this node.
+// Name returns the name of this node.
 func (n *Nodes) Name() string { return n.cfg.Node }
 
-// Handle sets who answers questions of a kind.
+// Handle sets the handler that answers questions of a kind, and replaces an earlier one.
 func (n *Nodes) Handle(kind string, h Handler) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.handlers[kind] = h
 }
 
-// Others lists the other nodes that are there, by name.
+// Others returns the names of the other nodes that are alive, sorted. The slice belongs to
+// the caller.
 func (n *Nodes) Others() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -124,9 +129,9 @@ func (n *Nodes) Others() []string {
 
 func (n *Nodes) othersLocked() []string {
 	names := []string{}
-	for name, at := range n.heard {
+	for name, at := range n.lastSeen {
 		if time.Since(at) > goneAfter {
-			delete(n.heard, name)
+			delete(n.lastSeen, name)
 			continue
 		}
 		names = append(names, name)
@@ -135,24 +140,24 @@ func (n *Nodes) othersLocked() []string {
 	return names
 }
 
-// An Answer is what one node said.
+// An Answer is the reply of one node.
 type Answer struct {
 	Node  string
 	Body  json.RawMessage
-	Fault string // why there is no Body
+	Fault string // why there is no Body; empty if there is one
 }
 
-// Answers are those of all other nodes.
+// Answers are the replies to one question.
 type Answers struct {
-	Answers []Answer // in the order in which they came
-	Silent  []string // nodes that are there and have not answered, by name
+	Answers []Answer // in the order in which they arrived
+	Silent  []string // the names of living nodes that did not answer, sorted
 }
 
-// Ask puts a question to all other nodes and waits for their answers, at most a
-// second. It ends early when all have answered, when enough, if not nil, is true
-// of an answer, or with ctx. A node that has not answered is in Silent, and no
-// error. If the question could not be published the error is
-// redislink.ErrUnavailable, and all are silent.
+// Ask sends a question to all other nodes and waits at most a second for their answers.
+// It returns early when every node has answered, when ctx ends, or when enough (which may
+// be nil) returns true for an answer. A node that did not answer is listed in Silent; that
+// is not an error. If the question cannot be published, the error is
+// redislink.ErrUnavailable and every node is in Silent.
 func (n *Nodes) Ask(ctx context.Context, kind string, body any, enough func(Answer) bool) (Answers, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

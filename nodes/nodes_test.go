@@ -41,7 +41,7 @@ func knows(n *nodes.Nodes, names ...string) func() bool {
 	return func() bool { return slices.Equal(n.Others(), names) }
 }
 
-// client takes its context for the bound of each call.
+// client returns a client whose calls end with their context.
 func client(t *testing.T, r *redistest.Server) *redis.Client {
 	c := redis.NewClient(&redis.Options{Addr: r.Addr(), DisableIdentity: true, ContextTimeoutEnabled: true,
 		DialTimeout: time.Second, ReadTimeout: time.Second, WriteTimeout: time.Second})
@@ -49,8 +49,8 @@ func client(t *testing.T, r *redistest.Server) *redis.Client {
 	return c
 }
 
-// TestAsk: all others answer; one that can not, and one whose answer is too long,
-// say so; enough ends the wait.
+// TestAsk asks all other nodes: they answer. A node that cannot answer, or whose answer is
+// too long, sends a fault. The function enough ends the wait.
 func TestAsk(t *testing.T) {
 	t.Parallel()
 	rdb := client(t, redistest.Start(t))
@@ -91,7 +91,7 @@ func TestAsk(t *testing.T) {
 	if all, err := a.Ask(t.Context(), "nothing", nil, nil); err != nil || len(all.Answers) != 2 || !strings.Contains(all.Answers[0].Fault, "does not know") {
 		t.Errorf("an unknown question: %+v, %v", all, err)
 	}
-	// One that takes too long is silent, and asked for no longer than a second.
+	// A node that takes too long is silent, and Ask waits no longer than a second.
 	hold := make(chan struct{})
 	defer close(hold)
 	b.Handle("slow", func(ctx context.Context, _ json.RawMessage) (any, error) {
@@ -108,19 +108,19 @@ func TestAsk(t *testing.T) {
 	if took := time.Since(asked); err != nil || len(all.Answers) != 1 || !slices.Equal(all.Silent, []string{"b"}) || took > 5*time.Second {
 		t.Errorf("b is silent: %+v, %v, after %v", all, err, took)
 	}
-	// Good-bye is heard at once: well before it would be missed.
+	// A node that stops is gone at once: well before its silence would be noticed.
 	left := time.Now()
 	stop()
 	eventually(t, "c is gone", knows(a, "b"))
 	if d := time.Since(left); d > 4*time.Second {
-		t.Errorf("good-bye was heard after %v", d)
+		t.Errorf("the stopped node was gone after %v", d)
 	}
 	if err := a.Run(t.Context()); !errors.Is(err, nodes.ErrRunning) {
 		t.Errorf("run twice: %v", err)
 	}
 }
 
-// TestGarbage: what else is published on the channels does no harm.
+// TestGarbage publishes on the channels what no node sends: it does no harm.
 func TestGarbage(t *testing.T) {
 	t.Parallel()
 	rdb := client(t, redistest.Start(t))
@@ -145,7 +145,7 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
-// TestRedisLost kills Redis: Ask says so within its second, and when Redis is back
+// TestRedisLost kills Redis: Ask returns an error within its second. When Redis is back, the
 // nodes find each other again.
 func TestRedisLost(t *testing.T) {
 	t.Parallel()
@@ -161,16 +161,16 @@ func TestRedisLost(t *testing.T) {
 	if !errors.Is(err, redislink.ErrUnavailable) || !slices.Equal(all.Silent, []string{"b"}) || time.Since(asked) > 5*time.Second {
 		t.Errorf("without Redis: %+v, %v, after %v", all, err, time.Since(asked))
 	}
-	eventually(t, "b is not heard of", knows(a))
+	eventually(t, "a misses b", knows(a))
 	r.Restart()
-	eventually(t, "a hears b again", knows(a, "b"))
+	eventually(t, "a knows b again", knows(a, "b"))
 	eventually(t, "b answers again", func() bool {
 		all, err := a.Ask(t.Context(), "echo", 1, nil)
 		return err == nil && len(all.Answers) == 1 && string(all.Answers[0].Body) == "1"
 	})
 }
 
-// TestPaused: a Redis that does not answer holds nobody longer than a second.
+// TestPaused pauses Redis: Ask waits no longer than a second for it.
 func TestPaused(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t)
@@ -188,7 +188,7 @@ func TestPaused(t *testing.T) {
 	eventually(t, "they know each other again", func() bool { return knows(a, "b")() && knows(b, "a")() })
 }
 
-// TestEmbedded: the server inside the process knows all that is needed.
+// TestEmbedded runs nodes on the embedded server, which has every command they need.
 func TestEmbedded(t *testing.T) {
 	t.Parallel()
 	rdb, _ := redistest.Embedded(t)

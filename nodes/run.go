@@ -11,7 +11,7 @@ import (
 	"github.com/fxcast/fxcast/internal/redislink"
 )
 
-// A notice is what nodes send each other; see the package.
+// A notice is a message between nodes. The package comment shows its forms.
 type notice struct {
 	Type  string          `json:"type"`
 	Node  string          `json:"node"`
@@ -21,39 +21,39 @@ type notice struct {
 	Fault string          `json:"fault,omitempty"`
 }
 
-// Run exchanges messages with other nodes until ctx ends and says good-bye. It
-// returns nil when no question is being answered any more. It may be called once.
+// Run exchanges messages with other nodes until ctx ends. It then waits for the handlers
+// that still run, sends "bye", and returns nil. A second call returns ErrRunning.
 //
 //	Run            reads the channels                      (1 goroutine)
-//	* beat         publishes that this node is there       (1 goroutine)
+//	* beat         publishes the heartbeat                 (1 goroutine)
 //	* busy         answers a question                      (1 goroutine each, at most maxAnswers)
 func (n *Nodes) Run(ctx context.Context) error {
 	n.mu.Lock()
-	again := n.running
+	running := n.running
 	n.running = true
 	n.mu.Unlock()
-	if again {
+	if running {
 		return ErrRunning
 	}
 	var parts sync.WaitGroup
 	parts.Go(func() { n.beat(ctx) })
-	_ = n.listener(ctx, &parts).Run(ctx) // nil: it is not optional
+	_ = n.listener(ctx, &parts).Run(ctx) // always nil: only an optional listener fails
 	parts.Wait()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	_ = n.publish(last, n.channel(), notice{Type: "bye"}) // else it is missed after goneAfter
+	_ = n.publish(last, n.channel(), notice{Type: "bye"}) // if it is lost, goneAfter has the same effect
 	return nil
 }
 
-// listener reads the channels. This node's own beat is its test message: one
-// that does not come back for 3 s ends the connection.
+// listener returns the listener that reads the channels. This node's own heartbeat is the
+// probe: if none comes back for 3 s, the listener opens a new connection.
 func (n *Nodes) listener(ctx context.Context, parts *sync.WaitGroup) *redislink.Listener {
 	return redislink.NewListener(redislink.ListenerConfig{
 		Name: "messages of nodes", Client: n.cfg.Redis, Channels: []string{n.channel(), n.channelOf(n.cfg.Node)}, Logger: n.log,
-		Message: func(_, payload string) (alive bool) { return n.take(ctx, payload, parts) },
+		Message: func(_, payload string) (alive bool) { return n.receive(ctx, payload, parts) },
 		Opened: func(c *redislink.Conn) error {
 			c.Go(func(ctx context.Context) error {
-				n.say(ctx, n.channel(), notice{Type: "hello"})
+				n.send(ctx, n.channel(), notice{Type: "hello"})
 				return nil
 			})
 			return nil
@@ -62,26 +62,25 @@ func (n *Nodes) listener(ctx context.Context, parts *sync.WaitGroup) *redislink.
 	})
 }
 
-// beat publishes each second that this node is there. The listener notices if
-// that does not come back.
+// beat publishes the heartbeat every second until ctx ends. The listener notices when the
+// heartbeat does not come back.
 func (n *Nodes) beat(ctx context.Context) {
 	for redislink.Sleep(ctx, beatEvery) {
-		n.say(ctx, n.channel(), notice{Type: "here"})
+		n.send(ctx, n.channel(), notice{Type: "here"})
 	}
 }
 
-// say publishes a message that nobody waits for.
-func (n *Nodes) say(ctx context.Context, channel string, m notice) {
+// send publishes a message. A failure is only logged: the receivers notice the silence.
+func (n *Nodes) send(ctx context.Context, channel string, m notice) {
 	ctx, cancel := context.WithTimeout(ctx, redislink.OpTimeout)
 	defer cancel()
 	if err := n.publish(ctx, channel, m); err != nil && ctx.Err() == nil {
-		n.log.Debug("nodes: not sent", "type", m.Type, "err", err)
+		n.log.Debug("nodes: message not sent", "type", m.Type, "err", err)
 	}
 }
 
-// take deals with one message and does not block. It reports whether the message
-// is this node's own.
-func (n *Nodes) take(ctx context.Context, payload string, parts *sync.WaitGroup) (own bool) {
+// receive handles one message without blocking. It reports whether this node sent it.
+func (n *Nodes) receive(ctx context.Context, payload string, parts *sync.WaitGroup) (own bool) {
 	var m notice
 	if len(payload) > maxMessage || json.Unmarshal([]byte(payload), &m) != nil || m.Node == "" || len(m.Node) > maxName {
 		n.metrics.invalid.Inc()
@@ -92,40 +91,41 @@ func (n *Nodes) take(ctx context.Context, payload string, parts *sync.WaitGroup)
 	}
 	switch m.Type {
 	case "here":
-		n.hear(m.Node)
+		n.seen(m.Node)
 	case "hello":
-		n.hear(m.Node)
-		n.busy(parts, func() { n.say(ctx, n.channel(), notice{Type: "here"}) })
+		n.seen(m.Node)
+		n.busy(parts, func() { n.send(ctx, n.channel(), notice{Type: "here"}) })
 	case "bye":
 		n.mu.Lock()
-		delete(n.heard, m.Node)
+		delete(n.lastSeen, m.Node)
 		n.mu.Unlock()
 	case "ask":
-		n.hear(m.Node)
+		n.seen(m.Node)
 		n.busy(parts, func() { n.reply(ctx, m) })
 	case "answer":
-		n.hear(m.Node)
+		n.seen(m.Node)
 		n.mu.Lock()
 		waiting := n.asked[m.ID]
 		n.mu.Unlock()
 		select {
 		case waiting <- Answer{Node: m.Node, Body: m.Body, Fault: m.Fault}:
-		default: // nobody waits any more
+		default: // the question has been answered, or its time is over
 		}
 	}
 	return false
 }
 
-func (n *Nodes) hear(node string) {
+// seen notes that a node is alive.
+func (n *Nodes) seen(node string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if _, known := n.heard[node]; known || len(n.heard) < maxNodes {
-		n.heard[node] = time.Now()
+	if _, known := n.lastSeen[node]; known || len(n.lastSeen) < maxNodes {
+		n.lastSeen[node] = time.Now()
 	}
 }
 
-// busy runs f beside the reader, unless too much is being done already: who asked
-// then sees this node as silent.
+// busy runs f on a goroutine of its own, so that the reader goes on. If maxAnswers are
+// running already it drops f, and the asking node sees this node as silent.
 func (n *Nodes) busy(parts *sync.WaitGroup, f func()) {
 	select {
 	case n.slots <- struct{}{}:
@@ -151,16 +151,16 @@ func (n *Nodes) reply(ctx context.Context, m notice) {
 	if answer.Body = body; err != nil {
 		answer.Fault = err.Error()
 	}
-	n.say(ctx, n.channelOf(m.Node), answer)
+	n.send(ctx, n.channelOf(m.Node), answer)
 }
 
 func (n *Nodes) answer(ctx context.Context, handler Handler, question json.RawMessage) (body json.RawMessage, err error) {
 	if handler == nil {
-		return nil, errors.New("this node does not know such a question")
+		return nil, errors.New("this node does not know questions of this kind")
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			n.log.Error("nodes: an answer panicked", "panic", v)
+			n.log.Error("nodes: a handler panicked", "panic", v)
 			body, err = nil, errors.New("internal error")
 		}
 	}()
@@ -172,7 +172,7 @@ func (n *Nodes) answer(ctx context.Context, handler Handler, question json.RawMe
 		return nil, err
 	}
 	if len(body) > maxAnswer {
-		return nil, fmt.Errorf("an answer of %d bytes, and at most %d may be sent", len(body), maxAnswer)
+		return nil, fmt.Errorf("the answer has %d bytes; at most %d may be sent", len(body), maxAnswer)
 	}
 	return body, nil
 }
