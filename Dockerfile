@@ -15,6 +15,7 @@ COPY --from=build /broadcaster /broadcaster
 USER 65532:65532
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-# It asks Redis with the settings of the container: 0 healthy or degraded, 1 not.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["/broadcaster", "monitor", "--health"]
+# It asks the server in this container, by the settings of the container, and not
+# Redis: a restart would not bring Redis back.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["/broadcaster", "healthcheck"]
 ENTRYPOINT ["/broadcaster"]

@@ -29,7 +29,7 @@ type command struct {
 }
 
 // commands has every command. The first one runs if the command line names none.
-var commands = []command{serveCommand, feedCommand, sessionCommand, monitorCommand, configCommand, versionCommand}
+var commands = []command{serveCommand, feedCommand, sessionCommand, monitorCommand, configCommand, healthcheckCommand, versionCommand}
 
 // usage is what "broadcaster --help" prints.
 func usage() string {
@@ -61,6 +61,9 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	name := commands[0].name
 	if len(args) > 0 {
 		name, call.Args = args[0], args[1:]
+	}
+	if name == "--version" {
+		name = versionCommand.name
 	}
 	var names []string
 	for _, c := range commands {

@@ -28,6 +28,9 @@ func TestVersionAndHelp(t *testing.T) {
 	if code != 0 || errs != "" || !strings.HasPrefix(out, "broadcaster ") || !strings.Contains(out, "commit ") || !strings.Contains(out, runtime.Version()) {
 		t.Errorf("version: %d %q %q", code, out, errs)
 	}
+	if flagCode, flagOut, _ := runCommand(t, nil, "--version"); flagCode != 0 || flagOut != out {
+		t.Errorf("--version: %d %q, want %q", flagCode, flagOut, out)
+	}
 	for _, args := range [][]string{{"--help"}, {"-h"}, {"help"}, {"serve", "--help"}, {"config", "-h"}, {"version", "--help"}, {"feed", "--help"}} {
 		// Help needs no valid environment.
 		code, out, errs := runCommand(t, []string{"REDIS_PORT=x"}, args...)

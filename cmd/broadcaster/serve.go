@@ -13,8 +13,8 @@ var serveCommand = command{
 	usage: `Usage: broadcaster [serve]
 
 Runs the server until SIGINT or SIGTERM. The server then moves its clients away
-within DRAIN_TIMEOUT and exits; a second signal ends it at once. It has no flags:
-settings are environment variables, and "broadcaster config" lists them.
+within DRAIN_TIMEOUT and exits; a second signal ends it at once. It has no
+flags: settings are environment variables, and "broadcaster config" lists them.
 `,
 }
 

@@ -13,7 +13,7 @@ var versionCommand = command{
 	name: "version", form: "version", summary: "show version, commit and Go version", run: showVersion,
 	usage: `Usage: broadcaster version
 
-Shows version, commit and Go version.
+Shows version, commit and Go version, as "broadcaster --version" does.
 `,
 }
 

@@ -30,16 +30,19 @@ type composeService struct {
 	Environment                    map[string]string
 	Volumes, Secrets, Tmpfs, Ports []string
 	Command                        []string
-	Healthcheck                    struct{ Test []string }
-	DependsOn                      map[string]struct{ Condition string } `yaml:"depends_on"`
-	ReadOnly                       bool                                  `yaml:"read_only"`
-	CapDrop                        []string                              `yaml:"cap_drop"`
-	SecurityOpt                    []string                              `yaml:"security_opt"`
-	MemLimit                       string                                `yaml:"mem_limit"`
-	Restart                        string
-	Privileged                     bool
-	CapAdd                         []string `yaml:"cap_add"`
-	Networks                       yaml.Node
+	Healthcheck                    struct {
+		Test    []string
+		Disable bool
+	}
+	DependsOn   map[string]struct{ Condition string } `yaml:"depends_on"`
+	ReadOnly    bool                                  `yaml:"read_only"`
+	CapDrop     []string                              `yaml:"cap_drop"`
+	SecurityOpt []string                              `yaml:"security_opt"`
+	MemLimit    string                                `yaml:"mem_limit"`
+	Restart     string
+	Privileged  bool
+	CapAdd      []string `yaml:"cap_add"`
+	Networks    yaml.Node
 }
 
 // composeNodes are the services that run the broadcaster as a server.
@@ -145,12 +148,15 @@ func TestComposeFile(t *testing.T) {
 		}
 		for on, d := range s.DependsOn {
 			other, ok := c.Services[on]
-			healthy := len(other.Healthcheck.Test) > 0 || other.Image == "fxcast" && strings.Contains(dockerfile, "\nHEALTHCHECK ")
+			healthy := len(other.Healthcheck.Test) > 0 || other.Image == "fxcast" && !other.Healthcheck.Disable && strings.Contains(dockerfile, "\nHEALTHCHECK ")
 			if !ok || d.Condition != "service_healthy" || !healthy {
 				t.Errorf("%s waits for %s (%s), which has no health check", name, on, d.Condition)
 			}
 		}
 		if s.Image == "fxcast" {
+			if s.Healthcheck.Disable == slices.Contains(composeNodes, name) {
+				t.Errorf("%s: the health check of the image asks a server, so nodes have it and others do not", name)
+			}
 			if s.Build != "." {
 				t.Errorf("%s: build is %v", name, s.Build)
 			}
@@ -260,7 +266,7 @@ func TestDockerfile(t *testing.T) {
 	last := text[strings.LastIndex(text, "\nFROM "):]
 	for _, want := range []string{
 		"FROM scratch\n", "COPY --from=build " + build[1] + " /broadcaster\n", "USER 65532:65532\n", "STOPSIGNAL SIGTERM\n",
-		`ENTRYPOINT ["/broadcaster"]`, `CMD ["/broadcaster", "monitor", "--health"]`, "ENV ZONEINFO=/zoneinfo.zip\n",
+		`ENTRYPOINT ["/broadcaster"]`, `CMD ["/broadcaster", "healthcheck"]`, "ENV ZONEINFO=/zoneinfo.zip\n",
 	} {
 		if !strings.Contains(last, want) {
 			t.Errorf("the image lacks %q", want)

@@ -72,7 +72,7 @@ func launch(t *testing.T, environ []string) *processNode {
 			t.Fatalf("it ended: %v\n%s", p.err, p.stderr)
 		default:
 		}
-		p.public = p.stdout.Find(`fxcast is at (http://\S+?)/\s`)
+		p.public = p.stdout.Find(`fxcast is at (https?://\S+?)/\s`)
 		if admin := p.stderr.Find(`msg="admin listener" addr=(\S+)`); admin != "" {
 			p.admin = "http://" + admin
 		}

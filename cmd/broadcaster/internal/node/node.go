@@ -35,6 +35,7 @@ import (
 // A Node is the parts of one server, built but not running.
 type Node struct {
 	cfg       config.Config
+	name      string // unique among the nodes; not for the public
 	log       *slog.Logger
 	registry  *prometheus.Registry
 	health    *redisHealth
@@ -64,7 +65,7 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 			func() float64 { return float64(cli.LogDropped()) }))
 	keys := feed.Keys{Prefix: cfg.Redis.Prefix}
 	name := nodeName()
-	n := &Node{cfg: cfg, log: logger, registry: registry}
+	n := &Node{cfg: cfg, name: name, log: logger, registry: registry}
 	var err error
 	if cfg.HTTP.TLSCertFile != "" {
 		if n.cert, err = newCertificate(cfg.HTTP.TLSCertFile, cfg.HTTP.TLSKeyFile, registry, logger); err != nil {

@@ -29,3 +29,16 @@ func TestReadyAgreesWithTheJudge(t *testing.T) {
 		}
 	}
 }
+
+// TestReadyNamesNoHost: anyone may read /readyz, so it does not show the names of nodes.
+func TestReadyNamesNoHost(t *testing.T) {
+	t.Parallel()
+	n := &Node{name: "host-1"}
+	for holder, want := range map[string]string{
+		"": "no node reads the inbox", "host-1": "this node reads the inbox", "host-2": "another node reads the inbox",
+	} {
+		if got := n.inboxDetail(accept.InboxState{Holder: holder}); got != want {
+			t.Errorf("held by %q: %q, want %q", holder, got, want)
+		}
+	}
+}
