@@ -1,6 +1,6 @@
-// Command centrifuge is a peer for comparison with fxcast: the centrifuge library with its Redis broker,
-// set up as in its documentation. Quotes come from the Redis channel -in, one publication per quote;
-// each symbol is a channel.
+// Command centrifuge is a peer for comparison with fxcast: the centrifuge library with its Redis
+// broker, set up as in its documentation. Quotes come from the Redis channel -in, one publication
+// per quote; each symbol is a channel.
 package main
 
 import (

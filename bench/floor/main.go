@@ -1,7 +1,7 @@
-// Command floor measures the least CPU time that any server of this kind can use. It upgrades, never
-// reads, and writes prepared frames to bare non-blocking sockets, joining waiting frames in one write.
-// It has no sessions, symbols or limits. Its CPU time per delivered quote is the cost of write(2). It
-// needs Linux.
+// Command floor measures the least CPU time that any server of this kind can use. It upgrades,
+// never reads, and writes prepared frames to bare non-blocking sockets, joining waiting frames in
+// one write. It has no sessions, symbols or limits. Its CPU time per delivered quote is the cost of
+// write(2). It needs Linux.
 package main
 
 import (

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// churn connects and disconnects -churn clients a second, in addition to the fleet, and records the time
-// from each connect to the first message.
+// churn connects and disconnects -churn clients a second, in addition to the fleet, and records the
+// time from each connect to the first message.
 func (f *fleet) churn(ctx context.Context) {
 	if f.o.churn == 0 {
 		return

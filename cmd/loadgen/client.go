@@ -323,8 +323,8 @@ func (w *worker) take(c *client, b []byte) {
 	c.part = append(c.part, w.whole(c, b, now)...)
 }
 
-// whole handles the complete frames of b and returns the rest. A server's frame is never masked and,
-// here, never fragmented.
+// whole handles the complete frames of b and returns the rest. A server's frame is never masked
+// and, here, never fragmented.
 func (w *worker) whole(c *client, b []byte, now int64) []byte {
 	for len(b) >= 2 {
 		n, head := int(b[1]), 2

@@ -8,8 +8,8 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// A dialect is the way to request quotes from a kind of server. All kinds send the same quote objects,
-// so one scanner reads them.
+// A dialect is the way to request quotes from a kind of server. All kinds send the same quote
+// objects, so one scanner reads them.
 type dialect struct {
 	// hello is sent after the upgrade.
 	hello func(o options, wanted []feed.Symbol) [][]byte

@@ -1,8 +1,8 @@
 // Command loadgen measures a broadcaster from outside. It publishes quotes on a fixed schedule, and
 // holds N WebSocket clients, some of them slow or stuck. It checks the sequence arithmetic of every
-// quote that they receive. Then it prints the server's CPU time per delivered quote, the latencies and
-// the losses. It also speaks the protocols of the two programs under bench/, so that all are measured
-// in the same way. It needs Linux, and supports ws:// only.
+// quote that they receive. Then it prints the server's CPU time per delivered quote, the latencies
+// and the losses. It also speaks the protocols of the two programs under bench/, so that all are
+// measured in the same way. It needs Linux, and supports ws:// only.
 //
 //	loadgen -url ws://127.0.0.1:8080/ws -admin http://127.0.0.1:9090 -admin-token T \
 //	        -redis redis://127.0.0.1:6379 -pid SERVER -n 1000 -rate 50

@@ -15,8 +15,8 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// A publisher publishes on a fixed schedule, whatever the server does (open loop). It publishes a late
-// quote with the time of its schedule, so that the wait counts as latency.
+// A publisher publishes on a fixed schedule, whatever the server does (open loop). It publishes a
+// late quote with the time of its schedule, so that the wait counts as latency.
 type publisher struct {
 	o       options
 	symbols []feed.Symbol

@@ -16,8 +16,8 @@ type seen struct {
 	epoch   []byte
 }
 
-// A scanner reads quotes without copying. It caches the last minute that it parsed, which almost all
-// quotes share.
+// A scanner reads quotes without copying. It caches the last minute that it parsed, which almost
+// all quotes share.
 type scanner struct {
 	minute [16]byte // "2026-11-22T10:15"
 	base   int64    // its Unix µs

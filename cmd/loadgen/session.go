@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// makeSessions creates a session per client by the admin listener. Each has its own user, so that limits
-// per user apply as they would to as many people.
+// makeSessions creates a session per client by the admin listener. Each has its own user, so that
+// limits per user apply as they would to as many people.
 func makeSessions(ctx context.Context, o options) ([]string, error) {
 	if o.admin == "" {
 		return nil, nil

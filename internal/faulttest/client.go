@@ -47,8 +47,8 @@ type Frame struct {
 	Close int // close code; with Text nil
 }
 
-// Client is a client that records everything it receives. It reconnects as the protocol requires, after
-// the advised delay, and resumes in mode All.
+// Client is a client that records everything it receives. It reconnects as the protocol requires,
+// after the advised delay, and resumes in mode All.
 type Client struct {
 	cfg    ClientConfig
 	lastID string // of a stream; owned by Run
@@ -231,8 +231,8 @@ func (c *Client) add(e Event) {
 	}
 }
 
-// Revoked records that the client's session ends now, and that its socket must be closed within this
-// time.
+// Revoked records that the client's session ends now, and that its socket must be closed within
+// this time.
 func (c *Client) Revoked(within time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -251,8 +251,8 @@ func (c *Client) Connected() bool {
 	return c.heard(nil) && len(c.Record().Events) > len(c.cfg.Symbols)
 }
 
-// heard reports whether the client is connected and not degraded, and has for each symbol a tick of one
-// of these publishers that is at least as new as its mark.
+// heard reports whether the client is connected and not degraded, and has for each symbol a tick of
+// one of these publishers that is at least as new as its mark.
 func (c *Client) heard(marks map[int]map[string]uint64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -276,7 +276,8 @@ func (c *Client) heard(marks map[int]map[string]uint64) bool {
 	return true
 }
 
-// noticed returns the time of the first sign of trouble that the client received at or after a time.
+// noticed returns the time of the first sign of trouble that the client received at or after a
+// time.
 func (c *Client) noticed(from time.Time) (at time.Time, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,6 +1,6 @@
-// Package faulttest checks that prices are right whatever fails. Publishers number every tick and record
-// its outcome. Clients record everything they receive. Meanwhile a schedule, made from a seed, injects
-// faults. Afterwards Verify returns the broken promises.
+// Package faulttest checks that prices are right whatever fails. Publishers number every tick and
+// record its outcome. Clients record everything they receive. Meanwhile a schedule, made from a
+// seed, injects faults. Afterwards Verify returns the broken promises.
 //
 // The package uses the protocol only, nothing internal to the server.
 package faulttest
@@ -64,9 +64,9 @@ type Event struct {
 	Code         int
 }
 
-// price returns the prices that identify the n-th tick of a publisher. The publisher's number, 1 to 8,
-// is the third digit after the point, and the tick's number the nine digits after that. All of them are
-// therefore near enough to each other to be prices of one symbol.
+// price returns the prices that identify the n-th tick of a publisher. The publisher's number, 1 to
+// 8, is the third digit after the point, and the tick's number the nine digits after that. All of
+// them are therefore near enough to each other to be prices of one symbol.
 func price(publisher int, n uint64) (bid, ask string) {
 	return fmt.Sprintf("1.00%d%09d", publisher, n), fmt.Sprintf("1.009%09d", n)
 }

@@ -30,8 +30,8 @@ type Answer struct {
 // Unknown. It returns in bounded time.
 type Transport func(ctx context.Context, quotes []Quote) []Answer
 
-// Publisher sends ticks of some symbols and records the outcome of each. Its methods may be called from
-// any goroutine, but only one at a time may send.
+// Publisher sends ticks of some symbols and records the outcome of each. Its methods may be called
+// from any goroutine, but only one at a time may send.
 type Publisher struct {
 	id      int
 	symbols []string
@@ -69,8 +69,8 @@ func (p *Publisher) Run(ctx context.Context, interval time.Duration) {
 	}
 }
 
-// Finish sends ticks of each symbol until one of each was accepted. These are the last values that every
-// client must have at the end. No other publisher may send these symbols afterwards.
+// Finish sends ticks of each symbol until one of each was accepted. These are the last values that
+// every client must have at the end. No other publisher may send these symbols afterwards.
 func (p *Publisher) Finish(ctx context.Context) error {
 	p.SetClock(0)
 	left := p.symbols

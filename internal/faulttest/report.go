@@ -51,8 +51,8 @@ func (r *Report) Add(mode string, outcomes []Outcome, owed int) {
 	r.missed[mode] = [2]int{m[0] + missed, m[1] + owed}
 }
 
-// WriteTo writes a table of the median and longest times to notice and to recover, and the losses per
-// mode.
+// WriteTo writes a table of the median and longest times to notice and to recover, and the losses
+// per mode.
 func (r *Report) WriteTo(w io.Writer) (int64, error) {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)

@@ -31,8 +31,8 @@ type Step struct {
 	Hold  time.Duration // until it is healed
 }
 
-// Seed returns the seed, from the environment if it is set there. If the test fails it logs how to replay
-// the schedule.
+// Seed returns the seed, from the environment if it is set there. If the test fails it logs how to
+// replay the schedule.
 func Seed(t testing.TB) uint64 {
 	t.Helper()
 	seed := rand.Uint64() >> 32
@@ -85,12 +85,12 @@ type Outcome struct {
 	Injected time.Time
 	Healed   time.Time
 
-	// Noticed is the time from Injected until a client received a sign of trouble: degraded, a stale
-	// symbol or the end of its connection. It is negative if no client did.
+	// Noticed is the time from Injected until a client received a sign of trouble: degraded, a
+	// stale symbol or the end of its connection. It is negative if no client did.
 	Noticed time.Duration
 
-	// Right is the time from Healed until every client was connected, not degraded, and had for every
-	// symbol a tick that was sent after Healed.
+	// Right is the time from Healed until every client was connected, not degraded, and had for
+	// every symbol a tick that was sent after Healed.
 	Right time.Duration
 
 	// Lost is the number of accepted ticks that clients of mode all did not get, summed over them;
@@ -117,16 +117,18 @@ func Blame(outcomes []Outcome, missed []Tick) (rest int) {
 
 // Field has the participants of a run.
 type Field struct {
-	// Publishers' ticks show when a client is right again: it has a new tick of any of them, because a
-	// conflated client gets whichever is newest. The first publisher sends the last ticks.
+	// Publishers' ticks show when a client is right again: it has a new tick of any of them,
+	// because a conflated client gets whichever is newest. The first publisher sends the last
+	// ticks.
 	Publishers []*Publisher
 	Clients    []*Client
 	Patience   time.Duration // for clients to be right again; 0 = 60 s
 	Log        func(format string, args ...any)
 }
 
-// Run executes the steps, one after the other, and waits after each until the clients are right again.
-// If a client does not become right, or ctx ends, it returns the outcomes so far with an error.
+// Run executes the steps, one after the other, and waits after each until the clients are right
+// again. If a client does not become right, or ctx ends, it returns the outcomes so far with an
+// error.
 func (f Field) Run(ctx context.Context, steps []Step) (outcomes []Outcome, err error) {
 	for i, s := range steps {
 		if !wait(ctx, s.Calm) {

@@ -13,8 +13,8 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// stream is one connection of a client of Server-Sent Events, from its beginning to its end. It resumes
-// with the last event's id, as browsers do.
+// stream is one connection of a client of Server-Sent Events, from its beginning to its end. It
+// resumes with the last event's id, as browsers do.
 func (c *Client) stream(ctx context.Context) (code int, after time.Duration) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -13,8 +13,8 @@ type Record struct {
 	Symbols      []string
 	Events       []Event
 
-	// Revoked is the time at which its session was ended, zero if it was not. Its connection must then
-	// be closed with 4001 within this time.
+	// Revoked is the time at which its session was ended, zero if it was not. Its connection must
+	// then be closed with 4001 within this time.
 	Revoked time.Time
 	Within  time.Duration
 }
@@ -72,18 +72,17 @@ type Entry struct {
 	Seq           uint64
 }
 
-// Verify compares the published ticks with those that clients received. The last tick of each symbol must
-// have been accepted (Publisher.Finish), and clients must have had time to receive it.
+// Verify compares the published ticks with those that clients received. The last tick of each
+// symbol must have been accepted (Publisher.Finish), and clients must have had time to receive it.
 //
-// For each client and symbol: within an epoch seq grows, by one more than
-// skipped; an epoch that is over does not come back; the same number is the same
-// tick everywhere; every tick was sent, and not rejected. In mode all no number
-// is missing between two that came, unless a reset or a new epoch is between them. No accepted tick is
-// missing either. Every client ends on the last accepted tick. A session that was ended has its
-// connection closed.
+// For each client and symbol: within an epoch seq grows, by one more than skipped; an epoch that is
+// over does not come back; the same number is the same tick everywhere; every tick was sent, and
+// not rejected. In mode all no number is missing between two that came, unless a reset or a new
+// epoch is between them. No accepted tick is missing either. Every client ends on the last accepted
+// tick. A session that was ended has its connection closed.
 //
-// kept is the history at the end, which must have been long enough for all accepted ticks. If it has
-// the tick of a client's position, a reset was needless.
+// kept is the history at the end, which must have been long enough for all accepted ticks. If it
+// has the tick of a client's position, a reset was needless.
 //
 // On a new connection of mode latest the snapshot may be older than the last quote of the previous
 // connection: another node may be a moment behind.
@@ -314,8 +313,8 @@ func (p *position) owed(n number) bool {
 	return false
 }
 
-// Missed returns the accepted ticks that a client did not get, announced or not, among those sent after
-// its first tick of the symbol. It applies to mode all only.
+// Missed returns the accepted ticks that a client did not get, announced or not, among those sent
+// after its first tick of the symbol. It applies to mode all only.
 func Missed(published []Tick, r Record) (missed []Tick) {
 	type key struct{ symbol, bid string }
 	got := map[key]bool{}

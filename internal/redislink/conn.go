@@ -10,7 +10,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Conn is one connection of a Listener, from Opened to Lost. Its methods are safe for concurrent use.
+// Conn is one connection of a Listener, from Opened to Lost. Its methods are safe for concurrent
+// use.
 type Conn struct {
 	l      *Listener
 	ps     *redis.PubSub
@@ -40,7 +41,8 @@ type mark struct {
 }
 
 // Go runs f on a goroutine of its own. Its ctx ends with the connection, and an error of f ends the
-// connection. The Listener waits for f before it calls Lost. Call Go in Opened, or in what it started.
+// connection. The Listener waits for f before it calls Lost. Call Go in Opened, or in what it
+// started.
 func (c *Conn) Go(f func(ctx context.Context) error) {
 	c.parts.Go(func() {
 		if err := f(c.ctx); err != nil {
@@ -49,9 +51,9 @@ func (c *Conn) Go(f func(ctx context.Context) error) {
 	})
 }
 
-// Add subscribes to further channels and waits until all are confirmed. Do not call it, nor Mark, in
-// Opened, Message or Confirmed: they would wait for themselves. After an error the connection should
-// end: it is not known which channels are subscribed to.
+// Add subscribes to further channels and waits until all are confirmed. Do not call it, nor Mark,
+// in Opened, Message or Confirmed: they would wait for themselves. After an error the connection
+// should end: it is not known which channels are subscribed to.
 func (c *Conn) Add(ctx context.Context, channels ...string) error {
 	channels = slices.Compact(slices.Sorted(slices.Values(channels)))
 	if len(channels) == 0 {
@@ -88,9 +90,9 @@ func (c *Conn) Drop(ctx context.Context, channels ...string) error {
 	return c.ps.Unsubscribe(ctx, channels...)
 }
 
-// Mark publishes a message on the channel Probe. When it comes back, all that was published before on
-// the same server has been received: then is called as Message is, and Mark returns. After an error
-// then was not called and will not be. The Listener must have a Probe.
+// Mark publishes a message on the channel Probe. When it comes back, all that was published before
+// on the same server has been received: then is called as Message is, and Mark returns. After an
+// error then was not called and will not be. The Listener must have a Probe.
 func (c *Conn) Mark(ctx context.Context, then func()) error {
 	payload := "mark-" + rand.Text()
 	m := &mark{then: then, done: make(chan struct{})}

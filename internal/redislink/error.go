@@ -107,8 +107,8 @@ func isTimeout(err error) bool {
 	return ok && n.Timeout() || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, redis.ErrPoolTimeout)
 }
 
-// MayRetry reports that a command was certainly not executed, and that the same one may succeed soon
-// or on another server.
+// MayRetry reports that a command was certainly not executed, and that the same one may succeed
+// soon or on another server.
 func MayRetry(err error) bool {
 	switch Code(err) {
 	case "LOADING", "MASTERDOWN", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "NOSCRIPT", "BUSY", "MAXCLIENTS":

@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// Health is the one judge of "Redis is lost". Parts of the program that notice an outage, or its end,
-// set a Signal each; Redis is lost while any is set. The parts notice at different moments, and
-// clients, readiness and metrics that ask here still agree. It does no I/O.
+// Health is the one judge of "Redis is lost". Parts of the program that notice an outage, or its
+// end, set a Signal each; Redis is lost while any is set. The parts notice at different moments,
+// and clients, readiness and metrics that ask here still agree. It does no I/O.
 type Health struct {
 	signals []*Signal // static once Run is called
 	wake    chan struct{}

@@ -15,16 +15,16 @@ import (
 // ListenerConfig configures NewListener. Name, Client and Channels are required.
 //
 // Message, Confirmed and Opened are called by the goroutine that reads, one at a time and in the
-// order of what comes from Redis. They must not wait: Redis cuts off a slow reader, and nothing else
-// is read meanwhile.
+// order of what comes from Redis. They must not wait: Redis cuts off a slow reader, and nothing
+// else is read meanwhile.
 type ListenerConfig struct {
 	Name     string                // in the log: what the connection is for
 	Client   redis.UniversalClient // subscribes; its calls should end by their context
 	Channels []string              // subscribed to as long as there is a connection
 	Sharded  bool                  // by SSUBSCRIBE; all channels must be in one slot
 
-	// Probe is a channel of this Listener alone. Test messages are published there every second, and
-	// each that comes back is a sign of life. "" = none.
+	// Probe is a channel of this Listener alone. Test messages are published there every second,
+	// and each that comes back is a sign of life. "" = none.
 	Probe  string
 	Prober redis.UniversalClient // publishes them; nil = Client. See the function Prober
 	// Ping sends a PING on the connection every half Silence; the answer is a sign of life.
@@ -84,8 +84,8 @@ func NewListener(cfg ListenerConfig) *Listener {
 // most in good health, the largest duration if none came back yet.
 func (l *Listener) ProbeAge() time.Duration { return l.probe.age() }
 
-// Replied returns when Redis last took a test message, whether or not it came back. Before that it is
-// the time at which the Listener was made.
+// Replied returns when Redis last took a test message, whether or not it came back. Before that it
+// is the time at which the Listener was made.
 func (l *Listener) Replied() time.Time {
 	return l.probe.base.Add(time.Duration(l.probe.replied.Load()))
 }
@@ -158,7 +158,8 @@ var (
 	errMoved           = errors.New("the slot moved to another server")
 )
 
-// connect opens a connection and reads until it ends. It returns for how long the connection was open.
+// connect opens a connection and reads until it ends. It returns for how long the connection was
+// open.
 func (l *Listener) connect(parent context.Context) (open time.Duration, err error) {
 	ctx, cancel := context.WithCancelCause(parent)
 	c := &Conn{l: l, ps: l.cfg.Client.Subscribe(ctx), ctx: ctx, cancel: cancel,

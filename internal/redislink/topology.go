@@ -131,8 +131,8 @@ func (t Topology) MasterOf(ctx context.Context, key string) (*redis.Client, erro
 	return c, nil
 }
 
-// Reload has a cluster's client load its slot map again, since a reply cast doubt on it. It does not
-// wait, and does nothing for other kinds.
+// Reload has a cluster's client load its slot map again, since a reply cast doubt on it. It does
+// not wait, and does nothing for other kinds.
 func (t Topology) Reload(ctx context.Context) {
 	if t.cluster != nil {
 		t.cluster.ReloadState(ctx)

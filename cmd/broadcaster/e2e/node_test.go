@@ -62,7 +62,8 @@ type testNode struct {
 	stop          func()
 }
 
-// startNode runs a node with these settings until the test ends. It is ready when startNode returns.
+// startNode runs a node with these settings until the test ends. It is ready when startNode
+// returns.
 func startNode(t *testing.T, r *redistest.Server, settings ...string) *testNode {
 	t.Helper()
 	environ := append([]string{"REDIS_URL=" + r.URL(), "HTTP_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "REDIS_MAX_CONNECTIONS=32",

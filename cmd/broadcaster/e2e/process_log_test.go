@@ -59,8 +59,8 @@ func TestReaderOfTheLogGoes(t *testing.T) {
 	}
 }
 
-// TestReaderOfTheOutputGoes: a producer publishes everything although nothing reads its outputs, and
-// a command that lists something ends quietly.
+// TestReaderOfTheOutputGoes: a producer publishes everything although nothing reads its outputs,
+// and a command that lists something ends quietly.
 func TestReaderOfTheOutputGoes(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// ParseMixed parses flags before, between and after the other arguments, which it returns. Its errors
-// name flags as users write them; flag.ErrHelp means that the user asked for help.
+// ParseMixed parses flags before, between and after the other arguments, which it returns. Its
+// errors name flags as users write them; flag.ErrHelp means that the user asked for help.
 func ParseMixed(fs *flag.FlagSet, args []string) (rest []string, err error) {
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {}
@@ -43,8 +43,8 @@ func Given(fs *flag.FlagSet) map[string]bool {
 	return given
 }
 
-// NoFlags handles the arguments of a command that takes none. If done is true, the command ends with
-// code.
+// NoFlags handles the arguments of a command that takes none. If done is true, the command ends
+// with code.
 func (c Call) NoFlags(command string) (code int, done bool) {
 	fs := flag.NewFlagSet(command, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)

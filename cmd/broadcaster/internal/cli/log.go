@@ -15,7 +15,8 @@ import (
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/config"
 )
 
-// StartLog returns the logger of a command that talks to Redis, and makes the Redis library use it too.
+// StartLog returns the logger of a command that talks to Redis, and makes the Redis library use it
+// too.
 func (c Call) StartLog(cfg config.Log) *slog.Logger {
 	logger := newLogger(cfg, c.Stderr)
 	LogTo(logger)
@@ -42,7 +43,8 @@ var logDropped atomic.Uint64
 // program that read them has ended.
 func LogDropped() uint64 { return logDropped.Load() }
 
-// lossyWriter counts failed writes of log lines. The logger ignores the error, so the line is dropped.
+// lossyWriter counts failed writes of log lines. The logger ignores the error, so the line is
+// dropped.
 type lossyWriter struct{ io.Writer }
 
 func (l lossyWriter) Write(p []byte) (int, error) {
@@ -53,8 +55,8 @@ func (l lossyWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// LogTo sends the messages of the go-redis library to logger. The library has one logger per process,
-// so a command calls LogTo once.
+// LogTo sends the messages of the go-redis library to logger. The library has one logger per
+// process, so a command calls LogTo once.
 func LogTo(logger *slog.Logger) { redis.SetLogger(libraryLog{logger}) }
 
 // libraryLog writes messages of the go-redis library to a log.

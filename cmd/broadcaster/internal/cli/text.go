@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Printable replaces characters that could move a terminal's cursor, since other programs and clients
-// wrote the text.
+// Printable replaces characters that could move a terminal's cursor, since other programs and
+// clients wrote the text.
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 {

@@ -38,8 +38,8 @@ func (c *Config) checkFeed(k *checker) {
 	f.checkSources(k)
 }
 
-// checkSources parses FEED_SOURCES. A source without a limit has STALE_AFTER: when its symbol would be
-// marked stale, later sources take over.
+// checkSources parses FEED_SOURCES. A source without a limit has STALE_AFTER: when its symbol would
+// be marked stale, later sources take over.
 func (f *Feed) checkSources(k *checker) {
 	const name, form = "FEED_SOURCES", "want a comma list of different sources, best first, as name or name:silence, such as main:2s,backup, with * at the end for all others"
 	entries := f.SourceList

@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// serviceLink matches variables that container platforms set for a service named redis or http. They
-// resemble settings.
+// serviceLink matches variables that container platforms set for a service named redis or http.
+// They resemble settings.
 var serviceLink = regexp.MustCompile(`^[A-Z0-9_]+_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP)(_[A-Z]+)?|ENV_.*)$`)
 
-// families has the tag family of each part: prefixes of variables that are most likely meant for the
-// broadcaster.
+// families has the tag family of each part: prefixes of variables that are most likely meant for
+// the broadcaster.
 var families = familyTags(reflect.TypeFor[Config]())
 
 func familyTags(config reflect.Type) (prefixes []string) {
@@ -97,8 +97,8 @@ func nearest(name string, candidates []string) (best string, distance int) {
 	return best, distance
 }
 
-// editDistance counts the insertions, deletions, replacements and swaps of neighbors that turn a into
-// b (optimal string alignment).
+// editDistance counts the insertions, deletions, replacements and swaps of neighbors that turn a
+// into b (optimal string alignment).
 func editDistance(a, b string) int {
 	before, last := make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {

@@ -69,8 +69,8 @@ func (c *Config) checkRedis(k *checker) {
 	}
 }
 
-// ParseRedisURL calls redis.ParseURL, but returns errors of its own: those of redis.ParseURL quote the
-// URL, and with it the password.
+// ParseRedisURL calls redis.ParseURL, but returns errors of its own: those of redis.ParseURL quote
+// the URL, and with it the password.
 func ParseRedisURL(text string) (*redis.Options, error) {
 	const want = "want redis://user:password@host:port/db, rediss://… (TLS) or unix:///path/to/socket"
 	u, err := url.Parse(text)

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// secrets are the names of the settings whose values are never shown. A secret may also be the content
-// of the file that NAME_FILE names.
+// secrets are the names of the settings whose values are never shown. A secret may also be the
+// content of the file that NAME_FILE names.
 var secrets = secretNames()
 
 func secretNames() (names []string) {

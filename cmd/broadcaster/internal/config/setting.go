@@ -141,8 +141,8 @@ func (s *setting) plain(text string, k *checker) string {
 	return text
 }
 
-// parsePart reads the fields of one part. The library's errors name the Go field and repeat the value;
-// parsePart uses only the field.
+// parsePart reads the fields of one part. The library's errors name the Go field and repeat the
+// value; parsePart uses only the field.
 func parsePart(part reflect.Value, texts map[string]string, k *checker) {
 	ownForms := map[reflect.Type]env.ParserFunc{}
 	for f := range part.Type().Fields() {

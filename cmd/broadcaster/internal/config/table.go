@@ -24,8 +24,8 @@ func Known(variable string) bool {
 	return slices.ContainsFunc(settings, func(s setting) bool { return s.name == variable || s.name == base && s.secret })
 }
 
-// Write prints every setting with its value, default and meaning. environ is the environment from which
-// Load made c.
+// Write prints every setting with its value, default and meaning. environ is the environment from
+// which Load made c.
 func Write(w io.Writer, c Config, environ []string) error {
 	vars := variables(environ)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -43,7 +43,8 @@ func Write(w io.Writer, c Config, environ []string) error {
 	return t.Flush()
 }
 
-// maskSecret returns a text that shows only whether a secret is set, or the public parts of REDIS_URL.
+// maskSecret returns a text that shows only whether a secret is set, or the public parts of
+// REDIS_URL.
 func maskSecret(name, value, file string) string {
 	switch {
 	case value == "" && file == "":
@@ -76,8 +77,8 @@ func maskURL(text string) string {
 	return u.Scheme + "://" + user + u.Host + u.EscapedPath()
 }
 
-// shown formats the value of a setting that is not secret for a table, and hides it if it contains a
-// secret by mistake.
+// shown formats the value of a setting that is not secret for a table, and hides it if it contains
+// a secret by mistake.
 func shown(name, value string) string {
 	const longest = 80
 	value = strings.Map(func(r rune) rune {

@@ -68,9 +68,9 @@ func checkToken(k *checker, name, token string) bool {
 	return false
 }
 
-// GenerateTokens makes an admin and a publish token, unless the kind is configured. It returns the new
-// tokens, "" for a configured kind. Embedded mode shows them once on the terminal. They must never
-// reach the log.
+// GenerateTokens makes an admin and a publish token, unless the kind is configured. It returns the
+// new tokens, "" for a configured kind. Embedded mode shows them once on the terminal. They must
+// never reach the log.
 func (c *Config) GenerateTokens() (admin, publish string) {
 	if len(c.HTTP.AdminTokens) == 0 {
 		admin = rand.Text()

@@ -12,8 +12,8 @@ import (
 	"github.com/fxcast/fxcast/redisadmin"
 )
 
-// unreachable reports a Redis that was not reached. Except for --health this is a permanent fault, such
-// as a wrong password or missing TLS.
+// unreachable reports a Redis that was not reached. Except for --health this is a permanent fault,
+// such as a wrong password or missing TLS.
 func (r request) unreachable(err error, call cli.Call) int {
 	if !r.health {
 		return call.Fail("monitor", err)

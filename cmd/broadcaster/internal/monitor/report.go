@@ -19,8 +19,8 @@ const (
 	askedSlow     = 128
 )
 
-// report is the JSON of --all. Sections that the server does not report are null, and Missing has the
-// reasons.
+// report is the JSON of --all. Sections that the server does not report are null, and Missing has
+// the reasons.
 type report struct {
 	Health   redisadmin.Health       `json:"health"`
 	Stats    *redisadmin.Stats       `json:"stats"`

@@ -15,9 +15,9 @@ import (
 // certificateEvery is the interval between checks of the files.
 const certificateEvery = time.Second
 
-// A certificate is the pair of TLS_CERT_FILE and TLS_KEY_FILE, read again when a file changes. A pair
-// that does not load is counted and logged, and the previous one stays in use. Every check tries
-// again, since the other file may not be written yet. get is safe for concurrent use.
+// A certificate is the pair of TLS_CERT_FILE and TLS_KEY_FILE, read again when a file changes. A
+// pair that does not load is counted and logged, and the previous one stays in use. Every check
+// tries again, since the other file may not be written yet. get is safe for concurrent use.
 type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
@@ -91,8 +91,8 @@ func (c *certificate) look() (s fileState) {
 	return fileState{certTime: cert.ModTime(), keyTime: key.ModTime(), certSize: cert.Size(), keySize: key.Size()}
 }
 
-// load uses the files if they are a valid pair. state is from before the read, so the next check finds
-// a change in between.
+// load uses the files if they are a valid pair. state is from before the read, so the next check
+// finds a change in between.
 func (c *certificate) load(state fileState) error {
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {

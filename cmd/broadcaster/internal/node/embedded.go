@@ -13,7 +13,8 @@ const expiryTick = 250 * time.Millisecond
 
 // startEmbedded starts a Redis inside this process, for trying things out. It keeps everything in
 // memory, serves one machine and has fewer commands than a real one. startEmbedded returns its
-// address, so that redis-cli and other processes can publish, and a function that stops it and waits.
+// address, so that redis-cli and other processes can publish, and a function that stops it and
+// waits.
 func startEmbedded(addr string) (listening string, stop func(), err error) {
 	m := miniredis.NewMiniRedis()
 	if err := m.StartAddr(addr); err != nil {

@@ -21,8 +21,8 @@ const (
 	redisInfoWait   = 2 * time.Second // for the line at start
 )
 
-// redisHealth pings Redis periodically, measures the round trip, and logs each change of the outcome.
-// It serves the operator; faster probes elsewhere decide whether Redis is lost.
+// redisHealth pings Redis periodically, measures the round trip, and logs each change of the
+// outcome. It serves the operator; faster probes elsewhere decide whether Redis is lost.
 type redisHealth struct {
 	client   redis.UniversalClient
 	logger   *slog.Logger
@@ -112,8 +112,8 @@ func (h *redisHealth) check(ctx context.Context, was bool) bool {
 	return true
 }
 
-// logRedis logs the kind and version of Redis at start, and warns of an eviction policy that can end
-// sessions. A server that reports less is not a fault.
+// logRedis logs the kind and version of Redis at start, and warns of an eviction policy that can
+// end sessions. A server that reports less is not a fault.
 func logRedis(ctx context.Context, client redis.UniversalClient, cfg config.Config, logger *slog.Logger) {
 	ctx, cancel := context.WithTimeout(ctx, redisInfoWait)
 	defer cancel()

@@ -8,8 +8,8 @@ import (
 )
 
 // A connect leaves much more garbage than a connected client holds, and fan-out leaves almost none.
-// After a burst of connects the garbage would therefore stay until the next collection, which may be
-// minutes away on a quiet node.
+// After a burst of connects the garbage would therefore stay until the next collection, which may
+// be minutes away on a quiet node.
 const (
 	gcPercent  = 25 // frequent collections are cheap here; GOGC overrides it
 	trimEvery  = 2 * time.Second

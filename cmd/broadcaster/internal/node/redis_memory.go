@@ -11,9 +11,9 @@ import (
 	"github.com/fxcast/fxcast/internal/redislink"
 )
 
-// memoryUsed returns the fraction of maxmemory that Redis uses, 0 to about 1; on a cluster that of the
-// fullest master. It is NaN if there is no limit, the server does not report it (the embedded one), or
-// a master does not answer.
+// memoryUsed returns the fraction of maxmemory that Redis uses, 0 to about 1; on a cluster that of
+// the fullest master. It is NaN if there is no limit, the server does not report it (the embedded
+// one), or a master does not answer.
 func memoryUsed(ctx context.Context, client redis.UniversalClient) float64 {
 	masters, err := redislink.TopologyOf(client).Masters(ctx)
 	if err != nil {

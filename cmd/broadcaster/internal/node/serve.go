@@ -11,9 +11,9 @@ import (
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/redisclient"
 )
 
-// Serve builds every part, runs them, and ends them in order when ctx ends. It returns the first error
-// of a part that failed. It prints the address of the page and the tokens of an embedded server to
-// stdout.
+// Serve builds every part, runs them, and ends them in order when ctx ends. It returns the first
+// error of a part that failed. It prints the address of the page and the tokens of an embedded
+// server to stdout.
 func Serve(ctx context.Context, cfg config.Config, logger *slog.Logger, stdout io.Writer) error {
 	tuneMemory()
 	addr := ""

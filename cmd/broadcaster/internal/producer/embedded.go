@@ -10,9 +10,9 @@ import (
 	"github.com/fxcast/fxcast/feed/simulator"
 )
 
-// Simulate publishes simulated quotes until ctx ends, then returns nil. It survives outages of Redis:
-// it buffers a bounded number of quotes, and keeps the newest of each symbol. It adds rejected quotes
-// to rejected, which may be nil.
+// Simulate publishes simulated quotes until ctx ends, then returns nil. It survives outages of
+// Redis: it buffers a bounded number of quotes, and keeps the newest of each symbol. It adds
+// rejected quotes to rejected, which may be nil.
 func Simulate(ctx context.Context, p *accept.Publisher, rejected *accept.RejectedLog, cfg simulator.Config, logger *slog.Logger) error {
 	var failed error
 	box := newOutbox(p, newTally(), outboxEvents{

@@ -43,8 +43,8 @@ func (r *job) text(now time.Time, c tallyCounts, rate float64) string {
 	return fmt.Sprintf("%4.0f s: %s, %.0f ticks/s", now.Sub(r.start).Seconds(), c.text(r.word), rate)
 }
 
-// watch calls work and shows the progress until work returns: every second on a terminal, else every
-// 10 s.
+// watch calls work and shows the progress until work returns: every second on a terminal, else
+// every 10 s.
 func (r *job) watch(text progressText, work func()) {
 	every := 10 * time.Second
 	if r.console.terminal {

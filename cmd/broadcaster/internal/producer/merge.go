@@ -37,8 +37,9 @@ func newMerge(recordings []*recording) *merge {
 	return m
 }
 
-// next returns the earliest quote that is left. It does not read ahead, since the next line of a stream
-// may come much later. When ctx ends it returns at once; ok is then false, as it is at the end.
+// next returns the earliest quote that is left. It does not read ahead, since the next line of a
+// stream may come much later. When ctx ends it returns at once; ok is then false, as it is at the
+// end.
 func (m *merge) next(ctx context.Context) (q feed.Quote, ok bool) {
 	for len(m.waiting) > 0 && ctx.Err() == nil {
 		r := m.waiting[0]

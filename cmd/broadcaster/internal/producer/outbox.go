@@ -39,9 +39,9 @@ type outboxEvents struct {
 	rejected func(q feed.Quote, rejection *feed.Rejection) // the first rejection of each reason
 }
 
-// outbox queues quotes between their producer and a publisher. A full outbox makes the producer wait.
-// With drops it does so only while Redis accepts quotes. During an outage it drops and counts the older
-// half of each symbol's quotes, and keeps the newest of every symbol.
+// outbox queues quotes between their producer and a publisher. A full outbox makes the producer
+// wait. With drops it does so only while Redis accepts quotes. During an outage it drops and counts
+// the older half of each symbol's quotes, and keeps the newest of every symbol.
 //
 // A quote that Redis has certainly not executed is published again, in the order of its symbol. One
 // that Redis may have executed is counted as unknown and not repeated.
@@ -75,9 +75,9 @@ func newOutbox(p quotePublisher, t *tally, events outboxEvents) *outbox {
 	}
 }
 
-// run calls produce and publishes the quotes that it adds. It returns when produce has returned and all
-// quotes are published, but at most flushGrace later, or interruptGrace after the end of ctx. The
-// quotes that are left then count as unsent.
+// run calls produce and publishes the quotes that it adds. It returns when produce has returned and
+// all quotes are published, but at most flushGrace later, or interruptGrace after the end of ctx.
+// The quotes that are left then count as unsent.
 //
 //	run
 //	* produce    adds quotes             (the caller's goroutine)
@@ -168,8 +168,8 @@ func shown(q feed.Quote) []byte {
 	return text
 }
 
-// wait waits until quotes are added or the time next comes; a zero next never comes. It returns false
-// if ctx has ended.
+// wait waits until quotes are added or the time next comes; a zero next never comes. It returns
+// false if ctx has ended.
 func (o *outbox) wait(ctx context.Context, next time.Time) bool {
 	if next.IsZero() {
 		select {
@@ -197,7 +197,8 @@ func (o *outbox) wait(ctx context.Context, next time.Time) bool {
 	}
 }
 
-// hold holds back the symbols of batch with a quote that Redis did not accept, and releases the others.
+// hold holds back the symbols of batch with a quote that Redis did not accept, and releases the
+// others.
 func (o *outbox) hold(batch []feed.Quote, outcomes []accept.Outcome, err error, retry time.Duration) {
 	for _, q := range batch {
 		delete(o.held, q.Symbol)
@@ -213,8 +214,8 @@ func (o *outbox) hold(batch []feed.Quote, outcomes []accept.Outcome, err error, 
 	}
 }
 
-// settle counts the outcomes and returns the quotes to publish again. It gives up a quote if a later one
-// of its symbol was accepted.
+// settle counts the outcomes and returns the quotes to publish again. It gives up a quote if a
+// later one of its symbol was accepted.
 func (o *outbox) settle(batch []feed.Quote, outcomes []accept.Outcome, err error, seen map[feed.Reason]bool) (left []feed.Quote) {
 	var accepted, unknown, overtaken int
 	newest := map[feed.Symbol]int{} // index of a symbol's last accepted quote

@@ -56,8 +56,8 @@ func (p *position) finish() {
 	p.read, p.due, p.waiting = max(p.read, p.total), time.Time{}, time.Time{}
 }
 
-// text returns one line: the part of the inputs that was read, the time in them, the counts, the rate in
-// ticks per second, the time left, and the input that the replay waits for.
+// text returns one line: the part of the inputs that was read, the time in them, the counts, the
+// rate in ticks per second, the time left, and the input that the replay waits for.
 func (p *position) text(now time.Time, c tallyCounts, rate float64) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

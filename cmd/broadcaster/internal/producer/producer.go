@@ -1,5 +1,5 @@
-// Package producer produces quotes and publishes them: for `broadcaster feed`, and for the simulated
-// market of a server without Redis.
+// Package producer produces quotes and publishes them: for `broadcaster feed`, and for the
+// simulated market of a server without Redis.
 package producer
 
 import (
@@ -11,8 +11,8 @@ import (
 	"github.com/fxcast/fxcast/feed/accept"
 )
 
-// Run runs `broadcaster feed` and returns the exit code: 0 also after an interrupt, 1 if some quotes
-// could not be published. The usage of replay lists its codes.
+// Run runs `broadcaster feed` and returns the exit code: 0 also after an interrupt, 1 if some
+// quotes could not be published. The usage of replay lists its codes.
 func Run(ctx context.Context, call cli.Call) int { return run(ctx, call, openOutput(call)) }
 
 // output holds the parts through which a producer command publishes.

@@ -25,8 +25,8 @@ func openOutput(call cli.Call) openFunc {
 	}
 }
 
-// startOutput starts the output of a producer command. Unlike the server it does not wait for a Redis
-// that cannot be reached.
+// startOutput starts the output of a producer command. Unlike the server it does not wait for a
+// Redis that cannot be reached.
 func startOutput(ctx context.Context, cfg config.Config, logger *slog.Logger) (*output, error) {
 	client, err := redisclient.Open(ctx, cfg, redisclient.Options{Name: "broadcaster-feed", Logger: logger, Require: true, NoRetry: true})
 	if err != nil {

@@ -64,8 +64,8 @@ func (o *outbox) thinLocked() {
 	o.tally.dropped(dropped)
 }
 
-// take moves the oldest quotes into batch, except those held back at now. next is the time at which the
-// first of these may be tried, zero if there are none.
+// take moves the oldest quotes into batch, except those held back at now. next is the time at which
+// the first of these may be tried, zero if there are none.
 func (o *outbox) take(batch []feed.Quote, now time.Time) (taken []feed.Quote, next time.Time, ended bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

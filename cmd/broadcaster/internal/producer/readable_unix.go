@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readable waits until a read of f would not block, but only for a while, and reports whether it would
-// not. A FIFO is not readable before its first writer has opened it.
+// readable waits until a read of f would not block, but only for a while, and reports whether it
+// would not. A FIFO is not readable before its first writer has opened it.
 func readable(f *os.File, wait time.Duration) (ready bool, err error) {
 	raw, err := f.SyscallConn()
 	if err != nil {

@@ -195,8 +195,8 @@ func (r *replay) end(ctx context.Context, box *outbox) int {
 	return cli.OK
 }
 
-// sayWhere prints the position of an interrupted replay, which is before the first quote that was not
-// published. left is the earliest time of the unpublished quotes that were read.
+// sayWhere prints the position of an interrupted replay, which is before the first quote that was
+// not published. left is the earliest time of the unpublished quotes that were read.
 func (r *replay) sayWhere(left time.Time) {
 	at := r.next
 	if at.IsZero() || !left.IsZero() && left.Before(at) {

@@ -16,8 +16,8 @@ const standardInput = "-"
 // readWait is the interval at which a waiting stream checks whether its context has ended.
 const readWait = 100 * time.Millisecond
 
-// stream is an input that can be read only once: standard input, a pipe, a terminal. A read ends with
-// its context, even if no data comes.
+// stream is an input that can be read only once: standard input, a pipe, a terminal. A read ends
+// with its context, even if no data comes.
 type stream struct {
 	ctx  context.Context
 	file *os.File
@@ -75,8 +75,8 @@ func (s *stream) Read(p []byte) (int, error) {
 	}
 }
 
-// Ready waits until Read would return at once, but only for a while, and reports whether it would. It
-// is for tickfile.NewReader.
+// Ready waits until Read would return at once, but only for a while, and reports whether it would.
+// It is for tickfile.NewReader.
 func (s *stream) Ready(wait time.Duration) bool {
 	for end := time.Now().Add(wait); s.ctx.Err() == nil; {
 		left := time.Until(end)

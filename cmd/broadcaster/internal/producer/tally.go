@@ -65,8 +65,8 @@ func (c tallyCounts) refused() (n uint64) {
 	return n
 }
 
-// text lists all counts, the rare ones only if they are not zero. made is the word for the origin of
-// the quotes.
+// text lists all counts, the rare ones only if they are not zero. made is the word for the origin
+// of the quotes.
 func (c tallyCounts) text(made string) string {
 	rejected := c.refused()
 	var reasons []string

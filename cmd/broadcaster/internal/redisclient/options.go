@@ -118,8 +118,8 @@ func overrideParts(o *redis.Options, cfg config.Config) {
 	}
 }
 
-// dialer connects with a keepalive that detects a vanished server, and uses TLS if the configuration is
-// not nil.
+// dialer connects with a keepalive that detects a vanished server, and uses TLS if the
+// configuration is not nil.
 func dialer(timeout time.Duration, config *tls.Config) func(context.Context, string, string) (net.Conn, error) {
 	d := &net.Dialer{Timeout: timeout, KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: keepAlive, Interval: keepAlive / 3, Count: 3,

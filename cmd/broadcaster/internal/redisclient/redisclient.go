@@ -1,5 +1,5 @@
-// Package redisclient is the only place that opens Redis clients. It makes them from the settings, for
-// each mode of Redis.
+// Package redisclient is the only place that opens Redis clients. It makes them from the settings,
+// for each mode of Redis.
 package redisclient
 
 import (
@@ -27,8 +27,8 @@ type Options struct {
 	NoRetry bool
 }
 
-// Open opens a client of the configured Redis. It sends one PING and waits at most pingTimeout for the
-// answer. The caller closes the client. Errors never contain the password.
+// Open opens a client of the configured Redis. It sends one PING and waits at most pingTimeout for
+// the answer. The caller closes the client. Errors never contain the password.
 func Open(ctx context.Context, cfg config.Config, opts Options) (redis.UniversalClient, error) {
 	o, err := clientOptions(cfg, opts)
 	if err != nil {
