@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 	"time"
+
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 // Status sums up all checks.
@@ -150,6 +152,10 @@ func (c Check) reason() string {
 }
 
 func unreachable(addr string, err error) Check {
+	if redislink.Code(err) == "BUSY" {
+		return Check{Name: CheckReachable, Node: addr, Result: Fail, Why: reasonOf(err),
+			Do: "SCRIPT KILL ends a script that has written nothing; find the program that runs it (slow log)"}
+	}
 	return Check{
 		Name: CheckReachable, Node: addr, Result: Fail, Why: reasonOf(err),
 		Do: "check that the server runs (redis-cli ping), then REDIS_URL with its user and password",

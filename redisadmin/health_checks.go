@@ -48,7 +48,7 @@ func (o observation) checkRole() Check {
 	}
 	c.Value = role(r.Role)
 	if r.Role != "master" {
-		c.Result, c.Why = Fail, "quotes and sessions cannot be written to a replica"
+		c.Result, c.Why = Fail, "quotes and sessions cannot be written to a replica (READONLY)"
 		if r.MasterHost != "" {
 			c.Why += "; its master is " + string(r.MasterHost)
 		}
@@ -79,6 +79,12 @@ func (o observation) checkReplication() Check {
 		}
 	}
 	c.Value = Text(fmt.Sprintf("%s, lag %d s, %s behind", plural(r.Replicas.Or(0), "replica"), worst, bytes(behind)))
+	if o.lacksReplicas() {
+		c.Result, c.Value = Fail, Text(plural(r.GoodReplicas.Or(0), "replica")+" in time")
+		c.Why = "writes are refused (NOREPLICAS): min-replicas-to-write is " + o.settings["min-replicas-to-write"]
+		c.Do = "bring the replicas back; until then CONFIG SET min-replicas-to-write 0 accepts writes that a failover may lose"
+		return c
+	}
 	if len(bad) > 0 {
 		const most = 5
 		c.Result = Warn
@@ -86,6 +92,13 @@ func (o observation) checkReplication() Check {
 		c.Do = "check the replica's log and the network to it; repl-backlog-size limits how long it may be away without a full copy"
 	}
 	return c
+}
+
+// lacksReplicas reports whether a master refuses writes for want of replicas.
+func (o observation) lacksReplicas() bool {
+	good, known := o.info.Replication.GoodReplicas.Get()
+	want, err := strconv.ParseInt(o.settings["min-replicas-to-write"], 10, 64)
+	return known && err == nil && o.info.Replication.Role != "slave" && good < want
 }
 
 // checkMasterLink completes the replication check of a replica.

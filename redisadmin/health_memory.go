@@ -32,9 +32,9 @@ func (o observation) checkMemory() Check {
 	refused := o.growth.outOfMemory.Or(0)
 	switch {
 	case policy == "noeviction" && used >= limit:
-		c.Result, c.Why = Fail, "writes are refused: no quote is accepted and no session is created"
+		c.Result, c.Why = Fail, "writes are refused (OOM): no quote is accepted and no session is created"
 	case float64(used) >= memoryFail*float64(limit) && strings.HasPrefix(policy, "volatile-") && o.info.expiring() == Known(0):
-		c.Result, c.Why = Fail, "writes are refused, or will be in a moment: only keys without expiry are left, and they cannot be evicted"
+		c.Result, c.Why = Fail, "writes are refused (OOM), or will be in a moment: only keys without expiry are left, and they cannot be evicted"
 	case refused > 0:
 		c.Result, c.Why = Warn, fmt.Sprintf("%d writes were refused for lack of memory in the last %s", refused, short(o.growth.over))
 		if full {

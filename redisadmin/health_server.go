@@ -18,6 +18,7 @@ const healthPings = 5
 // observation is what one server reported about itself.
 type observation struct {
 	info          Info
+	refusal       error // by which PING was answered, such as MISCONF; nil = none
 	growth        growth
 	settings      map[string]string // from CONFIG GET
 	subscribers   []Client
@@ -30,19 +31,20 @@ type observation struct {
 // healthSettings are the settings that the checks look at.
 var healthSettings = []string{
 	"maxmemory-policy", "client-output-buffer-limit", "notify-keyspace-events",
-	"stop-writes-on-bgsave-error", "save",
+	"stop-writes-on-bgsave-error", "save", "min-replicas-to-write",
 }
 
 // serverHealth checks one server.
 func (a *Admin) serverHealth(ctx context.Context, srv server) Health {
 	var h Health
-	probe, err := srv.probe(ctx, healthPings)
+	probe, refusal, err := srv.probe(ctx, healthPings)
 	if err != nil {
 		h.Checks = []Check{unreachable(srv.addr, err)}
 		return h
 	}
 	h.LatencySeconds = &probe.MedianSeconds
 	o, err := a.observe(ctx, srv)
+	o.refusal = refusal
 	if err != nil {
 		h.Checks = []Check{unreachable(srv.addr, err)}
 		return h
@@ -98,7 +100,7 @@ func (a *Admin) observe(ctx context.Context, srv server) (observation, error) {
 // checks returns the checks that apply to the server.
 func (o observation) checks() []Check {
 	list := []Check{o.checkRole()}
-	if r := o.info.Replication; r != nil && (r.Role == "slave" || r.Replicas.Or(0) > 0) {
+	if r := o.info.Replication; r != nil && (r.Role == "slave" || r.Replicas.Or(0) > 0 || o.lacksReplicas()) {
 		list = append(list, o.checkReplication())
 	}
 	list = append(list,

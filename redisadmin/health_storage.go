@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 const (
@@ -32,10 +34,13 @@ func (o observation) checkPersistence() Check {
 	case p.Loading != nil && *p.Loading:
 		c.Result, c.Why, c.Do = Fail, "the data is still being read from disk", "wait"
 	case aof && p.AOFLastWriteStatus == "err":
-		c.Result, c.Why = Fail, "the append-only file cannot be written: writes are refused, or a crash loses them"
+		c.Result, c.Why = Fail, "the append-only file cannot be written: writes are refused (MISCONF), or a crash loses them"
 		c.Do = "free disk space, and read the server's log"
+	case redislink.Code(o.refusal) == "MISCONF":
+		c.Result, c.Why = Fail, "the disk cannot be written, and writes are refused (MISCONF)"
+		c.Do = "free disk space, and read the server's log; BGSAVE tries again"
 	case p.LastSaveStatus == "err" && o.settings["stop-writes-on-bgsave-error"] == "yes" && save != "":
-		c.Result, c.Why = Fail, "the last snapshot failed, and writes are refused until one succeeds (stop-writes-on-bgsave-error)"
+		c.Result, c.Why = Fail, "the last snapshot failed, and writes are refused until one succeeds (MISCONF, stop-writes-on-bgsave-error)"
 		c.Do = "free disk space, and read the server's log; BGSAVE tries again"
 	case p.LastSaveStatus == "err":
 		c.Result, c.Why = Warn, "the last snapshot failed: a restart would bring old data back, or writes are refused until one succeeds"

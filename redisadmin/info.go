@@ -96,10 +96,13 @@ type StatsInfo struct {
 
 // ReplicationInfo is the section "replication".
 type ReplicationInfo struct {
-	Role        Text      `json:"role"`     // master or slave
-	Replicas    Number    `json:"replicas"` // connected ones, of a master
-	Attached    []Replica `json:"attached"` // of a master
-	OffsetBytes Number    `json:"offset_bytes"`
+	Role     Text      `json:"role"`     // master or slave
+	Replicas Number    `json:"replicas"` // connected ones, of a master
+	Attached []Replica `json:"attached"` // of a master
+
+	// Replicas that answered within min-replicas-max-lag; unknown unless min-replicas-to-write is set.
+	GoodReplicas Number `json:"good_replicas"`
+	OffsetBytes  Number `json:"offset_bytes"`
 
 	// Of a replica.
 	MasterHost             Text   `json:"master_host"`

@@ -127,7 +127,8 @@ func (p *infoParser) replication(f fields) *ReplicationInfo {
 	if len(f) == 0 {
 		return nil
 	}
-	r := &ReplicationInfo{Role: word(f, "role"), Replicas: p.count(f, "connected_slaves"), OffsetBytes: p.count(f, "master_repl_offset")}
+	r := &ReplicationInfo{Role: word(f, "role"), Replicas: p.count(f, "connected_slaves"), OffsetBytes: p.count(f, "master_repl_offset"),
+		GoodReplicas: p.count(f, "min_slaves_good_slaves")}
 	for i := range min(r.Replicas.Or(0), maxInfoReplicas) {
 		name := "slave" + strconv.FormatInt(i, 10)
 		line, ok := f[name]

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 const maxProbes = 1000 // round trips of one LatencyProbe
@@ -114,17 +116,20 @@ func (a *Admin) LatencyProbe(ctx context.Context, count int) ([]Probe, error) {
 		return nil, err
 	}
 	list, errs := make([]Probe, len(servers)), make([]error, len(servers))
-	forEach(servers, func(i int, srv server) { list[i], errs[i] = srv.probe(ctx, count) })
+	forEach(servers, func(i int, srv server) { list[i], _, errs[i] = srv.probe(ctx, count) })
 	return list, errors.Join(errs...)
 }
 
-func (srv server) probe(ctx context.Context, count int) (Probe, error) {
+// probe measures round trips. refusal is the answer to the last PING if Redis refused it because it
+// cannot save to its disk (MISCONF).
+func (srv server) probe(ctx context.Context, count int) (p Probe, refusal, err error) {
 	took := make([]time.Duration, 0, count)
 	for range count {
 		start := time.Now()
 		// A refusal (no permission, or MISCONF after a failed snapshot) is a round trip too.
-		if err := srv.client.Ping(ctx).Err(); err != nil && !refused(err) {
-			return Probe{}, unavailable(ctx, "ping", err)
+		refusal = srv.client.Ping(ctx).Err()
+		if refusal != nil && !refused(refusal) && redislink.Code(refusal) != "MISCONF" {
+			return Probe{}, nil, unavailable(ctx, "ping", refusal)
 		}
 		took = append(took, time.Since(start))
 	}
@@ -132,5 +137,5 @@ func (srv server) probe(ctx context.Context, count int) (Probe, error) {
 	return Probe{
 		Node: srv.addr, Samples: count, MinSeconds: took[0].Seconds(), MedianSeconds: took[count/2].Seconds(),
 		P99Seconds: took[min(count-1, count*99/100)].Seconds(), MaxSeconds: took[count-1].Seconds(),
-	}, nil
+	}, refusal, nil
 }

@@ -111,6 +111,9 @@ func unavailable(ctx context.Context, command string, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%w: %s: no answer in time", ErrUnavailable, command)
 	}
+	if code := redislink.Code(err); code != "" {
+		return &redislink.ErrRefused{Code: code, Err: fmt.Errorf("%s: %s", command, printable(err.Error(), maxReason))}
+	}
 	text := strings.TrimPrefix(err.Error(), ErrUnavailable.Error()+": ")
 	return fmt.Errorf("%w: %s: %s", ErrUnavailable, command, printable(text, maxReason))
 }
@@ -122,7 +125,7 @@ func refused(err error) bool {
 	case "", "LOADING", "BUSY", "UNKILLABLE", "MAXCLIENTS", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MOVED", "ASK":
 		return false
 	}
-	return !redis.IsAuthError(err)
+	return redislink.Refusal(err) == "" && !redis.IsAuthError(err)
 }
 
 // reasonOf returns an error of this package in the words shown to a user:

@@ -1,7 +1,15 @@
 package web_test
 
 import (
+	"context"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/fxcast/fxcast/internal/redistest"
 	"github.com/fxcast/fxcast/web/internal/webtest"
@@ -59,10 +67,99 @@ func TestRedisFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := webtest.NewHTTPClient(t, n.Public)
-	if a := h.Do("POST", "/api/v1/quotes", `{"symbol":"EUR/USD","price":1}`, webtest.Bearer(webtest.PublishToken)); a.Problem(t, 503).Detail != "Redis is full and refuses to write; 0 of 1 quotes are settled, the others were not accepted" {
+	if a := h.Do("POST", "/api/v1/quotes", `{"symbol":"EUR/USD","price":1}`, webtest.Bearer(webtest.PublishToken)); a.Problem(t, 503).Detail != "Redis is full and refuses to write (OOM); 0 of 1 quotes are settled, the others were not accepted" {
 		t.Errorf("publishing: %s", a.Body)
 	}
-	if a := n.Operator().Ask("POST", "/api/v1/sessions", `{"user_id":"7","role":"user"}`); a.Problem(t, 503).Detail != "Redis is full and refuses to write; try again" {
+	if a := n.Operator().Ask("POST", "/api/v1/sessions", `{"user_id":"7","role":"user"}`); a.Problem(t, 503).Detail != "Redis is full and refuses to write (OOM); try again" {
 		t.Errorf("a session: %s", a.Body)
 	}
+}
+
+// TestRedisRefuses has a Redis that refuses writes called that, with the reason: in answers, in the
+// log and in its health.
+func TestRedisRefuses(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		code, words string
+		cause       func(*testing.T, *redis.Client)
+	}{
+		{"NOREPLICAS", "min-replicas-to-write", func(t *testing.T, c *redis.Client) {
+			must(t, c.ConfigSet(t.Context(), "min-replicas-to-write", "1").Err())
+		}},
+		{"READONLY", "a replica", func(t *testing.T, c *redis.Client) { must(t, c.ReplicaOf(t.Context(), "127.0.0.1", "1").Err()) }},
+		{"MISCONF", "its disk", breakSnapshots},
+		{"OOM", "is full", func(t *testing.T, c *redis.Client) { must(t, c.ConfigSet(t.Context(), "maxmemory", "1").Err()) }},
+		{"BUSY", "a long script", busy},
+	} {
+		t.Run(tc.code, func(t *testing.T) {
+			t.Parallel()
+			n := webtest.Start(t, func(c *webtest.Config) {
+				c.Redis = redistest.Start(t, "--save", "900 1", "--enable-protected-configs", "yes", "--busy-reply-threshold", "20")
+			})
+			n.Publish([3]string{"EUR/USD", "1.1", "1.2"})
+			tc.cause(t, n.Redis.Client())
+			h := webtest.NewHTTPClient(t, n.Public)
+			a := h.Do("POST", "/api/v1/quotes", `{"symbol":"EUR/USD","bid":"1.11","ask":"1.12"}`, webtest.Bearer(webtest.PublishToken))
+			if d := a.Problem(t, 503).Detail; !strings.Contains(d, tc.words) || !strings.Contains(d, tc.code) || a.Header.Get("Retry-After") == "" {
+				t.Errorf("publishing: %s", d)
+			}
+			if d := n.Operator().Ask("POST", "/api/v1/sessions", `{"user_id":"7","role":"user"}`).Problem(t, 503).Detail; !strings.Contains(d, tc.words) || !strings.Contains(d, tc.code) {
+				t.Errorf("a session: %s", d)
+			}
+			var health struct{ Status, Reason string }
+			n.Operator().Ask("GET", "/api/v1/redis/health", "").Into(t, 200, &health)
+			if health.Status != "unhealthy" || !strings.Contains(health.Reason, tc.code) {
+				t.Errorf("health: %+v", health)
+			}
+			if log := n.Log.String(); !strings.Contains(log, tc.words) || !strings.Contains(log, tc.code) {
+				t.Errorf("the log does not name it:\n%s", log)
+			}
+			inbox := regexp.MustCompile(`msg="inbox: (quotes lost|retrying)".*` + tc.code)
+			webtest.Eventually(t, "the inbox names it", func() bool {
+				if tc.code != "BUSY" { // which refuses PUBLISH too
+					must(t, n.RDB.Publish(t.Context(), "forex_updates", `{"symbol":"EUR/USD","bid":"1.11","ask":"1.12"}`).Err())
+				}
+				return inbox.MatchString(n.Log.String())
+			})
+		})
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// breakSnapshots removes the directory of the server and has a snapshot fail.
+func breakSnapshots(t *testing.T, c *redis.Client) {
+	dir := t.TempDir() + "/gone"
+	must(t, os.Mkdir(dir, 0o755))
+	must(t, c.ConfigSet(t.Context(), "dir", dir).Err())
+	must(t, os.Remove(dir))
+	must(t, c.BgSave(t.Context()).Err())
+	webtest.Eventually(t, "the snapshot fails", func() bool { return strings.HasPrefix(fmt.Sprint(c.Ping(t.Context()).Err()), "MISCONF") })
+}
+
+// busy runs a script until the test ends.
+func busy(t *testing.T, c *redis.Client) {
+	done := make(chan struct{})
+	runner := redis.NewClient(&redis.Options{Addr: c.Options().Addr, ReadTimeout: time.Minute, MaxRetries: -1})
+	go func() {
+		defer close(done)
+		runner.Eval(context.WithoutCancel(t.Context()), "while true do end", nil)
+	}()
+	t.Cleanup(func() {
+		for c := true; c; {
+			select {
+			case <-done:
+				c = false
+			case <-time.After(20 * time.Millisecond):
+				runner.ScriptKill(context.Background())
+			}
+		}
+		runner.Close()
+	})
+	webtest.Eventually(t, "the script runs", func() bool { return strings.HasPrefix(fmt.Sprint(c.Ping(t.Context()).Err()), "BUSY") })
 }

@@ -109,7 +109,7 @@ func (in *Inbox) Run(ctx context.Context) error {
 		Probe: in.cfg.Keys.Probe(in.cfg.Node, "inbox"), Prober: redislink.Prober(in.cfg.Redis, client),
 	})
 
-	for failing := false; ; {
+	for failing, refused := false, ""; ; {
 		holder, err := in.lease.holder(ctx)
 		if err == nil {
 			in.saw(holder)
@@ -120,10 +120,16 @@ func (in *Inbox) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err != nil && !failing {
+		refusal := redislink.Refusal(err)
+		if refusal != "" {
+			err = redislink.Unavailable("", err)
+		}
+		if err != nil && (!failing || refusal != "" && refusal != refused) {
 			in.log.Warn("inbox: retrying", "err", err)
 		}
-		failing = err != nil
+		if failing = err != nil; refusal != "" || !failing {
+			refused = refusal
+		}
 		if !redislink.Sleep(ctx, leasePoll*3/4+rand.N(leasePoll/2)) {
 			return nil
 		}

@@ -40,12 +40,20 @@ func (p *Publisher) execute(ctx context.Context, jobs []*publishJob) {
 		if attempt > 0 {
 			p.metrics.retried.Add(float64(len(left)))
 		}
+		if left := time.Until(began.Add(p.cfg.Timeout)); redislink.Refusal(err) != "" && left < p.cfg.Timeout/4 {
+			break // a reply that comes too late would leave the outcome unknown
+		}
 		if attempt > 1 && !redislink.Sleep(ctx, publishRetryWait) || ctx.Err() != nil {
 			break
 		}
-		left, err = p.send(ctx, left)
+		var now error
+		if left, now = p.send(ctx, left); redislink.Refusal(err) == "" || redislink.Code(now) != "" {
+			err = now // the deadline does not hide why Redis refused
+		}
 	}
+	p.failed.Store(nil)
 	if len(left) > 0 {
+		p.failed.Store(&err)
 		err = redislink.Unavailable("not published", err)
 		for _, e := range left {
 			e.job.fail(err)

@@ -80,9 +80,10 @@ type Publisher struct {
 	metrics *publisherMetrics
 	rules   rules // from cfg
 
-	room    *semaphore.Weighted // room for further quotes in the queue
-	queue   chan *publishJob    // never full: a job has at least one quote
-	waiting atomic.Int64        // quotes in the queue
+	room    *semaphore.Weighted   // room for further quotes in the queue
+	queue   chan *publishJob      // never full: a job has at least one quote
+	waiting atomic.Int64          // quotes in the queue
+	failed  atomic.Pointer[error] // why the newest round trips published nothing; nil = they did
 	started atomic.Bool
 	stopped chan struct{} // closed when Run has ended
 
@@ -249,7 +250,11 @@ func (p *Publisher) await(ctx context.Context, j *publishJob) error {
 }
 
 func (p *Publisher) waitedTooLong() error {
-	return fmt.Errorf("%w: not published: waited %v for Redis to take earlier quotes", redislink.ErrUnavailable, p.cfg.Timeout)
+	doing := fmt.Sprintf("not published: waited %v for Redis to take earlier quotes", p.cfg.Timeout)
+	if why := p.failed.Load(); why != nil {
+		return redislink.Unavailable(doing, *why)
+	}
+	return fmt.Errorf("%w: %s", redislink.ErrUnavailable, doing)
 }
 
 // Run publishes quotes until ctx ends, finishes the current round trip and returns nil. Quotes

@@ -1,6 +1,7 @@
 package redislink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,10 @@ type ErrRefused struct {
 	Err  error  // the answer
 }
 
-func (e *ErrRefused) Error() string   { return fmt.Sprintf("%v: %v", ErrUnavailable, e.Err) }
+// Error begins with the words of Refusal, if there are any.
+func (e *ErrRefused) Error() string {
+	return fmt.Sprintf("%s: %v", cmp.Or(Refusal(e), ErrUnavailable.Error()), e.Err)
+}
 func (e *ErrRefused) Unwrap() []error { return []error{ErrUnavailable, e.Err} }
 
 // Unavailable wraps the error of a command so that errors.Is finds ErrUnavailable. It is an
@@ -47,6 +51,19 @@ func Unavailable(doing string, err error) error {
 // IsFull reports whether Redis refused for want of memory.
 func IsFull(err error) bool { return Code(err) == "OOM" }
 
+// refusals says what is wrong with a Redis that answers and will refuse the next write too.
+var refusals = map[string]string{
+	"BUSY":       "Redis runs a long script and refuses all other commands (BUSY)",
+	"MISCONF":    "Redis cannot save to its disk and refuses to write (MISCONF)",
+	"NOREPLICAS": "Redis has fewer replicas than min-replicas-to-write and refuses to write (NOREPLICAS)",
+	"OOM":        "Redis is full and refuses to write (OOM)",
+	"READONLY":   "Redis is a replica and refuses to write (READONLY)",
+}
+
+// Refusal returns in words why a Redis that answers refuses to write, with the code of its answer. It
+// is "" for every other error.
+func Refusal(err error) string { return refusals[Code(err)] }
+
 // Code returns the code of an answer by which Redis refused: the upper-case word it begins with, or
 // ERR. It is "" for every other error, such as a missing key or a lost connection.
 func Code(err error) string {
@@ -58,6 +75,12 @@ func Code(err error) string {
 		return ""
 	}
 	text := strings.TrimPrefix(answer.Error(), "ERR ") // some servers put it before other codes
+	if _, inner, ok := strings.Cut(text, "@user_script: "); ok && strings.HasPrefix(text, "Error running script") {
+		// Before 7.0: "Error running script (call to f_…): @user_script:3: @user_script: 3: -OOM …".
+		if _, refused, ok := strings.Cut(inner, ": -"); ok {
+			text = refused
+		}
+	}
 	word, _, _ := strings.Cut(text, " ")
 	switch {
 	case strings.HasPrefix(text, "max number of clients"):

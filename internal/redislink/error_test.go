@@ -1,6 +1,7 @@
 package redislink_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ func TestErrors(t *testing.T) {
 	}{
 		{answer("OOM command not allowed when used memory > 'maxmemory'."), "OOM", redislink.FailMemory, false},
 		{answer("ERR OOM of another kind"), "OOM", redislink.FailMemory, false},
+		{answer("ERR Error running script (call to f_0123): @user_script:9: @user_script: 9: -NOREPLICAS Not enough good replicas to write."), "NOREPLICAS", redislink.FailRefused, false}, // Redis 6.2
 		{answer("LOADING Redis is loading the dataset in memory"), "LOADING", redislink.FailLoading, true},
 		{answer("MASTERDOWN Link with MASTER is down"), "MASTERDOWN", redislink.FailLoading, true},
 		{answer("CLUSTERDOWN Hash slot not served"), "CLUSTERDOWN", redislink.FailLoading, true},
@@ -69,7 +71,7 @@ func TestErrors(t *testing.T) {
 		if !errors.Is(err, redislink.ErrUnavailable) || !errors.Is(err, tc.err) || is != (tc.code != "") || is && refused.Code != tc.code {
 			t.Errorf("%v wraps too little, or is refused: %v", err, is)
 		}
-		if want := "Redis is not available: try it: " + tc.err.Error(); err.Error() != want {
+		if want := cmp.Or(redislink.Refusal(tc.err), "Redis is not available") + ": try it: " + tc.err.Error(); err.Error() != want {
 			t.Errorf("%q, want %q", err, want)
 		}
 	}

@@ -1,12 +1,14 @@
 package admin
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/fxcast/fxcast/cache"
+	"github.com/fxcast/fxcast/internal/redislink"
 	"github.com/fxcast/fxcast/redisadmin"
 	"github.com/fxcast/fxcast/web/endpoint"
 )
@@ -44,7 +46,7 @@ func (s *Server) getHitRatio(w http.ResponseWriter, r *http.Request) error {
 	}
 	var err error
 	if answer.Server, err = s.cfg.Redis.HitRatio(r.Context()); err != nil {
-		answer.Missing = "Redis can not be reached"
+		answer.Missing = endpoint.LostRedis(err)
 	}
 	return endpoint.WriteJSON(w, http.StatusOK, answer)
 }
@@ -88,7 +90,8 @@ func (s *Server) postInvalidate(w http.ResponseWriter, r *http.Request) error {
 	case err == nil:
 		return endpoint.WriteJSON(w, http.StatusOK, deletedAnswer{deleted})
 	case errors.Is(err, cache.ErrUnavailable), r.Context().Err() != nil:
-		return endpoint.Unavailable(fmt.Sprintf("Redis was lost or too slow after %d keys had been deleted; try again", deleted), err)
+		lost := cmp.Or(redislink.Refusal(err), "Redis was lost or too slow")
+		return endpoint.Unavailable(fmt.Sprintf("%s; %d keys had been deleted, try again", lost, deleted), err)
 	}
 	return endpoint.BadRequestOf(err)
 }

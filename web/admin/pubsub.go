@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fxcast/fxcast/internal/redislink"
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
@@ -62,7 +64,7 @@ func (s *Server) postPubSub(w http.ResponseWriter, r *http.Request) error {
 		return &endpoint.Problem{Status: http.StatusForbidden, Title: "Forbidden", Cause: err,
 			Detail: fmt.Sprintf("channel: Redis does not let this server publish on %q; its ACL user needs a rule for that channel", in.Channel)}
 	case err != nil:
-		return endpoint.Unavailable("Redis did not take the message, or its answer was lost", err)
+		return endpoint.Unavailable(cmp.Or(redislink.Refusal(err), "Redis did not take the message, or its answer was lost"), err)
 	}
 	note(r, "receivers", receivers)
 	return endpoint.WriteJSON(w, http.StatusOK, receiversAnswer{receivers})

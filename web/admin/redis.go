@@ -78,7 +78,7 @@ func ofRedis(err error) error {
 	case errors.Is(err, redisadmin.ErrNotOffered):
 		return &endpoint.Problem{Status: http.StatusNotImplemented, Title: "Not available here", Detail: "this Redis does not tell, or not to this user", Cause: err}
 	case errors.Is(err, redisadmin.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
-		return endpoint.Unavailable("Redis can not be reached; try again", err)
+		return endpoint.Unavailable(endpoint.LostRedis(err)+"; try again", err)
 	}
 	return err
 }

@@ -116,8 +116,11 @@ func AsProblem(err error) *Problem {
 
 // LostRedis returns what is wrong with Redis, for the client.
 func LostRedis(err error) string {
-	if redislink.IsFull(err) {
-		return "Redis is full and refuses to write"
+	switch code, refusal := redislink.Code(err), redislink.Refusal(err); {
+	case refusal != "":
+		return refusal
+	case code != "":
+		return "Redis answers, and does not do what it is asked (" + code + ")"
 	}
 	return "Redis can not be reached"
 }

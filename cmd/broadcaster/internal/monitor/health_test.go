@@ -33,6 +33,13 @@ func TestMonitorHealth(t *testing.T) {
 	if code, out, errs := programtest.Run(t, Run, []string{"REDIS_URL=" + good.URL()}, "--health"); code != 0 || errs != "" || !strings.HasPrefix(out, "healthy (redis ") {
 		t.Errorf("healthy: %d %q %q", code, out, errs)
 	}
+	replica := redistest.Start(t, "--replicaof", "127.0.0.1 1")
+	lacking := redistest.Start(t, "--min-replicas-to-write", "1")
+	for refusal, of := range map[string]*redistest.Server{"READONLY": replica, "NOREPLICAS": lacking} {
+		if code, out, errs := programtest.Run(t, Run, []string{"REDIS_URL=" + of.URL()}, "--health"); code != 1 || errs != "" || !strings.HasPrefix(out, "unhealthy (redis ") || !strings.Contains(out, refusal) {
+			t.Errorf("%s: %d %q %q", refusal, code, out, errs)
+		}
+	}
 	code, out, errs = programtest.Run(t, Run, []string{"REDIS_URL=redis://:wrong-" + monitorSecret + "@" + server.Addr()}, "--health")
 	if code != 1 || errs != "" || !strings.HasPrefix(out, "unhealthy: ") || !strings.Contains(out, "REDIS_PASSWORD") || strings.Count(out, "\n") != 1 {
 		t.Errorf("wrong password: %d %q %q", code, out, errs)

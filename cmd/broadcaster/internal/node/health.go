@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/config"
+	"github.com/fxcast/fxcast/internal/redislink"
 	"github.com/fxcast/fxcast/redisadmin"
 )
 
@@ -25,6 +26,7 @@ const (
 // outcome. It serves the operator; faster probes elsewhere decide whether Redis is lost.
 type redisHealth struct {
 	client   redis.UniversalClient
+	admin    *redisadmin.Admin
 	logger   *slog.Logger
 	interval time.Duration
 	answered atomic.Bool // the last ping
@@ -32,13 +34,15 @@ type redisHealth struct {
 	ping     prometheus.Histogram
 	failures prometheus.Counter
 	memory   prometheus.Gauge
+	bad      prometheus.Gauge
+	was      redisadmin.Status // of the previous check
 }
 
 // newRedisHealth returns a redisHealth that checks client every 30 s. lost decides whether Redis is
 // lost, so that fx_redis_up agrees with it. reg may be nil.
-func newRedisHealth(client redis.UniversalClient, lost func() bool, logger *slog.Logger, reg prometheus.Registerer) *redisHealth {
+func newRedisHealth(client redis.UniversalClient, admin *redisadmin.Admin, lost func() bool, logger *slog.Logger, reg prometheus.Registerer) *redisHealth {
 	h := &redisHealth{
-		client: client, logger: logger, interval: redisCheckEvery,
+		client: client, admin: admin, logger: logger, interval: redisCheckEvery,
 		ping: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "fx_redis_ping_seconds",
 			Help:    "Round trip of the periodic PING that succeeded. Above 0.01 the server or the network is slow.",
@@ -53,6 +57,10 @@ func newRedisHealth(client redis.UniversalClient, lost func() bool, logger *slog
 			Help: "Fraction of maxmemory that the fullest master uses; NaN if not known. Above 0.9: Redis will soon evict, quotes first and sessions later.",
 		}),
 	}
+	h.bad = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "fx_redis_unhealthy",
+		Help: "1 if the health of Redis is unhealthy at the last check (every 30 s): it is gone, or refuses writes. The log and GET /api/v1/redis/health have the reason.",
+	})
 	h.up = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "fx_redis_up",
 		Help: "1 if Redis answered the last check (every 30 s) and is not lost since, else 0. 0: quotes stop, sessions cannot be checked.",
@@ -64,7 +72,7 @@ func newRedisHealth(client redis.UniversalClient, lost func() bool, logger *slog
 	})
 	h.memory.Set(math.NaN())
 	if reg != nil {
-		reg.MustRegister(h.up, h.ping, h.failures, h.memory)
+		reg.MustRegister(h.up, h.ping, h.failures, h.memory, h.bad)
 	}
 	return h
 }
@@ -76,6 +84,7 @@ func (h *redisHealth) Run(ctx context.Context) error {
 	up := true // opening the client has already logged a server that is down
 	for {
 		up = h.check(ctx, up)
+		h.judge(ctx, up)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -98,7 +107,9 @@ func (h *redisHealth) check(ctx context.Context, was bool) bool {
 		h.failures.Inc()
 		h.answered.Store(false)
 		h.memory.Set(math.NaN())
-		if was {
+		if refusal := redislink.Refusal(err); was && refusal != "" {
+			h.logger.Error("redis refuses commands", "reason", refusal, "err", err)
+		} else if was {
 			h.logger.Error("redis does not answer", "err", err)
 		}
 		return false
@@ -110,6 +121,31 @@ func (h *redisHealth) check(ctx context.Context, was bool) bool {
 		h.logger.Info("redis answers again", "ping", took)
 	}
 	return true
+}
+
+// judge asks for the health of a Redis that answers, and logs when it becomes unhealthy, and when it
+// no longer is. A Redis that refuses writes answers PING, and is of no use.
+func (h *redisHealth) judge(ctx context.Context, up bool) {
+	if !up {
+		h.bad.Set(1)
+		return
+	}
+	health := h.admin.Health(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	if health.Status == redisadmin.Unhealthy {
+		h.bad.Set(1)
+		if h.was != health.Status {
+			h.logger.Error("redis is unhealthy", "reason", health.Reason)
+		}
+	} else {
+		h.bad.Set(0)
+		if h.was == redisadmin.Unhealthy {
+			h.logger.Info("redis is no longer unhealthy", "status", health.Status)
+		}
+	}
+	h.was = health.Status
 }
 
 // logRedis logs the kind and version of Redis at start, and warns of an eviction policy that can
@@ -147,6 +183,10 @@ func logRedis(ctx context.Context, client redis.UniversalClient, cfg config.Conf
 	if redisadmin.EvictsSessions(policy) {
 		logger.Warn("redis: with this maxmemory-policy a full server removes sessions that are in use; volatile-ttl removes quotes first",
 			"maxmemory_policy", policy, "want", "volatile-ttl")
+	}
+	if info.Replication != nil && info.Replication.Role == "slave" && cfg.Redis.Mode == "standalone" {
+		logger.Warn("redis: the server is a replica and refuses to write; point REDIS_URL to its master, or use REDIS_MODE=sentinel",
+			"master", info.Replication.MasterHost)
 	}
 	if info.Server != nil && cfg.Redis.Mode != "cluster" && info.Server.Mode == "cluster" {
 		logger.Warn("redis: the server is part of a cluster, but REDIS_MODE is not cluster", "mode", cfg.Redis.Mode)

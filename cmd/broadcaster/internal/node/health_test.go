@@ -14,6 +14,7 @@ import (
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/programtest"
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/redisclient"
 	"github.com/fxcast/fxcast/internal/redistest"
+	"github.com/fxcast/fxcast/redisadmin"
 )
 
 func TestRedisHealth(t *testing.T) {
@@ -26,7 +27,7 @@ func TestRedisHealth(t *testing.T) {
 	defer client.Close()
 	reg := prometheus.NewRegistry()
 	var lost atomic.Bool
-	h := newRedisHealth(client, lost.Load, logger, reg)
+	h := newRedisHealth(client, redisadmin.New(redisadmin.Config{Redis: client}), lost.Load, logger, reg)
 	h.interval = 20 * time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -45,12 +46,24 @@ func TestRedisHealth(t *testing.T) {
 	server.Kill()
 	programtest.Eventually(t, "down, twice", func() bool { return testutil.ToFloat64(h.up) == 0 && testutil.ToFloat64(h.failures) >= 2 })
 	server.Restart()
-	programtest.Eventually(t, "up again", func() bool { return testutil.ToFloat64(h.up) == 1 })
+	programtest.Eventually(t, "up again", func() bool { return testutil.ToFloat64(h.up) == 1 && testutil.ToFloat64(h.bad) == 0 })
+	// It answers, and takes no write.
+	if err := client.ConfigSet(t.Context(), "min-replicas-to-write", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	programtest.Eventually(t, "unhealthy", func() bool { return testutil.ToFloat64(h.bad) == 1 && testutil.ToFloat64(h.up) == 1 })
+	if err := client.ConfigSet(t.Context(), "min-replicas-to-write", "0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	programtest.Eventually(t, "healthy", func() bool { return testutil.ToFloat64(h.bad) == 0 })
 	cancel()
 	wg.Wait()
 	text := log.String()
 	if strings.Count(text, "does not answer") != 1 || strings.Count(text, "answers again") != 1 {
 		t.Errorf("the log is not one line per change:\n%s", text)
+	}
+	if strings.Count(text, "redis is unhealthy") != 1 || !strings.Contains(text, "NOREPLICAS") || strings.Count(text, "redis is no longer unhealthy") != 1 {
+		t.Errorf("a server that refuses writes is not named:\n%s", text)
 	}
 	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
 		t.Errorf("lint: %v %v", problems, err)
@@ -73,6 +86,13 @@ func TestLogRedis(t *testing.T) {
 			t.Errorf("%s: warned %v, want %v: %s", tc.policy, got, tc.warns, text)
 		}
 	}
+	// A replica takes no write.
+	replica := redistest.Start(t, "--replicaof", "127.0.0.1 1")
+	logger, log := programtest.Log()
+	logRedis(t.Context(), replica.Client(), programtest.Load(t, "REDIS_URL="+replica.URL()), logger)
+	if text := log.String(); !strings.Contains(text, "WARN") || !strings.Contains(text, "is a replica") || !strings.Contains(text, "127.0.0.1:1") {
+		t.Errorf("a replica: log %s", text)
+	}
 	// A user who may ask for nothing.
 	server := redistest.Start(t)
 	admin := server.Client()
@@ -85,7 +105,7 @@ func TestLogRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	logger, log := programtest.Log()
+	logger, log = programtest.Log()
 	logRedis(t.Context(), client, cfg, logger)
 	if text := log.String(); strings.Contains(text, "WARN") || strings.Count(text, "not reported") != 2 {
 		t.Errorf("a server that tells nothing: %s", text)

@@ -73,10 +73,12 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 		}
 	}
 	n.redis = redislink.NewHealth()
-	n.health = newRedisHealth(client, n.redis.Lost, logger, registry)
 	if n.sentinels, err = redisclient.Sentinels(cfg); err != nil {
 		return nil, err
 	}
+	adminConfig := redisadmin.Config{Redis: client, Prefix: cfg.Redis.Prefix, ConfPath: cfg.Redis.ConfPath,
+		Sentinels: n.sentinels, MasterName: cfg.Redis.MasterName, Logger: logger}
+	n.health = newRedisHealth(client, redisadmin.New(adminConfig), n.redis.Lost, logger, registry)
 	n.hub = hub.New(hub.Config{Framings: live.Framings(), Heartbeat: cfg.WS.Heartbeat, Ping: cfg.WS.Ping,
 		WriteTimeout: cfg.WS.WriteTimeout, Registerer: registry,
 		Interest: func(symbol string) { n.receiver.InterestChanged(symbol) }})
@@ -109,10 +111,9 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 		History: receive.NewHistory(client, keys),
 		Cache:   n.cache,
 		Nodes:   n.nodes,
-		Admin: redisadmin.New(redisadmin.Config{Redis: client, Prefix: cfg.Redis.Prefix, ConfPath: cfg.Redis.ConfPath,
-			Sentinels: n.sentinels, MasterName: cfg.Redis.MasterName, Logger: logger}),
-		Ready:  n.ready,
-		Prefix: cfg.Redis.Prefix,
+		Admin:   redisadmin.New(adminConfig),
+		Ready:   n.ready,
+		Prefix:  cfg.Redis.Prefix,
 		PubSub: func(ctx context.Context, channel string, message []byte) (int64, error) {
 			receivers, err := client.Publish(ctx, channel, message).Result()
 			if redis.IsPermissionError(err) {
