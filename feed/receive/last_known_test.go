@@ -26,12 +26,7 @@ func startShortLived(t *testing.T, c redis.UniversalClient, known time.Duration)
 
 func startShortLivedNode(t *testing.T, c redis.UniversalClient, known time.Duration) *node {
 	t.Helper()
-	s := newSink()
-	b := receive.NewBoard(receive.BoardConfig{Sink: s, QuoteTTL: 400 * time.Millisecond, LastKnown: known})
-	start(t, b.Run)
-	n := startNodeWith(t, c, func(cfg *receive.ReceiverConfig) { cfg.Board, cfg.Sink = b, s })
-	n.sink, n.board = s, b
-	return n
+	return startNodeOn(t, c, receive.BoardConfig{QuoteTTL: 400 * time.Millisecond, LastKnown: known}, func(*receive.ReceiverConfig) {})
 }
 
 // After QUOTE_TTL the last price stays known, also to a node that starts later, but never as live,

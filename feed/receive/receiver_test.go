@@ -36,9 +36,16 @@ func startNode(t testing.TB, c redis.UniversalClient, channels ...string) *node 
 
 func startNodeWith(t testing.TB, c redis.UniversalClient, change func(*receive.ReceiverConfig)) *node {
 	t.Helper()
+	return startNodeOn(t, c, receive.BoardConfig{}, change)
+}
+
+// startNodeOn starts a node whose board has lives of its own.
+func startNodeOn(t testing.TB, c redis.UniversalClient, board receive.BoardConfig, change func(*receive.ReceiverConfig)) *node {
+	t.Helper()
 	n := &node{sink: newSink(), reg: prometheus.NewPedanticRegistry()}
 	health := redislink.NewHealth()
-	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.sink, Registerer: n.reg})
+	board.Sink, board.Registerer = n.sink, n.reg
+	n.board = receive.NewBoard(board)
 	cfg := receive.ReceiverConfig{
 		Redis: c, Keys: keys, Node: "n-" + rand.Text(),
 		Board: n.board, Sink: n.sink, Lost: health.Signal("quotes"), Registerer: n.reg,
