@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,18 +62,52 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-func TestDrainOfFewIsQuick(t *testing.T) {
-	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub, _ *feed) {
-		for range 100 {
-			leaver(t, h)
+// TestDrainOfFewIsEven: a few clients are spread over the whole time too.
+func TestDrainOfFewIsEven(t *testing.T) {
+	bubble(t, hub.Config{Shards: 2}, func(t *testing.T, h *hub.Hub, _ *feed) {
+		var mu sync.Mutex
+		var closed []time.Time
+		for range 45 {
+			p := newPeer()
+			p.onClose = func() {
+				mu.Lock()
+				defer mu.Unlock()
+				closed = append(closed, time.Now())
+				go p.client.Leave()
+			}
+			join(t, h, p)
 		}
 		synctest.Wait()
 		begin := time.Now()
-		if err := h.Drain(t.Context(), time.Minute); err != nil {
+		if err := h.Drain(t.Context(), 20*time.Second); err != nil {
 			t.Error(err)
 		}
-		if d := time.Since(begin); d > time.Second {
-			t.Errorf("100 clients drained in %v, want at least 500 a second", d)
+		mu.Lock()
+		defer mu.Unlock()
+		for i, at := range closed {
+			if late := at.Sub(begin) - time.Duration(i)*20*time.Second/45; late < 0 || late > 50*time.Millisecond {
+				t.Errorf("client %d of 45 was closed after %v, want one each 444 ms", i, at.Sub(begin))
+			}
+		}
+	})
+}
+
+// TestDrainEndsWithTheLastClient: clients that leave on their own are not waited for.
+func TestDrainEndsWithTheLastClient(t *testing.T) {
+	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub, _ *feed) {
+		var peers []*peer
+		for range 10 {
+			peers = append(peers, leaver(t, h))
+		}
+		synctest.Wait()
+		time.AfterFunc(time.Second, func() {
+			for _, p := range peers {
+				p.client.Leave()
+			}
+		})
+		begin := time.Now()
+		if err := h.Drain(t.Context(), time.Minute); err != nil || time.Since(begin) > 1100*time.Millisecond {
+			t.Errorf("drained in %v, want 1 s: %v", time.Since(begin), err)
 		}
 	})
 }

@@ -25,6 +25,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"sync"
@@ -214,9 +215,8 @@ func (h *Hub) Clients() int {
 }
 
 // Drain closes all clients with 1012, each after a message that advises when to reconnect. It
-// spreads them over pace, but closes at least 500 per second, so that they do not all reconnect at
-// once. Drain returns nil when all clients have left or the hub has stopped, and otherwise ctx's
-// error.
+// spreads them evenly over pace, however few they are, so that other nodes receive them one by one.
+// Drain returns nil when all clients have left or the hub has stopped, and otherwise ctx's error.
 func (h *Hub) Drain(ctx context.Context, pace time.Duration) error {
 	h.draining.Store(true)
 	var clients []*Client
@@ -233,30 +233,35 @@ func (h *Hub) Drain(ctx context.Context, pace time.Duration) error {
 		}
 	}
 	rand.Shuffle(len(clients), func(i, j int) { clients[i], clients[j] = clients[j], clients[i] })
-	const slice = 20 * time.Millisecond
-	each := max(10, len(clients)*int(slice)/max(int(pace), int(slice)))
-	ticker := time.NewTicker(slice)
-	defer ticker.Stop()
+	start := time.Now()
 	for i, c := range clients {
+		due := start.Add(pace * time.Duration(i) / time.Duration(len(clients)))
+		if ended, err := h.awaitEmpty(ctx, time.Until(due)); ended {
+			return err
+		}
 		c.CloseRestart(drainBackoff())
-		if (i+1)%each == 0 {
-			select {
-			case <-ticker.C:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
 	}
-	for h.Clients() > 0 {
+	_, err := h.awaitEmpty(ctx, math.MaxInt64)
+	return err
+}
+
+// awaitEmpty waits for patience, or until ended: all clients have left, the hub has stopped, or ctx
+// has ended, with its error.
+func (h *Hub) awaitEmpty(ctx context.Context, patience time.Duration) (ended bool, err error) {
+	const look = 20 * time.Millisecond
+	for ; h.Clients() > 0; patience -= look {
+		if patience <= 0 {
+			return false, nil
+		}
 		select {
-		case <-ticker.C:
+		case <-time.After(min(patience, look)):
 		case <-h.done:
-			return nil
+			return true, nil
 		case <-ctx.Done():
-			return ctx.Err()
+			return true, ctx.Err()
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // drainBackoff returns how long a drained client should wait before it reconnects: a random time of

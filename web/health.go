@@ -24,7 +24,7 @@ func (s *Server) getLive(w http.ResponseWriter, _ *http.Request) error {
 // getReady reports whether clients should be sent here. It does not wait: the checks look
 // at what background probes found.
 func (s *Server) getReady(w http.ResponseWriter, _ *http.Request) error {
-	checks := append([]Check{{Name: "accepting", OK: s.live.Accepting()}}, s.cfg.Ready()...)
+	checks := append([]Check{{Name: "accepting", OK: s.live.Accepting() && !s.leaving.Load()}}, s.cfg.Ready()...)
 	status, text := http.StatusOK, "ready"
 	for _, c := range checks {
 		if !c.OK {

@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -103,6 +104,8 @@ type Server struct {
 	admin  *admin.Server
 	caches caches
 
+	leaving atomic.Bool // readiness is red
+
 	page     endpoint.Handler
 	openAPI  func() ([]byte, error) // made once, when it is first asked for
 	tables   tables
@@ -145,6 +148,9 @@ func (s *Server) Public() http.Handler { return s.onPublic }
 
 // Admin is the handler of the admin listener.
 func (s *Server) Admin() http.Handler { return s.onAdmin }
+
+// StopReady makes readiness red, so that load balancers send no new clients. All else goes on.
+func (s *Server) StopReady() { s.leaving.Store(true) }
 
 // StopAccepting makes readiness red and refuses new clients; those that are there go on
 // until the hub drains them.

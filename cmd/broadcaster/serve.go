@@ -12,9 +12,10 @@ var serveCommand = command{
 	name: "serve", form: "[serve]", summary: "run the server", lasting: true, run: serve,
 	usage: `Usage: broadcaster [serve]
 
-Runs the server until SIGINT or SIGTERM. The server then moves its clients away
-within DRAIN_TIMEOUT and exits; a second signal ends it at once. It has no
-flags: settings are environment variables, and "broadcaster config" lists them.
+Runs the server until SIGINT or SIGTERM. The server is then not ready, moves its
+clients away after DRAIN_DELAY, evenly over DRAIN_TIMEOUT, and exits; a second
+signal ends it at once. It has no flags: settings are environment variables, and
+"broadcaster config" lists them.
 `,
 }
 

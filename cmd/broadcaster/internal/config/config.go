@@ -16,7 +16,7 @@ type Config struct {
 	Feed    Feed    `family:"QUOTE_,STALE_,HISTORY_,FEED_,GATE_"`
 	Session Session `family:"SESSION_,GUEST_"`
 	Rate    Rate    `family:"RATE_,PUBLISH_"`
-	WS      WS      `family:"WS_"`
+	WS      WS      `family:"WS_,DRAIN_"`
 	Log     Log
 
 	// Warnings are remarks on the environment that do not stop the program: names that resemble a

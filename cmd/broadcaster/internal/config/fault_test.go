@@ -63,6 +63,7 @@ var faulty = map[string]string{
 	"WS_PING":                     "20 s",
 	"WS_WRITE_TIMEOUT":            "0s",
 	"WS_COMPRESSION":              "gzip",
+	"DRAIN_DELAY":                 "5",
 	"DRAIN_TIMEOUT":               "-1s",
 	"LOG_LEVEL":                   "loud",
 	"LOG_FORMAT":                  "xml",

@@ -113,7 +113,8 @@ type WS struct {
 	Ping                  time.Duration `env:"WS_PING" default:"20s" range:"10ms..1h" doc:"interval of pings"`
 	WriteTimeout          time.Duration `env:"WS_WRITE_TIMEOUT" default:"10s" range:"10ms..1h" doc:"time after which a connection is closed when its client reads nothing"`
 	Compression           bool          `env:"WS_COMPRESSION" default:"off" oneof:"off,on" doc:"{on}: offer permessage-deflate"`
-	DrainTimeout          time.Duration `env:"DRAIN_TIMEOUT" default:"20s" range:"0s..1h" doc:"time within which a shutdown moves clients away"`
+	DrainDelay            time.Duration `env:"DRAIN_DELAY" default:"0s" range:"0s..1h" doc:"time from SIGTERM for which readiness is red and all else goes on, so that load balancers send clients elsewhere"`
+	DrainTimeout          time.Duration `env:"DRAIN_TIMEOUT" default:"20s" range:"0s..1h" doc:"time over which a shutdown then moves clients away, evenly"`
 }
 
 // Log holds the settings of the log on standard error.

@@ -15,13 +15,17 @@ import (
 	"github.com/fxcast/fxcast/web"
 )
 
+// closeWait bounds the end of the last connections and requests after DRAIN_TIMEOUT.
+const closeWait = 5 * time.Second
+
 // Run starts every part and ends them in order.
 //
-//  1. Readiness becomes red, and new sockets are refused.
-//  2. Clients receive closing and are closed, spread over the drain.
-//  3. The listeners close.
-//  4. Producers, feed, sessions and limiter stop.
-//  5. The hub stops, and every goroutine has ended.
+//  1. Readiness becomes red, and all else goes on for DRAIN_DELAY.
+//  2. New sockets are refused.
+//  3. Clients receive closing and are closed, spread over DRAIN_TIMEOUT.
+//  4. The listeners close.
+//  5. Producers, feed, sessions and limiter stop.
+//  6. The hub stops, and every goroutine has ended.
 func (n *Node) Run(ctx context.Context, public, admin net.Listener, stdout io.Writer) error {
 	parts := newParts(n.log)
 	fan := newParts(n.log)       // outlives the feed
@@ -63,18 +67,31 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener, stdout io.Wr
 	fmt.Fprintf(stdout, "fxcast is at %s://%s/\n", scheme, reachable(public.Addr()))
 	n.log.Info("serving", "addr", public.Addr().String())
 
-	var failed error
-	select {
-	case <-ctx.Done():
-	case failed = <-parts.failed:
-	case failed = <-fan.failed:
-	case failed = <-producers.failed:
+	failure := func(ctx context.Context) error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-parts.failed:
+			return err
+		case err := <-fan.failed:
+			return err
+		case err := <-producers.failed:
+			return err
+		}
+	}
+	failed := failure(ctx)
+	if failed == nil {
+		n.web.StopReady()
+		n.log.Info("not ready, the server goes down", "delay", n.cfg.WS.DrainDelay)
+		delay, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.cfg.WS.DrainDelay)
+		failed = failure(delay)
+		cancel()
 	}
 	n.web.StopAccepting()
-	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.cfg.WS.DrainTimeout)
+	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.cfg.WS.DrainTimeout+closeWait)
 	defer cancel()
 	n.log.Info("draining", "clients", n.hub.Clients())
-	if err := n.hub.Drain(deadline, n.cfg.WS.DrainTimeout/2); err != nil {
+	if err := n.hub.Drain(deadline, n.cfg.WS.DrainTimeout); err != nil {
 		n.log.Warn("drain cut short", "clients", n.hub.Clients())
 	}
 	var closing sync.WaitGroup
