@@ -158,17 +158,25 @@ func TestRollingRestart(t *testing.T) {
 	for _, v := range shortened(faulttest.Verify(p.Ticks(), a.keptOf(arenaSymbols[:2]), a.records())) {
 		t.Error(v)
 	}
-	closings, others, resets := 0, map[int]int{}, 0
+	closings, others, resets, refused := 0, map[int]int{}, 0, 0
 	for _, r := range a.records() {
+		connected := false
 		for _, e := range r.Events {
 			switch {
+			case e.Kind == faulttest.Connected:
+				connected = true
 			case e.Kind == faulttest.Reset:
 				resets++
-			case e.Kind == faulttest.Closed && e.Code == 1012:
+			case e.Kind != faulttest.Closed:
+			case !connected: // it had chosen a node that was gone when its dial arrived
+				refused++
+			case e.Code == 1012:
 				closings++
-			case e.Kind == faulttest.Closed:
+			default:
 				others[e.Code]++
+				t.Errorf("%s was closed with %d", r.Client, e.Code)
 			}
+			connected = connected && e.Kind != faulttest.Closed
 		}
 	}
 	// Closed are at most 500 a second, or all within the pace if that is more, and
@@ -176,8 +184,8 @@ func TestRollingRestart(t *testing.T) {
 	rate := max(500, float64(clients)/restartDrain.Seconds())
 	bound := int(2 * rate * window.Seconds())
 	told, did := peak(back.told), peak(back.did)
-	t.Logf("%d clients, three restarts in %v: %d closed with 1012, %d came back; within %v at most %d were told to, %d did", clients,
-		took.Round(time.Millisecond), closings, len(back.did), window, told, did)
+	t.Logf("%d clients, three restarts in %v: %d closed with 1012, %d came back, %d dials refused; within %v at most %d were told to, %d did", clients,
+		took.Round(time.Millisecond), closings, len(back.did), refused, window, told, did)
 	if closings < clients || len(others) > 0 || resets > 0 {
 		t.Errorf("%d closed with 1012, want at least as many as there are clients; otherwise %v; %d resets", closings, others, resets)
 	}
