@@ -15,8 +15,8 @@ import (
 	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
-// TestAsyncAPI: what is said on a real connection is as described, and the document
-// has every op, type, error code and close code of docs/protocol.md and of the code.
+// TestAsyncAPI checks the messages of a real connection against the document. The document must
+// have every op, type, error code and close code of docs/protocol.md and of the code.
 func TestAsyncAPI(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, func(c *webtest.Config) {
@@ -47,7 +47,7 @@ func TestAsyncAPI(t *testing.T) {
 	next := func() webtest.Message {
 		t.Helper()
 		c.SetReadDeadline(time.Now().Add(webtest.Patience))
-		f, err := c.ReadFrame() // client.next leaves heartbeats out
+		f, err := c.ReadFrame() // client.next would skip heartbeats
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,28 +13,27 @@ import (
 	"github.com/fxcast/fxcast/feed/receive"
 )
 
-// CacheNamespaces are the parts of the cache that this package uses, for
-// cache.Config. Keys begin with Config.Prefix, since deployments that share a
-// Redis share its cache.
+// CacheNamespaces are the namespaces that this package uses; cache.Config needs them. Keys
+// begin with Config.Prefix, since deployments that share a Redis share its cache.
 var CacheNamespaces = []string{symbolsNamespace, historyNamespace}
 
 const (
 	symbolsNamespace = "symbols"
 	historyNamespace = "history"
 
-	// symbolsAge is how old the list of symbols may be.
+	// symbolsAge bounds the age of the list of symbols.
 	symbolsAge = time.Second
-	// historyAge is how long a page of history is kept. It is found under the
-	// number of the newest quote this node knows of, so it is never without one
-	// that a client of this node could have seen.
+	// historyAge bounds the age of a page of history. The key of a page has the position of
+	// the newest quote that this node knows. So a page has every quote that a client of this
+	// node can have seen.
 	historyAge = 5 * time.Second
-	// unknownAge is that of a page whose symbol has no last value.
+	// unknownAge bounds the age of a page whose symbol has no last value.
 	unknownAge = time.Second
 
-	shortPage, longPage = 100, 1000 // quotes; what is longer is read from Redis
+	shortPage, longPage = 100, 1000 // quotes; a longer history is read from Redis
 )
 
-// caches are the namespaces, opened once.
+// caches are the open namespaces.
 type caches struct {
 	symbols *cache.Namespace
 	history cache.Typed[historyPage]
@@ -54,8 +53,8 @@ func openCaches(c *cache.Cache) (opened caches, err error) {
 	return opened, err
 }
 
-// symbolList is the JSON of all symbols, at most symbolsAge old. That there are
-// none is not remembered: the first quote should show at once.
+// symbolList returns the JSON of all symbols, at most symbolsAge old. An empty list is not
+// cached, so that the first symbol appears at once.
 func (s *Server) symbolList(ctx context.Context) (json.RawMessage, error) {
 	e, err := s.caches.symbols.Fetch(ctx, s.cfg.Prefix+"all", func(ctx context.Context) (any, error) {
 		symbols, err := s.describeSymbols(ctx)
@@ -73,11 +72,11 @@ func (s *Server) symbolList(ctx context.Context) (json.RawMessage, error) {
 	return e.Value, err
 }
 
-// A historyPage is the newest quotes of a symbol, oldest first, as clients get
-// them.
+// A historyPage has the newest quotes of a symbol, oldest first, in the JSON that clients
+// receive.
 type historyPage struct {
 	Quotes []json.RawMessage `json:"quotes"`
-	At     []int64           `json:"at"` // acceptance of each, Unix microseconds
+	At     []int64           `json:"at"` // when each was accepted, Unix microseconds
 }
 
 func pageOf(ticks []feed.Tick) historyPage {
@@ -89,7 +88,7 @@ func pageOf(ticks []feed.Tick) historyPage {
 	return p
 }
 
-// quotesSince are the newest quotes of at most a number, accepted at since or later.
+// quotesSince returns the newest quotes, at most limit, that were accepted at since or later.
 func (p historyPage) quotesSince(limit int, since time.Time) []json.RawMessage {
 	from := 0
 	if !since.IsZero() {
@@ -98,7 +97,8 @@ func (p historyPage) quotesSince(limit int, since time.Time) []json.RawMessage {
 	return p.Quotes[max(from, len(p.Quotes)-limit):]
 }
 
-// history reads the newest quotes of a symbol through the cache, if a page of it has them.
+// history returns the newest quotes of a symbol, oldest first. It reads Redis if no page of
+// the cache can have them all.
 func (s *Server) history(ctx context.Context, symbol feed.Symbol, limit int, since time.Time) ([]json.RawMessage, error) {
 	size := shortPage
 	if limit > shortPage {
@@ -137,7 +137,7 @@ func (s *Server) historyPage(ctx context.Context, symbol feed.Symbol, size int) 
 	return e.Value, err
 }
 
-// lastOf is the last value of a symbol, if it has one.
+// lastOf returns the last value of a symbol, if it has one.
 func (s *Server) lastOf(ctx context.Context, symbol feed.Symbol) (last receive.LastQuote, known bool, err error) {
 	quotes, err := s.cfg.Lasts.Quotes(ctx, []string{string(symbol)})
 	if err != nil || len(quotes) == 0 {

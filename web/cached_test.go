@@ -9,8 +9,8 @@ import (
 	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
-// TestHistoryIsFresh: pages come from the cache, and yet have every quote that the
-// node has told its clients of.
+// TestHistoryIsFresh tests that pages come from the cache and still have every quote that the
+// node has sent to its clients.
 func TestHistoryIsFresh(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, nil)
@@ -70,8 +70,8 @@ func TestHistoryIsFresh(t *testing.T) {
 	}
 }
 
-// TestSymbolsCached: the list is at most a second old, and outlives Redis where the
-// symbols are subscribed to.
+// TestSymbolsCached tests that the list is at most a second old, and that it survives the loss of
+// Redis if the symbols are subscribed to.
 func TestSymbolsCached(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, nil)
@@ -110,7 +110,8 @@ func TestSymbolsCached(t *testing.T) {
 	}
 }
 
-// since is a time as everywhere else: RFC 3339 with a zone, or Unix time.
+// The parameter since accepts the times that every other input accepts: RFC 3339 with a zone, or
+// Unix time.
 func TestHistorySinceUnixTime(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, nil)

@@ -2,7 +2,7 @@ package web
 
 import "net/http"
 
-// Framed is what stands around every handler.
+// Framed returns h inside the envelope of every request.
 func (s *Server) Framed(h http.Handler) http.Handler { return s.envelope().Around(h) }
 
 // Routes returns the patterns of both listeners.
@@ -16,5 +16,5 @@ func (s *Server) Routes() (public, admin []string) {
 	return public, admin
 }
 
-// RenamedMetrics serves renamed metrics under their old names too.
+// RenamedMetrics also serves renamed metrics under their old names.
 type RenamedMetrics = renamedMetrics

@@ -15,8 +15,8 @@ import (
 	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
-// TestRedisLost kills Redis under connected clients: they stay, are told, and
-// go on when it is back.
+// TestRedisLost kills Redis while clients are connected: they stay connected, receive a notice,
+// and go on when Redis is back.
 func TestRedisLost(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, func(c *webtest.Config) { c.Redis = redistest.Start(t, redistest.Durable...) })
@@ -58,7 +58,7 @@ func TestRedisLost(t *testing.T) {
 	}
 }
 
-// TestRedisFull has answers say what is wrong: a full Redis is there and answers.
+// TestRedisFull tests that the answers name the fault: a full Redis can be reached and replies.
 func TestRedisFull(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, func(c *webtest.Config) { c.Redis = redistest.Start(t) })

@@ -16,13 +16,13 @@ type (
 	}
 )
 
-// getLive answers as long as the process does; it does not look at Redis.
+// getLive reports that the process serves requests. It does not look at Redis.
 func (s *Server) getLive(w http.ResponseWriter, _ *http.Request) error {
 	return endpoint.WriteJSON(w, http.StatusOK, liveAnswer{"live"})
 }
 
-// getReady reports whether clients should be sent here. It does not wait: the checks look
-// at what background probes found.
+// getReady reports whether this node should receive clients. It does not wait: the checks read
+// the results of background probes.
 func (s *Server) getReady(w http.ResponseWriter, _ *http.Request) error {
 	checks := append([]Check{{Name: "accepting", OK: s.live.Accepting() && !s.leaving.Load()}}, s.cfg.Ready()...)
 	status, text := http.StatusOK, "ready"

@@ -9,8 +9,8 @@ import (
 	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
-// A listed instrument is one at every door, by any of its names, and the sizes of its
-// quotes reach the WebSocket, the snapshot, GET /quotes and history digit by digit.
+// Every interface accepts a listed instrument under each of its names. The sizes of its quotes
+// reach the WebSocket, the snapshot, GET /quotes and history digit by digit.
 func TestListedInstrument(t *testing.T) {
 	t.Parallel()
 	table, err := feed.NewInstruments(feed.InstrumentsConfig{Suffixes: []string{".m"}, Listing: `{"BTC/USDT":{"digits":2,"pip":"1","hours":"always","aliases":["XBT"]},

@@ -12,15 +12,15 @@ import (
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
-// tables are those of the two listeners.
+// tables are the endpoints of the two listeners.
 type tables struct {
 	public, admin []endpoint.Endpoint
 }
 
-// currencies describes the path of a symbol.
+// currencies describes the path parameters of a symbol.
 var currencies = map[string]string{"base": "three letters, ISO 4217", "quote": "three letters, ISO 4217"}
 
-// publicTable is what the public listener answers.
+// publicTable returns the endpoints of the public listener.
 func (s *Server) publicTable() []endpoint.Endpoint {
 	text := endpoint.Object{"type": "string"}
 	document := map[string]json.RawMessage{}
@@ -35,33 +35,33 @@ func (s *Server) publicTable() []endpoint.Endpoint {
 		{Pattern: "GET /api/v1/quotes/{base}/{quote}/history", Handler: s.getHistory, Access: endpoint.SignedIn,
 			Tag: "quotes", Summary: "The newest quotes of a symbol, oldest first", Path: currencies,
 			Query: []endpoint.Parameter{historyLimit.Parameter(),
-				{Name: "since", About: "accepted at that time or later: RFC 3339 or Unix time", Schema: text}},
+				{Name: "since", About: "only quotes accepted at this time or later: RFC 3339 or Unix time", Schema: text}},
 			Answers: map[int]any{200: []quoteAnswer{}}, Errors: []int{403, 404}},
-		{Pattern: "POST /api/v1/quotes", Handler: s.postQuotes, Access: endpoint.Publisher, Time: endpoint.Endless, // the publisher's own
+		{Pattern: "POST /api/v1/quotes", Handler: s.postQuotes, Access: endpoint.Publisher, Time: endpoint.Endless, // the publisher sets its own bound
 			Tag: "quotes", Summary: "Publish one quote, an array, or NDJSON; at most 1 MiB", Body: publishedQuotes{}, Lines: true,
 			Answers: map[int]any{200: publishAnswer{}}, Errors: []int{415, 429}},
 
 		{Pattern: "POST /api/v1/session/guest", Handler: s.postGuest, Access: endpoint.Visitor,
-			Tag: "session", Summary: "A guest session, as a cookie; the session there is, if there is one",
+			Tag: "session", Summary: "Return the session of the request, or else a new guest session, as a cookie",
 			Answers: map[int]any{200: access.SessionAnswer{}, 201: access.SessionAnswer{}}, Errors: []int{403}},
 		{Pattern: "POST /api/v1/session", Handler: s.postSession, Access: endpoint.SignedIn, Own: endpoint.OwnSession,
-			Tag: "session", Summary: "Turn a bearer token into a cookie, with a new token and id",
+			Tag: "session", Summary: "Exchange a bearer token for a cookie with a new token and session id",
 			Answers: map[int]any{200: access.SessionAnswer{}}},
 		{Pattern: "GET /api/v1/session", Handler: s.getSession, Access: endpoint.SignedIn,
-			Tag: "session", Summary: "One's own session",
+			Tag: "session", Summary: "The session of the request",
 			Answers: map[int]any{200: access.SessionAnswer{}}},
 		{Pattern: "DELETE /api/v1/session", Handler: s.deleteSession, Access: endpoint.Visitor,
 			Tag: "session", Summary: "Sign out",
 			Answers: map[int]any{204: nil}},
 		{Pattern: "POST /api/v1/ws-ticket", Handler: s.postTicket, Access: endpoint.SignedIn,
-			Tag: "session", Summary: "A ticket for one connect of the WebSocket, good for expires_in seconds",
+			Tag: "session", Summary: "A ticket that opens one WebSocket connection within expires_in seconds",
 			Answers: map[int]any{200: ticketAnswer{}}},
 
 		{Pattern: "GET /livez", Handler: s.getLive,
-			Tag: "health", Summary: "The process answers",
+			Tag: "health", Summary: "Whether the process serves requests",
 			Answers: map[int]any{200: liveAnswer{}}},
 		{Pattern: "GET /readyz", Handler: s.getReady,
-			Tag: "health", Summary: "Clients should be sent here; the body says which check failed",
+			Tag: "health", Summary: "Whether this node should receive clients; the body lists each check",
 			Answers: map[int]any{200: readyAnswer{}, 503: readyAnswer{}}},
 		{Pattern: "GET /openapi.json", Handler: s.getOpenAPI,
 			Tag: "specs", Summary: "This document",
@@ -75,8 +75,8 @@ func (s *Server) publicTable() []endpoint.Endpoint {
 	}...)
 }
 
-// adminTable is what the admin listener answers. What the public one answers too is
-// described there.
+// adminTable returns the endpoints of the admin listener. An endpoint of both listeners is
+// described in the public table.
 func (s *Server) adminTable() []endpoint.Endpoint {
 	metrics := promhttp.HandlerFor(renamedMetrics{s.cfg.Registry}, promhttp.HandlerOpts{Registry: s.cfg.Registry, EnableOpenMetrics: true})
 	return append(s.admin.Endpoints(), []endpoint.Endpoint{
@@ -104,16 +104,16 @@ func (s *Server) adminHandler() http.Handler {
 	return s.envelope().Around(endpoint.NewMux(s.tables.admin, s.admin.Gates(), s.log))
 }
 
-// envelope stands around every request of both listeners.
+// envelope returns the wrapper of every request, on both listeners.
 func (s *Server) envelope() endpoint.Envelope {
 	return endpoint.Envelope{Secure: s.access.Secure, Requests: s.stats.requests, Panics: s.stats.panics, Log: s.log}
 }
 
-// NewHTTPServer has the time limits that protect a listener from slow clients.
-// An upgraded connection is not subject to them.
+// NewHTTPServer returns a server with time limits that protect a listener from slow clients.
+// They do not apply to an upgraded connection. The server logs its own errors at debug level.
 func NewHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
-	// A socket or stream takes its connection over, which HTTP/2 has not: it belongs
-	// to a proxy in front.
+	// A socket or stream takes over its TCP connection, which HTTP/2 does not allow. HTTP/2
+	// is the task of a proxy in front.
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	return &http.Server{

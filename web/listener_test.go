@@ -17,9 +17,9 @@ import (
 	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
-// TestAdminDoors walks every route of the admin listener: on the public one there
-// is nothing, and without the admin token only health, metrics and
-// the operator's page, which holds no data, answer.
+// TestAdminDoors requests every route of the admin listener. The public listener serves none of
+// them. Without the admin token only health, metrics and the operator's page, which holds no
+// data, answer.
 func TestAdminDoors(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, nil)
@@ -30,7 +30,7 @@ func TestAdminDoors(t *testing.T) {
 	if len(routes) < 20 {
 		t.Fatalf("only %q", routes)
 	}
-	shared := map[string]bool{} // paths both listeners have
+	shared := map[string]bool{} // paths that both listeners have
 	all, _ := n.Web.Routes()
 	for _, pattern := range all {
 		shared[pattern] = true
@@ -70,7 +70,7 @@ func TestAdminDoors(t *testing.T) {
 	}
 }
 
-// TestEveryAnswer wants problems and headers on whatever is asked.
+// TestEveryAnswer tests that every error is a problem, and that every answer has its headers.
 func TestEveryAnswer(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, nil)
@@ -88,7 +88,7 @@ func TestEveryAnswer(t *testing.T) {
 		{admin, "POST", "/", 405}, {admin, "GET", "/nothing", 404}, {admin, "GET", "/api/v1/quotes", 404}, {admin, "POST", "/metrics", 405}, {admin, "PUT", "/api/v1/sessions", 405},
 		{admin, "GET", "/ws", 404},
 	}
-	// What the admin listener has, the public one has not, with or without token.
+	// The public listener has no endpoint of the admin listener, with or without a token.
 	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/cmdline", "/debug/pprof/profile", "/debug/pprof/symbol", "/debug/pprof/trace",
 		"/api/v1/sessions", "/api/v1/sessions?user_id=a", "/api/v1/redis/session/abc", "/api/v1/redis/stats", "/api/v1/redis/health", "/api/v1/redis/cache/invalidate",
 		"/api/v1/redis/rate-limit/check", "/api/v1/redis/pubsub/publish", "/api/v1/redis/memory", "/api/v1/redis/slowlog", "/api/v1/redis/config",
@@ -96,7 +96,7 @@ func TestEveryAnswer(t *testing.T) {
 		for _, method := range []string{"GET", "POST", "DELETE"} {
 			status := 404
 			if method != "GET" && !strings.HasPrefix(path, "/api/") {
-				status = 405 // the page's path answers to GET alone
+				status = 405 // the path of the page serves GET only
 			}
 			calls = append(calls, call{public, method, path, status})
 		}
@@ -124,7 +124,7 @@ func TestEveryAnswer(t *testing.T) {
 			t.Errorf("%s: Strict-Transport-Security without TLS", c.path)
 		}
 		if a.Header.Get("Server") != "" || a.Header.Get("X-Powered-By") != "" {
-			t.Errorf("%s: the answer tells what serves it", c.path)
+			t.Errorf("%s: the answer names the server's software", c.path)
 		}
 	}
 	for path, limited := range map[string]bool{"/api/v1/symbols": true, "/api/v1/session": true, "/": false, "/livez": false, "/readyz": false} {
@@ -140,8 +140,8 @@ func TestEveryAnswer(t *testing.T) {
 	}
 }
 
-// TestReadiness pauses Redis: not ready within 4 s, ready again when it is back,
-// live all the time.
+// TestReadiness pauses Redis. The node is not ready within 4 s, ready again when Redis is back,
+// and live all the time.
 func TestReadiness(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, nil)
@@ -182,7 +182,7 @@ func TestReadiness(t *testing.T) {
 	webtest.Eventually(t, "it is ready again", func() bool { return h.Do("GET", "/readyz", "", nil).Status == 200 })
 }
 
-// TestMetrics has promlint read what the node tells after some use.
+// TestMetrics checks the node's metrics with promlint, after some use.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, func(c *webtest.Config) { c.Channels = []string{"news"} })
@@ -223,7 +223,8 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// TestRequestLimits limits strangers by address, and users by user.
+// TestRequestLimits tests that requests without a session are limited by address, and users by
+// user.
 func TestRequestLimits(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, func(c *webtest.Config) {
@@ -244,7 +245,7 @@ func TestRequestLimits(t *testing.T) {
 	}
 	h.Do("GET", "/api/v1/symbols", "", from("203.0.113.8")).Into(t, 200, new(any))
 	token, _ := n.SignIn("olga", "user")
-	for _, ip := range []string{"203.0.113.7", "203.0.113.9"} { // the user's, not the address's
+	for _, ip := range []string{"203.0.113.7", "203.0.113.9"} { // the limit is the user's, not the address's
 		header := webtest.Bearer(token)
 		header.Set("X-Forwarded-For", ip)
 		h.Do("GET", "/api/v1/session", "", header).Into(t, 200, new(any))
@@ -259,7 +260,7 @@ func TestRequestLimits(t *testing.T) {
 	webtest.NewHTTPClient(t, free.Public).Do("GET", "/api/v1/symbols", "", nil).Into(t, 200, new(any))
 }
 
-// A panic in a handler is a 500 whose name is in the log.
+// A panic in a handler becomes a 500, and the log has the id of its request.
 func TestPanicIsNamed(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, nil)
@@ -273,5 +274,5 @@ func TestPanicIsNamed(t *testing.T) {
 	if log := webtest.Lines(n.Log.String(), "request panicked"); !strings.Contains(log, "request="+id) || !strings.Contains(log, "of this test") {
 		t.Errorf("logged %q, want request %s", log, id)
 	}
-	n.Log.Reset() // else the node's end takes it for a panic of its own
+	n.Log.Reset() // else the end of the test takes it for an unexpected panic
 }

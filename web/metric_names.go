@@ -16,9 +16,9 @@ var oldMetricNames = map[string]string{
 	"fx_nodes_invalid_messages_total":   "fx_nodes_bad_total",
 }
 
-// renamedMetrics gathers metrics and adds each renamed one under its old name too, with the same
-// values. So dashboards and alerts have one release to follow a rename, and no package that counts
-// needs to know about old names.
+// renamedMetrics gathers metrics and also adds each renamed one under its old name, with the same
+// values. So dashboards and alerts have one release to follow a rename, and a package that counts
+// needs no code for old names.
 type renamedMetrics struct{ prometheus.Gatherer }
 
 // Gather implements prometheus.Gatherer.

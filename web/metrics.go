@@ -10,9 +10,9 @@ type metrics struct {
 func newMetrics(reg *prometheus.Registry) *metrics {
 	m := &metrics{
 		panics: prometheus.NewCounter(prometheus.CounterOpts{Name: "fx_web_panics_total",
-			Help: "Requests and connections whose code panicked. Not 0: a bug."}),
+			Help: "Panics in the code of requests and connections. Not 0: a bug; the log has the panic."}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "fx_web_requests_total",
-			Help: "Requests by class of status. Growing 5xx: see the log."}, []string{"class"}),
+			Help: "Requests by class of HTTP status. Growing 5xx: see the log for the cause."}, []string{"class"}),
 	}
 	for _, class := range []string{"1xx", "2xx", "3xx", "4xx", "5xx"} {
 		m.requests.WithLabelValues(class)

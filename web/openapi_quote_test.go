@@ -10,8 +10,8 @@ import (
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
-// TestQuoteSchema: the OpenAPI document has the fields of a quote, but for skipped,
-// which is of a connection.
+// TestQuoteSchema tests that the OpenAPI document has the fields of a quote, except skipped, which
+// only the messages of a connection have.
 func TestQuoteSchema(t *testing.T) {
 	text, err := endpoint.Document{Public: []endpoint.Endpoint{{Pattern: "GET /", Summary: "a quote", Answers: map[int]any{200: protocol.Quote{}}}}}.JSON()
 	if err != nil {

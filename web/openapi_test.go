@@ -12,8 +12,8 @@ import (
 	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
-// TestOpenAPI: the document is valid OpenAPI 3.1, describes every route and no
-// other, and real answers of every operation are as it says.
+// TestOpenAPI tests that the document is valid OpenAPI 3.1 and describes exactly the routes. A
+// real answer of every operation must match its description.
 func TestOpenAPI(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, nil)
@@ -23,7 +23,7 @@ func TestOpenAPI(t *testing.T) {
 		t.Fatalf("openapi.json: %d %v", served.Status, served.Header)
 	}
 	if a := public.Do("GET", "/openapi.json", "", map[string][]string{"If-None-Match": {served.Header.Get("ETag")}}); a.Status != 304 || a.Body != "" {
-		t.Errorf("asked again: %d", a.Status)
+		t.Errorf("second request: %d", a.Status)
 	}
 	if a := admin.Do("GET", "/openapi.json", "", webtest.Bearer(webtest.AdminToken)); a.Body != served.Body {
 		t.Error("the admin listener serves another document")

@@ -10,9 +10,9 @@ import (
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
-// originAllowed decides by the Origin header: a request without one is not a
-// browser's; the same origin and ALLOWED_ORIGINS may. A page that came without
-// TLS is another origin than a server with it.
+// originAllowed reports whether the origin of a request may open a WebSocket. A request without
+// an Origin header may, since it is not from a browser. So may the same origin and
+// ALLOWED_ORIGINS. A page loaded without TLS does not have the origin of a server with TLS.
 func (s *Server) originAllowed(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
@@ -20,7 +20,7 @@ func (s *Server) originAllowed(r *http.Request) bool {
 	}
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" {
-		return false // "null" too
+		return false // this includes "null"
 	}
 	if strings.EqualFold(u.Host, r.Host) && (u.Scheme == "https" || !s.access.Secure(r)) {
 		return true
@@ -50,8 +50,8 @@ func (s *Server) listedOrigin(r *http.Request) (string, bool) {
 	return origin, s.originListed(u)
 }
 
-// sameSite refuses requests that another site makes a browser send with an
-// unsafe method. Listed origins are let through: they get no cookies, see crossOrigin.
+// sameSite refuses a request with an unsafe method that another site made a browser send. It
+// lets listed origins through: their cookies do not count, see crossOrigin.
 func (s *Server) sameSite() (func(http.Handler) http.Handler, error) {
 	guard := http.NewCrossOriginProtection()
 	for _, pattern := range s.cfg.AllowedOrigins {
@@ -63,7 +63,7 @@ func (s *Server) sameSite() (func(http.Handler) http.Handler, error) {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if err := guard.Check(r); err != nil {
 				if _, listed := s.listedOrigin(r); !listed {
-					endpoint.WriteProblem(w, r, s.log, endpoint.Forbidden("a request of another site is refused; see ALLOWED_ORIGINS"))
+					endpoint.WriteProblem(w, r, s.log, endpoint.Forbidden("requests from another site are refused; see ALLOWED_ORIGINS"))
 					return
 				}
 			}
@@ -72,8 +72,8 @@ func (s *Server) sameSite() (func(http.Handler) http.Handler, error) {
 	}, nil
 }
 
-// crossOrigin answers listed origins with CORS on /api/v1. They use bearer
-// tokens: cookies are neither asked for nor believed.
+// crossOrigin answers listed origins with CORS headers on /api/v1. Such pages use bearer
+// tokens: crossOrigin removes their cookies from the request.
 func (s *Server) crossOrigin(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		origin, listed := s.listedOrigin(r)

@@ -8,8 +8,8 @@ import (
 	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
-// TestOtherSites wants no other site to make a browser act, and listed origins to
-// work without cookies.
+// TestOtherSites tests that no other site can make a browser change anything, and that listed
+// origins work without cookies.
 func TestOtherSites(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, func(c *webtest.Config) { c.Origins = []string{"https://app.example"} })
@@ -44,7 +44,7 @@ func TestOtherSites(t *testing.T) {
 			t.Errorf("%s: reading: %d", name, a.Status)
 		}
 	}
-	// A listed origin: CORS, by bearer token; its cookies are not believed.
+	// A listed origin gets CORS headers and uses a bearer token; its cookies do not count.
 	listed := http.Header{"Origin": {"https://app.example"}, "Sec-Fetch-Site": {"cross-site"}}
 	a := h.Do("OPTIONS", "/api/v1/quotes", "", http.Header{"Origin": listed["Origin"], "Access-Control-Request-Method": {"POST"}})
 	if a.Status != 204 || a.Header.Get("Access-Control-Allow-Origin") != "https://app.example" || !strings.Contains(a.Header.Get("Access-Control-Allow-Headers"), "Authorization") ||
@@ -54,7 +54,7 @@ func TestOtherSites(t *testing.T) {
 	a = h.Do("GET", "/api/v1/session", "", listed)
 	a.Problem(t, 401)
 	if a.Header.Get("Access-Control-Allow-Origin") != "https://app.example" || !strings.Contains(strings.Join(a.Header.Values("Vary"), ","), "Origin") {
-		t.Errorf("a listed origin's 401 can not be read by its page: %v", a.Header)
+		t.Errorf("the page of a listed origin cannot read its 401: %v", a.Header)
 	}
 	token, sess := n.SignIn("nina", "user")
 	listed.Set("Authorization", "Bearer "+token)

@@ -9,13 +9,13 @@ import (
 //go:embed static
 var static embed.FS
 
-// contentSecurity lets the page load nothing that is not ours. The hash is that
-// of the one style element the chart library makes, for its logo.
+// contentSecurity lets the page load only what this server serves. The hash is that of the
+// one style element that the chart library creates, for its logo.
 const contentSecurity = "default-src 'none'; script-src 'self'; " +
 	"style-src 'self' 'sha256-3pRED1tOXas1FXFoPb9TGCjmYe9XQsmO9OV23khV2nY='; img-src 'self' data:; " +
 	"connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// pageHandler serves the embedded page and its parts.
+// pageHandler returns the handler of the embedded page and its files.
 func pageHandler() (endpoint.Handler, error) {
 	return endpoint.Assets(static, "static", contentSecurity)
 }

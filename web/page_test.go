@@ -74,7 +74,7 @@ func testPricesMove(t *testing.T, browser context.Context, url string) {
 	p.CheckClean(nil)
 }
 
-// A canvas counts as drawn when it has pixels of the bid line's colour.
+// A canvas counts as drawn when it has pixels in the color of the bid line.
 const drawn = `(() => {
 	const [r, g, b] = getComputedStyle(document.documentElement).getPropertyValue('--bid').match(/[0-9a-f]{2}/gi).map((x) => parseInt(x, 16));
 	let n = 0;
@@ -237,7 +237,7 @@ func testSequenceChecks(t *testing.T, browser context.Context, url string) {
 	}
 }
 
-// Sizes are shown to the letter, and have no place where there are none.
+// The page shows sizes digit by digit, and no field for sizes if a quote has none.
 func testSizes(t *testing.T, browser context.Context, url string) {
 	p := openPage(t, browser, url)
 	const steps = `Promise.all([import('/board.js'), import('/ticket.js')]).then(([b, t]) => {
@@ -276,7 +276,7 @@ func TestPageRecoversFromKilledServer(t *testing.T) {
 	p.CheckClean(regexp.MustCompile(`^(network|javascript) error: (Failed to load resource|WebSocket connection)`))
 }
 
-// The files of others are as they were when they were taken in.
+// The third-party files still have the checksums of their release.
 func TestPageThirdPartyChecksums(t *testing.T) {
 	const dir = "static/third_party"
 	list, err := os.ReadFile(filepath.Join(dir, "SHA256SUMS"))

@@ -16,7 +16,7 @@ import (
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
-// A publishAnswer has the outcome of each quote of a request.
+// A publishAnswer counts the accepted quotes of a request and lists the rejected ones.
 type publishAnswer struct {
 	Accepted int                `json:"accepted"`
 	Rejected []publishRejection `json:"rejected"`
@@ -28,8 +28,8 @@ type publishRejection struct {
 	Message string      `json:"message,omitempty"`
 }
 
-// postQuotes takes one quote, an array, or NDJSON. The answer lists rejected quotes by
-// their index; the rest is accepted.
+// postQuotes publishes one quote, an array, or NDJSON. The answer lists rejected quotes by
+// their index; all others were accepted.
 func (s *Server) postQuotes(w http.ResponseWriter, r *http.Request) error {
 	if len(s.cfg.PublishTokens) == 0 {
 		return endpoint.Forbidden("publishing over HTTP is off: PUBLISH_TOKEN is not set")
@@ -40,7 +40,7 @@ func (s *Server) postQuotes(w http.ResponseWriter, r *http.Request) error {
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
 		return &endpoint.Problem{Status: http.StatusUnsupportedMediaType, Title: "Unsupported encoding",
-			Detail: fmt.Sprintf("Content-Encoding: %s is not read; send the body as it is", strconv.Quote(protocol.Clip(encoding, protocol.MaxEcho)))}
+			Detail: fmt.Sprintf("Content-Encoding %s is not supported; send the body without an encoding", strconv.Quote(protocol.Clip(encoding, protocol.MaxEcho)))}
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, feed.MaxInputBody))
 	if err != nil {
@@ -89,8 +89,8 @@ func (s *Server) postQuotes(w http.ResponseWriter, r *http.Request) error {
 	return endpoint.WriteJSON(w, http.StatusOK, answer)
 }
 
-// partlyPublished is the problem of a batch that Redis did not take whole, with what is
-// known of it.
+// partlyPublished returns the problem of a batch of which Redis did not take every quote. The
+// text states how many quotes have a known outcome.
 func partlyPublished(err error, outcomes []accept.Outcome) error {
 	known := 0
 	for _, o := range outcomes {
@@ -100,12 +100,12 @@ func partlyPublished(err error, outcomes []accept.Outcome) error {
 	}
 	others := "the others were not accepted"
 	if errors.Is(err, accept.ErrOutcomeUnknown) {
-		others = "of the others it is not known"
+		others = "the outcome of the others is unknown"
 	}
 	return endpoint.Unavailable(fmt.Sprintf("%s; %d of %d quotes are settled, %s", endpoint.LostRedis(err), known, len(outcomes), others), err)
 }
 
-// limitPublish charges a batch of quotes against the publisher's own tier.
+// limitPublish counts a batch of quotes against the tier of publishers.
 func (s *Server) limitPublish(w http.ResponseWriter, r *http.Request, token PublishToken, quotes int) error {
 	return s.access.Charge(w, r, "publish:"+cmp.Or(token.Source, "default"), int64(quotes), s.cfg.PublishTier)
 }

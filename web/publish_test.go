@@ -9,7 +9,7 @@ import (
 	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
-// TestPublishing posts quotes in each form and each mistake.
+// TestPublishing posts quotes in every form, and with every mistake.
 func TestPublishing(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, func(c *webtest.Config) { c.PublishPerSecond = 2000 })
@@ -55,7 +55,7 @@ func TestPublishing(t *testing.T) {
 			t.Errorf("rejected %d: %+v, want index %d and %s", i, rej, i+1, want[i+1])
 		}
 	}
-	// They are counted and kept for the admin view.
+	// The rejections are counted, and kept for the admin API.
 	admin := webtest.NewHTTPClient(t, n.Admin)
 	webtest.Eventually(t, "the rejections are kept", func() bool {
 		a := admin.Do("GET", "/api/v1/feed/rejected", "", webtest.Bearer(webtest.AdminToken))
@@ -89,7 +89,7 @@ func TestPublishing(t *testing.T) {
 		return strings.Contains(a.Body, `"via":"http","input":"nonsense"`)
 	})
 
-	// The name of a token is the source of its quotes, whatever they say.
+	// The name of a token is the source of its quotes, even if they name another source.
 	time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second)))
 	if r := post(`{"symbol":"USD/CAD","bid":"1.3","ask":"1.4","source":"someone"}`, webtest.NamedToken); r.Accepted != 1 {
 		t.Errorf("with a named token: %+v", r)
@@ -109,8 +109,8 @@ func TestPublishing(t *testing.T) {
 	}
 }
 
-// TestUntimedByHTTP: times that are not given or have no zone, and sizes that cannot be
-// read, are counted at this door as at the others, and the quotes are taken.
+// TestUntimedByHTTP publishes quotes without a time, without a zone, and with unreadable sizes.
+// HTTP counts them as the other inputs do, and accepts the quotes.
 func TestUntimedByHTTP(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, nil)

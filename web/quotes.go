@@ -15,7 +15,8 @@ import (
 
 var historyLimit = endpoint.Limit{Default: 100, Most: 10_000}
 
-// A symbolAnswer describes a symbol; ts is the time of its last quote.
+// A symbolAnswer describes a symbol. TS is the time of its last quote; it is absent if there is
+// none.
 type symbolAnswer struct {
 	Symbol  feed.Symbol `json:"symbol"`
 	Digits  int         `json:"digits"`
@@ -54,7 +55,8 @@ func (s *Server) describeSymbols(ctx context.Context) ([]symbolAnswer, error) {
 	return symbols, nil
 }
 
-// getQuotes answers with the last quotes of ?symbols=EUR/USD,GBP/*; all without.
+// getQuotes answers with the last quotes of ?symbols=EUR/USD,GBP/*, or of all symbols. It leaves
+// out symbols that the session's role does not include.
 func (s *Server) getQuotes(w http.ResponseWriter, r *http.Request) error {
 	patterns, err := endpoint.QuerySymbols(r, s.cfg.Instruments)
 	if err != nil {
@@ -75,13 +77,13 @@ func (s *Server) getQuotes(w http.ResponseWriter, r *http.Request) error {
 	return endpoint.WriteJSON(w, http.StatusOK, quotes)
 }
 
-// quoteJSON is a last quote as in a snapshot.
+// quoteJSON returns a last quote in the form of a snapshot.
 func quoteJSON(q receive.LastQuote) json.RawMessage {
 	return protocol.AppendQuote(q.AppendBody(nil), nil, protocol.Extra{Epoch: q.Epoch, Status: string(q.Status)})
 }
 
-// getHistory answers with the newest quotes of a symbol, oldest first: at most
-// ?limit= (100), only those accepted since ?since= (RFC 3339).
+// getHistory answers with the newest quotes of a symbol, oldest first: at most ?limit= (default
+// 100), and only those accepted at ?since= (RFC 3339 or Unix time) or later.
 func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) error {
 	symbol, err := s.cfg.Instruments.ParseSymbol(r.PathValue("base") + "/" + r.PathValue("quote"))
 	if err != nil {
@@ -98,7 +100,7 @@ func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) error {
 	var since time.Time
 	if text := r.URL.Query().Get("since"); text != "" {
 		if since, err = feed.ParseTime(text); err != nil {
-			return endpoint.BadRequest("since: want a time like 2026-11-22T10:15:00Z, or Unix time")
+			return endpoint.BadRequest("since: want a time such as 2026-11-22T10:15:00Z, or a Unix time")
 		}
 	}
 	quotes, err := s.history(r.Context(), symbol, limit, since)

@@ -8,7 +8,7 @@ import (
 	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
-// TestQuotesAndSymbols reads what was published.
+// TestQuotesAndSymbols reads published quotes and their symbols.
 func TestQuotesAndSymbols(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, nil)

@@ -14,7 +14,7 @@ func (s *Server) getSession(w http.ResponseWriter, r *http.Request) error {
 	return endpoint.WriteJSON(w, http.StatusOK, access.AnswerOf(sess))
 }
 
-// postGuest makes a guest session, or returns the valid session there is.
+// postGuest returns the session of the request, or else a new guest session.
 func (s *Server) postGuest(w http.ResponseWriter, r *http.Request) error {
 	sess, err := access.Session(r)
 	if err == nil {
@@ -35,7 +35,7 @@ func (s *Server) postGuest(w http.ResponseWriter, r *http.Request) error {
 	return endpoint.WriteJSON(w, http.StatusCreated, access.AnswerOf(sess))
 }
 
-// postSession turns a bearer token into a cookie, with a new token and id.
+// postSession exchanges a bearer token for a cookie with a new token and session id.
 func (s *Server) postSession(w http.ResponseWriter, r *http.Request) error {
 	if _, cookie := s.access.Cookie().Token(r); cookie {
 		return endpoint.Unauthorized("want Authorization: Bearer with the token of a session")
@@ -44,7 +44,8 @@ func (s *Server) postSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// Its maker may have been another program; from here on it is this client's.
+	// Another program may have created the session and know its token. After the renewal only
+	// this client does.
 	sess, token, err := s.cfg.Sessions.Renew(r.Context(), old.ID, session.Change{Address: s.access.Address(r).String(), Agent: r.UserAgent()})
 	if err != nil {
 		return err
@@ -53,8 +54,8 @@ func (s *Server) postSession(w http.ResponseWriter, r *http.Request) error {
 	return endpoint.WriteJSON(w, http.StatusOK, access.AnswerOf(sess))
 }
 
-// deleteSession signs out. Without a valid session there is nothing to do, and the
-// cookie is cleared all the same.
+// deleteSession revokes the session of the request. It clears the cookie even if there is no
+// valid session.
 func (s *Server) deleteSession(w http.ResponseWriter, r *http.Request) error {
 	sess, err := access.Session(r)
 	if err == nil {

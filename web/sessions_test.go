@@ -8,7 +8,7 @@ import (
 	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
-// TestSessionEndpoints goes from a guest to nobody.
+// TestSessionEndpoints goes through the life of a session, from guest to signed out.
 func TestSessionEndpoints(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, nil)
@@ -32,7 +32,7 @@ func TestSessionEndpoints(t *testing.T) {
 	}
 	h.Do("POST", "/api/v1/session/guest", "", nil).Into(t, 200, &again)
 	if again.ID != guest.ID {
-		t.Error("a guest who asks again gets another session")
+		t.Error("a second request of a guest gets another session")
 	}
 	h.Do("GET", "/api/v1/session", "", nil).Into(t, 200, &again)
 	if again.ID != guest.ID {
@@ -43,7 +43,7 @@ func TestSessionEndpoints(t *testing.T) {
 	if other.UserID == guest.UserID {
 		t.Error("two guests are one user")
 	}
-	// Sign out; doing it twice is no fault.
+	// Sign out; doing it twice is not an error.
 	for range 2 {
 		a = h.Do("DELETE", "/api/v1/session", "", nil)
 		if a.Status != 204 || !strings.Contains(a.Header.Get("Set-Cookie"), "Max-Age=0") {

@@ -18,7 +18,7 @@ import (
 //go:embed asyncapi.json
 var asyncAPI []byte
 
-// getOpenAPI serves the description of HTTP, of both listeners.
+// getOpenAPI serves the description of the HTTP API of both listeners.
 func (s *Server) getOpenAPI(w http.ResponseWriter, r *http.Request) error {
 	document, err := s.openAPI()
 	if err != nil {
@@ -47,22 +47,22 @@ func serveSpec(w http.ResponseWriter, r *http.Request, document []byte) error {
 	return nil
 }
 
-// document makes the description of HTTP.
+// document returns the description of the HTTP API.
 func (s *Server) document() ([]byte, error) {
 	schemas := admin.Schemas()
 	maps.Copy(schemas, publicSchemas)
 	return endpoint.Document{
 		Info: endpoint.Object{"title": "fxcast", "version": "1.0.0", "license": endpoint.Object{"name": "Apache-2.0", "identifier": "Apache-2.0"},
-			"description": "Real-time forex quotes. Prices are decimal strings, times RFC 3339 in UTC. Requests are limited per user or address; RateLimit-Policy and RateLimit say how. Errors are problem details (RFC 9457). /asyncapi.json describes the WebSocket."},
-		Tags: []endpoint.Object{{"name": "quotes"}, {"name": "session", "description": "one's own"}, {"name": "health"}, {"name": "specs"}, {"name": "page"},
-			{"name": "sessions", "description": "of all users; on ADMIN_ADDR"}, {"name": "redis", "description": "on ADMIN_ADDR"}, {"name": "connections", "description": "on ADMIN_ADDR"}},
+			"description": "Real-time forex quotes. Prices are decimal strings; times are RFC 3339 in UTC. Requests are limited per user or address; the headers RateLimit-Policy and RateLimit state the limits. Errors are problem details (RFC 9457). /asyncapi.json describes the WebSocket."},
+		Tags: []endpoint.Object{{"name": "quotes"}, {"name": "session", "description": "the session of the request"}, {"name": "health"}, {"name": "specs"}, {"name": "page"},
+			{"name": "sessions", "description": "sessions of all users; on ADMIN_ADDR"}, {"name": "redis", "description": "on ADMIN_ADDR"}, {"name": "connections", "description": "on ADMIN_ADDR"}},
 		Public:  s.tables.public,
 		Admin:   s.tables.admin,
 		Schemas: schemas,
 	}.JSON()
 }
 
-// publicSchemas are those of types that write themselves into JSON.
+// publicSchemas are the schemas of types that marshal themselves.
 var publicSchemas = endpoint.Schemas{
 	reflect.TypeFor[time.Time]():       {"type": "string", "format": "date-time"},
 	reflect.TypeFor[json.RawMessage](): {"description": "any JSON value"},
@@ -74,7 +74,7 @@ var publicSchemas = endpoint.Schemas{
 }
 
 var hoursSchema = endpoint.Object{
-	"description": "when the market trades; fx: Sunday 17:00 to Friday 17:00 New York, less HOLIDAYS",
+	"description": "when the market is open; fx: Sunday 17:00 to Friday 17:00 in New York, except HOLIDAYS",
 	"anyOf": []endpoint.Object{
 		{"type": "string", "enum": []string{"fx", "always"}},
 		{"type": "object", "required": []string{"open", "close", "zone"}, "properties": endpoint.Object{
@@ -86,35 +86,35 @@ var hoursSchema = endpoint.Object{
 	},
 }
 
-// A quoteAnswer is described instead of the JSON that quoteJSON makes.
+// A quoteAnswer stands in the table for the JSON that quoteJSON returns.
 type quoteAnswer struct{}
 
 var quoteSchema = endpoint.Object{
 	"type": "object", "required": []string{"symbol", "bid", "ask", "ts", "seq", "epoch"},
 	"properties": endpoint.Object{
 		"symbol":   endpoint.Object{"type": "string", "pattern": "^[A-Z0-9]{2,10}/[A-Z0-9]{2,10}$"},
-		"bid":      endpoint.Object{"type": "string", "description": "decimal, with the digits of its producer"},
+		"bid":      endpoint.Object{"type": "string", "description": "decimal, with the digits that the producer sent"},
 		"ask":      endpoint.Object{"type": "string"},
 		"ts":       endpoint.Object{"type": "string", "format": "date-time"},
 		"seq":      endpoint.Object{"type": "integer", "minimum": 1, "description": "counts the accepted ticks of the symbol within the epoch"},
 		"epoch":    endpoint.Object{"type": "string"},
-		"bid_size": endpoint.Object{"type": "string", "description": "decimal; absent if the producer gave none"},
+		"bid_size": endpoint.Object{"type": "string", "description": "decimal; absent if the producer sent none"},
 		"ask_size": endpoint.Object{"type": "string"},
-		"gap":      endpoint.Object{"type": "boolean", "description": "the price has jumped, and this quote confirmed it; absent: no"},
+		"gap":      endpoint.Object{"type": "boolean", "description": "true if the price jumped and this quote confirmed it; absent: false"},
 		"status":   endpoint.Object{"type": "string", "enum": []string{"stale", "closed", "unknown"}, "description": "absent: live"},
 	},
 }
 
-// publishedQuotes are described instead of what feed.SplitInput takes.
+// publishedQuotes stands in the table for the input that feed.SplitInput accepts.
 type publishedQuotes struct{}
 
 var publishedSchema = func() endpoint.Object {
 	number := endpoint.Object{"type": []string{"string", "number"}, "description": "decimal; read exactly"}
 	text := endpoint.Object{"type": "string"}
 	at := endpoint.Object{"type": []string{"string", "number"}}
-	one := endpoint.Object{"type": "object", "description": "names may be in any case", "properties": endpoint.Object{
+	one := endpoint.Object{"type": "object", "description": "field names may be in any case", "properties": endpoint.Object{
 		"symbol": text, "pair": text, "instrument": text,
-		"currency": endpoint.Object{"type": "string", "description": "a pair, or one code, taken against FEED_BASE"},
+		"currency": endpoint.Object{"type": "string", "description": "a pair, or one currency code that is quoted against FEED_BASE"},
 		"bid":      number, "ask": number, "price": number, "bid_size": number, "ask_size": number,
 		"ts":        endpoint.Object{"type": []string{"string", "number"}, "description": "RFC 3339, Unix time in s, ms, µs or ns, or YYYYMMDD-HH:MM:SS"},
 		"timestamp": at, "time": at, "datetime": at, "t": at,

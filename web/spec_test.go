@@ -7,8 +7,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// A spec is a document whose schemas are held to more than they promise: an object
-// may have no field that is not described.
+// A spec is a document whose schemas are checked more strictly than they are written: an object
+// may not have a field without a description.
 type spec struct {
 	t    *testing.T
 	root map[string]any
@@ -30,7 +30,7 @@ func readSpec(t *testing.T, text string) *spec {
 	return s
 }
 
-// closeObjects lets schemas of objects that name properties allow no others.
+// closeObjects forbids further properties in every object schema that names properties.
 func closeObjects(v any) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -47,7 +47,7 @@ func closeObjects(v any) {
 	}
 }
 
-// check holds a JSON text to the schema at a JSON pointer.
+// check validates a JSON text against the schema at a JSON pointer.
 func (s *spec) check(what, pointer, text string) {
 	s.t.Helper()
 	schema, err := s.c.Compile("spec.json#" + pointer)

@@ -1,16 +1,16 @@
-// Package web is everything that speaks HTTP. This package has the public API, the page,
-// health, the documents, and the two listeners; its rooms are
+// Package web serves HTTP. This package has the public API, the page, the health checks, the
+// API descriptions, and the two listeners. Its subpackages are
 //
 //	web/endpoint  one table of endpoints: routes, checks, problems and the OpenAPI document
-//	web/access    who calls: sessions, limits, grants, tokens
+//	web/access    what a caller may do: sessions, limits, grants, tokens
 //	web/live      the socket and the event stream
 //	web/admin     the admin API and the operator's page
 //
 // A request comes through a listener's table (listener.go) to a handler, which returns an
 // error instead of writing one.
 //
-// When Redis is slow or gone, requests that need it answer 503 with Retry-After within
-// their deadline; connected clients stay and learn of it.
+// When Redis is slow or gone, a request that needs it answers 503 with Retry-After within its
+// deadline. Connected clients stay connected and receive the status "degraded".
 package web
 
 import (
@@ -39,20 +39,20 @@ import (
 	"github.com/fxcast/fxcast/web/live"
 )
 
-// A PublishToken lets its bearer publish quotes under a source of that name.
+// A PublishToken allows its bearer to publish quotes under the name of a source.
 type PublishToken struct {
-	Source string // empty: the publisher may name its own
+	Source string // empty: each quote may name its own source
 	Token  string
 }
 
-// A Check is one condition of readiness.
+// A Check is the result of one condition of readiness.
 type Check struct {
 	Name   string `json:"name"`
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail,omitempty"`
 }
 
-// Config of a Server. What is not marked optional must be set.
+// Config holds the settings of a Server. A field that is not marked optional must be set.
 type Config struct {
 	Hub       *hub.Hub
 	Sessions  *session.Manager
@@ -66,25 +66,25 @@ type Config struct {
 	Nodes     *nodes.Nodes
 	Ready     func() []Check // must not wait
 
-	// PubSub publishes on a channel as it is, and returns how many subscribers
-	// got the message, as far as the one server that was asked knows.
+	// PubSub publishes a message on a channel, without a prefix. It returns the number of
+	// subscribers that received it, on one server only if Redis is a cluster.
 	PubSub func(ctx context.Context, channel string, message []byte) (int64, error)
 	Prefix string // of the program's own keys and channels
 
 	CookieName     string
 	GuestSessions  bool
-	SecureCookies  bool           // TLS ends here; behind a trusted proxy the request has it
-	AllowedOrigins []string       // optional; in addition to the same origin, path.Match patterns
-	TrustedProxies []netip.Prefix // optional
-	AdminTokens    []string       // optional: without, the admin API answers 403
-	PublishTokens  []PublishToken // optional: without, publishing answers 403
+	SecureCookies  bool           // treat every request as encrypted; else only TLS here or at a trusted proxy counts
+	AllowedOrigins []string       // optional: path.Match patterns, in addition to the same origin
+	TrustedProxies []netip.Prefix // optional: proxies whose forwarding headers are trusted
+	AdminTokens    []string       // optional: without a token, the admin API answers 403
+	PublishTokens  []PublishToken // optional: without a token, publishing answers 403
 	PublishTier    limiter.Limit
 	RateExempt     []netip.Prefix // optional: clients whose requests are not counted
-	FeedBase       string         // base of a quote that names one currency only
+	FeedBase       string         // base currency of a quote that names only one currency
 
-	Instruments *feed.Instruments // optional: which symbols there are; nil = the table without settings
+	Instruments *feed.Instruments // optional: the known symbols; nil = the built-in table
 
-	Roles             session.Roles // the limits of strangers are those of the role guest
+	Roles             session.Roles // a request without a session has the limits of the role guest
 	Channels          []string      // optional: relayed channels
 	CommandsPerSecond int
 	Compression       bool // offer permessage-deflate
@@ -94,7 +94,7 @@ type Config struct {
 	Log      *slog.Logger
 }
 
-// A Server has two handlers, one for each listener.
+// A Server has two handlers, one for each listener. It is safe for concurrent use.
 type Server struct {
 	cfg    Config
 	log    *slog.Logger
@@ -104,16 +104,16 @@ type Server struct {
 	admin  *admin.Server
 	caches caches
 
-	leaving atomic.Bool // readiness is red
+	leaving atomic.Bool // StopReady was called
 
 	page     endpoint.Handler
-	openAPI  func() ([]byte, error) // made once, when it is first asked for
+	openAPI  func() ([]byte, error) // builds the document at the first call
 	tables   tables
 	onPublic http.Handler
 	onAdmin  http.Handler
 }
 
-// New returns a Server; it starts nothing.
+// New returns a Server. It starts no goroutine.
 func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, log: cfg.Log, stats: newMetrics(cfg.Registry)}
 	var err error
@@ -143,19 +143,20 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Public is the handler of the public listener.
+// Public returns the handler of the public listener.
 func (s *Server) Public() http.Handler { return s.onPublic }
 
-// Admin is the handler of the admin listener.
+// Admin returns the handler of the admin listener.
 func (s *Server) Admin() http.Handler { return s.onAdmin }
 
-// StopReady makes readiness red, so that load balancers send no new clients. All else goes on.
+// StopReady makes readiness fail, so that load balancers send no new clients. Everything else
+// goes on.
 func (s *Server) StopReady() { s.leaving.Store(true) }
 
-// StopAccepting makes readiness red and refuses new clients; those that are there go on
-// until the hub drains them.
+// StopAccepting makes readiness fail and refuses new clients. Connected clients stay until the
+// hub drains them.
 func (s *Server) StopAccepting() { s.live.StopAccepting() }
 
-// Wait returns when all clients have left, or with the context's error. Call it after
+// Wait returns nil when all clients have left, or the context's error. Call it after
 // http.Server.Shutdown and after the hub has been drained.
 func (s *Server) Wait(ctx context.Context) error { return s.live.Wait(ctx) }

@@ -1,5 +1,5 @@
-// Package access decides what a request may do: it looks up the session, counts the
-// request against the limits of its subject, and knows what a role is granted. The rooms
+// Package access decides what a request may do. It looks up the session, counts the request
+// against the limits of its user or address, and returns the grants of a role. All packages
 // of web that serve sessions share one Control.
 package access
 
@@ -21,23 +21,23 @@ import (
 // GuestRole is the role of guest sessions, and of requests without a session.
 const GuestRole = "guest"
 
-// Config of a Control. The lists are optional.
+// Config holds the settings of a Control. The lists are optional.
 type Config struct {
 	Sessions       *session.Manager
 	Limiter        *limiter.Limiter
 	Roles          session.Roles
 	CookieName     string
-	SecureCookies  bool           // TLS ends here; behind a trusted proxy the request has it
-	TrustedProxies []netip.Prefix // whose headers are believed
+	SecureCookies  bool           // treat every request as encrypted; else only TLS here or at a trusted proxy counts
+	TrustedProxies []netip.Prefix // proxies whose forwarding headers are trusted
 	RateExempt     []netip.Prefix // clients whose requests are not counted
 	Log            *slog.Logger
 }
 
-// A Control decides on requests. It is safe for concurrent use.
+// A Control decides what requests may do. It is safe for concurrent use.
 type Control struct {
 	cfg      Config
 	grants   map[string]*session.Grants
-	noGrants *session.Grants // of a role that is not in the table
+	noGrants *session.Grants // for a role that is not in the table
 }
 
 // New returns a Control.
@@ -53,13 +53,13 @@ func New(cfg Config) *Control {
 	return c
 }
 
-// Gates returns the gates of endpoints that a Control decides on.
+// Gates returns the gates for the Access of visitors and of sessions.
 func (c *Control) Gates() endpoint.Gates {
 	return endpoint.Gates{endpoint.Visitor: c.gate, endpoint.SignedIn: c.gate}
 }
 
-// gate looks up the session, counts the request, and refuses one that needs a session and
-// has none, in this order: a request without a valid session is counted by its address.
+// gate looks up the session, counts the request, and refuses it if it needs a session and has
+// none. The order matters: a request without a valid session counts against its address.
 func (c *Control) gate(e endpoint.Endpoint, next endpoint.Handler) endpoint.Handler {
 	counted := e.Own&endpoint.OwnLimit == 0
 	needed := e.Access == endpoint.SignedIn && e.Own&endpoint.OwnSession == 0
@@ -81,7 +81,7 @@ func (c *Control) gate(e endpoint.Endpoint, next endpoint.Handler) endpoint.Hand
 
 type callerKey struct{}
 
-// A caller is what was looked up: a session, or the reason why there is none.
+// A caller is the result of a lookup: a session, or the error that explains why there is none.
 type caller struct {
 	session session.Session
 	err     error
@@ -91,7 +91,7 @@ func withCaller(r *http.Request, c caller) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), callerKey{}, c))
 }
 
-// lookUp loads the session of a request, and extends it if that is due.
+// lookUp loads the session of a request, and extends it if an extension is due.
 func (c *Control) lookUp(r *http.Request) caller {
 	token, _ := c.Cookie().Token(r)
 	if token == "" {
@@ -101,7 +101,7 @@ func (c *Control) lookUp(r *http.Request) caller {
 	return caller{found, err}
 }
 
-// Session returns the session of a request that has passed a gate, or why it has none:
+// Session returns the session of a request that has passed a gate. Without one, the error is
 // session.ErrNotFound, ErrCorrupt or ErrUnavailable.
 func Session(r *http.Request) (session.Session, error) {
 	found, ok := r.Context().Value(callerKey{}).(caller)
@@ -111,15 +111,15 @@ func Session(r *http.Request) (session.Session, error) {
 	return found.session, found.err
 }
 
-// WithSession returns a request that has a session which came another way, such as by a
+// WithSession returns a copy of the request that has a session from another source, such as a
 // ticket.
 func WithSession(r *http.Request, s session.Session) *http.Request {
 	return withCaller(r, caller{session: s})
 }
 
-// Grants returns what a session may ask for: its role's grants, shared by all of the role.
-// A role that is not in the table may connect within the limits of guests, and gets
-// nothing.
+// Grants returns the grants of a session's role. All sessions of the role share the result, so
+// it must not be changed. A role that is not in the table may connect within the limits of
+// guests, but may not subscribe to anything.
 func (c *Control) Grants(s session.Session) *session.Grants {
 	if g, ok := c.grants[s.Role]; ok {
 		return g
@@ -127,18 +127,19 @@ func (c *Control) Grants(s session.Session) *session.Grants {
 	return c.noGrants
 }
 
-// Cookie returns the form of the session cookie.
+// Cookie returns the name and attributes of the session cookie.
 func (c *Control) Cookie() httpsession.Cookie {
 	return httpsession.Cookie{Name: c.cfg.CookieName, Secure: c.Secure}
 }
 
-// Address returns the address of the client; it may be invalid.
+// Address returns the address of the client, which a trusted proxy may report. It is
+// invalid if the peer has no IP address.
 func (c *Control) Address(r *http.Request) netip.Addr {
 	return httplimit.ClientAddress(r, c.cfg.TrustedProxies)
 }
 
-// Secure reports whether the client's side of the connection is encrypted: TLS ends here,
-// or at a proxy that is trusted and reports it.
+// Secure reports whether the client's side of the connection is encrypted: TLS ends here, or
+// at a trusted proxy that reports it.
 func (c *Control) Secure(r *http.Request) bool {
 	if r.TLS != nil || c.cfg.SecureCookies {
 		return true
@@ -146,7 +147,7 @@ func (c *Control) Secure(r *http.Request) bool {
 	return httplimit.FromTrustedProxy(r, c.cfg.TrustedProxies) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 }
 
-// A SessionAnswer is what a client may know of a session.
+// A SessionAnswer is the part of a session that a client may see.
 type SessionAnswer struct {
 	ID        string `json:"session_id"`
 	UserID    string `json:"user_id"`
@@ -154,7 +155,7 @@ type SessionAnswer struct {
 	ExpiresAt string `json:"expires_at"`
 }
 
-// AnswerOf returns the answer for a session.
+// AnswerOf returns the SessionAnswer of a session.
 func AnswerOf(s session.Session) SessionAnswer {
 	return SessionAnswer{s.ID, s.UserID, s.Role, protocol.FormatTime(s.ExpiresAt)}
 }

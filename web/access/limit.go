@@ -9,8 +9,8 @@ import (
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
-// Subject returns what the limiter counts a request by: the user of the session, but
-// guests and strangers by address.
+// Subject returns the subject by which the limiter counts a request: the user of the session.
+// For guests and for requests without a session it is the address.
 func (c *Control) Subject(r *http.Request) string {
 	if s, err := Session(r); err == nil && s.Role != GuestRole {
 		return "user:" + s.UserID
@@ -18,8 +18,8 @@ func (c *Control) Subject(r *http.Request) string {
 	return httplimit.AddressSubject(c.Address(r))
 }
 
-// Limit counts one request against the tiers of its role. It sets the RateLimit headers,
-// and answers a request that is one too many.
+// Limit counts one request against the tiers of its role and sets the RateLimit headers. If
+// the request exceeds a tier, Limit answers it and returns endpoint.ErrAnswered.
 func (c *Control) Limit(w http.ResponseWriter, r *http.Request) error {
 	if httplimit.Contains(c.cfg.RateExempt, c.Address(r)) {
 		return nil
@@ -37,8 +37,8 @@ func (c *Control) Limit(w http.ResponseWriter, r *http.Request) error {
 	return c.Charge(w, r, c.Subject(r), 1, tiers...)
 }
 
-// Charge counts a cost against the tiers of a subject, as Limit does. Without a cost or
-// tiers it does nothing.
+// Charge counts a cost against the tiers of a subject, and answers as Limit does. With a cost
+// of 0 or without tiers it does nothing.
 func (c *Control) Charge(w http.ResponseWriter, r *http.Request, subject string, cost int64, tiers ...limiter.Limit) error {
 	if cost == 0 || len(tiers) == 0 {
 		return nil

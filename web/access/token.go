@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// FindToken returns the place of the request's bearer token among tokens, or -1 if it is
-// none of them. The time it takes depends neither on the tokens nor on their length.
+// FindToken returns the index of the request's bearer token in tokens, or -1 if it is not one
+// of them. Its time does not depend on how much of a token is right, so an attacker cannot
+// find a token by timing.
 func FindToken(r *http.Request, tokens []string) int {
 	given := bearer(r)
 	found := -1
@@ -23,7 +24,7 @@ func FindToken(r *http.Request, tokens []string) int {
 	return found
 }
 
-// bearer is the token of the Authorization header, or empty.
+// bearer returns the bearer token of the Authorization header, or "".
 func bearer(r *http.Request) string {
 	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {

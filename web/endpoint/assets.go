@@ -17,8 +17,9 @@ type asset struct {
 	etag string
 }
 
-// Assets returns a handler of the files of a folder, with index.html at /. Each has a
-// strong ETag, and policy as its Content-Security-Policy. Its endpoint's pattern is /.
+// Assets returns a handler that serves the files of a folder, with index.html at /. It reads
+// them into memory once. Each answer has a strong ETag, and policy as its
+// Content-Security-Policy. The endpoint's pattern must be /.
 func Assets(files embed.FS, folder, policy string) (Handler, error) {
 	assets := make(map[string]asset)
 	err := fs.WalkDir(files, folder, func(name string, d fs.DirEntry, err error) error {
@@ -31,7 +32,7 @@ func Assets(files embed.FS, folder, policy string) (Handler, error) {
 		}
 		sum := sha256.Sum256(body)
 		kind := mime.TypeByExtension(path.Ext(name))
-		switch path.Ext(name) { // not left to the machine's own table
+		switch path.Ext(name) { // these do not depend on the MIME table of the machine
 		case ".mjs", ".js":
 			kind = "text/javascript; charset=utf-8"
 		case ".svg":

@@ -25,7 +25,9 @@ func WriteJSON(w http.ResponseWriter, status int, v any) error {
 	return nil
 }
 
-// ReadJSON reads one object; a field that is not known is refused by name.
+// ReadJSON decodes the body, which must be one JSON object, into a pointer. An unknown field,
+// a wrong type or further data is a Problem (400) that names the fault. A Problem that a
+// field's own UnmarshalJSON returns is passed on.
 func ReadJSON(r *http.Request, into any) error {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -34,7 +36,7 @@ func ReadJSON(r *http.Request, into any) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		if p, ok := errors.AsType[*Problem](err); ok { // of a field's own UnmarshalJSON
+		if p, ok := errors.AsType[*Problem](err); ok { // from a field's own UnmarshalJSON
 			return p
 		}
 		if typ, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && typ.Field != "" {
@@ -43,7 +45,7 @@ func ReadJSON(r *http.Request, into any) error {
 		if name, ok := unknownField(err); ok {
 			return BadRequest("unknown field %s", name)
 		}
-		return BadRequest("the body is not one JSON object")
+		return BadRequest("the body is not a JSON object")
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return BadRequest("the body has more than one JSON object")
@@ -51,7 +53,7 @@ func ReadJSON(r *http.Request, into any) error {
 	return nil
 }
 
-// wanted names the JSON that goes into a field of type t.
+// wanted describes the JSON value that a field of type t accepts.
 func wanted(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.String:
@@ -68,13 +70,15 @@ func wanted(t reflect.Type) string {
 	return "another kind of value"
 }
 
-// kindName is the kind of a value that encoding/json names: "number 1e400" has the value too.
+// kindName returns the kind of a value as encoding/json names it. It cuts off the value that
+// may follow, as in "number 1e400".
 func kindName(value string) string {
 	kind, _, _ := strings.Cut(value, " ")
 	return kind
 }
 
-// unknownField picks the name out of encoding/json's error, which has no type.
+// unknownField extracts the quoted name of a field from encoding/json's error, which has no
+// type of its own.
 func unknownField(err error) (string, bool) {
 	name, ok := strings.CutPrefix(err.Error(), "json: unknown field ")
 	return protocol.Clip(name, protocol.MaxEcho), ok && name != ""

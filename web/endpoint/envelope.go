@@ -11,8 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// An Envelope stands around every request of a listener: it names and counts it, turns a
-// panic into an answer, and sets the headers that every answer has.
+// An Envelope wraps every request of a listener. It gives the request an id and counts it,
+// turns a panic into an answer, and sets the headers that every answer has.
 type Envelope struct {
 	Secure   func(*http.Request) bool // whether the client's side of the connection is encrypted
 	Requests *prometheus.CounterVec   // by class
@@ -20,25 +20,25 @@ type Envelope struct {
 	Log      *slog.Logger
 }
 
-// Around returns next within the envelope. The name of a request is given first, so that
-// a panic's log and answer have it.
+// Around returns next wrapped in the envelope. The request gets its id first, so that the
+// log and the answer of a panic have it.
 func (e Envelope) Around(next http.Handler) http.Handler {
 	return e.identified(e.recovered(e.secured(next)))
 }
 
 type requestKey struct{}
 
-// RequestID returns the name of a request.
+// RequestID returns the id of a request, or "" outside an Envelope.
 func RequestID(r *http.Request) string {
 	id, _ := r.Context().Value(requestKey{}).(string)
 	return id
 }
 
-// NewID returns a name for a connection or a request, for logs and the client. It is not
-// a secret.
+// NewID returns a random id of 12 characters for a connection or a request. Logs and clients
+// see it, so it must not serve as a secret.
 func NewID() string { return strings.ToLower(rand.Text()[:12]) }
 
-// identified names the request, for the log and the client, and counts its answer.
+// identified gives the request an id, for the log and the client, and counts its answer.
 func (e Envelope) identified(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := NewID()
@@ -50,7 +50,7 @@ func (e Envelope) identified(next http.Handler) http.Handler {
 	})
 }
 
-// recovered turns a panic into a 500 without a stack on the wire.
+// recovered turns a panic into a 500 that does not show the stack to the client.
 func (e Envelope) recovered(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -85,7 +85,7 @@ func (e Envelope) secured(next http.Handler) http.Handler {
 	})
 }
 
-// A statusWriter remembers the status that went out.
+// A statusWriter records the status of the answer.
 type statusWriter struct {
 	http.ResponseWriter
 	status int
@@ -105,5 +105,5 @@ func (w *statusWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// Unwrap lets http.ResponseController and the upgrade reach the connection.
+// Unwrap gives http.ResponseController and the WebSocket upgrade access to the connection.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

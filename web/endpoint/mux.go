@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// A Gate makes the checks of an Access before the handler of an endpoint. It leaves out
-// those in Own.
+// A Gate returns a Handler that makes the checks of the endpoint's Access before it calls the
+// given Handler. It skips the checks in Own.
 type Gate func(Endpoint, Handler) Handler
 
-// Gates are the gates of a listener. Open and Publisher have none.
+// Gates are the gates of a listener. Open and Publisher need none.
 type Gates map[Access]Gate
 
-// NewMux returns a mux that serves endpoints. A path answers OPTIONS, and the methods
-// that it has not with 405; paths that do not exist answer 404. As with http.ServeMux, a
-// table that is not right panics.
+// NewMux returns a mux that serves endpoints. A path answers OPTIONS itself, other methods
+// with 405, and an unknown path with 404. NewMux panics if two patterns conflict or an Access
+// that needs a gate has none.
 func NewMux(endpoints []Endpoint, gates Gates, log *slog.Logger) *http.ServeMux {
 	mux := http.NewServeMux()
 	methods := make(map[string][]string)
@@ -27,7 +27,7 @@ func NewMux(endpoints []Endpoint, gates Gates, log *slog.Logger) *http.ServeMux 
 		mux.Handle(e.Pattern, answer(e.handler(gates), log))
 		method, path, ok := strings.Cut(e.Pattern, " ")
 		if !ok {
-			methods[e.Pattern] = nil // a path whose handler decides on methods
+			methods[e.Pattern] = nil // the handler decides on methods
 			continue
 		}
 		methods[path] = append(methods[path], method)
@@ -43,14 +43,14 @@ func NewMux(endpoints []Endpoint, gates Gates, log *slog.Logger) *http.ServeMux 
 	if _, ok := methods["/"]; !ok {
 		mux.Handle("/", answer(nothingHere, log))
 	}
-	mux.Handle("/api", answer(nothingHere, log)) // instead of a redirect
+	mux.Handle("/api", answer(nothingHere, log)) // without it, the mux would redirect to /api/
 	mux.Handle("/api/", answer(nothingHere, log))
 	return mux
 }
 
-// handler returns the endpoint's handler behind all that its line in the table asks for.
-// The bound stands outermost, the query innermost: a problem with it is shown to those
-// who may call the endpoint, and audited.
+// handler returns the endpoint's handler behind the checks that its line in the table
+// requires. The time limit is outermost. The check of the query is innermost: only a caller
+// that passes the gate sees its problems, and the audit log has them.
 func (e *Endpoint) handler(gates Gates) Handler {
 	h := e.Handler
 	if e.Access == Admin && e.described() {
@@ -65,7 +65,7 @@ func (e *Endpoint) handler(gates Gates) Handler {
 	return bounded(e.Time, h)
 }
 
-// bounded ends what a request waits for after some time.
+// bounded ends the context of a request after d.
 func bounded(d time.Duration, next Handler) Handler {
 	switch d {
 	case Endless:
@@ -80,7 +80,7 @@ func bounded(d time.Duration, next Handler) Handler {
 	}
 }
 
-// Plain returns the Handler of a handler of net/http.
+// Plain adapts an http.Handler.
 func Plain(h http.Handler) Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		h.ServeHTTP(w, r)
@@ -88,7 +88,7 @@ func Plain(h http.Handler) Handler {
 	}
 }
 
-// answer runs a handler and writes the problem it returns.
+// answer adapts a Handler to net/http: it writes the error as a problem.
 func answer(h Handler, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
@@ -97,7 +97,7 @@ func answer(h Handler, log *slog.Logger) http.Handler {
 	})
 }
 
-// otherMethods answers the methods that a path does not have.
+// otherMethods answers OPTIONS, and refuses methods that a path does not have.
 func otherMethods(allowed []string) Handler {
 	allow := strings.Join(append(slices.Clone(allowed), http.MethodOptions), ", ")
 	return func(w http.ResponseWriter, r *http.Request) error {
@@ -111,5 +111,5 @@ func otherMethods(allowed []string) Handler {
 }
 
 func nothingHere(http.ResponseWriter, *http.Request) error {
-	return NotFound("there is nothing at this path")
+	return NotFound("this path does not exist")
 }

@@ -16,8 +16,8 @@ func serve(mux http.Handler, method, path string) *httptest.ResponseRecorder {
 	return w
 }
 
-// TestMux: a table decides which methods a path has, how long a request may wait, which
-// gate stands before it, and which query an admin endpoint takes.
+// TestMux tests that a table decides which methods a path has, how long a request may wait,
+// which gate it passes, and which query parameters an admin endpoint accepts.
 func TestMux(t *testing.T) {
 	t.Parallel()
 	var bound time.Duration
@@ -66,8 +66,8 @@ func TestMux(t *testing.T) {
 	}
 }
 
-// TestMuxWantsGates: an endpoint that needs something is not served without the gate that
-// asks for it.
+// TestMuxWantsGates tests that NewMux refuses an endpoint whose Access needs a gate that is
+// missing.
 func TestMuxWantsGates(t *testing.T) {
 	t.Parallel()
 	for _, access := range []Access{Visitor, SignedIn, Admin, "misspelt"} {
@@ -82,7 +82,8 @@ func TestMuxWantsGates(t *testing.T) {
 	}
 }
 
-// TestDocument: an endpoint is described by its line, and not at all without a summary.
+// TestDocument tests that the document describes an endpoint by its line in the table, and
+// leaves out an endpoint without a summary.
 func TestDocument(t *testing.T) {
 	t.Parallel()
 	type inner struct {

@@ -16,11 +16,12 @@ import (
 type Document struct {
 	Info          Object
 	Tags          []Object
-	Public, Admin []Endpoint // of both, those with a Summary
-	Schemas       Schemas    // of types that write themselves into JSON
+	Public, Admin []Endpoint // only those with a Summary are described
+	Schemas       Schemas    // of types that marshal themselves
 }
 
-// securitySchemes are the ways to sign in; those of a token are named as its Access.
+// securitySchemes are the ways to authenticate. A scheme for a token of the settings has the
+// name of its Access.
 var securitySchemes = Object{
 	"sessionCookie":   Object{"type": "apiKey", "in": "cookie", "name": "session_id", "description": "SESSION_COOKIE_NAME"},
 	"sessionToken":    Object{"type": "http", "scheme": "bearer"},
@@ -28,8 +29,8 @@ var securitySchemes = Object{
 	string(Admin):     Object{"type": "http", "scheme": "bearer", "description": "ADMIN_TOKEN"},
 }
 
-// JSON returns the document. What is in it comes from tables and types, so an error is a
-// fault of the program.
+// JSON returns the document. It is built from tables and types only, so an error is a bug of
+// the program.
 func (d Document) JSON() ([]byte, error) {
 	types := &typeSchemas{known: d.Schemas, named: Object{}}
 	paths := Object{}
@@ -65,7 +66,7 @@ func (d Document) JSON() ([]byte, error) {
 		"paths":   paths,
 		"components": Object{
 			"schemas": types.named,
-			"responses": Object{"Problem": Object{"description": "why not", "content": Object{
+			"responses": Object{"Problem": Object{"description": "Why the request failed", "content": Object{
 				"application/problem+json": Object{"schema": Object{"$ref": "#/components/schemas/Problem"}}}}},
 			"securitySchemes": securitySchemes,
 		},
@@ -117,7 +118,7 @@ func (e *Endpoint) responses(types *typeSchemas) Object {
 	return responses
 }
 
-// failures are the statuses of problems that an endpoint may answer with.
+// failures returns the statuses of the problems that an endpoint may answer with.
 func (e *Endpoint) failures() []int {
 	all := slices.Clone(e.Errors)
 	switch e.Access {
@@ -128,7 +129,7 @@ func (e *Endpoint) failures() []int {
 	case Publisher:
 		all = append(all, 400, 401, 403, 413, 503)
 	case Admin:
-		all = append(all, 400, 401, 403, 503) // 400: also for a query that is not known
+		all = append(all, 400, 401, 403, 503) // 400: unknown query parameters are refused
 	}
 	if len(e.Query) > 0 || e.Body != nil {
 		all = append(all, 400)
@@ -151,7 +152,7 @@ func (e *Endpoint) security() []Object {
 
 var word = regexp.MustCompile(`\w+`)
 
-// operationID is getApiV1Quotes for GET /api/v1/quotes.
+// operationID returns the OpenAPI id of an operation: getApiV1Quotes for GET /api/v1/quotes.
 func operationID(method, path string) string {
 	id := strings.ToLower(method)
 	for _, w := range word.FindAllString(path, -1) {

@@ -17,13 +17,13 @@ import (
 	"github.com/fxcast/fxcast/session"
 )
 
-// A Problem is an error that the client gets as RFC 9457 problem+json. Cause, if any, is
-// for the log only.
+// A Problem is an error that the client receives as problem+json (RFC 9457). Cause may be nil;
+// it goes to the log only.
 type Problem struct {
 	Status     int
 	Title      string
 	Detail     string
-	RetryAfter time.Duration // 0: none
+	RetryAfter time.Duration // rounded up to seconds; 0: no Retry-After header
 	Cause      error
 }
 
@@ -38,19 +38,20 @@ func (p *Problem) Error() string {
 // Unwrap returns the cause.
 func (p *Problem) Unwrap() error { return p.Cause }
 
-// ErrAnswered is the error of a request that has been answered already.
+// ErrAnswered means that the handler has written an answer before it failed.
 var ErrAnswered = errors.New("web: answered")
 
-// Answered wraps the reason why a handler that has written an answer gave up.
+// Answered returns an error that wraps err and ErrAnswered, for a handler that fails after it
+// has written an answer.
 func Answered(err error) error { return fmt.Errorf("%w: %w", ErrAnswered, err) }
 
-// BadRequest is 400 with what is wrong.
+// BadRequest returns a 400 whose detail is formatted as by fmt.Sprintf.
 func BadRequest(format string, args ...any) *Problem {
 	return &Problem{Status: http.StatusBadRequest, Title: "Bad request", Detail: fmt.Sprintf(format, args...)}
 }
 
-// BadRequestOf is 400 with what a package finds wrong with its input, without the words it
-// puts before: "session: invalid: role: missing" is "role: missing".
+// BadRequestOf returns a 400 for an error about invalid input. It cuts off the prefix of the
+// package: "session: invalid: role: missing" becomes "role: missing".
 func BadRequestOf(err error) *Problem {
 	text := err.Error()
 	for _, prefix := range []string{"session: ", "limiter: ", "cache: "} {
@@ -61,50 +62,50 @@ func BadRequestOf(err error) *Problem {
 	return &Problem{Status: http.StatusBadRequest, Title: "Bad request", Detail: text}
 }
 
-// Unauthorized is 401 for want of a session.
+// Unauthorized returns a 401 for a request without a valid session.
 func Unauthorized(detail string) *Problem {
 	return &Problem{Status: http.StatusUnauthorized, Title: "No valid session", Detail: detail}
 }
 
-// BadToken is 401 for want of a token of the settings.
+// BadToken returns a 401 for a request without a valid admin or publish token.
 func BadToken(detail string) *Problem {
 	return &Problem{Status: http.StatusUnauthorized, Title: "Not authorized", Detail: detail}
 }
 
-// Forbidden is 403.
+// Forbidden returns a 403.
 func Forbidden(detail string) *Problem {
 	return &Problem{Status: http.StatusForbidden, Title: "Forbidden", Detail: detail}
 }
 
-// NotFound is 404.
+// NotFound returns a 404.
 func NotFound(detail string) *Problem {
 	return &Problem{Status: http.StatusNotFound, Title: "Not found", Detail: detail}
 }
 
-// NotAllowed is 405, and sets the header that goes with it.
+// NotAllowed returns a 405 and sets the Allow header.
 func NotAllowed(w http.ResponseWriter, allow string) *Problem {
 	w.Header().Set("Allow", allow)
 	return &Problem{Status: http.StatusMethodNotAllowed, Title: "Method not allowed", Detail: "allowed: " + allow}
 }
 
-// Unavailable is 503, to be tried again.
+// Unavailable returns a 503 that asks the client to retry after 2 s.
 func Unavailable(detail string, cause error) *Problem {
 	return &Problem{Status: http.StatusServiceUnavailable, Title: "Unavailable", Detail: detail, RetryAfter: 2 * time.Second, Cause: cause}
 }
 
-// AsProblem maps every error to what a client may know of it. An error that is not known
-// here is an internal error, and its text stays in the log.
+// AsProblem maps an error to the problem that a client may see. An error that it does not know
+// becomes an internal error (500), and its text goes only to the log.
 func AsProblem(err error) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
 	}
 	if tooBig, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return &Problem{Status: http.StatusRequestEntityTooLarge, Title: "Body too large",
-			Detail: fmt.Sprintf("the body may have at most %d bytes", tooBig.Limit)}
+			Detail: fmt.Sprintf("the body must not exceed %d bytes", tooBig.Limit)}
 	}
 	switch {
 	case errors.Is(err, session.ErrNotFound), errors.Is(err, session.ErrCorrupt):
-		return Unauthorized("sign in, or ask for a guest session where the server allows it")
+		return Unauthorized("sign in, or request a guest session if the server allows them")
 	case errors.Is(err, session.ErrInvalid):
 		return BadRequestOf(err)
 	case errors.Is(err, redislink.ErrUnavailable), errors.Is(err, cache.ErrUnavailable),
@@ -114,7 +115,7 @@ func AsProblem(err error) *Problem {
 	return &Problem{Status: http.StatusInternalServerError, Title: "Internal error", Cause: err}
 }
 
-// LostRedis returns what is wrong with Redis, for the client.
+// LostRedis returns a text for the client that describes the fault of Redis.
 func LostRedis(err error) string {
 	switch code, refusal := redislink.Code(err), redislink.Refusal(err); {
 	case refusal != "":
@@ -122,10 +123,10 @@ func LostRedis(err error) string {
 	case code != "":
 		return "Redis answers, and does not do what it is asked (" + code + ")"
 	}
-	return "Redis can not be reached"
+	return "Redis cannot be reached"
 }
 
-// A problemBody is a problem as the client gets it.
+// A problemBody is the JSON of a problem.
 type problemBody struct {
 	Type     string `json:"type"`
 	Title    string `json:"title"`
@@ -134,7 +135,8 @@ type problemBody struct {
 	Instance string `json:"instance,omitempty"`
 }
 
-// WriteProblem answers with err, and logs what the client does not get of it.
+// WriteProblem answers a request with the problem of err. It logs a 5xx other than 501, with
+// the cause that the client does not see. If err wraps ErrAnswered it does nothing.
 func WriteProblem(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
 	if errors.Is(err, ErrAnswered) {
 		return

@@ -12,13 +12,14 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// maxSymbols bounds how many symbols one request asks for.
+// maxSymbols bounds the symbols and wildcards of one request.
 const maxSymbols = 200
 
-// SymbolsParameter is what QuerySymbols reads.
-var SymbolsParameter = Parameter{Name: "symbols", About: "symbols and wildcards, separated by commas: EUR/USD,GBP/*; without, all", Schema: Object{"type": "string"}}
+// SymbolsParameter describes the parameter that QuerySymbols reads.
+var SymbolsParameter = Parameter{Name: "symbols", About: "symbols and wildcards, separated by commas: EUR/USD,GBP/*; default: all", Schema: Object{"type": "string"}}
 
-// QuerySymbols reads ?symbols=; without, it returns the wildcard of all.
+// QuerySymbols returns the symbols and wildcards of ?symbols=, at most 200, or "*" if the
+// request names none. An invalid one is a Problem (400).
 func QuerySymbols(r *http.Request, instruments *feed.Instruments) ([]string, error) {
 	var patterns []string
 	for _, list := range r.URL.Query()["symbols"] {
@@ -41,17 +42,18 @@ func QuerySymbols(r *http.Request, instruments *feed.Instruments) ([]string, err
 	return patterns, nil
 }
 
-// A Limit is the parameter ?limit=: how many entries an answer has at most.
+// A Limit is the parameter ?limit=, the largest number of entries in an answer.
 type Limit struct {
 	Default, Most int
 }
 
-// Parameter describes the limit.
+// Parameter returns the description of the limit.
 func (l Limit) Parameter() Parameter {
-	return Parameter{Name: "limit", About: "how many", Schema: Object{"type": "integer", "minimum": 1, "maximum": l.Most, "default": l.Default}}
+	return Parameter{Name: "limit", About: "the largest number of entries", Schema: Object{"type": "integer", "minimum": 1, "maximum": l.Most, "default": l.Default}}
 }
 
-// Read reads the limit of a request.
+// Read returns the limit of a request, or Default if it has none. Anything but 1 to Most is a
+// Problem (400).
 func (l Limit) Read(r *http.Request) (int, error) {
 	text := r.URL.Query().Get("limit")
 	if text == "" {
@@ -64,8 +66,8 @@ func (l Limit) Read(r *http.Request) (int, error) {
 	return n, nil
 }
 
-// onlyQuery refuses what a query has beside the known parameters, and what it has twice:
-// of a name that is misspelt, or of two users, more would be done than was meant.
+// onlyQuery refuses an unknown parameter in the query, and one that is given twice. With a
+// misspelled filter, or with two users, a request would change more than its sender meant.
 func onlyQuery(known []Parameter, next Handler) Handler {
 	want := "want none"
 	if len(known) > 0 {
@@ -78,14 +80,14 @@ func onlyQuery(known []Parameter, next Handler) Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		query, err := url.ParseQuery(r.URL.RawQuery)
 		if err != nil {
-			return BadRequest("the query can not be read: want name=value, joined by &, with %% before two hexadecimal digits only")
+			return BadRequest("the query cannot be read: want name=value pairs joined by &, and two hexadecimal digits after each %%")
 		}
 		for _, name := range slices.Sorted(maps.Keys(query)) {
 			switch {
 			case !slices.ContainsFunc(known, func(p Parameter) bool { return p.Name == name }):
 				return BadRequest("unknown query parameter %q; %s", protocol.Clip(name, protocol.MaxEcho), want)
 			case len(query[name]) > 1:
-				return BadRequest("%s: given %d times in the query, want it once", name, len(query[name]))
+				return BadRequest("%s: given %d times in the query; want it once", name, len(query[name]))
 			}
 		}
 		return next(w, r)

@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// An Object is one of JSON.
+// An Object is a JSON object.
 type Object = map[string]any
 
-// Schemas are JSON schemas by type.
+// Schemas maps Go types to their JSON schemas.
 type Schemas map[reflect.Type]Object
 
-// typeSchemas makes JSON schemas (2020-12) of the Go types of requests and answers, so
+// typeSchemas derives JSON schemas (2020-12) from the Go types of requests and answers, so
 // that the document cannot differ from the code.
 type typeSchemas struct {
-	known Schemas // of types that write themselves into JSON
+	known Schemas // of types that marshal themselves
 	named Object  // by component name, filled as types are met
 }
 
@@ -36,7 +36,7 @@ func (s *typeSchemas) of(t reflect.Type) Object {
 	case reflect.Slice:
 		array := Object{"type": "array", "items": s.of(t.Elem())}
 		if path.Base(t.Elem().PkgPath()) == "redisadmin" || t.Elem().Kind() == reflect.String {
-			return Object{"anyOf": []Object{array, {"type": "null"}}} // of a server that does not tell
+			return Object{"anyOf": []Object{array, {"type": "null"}}} // null if the server does not report it
 		}
 		return array
 	case reflect.Map:
@@ -47,7 +47,7 @@ func (s *typeSchemas) of(t reflect.Type) Object {
 		}
 		name := componentName(t)
 		if _, met := s.named[name]; !met {
-			s.named[name] = nil // against endless types
+			s.named[name] = nil // ends the recursion of a type that contains itself
 			s.named[name] = s.structure(t)
 		}
 		return Object{"$ref": "#/components/schemas/" + name}
@@ -56,11 +56,12 @@ func (s *typeSchemas) of(t reflect.Type) Object {
 	}
 }
 
-// module is the import path of this program.
+// module is the import path of this module.
 var module = path.Dir(path.Dir(reflect.TypeFor[Endpoint]().PkgPath()))
 
-// componentName is FeedRejectedQuote for a type of feed and its rooms, and for a type of
-// web and its rooms only the name: they are one to the reader of the document.
+// componentName returns the name of a type in the document. A type of feed or its
+// subpackages has the prefix Feed, as in FeedRejectedQuote. A type of web has none, since a
+// reader of the document does not see which subpackage it is from.
 func componentName(t reflect.Type) string {
 	upper := func(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 	owner, _, _ := strings.Cut(strings.TrimPrefix(t.PkgPath(), module+"/"), "/")
