@@ -62,8 +62,8 @@ func (k Keys) Probe(node, conn string) string { return k.Prefix + "probe:" + nod
 // It belongs to the same slot as the symbol's Channel.
 func (k Keys) SymbolProbe(node string, s Symbol) string { return k.Channel(s) + ":probe:" + node }
 
-// InboxLease is held by the node that takes producers' messages in.
-func (k Keys) InboxLease() string { return k.Prefix + "inbox:lease" }
+// InboxLeader names the node that reads the inbox.
+func (k Keys) InboxLeader() string { return k.Prefix + "inbox:lease" }
 
 // Rejected is the list of the newest rejected quotes.
 func (k Keys) Rejected() string { return k.Prefix + "rejected" }

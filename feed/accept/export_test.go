@@ -78,8 +78,8 @@ func PublishScript(ctx context.Context, c redis.UniversalClient, keys []string, 
 	return publishScript.Run(ctx, c, keys, args...).Result()
 }
 
-// AbandonLease makes Run end like a killed process.
-func (in *Inbox) AbandonLease() { in.abandon = true }
+// AbandonLead makes Run end like a killed process.
+func (in *Inbox) AbandonLead() { in.abandon = true }
 
 // Printable returns the text that is kept of rejected input.
 var Printable = printable

@@ -33,35 +33,35 @@ type InboxConfig struct {
 	Logger     *slog.Logger
 }
 
-// InboxState is what is known of the inbox.
+// InboxState describes the leader of the inbox.
 type InboxState struct {
-	Holder   string        // the node that takes messages in; "" = none, or not known for 3 s
-	Held     bool          // it is this one
-	ProbeAge time.Duration // age of the holder's newest test message; only if Held
+	Leader   string        // the node that reads the inbox; "" = none, or not known for 3 s
+	Leads    bool          // this node is the leader
+	ProbeAge time.Duration // age of the newest test message that came back; only if Leads
 }
 
-// Inbox takes producers' messages from a Redis channel, on one node at a time:
-// the one that holds a lease. The others look every half second whether it is free.
+// Inbox takes producers' messages from a Redis channel, on one node at a time: the leader. The
+// other nodes look every half second whether there is a leader.
 //
-// A holder subscribes before it takes the lease. It stops, and discards what
-// it has not published, when the lease is lost, when by its own clock it may
-// be, or when its connection is silent for 3 s. At such a handover up to 5 s
-// of messages are lost; at an orderly stop about half a second.
+// A node subscribes before it becomes the leader. The leader stops, and discards the quotes that it
+// has not published, in three cases: another node leads, its own time as the leader may be over by
+// its clock, or its connection is silent for 3 s. At such a handover up to 5 s of messages are
+// lost; at an orderly stop about half a second.
 type Inbox struct {
 	cfg     InboxConfig
 	log     *slog.Logger
 	metrics *inboxMetrics
-	lease   *lease
+	leader  *leader
 	queue   *inboxQueue
-	listen  *redislink.Listener // set by Run before held
+	listen  *redislink.Listener // set by Run before leads
 	started atomic.Bool
-	held    atomic.Bool
-	holder  atomic.Pointer[sighting]
+	leads   atomic.Bool
+	seen    atomic.Pointer[sighting]
 
-	abandon bool // for tests: end without releasing the lease, as if killed
+	abandon bool // for tests: end without resigning, as if killed
 }
 
-// sighting is an answer to who holds the lease.
+// sighting is the leader as it was last seen in Redis.
 type sighting struct {
 	node string
 	at   time.Time
@@ -71,31 +71,30 @@ type sighting struct {
 func NewInbox(cfg InboxConfig) *Inbox {
 	return &Inbox{
 		cfg: cfg, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), metrics: newInboxMetrics(cfg.Registerer),
-		lease: newLease(nil, cfg.Keys.InboxLease(), cfg.Node),
-		queue: newInboxQueue(),
+		leader: newLeader(nil, cfg.Keys.InboxLeader(), cfg.Node),
+		queue:  newInboxQueue(),
 	}
 }
 
-// State returns who takes messages in, as of at most 3 s ago.
+// State returns which node reads the inbox, as of at most 3 s ago.
 func (in *Inbox) State() InboxState {
 	var s InboxState
-	if seen := in.holder.Load(); seen != nil && time.Since(seen.at) < redislink.DefaultSilence {
-		s.Holder = seen.node
+	if seen := in.seen.Load(); seen != nil && time.Since(seen.at) < redislink.DefaultSilence {
+		s.Leader = seen.node
 	}
-	if s.Held = in.held.Load(); s.Held {
+	if s.Leads = in.leads.Load(); s.Leads {
 		s.ProbeAge = in.listen.ProbeAge()
 	}
 	return s
 }
 
-// Run stands by, holds the inbox when it is free, and so on until ctx ends;
-// then it publishes what it has, releases the lease and returns nil. The
-// Publisher must run for longer. Run may be called once.
+// Run stands by, leads when there is no leader, and so on until ctx ends. Then it publishes the
+// queued quotes, resigns and returns nil. The Publisher must run for longer. Run may be called once.
 //
-//	Run             asks who holds the lease               (1 goroutine)
-//	* hold          listens until the connection or the lease is lost
+//	Run             looks for the leader                   (1 goroutine)
+//	* lead          listens until the connection or the lead is lost
 //	  * take        SplitInput, ParseInput, queue; never waits (Run's goroutine)
-//	  * opened      takes the lease, then renews it        (1 goroutine)
+//	  * opened      becomes the leader, then renews        (1 goroutine)
 //	  * publish     batches from the queue                 (1 goroutine)
 func (in *Inbox) Run(ctx context.Context) error {
 	if in.started.Swap(true) {
@@ -103,18 +102,18 @@ func (in *Inbox) Run(ctx context.Context) error {
 	}
 	client, release := redislink.Own(in.cfg.Redis, redislink.OwnOptions{PoolSize: 4})
 	defer release()
-	in.lease.client = client
+	in.leader.client = client
 	in.listen = redislink.NewListener(redislink.ListenerConfig{
 		Name: "inbox", Client: client, Channels: []string{in.cfg.Channel}, Message: in.take, Opened: in.opened,
 		Probe: in.cfg.Keys.Probe(in.cfg.Node, "inbox"), Prober: redislink.Prober(in.cfg.Redis, client),
 	})
 
 	for failing, refused := false, ""; ; {
-		holder, err := in.lease.holder(ctx)
+		node, err := in.leader.node(ctx)
 		if err == nil {
-			in.saw(holder)
-			if holder == "" {
-				err = in.hold(ctx)
+			in.saw(node)
+			if node == "" {
+				err = in.lead(ctx)
 			}
 		}
 		if ctx.Err() != nil {
@@ -130,61 +129,57 @@ func (in *Inbox) Run(ctx context.Context) error {
 		if failing = err != nil; refusal != "" || !failing {
 			refused = refusal
 		}
-		if !redislink.Sleep(ctx, leasePoll*3/4+rand.N(leasePoll/2)) {
+		if !redislink.Sleep(ctx, leaderPoll*3/4+rand.N(leaderPoll/2)) {
 			return nil
 		}
 	}
 }
 
-func (in *Inbox) saw(node string) { in.holder.Store(&sighting{node, time.Now()}) }
+func (in *Inbox) saw(node string) { in.seen.Store(&sighting{node, time.Now()}) }
 
-// hold takes the lease and messages until one of them is lost, or ctx ends. It
+// lead reads the inbox as the leader until the connection or the lead is lost, or ctx ends. It
 // returns nil if another node was faster or ctx has ended.
-func (in *Inbox) hold(ctx context.Context) error {
+func (in *Inbox) lead(ctx context.Context) error {
 	in.queue.discard() // taken in while another node was faster: that one has them
 	err := in.listen.Once(ctx)
 	switch {
-	case errors.Is(err, errTaken):
+	case errors.Is(err, errAnotherLeader):
 		return nil
-	case !in.held.Load():
+	case !in.leads.Load():
 		return fmt.Errorf("take the inbox: %w", err)
 	}
-	in.setHeld(false)
+	in.setLeads(false)
 	if ctx.Err() != nil && in.abandon {
 		return nil
 	}
-	released := in.lease.release(context.WithoutCancel(ctx))
+	resigned := in.leader.resign(context.WithoutCancel(ctx))
 	if ctx.Err() != nil {
-		in.log.Info("inbox given up", "err", released)
+		in.log.Info("inbox given up", "err", resigned)
 		return nil
 	}
-	in.metrics.leaseLost.Inc()
+	in.metrics.leadLost.Inc()
 	return err
 }
 
-var errTaken = errors.New("another node was faster")
-
-// opened takes the lease: what producers publish from now on is received. Whatever
-// it starts ends the connection when it fails, and is waited for.
+// opened makes this node the leader: quotes that producers publish from now on are received. A
+// function that it starts ends the connection when it fails, and is waited for.
 func (in *Inbox) opened(c *redislink.Conn) error {
 	c.Go(func(ctx context.Context) error {
-		if ok, err := in.lease.acquire(ctx); err != nil {
+		if err := in.leader.elect(ctx); err != nil {
 			return err
-		} else if !ok {
-			return errTaken
 		}
 		in.log.Info("inbox held", "channel", in.cfg.Channel)
-		in.setHeld(true)
+		in.setLeads(true)
 		c.Go(in.publish)
 		return in.renew(ctx)
 	})
 	return nil
 }
 
-func (in *Inbox) setHeld(held bool) {
-	in.held.Store(held)
+func (in *Inbox) setLeads(leads bool) {
+	in.leads.Store(leads)
 	in.metrics.held.Set(0)
-	if held {
+	if leads {
 		in.metrics.held.Set(1)
 		in.saw(in.cfg.Node)
 		return
@@ -238,7 +233,7 @@ func (in *Inbox) takeItem(item []byte, copied bool) {
 }
 
 // publish publishes queued quotes in order until ctx ends. At an orderly stop it also publishes the
-// rest, if the lease still holds.
+// rest, if this node is still the leader.
 func (in *Inbox) publish(ctx context.Context) error {
 	var batch []inboxQuote
 	quotes := make([]feed.Quote, 0, maxPipeline)
@@ -247,11 +242,11 @@ func (in *Inbox) publish(ctx context.Context) error {
 		if len(batch) == 0 {
 			return nil // ctx has ended and nothing is left
 		}
-		if !in.lease.valid() {
+		if !in.leader.certain() {
 			n := len(batch) + in.queue.discard()
-			in.metrics.lost[lossLease].Add(float64(n))
-			in.log.Warn("inbox: the lease may be lost, quotes discarded", "quotes", n)
-			return errLeaseLost
+			in.metrics.lost[lossLead].Add(float64(n))
+			in.log.Warn("inbox: another node may be the leader, quotes discarded", "quotes", n)
+			return errNotLeader
 		}
 		quotes = quotes[:0]
 		for _, b := range batch {
@@ -275,15 +270,15 @@ func (in *Inbox) publish(ctx context.Context) error {
 	}
 }
 
-// renew renews the lease until ctx ends or the lease is lost.
+// renew keeps this node the leader until ctx ends or the lead is lost.
 func (in *Inbox) renew(ctx context.Context) error {
-	for redislink.Sleep(ctx, leaseRenew) {
-		err := in.lease.renew(ctx)
+	for redislink.Sleep(ctx, leaderRenew) {
+		err := in.leader.renew(ctx)
 		switch {
 		case err == nil:
 			in.saw(in.cfg.Node)
-		case errors.Is(err, errLeaseLost) || !in.lease.valid():
-			return fmt.Errorf("renew the lease of the inbox: %w", err)
+		case errors.Is(err, errNotLeader) || !in.leader.certain():
+			return fmt.Errorf("stay the leader of the inbox: %w", err)
 		}
 	}
 	return nil

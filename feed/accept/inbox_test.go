@@ -43,9 +43,9 @@ func startInbox(t testing.TB, c *redis.Client, node string, change ...func(*acce
 	return in
 }
 
-func (in *runningInbox) held(t testing.TB, within time.Duration) {
+func (in *runningInbox) awaitLead(t testing.TB, within time.Duration) {
 	t.Helper()
-	eventually(t, within, "the inbox is held", func() bool { return in.State().Held })
+	eventually(t, within, "the node leads", func() bool { return in.State().Leads })
 }
 
 func send(t testing.TB, c *redis.Client, messages ...string) {
@@ -67,7 +67,7 @@ func TestInbox(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, c *redis.Client) {
 		in := startInbox(t, c, "n1")
-		in.held(t, 5*time.Second)
+		in.awaitLead(t, 5*time.Second)
 		send(t, c, `{"currency":"USD","price":1.0850}`, `{"pair":"eurusd","bid":"1.1","ask":"1.2","timestamp":"2026-01-01T00:00:00"}`,
 			`garbage`, `{"symbol":"EUR/USD","bid":2,"ask":1}`, `{"symbol":"EUR/USD","bid":"1","ask":"1","ts":"2199-01-01T00:00:00Z","source":"lmax"}`,
 			`{"symbol":"EUR/USD","bid":"1","ask":"1","source":"lmax"}`)
@@ -96,7 +96,7 @@ func TestInbox(t *testing.T) {
 			t.Errorf("%v times without zone counted, want 1", n)
 		}
 		s := in.State()
-		if s.Holder != "n1" || !s.Held {
+		if s.Leader != "n1" || !s.Leads {
 			t.Errorf("State = %+v", s)
 		}
 		eventually(t, 3*time.Second, "a probe came back", func() bool { return in.State().ProbeAge < 2*time.Second })
@@ -116,7 +116,7 @@ func TestInboxForms(t *testing.T) {
 			cfg.Input = feed.InputOptions{Base: "EUR", Instruments: table}
 			cfg.Publisher = startPublisher(t, c, func(p *accept.PublisherConfig) { p.Instruments = table })
 		})
-		in.held(t, 5*time.Second)
+		in.awaitLead(t, 5*time.Second)
 		big := make([]string, 300)
 		for i := range big {
 			big[i] = fmt.Sprintf(`{"symbol":"GBP/USD","price":"1.%04d","note":"%s"}`, i+1, strings.Repeat("x", 300))
@@ -157,17 +157,17 @@ func TestInboxHandover(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, c *redis.Client) {
 		first := startInbox(t, c, "n1")
-		first.held(t, 5*time.Second)
+		first.awaitLead(t, 5*time.Second)
 		second := startInbox(t, c, "n2")
-		eventually(t, 3*time.Second, "n2 sees n1 hold", func() bool { return second.State().Holder == "n1" })
-		if second.State().Held {
-			t.Error("two holders")
+		eventually(t, 3*time.Second, "n2 sees n1 lead", func() bool { return second.State().Leader == "n1" })
+		if second.State().Leads {
+			t.Error("two leaders")
 		}
 		send(t, c, `{"symbol":"EUR/USD","price":"1"}`)
 		eventually(t, 5*time.Second, "one quote", func() bool { return counter(t, c, "EUR/USD") == "1" })
 		first.stop()
 		began := time.Now()
-		second.held(t, 5*time.Second)
+		second.awaitLead(t, 5*time.Second)
 		if took := time.Since(began); took > 2*time.Second {
 			t.Errorf("handover at an orderly stop took %v, want about half a second", took)
 		}
@@ -180,35 +180,35 @@ func TestInboxTakeover(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, c *redis.Client) {
 		first := startInbox(t, c, "n1")
-		first.held(t, 5*time.Second)
+		first.awaitLead(t, 5*time.Second)
 		second := startInbox(t, c, "n2")
-		first.AbandonLease()
+		first.AbandonLead()
 		first.stop()
 		began := time.Now()
-		second.held(t, 10*time.Second)
+		second.awaitLead(t, 10*time.Second)
 		if took := time.Since(began); took > 5*time.Second {
 			t.Errorf("takeover took %v, want less than 5 s", took)
 		}
 	})
 }
 
-// A lease that vanishes, or that another program takes, ends the hold on the inbox.
-func TestInboxLosesLease(t *testing.T) {
+// A leader whose key vanishes, or is taken by another program, stops reading the inbox.
+func TestInboxLosesLead(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	c := s.Client()
 	in := startInbox(t, c, "n1")
-	in.held(t, 5*time.Second)
-	c.Set(t.Context(), keys.InboxLease(), "n9#other", 3*time.Second)
-	eventually(t, 3*time.Second, "given up", func() bool { return !in.State().Held })
-	eventually(t, 3*time.Second, "the other is seen", func() bool { return in.State().Holder == "n9" })
-	if v := c.Get(t.Context(), keys.InboxLease()).Val(); v != "n9#other" {
-		t.Errorf("the other's lease was touched: %q", v)
+	in.awaitLead(t, 5*time.Second)
+	c.Set(t.Context(), keys.InboxLeader(), "n9#other", 3*time.Second)
+	eventually(t, 3*time.Second, "given up", func() bool { return !in.State().Leads })
+	eventually(t, 3*time.Second, "the other is seen", func() bool { return in.State().Leader == "n9" })
+	if v := c.Get(t.Context(), keys.InboxLeader()).Val(); v != "n9#other" {
+		t.Errorf("the key of the other leader was touched: %q", v)
 	}
-	in.held(t, 6*time.Second) // when the other's has expired
-	c.Del(t.Context(), keys.InboxLease())
+	in.awaitLead(t, 6*time.Second) // when the other's has expired
+	c.Del(t.Context(), keys.InboxLeader())
 	eventually(t, 3*time.Second, "the loss is noticed", func() bool { return metric(t, in.reg, "fx_feed_inbox_lost_lease_total") == 2 })
-	in.held(t, 3*time.Second)
+	in.awaitLead(t, 3*time.Second)
 	send(t, c, `{"symbol":"EUR/USD","price":"1"}`)
 	eventually(t, 5*time.Second, "one quote", func() bool { return counter(t, c, "EUR/USD") == "1" })
 }
@@ -218,14 +218,14 @@ func TestInboxSurvivesConnectionLoss(t *testing.T) {
 	s := redistest.Start(t)
 	c := s.Client()
 	in := startInbox(t, c, "n1")
-	in.held(t, 5*time.Second)
+	in.awaitLead(t, 5*time.Second)
 	c.ClientKillByFilter(t.Context(), "TYPE", "pubsub")
 	eventually(t, 3*time.Second, "the loss is noticed", func() bool { return metric(t, in.reg, "fx_feed_inbox_lost_lease_total") == 1 })
-	in.held(t, 5*time.Second)
+	in.awaitLead(t, 5*time.Second)
 	s.Kill()
-	eventually(t, 5*time.Second, "nobody is known to hold", func() bool { return in.State().Holder == "" && !in.State().Held })
+	eventually(t, 5*time.Second, "no leader is known", func() bool { return in.State().Leader == "" && !in.State().Leads })
 	s.Restart()
-	in.held(t, 10*time.Second)
+	in.awaitLead(t, 10*time.Second)
 	send(t, c, `{"symbol":"EUR/USD","price":"1"}`)
 	eventually(t, 5*time.Second, "one quote", func() bool { return counter(t, c, "EUR/USD") == "1" })
 }
@@ -235,7 +235,7 @@ func TestInboxFlood(t *testing.T) {
 	s := redistest.Start(t)
 	c := s.Client()
 	in := startInbox(t, c, "n1")
-	in.held(t, 5*time.Second)
+	in.awaitLead(t, 5*time.Second)
 	garbage := make([]string, 2000)
 	for i := range garbage {
 		garbage[i] = strings.Repeat("{garbage\xff", i%50)
@@ -248,8 +248,8 @@ func TestInboxFlood(t *testing.T) {
 	if n := metric(t, in.reg, "fx_feed_rejected_total"); n != 20000 {
 		t.Errorf("%v rejected, want 20000", n)
 	}
-	if !in.State().Held {
-		t.Error("the flood cost the lease")
+	if !in.State().Leads {
+		t.Error("the flood cost the lead")
 	}
 }
 
@@ -282,7 +282,7 @@ func TestInboxDropsOldestWhenFull(t *testing.T) {
 	c := s.Client()
 	p := &stuck{entered: make(chan struct{}, 1), release: make(chan struct{})}
 	in := startInbox(t, c, "n1", func(cfg *accept.InboxConfig) { cfg.Publisher = p })
-	in.held(t, 5*time.Second)
+	in.awaitLead(t, 5*time.Second)
 	send(t, c, `{"symbol":"EUR/USD","price":"1"}`)
 	<-p.entered // the first is on its way, the rest must queue
 	const queue, extra = 16384, 100
@@ -305,7 +305,7 @@ func TestInboxDropsOldestWhenFull(t *testing.T) {
 		t.Errorf("%d quotes published, the second is %s, the last %s; want 16385 without the oldest of the queue",
 			len(p.quotes), p.quotes[1].Bid, p.quotes[len(p.quotes)-1].Bid)
 	}
-	if _, err := c.Get(t.Context(), keys.InboxLease()).Result(); !errors.Is(err, redis.Nil) {
-		t.Errorf("the lease after an orderly stop: %v, want none", err)
+	if _, err := c.Get(t.Context(), keys.InboxLeader()).Result(); !errors.Is(err, redis.Nil) {
+		t.Errorf("the leader after an orderly stop: %v, want none", err)
 	}
 }

@@ -106,34 +106,34 @@ func (m *rejectedMetrics) reject(reason feed.Reason, via Via) {
 type lossCause string
 
 const (
-	lossLease lossCause = "lease" // the lease was lost before it was published
+	lossLead  lossCause = "lease" // this node was no longer the leader when it came to publish
 	lossRedis lossCause = "redis" // not published, or unknown whether it was
 )
 
 type inboxMetrics struct {
-	messages, unzoned, leaseLost prometheus.Counter
-	held                         prometheus.Gauge
-	lost                         map[lossCause]prometheus.Counter
+	messages, unzoned, leadLost prometheus.Counter
+	held                        prometheus.Gauge
+	lost                        map[lossCause]prometheus.Counter
 }
 
 func newInboxMetrics(reg prometheus.Registerer) *inboxMetrics {
 	f := promauto.With(reg)
 	lost := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "fx_feed_inbox_lost_total",
-		Help: "Quotes taken from the inbox and lost. lease: this node lost the inbox; redis: Redis did not answer. Quotes that came too fast count as rejected, reason overflow.",
+		Help: "Quotes taken from the inbox and lost. lease: this node was no longer the leader; redis: Redis did not answer. Quotes that came too fast count as rejected, reason overflow.",
 	}, []string{"cause"})
 	m := &inboxMetrics{
 		messages: f.NewCounter(prometheus.CounterOpts{
-			Name: "fx_feed_inbox_messages_total", Help: "Messages received from the inbox. Still while producers publish, on every node: nobody holds the inbox."}),
+			Name: "fx_feed_inbox_messages_total", Help: "Messages received from the inbox. Still while producers publish, on every node: no node reads the inbox."}),
 		unzoned: f.NewCounter(prometheus.CounterOpts{
 			Name: "fx_feed_inbox_unzoned_total", Help: "Quotes whose time had no zone and was replaced by that of publishing. Growing: a producer should send UTC with a Z."}),
-		leaseLost: f.NewCounter(prometheus.CounterOpts{
-			Name: "fx_feed_inbox_lost_lease_total", Help: "Times this node lost the inbox other than by stopping: the connection was silent, or the lease could not be renewed."}),
+		leadLost: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_inbox_lost_lease_total", Help: "Times this node lost the inbox other than by stopping: the connection was silent, or it could not stay the leader."}),
 		held: f.NewGauge(prometheus.GaugeOpts{
-			Name: "fx_feed_inbox_held", Help: "1 on the node that takes the inbox in. The sum over all nodes must be 1."}),
+			Name: "fx_feed_inbox_held", Help: "1 on the node that reads the inbox. The sum over all nodes must be 1."}),
 		lost: map[lossCause]prometheus.Counter{},
 	}
-	for _, c := range []lossCause{lossLease, lossRedis} {
+	for _, c := range []lossCause{lossLead, lossRedis} {
 		m.lost[c] = lost.WithLabelValues(string(c))
 	}
 	return m

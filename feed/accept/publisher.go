@@ -2,7 +2,7 @@
 // stores it and publishes it.
 //
 // When Redis fails, a Publisher fails in bounded time and publishes no quote twice. The Inbox stops
-// as soon as it may have lost its lease.
+// as soon as another node may be the leader.
 package accept
 
 import (

@@ -198,7 +198,7 @@ func (n *Node) ready() []web.Check {
 	inbox := n.inbox.State()
 	return []web.Check{
 		{Name: "quotes", OK: n.receiver.ProbeAge() <= limit},
-		{Name: "inbox", OK: inbox.Holder != "" && inbox.ProbeAge <= limit},
+		{Name: "inbox", OK: inbox.Leader != "" && inbox.ProbeAge <= limit},
 	}
 }
 

@@ -21,7 +21,7 @@ func (n *Node) ready() []web.Check {
 	return []web.Check{
 		{Name: "redis", OK: len(lost) == 0, Detail: lostDetail(lost)},
 		{Name: "quotes", OK: quotes <= readyAge, Detail: probeDetail(quotes)},
-		{Name: "inbox", OK: inbox.Holder != "" && inbox.ProbeAge <= readyAge, Detail: n.inboxDetail(inbox)},
+		{Name: "inbox", OK: inbox.Leader != "" && inbox.ProbeAge <= readyAge, Detail: n.inboxDetail(inbox)},
 	}
 }
 
@@ -41,7 +41,7 @@ func probeDetail(age time.Duration) string {
 
 // inboxDetail leaves out the name of the node, which contains that of its host: anyone may read it.
 func (n *Node) inboxDetail(s accept.InboxState) string {
-	switch s.Holder {
+	switch s.Leader {
 	case "":
 		return "no node reads the inbox"
 	case n.name:

@@ -34,11 +34,11 @@ func TestReadyAgreesWithTheJudge(t *testing.T) {
 func TestReadyNamesNoHost(t *testing.T) {
 	t.Parallel()
 	n := &Node{name: "host-1"}
-	for holder, want := range map[string]string{
+	for leader, want := range map[string]string{
 		"": "no node reads the inbox", "host-1": "this node reads the inbox", "host-2": "another node reads the inbox",
 	} {
-		if got := n.inboxDetail(accept.InboxState{Holder: holder}); got != want {
-			t.Errorf("held by %q: %q, want %q", holder, got, want)
+		if got := n.inboxDetail(accept.InboxState{Leader: leader}); got != want {
+			t.Errorf("led by %q: %q, want %q", leader, got, want)
 		}
 	}
 }
