@@ -2,6 +2,7 @@ package redislink
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -36,7 +37,13 @@ func Own(rdb redis.UniversalClient, o OwnOptions) (c redis.UniversalClient, rele
 	default:
 		return rdb, func() {}
 	}
-	return own, func() { own.Close() }
+	if logger, ok := commandLogs.Load(rdb); ok {
+		LogCommands(own, logger.(*slog.Logger))
+	}
+	return own, func() {
+		commandLogs.Delete(own)
+		own.Close()
+	}
 }
 
 func ownSingle(opt redis.Options, o OwnOptions) *redis.Options {

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/config"
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 // Options are the differences between the clients that one process opens.
@@ -35,6 +36,7 @@ func Open(ctx context.Context, cfg config.Config, opts Options) (redis.Universal
 		return nil, err
 	}
 	client := newClient(cfg.Redis, o, opts.Addr != "")
+	redislink.LogCommands(client, opts.Logger)
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	err = client.Ping(ctx).Err()
