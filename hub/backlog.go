@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/fxcast/fxcast/protocol"
 )
@@ -12,11 +13,12 @@ const maxBacklog = 8192
 
 // A backlog holds the waiting ticks of a subscription that wants every tick.
 type backlog struct {
-	ticks []*tick // in the order of acceptance; ticks that the client already has are skipped when sent
-	held  bool    // nothing is sent before Resume
-	reset bool    // the due snapshot reports that ticks were missed
-	first bool    // the next quote is the first after a resume: it carries its epoch
-	late  bool    // a wildcard matched the topic later: ticks before its first quote may be missing
+	ticks   []*tick       // in the order of acceptance; ticks that the client already has are skipped when sent
+	held    bool          // nothing is sent before Resume
+	reset   bool          // the due snapshot reports that ticks were missed
+	resumed time.Duration // when Resume added ticks that were missed, on the hub's clock; 0 = never
+	first   bool          // the next quote is the first after a resume: it carries its epoch
+	late    bool          // a wildcard matched the topic later: ticks before its first quote may be missing
 }
 
 // A Missed is a tick that a client missed before it reconnected.
@@ -85,6 +87,7 @@ func (c *Client) Resume(topic string, from protocol.Position, missed []Missed, c
 			again = true
 		default:
 			c.backlogged += int32(len(ticks) + len(since) - len(b.ticks))
+			b.resumed = s.now()
 			b.held, b.first, b.ticks = false, true, append(ticks, since...)
 			sub.epoch, sub.seq = &from.Epoch, from.Seq
 			c.reply(protocol.Resumed{Symbol: topic}.Append(nil))
@@ -257,7 +260,7 @@ func (s *shard) joinBacklogs(batch []*subscription, room int) (quotes int) {
 				s.append(s.payload)
 				p = append(s.payload[:0], protocol.UpdateHead...)
 			}
-			s.observe(t)
+			s.observe(t, b.resumed)
 			quotes++
 		}
 		sub.forget(n)

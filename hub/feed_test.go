@@ -25,6 +25,7 @@ type failer interface {
 
 // A feed publishes to a hub and knows which quotes clients must have in the end.
 type feed struct {
+	at      func() int64 // acceptance of the next tick, Unix microseconds; nil = long ago
 	hub     *hub.Hub
 	history map[string][]position
 	holes   map[resetAt]bool // ticks that never reached the hub
@@ -60,7 +61,11 @@ func (f *feed) publish(topic string, n int) {
 
 // deliver publishes a tick to the hub. The times of ticks grow even under a fake clock.
 func (f *feed) deliver(topic string, at position) {
-	f.hub.Publish(topic, at.epoch, at.seq, body(topic, at.seq), int64(len(f.history[topic])))
+	accepted := int64(len(f.history[topic]))
+	if f.at != nil {
+		accepted = f.at()
+	}
+	f.hub.Publish(topic, at.epoch, at.seq, body(topic, at.seq), accepted)
 }
 
 // lose accepts a tick that does not reach the hub.

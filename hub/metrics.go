@@ -182,7 +182,7 @@ func newMetrics(h *Hub, reg prometheus.Registerer) *metrics {
 		"fx_hub_relay_dropped_total": "Relayed messages dropped because a client or the node was behind.",
 		"fx_hub_panics_total":        "Clients disconnected because the code of their connection panicked. Above 0: a bug.",
 		"fx_hub_joined_total":        "Clients that have joined.",
-		"fx_hub_latency_seconds":     "Seconds from acceptance in Redis to the write to a client, per delivered quote; includes the skew between the two clocks. High upper quantiles: the node is overloaded.",
+		"fx_hub_latency_seconds":     "Seconds from acceptance in Redis to the write to a client, per update; from the end of the interval if the client's max_rate held it back. Includes the skew between the two clocks. High upper quantiles: the node is overloaded.",
 		"fx_hub_fan_out_clients":     "Subscribers of a published quote, per shard.",
 		"fx_hub_quotes_per_write":    "Quotes joined into one write. Growing: bursts, or a node near its limit.",
 	} {

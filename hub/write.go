@@ -2,6 +2,7 @@ package hub
 
 import (
 	"slices"
+	"time"
 
 	"github.com/fxcast/fxcast/protocol"
 )
@@ -71,10 +72,14 @@ func (s *shard) shared(c *Client) (frames []byte, quotes int) {
 	}
 	for _, sub := range c.pending {
 		if b := sub.backlog; b != nil {
+			for _, t := range b.ticks {
+				s.observe(t, b.resumed)
+			}
 			sub.seq += uint64(len(b.ticks))
 			sub.forget(len(b.ticks))
 		} else {
 			sub.seq++
+			s.observe(sub.pending, sub.due())
 			s.sent(sub)
 		}
 		if c.positions {
@@ -83,9 +88,6 @@ func (s *shard) shared(c *Client) (frames []byte, quotes int) {
 		sub.queued = false
 	}
 	c.pending = c.pending[:0]
-	for _, t := range s.ticks {
-		s.observe(t)
-	}
 	if len(s.ticks) == 1 {
 		return s.ticks[0].framed(s.hub.cfg.Framings, c.framing), 1
 	}
@@ -142,9 +144,15 @@ func (s *shard) sent(sub *subscription) {
 	}
 }
 
-// observe records the latency of a tick that is sent now.
-func (s *shard) observe(t *tick) {
-	s.stats.latency.observe(float64(s.wall.UnixMicro()-t.at) / 1e6)
+// observe records the latency of a tick that is sent now, from its acceptance, or from due, a time of
+// the hub's clock, if that is later: no client may get it before. Snapshots have no latency, since they
+// answer a command and may be old.
+func (s *shard) observe(t *tick, due time.Duration) {
+	took := float64(s.wall.UnixMicro()-t.at) / 1e6
+	if due > 0 {
+		took = min(took, (s.wall.Sub(s.hub.start) - due).Seconds())
+	}
+	s.stats.latency.observe(took)
 }
 
 // fillMessages appends everything but quotes: replies, the link's status, relayed messages, a
@@ -233,7 +241,6 @@ func (s *shard) sendResets(batch []*subscription) (quotes int) {
 		s.payload = append(appendQuote(append(s.payload[:0], protocol.ResetHead...), sub, t, true), protocol.QuotesEnd...)
 		s.append(s.payload)
 		s.sent(sub)
-		s.observe(t)
 		quotes++
 	}
 	return quotes
@@ -253,10 +260,10 @@ func (s *shard) joinQuotes(batch []*subscription, head string, snapshot bool) (q
 			p = append(p, ',')
 		}
 		p = appendQuote(p, sub, t, snapshot)
-		s.sent(sub)
-		if sub.topic.status.status == protocol.StatusLive { // else it waited for its subscriber
-			s.observe(t)
+		if !snapshot && sub.topic.status.status == protocol.StatusLive { // else it waited for its subscriber
+			s.observe(t, sub.due())
 		}
+		s.sent(sub)
 		if snapshot && sub.pace != nil {
 			sub.pace.due = 0 // a snapshot is not an update: the next tick need not wait
 		}
