@@ -24,7 +24,7 @@ import (
 	"github.com/fxcast/fxcast/web/live"
 )
 
-// A tap records what the library does with the connection it was given.
+// A tap records how the library uses the connection that it was given.
 type tap struct {
 	net.Conn
 	mu     sync.Mutex
@@ -87,8 +87,8 @@ func (w tapWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return t, bufio.NewReadWriter(r, bufio.NewWriterSize(t, rw.Writer.Size())), nil
 }
 
-// TestSocketAssumptions holds coder/websocket to what socket.go builds on. A
-// failure after an upgrade of the library means that socket.go must be read again.
+// TestSocketAssumptions checks the properties of coder/websocket that socket.go relies on. If it
+// fails after an upgrade of the library, review socket.go.
 func TestSocketAssumptions(t *testing.T) {
 	t.Run("version", func(t *testing.T) {
 		mod, err := os.ReadFile("../../go.mod")
@@ -104,7 +104,7 @@ func TestSocketAssumptions(t *testing.T) {
 		}
 	})
 
-	// One connection on which the library does all it ever does here.
+	// One connection on which the library does everything that it does in this package.
 	taps := make(chan *tap, 1)
 	ended := make(chan error, 1)
 	serve := func(u *live.Upgraded) { ended <- drain(u) }
@@ -115,7 +115,7 @@ func TestSocketAssumptions(t *testing.T) {
 		p := s.dial(t)
 		return p, <-taps
 	}
-	// frames wants each write to be one whole control frame.
+	// frames checks that each write is one whole control frame.
 	frames := func(t *testing.T, writes [][]byte) (opcodes []byte) {
 		t.Helper()
 		for _, w := range writes {
@@ -160,7 +160,7 @@ func TestSocketAssumptions(t *testing.T) {
 				t.Fatalf("%v %v, want a pong of %d bytes", f, err, n)
 			}
 		}
-		p.SendFrame(true, webtest.OpClose, webtest.ClosePayload(1001, strings.Repeat("x", 123))) // echoed: the longest frame there is
+		p.SendFrame(true, webtest.OpClose, webtest.ClosePayload(1001, strings.Repeat("x", 123))) // echoed: the longest possible frame
 		if f, err := p.ReadFrame(); err != nil || f.Code() != 1001 || len(f.Payload) != 125 {
 			t.Fatalf("%v %v, want the close frame back", f, err)
 		}

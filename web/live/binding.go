@@ -7,17 +7,18 @@ import (
 	"github.com/fxcast/fxcast/session"
 )
 
-// A boundSession is the little of a session that a client keeps: there are many.
+// A boundSession is the part of a session that a client keeps. It is small, since there are many
+// clients.
 type boundSession struct {
 	id, user, role string
 	expires        time.Time
 }
 
-func holding(s session.Session) boundSession {
+func boundTo(s session.Session) boundSession {
 	return boundSession{s.ID, s.UserID, s.Role, s.ExpiresAt}
 }
 
-// bind ties the connection to its session.
+// bind arranges that sessionEnded is called when the session ends.
 func (c *Client) bind(s session.Session) {
 	c.bindMu.Lock()
 	defer c.bindMu.Unlock()
@@ -31,9 +32,8 @@ func (c *Client) unbind() {
 	c.binding.Close()
 }
 
-// sessionEnded follows a session that was renewed for the same user in the same
-// role. Any other end of it is the connection's: what it was granted, and whose
-// connections it counts among, was decided when it was opened.
+// sessionEnded follows a session that was renewed for the same user and role. Any other end
+// closes the connection, since its grants and the owner of its lease were fixed when it opened.
 func (c *Client) sessionEnded(cause session.Cause) {
 	next := cause.Next
 	c.bindMu.Lock()
@@ -59,17 +59,17 @@ func closeFor(r session.Reason) protocol.Close {
 	}
 }
 
-// follow goes on with the session that replaced the old one, and sends it to the client.
+// follow binds the client to the session that replaced the old one, and sends it to the client.
 func (c *Client) follow(next session.Session) {
 	c.bindMu.Lock()
 	defer c.bindMu.Unlock()
 	if c.unbound {
 		return
 	}
-	c.session = holding(next)
+	c.session = boundTo(next)
 	c.binding = c.server.cfg.Sessions.Bind(next, c.sessionEnded)
-	// Send may wait for a slow client, and others wait for this goroutine. The
-	// connection's own goroutine is still there: it ends after unbind.
+	// Send may wait for a slow client, and other bindings wait for this goroutine. Go cannot race
+	// with Wait: the connection's own goroutine is still counted, since it ends after unbind.
 	c.server.sockets.Go(func() {
 		c.bindMu.Lock()
 		current := c.session

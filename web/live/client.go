@@ -14,39 +14,40 @@ import (
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
-// A Client is one client of the hub, whatever it speaks: counted among those of its owner,
-// bound to its session, and with a socket that the hub writes to.
+// A Client is one client of the hub, over either protocol. It counts against the connection limit
+// of its owner, is bound to its session, and has a socket that the hub writes to. Its exported
+// methods are safe for concurrent use.
 type Client struct {
 	// Static after construction.
 	server *Server
 	id     string
-	grants *session.Grants // shared by all of the role
-	owner  string          // whose connections are counted: the user, or a guest's address
-	hub    *hub.Client     // set while the hub is joined
-	addr   netip.Addr      // the client's; may be invalid
-	since  time.Duration   // the server's age when it was opened
-	events bool            // it speaks Server-Sent Events, else WebSocket
+	grants *session.Grants // shared by all sessions of the role
+	owner  string          // the subject whose connections are counted: a user, or a guest's address
+	hub    *hub.Client     // set when the client joins the hub
+	addr   netip.Addr      // of the client; may be invalid
+	since  time.Duration   // the server's age when the client connected
+	events bool            // the client uses Server-Sent Events, not WebSocket
 
 	socket socket // the library and the hub write through it
 
 	ending atomic.Bool // Close was called
 
-	bindMu  sync.Mutex // guards what follows; Bind and Binding.Close do not block
+	bindMu  sync.Mutex // guards the following fields; Bind and Binding.Close do not block
 	binding *session.Binding
-	session boundSession // what binding is to
+	session boundSession // of binding
 	unbound bool
 }
 
-// begin fills in what the request has.
+// begin fills in the fields that come from the request.
 func (c *Client) begin(s *Server, r *http.Request, sess session.Session) {
-	c.server, c.id, c.session = s, endpoint.NewID(), holding(sess)
+	c.server, c.id, c.session = s, endpoint.NewID(), boundTo(sess)
 	c.grants, c.owner, c.since = s.cfg.Access.Grants(sess), s.cfg.Access.Subject(r), s.age()
 	c.addr = s.cfg.Access.Address(r)
 }
 
-// open gives a client its place: among those of its owner, in the hub, and with its
-// session. conn is what the client is part of. A client that has no place is to be closed
-// as returned.
+// open acquires a connection lease for the client, joins the hub, and binds the session. conn is
+// the connection that contains the client. If open refuses the client, it returns how the caller
+// must close it.
 func (c *Client) open(conn hub.Conn, sess session.Session, framing int) (refused *protocol.Close) {
 	if !c.lease() {
 		return &protocol.CloseTooMany
@@ -54,7 +55,7 @@ func (c *Client) open(conn hub.Conn, sess session.Session, framing int) (refused
 	c.events = framing == framingEvents
 	options := hub.JoinOptions{Welcome: c.welcome(), Framing: framing, Positions: c.events, Joined: func(client *hub.Client) {
 		c.hub = client
-		c.server.clients.add(c) // before the welcome, which has its id
+		c.server.clients.add(c) // before the welcome message, which has the client's id
 	}}
 	if _, err := c.server.cfg.Hub.Join(conn, options); err != nil {
 		c.release()
@@ -72,13 +73,13 @@ func (c *Client) close() {
 	c.release()
 }
 
-// guarded keeps a panic to this client.
+// guarded runs f and confines a panic to this client: it aborts the connection.
 func (c *Client) guarded(f func()) {
 	defer func() {
 		if v := recover(); v != nil {
 			c.server.cfg.Panics.Inc()
 			c.server.cfg.Log.Error("connection panicked", "conn", c.id, "panic", v)
-			_ = c.socket.abort() // the library may be in no state to do it
+			_ = c.socket.abort() // the library may be in no state to close the connection
 		}
 	}()
 	f()
@@ -98,8 +99,8 @@ func (c *Client) spawn(f func()) { c.server.sockets.Go(f) }
 
 func (c *Client) ready() { c.hub.Ready() }
 
-// lease counts the client over all nodes. If Redis cannot be asked, it is let in: the
-// session was good a moment ago.
+// lease counts the client over all nodes, and reports whether its owner may have another
+// connection. If Redis does not answer it allows the client, whose session was valid a moment ago.
 func (c *Client) lease() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), leaseTime)
 	defer cancel()
@@ -110,20 +111,20 @@ func (c *Client) lease() bool {
 func (c *Client) release() {
 	ctx, cancel := context.WithTimeout(context.Background(), leaseTime)
 	defer cancel()
-	_ = c.server.cfg.Sessions.Leases.Release(ctx, c.owner, c.id) // otherwise it expires
+	_ = c.server.cfg.Sessions.Leases.Release(ctx, c.owner, c.id) // if this fails, the lease expires
 }
 
-// A Description is what an operator sees of a client, without what the hub knows.
+// A Description describes a client to an operator. Stats has the part that the hub knows.
 type Description struct {
 	ID, Kind                string // websocket or sse
 	SessionID, UserID, Role string
-	Address                 string // empty if it is not known
+	Address                 string // empty if unknown
 	Since                   time.Time
-	Bytes                   int           // waiting in the connection
-	Stalled                 time.Duration // for which none of them has gone out
+	Bytes                   int           // waiting to be written to the connection
+	Stalled                 time.Duration // for how long none of them could be written
 }
 
-// Describe does not wait.
+// Describe returns the Description of the client. It does not wait.
 func (c *Client) Describe() Description {
 	c.bindMu.Lock()
 	bound := c.session
@@ -139,10 +140,11 @@ func (c *Client) Describe() Description {
 	return d
 }
 
-// Stats returns what the hub knows of the client, if it answers in time.
+// Stats returns the hub's statistics of the client. ok is false if the hub does not answer before
+// ctx ends, or if the client has left.
 func (c *Client) Stats(ctx context.Context) (stats hub.ClientStats, ok bool) {
 	return c.hub.Stats(ctx)
 }
 
-// Kick closes the client's connection for an operator; it does not wait.
+// Kick closes the client's connection on behalf of an operator. It does not wait.
 func (c *Client) Kick() { c.hub.Close(protocol.CloseKicked) }

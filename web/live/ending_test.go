@@ -18,8 +18,8 @@ import (
 	"github.com/fxcast/fxcast/web/live"
 )
 
-// TestStuckReaders has clients that never read, or read one byte a second: the
-// others get the newest quote at once, and nothing is left of the stuck ones.
+// TestStuckReaders has clients that never read, or read one byte a second. The others receive the
+// newest quote at once, and the stuck ones leave nothing behind.
 func TestStuckReaders(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
@@ -60,7 +60,7 @@ func TestStuckReaders(t *testing.T) {
 			good.Want("ack")
 			codes := []string{"USD", "JPY", "GBP", "CHF", "AUD", "CAD", "NZD", "SEK", "NOK", "DKK"}
 			var worst time.Duration
-			for i := 0; n.Hub.Clients() > 2; i++ { // the good one, and perhaps the slow one
+			for i := 0; n.Hub.Clients() > 2; i++ { // the reading client, and perhaps the slow one
 				if i > 3000 {
 					t.Fatalf("%d clients are left", n.Hub.Clients())
 				}
@@ -85,10 +85,10 @@ func TestStuckReaders(t *testing.T) {
 				worst = max(worst, time.Since(start))
 			}
 			if worst > 2*time.Second {
-				t.Errorf("beside stuck clients a quote took %v", worst)
+				t.Errorf("with stuck clients connected, a quote took %v", worst)
 			}
-			// Whatever a stuck client reads in the end is whole up to where it was cut.
-			// The kernel may take its time to send it.
+			// When a stuck client reads at last, its frames are whole up to the end of the connection.
+			// The kernel may take some time to send them.
 			var reading sync.WaitGroup
 			for _, c := range stuck[1:] {
 				reading.Go(func() {
@@ -118,8 +118,8 @@ func untilEnd(c *webtest.Client) error {
 	}
 }
 
-// TestUnfinishedMessages lets clients begin what they never end: the server must
-// be rid of them in bounded time, whatever it was doing.
+// TestUnfinishedMessages has clients that begin messages and never finish them. The server must
+// close them in bounded time, whatever it was doing.
 func TestUnfinishedMessages(t *testing.T) {
 	huge := slices.Clip(append(webtest.FrameHead(true, webtest.OpText, 1<<40), 1, 2, 3, 4))
 	drip := func(p *webtest.Peer, b []byte) {
@@ -183,7 +183,7 @@ func TestUnfinishedMessages(t *testing.T) {
 	}
 }
 
-// TestPeersThatVanish are noticed: at once by a reset, else by pings.
+// TestPeersThatVanish tests that the server notices lost peers: at once by a reset, else by pings.
 func TestPeersThatVanish(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, func(c *webtest.Config) { c.Ping = 300 * time.Millisecond; c.Heartbeat = 100 * time.Millisecond })
@@ -228,7 +228,7 @@ func TestPeersThatVanish(t *testing.T) {
 		}
 	}
 	silent.Close()
-	// The polite one has been answering all the while.
+	// The polite client has answered every ping.
 	webtest.Eventually(t, "only the polite one is left", func() bool { return n.Hub.Clients() == 1 })
 	n.Publish([3]string{"EUR/USD", "1.5", "2"})
 	select {
@@ -237,10 +237,10 @@ func TestPeersThatVanish(t *testing.T) {
 			t.Errorf("got %s", m.Raw)
 		}
 	case <-time.After(webtest.Patience):
-		t.Error("the polite client gets no quotes any more")
+		t.Error("the polite client receives no more quotes")
 	}
 
-	half, _ := n.Connect(token) // can be written to still, but will say no more
+	half, _ := n.Connect(token) // can still be written to, but sends nothing more
 	half.Conn.(*net.TCPConn).CloseWrite()
 	half.SetDeadline(time.Now().Add(webtest.Patience))
 	if err := untilEnd(half); !errors.Is(err, io.EOF) {
@@ -248,7 +248,8 @@ func TestPeersThatVanish(t *testing.T) {
 	}
 }
 
-// TestPingFlood wants others not to notice, and no more pongs than commands.
+// TestPingFlood tests that a flood of pings does not slow other clients, and that pongs stay within
+// the rate of commands.
 func TestPingFlood(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, func(c *webtest.Config) { c.Commands = 20 })
@@ -289,7 +290,7 @@ func TestPingFlood(t *testing.T) {
 		calm.Say(`{"op":"ping"}`)
 		calm.Until("pong")
 		if d := time.Since(asked); d > time.Second {
-			t.Errorf("beside a flood a ping took %v", d)
+			t.Errorf("during a flood a ping took %v", d)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
@@ -303,8 +304,8 @@ func TestPingFlood(t *testing.T) {
 	webtest.Eventually(t, "the flooder is gone", func() bool { return n.Hub.Clients() == 1 })
 }
 
-// TestNothingIsLeftBehind connects and disconnects in many ways and then counts
-// goroutines and descriptors. FXCAST_LONG=1 makes it 10,000 cycles.
+// TestNothingIsLeftBehind connects and disconnects in many ways, and then counts goroutines and
+// descriptors. With FXCAST_LONG=1 it does 10,000 cycles.
 func TestNothingIsLeftBehind(t *testing.T) {
 	cycles := 1000
 	if os.Getenv("FXCAST_LONG") == "1" {
@@ -316,7 +317,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 			token, _ := n.SignIn("kim", "user")
 			count := cycles
 			if kind == "tls" {
-				count /= 5 // handshakes are dear
+				count /= 5 // handshakes are expensive
 			}
 			ways := []func(*webtest.Client){
 				func(c *webtest.Client) { c.Close() },
@@ -347,7 +348,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 				ways[i%len(ways)](c)
 				return nil
 			}
-			for i := range 2 * len(ways) { // what is made once and kept
+			for i := range 2 * len(ways) { // warm up whatever is created once and kept
 				if err := cycle(i); err != nil {
 					t.Fatal(err)
 				}
@@ -360,7 +361,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 			goroutines, descriptors := settle()
 			var wg sync.WaitGroup
 			var next atomic.Int64
-			var publishing sync.Mutex // the hub takes one at a time of a topic
+			var publishing sync.Mutex // the hub accepts one publisher of a topic at a time
 			for range 8 {
 				wg.Go(func() {
 					for i := int(next.Add(1)); i <= count; i = int(next.Add(1)) {
@@ -375,7 +376,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			const slack = 20 // idle connections to Redis, the runtime's own
+			const slack = 20 // idle connections to Redis, goroutines of the runtime
 			deadline := time.Now().Add(webtest.Patience)
 			for {
 				g, d := settle()
@@ -393,8 +394,8 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	}
 }
 
-// publishNow puts a quote straight into the hub, so that sockets are written to
-// while they come and go.
+// publishNow publishes a quote to the hub directly, so that sockets are written to while they
+// open and close.
 func publishNow(n *webtest.Node) {
 	n.Hub.Publish("EUR/USD", "direct", uint64(time.Now().UnixNano()), []byte(`{"symbol":"EUR/USD","bid":"1","ask":"2","ts":"","seq":1`), 0)
 }
@@ -408,7 +409,7 @@ func untilClose(c *webtest.Client) {
 func openDescriptors(t testing.TB) int {
 	d, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
-		t.Skip("descriptors can not be counted here")
+		t.Skip("descriptors cannot be counted on this system")
 	}
 	return len(d)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// Bounds the tests wait for.
+// Bounds that the tests wait for.
 const (
 	LingerTime      = lingerTime
 	MessageTime     = messageTime
@@ -23,16 +23,16 @@ const (
 // Frames is the framing of the tests.
 type Frames = frames
 
-// An Upgraded connection is what serveWS makes of a request, without a hub.
+// An Upgraded is a connection as serveWebSocket upgrades it, without a hub.
 type Upgraded struct {
 	WS      *websocket.Conn
 	socket  socket
 	start   func(func())
 	onReady func()
-	parks   atomic.Int64 // Next calls it; how often there was nothing to read
+	parks   atomic.Int64 // how often Next found nothing to read
 }
 
-// controlled is what wsConn does after a control frame, where Next reads.
+// controlled does for Next what wsConn.alive does after a control frame.
 func (u *Upgraded) controlled() {
 	if u.parks.Load() > 0 {
 		u.socket.betweenFrames()
@@ -52,10 +52,10 @@ func (u *Upgraded) Next() ([]byte, error) {
 	}
 }
 
-// Parks is how often Next found nothing to read, and 1.
+// Parks returns how often Next found nothing to read, plus 1.
 func (u *Upgraded) Parks() int64 { return u.parks.Load() }
 
-// Unread is how many bytes the kernel holds that were not read yet.
+// Unread returns the number of bytes that the kernel holds and that were not read yet.
 func (u *Upgraded) Unread() (n int, err error) {
 	err = errors.Join(u.socket.nonblocking.conn.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.SIOCINQ) }), err)
 	return n, err
@@ -65,8 +65,8 @@ func (u *Upgraded) spawn(f func()) { u.start(f) }
 
 func (u *Upgraded) ready() { u.onReady() }
 
-// Upgrade shares a request's connection with the library as serveWS does. wrap,
-// if not nil, stands between the library and the upgrader.
+// Upgrade shares a request's connection with the library as serveWebSocket does. wrap, if not nil,
+// returns the writer that the library gets instead of the upgrader.
 func Upgrade(w http.ResponseWriter, r *http.Request, spawn func(func()), wrap func(http.ResponseWriter) http.ResponseWriter) (*Upgraded, error) {
 	u := &Upgraded{start: spawn, onReady: func() {}}
 	up := &upgrader{ResponseWriter: w, socket: &u.socket, owner: u}
@@ -85,13 +85,13 @@ func Upgrade(w http.ResponseWriter, r *http.Request, spawn func(func()), wrap fu
 	return u, nil
 }
 
-// OnReady sets what offer promises to call.
+// OnReady sets the function that the socket calls after an incomplete offer.
 func (u *Upgraded) OnReady(f func()) { u.onReady = f }
 
-// Offer is what the hub writes with.
+// Offer writes as the hub does.
 func (u *Upgraded) Offer(frames []byte) (ready bool, err error) { return u.socket.offer(frames) }
 
-// Stalled is what the hub asks.
+// Stalled returns the socket's backlog, as for the hub.
 func (u *Upgraded) Stalled() time.Duration {
 	_, stalled := u.socket.backlog()
 	return stalled

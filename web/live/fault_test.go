@@ -86,7 +86,7 @@ func TestRelayedChannels(t *testing.T) {
 		t.Errorf("after a message over 16 KB: %.100s", m.Raw)
 	}
 
-	// A client that does not read loses the oldest and is told how many.
+	// A client that does not read loses the oldest messages, and receives their number.
 	for i := range 600 {
 		publish("news", fmt.Sprintf(`{"n":%d,"x":"%s"}`, i, strings.Repeat("x", 15000)))
 	}
@@ -156,7 +156,7 @@ func TestStatusOfSymbols(t *testing.T) {
 	}
 }
 
-// TestDrain takes a node down with clients on it, one of which does not read.
+// TestDrain shuts down a node with clients, one of which does not read.
 func TestDrain(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {

@@ -19,8 +19,8 @@ const (
 	compressed  = 0x40 // RSV1, RFC 7692 section 6
 )
 
-// frames implements hub.Framing for WebSocket text messages: one unfragmented,
-// unmasked frame each (RFC 6455 section 5.2; a server never masks).
+// frames implements hub.Framing for WebSocket text messages. Each is one unfragmented, unmasked
+// frame (RFC 6455 section 5.2; a server never masks).
 type frames struct{}
 
 // AppendMessage implements hub.Framing.
@@ -41,31 +41,31 @@ func appendFrame(dst []byte, head byte, payload []byte) []byte {
 	return append(dst, payload...)
 }
 
-// deflaters are shared by all connections: without context takeover a compressed
-// message depends on nothing that was sent before, so one serves every client.
+// deflaters are shared by all connections. Without context takeover a compressed message does not
+// depend on earlier ones, so that one message serves every client.
 var deflaters = sync.Pool{New: func() any {
-	w, _ := flate.NewWriter(nil, flate.BestSpeed) // the level is a valid one
+	w, _ := flate.NewWriter(nil, flate.BestSpeed) // no error: the level is valid
 	return w
 }}
 
-// packFrom is the least size at which compressing pays.
-const packFrom = 100
+// compressFrom is the smallest size in bytes that is worth compressing.
+const compressFrom = 100
 
-// deflateFrames implements hub.Framing for connections with permessage-deflate
-// (RFC 7692 section 7.2.1): a flushed block without its last four bytes. Short
-// messages go uncompressed.
+// deflateFrames implements hub.Framing for connections with permessage-deflate (RFC 7692 section
+// 7.2.1): a message is a flushed block without its last four bytes. Short messages are not
+// compressed.
 type deflateFrames struct{ frames }
 
 // AppendMessage implements hub.Framing.
 func (f deflateFrames) AppendMessage(dst, payload []byte) []byte {
-	if len(payload) < packFrom {
+	if len(payload) < compressFrom {
 		return f.frames.AppendMessage(dst, payload)
 	}
 	var b bytes.Buffer
 	w := deflaters.Get().(*flate.Writer)
 	defer deflaters.Put(w)
 	w.Reset(&b)
-	_, _ = w.Write(payload) // a buffer takes everything
+	_, _ = w.Write(payload) // writing to a buffer does not fail
 	_ = w.Flush()
 	return appendFrame(dst, finalFrame|opcodeText|compressed, b.Bytes()[:b.Len()-4])
 }
@@ -73,8 +73,8 @@ func (f deflateFrames) AppendMessage(dst, payload []byte) []byte {
 // Ping implements hub.Framing.
 func (frames) Ping() []byte { return []byte{finalFrame | opcodePing, 0} }
 
-// eventFrames implements hub.Framing for Server-Sent Events (WHATWG HTML section
-// 9.2): one event for each message.
+// eventFrames implements hub.Framing for Server-Sent Events (WHATWG HTML section 9.2), with one
+// event for each message.
 type eventFrames struct{}
 
 var (
@@ -91,7 +91,7 @@ func (eventFrames) AppendMessage(dst, payload []byte) []byte {
 	dst = append(dst, eventData...)
 	start := len(dst)
 	dst = append(dst, payload...)
-	for i, b := range dst[start:] { // a relayed message may be spread over lines; within strings JSON has none
+	for i, b := range dst[start:] { // a relayed message may have line breaks between JSON tokens
 		if b == '\n' || b == '\r' {
 			dst[start+i] = ' '
 		}
@@ -99,11 +99,11 @@ func (eventFrames) AppendMessage(dst, payload []byte) []byte {
 	return append(dst, "\n\n"...)
 }
 
-// Ping implements hub.Framing by a comment, which nobody answers.
+// Ping implements hub.Framing with a comment, which clients do not answer.
 func (eventFrames) Ping() []byte { return []byte(":\n\n") }
 
-// Framings are what a hub needs for the connections of this package, in the order
-// of the constants.
+// Framings returns the framings that a hub needs for the connections of this package. A
+// connection joins the hub with an index into them.
 func Framings() []hub.Framing {
 	return []hub.Framing{framingPlain: frames{}, framingDeflate: deflateFrames{}, framingEvents: eventFrames{}}
 }

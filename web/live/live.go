@@ -1,16 +1,16 @@
-// Package live is what pushes quotes to clients: the WebSocket and the event stream.
+// Package live pushes quotes to clients over WebSockets and event streams.
 //
-//	upgrade.go        what a request must pass before it becomes a WebSocket
-//	websocket.go      a client that speaks WebSocket: its commands, carried out
-//	reader.go         how it is read: parked, or at work
-//	subscriptions.go  what a client has subscribed to, and what its role grants
-//	resume.go         a client on its way back to where it stood
-//	stream.go         a client that speaks Server-Sent Events
-//	client.go         what both are: one client of the hub, binding.go tied to its session
-//	frame.go          how messages are framed for each kind of client
+//	upgrade.go        the checks of a request that wants a WebSocket
+//	websocket.go      a client over WebSocket, and its commands
+//	reader.go         the goroutine that reads it: parked, or at work
+//	subscriptions.go  the subscriptions of a client, within the grants of its role
+//	resume.go         the replay of the ticks that a client has missed
+//	stream.go         a client over Server-Sent Events
+//	client.go         the part that both share: a client of the hub; binding.go its session
+//	frame.go          the framing of messages for each kind of client
 //	socket.go         the only writer of a connection, which never blocks
 //
-// A client leaves net/http when it connects and belongs to goroutines of the Server.
+// A client leaves net/http when it connects. Goroutines of the Server own it from then on.
 package live
 
 import (
@@ -33,15 +33,15 @@ import (
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
-// Config of a Server. What is not marked optional must be set.
+// Config holds the settings of a Server. A field that is not marked optional must be set.
 type Config struct {
 	Hub           *hub.Hub
 	Sessions      *session.Manager
 	Access        *access.Control
 	History       *receive.History
-	OriginAllowed func(*http.Request) bool // whether the page that connects may
+	OriginAllowed func(*http.Request) bool // reports whether the origin of a request may connect
 
-	Instruments       *feed.Instruments // optional: which symbols there are; nil = the table without settings
+	Instruments       *feed.Instruments // optional: the known symbols; nil = the built-in table
 	Channels          []string          // optional: relayed channels
 	CommandsPerSecond int
 	Compression       bool // offer permessage-deflate
@@ -57,52 +57,53 @@ type Server struct {
 	cfg      Config
 	metrics  *metrics
 	start    time.Time
-	sockets  sync.WaitGroup // goroutines of connections that left net/http
+	sockets  sync.WaitGroup // goroutines of connections that have left net/http
 	draining atomic.Bool
 	clients  registry
-	resuming chan struct{} // has room for as many as may read history at a time
-	commands *limiter.Rate // of one connection's commands, and of its pings
+	resuming chan struct{} // holds a token for each connection that reads history
+	commands *limiter.Rate // of the commands of one connection, and of its pings
 }
 
-// New returns a Server; it starts nothing.
+// New returns a Server. It starts no goroutine.
 func New(cfg Config) *Server {
 	perSecond := float64(cfg.CommandsPerSecond)
 	return &Server{cfg: cfg, metrics: newMetrics(cfg.Registry), start: time.Now(),
 		resuming: make(chan struct{}, resumers), commands: limiter.NewRate(perSecond, perSecond)}
 }
 
-// Endpoints returns the server's part of the public listener.
+// Endpoints returns the endpoints of the public listener that this package serves.
 func (s *Server) Endpoints() []endpoint.Endpoint {
 	return []endpoint.Endpoint{
 		{Pattern: "GET /ws", Handler: s.serveWebSocket, Access: endpoint.SignedIn, Own: endpoint.OwnSession | endpoint.OwnLimit,
-			Tag: "quotes", Summary: "The WebSocket; /asyncapi.json describes what is said on it",
+			Tag: "quotes", Summary: "The WebSocket; /asyncapi.json describes its messages",
 			Query: []endpoint.Parameter{
-				{Name: "ticket", About: "from POST /api/v1/ws-ticket, instead of cookie or bearer token", Schema: endpoint.Object{"type": "string"}}},
+				{Name: "ticket", About: "from POST /api/v1/ws-ticket, instead of a cookie or a bearer token", Schema: endpoint.Object{"type": "string"}}},
 			Answers: map[int]any{101: nil}, Errors: []int{400, 403, 426, 503}},
 		{Pattern: "GET /api/v1/stream", Handler: s.serveStream, Access: endpoint.SignedIn, Time: endpoint.Endless,
 			Tag: "quotes", Summary: "The messages of the WebSocket as Server-Sent Events; Last-Event-ID resumes",
 			Query: []endpoint.Parameter{endpoint.SymbolsParameter,
-				{Name: "max_rate", About: "most updates per second and symbol; 0 = every tick", Schema: endpoint.Object{"type": "number", "minimum": 0}},
-				{Name: "mode", About: "latest conflates, all leaves nothing out", Schema: endpoint.Object{"type": "string", "enum": modes, "default": protocol.ModeLatest}}},
+				{Name: "max_rate", About: "the most updates per second and symbol; 0 = every tick", Schema: endpoint.Object{"type": "number", "minimum": 0}},
+				{Name: "mode", About: "latest conflates updates; all delivers every tick", Schema: endpoint.Object{"type": "string", "enum": modes, "default": protocol.ModeLatest}}},
 			Answers: map[int]any{200: endpoint.Text("text/event-stream")}, Errors: []int{403}},
 	}
 }
 
-// age is the time since the server was made, which takes less room than a time.
+// age returns the time since the Server was created. A client stores it because it takes less
+// memory than a time.Time.
 func (s *Server) age() time.Duration { return time.Since(s.start) }
 
-// StopAccepting refuses new clients; those that are there go on until the hub drains them.
+// StopAccepting refuses new clients. Connected clients stay until the hub drains them.
 func (s *Server) StopAccepting() { s.draining.Store(true) }
 
-// Accepting reports whether new clients are let in.
+// Accepting reports whether the Server accepts new clients.
 func (s *Server) Accepting() bool { return !s.draining.Load() }
 
-// Wait returns when the last connection's goroutine has ended, or with the context's
-// error. Call it after http.Server.Shutdown, which does not know of connections that left
+// Wait returns nil when the goroutine of the last connection has ended, or the context's error.
+// Call it after http.Server.Shutdown, which does not wait for connections that have left
 // net/http, and after the hub has been drained.
 func (s *Server) Wait(ctx context.Context) error {
 	done := make(chan struct{})
-	go func() { // ends with the last connection, each of which has deadlines
+	go func() { // ends with the last connection; each connection has deadlines
 		s.sockets.Wait()
 		close(done)
 	}()

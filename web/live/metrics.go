@@ -15,11 +15,11 @@ type metrics struct {
 func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
 		upgrades: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "fx_web_upgrades_total",
-			Help: "WebSocket connects by outcome. Many unauthorized or limited: clients retry without a session or too fast."}, []string{"outcome"}),
+			Help: "WebSocket upgrades by outcome. Many unauthorized or limited: clients retry without a session or too fast."}, []string{"outcome"}),
 		commandErrors: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "fx_web_command_errors_total",
-			Help: "Error messages sent to clients, by code. Growing: a client speaks the protocol wrongly."}, []string{"code"}),
+			Help: "Error messages sent to clients, by code. Growing: a client violates the protocol."}, []string{"code"}),
 		resumes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "fx_web_resumes_total",
-			Help: "Symbols that clients came back to, by result. Many reset: they come back later than history reaches, or Redis is slow."}, []string{"result"}),
+			Help: "Symbols that reconnecting clients resumed, by result. Many reset: the history is shorter than their absence, or Redis is slow."}, []string{"result"}),
 	}
 	for _, outcome := range []string{"accepted", "unauthorized", "origin", "limited", "unavailable", "bad"} {
 		m.upgrades.WithLabelValues(outcome)

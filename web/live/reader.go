@@ -12,16 +12,16 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// How a connection is read. The library's Reader waits for a message, and what it
-// stands on while it does makes a stack of 4 KiB or more, on each of many idle
-// connections. So a plain connection has one of two goroutines:
+// This file reads connections. While the library's Reader waits for a message, it needs a stack
+// of 4 KiB or more, for each of many idle connections. So a plain connection has one of two
+// goroutines:
 //
-//	park  waits until there is something to read, on the smallest stack there is:
-//	      it calls little, allocates nothing, and ends by starting work
-//	work  reads and carries out messages, on any stack, and ends by starting park
-//	      when there is nothing more to read
+//	park  waits for bytes on the smallest stack there is. It calls little and allocates
+//	      nothing. It ends by starting work.
+//	work  reads and executes messages, on a stack of any size. It ends by starting park when
+//	      there is nothing more to read.
 //
-// Where the connection is not plain (TLS), work stays and waits in the library.
+// If the connection is not plain (TLS), work does not end, and waits within the library.
 
 // park waits until the connection can be read, or is closed.
 func (c *wsConn) park() {
@@ -29,8 +29,7 @@ func (c *wsConn) park() {
 	go c.work()
 }
 
-// work is the connection's goroutine while it is not parked. The last one takes
-// the connection down.
+// work is the goroutine of a connection that is not parked. It closes the connection at the end.
 func (c *wsConn) work() {
 	idle := false
 	c.guarded(func() { idle = c.serve() })
@@ -58,8 +57,8 @@ func (c *wsConn) serve() (idle bool) {
 	return false
 }
 
-// read carries out commands until nothing is left to read, or the connection
-// ends. It returns how it is to be closed; nil where that has been done.
+// read executes commands until nothing is left to read, or until the connection ends. It returns
+// how to close the connection, or nil if the connection is closed already.
 func (c *wsConn) read() (why *protocol.Close, idle bool) {
 	for {
 		kind, message, err := c.socket.next(c.ws)
@@ -69,7 +68,7 @@ func (c *wsConn) read() (why *protocol.Close, idle bool) {
 		case errors.Is(err, websocket.ErrMessageTooBig):
 			return &protocol.CloseTooBig, false
 		case err != nil:
-			return nil, false // over, or closed by the hub
+			return nil, false // the peer, the network or the hub has ended the connection
 		case kind != websocket.MessageText:
 			return &protocol.CloseNotText, false
 		case !utf8.Valid(message): // the library does not check
@@ -82,8 +81,8 @@ func (c *wsConn) read() (why *protocol.Close, idle bool) {
 	}
 }
 
-// next reads one message, which must be whole some seconds after it began. Where
-// nothing of it is there it fails with errIdle, if the connection is plain.
+// next reads one message, which must be complete within messageTime after it began. On a plain
+// connection without bytes to read, it fails with errIdle.
 func (s *socket) next(ws *websocket.Conn) (websocket.MessageType, []byte, error) {
 	s.betweenFrames()
 	kind, r, err := ws.Reader(context.Background())
@@ -96,19 +95,19 @@ func (s *socket) next(ws *websocket.Conn) (websocket.MessageType, []byte, error)
 	return kind, message, err
 }
 
-// pinged decides whether a ping is answered: not when pongs pile up behind a
-// client that does not read, nor beyond the rate of commands.
+// pinged reports whether to answer a ping. It refuses pings beyond the rate of commands, and pings
+// of a client that does not read, so that pongs do not pile up.
 func (c *wsConn) pinged(context.Context, []byte) bool {
-	c.heard()
+	c.alive()
 	if ok, _ := c.pings.Take(1); !ok {
 		return false
 	}
 	return !c.socket.crowded()
 }
 
-// heard is called after each ping and pong; also while a connection that never
-// joined the hub is closed.
-func (c *wsConn) heard() {
+// alive is called after each ping and pong, even while a connection that never joined the hub is
+// being closed.
+func (c *wsConn) alive() {
 	if c.hub != nil {
 		c.hub.Alive()
 	}
@@ -128,19 +127,19 @@ func (s *socket) Read(b []byte) (int, error) {
 	return s.Conn.Read(b)
 }
 
-// betweenFrames is called by whoever reads, before a message and after a control
-// frame. Where nothing of a next frame is there, and the connection is plain, the
-// next Read fails with errIdle instead of waiting.
+// betweenFrames is called by the reader, before a message and after a control frame. On a plain
+// connection it makes the next Read fail with errIdle, instead of waiting, if no byte of the next
+// frame has arrived.
 func (s *socket) betweenFrames() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// Once closed, the library's Close may be reading too; until then only the caller is.
+	// Only the caller reads until the socket is closed. After that, the library's Close may read,
+	// too.
 	s.between = s.nonblocking.usable() && !s.closed && !s.message && s.reader != nil && s.reader.Buffered() == 0
 }
 
-// beginMessage sets until when the message that has begun must have been read.
-// Once the connection is being closed its time is decided, and what the reader
-// wants no longer counts.
+// beginMessage sets the deadline of the message that has begun. A connection that is being closed
+// keeps the deadline of its closing handshake.
 func (s *socket) beginMessage(until time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -22,8 +22,8 @@ import (
 	"github.com/fxcast/fxcast/web/live"
 )
 
-// A failingRead is a connection whose Read fails once, before it has read
-// anything, whenever it is armed.
+// A failingRead is a connection whose Read fails once, before it reads anything, each time that it
+// is armed.
 type failingRead struct {
 	*tap
 	armed chan error
@@ -38,9 +38,9 @@ func (f *failingRead) Read(b []byte) (int, error) {
 	}
 }
 
-// TestReadsInPieces has a client send each byte by itself, so that the reader
-// finds nothing more to read, and parks or waits, at every place of every frame:
-// what is read is the same, and control frames are answered.
+// TestReadsInPieces has a client that sends its bytes one by one. So the reader finds nothing more
+// to read, and parks or waits, at every position of every frame. The messages must be the same, and
+// control frames must be answered.
 func TestReadsInPieces(t *testing.T) {
 	long := bytes.Repeat([]byte("0123456789"), 30) // more than the read buffer
 	var in []byte
@@ -93,7 +93,7 @@ func TestReadsInPieces(t *testing.T) {
 					t.Fatalf("%v %v, want a pong of %q", f, err, want)
 				}
 			}
-			if size == 1 && u.Parks() < 3 { // as a rule before each of 8 frames that are not within a message; a slow reader finds the next there
+			if size == 1 && u.Parks() < 3 { // normally before each of 8 frames that are not within a message; a slow reader may find the next one there
 				t.Errorf("parked %d times", u.Parks()-1)
 			}
 			p.SendFrame(true, webtest.OpClose, webtest.ClosePayload(1000, ""))
@@ -107,8 +107,8 @@ func TestReadsInPieces(t *testing.T) {
 	}
 }
 
-// TestReaderCanBeCalledAgain holds the library to the other half of what
-// parking builds on: see socket.go.
+// TestReaderCanBeCalledAgain checks the other property of the library that parking relies on: see
+// socket.go.
 func TestReaderCanBeCalledAgain(t *testing.T) {
 	failure := errors.New("nothing now")
 	armed := make(chan error, 1)
@@ -127,7 +127,7 @@ func TestReaderCanBeCalledAgain(t *testing.T) {
 		}
 	})
 	p := s.dial(t)
-	<-upgraded // what comes before is not kept by failingWriter
+	<-upgraded // failingWriter would lose bytes that arrive earlier
 	for i := range 5 {
 		armed <- failure // found by the Read after the one that waits
 		p.SendFrame(true, webtest.OpPing, nil)
@@ -143,8 +143,8 @@ func TestReaderCanBeCalledAgain(t *testing.T) {
 	<-reads
 }
 
-// TestClosingWhileParked closes from either side while nobody is in the library's
-// Reader: the closing handshake is as whole as ever.
+// TestClosingWhileParked closes from either side while no goroutine is in the library's Reader. The
+// closing handshake must still be complete.
 func TestClosingWhileParked(t *testing.T) {
 	const tries = 100
 	for range tries {
@@ -183,8 +183,8 @@ func TestClosingWhileParked(t *testing.T) {
 	}
 }
 
-// TestIdleIsParked: what waits on an idle connection is its one small goroutine,
-// also after it has answered pings and carried out commands.
+// TestIdleIsParked tests that an idle connection has only its one small goroutine, even after pings
+// and commands.
 func TestIdleIsParked(t *testing.T) {
 	const conns = 50
 	// Three pings without an answer end a connection: each answers from the start.
@@ -218,7 +218,7 @@ func TestIdleIsParked(t *testing.T) {
 		}
 		return true
 	})
-	// Pings go on all the time; what the clients answer is read by goroutines that come and go.
+	// Pings go on all the time. Goroutines that read the pongs start and end meanwhile.
 	webtest.Eventually(t, "all are parked", func() bool {
 		var b strings.Builder
 		if err := pprof.Lookup("goroutine").WriteTo(&b, 1); err != nil {

@@ -6,10 +6,10 @@ import (
 	"sync"
 )
 
-// A registry has the clients of this node, so that an operator can find them.
+// A registry holds the clients of this node, so that an operator can find them.
 type registry struct {
-	mu   sync.Mutex         // guards byID; no calls out under it
-	byID map[string]*Client // the key shares the client's own string
+	mu   sync.Mutex         // guards byID; held over no call
+	byID map[string]*Client // the key shares the memory of Client.id
 }
 
 func (r *registry) add(c *Client) {
@@ -27,14 +27,15 @@ func (r *registry) remove(c *Client) {
 	delete(r.byID, c.id)
 }
 
-// Clients returns the clients of this node, in no order.
+// Clients returns the clients of this node, in no particular order. The slice belongs to the
+// caller.
 func (s *Server) Clients() []*Client {
 	s.clients.mu.Lock()
 	defer s.clients.mu.Unlock()
 	return slices.Collect(maps.Values(s.clients.byID))
 }
 
-// Client returns the client of this node with an id.
+// Client returns the client of this node that has the id.
 func (s *Server) Client(id string) (*Client, bool) {
 	s.clients.mu.Lock()
 	defer s.clients.mu.Unlock()

@@ -13,25 +13,26 @@ import (
 )
 
 const (
-	resumeTime  = 15 * time.Second       // for all symbols of a command, without the waiting for a turn; then they get a snapshot
-	queueTime   = time.Minute            // that waiting: many clients come back at once when a node stops
-	resumeStep  = 500 * time.Millisecond // for each wait for one symbol; then the next has its turn, and more time
-	resumeTicks = 8000                   // of a symbol; a client that has missed more gets a snapshot
-	resumeTries = 3                      // readings of the history, where ticks came in between
+	resumeTime  = 15 * time.Second       // for all symbols of a command, without queueTime; then the rest get a snapshot
+	queueTime   = time.Minute            // for waiting in turn; many clients reconnect at once when a node stops
+	resumeStep  = 500 * time.Millisecond // for each wait for one symbol in the first round; it doubles each round
+	resumeTicks = 8000                   // of a symbol; a client that missed more gets a snapshot
+	resumeTries = 3                      // reads of the history, if new ticks arrive during a read
 	resumers    = 16                     // connections that read history at a time
 )
 
-// A resumption is a client on its way back to where it stood.
+// A resumption replays the ticks that a client has missed since its position.
 type resumption struct {
 	*Client
-	ctx    context.Context // for resumeTime and queueTime
+	ctx    context.Context // ends after resumeTime and queueTime
 	began  time.Time
-	queued time.Duration // of that, waited for a turn
+	queued time.Duration // the time since began that was spent waiting for a turn
 }
 
-// resume sends what a client has missed of the symbols that its subscription holds
-// back. If history does not reach back to where it stands, or cannot be read in time, it
-// gets a snapshot with reset. Symbols take turns: one that cannot be read now, because its server is lost, does not keep the others waiting for long.
+// resume replays the ticks that a client has missed, for each symbol that its subscription holds
+// back. If the history does not reach back to the client's position, or cannot be read in time,
+// the client gets a snapshot with reset. Symbols take turns, so that one whose server is lost
+// does not delay the others for long.
 func (c *Client) resume(since map[string]protocol.Position) {
 	if len(since) == 0 {
 		return
@@ -64,11 +65,11 @@ func (r *resumption) over() bool {
 	return r.ctx.Err() != nil || r.ending.Load() || time.Since(r.began)-r.queued > resumeTime
 }
 
-// one reports whether a client has, or will get, all that it has missed of a
-// symbol; known is false where that could not be found out yet. Following and
-// reading may take a step each.
+// one resumes one symbol. It returns resumed if the client has, or will get, every tick that it
+// missed. known is false if that could not be decided yet. Waiting for the hub and reading the
+// history may each take up to step.
 func (r *resumption) one(symbol string, at protocol.Position, step time.Duration) (resumed, known bool) {
-	// Only what is read from now on reaches up to the ticks that are held back.
+	// Only a history that is read after this reaches up to the ticks that the hub holds back.
 	following, cancel := context.WithTimeout(r.ctx, step)
 	err := r.hub.Await(following, symbol)
 	cancel()
@@ -96,8 +97,8 @@ func (r *resumption) one(symbol string, at protocol.Position, step time.Duration
 	return false, false
 }
 
-// turn waits until this connection may read history. The client's pings and pongs
-// wait meanwhile too, so it is not silent.
+// turn waits until this connection may read history. Meanwhile no pings and pongs are read, so
+// turn reports the client as alive.
 func (r *resumption) turn() bool {
 	began := time.Now()
 	defer func() { r.queued += time.Since(began) }()
@@ -116,7 +117,7 @@ func (r *resumption) turn() bool {
 	}
 }
 
-// pause waits for d, or until the time is over.
+// pause waits for d, or until the context ends.
 func (r *resumption) pause(d time.Duration) {
 	r.hub.Alive()
 	t := time.NewTimer(max(d, 0))

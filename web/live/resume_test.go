@@ -43,7 +43,7 @@ func TestEveryTick(t *testing.T) {
 	if m := c.Want("ack"); m.Mode != "all" || m.Raw != `{"type":"ack","id":1,"op":"subscribe","ok":["EUR/USD"],"failed":[],"max_rate":0,"mode":"all"}` {
 		t.Errorf("ack %s", m.Raw)
 	}
-	q := c.Want("snapshot").Quotes(t)[0] // of what the node has received by then
+	q := c.Want("snapshot").Quotes(t)[0] // the newest tick that the node has received by then
 	if q.Seq > seq || q.Epoch != epoch {
 		t.Errorf("snapshot %+v, want %s and at most %d", q, epoch, seq)
 	}
@@ -51,8 +51,8 @@ func TestEveryTick(t *testing.T) {
 	everyTick(c, q.Seq+1, 303)
 }
 
-// A wildcard means every tick of a new symbol too, also those that were accepted
-// before the node knew of it.
+// A wildcard also means every tick of a new symbol, even those that were accepted before the node
+// knew the symbol.
 func TestEveryTickOfANewSymbol(t *testing.T) {
 	n := webtest.Start(t, nil)
 	c := n.User()
@@ -65,7 +65,8 @@ func TestEveryTickOfANewSymbol(t *testing.T) {
 	everyTick(c, 1, last)
 }
 
-// Who comes back, also to another node, gets what it has missed, no snapshot.
+// A client that reconnects, even to another node, receives the ticks that it missed and no
+// snapshot.
 func TestComeBack(t *testing.T) {
 	r := redistest.Start(t)
 	first := webtest.Start(t, func(c *webtest.Config) { c.Redis = r })
@@ -91,7 +92,7 @@ func TestComeBack(t *testing.T) {
 	everyTick(c, 41, 42)
 }
 
-// Where history does not reach back, the client is told that ticks are missing.
+// If the history does not reach back far enough, the client receives a reset: ticks are missing.
 func TestComeBackTooLate(t *testing.T) {
 	n := webtest.Start(t, nil)
 	epoch, _ := ticks(n, 3)
@@ -119,8 +120,8 @@ func TestComeBackTooLate(t *testing.T) {
 	everyTick(c, 4, 4)
 }
 
-// TestComeBackWhileRedisIsGone has history out of reach for a while: that is no
-// reason to begin anew.
+// TestComeBackWhileRedisIsGone makes the history unreachable for a while. That alone must not cause
+// a reset.
 func TestComeBackWhileRedisIsGone(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t, redistest.Durable...)
@@ -134,7 +135,7 @@ func TestComeBackWhileRedisIsGone(t *testing.T) {
 	r.Kill()
 	c.Say(fmt.Sprintf(`{"op":"subscribe","id":1,"symbols":["EUR/USD"],"mode":"all","since":{"EUR/USD":{"epoch":%q,"seq":7}}}`, epoch))
 	c.Want("ack")
-	time.Sleep(6 * time.Second) // in which any one reading has failed, with all its retries
+	time.Sleep(6 * time.Second) // long enough for a read to fail with all its retries
 	r.Restart()
 	for m := c.Next(); m.Type != "resumed"; m = c.Next() {
 		if m.Type == "snapshot" {

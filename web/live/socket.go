@@ -8,39 +8,38 @@ import (
 	"time"
 )
 
-// How one TCP connection is shared with coder/websocket (v1.8.15).
+// This file and coder/websocket (v1.8.15) share one TCP connection.
 //
-// The library does the handshake, reads, and writes control frames of its own: a
-// pong to a ping, a close frame to a close or a protocol error, and what
-// Conn.Close asks for. The hub writes everything else, already framed. Both go
-// through one socket, which assumes of the library, and TestSocketAssumptions
-// holds it to:
+// The library does the handshake, reads, and writes its own control frames: a pong for a ping, a
+// close frame for a close or a protocol error, and the one that Conn.Close sends. The hub writes
+// everything else, already framed. Both write through one socket. The socket relies on these
+// properties of the library, which TestSocketAssumptions checks:
 //
-//   - Accept keeps exactly the net.Conn and the bufio pair that Hijack returns;
-//     of what came early it re-reads only what the bufio.Reader has buffered.
-//   - Each of its frames is flushed with one Write, if the bufio.Writer holds a
-//     whole control frame (131 bytes or more).
-//   - It never writes data frames, since nobody calls its Write or Writer.
-//   - It closes the connection by calling our Close, and once only its reader is
-//     free: Close must wake a blocked Read.
-//   - When Read fails before the first byte of a frame, its Reader returns that
-//     error and has changed nothing: it can be called again. It calls what was set
-//     for pings and pongs before it reads the next frame.
-//   - Beside our reader only its Close reads, after it has sent the close frame.
+//   - Accept keeps exactly the net.Conn and the bufio pair that Hijack returns. Of bytes that
+//     arrived early it reads only those that the bufio.Reader has buffered.
+//   - It flushes each of its frames with one Write, if the bufio.Writer holds a whole control
+//     frame (131 bytes or more).
+//   - It never writes data frames, since nothing calls its Write or Writer.
+//   - It closes the connection by calling our Close, but only once its reader is free. So Close
+//     must wake a blocked Read.
+//   - When Read fails before the first byte of a frame, its Reader returns that error without a
+//     change of state, so it can be called again. It calls the handlers of pings and pongs before
+//     it reads the next frame.
+//   - Except for our reader, only its Close reads, after it has sent the close frame.
 const (
 	readBuffer  = 128 // commands are small and rare; idle connections are many
 	writeBuffer = 144 // holds any control frame
-	// sendBuffer bounds what the kernel takes for a client that does not read:
-	// more would only make the prices it gets later older.
+	// sendBuffer bounds the bytes that the kernel buffers for a client that does not read. With a
+	// larger buffer the client would receive older prices.
 	sendBuffer = 32 << 10
-	// unsentLow makes the kernel refuse data while this much is not even sent, so
-	// that conflation, not the kernel's queue, decides what a slow client gets.
+	// unsentLow makes the kernel refuse data while this many bytes are unsent. So conflation, not
+	// the kernel's queue, decides which prices a slow client receives.
 	unsentLow = 4 << 10
-	// controlWaiting is how much of control frames may wait behind a full connection.
+	// controlWaiting bounds the bytes of control frames that wait behind a full connection.
 	controlWaiting = 1 << 10
 	closingTime    = 5 * time.Second // from our close frame to the peer's
-	lingerTime     = 2 * time.Second
-	piece          = 8 << 10 // written at once where writes block, to see progress
+	lingerTime     = 2 * time.Second // for a waiting close frame to be sent
+	piece          = 8 << 10         // bytes of one blocking write, so that progress is visible
 )
 
 var (
@@ -48,39 +47,38 @@ var (
 	errIdle         = errors.New("web: nothing to read")
 )
 
-// A socketOwner is the client that a socket is part of.
+// A socketOwner is the client that contains a socket.
 type socketOwner interface {
 	spawn(f func()) // starts a goroutine that the server waits for
-	ready()         // the hub may write again, after a write that could not be finished
+	ready()         // reports that the hub may write again, after an incomplete write
 }
 
-// A socket is the only writer of a connection. send never blocks: it tries one
-// write and leaves what the kernel does not take to a goroutine, which exists
-// only as long as there is something to wait for. It is part of its owner and
-// must not be copied once begun.
+// A socket is the only writer of a connection. send never blocks: it tries one write and leaves
+// the rest to a goroutine, which exists only while bytes wait. A socket is part of its owner and
+// must not be copied after begin.
 type socket struct {
 	net.Conn
 	owner       socketOwner
-	nonblocking nonblockingConn // not usable: not a plain TCP connection, such as TLS; writes may block
-	reader      *bufio.Reader   // the library's, which reads by Read
+	nonblocking nonblockingConn // unusable if this is not plain TCP (but TLS); then writes may block
+	reader      *bufio.Reader   // of the library; it calls Read
 
-	mu       sync.Mutex // guards what follows; held only over writes that do not block
-	flushing bool       // a goroutine is writing what waits
-	closed   bool       // a close frame is on its way, or the socket is lost: no more data
-	shut     bool       // to be closed when nothing waits any more
+	mu       sync.Mutex // guards the following fields; held only over writes that do not block
+	flushing bool       // a goroutine writes the waiting bytes
+	closed   bool       // a close frame was accepted, or the connection is lost: no more data
+	shut     bool       // close the connection when no more bytes wait
 	notify   bool       // the hub waits for ready
 	message  bool       // the reader is within a message
-	between  bool       // Read may fail with errIdle: what it reads begins a frame
-	waiting  *waiting   // nil: nothing, as nearly always
+	between  bool       // the next Read starts a frame, so it may fail with errIdle
+	waiting  *waiting   // nil if no bytes wait, as nearly always
 }
 
-// What waits to be written.
+// waiting holds the bytes that could not be written yet.
 type waiting struct {
 	rest  []byte
-	moved time.Time // when rest last began to wait or got shorter
+	moved time.Time // when rest last began to wait or became shorter
 }
 
-// begin makes the zero socket that of a connection.
+// begin attaches the zero socket to a connection.
 func (s *socket) begin(c net.Conn, owner socketOwner) {
 	s.Conn, s.owner = c, owner
 	if wrapped, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
@@ -89,7 +87,7 @@ func (s *socket) begin(c net.Conn, owner socketOwner) {
 		}
 	}
 	if tcp, ok := c.(*net.TCPConn); ok {
-		// Failures leave the kernel's defaults, which are correct, only slower to notice.
+		// If these fail, the kernel's defaults remain: correct, but slower to detect a slow client.
 		_ = tcp.SetWriteBuffer(sendBuffer)
 		s.nonblocking.begin(tcp, unsentLow)
 	}
@@ -102,14 +100,15 @@ func (s *socket) Write(frame []byte) (int, error) {
 		return 0, err
 	}
 	if last {
-		// The library reads on, for the peer's close frame, and where the peer
-		// has begun a message or frame it does so without a time limit.
+		// The library goes on reading until the peer's close frame. If the peer has begun a message
+		// or frame, the library sets no time limit.
 		_ = s.Conn.SetReadDeadline(time.Now().Add(closingTime))
 	}
 	return len(frame), nil
 }
 
-// send writes whole frames, or keeps what cannot be written now and returns sent false. After the last frame, a close frame, nothing is taken any more.
+// send writes whole frames. It keeps the bytes that cannot be written now, and then returns sent
+// false. After the last frame, which is a close frame, it accepts no more.
 func (s *socket) send(frames []byte, last bool) (sent bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,7 +139,7 @@ func (s *socket) send(frames []byte, last bool) (sent bool, err error) {
 	return false, nil
 }
 
-// flush waits until a plain connection takes the rest.
+// flush writes the rest of a plain connection whenever the kernel has room.
 func (s *socket) flush() {
 	err := s.nonblocking.wait(func(write func([]byte) (int, error)) (done bool, err error) {
 		s.mu.Lock()
@@ -153,7 +152,7 @@ func (s *socket) flush() {
 		}
 		done = len(w.rest) == 0
 		if done {
-			s.flushing, s.waiting = false, nil // while locked: the next send writes by itself again
+			s.flushing, s.waiting = false, nil // under the lock: the next send writes directly again
 		}
 		return done, err
 	})
@@ -204,8 +203,8 @@ func (s *socket) flushed(err error) {
 	}
 }
 
-// offer is send for the hub: where not everything could be written, ready is
-// called when it is.
+// offer is send for the hub. If some bytes have to wait, it arranges that ready is called when
+// they are written.
 func (s *socket) offer(frames []byte) (sent bool, err error) {
 	sent, err = s.send(frames, false)
 	if sent || err != nil {
@@ -217,10 +216,10 @@ func (s *socket) offer(frames []byte) (sent bool, err error) {
 		return false, errSocketClosed
 	}
 	s.notify = s.flushing
-	return !s.flushing, nil // it may all be out by now
+	return !s.flushing, nil // all bytes may have been written in the meantime
 }
 
-// backlog is how many bytes wait, and for how long they have not got fewer.
+// backlog returns the number of waiting bytes, and the time since it last became smaller.
 func (s *socket) backlog() (int, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -230,17 +229,17 @@ func (s *socket) backlog() (int, time.Duration) {
 	return len(s.waiting.rest), time.Since(s.waiting.moved)
 }
 
-// crowded reports whether more control frames should not be queued: too many
-// wait already, or the close frame, which is the last, has been sent. The library
-// takes a failing write for the end, and would not wait for the peer's close frame.
+// crowded reports whether the socket can queue no further control frame: too many bytes wait, or
+// the close frame, which is the last, has been sent. The library must not try, since it takes a
+// failed write for the end and would not wait for the peer's close frame.
 func (s *socket) crowded() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.closed || s.flushing && len(s.waiting.rest) > controlWaiting
 }
 
-// abort closes at once. Whoever closes the connection marks it closed first: no
-// write may hit a descriptor that was closed and given to another connection.
+// abort closes the connection at once. Code that closes the connection marks it closed first: a
+// write must not reach a descriptor that was closed and reused for another connection.
 func (s *socket) abort() error {
 	s.mu.Lock()
 	s.closed = true
@@ -248,8 +247,8 @@ func (s *socket) abort() error {
 	return s.Conn.Close()
 }
 
-// Close is called by coder/websocket when the connection is over. Where a close
-// frame still waits for room, it is given a short time to go out first.
+// Close is called by coder/websocket when the connection is over. If a close frame still waits, it
+// gets lingerTime to be sent first.
 func (s *socket) Close() error {
 	s.mu.Lock()
 	s.closed = true

@@ -7,8 +7,8 @@ import (
 	"net"
 )
 
-// A nonblockingConn exists on Linux only; elsewhere every connection takes the path
-// of those whose writes block.
+// A nonblockingConn is usable on Linux only. On other systems every connection is handled as one
+// whose writes block.
 type nonblockingConn struct{}
 
 func (*nonblockingConn) begin(*net.TCPConn, int) {}

@@ -82,7 +82,7 @@ func drain(u *live.Upgraded) error {
 }
 
 // TestEarlyBytes sends messages in the same write as the handshake, up to and
-// beyond what net/http has buffered when the connection is taken over.
+// beyond the bytes that net/http has buffered when the connection is taken over.
 func TestEarlyBytes(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
@@ -142,7 +142,7 @@ func (p *pusher) push(frames []byte) (bool, error) {
 	return ready, err
 }
 
-// dataMessage is text that tells where it belongs and whether it is whole.
+// dataMessage returns a text that shows its position in the sequence and whether it is complete.
 func dataMessage(i, size int) []byte {
 	head := fmt.Sprintf("%08d:", i)
 	return append([]byte(head), bytes.Repeat([]byte{byte('a' + i%26)}, size)...)
@@ -215,7 +215,7 @@ func TestControlFramesNeverTearData(t *testing.T) {
 							pings <- nil // the server has closed
 							return
 						}
-						time.Sleep(time.Millisecond) // a socket need not survive a flood: see TestPingFlood
+						time.Sleep(time.Millisecond) // this test is not about floods: see TestPingFlood
 					}
 				}()
 				wg.Go(func() {
@@ -261,7 +261,7 @@ func TestControlFramesNeverTearData(t *testing.T) {
 	}
 }
 
-// fill offers data until the socket takes no more, and returns how much it took.
+// fill offers data until the socket accepts no more, and returns how much it accepted.
 func fill(u *live.Upgraded) (messages int, err error) {
 	p := newPusher(u)
 	for i := 0; ; i++ {
@@ -271,7 +271,7 @@ func fill(u *live.Upgraded) (messages int, err error) {
 		}
 		if !ready {
 			select {
-			case <-p.ready: // on its way after all
+			case <-p.ready: // it was written after all
 			case <-time.After(50 * time.Millisecond):
 				return i + 1, nil
 			}
@@ -280,7 +280,7 @@ func fill(u *live.Upgraded) (messages int, err error) {
 }
 
 // TestCloseHandshakeWithPendingData closes sockets that are full, more than a
-// hundred times: the peer must get all data, then the code, and the handshake ends.
+// hundred times. The peer must receive all data, then the code, and the handshake must end.
 func TestCloseHandshakeWithPendingData(t *testing.T) {
 	const tries = 120
 	for _, kind := range kinds {
@@ -345,8 +345,8 @@ func TestCloseHandshakeWithPendingData(t *testing.T) {
 	}
 }
 
-// TestLingerIsBounded ends connections whose peer never reads again: they are
-// gone when the time for the rest is over, and nothing that writes waits for them.
+// TestLingerIsBounded ends connections whose peer never reads again. They are closed after
+// lingerTime, and no writer waits for them.
 func TestLingerIsBounded(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
@@ -379,7 +379,7 @@ func TestLingerIsBounded(t *testing.T) {
 	}
 }
 
-// TestStalledSocketRecovers reads after a long stop: everything comes, in order.
+// TestStalledSocketRecovers reads after a long pause: everything arrives, in order.
 func TestStalledSocketRecovers(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
@@ -393,7 +393,7 @@ func TestStalledSocketRecovers(t *testing.T) {
 				full <- n
 				for start := time.Now(); u.Stalled() != 0; time.Sleep(time.Millisecond) {
 					if time.Since(start) > webtest.Patience {
-						t.Error("a socket with nothing to write says that it is stalled")
+						t.Error("a socket with nothing to write reports a stall")
 						break
 					}
 				}
@@ -402,7 +402,7 @@ func TestStalledSocketRecovers(t *testing.T) {
 			})
 			p := s.dial(t)
 			n := <-full
-			// What a client that does not read makes the kernel keep is bounded.
+			// The kernel buffers a bounded number of bytes for a client that does not read.
 			if n*8000 > 8<<20 {
 				t.Errorf("%d bytes were taken for a client that does not read", n*8000)
 			}

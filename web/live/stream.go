@@ -17,32 +17,31 @@ import (
 )
 
 const (
-	// maxStreamPositions is how many symbols an event's id has the positions of.
+	// maxStreamPositions bounds the symbols whose positions the id of an event can have.
 	maxStreamPositions = 50
-	// streamRetry is what a browser waits before it opens a lost stream again.
+	// streamRetry is the delay after which a browser opens a lost stream again.
 	streamRetry = 1500 * time.Millisecond
 	eventStream = "text/event-stream; charset=utf-8"
 )
 
-// A stream is a connection that speaks Server-Sent Events. It writes over the
-// taken-over connection, as the WebSocket side does, with an answer that ends
-// when the connection does; its one goroutine waits for the end.
+// A stream is a client over Server-Sent Events. It writes to the hijacked connection, as a wsConn
+// does. The HTTP answer ends with the connection. Its only goroutine waits for that end.
 type stream struct {
 	Client
 
 	// Static after construction.
-	wide bool // its positions are too many for an id
+	wide bool // too many positions for an id
 
 	// Owned by Write.
 	out  []byte
-	last map[string]protocol.Position // where the client stands after what was written; it begins with what it came with
+	last map[string]protocol.Position // the client's positions after the last write; at first those of its request
 }
 
-// serveStream answers with the same messages as the socket, as events. A client that
-// reconnects sends its position in Last-Event-ID.
+// serveStream answers with the messages of the WebSocket, as events. A client that reconnects
+// sends its positions in Last-Event-ID.
 func (s *Server) serveStream(w http.ResponseWriter, r *http.Request) error {
 	if s.draining.Load() {
-		return &endpoint.Problem{Status: http.StatusServiceUnavailable, Title: "Going down", Detail: "this node is going down; connect again", RetryAfter: time.Second}
+		return &endpoint.Problem{Status: http.StatusServiceUnavailable, Title: "Shutting down", Detail: "this node is shutting down; connect again", RetryAfter: time.Second}
 	}
 	sess, _ := access.Session(r)
 	c := &stream{last: make(map[string]protocol.Position)}
@@ -59,7 +58,7 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request) error {
 	c.wide = len(symbols) > maxStreamPositions || slices.ContainsFunc(symbols, hub.IsWildcard)
 	settings, since := settingsOf(cmd, c.grants, symbols)
 	settings.Reset = settings.All && r.Header.Get("Last-Event-ID") == protocol.EventIDAny
-	maps.Copy(c.last, since) // an id sent before all of it is resumed must not lose the rest
+	maps.Copy(c.last, since) // so that an id has the positions of symbols that are not resumed yet
 	if r.Method == http.MethodHead {
 		w.Header().Set("Content-Type", eventStream)
 		return nil
@@ -88,7 +87,7 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// streamCommand is what the query and Last-Event-ID ask for.
+// streamCommand returns the subscription that the query and Last-Event-ID ask for.
 func (s *Server) streamCommand(r *http.Request) (protocol.Command, error) {
 	q := r.URL.Query()
 	patterns, err := endpoint.QuerySymbols(r, s.cfg.Instruments)
@@ -112,7 +111,7 @@ func (s *Server) streamCommand(r *http.Request) (protocol.Command, error) {
 	return c, nil
 }
 
-// takeOver takes the connection from net/http, without the time limits it has there.
+// takeOver takes the connection from net/http and removes the time limits of the listener.
 func (c *stream) takeOver(w http.ResponseWriter) (net.Conn, error) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -125,22 +124,22 @@ func (c *stream) takeOver(w http.ResponseWriter) (net.Conn, error) {
 	return conn, nil
 }
 
-// streamHead is the head of the answer. What middleware has set stands in it too.
+// streamHead returns the head of the answer, with the headers that middleware has set.
 func streamHead(header http.Header) []byte {
 	h := header.Clone()
 	h.Set("Content-Type", eventStream)
 	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // nginx passes each event on at once
+	h.Set("X-Accel-Buffering", "no") // makes nginx pass on each event at once
 	h.Set("Connection", "close")
 	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	var b bytes.Buffer
 	b.WriteString("HTTP/1.1 200 OK\r\n")
-	_ = h.Write(&b) // a buffer takes everything
+	_ = h.Write(&b) // writing to a buffer does not fail
 	fmt.Fprintf(&b, "\r\nretry: %d\n\n", streamRetry.Milliseconds())
 	return b.Bytes()
 }
 
-// untilEnd reads until the other side closes; it has nothing more to say.
+// untilEnd reads, and discards, until the connection ends. Then it closes the client.
 func (c *stream) untilEnd() {
 	c.guarded(func() {
 		var b [64]byte
@@ -154,10 +153,10 @@ func (c *stream) untilEnd() {
 	c.guarded(c.close)
 }
 
-// Write implements hub.Conn: each event that moves the client's position begins with
-// its position after it.
+// Write implements hub.Conn. An event that moves the client's positions begins with an id: the
+// positions after it.
 func (c *stream) Write(batch hub.Batch) (ready bool, err error) {
-	c.hub.Alive() // pings are not answered here; a write that goes nowhere is noticed by itself
+	c.hub.Alive() // event streams answer no pings; the backlog reveals a dead client
 	c.out = c.out[:0]
 	written := 0
 	for moves := batch.Positions; len(moves) > 0; {
@@ -183,7 +182,7 @@ func (c *stream) appendID(dst []byte) []byte {
 	return protocol.AppendEventID(dst, c.last)
 }
 
-// Close implements hub.Conn by an event with the reason, and the end.
+// Close implements hub.Conn. It sends an event with the reason, and closes the connection.
 func (c *stream) Close(why protocol.Close, last []byte) {
 	if c.ending.Swap(true) {
 		return
@@ -191,6 +190,6 @@ func (c *stream) Close(why protocol.Close, last []byte) {
 	if !bytes.Contains(last, eventClosing) {
 		last = eventFrames{}.AppendMessage(last, protocol.Closing{Code: why.Code, Reason: why.Reason}.Append(nil))
 	}
-	_, _ = c.socket.send(last, true) // a connection that is lost needs no last words
+	_, _ = c.socket.send(last, true) // if the connection is lost, the event is, too
 	c.spawn(func() { _ = c.socket.Close() })
 }

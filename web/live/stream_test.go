@@ -54,7 +54,7 @@ func openStream(n *webtest.Node, token, query, lastID string) *streamReader {
 	return &streamReader{t: n.T, header: resp.Header, lines: lines, last: lastID, close: resp.Body.Close}
 }
 
-// next is the next event but heartbeats; ok is false at the end of the stream.
+// next returns the next event that is not a heartbeat; ok is false at the end of the stream.
 func (s *streamReader) next() (e event, ok bool) {
 	s.t.Helper()
 	stuck := time.AfterFunc(webtest.Patience, func() { s.close() })
@@ -129,7 +129,7 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// A stream that was lost goes on where its last event was, with every tick.
+// A stream that was lost continues after its last event, with every tick.
 func TestStreamResumes(t *testing.T) {
 	n := webtest.Start(t, nil)
 	token, _ := n.SignIn("u", "user")
@@ -179,8 +179,8 @@ func TestStreamResumes(t *testing.T) {
 	}
 }
 
-// Symbols are resumed one after the other. An id told in between has the positions of
-// those whose turn comes later too: a stream that is lost then goes on with them.
+// Symbols are resumed one after the other. An id that is sent in between also has the positions of
+// symbols that are not resumed yet. So a stream that is lost at that moment continues with them.
 func TestStreamKeepsPositionsNotYetResumed(t *testing.T) {
 	n := webtest.Start(t, nil)
 	token, _ := n.SignIn("u", "user")
@@ -258,7 +258,7 @@ func TestStreamRefuses(t *testing.T) {
 	}
 }
 
-// A stream ends with its session, and when the node goes down, and says so.
+// A stream ends with its session, and when the node shuts down, and sends the reason.
 func TestStreamEnds(t *testing.T) {
 	n := webtest.Start(t, nil)
 	token, sess := n.SignIn("u", "user")

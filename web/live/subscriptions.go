@@ -10,14 +10,15 @@ import (
 	"github.com/fxcast/fxcast/session"
 )
 
-// canonical is a symbol that a client names, as protocol.ParseCommand wants it.
+// canonical returns the canonical form of a symbol that a client names, for
+// protocol.ParseCommand.
 func (s *Server) canonical(name string) (string, error) {
 	symbol, err := s.cfg.Instruments.ParseSymbol(name)
 	return string(symbol), err
 }
 
-// settingsOf returns what the hub needs of a command for the granted symbols. With
-// mode "all", since lists those that are to be resumed.
+// settingsOf returns the settings of a command for the hub. With mode "all", since has the
+// positions of the granted symbols that are to be resumed.
 func settingsOf(c protocol.Command, grants *session.Grants, symbols []string) (settings hub.Settings, since map[string]protocol.Position) {
 	if c.Mode == protocol.ModeLatest {
 		return hub.Settings{MaxRate: grants.GrantRate(c.MaxRate)}, nil
@@ -35,13 +36,14 @@ func settingsOf(c protocol.Command, grants *session.Grants, symbols []string) (s
 	return settings, since
 }
 
-// A subscriptions set is what one connection has asked for; owned by its reader.
+// subscriptions are the symbols and channels of one connection. Its reader owns them.
 type subscriptions struct {
-	symbols  []string // patterns in the order of asking
+	symbols  []string // symbols and wildcards, in the order of the commands
 	channels []string
 }
 
-// subscribe decides each name of a command: what is granted and what is refused.
+// subscribe adds the names of a command that the grants include. It returns the granted symbols
+// and channels, and a refusal for each other name.
 func (s *subscriptions) subscribe(c protocol.Command, instruments *feed.Instruments, grants *session.Grants, relayed []string) (symbols, channels []string, failed []protocol.Refusal) {
 	failed = []protocol.Refusal{}
 	for _, name := range c.Symbols {
@@ -79,7 +81,8 @@ func (s *subscriptions) subscribe(c protocol.Command, instruments *feed.Instrume
 	return symbols, channels, failed
 }
 
-// unsubscribe removes the exact entries a command names.
+// unsubscribe removes the names of a command. A wildcard removes itself, not the symbols that it
+// matches. It returns the removed symbols and channels, and a refusal for each other name.
 func (s *subscriptions) unsubscribe(c protocol.Command, instruments *feed.Instruments) (symbols, channels []string, failed []protocol.Refusal) {
 	failed = []protocol.Refusal{}
 	for _, name := range c.Symbols {

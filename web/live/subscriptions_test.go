@@ -56,7 +56,7 @@ func TestSubscribe(t *testing.T) {
 		t.Errorf("prices are not the producer's digits: %+v", q)
 	}
 
-	// Updates, also of a symbol that did not exist when its wildcard was asked for.
+	// Updates, even of a symbol that did not exist when the client subscribed to its wildcard.
 	for i := range 20 {
 		n.Publish([3]string{"EUR/USD", fmt.Sprintf("1.086%02d", i), "1.08700"})
 	}
@@ -97,7 +97,7 @@ func TestSubscribe(t *testing.T) {
 	}
 	n.Publish([3]string{"EUR/USD", "1.1", "1.2"}, [3]string{"GBP/USD", "1.1", "1.2"})
 	c.Say(`{"op":"subscribe","id":2,"symbols":["*/USD"]}`)
-	c.Want("ack") // nothing of what was unsubscribed came before
+	c.Want("ack") // no message about an unsubscribed symbol came before it
 	bid := map[string]string{}
 	for m := c.Want("snapshot"); ; m = c.Next() { // or as updates, if they come only now
 		for _, q := range m.Quotes(t) {
@@ -109,8 +109,8 @@ func TestSubscribe(t *testing.T) {
 	}
 }
 
-// TestSubscribeOrder subscribes while ticks pour in: ack, snapshot, updates, and
-// every seq is accounted for.
+// TestSubscribeOrder subscribes while ticks arrive: ack, snapshot, updates, and every seq is
+// accounted for.
 func TestSubscribeOrder(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, nil)
@@ -157,7 +157,7 @@ func TestSubscribeOrder(t *testing.T) {
 	}
 }
 
-// TestMaxRate wants few updates, exact skipped, and the last value in the end.
+// TestMaxRate tests that updates are few, that skipped is exact, and that the last value arrives.
 func TestMaxRate(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, nil)
@@ -206,7 +206,7 @@ func TestMaxRate(t *testing.T) {
 	}
 }
 
-// TestRoles lets a role see what it is granted and no more.
+// TestRoles tests that a session sees exactly what its role is granted.
 func TestRoles(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, func(c *webtest.Config) {

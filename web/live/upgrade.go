@@ -18,13 +18,14 @@ import (
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
-// sessionForSocket checks everything an upgrade must pass, cheapest first.
+// sessionForSocket makes all checks of an upgrade, cheapest first, and returns the session. It
+// counts the outcome.
 func (s *Server) sessionForSocket(w http.ResponseWriter, r *http.Request) (session.Session, error) {
 	none := session.Session{}
 	outcome := func(o string) { s.metrics.upgrades.WithLabelValues(o).Inc() }
 	if s.draining.Load() {
 		outcome("unavailable")
-		return none, endpoint.Unavailable("this node is going down", nil)
+		return none, endpoint.Unavailable("this node is shutting down", nil)
 	}
 	if err := checkUpgrade(w, r); err != nil {
 		outcome("bad")
@@ -37,7 +38,7 @@ func (s *Server) sessionForSocket(w http.ResponseWriter, r *http.Request) (sessi
 	sess, err := access.Session(r)
 	ticket := r.URL.Query().Get("ticket")
 	if ticket != "" {
-		// Looked at only: what is refused by the limit does not use it up.
+		// Peek first, so that a request beyond the limit does not use up the ticket.
 		if sess, err = s.cfg.Sessions.PeekTicket(r.Context(), ticket); err == nil {
 			r = access.WithSession(r, sess)
 		}
@@ -61,7 +62,7 @@ func (s *Server) sessionForSocket(w http.ResponseWriter, r *http.Request) (sessi
 	return sess, nil
 }
 
-// checkUpgrade refuses what websocket.Accept would, as a problem.
+// checkUpgrade refuses a request that websocket.Accept would refuse, but with a problem.
 func checkUpgrade(w http.ResponseWriter, r *http.Request) error {
 	has := func(header, token string) bool {
 		for _, v := range r.Header.Values(header) {
@@ -76,7 +77,7 @@ func checkUpgrade(w http.ResponseWriter, r *http.Request) error {
 	if !r.ProtoAtLeast(1, 1) || r.Method != http.MethodGet || !has("Connection", "upgrade") || !has("Upgrade", "websocket") {
 		w.Header().Set("Upgrade", "websocket")
 		return &endpoint.Problem{Status: http.StatusUpgradeRequired, Title: "Upgrade required",
-			Detail: "this is a WebSocket endpoint; behind a proxy, pass the Upgrade and Connection headers on"}
+			Detail: "this is a WebSocket endpoint; a proxy in front must pass on the Upgrade and Connection headers"}
 	}
 	if r.Header.Get("Sec-WebSocket-Version") != "13" {
 		w.Header().Set("Upgrade", "websocket")
@@ -84,7 +85,7 @@ func checkUpgrade(w http.ResponseWriter, r *http.Request) error {
 		return &endpoint.Problem{Status: http.StatusUpgradeRequired, Title: "Upgrade required", Detail: "want Sec-WebSocket-Version: 13"}
 	}
 	if keys := r.Header.Values("Sec-WebSocket-Key"); len(keys) != 1 || !validKey(keys[0]) {
-		return endpoint.BadRequest("Sec-WebSocket-Key: want 16 bytes in base64, once")
+		return endpoint.BadRequest("Sec-WebSocket-Key: want one header with 16 bytes in base64")
 	}
 	if offered := r.Header.Values("Sec-WebSocket-Protocol"); len(offered) > 0 && !has("Sec-WebSocket-Protocol", protocol.Name) {
 		return endpoint.BadRequest("subprotocol: want %s, or none", protocol.Name)
@@ -97,8 +98,8 @@ func validKey(key string) bool {
 	return err == nil && len(b) == 16
 }
 
-// An upgrader gives websocket.Accept a socket instead of the plain connection,
-// and small buffers instead of net/http's.
+// An upgrader gives websocket.Accept a socket instead of the raw connection, and small buffers
+// instead of net/http's.
 type upgrader struct {
 	http.ResponseWriter
 	socket *socket // zero until Hijack

@@ -9,7 +9,7 @@ import (
 	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
-// TestRefusedBeforeTheUpgrade wants problem+json for each.
+// TestRefusedBeforeTheUpgrade tests that each refusal is problem+json.
 func TestRefusedBeforeTheUpgrade(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, func(c *webtest.Config) {
@@ -171,7 +171,7 @@ func TestWaysToSignIn(t *testing.T) {
 	}
 }
 
-// A connect that is refused for its rate leaves its ticket good for another.
+// A request that is refused for its rate does not use up its ticket.
 func TestLimitedConnectKeepsItsTicket(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, func(c *webtest.Config) { c.Rate.PerMinute = 3 })
@@ -189,7 +189,7 @@ func TestLimitedConnectKeepsItsTicket(t *testing.T) {
 	if got := connect("/ws?ticket="+ticket, nil); got != 101 {
 		t.Fatalf("by ticket: %d", got)
 	}
-	if got := connect("/ws?ticket="+ticket, nil); got != 401 { // by address: it is nobody's any more
+	if got := connect("/ws?ticket="+ticket, nil); got != 401 { // counted by address: the ticket is used up, so it has no user
 		t.Errorf("by a used ticket: %d, want 401", got)
 	}
 	ticket, _, _ = n.Sessions.IssueTicket(t.Context(), sess.ID)

@@ -14,21 +14,21 @@ import (
 )
 
 const (
-	maxBadInRow  = 20 // bad messages, or limited ones, until the connection is closed
+	maxBadInRow  = 20 // bad messages, or rate-limited ones, until the connection is closed
 	messageTime  = 10 * time.Second
 	leaseTime    = 3 * time.Second
-	closingDelay = time.Second // advised to a client that was closed for its rate
+	closingDelay = time.Second // the least delay that a client closed for its rate is advised to wait
 )
 
-// A wsConn is a client that speaks WebSocket: its reader carries out commands. There are
-// many: what it keeps counts.
+// A wsConn is a client over WebSocket. Its reader executes the commands. A node has many of them,
+// so every field costs.
 type wsConn struct {
 	Client
 
 	// Static after construction.
 	ws *websocket.Conn
 
-	// Owned by work, which park and the next work follow one after the other.
+	// Owned by work. Only one of work and park runs at a time.
 	subscribed subscriptions
 	commands   limiter.Bucket
 	pings      limiter.Bucket
@@ -36,9 +36,9 @@ type wsConn struct {
 	limited    int32 // rate-limited messages in a row
 }
 
-// serveWebSocket upgrades a request and leaves the connection to a goroutine of its own,
-// so that the request and its handler's stack are free. Everything that can be
-// refused is refused before, as problem+json.
+// serveWebSocket upgrades a request and hands the connection to its own goroutine, so that the
+// memory of the request and of its handler's stack is freed. It refuses a request before the
+// upgrade if it can, with problem+json.
 func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) error {
 	sess, err := s.sessionForSocket(w, r)
 	if err != nil {
@@ -48,19 +48,19 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) error {
 	c := &wsConn{}
 	c.begin(s, r, sess)
 	c.commands, c.pings = s.commands.Bucket(), s.commands.Bucket()
-	// Counted from here, so that Wait cannot miss the goroutines that Accept leads to.
+	// Counted from here on, so that Wait cannot miss a goroutine that starts after Accept.
 	s.sockets.Add(1)
 	defer s.sockets.Done()
 	up := &upgrader{ResponseWriter: w, socket: &c.socket, owner: c}
 	c.ws, err = websocket.Accept(up, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{protocol.Name},
-		InsecureSkipVerify: true, // originAllowed has decided
+		InsecureSkipVerify: true, // OriginAllowed has checked the origin
 		CompressionMode:    s.compression(),
 		OnPingReceived:     c.pinged,
-		OnPongReceived:     func(context.Context, []byte) { c.heard() },
+		OnPongReceived:     func(context.Context, []byte) { c.alive() },
 	})
 	if err != nil {
-		return endpoint.Answered(err) // Accept has answered
+		return endpoint.Answered(err) // Accept has written the answer
 	}
 	c.ws.SetReadLimit(protocol.MaxMessageBytes)
 	framing := framingPlain
@@ -71,28 +71,29 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) error {
 		s.sockets.Go(func() { c.end(*refused) })
 		return nil
 	}
-	s.sockets.Add(1) // until work has taken it down
+	s.sockets.Add(1) // until work has closed the connection
 	go c.work()
 	return nil
 }
 
-// Close starts the closing handshake, which takes at most some seconds.
+// Close implements hub.Conn. It starts the closing handshake, which takes at most a few seconds,
+// and does not wait for it.
 func (c *wsConn) Close(why protocol.Close, last []byte) {
 	if c.ending.Swap(true) {
 		return
 	}
 	if len(last) > 0 {
-		_, _ = c.socket.send(last, false) // a connection that is lost needs no last words
+		_, _ = c.socket.send(last, false) // if the connection is lost, the message is, too
 	}
 	c.spawn(func() { c.end(why) })
 }
 
-// end is the closing handshake. It reads what is left, so that the code is not lost
-// to a reset.
+// end does the closing handshake. It reads what the peer still sends, since a reset by the kernel
+// would lose the close code.
 func (c *wsConn) end(why protocol.Close) { _ = c.ws.Close(websocket.StatusCode(why.Code), why.Reason) }
 
-// compression offers permessage-deflate without context takeover, or nothing:
-// with it one compressed message could not serve all clients.
+// compression returns the mode to offer: permessage-deflate without context takeover, or none.
+// With context takeover, one compressed message could not serve all clients.
 func (s *Server) compression() websocket.CompressionMode {
 	if s.cfg.Compression {
 		return websocket.CompressionNoContextTakeover
@@ -100,8 +101,8 @@ func (s *Server) compression() websocket.CompressionMode {
 	return websocket.CompressionDisabled
 }
 
-// handle answers one message. It returns how the connection of a client that goes on
-// with bad messages is to be closed, else nil.
+// handle executes and answers one message. It returns how to close the connection after too many
+// bad messages in a row, else nil.
 func (c *wsConn) handle(message []byte) (why *protocol.Close) {
 	cmd, bad := protocol.ParseCommand(message, c.server.canonical)
 	if bad != nil {
@@ -116,7 +117,7 @@ func (c *wsConn) handle(message []byte) (why *protocol.Close) {
 		c.fail(protocol.Error{ID: cmd.ID, Code: protocol.ErrorRateLimited, Message: "too many commands per second on this connection",
 			RetryAfterMS: max(1, wait.Milliseconds())})
 		if c.limited++; c.limited >= maxBadInRow {
-			c.hub.CloseAfter(protocol.CloseRateLimited, max(wait, closingDelay)) // read on until the closing handshake is over
+			c.hub.CloseAfter(protocol.CloseRateLimited, max(wait, closingDelay)) // the reader goes on until the closing handshake is over
 		}
 		return nil
 	}
@@ -156,7 +157,7 @@ func (c *wsConn) fail(bad protocol.Error) {
 	c.hub.Send(bad.Append(nil))
 }
 
-// fitted is list without much spare capacity, which would be kept for long.
+// fitted returns list, copied if it has spare capacity, which would stay allocated for long.
 func fitted(list []string) []string {
 	if cap(list)-len(list) < 2 {
 		return list

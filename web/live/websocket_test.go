@@ -12,7 +12,7 @@ import (
 	"github.com/fxcast/fxcast/web/live"
 )
 
-// TestBadMessages wants a clear answer to each, on a connection that lives on.
+// TestBadMessages tests that each bad message gets a clear answer, and that the connection stays.
 func TestBadMessages(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, func(c *webtest.Config) { c.Commands = 1000 })
@@ -105,8 +105,8 @@ func TestBadMessages(t *testing.T) {
 	})
 }
 
-// TestEndings ends connections in every way a client can bring about. The client
-// must get the code although it sends on.
+// TestEndings ends connections in every way that a client can cause. The client must receive the
+// code although it goes on sending.
 func TestEndings(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
@@ -159,7 +159,7 @@ func TestEndings(t *testing.T) {
 			})
 			t.Run("1008 bad messages", func(t *testing.T) {
 				c := connect(t)
-				for range 60 { // in one go: the last ones after the close frame
+				for range 60 { // in one write: the last ones follow the close frame
 					c.Say("nonsense")
 				}
 				if m := c.WantClose(1008); m.Type != "error" || m.ErrorCode() != "bad_json" {
@@ -179,7 +179,7 @@ func TestEndings(t *testing.T) {
 				if err != nil || f.Code() != 1008 {
 					t.Fatalf("%v %v, want close 1008", f, err)
 				}
-				// What was on its way when the close frame came must not cost the handshake.
+				// Messages that were in flight when the close frame came must not break the handshake.
 				for range 5 {
 					c.Peer.SendFrame(true, webtest.OpPing, []byte("on its way"))
 					c.Say(`{"op":"list"}`)
@@ -254,8 +254,8 @@ func TestEndings(t *testing.T) {
 					c, _ := n.Connect(token)
 					in = append(in, c)
 				}
-				// Upgraded, then told. What it sends meanwhile must not matter: it was
-				// sent with the handshake.
+				// The connection is upgraded before it is refused. The message that it sends with the
+				// handshake must not matter.
 				early := append(webtest.Masked(true, webtest.OpPing, []byte("early")), webtest.Masked(true, webtest.OpPong, nil)...)
 				p, resp := webtest.Upgrade(t, webtest.DialServer(t, n.Public), "/ws", webtest.Bearer(token), early)
 				if resp.StatusCode != 101 {

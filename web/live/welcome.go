@@ -6,7 +6,7 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// modes of delivery there are; a role may have fewer.
+// modes are all modes of delivery; a role may grant fewer.
 var modes = []string{protocol.ModeLatest, protocol.ModeAll}
 
 func (c *Client) welcome() []byte {
@@ -25,10 +25,10 @@ func (s boundSession) describe() protocol.Session {
 	return protocol.Session{ID: s.id, Role: s.role, ExpiresAt: protocol.At(s.expires)}
 }
 
-// names joins two lists into one that is never null in JSON.
+// names joins two lists into a new one that is never null in JSON.
 func names(a, b []string) []string { return append(append([]string{}, a...), b...) }
 
-// granted is what of a list is allowed; never null in JSON.
+// granted returns the names that allowed accepts, as a list that is never null in JSON.
 func granted(list []string, allowed func(string) bool) []string {
 	out := []string{}
 	for _, name := range list {
