@@ -96,7 +96,7 @@ func (s *Server) publicHandler() (http.Handler, error) {
 		return nil, err
 	}
 	mux := endpoint.NewMux(s.tables.public, s.access.Gates(), s.log)
-	return s.envelope().Around(csrf(s.crossOrigin(mux))), nil
+	return s.envelope().Around(s.access.NoteForwarded(csrf(s.crossOrigin(mux)))), nil
 }
 
 // adminHandler serves the admin listener.
@@ -106,7 +106,7 @@ func (s *Server) adminHandler() http.Handler {
 
 // envelope returns the wrapper of every request, on both listeners.
 func (s *Server) envelope() endpoint.Envelope {
-	return endpoint.Envelope{Secure: s.access.Secure, Requests: s.stats.requests, Panics: s.stats.panics, Log: s.log}
+	return endpoint.Envelope{Secure: s.access.Secure, Requests: s.stats.requests, Panics: s.stats.panics, Stalled: s.stats.stalled, Log: s.log}
 }
 
 // NewHTTPServer returns a server with time limits that protect a listener from slow clients.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -42,7 +41,7 @@ func (s *Server) postQuotes(w http.ResponseWriter, r *http.Request) error {
 		return &endpoint.Problem{Status: http.StatusUnsupportedMediaType, Title: "Unsupported encoding",
 			Detail: fmt.Sprintf("Content-Encoding %s is not supported; send the body without an encoding", strconv.Quote(protocol.Clip(encoding, protocol.MaxEcho)))}
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, feed.MaxInputBody))
+	body, err := endpoint.ReadBody(http.MaxBytesReader(w, r.Body, feed.MaxInputBody))
 	if err != nil {
 		return err
 	}
@@ -115,7 +114,7 @@ func (s *Server) publishToken(r *http.Request) (PublishToken, bool) {
 	for i, t := range s.cfg.PublishTokens {
 		tokens[i] = t.Token
 	}
-	i := access.FindToken(r, tokens)
+	i := s.access.FindToken(r, access.PublishDoor, tokens)
 	if i < 0 {
 		return PublishToken{}, false
 	}

@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/fxcast/fxcast/limiter"
 	"github.com/fxcast/fxcast/limiter/httplimit"
 	"github.com/fxcast/fxcast/protocol"
@@ -27,22 +29,24 @@ type Config struct {
 	Limiter        *limiter.Limiter
 	Roles          session.Roles
 	CookieName     string
-	SecureCookies  bool           // treat every request as encrypted; else only TLS here or at a trusted proxy counts
-	TrustedProxies []netip.Prefix // proxies whose forwarding headers are trusted
-	RateExempt     []netip.Prefix // clients whose requests are not counted
+	SecureCookies  bool                  // treat every request as encrypted; else only TLS here or at a trusted proxy counts
+	TrustedProxies []netip.Prefix        // proxies whose forwarding headers are trusted
+	RateExempt     []netip.Prefix        // clients whose requests are not counted
+	Registry       prometheus.Registerer // may be nil
 	Log            *slog.Logger
 }
 
 // A Control decides what requests may do. It is safe for concurrent use.
 type Control struct {
 	cfg      Config
+	warnings *warnings
 	grants   map[string]*session.Grants
 	noGrants *session.Grants // for a role that is not in the table
 }
 
 // New returns a Control.
 func New(cfg Config) *Control {
-	c := &Control{cfg: cfg, grants: make(map[string]*session.Grants)}
+	c := &Control{cfg: cfg, warnings: newWarnings(cfg.Registry, cfg.Log), grants: make(map[string]*session.Grants)}
 	for _, name := range cfg.Roles.Names() {
 		g, _ := cfg.Roles.For(name)
 		c.grants[name] = &g

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// FindToken returns the index of the request's bearer token in tokens, or -1 if it is not one
+// findToken returns the index of the request's bearer token in tokens, or -1 if it is not one
 // of them. Its time does not depend on how much of a token is right, so an attacker cannot
 // find a token by timing.
-func FindToken(r *http.Request, tokens []string) int {
+func findToken(r *http.Request, tokens []string) int {
 	given := bearer(r)
 	found := -1
 	sum := sha256.Sum256([]byte(given))

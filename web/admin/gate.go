@@ -27,7 +27,7 @@ func (s *Server) gate(e endpoint.Endpoint, next endpoint.Handler) endpoint.Handl
 		if len(s.cfg.Tokens) == 0 {
 			return endpoint.Forbidden("the admin API is off: ADMIN_TOKEN is not set")
 		}
-		token := access.FindToken(r, s.cfg.Tokens)
+		token := s.cfg.Access.FindToken(r, access.AdminDoor, s.cfg.Tokens)
 		if token < 0 {
 			return endpoint.BadToken("want Authorization: Bearer with the admin token")
 		}

@@ -29,7 +29,7 @@ func WriteJSON(w http.ResponseWriter, status int, v any) error {
 // a wrong type or further data is a Problem (400) that names the fault. A Problem that a
 // field's own UnmarshalJSON returns is passed on.
 func ReadJSON(r *http.Request, into any) error {
-	body, err := io.ReadAll(r.Body)
+	body, err := ReadBody(r.Body)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ type Envelope struct {
 	Secure   func(*http.Request) bool // whether the client's side of the connection is encrypted
 	Requests *prometheus.CounterVec   // by class
 	Panics   prometheus.Counter
+	Stalled  prometheus.Counter // bodies that did not arrive in time
 	Log      *slog.Logger
 }
 
@@ -46,6 +47,9 @@ func (e Envelope) identified(next http.Handler) http.Handler {
 		sw := &statusWriter{ResponseWriter: w}
 		next.ServeHTTP(sw, r.WithContext(context.WithValue(r.Context(), requestKey{}, id)))
 		e.Requests.WithLabelValues(strconv.Itoa(max(1, min(sw.status/100, 5))) + "xx").Inc()
+		if sw.status == http.StatusRequestTimeout {
+			e.Stalled.Inc()
+		}
 		e.Log.Debug("request", "request", id, "method", r.Method, "path", r.URL.Path, "status", sw.status)
 	})
 }

@@ -47,6 +47,8 @@ type Node struct {
 	rejected  *accept.RejectedLog
 	inbox     *accept.Inbox
 	receiver  *receive.Receiver
+	watch     *feedWatch
+	accepts   *acceptErrors
 	sessions  *session.Manager
 	limiter   *limiter.Limiter
 	cache     *cache.Cache
@@ -106,8 +108,11 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 	for _, t := range cfg.HTTP.PublishTokens {
 		tokens = append(tokens, web.PublishToken{Source: t.Name, Token: t.Token})
 	}
+	lasts := receive.NewLastQuotes(n.board, client, keys)
+	n.watch = newFeedWatch(lasts.Quotes, registry, logger)
+	n.accepts = newAcceptErrors(registry, logger)
 	n.web, err = web.New(web.Config{
-		Hub: n.hub, Sessions: n.sessions, Limiter: n.limiter, Lasts: receive.NewLastQuotes(n.board, client, keys), Publisher: n.publisher, Rejected: n.rejected,
+		Hub: n.hub, Sessions: n.sessions, Limiter: n.limiter, Lasts: lasts, Publisher: n.publisher, Rejected: n.rejected,
 		History: receive.NewHistory(client, keys),
 		Cache:   n.cache,
 		Nodes:   n.nodes,

@@ -39,6 +39,7 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener, stdout io.Wr
 	parts.start("rejected quotes", n.rejected.Run)
 	parts.start("inbox", n.inbox.Run)
 	parts.start("receiver", n.receiver.Run)
+	parts.start("feed watch", n.watch.Run)
 	parts.start("sessions", n.sessions.Run)
 	parts.start("limiter", n.limiter.Run)
 	parts.start("nodes", n.nodes.Run)
@@ -47,6 +48,7 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener, stdout io.Wr
 			return producer.Simulate(ctx, n.publisher, n.rejected, simulator.Config{Seed: uint64(time.Now().UnixNano()), Start: time.Now()}, n.log)
 		})
 	}
+	public = n.accepts.listener(public)
 	open := web.NewHTTPServer(n.web.Public(), n.log)
 	servers := []*http.Server{open}
 	scheme := "http"
@@ -59,6 +61,7 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener, stdout io.Wr
 		parts.start("public listener", func(context.Context) error { return serving(open.Serve(public)) })
 	}
 	if admin != nil {
+		admin = n.accepts.listener(admin)
 		s := web.NewHTTPServer(n.web.Admin(), n.log)
 		servers = append(servers, s)
 		parts.start("admin listener", func(context.Context) error { return serving(s.Serve(admin)) })
