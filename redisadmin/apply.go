@@ -25,6 +25,7 @@ func (a *Admin) Apply(ctx context.Context, advice []Advice) ([]Applied, error) {
 	if err != nil {
 		return nil, err
 	}
+	kinds := map[string]serverKind{}
 	files := map[string]string{} // configuration file by server; "" = started without one
 	done := []Applied{}
 	for _, one := range advice {
@@ -39,7 +40,7 @@ func (a *Admin) Apply(ctx context.Context, advice []Advice) ([]Applied, error) {
 			result.Fault = "the operator has to decide"
 		default:
 			if _, known := files[one.Node]; !known {
-				if files[one.Node], err = a.confFile(ctx, servers[i]); err != nil {
+				if files[one.Node], kinds[one.Node], err = a.confFile(ctx, servers[i]); err != nil {
 					return done, err
 				}
 			}
@@ -54,18 +55,20 @@ func (a *Admin) Apply(ctx context.Context, advice []Advice) ([]Applied, error) {
 				result.Keep = "CONFIG REWRITE, or set it in redis.conf; otherwise a restart undoes the change"
 			}
 		}
+		result.Keep = kinds[one.Node].text(result.Keep)
 		done = append(done, result)
 	}
 	return done, nil
 }
 
-// confFile returns the path of the file that the server was started with; "" = none or unknown.
-func (a *Admin) confFile(ctx context.Context, srv server) (string, error) {
+// confFile returns the path of the file that the server was started with, "" = none or unknown, and
+// the kind of the server.
+func (a *Admin) confFile(ctx context.Context, srv server) (string, serverKind, error) {
 	info, err := a.info(ctx, srv)
 	if err != nil || info.Server == nil {
-		return "", err
+		return "", serverKind{}, err
 	}
-	return string(info.Server.ConfigFile), nil
+	return string(info.Server.ConfigFile), info.kind(), nil
 }
 
 // apply changes one setting. fault is the reason why the server keeps the old value.

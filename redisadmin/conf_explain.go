@@ -5,14 +5,13 @@ import (
 	"strings"
 )
 
-// confDefaults are the values that Redis uses if its file does not name a setting. They have been
-// the same since 6.2. save and bind are left out because their defaults have changed.
+// confDefaults are the values that Redis uses if its file does not name a setting. They are the same
+// since 6.2, and in Valkey; serverKind.defaults adds those that are not. save and bind are left out because their defaults have changed.
 var confDefaults = map[string]string{
 	"maxmemory": "0", "maxmemory-policy": "noeviction", "maxmemory-samples": "5", "maxclients": "10000",
 	"appendonly": "no", "appendfsync": "everysec", "notify-keyspace-events": "", "timeout": "0", "tcp-keepalive": "300",
 	"hz": "10", "dynamic-hz": "yes", "slowlog-log-slower-than": "10000", "latency-monitor-threshold": "0",
 	"requirepass": "", "masterauth": "", "protected-mode": "yes", "stop-writes-on-bgsave-error": "yes",
-	"lazyfree-lazy-eviction": "no", "lazyfree-lazy-expire": "no",
 	"client-output-buffer-limit": "pubsub 32mb 8mb 60",
 }
 
@@ -67,11 +66,11 @@ func explainSetting(name string) string {
 	return "The file or the server was changed after the start. A restart applies the file."
 }
 
-// confAtStart are the settings that CONFIG SET refuses in Redis 7.0.
-var confAtStart = strings.Fields(`aclfile always-show-logo aof_rewrite_cpulist appenddirname appendfilename bgsave_cpulist bio_cpulist
+// confAtStart are the settings that CONFIG SET refuses in Redis 6.2 to 8 and Valkey 8.
+var confAtStart = strings.Fields(`aclfile always-show-logo aof-rewrite-cpulist aof_rewrite_cpulist appenddirname appendfilename bgsave-cpulist bgsave_cpulist bio-cpulist bio_cpulist
 	cluster-config-file cluster-enabled cluster-port daemonize databases disable-thp enable-debug-command enable-module-command
-	enable-protected-configs io-threads io-threads-do-reads logfile pidfile rdbchecksum replicaof server_cpulist set-proc-title
-	socket-mark-id supervised syslog-enabled syslog-facility syslog-ident tcp-backlog unixsocket unixsocketperm`)
+	enable-protected-configs io-threads io-threads-do-reads logfile pidfile rdbchecksum replicaof server-cpulist server_cpulist set-proc-title
+	socket-mark-id supervised syslog-enabled syslog-facility syslog-ident tcp-backlog unixsocket unixsocketgroup unixsocketperm`)
 
 // applyOf returns how a setting can be changed.
 func applyOf(name string) string {

@@ -61,8 +61,8 @@ func (a *Admin) Drift(ctx context.Context) (Drift, error) {
 	if err != nil {
 		return Drift{}, err
 	}
-	running, errs := make([]map[string]string, len(servers)), make([]error, len(servers))
-	forEach(servers, func(i int, srv server) { running[i], errs[i] = srv.config(ctx, "*") })
+	states, errs := make([]serverState, len(servers)), make([]error, len(servers))
+	forEach(servers, func(i int, srv server) { states[i], errs[i] = a.state(ctx, srv) })
 	d.Silent, err = silentServers(servers, errs)
 	if errors.Is(err, ErrNotOffered) {
 		d.Missing = reasonOf(err)
@@ -77,17 +77,18 @@ func (a *Admin) Drift(ctx context.Context) (Drift, error) {
 			continue
 		}
 		d.Compared = 0
-		for _, one := range file.differences(running[i], &d.Compared) {
-			one.Node = srv.addr
+		for _, one := range file.differences(states[i], &d.Compared) {
+			one.Node, one.Meaning = srv.addr, states[i].kind.text(one.Meaning)
 			d.Differences = append(d.Differences, one)
 		}
 	}
 	return d, nil
 }
 
-// differences compares the file with the result of CONFIG GET *. It returns the differences
+// differences compares the file with the settings of a server. It returns the differences
 // ordered by name.
-func (c ConfFile) differences(running map[string]string, compared *int) (list []Difference) {
+func (c ConfFile) differences(s serverState, compared *int) (list []Difference) {
+	running, defaults := s.settings, s.kind.defaults()
 	for _, name := range slices.Sorted(maps.Keys(c.Values)) {
 		value := strings.Join(c.Values[name], " ")
 		now, known := running[name]
@@ -106,14 +107,14 @@ func (c ConfFile) differences(running map[string]string, compared *int) (list []
 			list = append(list, c.difference(name, value, now))
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(confDefaults)) {
+	for _, name := range slices.Sorted(maps.Keys(defaults)) {
 		_, given := c.Values[name]
 		now, known := running[name]
 		if given || !known {
 			continue
 		}
 		*compared++
-		if value := confDefaults[name]; !same(name, strings.Fields(value), now) {
+		if value := defaults[name]; !same(name, strings.Fields(value), now) {
 			one := c.difference(name, value, now)
 			one.Default = true
 			list = append(list, one)
@@ -165,7 +166,7 @@ func newName(name string) string {
 }
 
 func secretSetting(name string) bool {
-	return name == "requirepass" || strings.HasSuffix(name, "masterauth") || strings.HasSuffix(name, "-pass")
+	return name == "requirepass" || strings.HasSuffix(name, "masterauth") || name == "primaryauth" || strings.HasSuffix(name, "-pass")
 }
 
 // shown returns a value without its secret.

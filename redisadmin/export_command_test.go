@@ -8,6 +8,9 @@ import (
 // Conceal returns a command without its secrets.
 func Conceal(args []string) string { return conceal(args) }
 
+// Shown returns a value of a setting without its secret.
+func Shown(name, value string) string { return shown(name, value) }
+
 // ApplyOf returns how a setting can be changed.
 func ApplyOf(name string) string { return applyOf(name) }
 

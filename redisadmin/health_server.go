@@ -59,7 +59,8 @@ func (a *Admin) serverHealth(ctx context.Context, srv server) Health {
 		Check{Name: CheckReachable, Result: OK, Value: "yes"}, checkLatency(probe, a.slowPing))
 	h.Checks = append(h.Checks, o.checks()...)
 	for i := range h.Checks {
-		h.Checks[i].Node = srv.addr
+		c := &h.Checks[i]
+		c.Node, c.Why, c.Do = srv.addr, o.info.kind().text(c.Why), o.info.kind().text(c.Do)
 	}
 	return h
 }

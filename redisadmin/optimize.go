@@ -29,6 +29,7 @@ type rule struct {
 type serverState struct {
 	settings map[string]string
 	memory   *MemoryInfo // nil = unknown
+	kind     serverKind
 }
 
 const (
@@ -92,7 +93,7 @@ func (a *Admin) state(ctx context.Context, srv server) (serverState, error) {
 		return serverState{}, err
 	}
 	info, err := a.info(ctx, srv)
-	return serverState{settings: settings, memory: info.Memory}, err
+	return serverState{settings: settings, memory: info.Memory, kind: info.kind()}, err
 }
 
 func (r rule) advise(s serverState) (Advice, bool) {
@@ -111,7 +112,7 @@ func (r rule) advise(s serverState) (Advice, bool) {
 	if why == "" {
 		why = r.why
 	}
-	return Advice{Setting: r.setting, Current: adviceValue(r.setting, current), Wanted: want, Why: why, How: how}, true
+	return Advice{Setting: r.setting, Current: adviceValue(r.setting, current), Wanted: want, Why: s.kind.text(why), How: how}, true
 }
 
 // adviceValue returns a running value as Advice.Current shows it.
