@@ -1,11 +1,12 @@
-// Package admin is the admin API and the operator's page, for the admin listener.
+// Package admin serves the admin API and the operator's page, on the admin listener.
 //
 //	gate.go         the admin token, and the audit line of each change
-//	sessions.go     sessions of all users
-//	redis.go        Redis as seen by redisadmin; cache.go, limit.go, pubsub.go by its users
+//	sessions.go     the sessions of all users
+//	redis.go        Redis itself, through redisadmin
+//	cache.go        the cache; limit.go the limiter; pubsub.go publishing on a channel
 //	connections.go  the clients of all nodes
-//	rejected.go     rejected quotes
-//	symbols.go      symbols that are removed
+//	rejected.go     rejected quotes; reference.go the reference price of the gate
+//	symbols.go      the removal of symbols
 //	profile.go      profiles of the process
 //	operator.go     the page, in operator/
 package admin
@@ -30,7 +31,7 @@ import (
 	"github.com/fxcast/fxcast/web/live"
 )
 
-// Config of a Server. What is not marked optional must be set.
+// Config holds the settings of a Server. A field that is not marked optional must be set.
 type Config struct {
 	Access   *access.Control
 	Sessions *session.Manager
@@ -38,21 +39,21 @@ type Config struct {
 	Cache    *cache.Cache
 	Redis    *redisadmin.Admin
 	Nodes    *nodes.Nodes
-	Live     *live.Server // whose clients are listed
+	Live     *live.Server // of this node
 	Rejected *accept.RejectedLog
 	Lasts    *receive.LastQuotes // of this node
 
 	Publisher   *accept.Publisher
-	Instruments *feed.Instruments // optional: nil = the table without settings
+	Instruments *feed.Instruments // optional: the known symbols; nil = the built-in table
 
-	// PubSub publishes on a channel as it is, and returns how many subscribers got the
-	// message, as far as the one server that was asked knows. Its error is ErrNotPermitted
-	// if Redis does not let its user do that.
+	// PubSub publishes a message on a channel, without a prefix. It returns the number of
+	// subscribers that received it, on one server only if Redis is a cluster. Its error is
+	// ErrNotPermitted if the ACL of Redis forbids the channel.
 	PubSub   func(ctx context.Context, channel string, message []byte) (int64, error)
 	Prefix   string   // of the program's own channels
 	Channels []string // optional: relayed channels
 
-	Tokens []string // optional: without, the admin API answers 403
+	Tokens []string // optional: without a token, the admin API answers 403
 	Log    *slog.Logger
 }
 
@@ -62,8 +63,8 @@ type Server struct {
 	page endpoint.Handler
 }
 
-// New returns a Server, which also answers what other nodes ask about the clients of this
-// one. It starts nothing.
+// New returns a Server. It registers handlers with Config.Nodes, which answer the questions of
+// other nodes about this one. It starts no goroutine.
 func New(cfg Config) (*Server, error) {
 	page, err := operatorHandler()
 	if err != nil {
@@ -74,22 +75,22 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Gates returns the gate of the endpoints.
+// Gates returns the gate of endpoints that require an admin token.
 func (s *Server) Gates() endpoint.Gates { return endpoint.Gates{endpoint.Admin: s.gate} }
 
-// Schemas returns those of the types in the answers that write themselves into JSON.
+// Schemas returns the schemas of types in the answers that marshal themselves.
 func Schemas() endpoint.Schemas {
 	return endpoint.Schemas{
 		reflect.TypeFor[flexibleID]():        {"type": []string{"string", "integer"}},
-		reflect.TypeFor[redisadmin.Number](): {"type": []string{"integer", "null"}, "description": "null: the server does not tell"},
-		reflect.TypeFor[redisadmin.Text]():   {"type": []string{"string", "null"}, "description": "null: the server does not tell"},
+		reflect.TypeFor[redisadmin.Number](): {"type": []string{"integer", "null"}, "description": "null: the server does not report it"},
+		reflect.TypeFor[redisadmin.Text]():   {"type": []string{"string", "null"}, "description": "null: the server does not report it"},
 		reflect.TypeFor[redisadmin.Status](): {"type": "string", "enum": []string{"healthy", "degraded", "unhealthy"}},
 		reflect.TypeFor[redisadmin.Result](): {"type": "string", "enum": []string{"ok", "warn", "fail", "unknown"}},
 		reflect.TypeFor[limiter.Seconds]():   {"type": "number", "minimum": 0, "description": "seconds, rounded up to 1 ms"},
 	}
 }
 
-// Endpoints returns the admin API and the operator's page, which are part of the admin
+// Endpoints returns the endpoints of the admin API and of the operator's page, for the admin
 // listener.
 func (s *Server) Endpoints() []endpoint.Endpoint {
 	text := endpoint.Object{"type": "string"}
@@ -97,7 +98,7 @@ func (s *Server) Endpoints() []endpoint.Endpoint {
 	sessionPath := map[string]string{"session_id": "the public id, not the token"}
 	table := []endpoint.Endpoint{
 		{Pattern: "POST /api/v1/sessions", Handler: s.postAdminSession, Audit: "session made",
-			Tag: "sessions", Summary: "Make a session for a user; its token is told only here", Body: sessionRequest{},
+			Tag: "sessions", Summary: "Create a session for a user; only this answer has its token", Body: sessionRequest{},
 			Answers: map[int]any{201: madeSession{}}},
 		{Pattern: "GET /api/v1/sessions", Handler: s.getAdminSessions,
 			Tag: "sessions", Summary: "Sessions of a user, oldest first", Query: user,
@@ -113,10 +114,10 @@ func (s *Server) Endpoints() []endpoint.Endpoint {
 			Answers: map[int]any{200: revokedSession{}}, Errors: []int{404}},
 
 		{Pattern: "GET /api/v1/redis/health", Handler: s.getRedisHealth, Time: endpoint.SweepTime,
-			Tag: "redis", Summary: "Whether Redis does its work, and why not; always 200",
+			Tag: "redis", Summary: "The health of Redis, with the reason if it is bad; always 200",
 			Answers: map[int]any{200: redisadmin.Health{}}},
 		{Pattern: "GET /api/v1/redis/stats", Handler: s.getRedisStats, Time: endpoint.SweepTime,
-			Tag: "redis", Summary: "Numbers of the server and counts of keys by kind",
+			Tag: "redis", Summary: "Statistics of the server, and the number of keys by kind",
 			Answers: map[int]any{200: redisadmin.Stats{}}},
 		{Pattern: "GET /api/v1/redis/memory", Handler: s.getRedisMemory, Time: endpoint.SweepTime,
 			Tag: "redis", Summary: "Bytes by kind of key, estimated from a sample",
@@ -125,7 +126,7 @@ func (s *Server) Endpoints() []endpoint.Endpoint {
 			Tag: "redis", Summary: "Slow commands, newest first, without values", Query: []endpoint.Parameter{slowLimit.Parameter()},
 			Answers: map[int]any{200: []redisadmin.SlowEntry{}}, Errors: []int{501}},
 		{Pattern: "GET /api/v1/redis/config", Handler: s.getRedisConfig, Time: endpoint.SweepTime,
-			Tag: "redis", Summary: "How the server differs from its redis.conf, and settings that would be better",
+			Tag: "redis", Summary: "Differences between the server and its redis.conf, and recommended settings",
 			Answers: map[int]any{200: configAnswer{}}},
 		{Pattern: "GET /api/v1/redis/cache/hit-ratio", Handler: s.getHitRatio, Time: endpoint.SweepTime,
 			Tag: "redis", Summary: "Hit ratio of the server, and of this node's cache",
@@ -134,34 +135,34 @@ func (s *Server) Endpoints() []endpoint.Endpoint {
 			Tag: "redis", Summary: "Delete the keys of one cache namespace that match a glob", Body: invalidateRequest{},
 			Answers: map[int]any{200: deletedAnswer{}}},
 		{Pattern: "POST /api/v1/redis/pubsub/publish", Handler: s.postPubSub, Audit: "message published",
-			Tag: "redis", Summary: "Publish on a channel; what goes to the inbox passes the same gate as every quote", Body: pubsubRequest{},
+			Tag: "redis", Summary: "Publish on a channel; a message to the inbox passes the same gate as every quote", Body: pubsubRequest{},
 			Answers: map[int]any{200: receiversAnswer{}}},
-		{Pattern: "POST /api/v1/redis/rate-limit/check", Handler: s.postRateCheck, // by other programs, for each of their requests
-			Tag: "redis", Summary: "Spend of a limit, or look at it with peek", Body: rateRequest{},
+		{Pattern: "POST /api/v1/redis/rate-limit/check", Handler: s.postRateCheck, // other programs call it for each of their requests
+			Tag: "redis", Summary: "Charge a cost to a limit, or only read the limit with peek", Body: rateRequest{},
 			Answers: map[int]any{200: limiter.CheckResult{}}},
 		{Pattern: "GET /api/v1/redis/rate-limit/offenders", Handler: s.getOffenders,
-			Tag: "redis", Summary: "Who this node refuses most", Query: []endpoint.Parameter{offendersLimit.Parameter()},
+			Tag: "redis", Summary: "The subjects that this node refuses most", Query: []endpoint.Parameter{offendersLimit.Parameter()},
 			Answers: map[int]any{200: []limiter.Offender{}}},
 
 		{Pattern: "GET /api/v1/connections", Handler: s.getConnections,
 			Tag: "connections", Summary: "Connections of all nodes, furthest behind first",
-			Query:   []endpoint.Parameter{connectionsLimit.Parameter(), {Name: "user_id", About: "of this user only", Schema: text}},
+			Query:   []endpoint.Parameter{connectionsLimit.Parameter(), {Name: "user_id", About: "only connections of this user", Schema: text}},
 			Answers: map[int]any{200: connectionsOfAll{}}},
 		{Pattern: "DELETE /api/v1/connections/{conn_id}", Handler: s.deleteConnection, Audit: "connection closed",
-			Tag: "connections", Summary: "Close a connection with 1008, whichever node has it", Path: map[string]string{"conn_id": "as welcome says it"},
+			Tag: "connections", Summary: "Close a connection with 1008, on the node that has it", Path: map[string]string{"conn_id": "the conn_id of the client's welcome message"},
 			Answers: map[int]any{200: kickAnswer{}}, Errors: []int{404}},
 		{Pattern: "GET /api/v1/feed/rejected", Handler: s.getRejected,
-			Tag: "redis", Summary: "The newest rejected quotes of all nodes and producers, at most 200, of which the query chooses", Query: rejectedParameters,
+			Tag: "redis", Summary: "The newest 200 rejected quotes of all nodes and producers, filtered by the query", Query: rejectedParameters,
 			Answers: map[int]any{200: []accept.RejectedQuote{}}},
 		{Pattern: "POST /api/v1/feed/reference", Handler: s.postReference, Audit: "reference forgotten",
-			Tag: "redis", Summary: "Forget the price that the gate compares a symbol's quotes with: the next one is taken", Body: referenceRequest{},
+			Tag: "redis", Summary: "Forget the price that the gate compares a symbol's quotes with; the next quote is accepted without it", Body: referenceRequest{},
 			Answers: map[int]any{200: forgottenAnswer{}}},
 		{Pattern: "DELETE /api/v1/symbols/{base}/{quote}", Handler: s.deleteSymbol, Audit: "symbol removed",
-			Tag: "redis", Summary: "Remove a symbol: its last known price, history, counter and place in the list; its next quote begins a new epoch",
+			Tag: "redis", Summary: "Remove a symbol with its last known price, history, counter and list entry; its next quote begins a new epoch",
 			Path:    map[string]string{"base": "base currency, or another code", "quote": "quote currency, or another code"},
 			Answers: map[int]any{200: removedSymbol{}}, Errors: []int{404}},
 
-		{Pattern: "/debug/pprof/", Handler: anyProfile, Time: endpoint.Endless}, // as long as it is asked to
+		{Pattern: "/debug/pprof/", Handler: anyProfile, Time: endpoint.Endless}, // the caller decides how long a profile takes
 		{Pattern: "/debug/pprof/cmdline", Handler: endpoint.Plain(http.HandlerFunc(pprof.Cmdline)), Time: endpoint.Endless},
 		{Pattern: "/debug/pprof/profile", Handler: endpoint.Plain(http.HandlerFunc(pprof.Profile)), Time: endpoint.Endless},
 		{Pattern: "/debug/pprof/symbol", Handler: endpoint.Plain(http.HandlerFunc(pprof.Symbol)), Time: endpoint.Endless},
@@ -170,5 +171,5 @@ func (s *Server) Endpoints() []endpoint.Endpoint {
 	for i := range table {
 		table[i].Access = endpoint.Admin
 	}
-	return append(table, endpoint.Endpoint{Pattern: "/", Handler: s.page}) // it holds no data, and asks for the token
+	return append(table, endpoint.Endpoint{Pattern: "/", Handler: s.page}) // it contains no data, and asks for the token
 }

@@ -17,27 +17,27 @@ type (
 	hitRatioAnswer struct {
 		Server redisadmin.HitRatio `json:"server"` // all programs and keys
 		Cache  cacheRatio          `json:"cache"`
-		Node   string              `json:"node"` // whose cache look-ups these are
-		// Why the server's numbers are missing.
+		Node   string              `json:"node"` // the node that counted the lookups of Cache
+		// Missing is the reason why the server's numbers are missing.
 		Missing string `json:"missing,omitempty"`
 	}
 	cacheRatio struct {
 		lookups
 		Namespaces map[string]lookups `json:"namespaces"`
 	}
-	// lookups are those of this process since it began.
+	// lookups are the lookups of this process since its start.
 	lookups struct {
 		Hits   uint64   `json:"hits"`
 		Misses uint64   `json:"misses"`
-		Ratio  *float64 `json:"ratio"`  // null without look-ups
+		Ratio  *float64 `json:"ratio"`  // null without lookups
 		Errors uint64   `json:"errors"` // Redis was lost: neither hit nor miss
-		Stale  uint64   `json:"stale"`  // of the hits: beyond their time
-		Memory uint64   `json:"memory"` // of the hits: from this process's copy
+		Stale  uint64   `json:"stale"`  // hits with an expired value
+		Memory uint64   `json:"memory"` // hits in the memory of this process
 	}
 )
 
-// getHitRatio shows the two caches apart: what Redis finds, and what this
-// program's cache finds in it.
+// getHitRatio answers with two hit ratios: that of Redis for all keys, and that of this program's
+// cache.
 func (s *Server) getHitRatio(w http.ResponseWriter, r *http.Request) error {
 	namespaces, total := s.cfg.Cache.Stats()
 	answer := hitRatioAnswer{Cache: cacheRatio{lookupsOf(total), make(map[string]lookups, len(namespaces))}, Node: s.cfg.Nodes.Name()}
@@ -69,7 +69,8 @@ type (
 	}
 )
 
-// postInvalidate deletes the keys of one cache namespace that match a glob.
+// postInvalidate deletes the keys of one cache namespace that match a glob. If Redis is lost on
+// the way, the problem has the number of keys deleted so far.
 func (s *Server) postInvalidate(w http.ResponseWriter, r *http.Request) error {
 	var in invalidateRequest
 	if err := endpoint.ReadJSON(r, &in); err != nil {
@@ -78,7 +79,7 @@ func (s *Server) postInvalidate(w http.ResponseWriter, r *http.Request) error {
 	note(r, "namespace", in.Namespace)
 	note(r, "pattern", in.Pattern)
 	if in.Pattern == "" {
-		return endpoint.BadRequest("pattern: want a glob over keys, as in user:*")
+		return endpoint.BadRequest("pattern: want a glob for keys, such as user:*")
 	}
 	ns, err := s.cfg.Cache.Namespace(in.Namespace, time.Hour)
 	if err != nil {
@@ -91,7 +92,7 @@ func (s *Server) postInvalidate(w http.ResponseWriter, r *http.Request) error {
 		return endpoint.WriteJSON(w, http.StatusOK, deletedAnswer{deleted})
 	case errors.Is(err, cache.ErrUnavailable), r.Context().Err() != nil:
 		lost := cmp.Or(redislink.Refusal(err), "Redis was lost or too slow")
-		return endpoint.Unavailable(fmt.Sprintf("%s; %d keys had been deleted, try again", lost, deleted), err)
+		return endpoint.Unavailable(fmt.Sprintf("%s; %d keys were deleted before that; try again", lost, deleted), err)
 	}
 	return endpoint.BadRequestOf(err)
 }

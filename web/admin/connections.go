@@ -19,13 +19,13 @@ import (
 )
 
 const (
-	maxConnections = 1000 // shown of each node, and of all
-	maxConnID      = 64
+	maxConnections = 1000 // in the list of one node, and of all nodes
+	maxConnID      = 64   // bytes
 )
 
 var connectionsLimit = endpoint.Limit{Default: 100, Most: maxConnections}
 
-// describe returns what an operator sees of a client, but for what the hub knows.
+// describe returns the description of a client, without the fields that the hub knows.
 func (s *Server) describe(c *live.Client) connectionAnswer {
 	d := c.Describe()
 	return connectionAnswer{ID: d.ID, Node: s.cfg.Nodes.Name(), Kind: d.Kind, SessionID: d.SessionID, UserID: d.UserID, Role: d.Role,
@@ -33,7 +33,7 @@ func (s *Server) describe(c *live.Client) connectionAnswer {
 }
 
 type (
-	// A connectionAnswer is one client, and how far behind it is.
+	// A connectionAnswer describes one client, and how far it is behind.
 	connectionAnswer struct {
 		ID        string `json:"conn_id"`
 		Node      string `json:"node"`
@@ -43,24 +43,24 @@ type (
 		Role      string `json:"role"`
 		Address   string `json:"address"`
 		Since     string `json:"since"`
-		// Bytes wait in the connection; none of them has gone out for Stalled.
+		// Bytes wait to be written to the connection. For Stalled, none of them could be written.
 		Bytes   int     `json:"waiting_bytes"`
 		Stalled float64 `json:"stalled_seconds"`
-		// Null if the hub did not answer in time.
-		Symbols *int    `json:"symbols"`        // subscribed to, wildcards expanded
-		Pending *int    `json:"waiting_quotes"` // not yet in the connection
-		Mode    *string `json:"mode"`           // of its subscriptions: latest, all, or mixed; null without any
-		Skipped *uint64 `json:"skipped_quotes"` // conflated away since it connected, as sent to it
+		// The following fields are null if the hub did not answer in time.
+		Symbols *int    `json:"symbols"`        // subscribed symbols, with wildcards expanded
+		Pending *int    `json:"waiting_quotes"` // in the hub, in addition to Bytes
+		Mode    *string `json:"mode"`           // of the subscriptions: latest, all, or mixed; null without any
+		Skipped *uint64 `json:"skipped_quotes"` // replaced by conflation since the client connected
 	}
-	// connectionsAnswer is the answer of one node, and of all of them.
+	// connectionsAnswer is the answer of one node, and part of the answer for all nodes.
 	connectionsAnswer struct {
-		Total       int                `json:"total"` // that match, shown or not
+		Total       int                `json:"total"` // of matching connections, including those beyond the limit
 		Connections []connectionAnswer `json:"connections"`
 	}
 	connectionsOfAll struct {
 		connectionsAnswer
-		Nodes  map[string]int `json:"nodes"`  // how many that match each node has
-		Silent []string       `json:"silent"` // nodes that did not answer: theirs are missing
+		Nodes  map[string]int `json:"nodes"`  // the number of matching connections by node
+		Silent []string       `json:"silent"` // nodes that did not answer; their connections are missing
 	}
 	// connectionsQuery selects connections.
 	connectionsQuery struct {
@@ -69,14 +69,14 @@ type (
 	}
 	kickRequest struct {
 		ID string `json:"conn_id"`
-		By string `json:"by"` // the request, for the log of the node that has it
+		By string `json:"by"` // the id of the request, for the log of the node that has the connection
 	}
 	kickAnswer struct {
-		Node string `json:"node"` // that had it; empty: not this one
+		Node string `json:"node"` // the node that had the connection; empty if the asked node did not
 	}
 )
 
-// behind orders connections: those that are furthest behind first.
+// behind compares connections, so that those furthest behind come first.
 func behind(a, b connectionAnswer) int {
 	return cmp.Or(cmp.Compare(b.Stalled, a.Stalled), cmp.Compare(b.Bytes, a.Bytes),
 		cmp.Compare(deref(b.Pending), deref(a.Pending)), cmp.Compare(a.Since, b.Since), cmp.Compare(a.ID, b.ID))
@@ -89,8 +89,8 @@ func deref(n *int) int {
 	return *n
 }
 
-// connectionsHere lists those of this node that are furthest behind. The hub is
-// asked about those only.
+// connectionsHere returns the connections of this node that are furthest behind. It asks the hub
+// only about these.
 func (s *Server) connectionsHere(ctx context.Context, q connectionsQuery) connectionsAnswer {
 	type found struct {
 		connectionAnswer
@@ -120,7 +120,7 @@ func (s *Server) connectionsHere(ctx context.Context, q connectionsQuery) connec
 	return answer
 }
 
-// modeOf names the mode of a connection's subscriptions; nil if it has none.
+// modeOf returns the mode of a connection's subscriptions, or nil if it has none.
 func modeOf(s hub.ClientStats) *string {
 	mode := modeMixed
 	switch {
@@ -134,12 +134,12 @@ func modeOf(s hub.ClientStats) *string {
 	return &mode
 }
 
-const modeMixed = "mixed" // some symbols latest, some all
+const modeMixed = "mixed" // some subscriptions are latest, some all
 
-// statsTime bounds what one list waits for the hub's shards.
+// statsTime bounds how long one list waits for the hub's shards.
 const statsTime = 500 * time.Millisecond
 
-// answerNodes makes other nodes' questions about connections answered.
+// answerNodes registers the handlers that answer the questions of other nodes.
 func (s *Server) answerNodes() {
 	s.cfg.Nodes.Handle("connections", func(ctx context.Context, body json.RawMessage) (any, error) {
 		var q connectionsQuery
@@ -176,9 +176,8 @@ func (s *Server) kickHere(k kickRequest) kickAnswer {
 	return kickAnswer{s.cfg.Nodes.Name()}
 }
 
-// getConnections lists the connections of all nodes, those that are furthest
-// behind first. Nodes that do not answer within a second are named; while Redis is
-// lost these are all others.
+// getConnections lists the connections of all nodes, those furthest behind first. It also lists
+// the nodes that did not answer within a second: every other node while Redis is lost.
 func (s *Server) getConnections(w http.ResponseWriter, r *http.Request) error {
 	q := connectionsQuery{UserID: r.URL.Query().Get("user_id")}
 	var err error
@@ -189,13 +188,13 @@ func (s *Server) getConnections(w http.ResponseWriter, r *http.Request) error {
 	answer := connectionsOfAll{connectionsAnswer: here, Nodes: map[string]int{s.cfg.Nodes.Name(): here.Total}, Silent: []string{}}
 	others, err := s.cfg.Nodes.Ask(r.Context(), "connections", q, nil)
 	if err != nil {
-		s.cfg.Log.Warn("connections of other nodes", "request", endpoint.RequestID(r), "err", err)
+		s.cfg.Log.Warn("other nodes could not be asked for their connections", "request", endpoint.RequestID(r), "err", err)
 	}
 	answer.Silent = append(answer.Silent, others.Silent...)
 	for _, a := range others.Answers {
 		var there connectionsAnswer
 		if a.Fault != "" || json.Unmarshal(a.Body, &there) != nil {
-			s.cfg.Log.Warn("connections of another node", "request", endpoint.RequestID(r), "node", a.Node, "fault", a.Fault)
+			s.cfg.Log.Warn("another node could not list its connections", "request", endpoint.RequestID(r), "node", a.Node, "fault", a.Fault)
 			answer.Silent = append(answer.Silent, a.Node)
 			continue
 		}
@@ -209,7 +208,8 @@ func (s *Server) getConnections(w http.ResponseWriter, r *http.Request) error {
 	return endpoint.WriteJSON(w, http.StatusOK, answer)
 }
 
-// deleteConnection closes a connection on whichever node has it.
+// deleteConnection closes a connection on the node that has it. If no node has it, but some node
+// did not answer, the problem is 503 instead of 404.
 func (s *Server) deleteConnection(w http.ResponseWriter, r *http.Request) error {
 	k := kickRequest{ID: r.PathValue("conn_id"), By: endpoint.RequestID(r)}
 	note(r, "connection", k.ID)
@@ -235,7 +235,7 @@ func (s *Server) deleteConnection(w http.ResponseWriter, r *http.Request) error 
 		return endpoint.WriteJSON(w, http.StatusOK, done)
 	case err != nil || len(silent) > 0:
 		slices.Sort(silent)
-		return endpoint.Unavailable(fmt.Sprintf("no such connection on the nodes that answered; %q did not", silent), err)
+		return endpoint.Unavailable(fmt.Sprintf("no node that answered has this connection; %q did not answer", silent), err)
 	}
 	return noSuchConnection()
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
-// A connectionList is what GET /api/v1/connections answers.
+// A connectionList is the answer of GET /api/v1/connections.
 type connectionList struct {
 	Total       int
 	Nodes       map[string]int
@@ -35,7 +35,7 @@ type listedConnection struct {
 	Skipped *int `json:"skipped_quotes"`
 }
 
-// pair is two nodes on one Redis that know each other.
+// pair returns two nodes on one Redis that know each other.
 func pair(t *testing.T) (a, b *webtest.Node) {
 	t.Helper()
 	a = webtest.Start(t, nil)
@@ -46,8 +46,8 @@ func pair(t *testing.T) (a, b *webtest.Node) {
 	return a, b
 }
 
-// TestConnections: either node lists the connections of both, those furthest
-// behind first, and closes one of the other's.
+// TestConnections tests that each node lists the connections of both, those furthest behind first,
+// and that it can close a connection of the other node.
 func TestConnections(t *testing.T) {
 	t.Parallel()
 	a, b := pair(t)
@@ -118,7 +118,7 @@ func TestConnections(t *testing.T) {
 	}
 	o.Ask("GET", "/api/v1/connections?limit=1001", "").Problem(t, 400)
 
-	// slow reads nothing: it has the most waiting, and comes first.
+	// slow reads nothing, so it has the most waiting bytes and comes first.
 	slow.Say(`{"op":"subscribe","symbols":["*"],"channels":["news"]}`)
 	slow.Until("ack")
 	webtest.Eventually(t, "the client that does not read is listed first", func() bool {
@@ -132,7 +132,7 @@ func TestConnections(t *testing.T) {
 		return first.ID == slowWelcome.ConnID && first.Bytes > 0 && first.Stalled > 0
 	})
 
-	// Kicked on the other node, and on this one.
+	// Close one connection on the other node, and one on this node.
 	var kicked struct{ Node string }
 	o.Ask("DELETE", "/api/v1/connections/"+slowWelcome.ConnID, "").Into(t, 200, &kicked)
 	if kicked.Node != b.Nodes.Name() {
@@ -154,8 +154,8 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// TestConnectionsAlone: a node that does not answer is named, and what is only on
-// it can not be said to be gone. Without Redis a node still shows and closes its own.
+// TestConnectionsAlone tests that the list names a node that does not answer, and that closing its
+// connection is not answered with 404. Without Redis, a node still lists and closes its own.
 func TestConnectionsAlone(t *testing.T) {
 	t.Parallel()
 	a, b := pair(t)
@@ -175,7 +175,7 @@ func TestConnectionsAlone(t *testing.T) {
 	c.WantClose(1008)
 }
 
-// TestKickAfterWelcome: who has read the welcome is in the list.
+// TestKickAfterWelcome tests that a client is in the list once it has received its welcome.
 func TestKickAfterWelcome(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, func(c *webtest.Config) { c.Conns = 100 })

@@ -15,13 +15,12 @@ const maxBody = 64 << 10
 
 type auditKey struct{}
 
-// An auditEntry gathers what a handler notes of the change it makes.
+// An auditEntry collects the details of a change that a handler makes.
 type auditEntry struct {
-	what []any // names and values, as slog takes them
+	what []any // names and values, as arguments of slog
 }
 
-// gate lets only bearers of an admin token through, and audits an endpoint that
-// changes something.
+// gate refuses requests without an admin token, and audits an endpoint that changes something.
 func (s *Server) gate(e endpoint.Endpoint, next endpoint.Handler) endpoint.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if len(s.cfg.Tokens) == 0 {
@@ -39,9 +38,9 @@ func (s *Server) gate(e endpoint.Endpoint, next endpoint.Handler) endpoint.Handl
 	}
 }
 
-// audited logs one line for each try to change something: who, from where, what, and what
-// became of it. Who is the place of the token in ADMIN_TOKEN, "token 1" the first, since
-// the token itself is a secret.
+// audited logs one line for each attempt to change something: the caller, its address, the change
+// and the result. The caller is named by the position of its token in ADMIN_TOKEN, from "token 1"
+// on, since the token itself is a secret.
 func (s *Server) audited(change string, token int, next endpoint.Handler) endpoint.Handler {
 	return func(w http.ResponseWriter, r *http.Request) (err error) {
 		entry := &auditEntry{}
@@ -65,8 +64,8 @@ func (s *Server) audited(change string, token int, next endpoint.Handler) endpoi
 
 const maxNoted = 128 // bytes
 
-// note adds to the audit line of a request what is being changed. Values must be no
-// secrets, and are cut.
+// note adds a detail of the change to the audit line of a request. A value must not be a secret. A
+// string is cut to maxNoted bytes.
 func note(r *http.Request, name string, value any) {
 	if entry, ok := r.Context().Value(auditKey{}).(*auditEntry); ok {
 		if text, ok := value.(string); ok {

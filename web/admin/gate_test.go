@@ -8,8 +8,8 @@ import (
 	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
-// TestAudit: each change leaves a line that says who, what and the result, whether
-// it was made or not, and no secret.
+// TestAudit tests that each attempted change logs one line with the caller, the change and the
+// result, and without a secret.
 func TestAudit(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, nil)

@@ -7,7 +7,7 @@ import (
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
-// A rateRequest asks whether a key may spend cost of its limit now.
+// A rateRequest asks whether the limit of a key allows a cost now.
 type rateRequest struct {
 	Key    string `json:"key"`
 	Limit  int64  `json:"limit"`
@@ -16,7 +16,7 @@ type rateRequest struct {
 	Peek   bool   `json:"peek,omitempty"`
 }
 
-// postRateCheck is the limiter's plain form for other programs: one key, one window.
+// postRateCheck offers the limiter to other programs, for one key and one window.
 func (s *Server) postRateCheck(w http.ResponseWriter, r *http.Request) error {
 	var in rateRequest
 	if err := endpoint.ReadJSON(r, &in); err != nil {
@@ -35,7 +35,7 @@ func (s *Server) postRateCheck(w http.ResponseWriter, r *http.Request) error {
 
 var offendersLimit = endpoint.Limit{Default: 20, Most: 100}
 
-// getOffenders lists the subjects this node refuses most.
+// getOffenders lists the subjects that this node refuses most.
 func (s *Server) getOffenders(w http.ResponseWriter, r *http.Request) error {
 	n, err := offendersLimit.Read(r)
 	if err != nil {

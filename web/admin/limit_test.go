@@ -6,7 +6,7 @@ import (
 	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
-// The limiter's plain form and its view of who is refused, on the admin listener.
+// The admin listener offers the limiter's plain form, and the list of subjects that it refuses.
 func TestRateLimitAdmin(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, nil)

@@ -114,7 +114,7 @@ func testOperatorSignIn(t *testing.T, browser context.Context) {
 	}
 	p.CheckClean(refusedToken)
 
-	// A token that is taken away later.
+	// A token that the node stops accepting later.
 	webtest.Eval[bool](p, `(sessionStorage.setItem('fxcast.operator.token', 'an-old-token-0123456789-abcdef'), true)`)
 	p.Do(chromedp.Reload())
 	p.Wait("the reason", `/does not accept this token any more/.test(document.getElementById('gate-error')?.textContent)`)
@@ -129,7 +129,7 @@ func testOperatorOff(t *testing.T, browser context.Context) {
 	p.CheckClean(regexp.MustCompile(`status of 403`))
 }
 
-// keepPublishing has a quote accepted each 20 ms until the test ends.
+// keepPublishing publishes a quote every 20 ms until the test ends.
 func keepPublishing(t *testing.T, n *webtest.Node) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var done sync.WaitGroup
@@ -177,7 +177,7 @@ func testOperatorNumbers(t *testing.T, browser context.Context) {
 	webtest.Eval[bool](p, `(window.before = document.getElementById('tile-delivered').textContent, true)`)
 	p.Wait("another number", `document.getElementById('tile-delivered').textContent !== before`)
 
-	// What a producer sent is text, whatever it looks like.
+	// The input of a producer is shown as text, even if it looks like markup.
 	if err := n.RDB.Publish(t.Context(), "forex_updates", `{"symbol":"<img src=x onerror=alert(1)>","bid":"2","ask":"1"}`).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func testOperatorKick(t *testing.T, browser context.Context) {
 		t.Error("the focus did not come back to the button")
 	}
 	c.Say(`{"op":"ping","id":1}`)
-	c.Until("pong") // still there
+	c.Until("pong") // still connected
 
 	clickIn(p, welcome.ConnID, "kick")
 	p.Do(chromedp.Click(chromedp.ID("confirm-yes")))
@@ -244,7 +244,7 @@ func testOperatorRevoke(t *testing.T, browser context.Context) {
 	c.WantClose(4001)
 	p.Wait("nobody", `/Nobody is connected/.test(document.getElementById('connections').textContent)`)
 
-	// By looking the user up: one session is left, then another user's.
+	// Look up the user: one session is left. Then look up another user.
 	p.Do(chromedp.Click(chromedp.ID("user")), chromedp.KeyEvent("bob"), chromedp.KeyEvent(kb.Enter))
 	p.Wait("one session", fmt.Sprintf(`document.querySelectorAll('#sessions tbody tr').length === 1 && document.querySelector('#sessions button[data-session=%q]')`, kept.ID))
 	p.Do(chromedp.Click(chromedp.CSS("#sessions button[data-session]")), chromedp.Click(chromedp.ID("confirm-yes")))
@@ -281,7 +281,7 @@ func testOperatorRedisLost(t *testing.T, browser context.Context) {
 	n.Redis.Restart()
 	p.Wait("recovery", `/^(healthy|degraded)$/.test(document.documentElement.dataset.redis) && !document.querySelector('#checks [data-result="fail"]')`)
 	p.Wait("its numbers again", `/\d/.test(document.querySelector('#redis-facts').textContent)`)
-	p.CheckClean(regexp.MustCompile(`status of 503`)) // asked in the moment it was lost
+	p.CheckClean(regexp.MustCompile(`status of 503`)) // a call at the moment when Redis was lost
 }
 
 func testOperatorNodeLost(t *testing.T, browser context.Context) {
@@ -319,7 +319,7 @@ func testOperatorHidden(t *testing.T, browser context.Context) {
 	p.CheckClean(nil)
 }
 
-// testOperatorMetrics: the metrics are read as Prometheus writes them.
+// testOperatorMetrics tests that the page reads metrics in the text form of Prometheus.
 func testOperatorMetrics(t *testing.T, browser context.Context) {
 	n := webtest.Start(t, nil)
 	p := openOperator(t, browser, n.Admin.URL)
@@ -368,8 +368,8 @@ func testOperatorMetrics(t *testing.T, browser context.Context) {
 	p.CheckClean(nil)
 }
 
-// testOperatorNotTold: an embedded Redis tells little of itself, and what it does
-// not tell is not shown as 0.
+// testOperatorNotTold tests a server that reports little, the embedded Redis: the page does not show
+// missing values as 0.
 func testOperatorNotTold(t *testing.T, browser context.Context) {
 	server := webtest.StartProgram(t)
 	p := operate(t, browser, server.Admin)
@@ -389,7 +389,7 @@ func testOperatorPhone(t *testing.T, browser context.Context) {
 	if width := webtest.Eval[int](p, "document.documentElement.scrollWidth"); width > 390 {
 		t.Errorf("the page is %d px wide on a screen of 390", width)
 	}
-	clickIn(p, welcome.ConnID, "kick") // in reach without scrolling the table
+	clickIn(p, welcome.ConnID, "kick") // visible without scrolling the table
 	p.CheckClean(nil)
 }
 

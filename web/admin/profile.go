@@ -9,7 +9,7 @@ import (
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
-// anyProfile is the list of profiles, and those that have no handler of their own.
+// anyProfile serves the list of profiles, and each profile that has no handler of its own.
 func anyProfile(w http.ResponseWriter, r *http.Request) error {
 	if name := strings.TrimPrefix(r.URL.Path, "/debug/pprof/"); name != "" && profiles.Lookup(name) == nil {
 		return endpoint.NotFound("no such profile; /debug/pprof/ lists them")

@@ -10,9 +10,9 @@ import (
 	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
-// TestAdminQueryUnknown: a parameter that no call has, one that comes twice, and a
-// query that can not be read are refused by name; with a misspelt or doubled one,
-// another change would be made than was meant.
+// TestAdminQueryUnknown tests that the API refuses a query that cannot be read, and names an unknown
+// or repeated parameter. With a misspelled or repeated one, a request would change something other
+// than its sender meant.
 func TestAdminQueryUnknown(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, nil)
@@ -47,8 +47,8 @@ func TestAdminQueryUnknown(t *testing.T) {
 	o.Get("/api/v1/redis/slowlog?limit=", new(any))
 }
 
-// TestAdminFaultsNameTheField: what is wrong in a body is named as it stands there,
-// with what would be right, and not in the words of a package.
+// TestAdminFaultsNameTheField tests that a problem names the bad field of a body and the accepted
+// values, and not the words of a Go package.
 func TestAdminFaultsNameTheField(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, nil)
@@ -72,8 +72,8 @@ func TestAdminFaultsNameTheField(t *testing.T) {
 	}
 }
 
-// TestPubSubNotPermitted: a channel that Redis does not let this server publish on
-// is no outage, and the answer says what is missing.
+// TestPubSubNotPermitted tests that a channel forbidden by the ACL of Redis is not answered as an
+// outage, and that the answer names the missing rule.
 func TestPubSubNotPermitted(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, func(c *webtest.Config) {
@@ -90,7 +90,7 @@ func TestPubSubNotPermitted(t *testing.T) {
 	}
 }
 
-// TestNoSuchProfile: pprof's own errors are plain text, ours are not.
+// TestNoSuchProfile tests that an unknown profile is a problem, unlike pprof's own plain-text error.
 func TestNoSuchProfile(t *testing.T) {
 	t.Parallel()
 	o := webtest.Start(t, nil).Operator()

@@ -9,7 +9,7 @@ import (
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
-// getRedisHealth is always 200: what is wrong stands in the body.
+// getRedisHealth always answers 200; the body has the faults.
 func (s *Server) getRedisHealth(w http.ResponseWriter, r *http.Request) error {
 	return endpoint.WriteJSON(w, http.StatusOK, s.cfg.Redis.Health(r.Context()))
 }
@@ -32,7 +32,7 @@ func (s *Server) getRedisMemory(w http.ResponseWriter, r *http.Request) error {
 
 var slowLimit = endpoint.Limit{Default: 50, Most: 1000}
 
-// getSlowLog lists the newest slow commands. Their values are not shown.
+// getSlowLog lists the newest slow commands, without their values.
 func (s *Server) getSlowLog(w http.ResponseWriter, r *http.Request) error {
 	limit, err := slowLimit.Read(r)
 	if err != nil {
@@ -48,14 +48,14 @@ func (s *Server) getSlowLog(w http.ResponseWriter, r *http.Request) error {
 	return endpoint.WriteJSON(w, http.StatusOK, entries)
 }
 
-// A configAnswer is how Redis is configured, and how it might be better.
+// A configAnswer has the changed settings of Redis, and advice for better ones.
 type configAnswer struct {
 	Drift    redisadmin.Drift    `json:"drift"`
 	Optimise []redisadmin.Advice `json:"optimise"` // null: see missing
 	Missing  string              `json:"missing,omitempty"`
 }
 
-// getRedisConfig proposes and changes nothing: that is for `broadcaster monitor`.
+// getRedisConfig only proposes changes; `broadcaster monitor` makes them.
 func (s *Server) getRedisConfig(w http.ResponseWriter, r *http.Request) error {
 	drift, err := s.cfg.Redis.Drift(r.Context())
 	if err != nil {
@@ -65,18 +65,19 @@ func (s *Server) getRedisConfig(w http.ResponseWriter, r *http.Request) error {
 	answer.Optimise, err = s.cfg.Redis.Optimize(r.Context())
 	switch {
 	case errors.Is(err, redisadmin.ErrNotOffered):
-		answer.Missing = "this Redis does not tell its settings, or not to this user"
+		answer.Missing = "this Redis does not show its settings, or not to this user"
 	case err != nil:
 		return ofRedis(err)
 	}
 	return endpoint.WriteJSON(w, http.StatusOK, answer)
 }
 
-// ofRedis is the problem of a server that is gone, or that does not have what was asked.
+// ofRedis returns the problem of a Redis that cannot be reached, or that does not support the
+// request.
 func ofRedis(err error) error {
 	switch {
 	case errors.Is(err, redisadmin.ErrNotOffered):
-		return &endpoint.Problem{Status: http.StatusNotImplemented, Title: "Not available here", Detail: "this Redis does not tell, or not to this user", Cause: err}
+		return &endpoint.Problem{Status: http.StatusNotImplemented, Title: "Not available here", Detail: "this Redis does not report it, or not to this user", Cause: err}
 	case errors.Is(err, redisadmin.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return endpoint.Unavailable(endpoint.LostRedis(err)+"; try again", err)
 	}

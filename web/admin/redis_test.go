@@ -11,8 +11,8 @@ import (
 	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
-// TestRedisSeen asks every endpoint that looks at Redis, of a server that is there,
-// and of one that has gone.
+// TestRedisSeen calls every endpoint that reads Redis, with a server that runs and with one that is
+// gone.
 func TestRedisSeen(t *testing.T) {
 	t.Parallel()
 	conf := filepath.Join(t.TempDir(), "redis.conf")
@@ -101,7 +101,7 @@ func TestRedisSeen(t *testing.T) {
 		o.Ask("GET", "/api/v1/redis/slowlog?limit="+limit, "").Problem(t, 400)
 	}
 
-	// Gone: health still says what is wrong; the others can not.
+	// Redis is gone: health still answers with the reason; the others cannot.
 	n.Redis.Kill()
 	var gone struct{ Status, Reason string }
 	o.Get("/api/v1/redis/health", &gone)
@@ -205,8 +205,8 @@ func TestCacheAdmin(t *testing.T) {
 	}
 }
 
-// TestPubSubPublish: what goes to the inbox passes the gate; a relayed channel
-// reaches clients; the program's own channels can not be written to.
+// TestPubSubPublish tests that a message to the inbox passes the gate, that a message on a relayed
+// channel reaches clients, and that the program's own channels are refused.
 func TestPubSubPublish(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, func(c *webtest.Config) { c.Channels = []string{"news"} })

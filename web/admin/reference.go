@@ -11,10 +11,11 @@ type referenceRequest struct {
 }
 
 type forgottenAnswer struct {
-	Forgotten bool `json:"forgotten"` // false: there was none
+	Forgotten bool `json:"forgotten"` // false: the symbol had no reference
 }
 
-// postReference takes a price out of the gate's way that is far from the next one.
+// postReference forgets the reference price of a symbol, so that the gate accepts a next price that
+// is far from it.
 func (s *Server) postReference(w http.ResponseWriter, r *http.Request) error {
 	var in referenceRequest
 	if err := endpoint.ReadJSON(r, &in); err != nil {

@@ -10,15 +10,15 @@ import (
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
-// rejectedParameters choose among the rejected quotes.
+// rejectedParameters filter the rejected quotes.
 var rejectedParameters = []endpoint.Parameter{
-	{Name: "reason", About: "rejected for this reason only", Schema: endpoint.Object{"type": "string", "enum": feed.Reasons()}},
-	{Name: "symbol", About: "of this symbol only, in any form that a producer may use", Schema: endpoint.Object{"type": "string"}},
-	{Name: "source", About: "of this source only", Schema: endpoint.Object{"type": "string"}},
+	{Name: "reason", About: "only quotes rejected for this reason", Schema: endpoint.Object{"type": "string", "enum": feed.Reasons()}},
+	{Name: "symbol", About: "only quotes of this symbol, in any form that a producer may use", Schema: endpoint.Object{"type": "string"}},
+	{Name: "source", About: "only quotes of this source", Schema: endpoint.Object{"type": "string"}},
 }
 
-// getRejected shows the newest quotes that were rejected, on any node; while
-// Redis is lost, on this one. The query chooses among these.
+// getRejected lists the newest rejected quotes of all nodes, or of this node while Redis is lost.
+// The query filters these.
 func (s *Server) getRejected(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
 	reason, source := feed.Reason(query.Get("reason")), feed.SourceName(query.Get("source"))

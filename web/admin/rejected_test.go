@@ -8,7 +8,7 @@ import (
 	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
-// TestRejectedChosen: the list of rejected quotes by reason, symbol and source.
+// TestRejectedChosen filters the rejected quotes by reason, symbol and source.
 func TestRejectedChosen(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, nil)

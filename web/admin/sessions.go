@@ -11,7 +11,7 @@ import (
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
-// A sessionRequest asks for a session of a user.
+// A sessionRequest asks for a new session of a user.
 type sessionRequest struct {
 	UserID flexibleID      `json:"user_id"`
 	Role   string          `json:"role"`
@@ -19,7 +19,7 @@ type sessionRequest struct {
 	TTL    *float64        `json:"ttl_seconds,omitempty"`
 }
 
-// A madeSession is answered once: nobody else gets the token.
+// A madeSession is the answer for a new session. It is the only answer that has the token.
 type madeSession struct {
 	access.SessionAnswer
 	Token string `json:"token"`
@@ -27,14 +27,14 @@ type madeSession struct {
 
 type (
 	revokedUser struct {
-		Revoked int `json:"revoked"` // sessions
+		Revoked int `json:"revoked"` // the number of sessions
 	}
 	revokedSession struct {
 		Revoked bool `json:"revoked"`
 	}
 )
 
-// postAdminSession makes a session for a user of the embedding application.
+// postAdminSession creates a session for a user of the embedding application.
 func (s *Server) postAdminSession(w http.ResponseWriter, r *http.Request) error {
 	var in sessionRequest
 	if err := endpoint.ReadJSON(r, &in); err != nil {
@@ -106,12 +106,12 @@ func (s *Server) deleteAdminSession(w http.ResponseWriter, r *http.Request) erro
 
 func noSuchSession(err error) error {
 	if errors.Is(err, session.ErrNotFound) {
-		return endpoint.NotFound("no such session; want a session_id, which is not the token")
+		return endpoint.NotFound("no such session; want its session_id, not its token")
 	}
 	return err
 }
 
-// A flexibleID is a user id that came as a string or a whole number.
+// A flexibleID is a user id that JSON may give as a string or a whole number.
 type flexibleID string
 
 // UnmarshalJSON implements json.Unmarshaler.

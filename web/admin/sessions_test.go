@@ -7,7 +7,7 @@ import (
 	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
-// TestAdminSessions makes, shows and revokes sessions, with the token and without.
+// TestAdminSessions creates, reads and revokes sessions, with and without the token.
 func TestAdminSessions(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, nil)

@@ -10,7 +10,7 @@ import (
 )
 
 type (
-	// A symbolRemoval asks a node to forget a symbol that Redis knows no more.
+	// A symbolRemoval asks a node to forget a symbol that Redis does not have any more.
 	symbolRemoval struct {
 		Symbol feed.Symbol `json:"symbol"`
 		Epoch  string      `json:"epoch"` // of the counter that was deleted
@@ -18,11 +18,11 @@ type (
 	}
 	// A forgottenSymbol is the answer of a node.
 	forgottenSymbol struct {
-		Known bool `json:"known"` // the node had a price of it, or its name
+		Known bool `json:"known"` // the node had a price or an entry of the symbol
 	}
 	removedSymbol struct {
 		Symbol feed.Symbol `json:"symbol"`
-		Silent []string    `json:"silent"` // nodes that did not answer: they forget it when they reach Redis again
+		Silent []string    `json:"silent"` // nodes that did not answer; they forget the symbol when they reach Redis again
 	}
 )
 
@@ -30,8 +30,8 @@ func (s *Server) removeHere(r symbolRemoval) forgottenSymbol {
 	return forgottenSymbol{s.cfg.Lasts.Remove(r.Symbol, r.Epoch, r.At)}
 }
 
-// deleteSymbol removes a symbol from Redis and then from all nodes, which send the status unknown
-// to its subscribers.
+// deleteSymbol removes a symbol from Redis and then from all nodes. The nodes send the status
+// "unknown" to its subscribers.
 func (s *Server) deleteSymbol(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("base") + "/" + r.PathValue("quote")
 	note(r, "symbol", name)
@@ -48,7 +48,7 @@ func (s *Server) deleteSymbol(w http.ResponseWriter, r *http.Request) error {
 	known = s.removeHere(question).Known || known
 	others, err := s.cfg.Nodes.Ask(r.Context(), "remove symbol", question, nil)
 	if err != nil {
-		s.cfg.Log.Warn("a removed symbol on other nodes", "request", endpoint.RequestID(r), "err", err)
+		s.cfg.Log.Warn("other nodes could not be asked to remove a symbol", "request", endpoint.RequestID(r), "err", err)
 	}
 	silent := append([]string{}, others.Silent...)
 	for _, a := range others.Answers {
@@ -59,7 +59,7 @@ func (s *Server) deleteSymbol(w http.ResponseWriter, r *http.Request) error {
 		known = known || there.Known
 	}
 	if !known {
-		return endpoint.NotFound("nothing is known of " + string(symbol))
+		return endpoint.NotFound("neither Redis nor any node has data of " + string(symbol))
 	}
 	slices.Sort(silent)
 	return endpoint.WriteJSON(w, http.StatusOK, removedSymbol{symbol, silent})
