@@ -12,7 +12,7 @@ import (
 // origins work without cookies.
 func TestOtherSites(t *testing.T) {
 	t.Parallel()
-	n := webtest.Start(t, func(c *webtest.Config) { c.Origins = []string{"https://app.example"} })
+	n := webtest.Start(t, func(c *webtest.Config) { c.Origins = []string{"https://app.example", "capacitor://localhost"} })
 	h := webtest.NewHTTPClient(t, n.Public)
 	var guest webtest.SessionAnswer
 	h.Do("POST", "/api/v1/session/guest", "", nil).Into(t, 201, &guest)
@@ -21,15 +21,18 @@ func TestOtherSites(t *testing.T) {
 		header http.Header
 		ok     bool
 	}{
-		"no browser":         {nil, true},
-		"same origin":        {http.Header{"Sec-Fetch-Site": {"same-origin"}, "Origin": {host}}, true},
-		"typed":              {http.Header{"Sec-Fetch-Site": {"none"}}, true},
-		"old browser, same":  {http.Header{"Origin": {host}}, true},
-		"cross-site":         {http.Header{"Sec-Fetch-Site": {"cross-site"}, "Origin": {"https://evil.example"}}, false},
-		"same-site":          {http.Header{"Sec-Fetch-Site": {"same-site"}, "Origin": {"https://evil.example"}}, false},
-		"cross-site, hidden": {http.Header{"Sec-Fetch-Site": {"cross-site"}}, false},
-		"null":               {http.Header{"Sec-Fetch-Site": {"cross-site"}, "Origin": {"null"}}, false},
-		"old browser, other": {http.Header{"Origin": {"https://evil.example"}}, false},
+		"no browser":                    {nil, true},
+		"same origin":                   {http.Header{"Sec-Fetch-Site": {"same-origin"}, "Origin": {host}}, true},
+		"typed":                         {http.Header{"Sec-Fetch-Site": {"none"}}, true},
+		"old browser, same":             {http.Header{"Origin": {host}}, true},
+		"cross-site":                    {http.Header{"Sec-Fetch-Site": {"cross-site"}, "Origin": {"https://evil.example"}}, false},
+		"same-site":                     {http.Header{"Sec-Fetch-Site": {"same-site"}, "Origin": {"https://evil.example"}}, false},
+		"cross-site, hidden":            {http.Header{"Sec-Fetch-Site": {"cross-site"}}, false},
+		"null":                          {http.Header{"Sec-Fetch-Site": {"cross-site"}, "Origin": {"null"}}, false},
+		"old browser, default port":     {http.Header{"Origin": {"https://fx.example"}, "Host": {"fx.example:443"}}, true},
+		"old browser, port of http":     {http.Header{"Origin": {"http://fx.example"}, "Host": {"fx.example:80"}}, true},
+		"old browser, port of no other": {http.Header{"Origin": {"http://fx.example"}, "Host": {"fx.example:443"}}, false},
+		"old browser, other":            {http.Header{"Origin": {"https://evil.example"}}, false},
 	} {
 		for _, call := range [][2]string{{"POST", "/api/v1/ws-ticket"}, {"POST", "/api/v1/session/guest"}, {"POST", "/api/v1/quotes"}, {"DELETE", "/api/v1/nothing"}, {"POST", "/"}} {
 			a := h.Do(call[0], call[1], "", tc.header)
@@ -63,6 +66,10 @@ func TestOtherSites(t *testing.T) {
 		t.Errorf("a listed origin with a bearer token: %+v", got)
 	}
 	h.Do("POST", "/api/v1/ws-ticket", "", listed).Into(t, 200, new(any))
+	a = h.Do("OPTIONS", "/api/v1/quotes", "", http.Header{"Origin": {"capacitor://localhost"}, "Access-Control-Request-Method": {"POST"}})
+	if a.Header.Get("Access-Control-Allow-Origin") != "capacitor://localhost" {
+		t.Errorf("preflight of an app: %d %v", a.Status, a.Header)
+	}
 	a = h.Do("OPTIONS", "/api/v1/quotes", "", http.Header{"Origin": {"https://evil.example"}, "Access-Control-Request-Method": {"POST"}})
 	if a.Header.Get("Access-Control-Allow-Origin") != "" {
 		t.Error("another origin gets CORS")

@@ -3,6 +3,7 @@ package live_test
 import (
 	"io"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -36,6 +37,9 @@ func TestRefusedBeforeTheUpgrade(t *testing.T) {
 	}{
 		{"same origin", "/ws", with("Origin", "http://"+host), 101, ""},
 		{"no origin", "/ws", with(), 101, ""},
+		{"same origin, default port in Host", "/ws", with("Host", "fx.example:80", "Origin", "http://fx.example"), 101, ""},
+		{"same origin, default port of TLS in Host", "/ws", with("Host", "fx.example:443", "Origin", "https://fx.example"), 101, ""},
+		{"port of the other scheme", "/ws", with("Host", "fx.example:443", "Origin", "http://fx.example"), 403, "ALLOWED_ORIGINS"},
 		{"listed origin", "/ws", with("Origin", "https://a.good.example"), 101, ""},
 		{"listed host", "/ws", with("Origin", "http://exact.example"), 101, ""},
 		{"listed host, upper case", "/ws", with("Origin", "https://EXACT.example"), 101, ""},
@@ -203,5 +207,56 @@ func TestLimitedConnectKeepsItsTicket(t *testing.T) {
 	}
 	if s, err := n.Sessions.RedeemTicket(t.Context(), ticket); err != nil || s.ID != sess.ID {
 		t.Errorf("the ticket afterwards: %v %v, want it unused", s.ID, err)
+	}
+}
+
+// TestListedOrigins connects from the pages of listed origins: each is what its entry says, of the
+// scheme by which the server is reached if the entry names none, and without its cookie.
+func TestListedOrigins(t *testing.T) {
+	t.Parallel()
+	n := webtest.Start(t, func(c *webtest.Config) {
+		c.Origins = []string{"capacitor://localhost", "chrome-extension://abcdef", "null", "https://port.example:443", "http://plain.example:80",
+			"bare.example", "*.wild.example", "http://[::1]:3000"}
+		c.Proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	})
+	token, sess := n.SignIn("dora", "user")
+	own := "http://" + n.Public.Listener.Addr().String()
+	connect := func(path, origin, proto string, h http.Header) int {
+		t.Helper()
+		h = h.Clone()
+		h.Set("Origin", origin)
+		h.Set("X-Forwarded-Proto", proto)
+		p, resp := webtest.Upgrade(t, webtest.DialServer(t, n.Public), path, h, nil)
+		p.Close()
+		return resp.StatusCode
+	}
+	cookie := http.Header{"Cookie": {"session_id=" + token}}
+	for _, tc := range []struct {
+		origin, proto string
+		want          int
+	}{
+		{"capacitor://localhost", "http", 101}, {"capacitor://localhost", "https", 101}, {"capacitor://other", "http", 403},
+		{"chrome-extension://abcdef", "https", 101}, {"chrome-extension://abcdeg", "https", 403},
+		{"null", "http", 101}, {"https://port.example", "http", 101}, {"http://plain.example", "http", 101},
+		{"https://plain.example", "http", 403}, {"http://[::1]:3000", "http", 101}, {"http://[::1]:3001", "http", 403},
+		{"http://bare.example", "http", 101}, {"http://bare.example", "https", 403}, {"https://bare.example", "https", 101},
+		{"capacitor://bare.example", "http", 403}, {"http://a.wild.example", "https", 403}, {"https://a.wild.example", "https", 101},
+	} {
+		if got := connect("/ws", tc.origin, tc.proto, webtest.Bearer(token)); got != tc.want {
+			t.Errorf("%s to %s: %d, want %d", tc.origin, tc.proto, got, tc.want)
+		}
+		if got, want := connect("/ws", tc.origin, tc.proto, cookie), max(tc.want, 401); got != want {
+			t.Errorf("%s to %s by cookie: %d, want %d", tc.origin, tc.proto, got, want)
+		}
+	}
+	if got := connect("/ws", own, "http", cookie); got != 101 {
+		t.Errorf("the own origin by cookie: %d", got)
+	}
+	ticket, _, err := n.Sessions.IssueTicket(t.Context(), sess.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := connect("/ws?ticket="+ticket, "capacitor://localhost", "http", http.Header{}); got != 101 {
+		t.Errorf("a listed origin by ticket: %d", got)
 	}
 }

@@ -55,6 +55,7 @@ func (b *HTTPClient) Do(method, path, body string, header http.Header) Answer {
 	for k, v := range header {
 		r.Header[k] = v
 	}
+	r.Host = header.Get("Host") // "": that of the URL
 	resp, err := b.HTTP.Do(r)
 	if err != nil {
 		b.t.Fatal(err)

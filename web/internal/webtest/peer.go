@@ -3,6 +3,7 @@ package webtest
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/binary"
@@ -89,8 +90,10 @@ func TryUpgrade(c net.Conn, path string, header http.Header, early []byte) (*Pee
 		}
 		h[http.CanonicalHeaderKey(k)] = v
 	}
+	host := cmp.Or(h.Get("Host"), c.RemoteAddr().String())
+	h.Del("Host")
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\n", path, c.RemoteAddr())
+	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\n", path, host)
 	h.Write(&b)
 	b.WriteString("\r\n")
 	b.Write(early)

@@ -1,11 +1,13 @@
 package config
 
 import (
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -131,5 +133,22 @@ func writeFile(t *testing.T, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestAllowedOrigins(t *testing.T) {
+	c := mustLoad(t, "ALLOWED_ORIGINS=capacitor://localhost,Chrome-Extension://abcdef,null,https://app.test:443,http://[::1]:3000,*.bare.test")
+	want := Origins{"capacitor://localhost", "chrome-extension://abcdef", "null", "https://app.test:443", "http://[::1]:3000", "*.bare.test"}
+	if !slices.Equal(c.HTTP.AllowedOrigins, want) {
+		t.Errorf("%q, want %q", c.HTTP.AllowedOrigins, want)
+	}
+	if len(c.Warnings) == 0 || !strings.Contains(strings.Join(c.Warnings, "\n"), "null lets every local file") {
+		t.Errorf("warnings %q", c.Warnings)
+	}
+	for _, bad := range []string{"capacitor://*", "chrome-extension://abc*", "file://", "https://", "://host", "1x://host", "https://app.test/path", "https://user@app.test", "https://[a"} {
+		var faults Faults
+		if _, err := Load([]string{"ALLOWED_ORIGINS=" + bad}); !errors.As(err, &faults) || !strings.Contains(err.Error(), "ALLOWED_ORIGINS") {
+			t.Errorf("%s: %v", bad, err)
+		}
 	}
 }

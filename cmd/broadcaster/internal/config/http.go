@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net/netip"
 	"path"
+	"regexp"
 	"strings"
 )
 
@@ -13,8 +14,11 @@ func (c *Config) checkHTTP(k *checker) {
 		k.fault("ADMIN_ADDR", h.AdminAddr, "want another address than HTTP_ADDR: the admin API is never on the public listener")
 	}
 	for _, o := range h.AllowedOrigins {
-		if _, host, ok := strings.Cut(o, "://"); o == "*" || ok && host == "*" {
+		switch _, host, ok := strings.Cut(o, "://"); {
+		case o == "*" || ok && host == "*":
 			c.warn("ALLOWED_ORIGINS", "* lets the pages of every site use this server")
+		case o == "null":
+			c.warn("ALLOWED_ORIGINS", "null lets every local file and sandboxed page use this server")
 		}
 	}
 	for _, p := range h.Proxies {
@@ -35,24 +39,29 @@ func (c *Config) checkHTTP(k *checker) {
 	}
 }
 
-// Origins are browser origins in lower case: a host or scheme://host, in which * is a wildcard.
+// Origins are browser origins in lower case: scheme://host, a host of the server's own scheme, or
+// null. * is a wildcard in the host of a web page.
 type Origins []string
 
 func (origins *Origins) read(name, text string, k *checker) {
 	for _, o := range trimmed(strings.ToLower(text)) {
 		*origins = append(*origins, o)
-		host := o
-		if scheme, rest, ok := strings.Cut(o, "://"); ok {
-			host = rest
-			if scheme != "http" && scheme != "https" {
-				k.fault(name, scheme, "want one of http, https")
-			}
+		scheme, host, ok := strings.Cut(o, "://")
+		if !ok {
+			scheme, host = "https", o
 		}
-		if _, err := path.Match(o, ""); err != nil || host == "" || strings.ContainsAny(host, "/@ ") || o == "null" {
-			k.fault(name, o, "want a comma list of origins without path, such as https://app.example.com or https://*.example.com")
+		_, err := path.Match(host, "")
+		switch {
+		case err != nil || host == "" || strings.ContainsAny(host, "/@ ") || !originScheme.MatchString(scheme):
+			k.fault(name, o, "want a comma list of origins without path, such as https://app.example.com, https://*.example.com, capacitor://localhost or null")
+		case scheme != "http" && scheme != "https" && strings.ContainsAny(host, "*?[\\"):
+			k.fault(name, o, "want an exact host; only http and https take wildcards")
 		}
 	}
 }
+
+// originScheme matches a scheme of RFC 3986, in lower case.
+var originScheme = regexp.MustCompile(`^[a-z][a-z0-9+.-]*$`)
 
 // Networks are masked prefixes; a single address is a network of one.
 type Networks []netip.Prefix

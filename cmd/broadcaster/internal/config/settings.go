@@ -51,7 +51,7 @@ type HTTP struct {
 	TLSKeyFile     string        `env:"TLS_KEY_FILE" doc:"its private key (PEM)"`
 	AdminTokens    AdminTokens   `env:"ADMIN_TOKEN" secret:"true" doc:"bearer tokens of the admin API, a comma list, at least 24 characters each; without a token the API answers 403"`
 	PublishTokens  PublishTokens `env:"PUBLISH_TOKEN" secret:"true" doc:"bearer tokens for publishing quotes, a comma list of {token} or {name:token}; the name becomes the source of the quotes"`
-	AllowedOrigins Origins       `env:"ALLOWED_ORIGINS" doc:"browser origins allowed in addition to the server's own, {https://*.example.com,…}"`
+	AllowedOrigins Origins       `env:"ALLOWED_ORIGINS" doc:"browser origins allowed in addition to the server's own, {https://*.example.com,capacitor://localhost,null,…}; without a scheme, that of the server"`
 	Proxies        Networks      `env:"TRUSTED_PROXIES" doc:"networks of proxies whose {X-Forwarded-For} is trusted, {10.0.0.0/8,…}"`
 }
 
