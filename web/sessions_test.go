@@ -75,3 +75,19 @@ func TestSessionEndpoints(t *testing.T) {
 		t.Errorf("cookie %q is not Secure under TLS", c)
 	}
 }
+
+// TestSeveralCookies: a stale cookie of the session's name does not hide the good one.
+func TestSeveralCookies(t *testing.T) {
+	t.Parallel()
+	n := webtest.Start(t, nil)
+	h := webtest.NewHTTPClient(t, n.Public)
+	token, sess := n.SignIn("otto", "user")
+	stale := "session_id=" + strings.Repeat("A", 43)
+	var got webtest.SessionAnswer
+	h.Do("GET", "/api/v1/session", "", http.Header{"Cookie": {stale + "; session_id=" + token}}).Into(t, 200, &got)
+	if got.ID != sess.ID {
+		t.Errorf("session %s, want %s", got.ID, sess.ID)
+	}
+	five := strings.Repeat(stale+"; ", 4) + "session_id=" + token
+	h.Do("GET", "/api/v1/session", "", http.Header{"Cookie": {five}}).Problem(t, 401)
+}

@@ -1,6 +1,7 @@
 package httpsession
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -51,14 +52,45 @@ func (c Cookie) Clear(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, cookie)
 }
 
-// Token returns the token that a request carries: a bearer token, or else the cookie. A browser sends a
-// cookie, and only a cookie, unasked: a request with fromCookie needs protection against other sites.
+// Token returns the token that a request carries: a bearer token, or else the first cookie. A browser
+// sends a cookie, and only a cookie, unasked: a request with fromCookie needs protection against other
+// sites.
 func (c Cookie) Token(r *http.Request) (token string, fromCookie bool) {
-	if scheme, value, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
-		return strings.TrimSpace(value), false
+	if token, ok := bearer(r); ok {
+		return token, false
 	}
 	if cookie, err := r.Cookie(c.name()); err == nil {
 		return cookie.Value, true
 	}
 	return "", false
+}
+
+func bearer(r *http.Request) (token string, ok bool) {
+	scheme, value, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.TrimSpace(value), ok && strings.EqualFold(scheme, "Bearer")
+}
+
+// maxCookies is how many cookies of one name Find tries.
+const maxCookies = 4
+
+// Find returns the session of a request, which counts as activity. It is that of the bearer token, or
+// else that of the first cookie that has one. A browser may send several cookies of the name, of other
+// paths or domains, and the stale one may come first; at most 4 are tried. Without a session the error
+// is session.ErrNotFound, session.ErrCorrupt or session.ErrUnavailable.
+func (c Cookie) Find(r *http.Request, sessions *session.Manager) (session.Session, error) {
+	if token, ok := bearer(r); ok {
+		return sessions.Use(r.Context(), token)
+	}
+	cookies := r.CookiesNamed(c.name())
+	failed := error(session.ErrNotFound)
+	for i, cookie := range cookies[:min(len(cookies), maxCookies)] {
+		found, err := sessions.Use(r.Context(), cookie.Value)
+		if err == nil || errors.Is(err, session.ErrUnavailable) {
+			return found, err
+		}
+		if i == 0 {
+			failed = err
+		}
+	}
+	return session.Session{}, failed
 }

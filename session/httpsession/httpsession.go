@@ -33,13 +33,11 @@ type lookup struct {
 
 // Middleware looks up the session of each request, which counts as activity, and lets every request
 // through: RequireSession and RequireRole refuse. It waits for a round trip to Redis, or two if an
-// extension is due. next gets the ResponseWriter as it is, so upgrades and http.ResponseController work.
+// extension is due, and for one more for each stale cookie of the same name. next gets the ResponseWriter as it is, so upgrades and http.ResponseController work.
 func (g Guard) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		found := lookup{err: session.ErrNotFound}
-		if token, _ := g.Cookie.Token(r); token != "" {
-			found.session, found.err = g.Sessions.Use(r.Context(), token)
-		}
+		var found lookup
+		found.session, found.err = g.Cookie.Find(r, g.Sessions)
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, found)))
 	})
 }

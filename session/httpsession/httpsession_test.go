@@ -188,3 +188,51 @@ func TestCookies(t *testing.T) {
 		t.Error("the JSON form has the token")
 	}
 }
+
+// TestSeveralCookies: a cookie of the same name from another path or domain may come first.
+func TestSeveralCookies(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	m := manager(srv.Client())
+	_, token := create(t, m, session.Draft{UserID: "anna"})
+	corrupt, _ := byHand(t, srv.Client(), "{", time.Hour)
+	c := httpsession.Guard{Sessions: m}
+	ask := func(bearer string, cookies ...string) (string, error) {
+		var user string
+		var found error
+		r := httptest.NewRequest("GET", "/", nil)
+		for _, value := range cookies {
+			r.AddCookie(&http.Cookie{Name: "session_id", Value: value})
+		}
+		if bearer != "" {
+			r.Header.Set("Authorization", "Bearer "+bearer)
+		}
+		c.Middleware(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			s, err := httpsession.FromContext(r.Context())
+			user, found = s.UserID, err
+		})).ServeHTTP(httptest.NewRecorder(), r)
+		return user, found
+	}
+	stale := func() string { return rand.Text() + rand.Text() }
+	for name, tc := range map[string]struct {
+		bearer  string
+		cookies []string
+		user    string
+	}{
+		"stale first":     {"", []string{stale(), token}, "anna"},
+		"corrupt first":   {"", []string{corrupt, token}, "anna"},
+		"empty first":     {"", []string{"", token}, "anna"},
+		"fourth":          {"", []string{stale(), "x", stale(), token}, "anna"},
+		"fifth":           {"", []string{stale(), stale(), stale(), stale(), token}, ""},
+		"none good":       {"", []string{stale(), stale()}, ""},
+		"a bearer counts": {stale(), []string{token}, ""},
+	} {
+		if user, err := ask(tc.bearer, tc.cookies...); user != tc.user || (err == nil) != (user != "") {
+			t.Errorf("%s: %q %v, want %q", name, user, err, tc.user)
+		}
+	}
+	srv.Kill()
+	if _, err := ask("", stale(), token); !errors.Is(err, session.ErrUnavailable) {
+		t.Errorf("Redis gone: %v", err)
+	}
+}

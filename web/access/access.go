@@ -97,11 +97,7 @@ func withCaller(r *http.Request, c caller) *http.Request {
 
 // lookUp loads the session of a request, and extends it if an extension is due.
 func (c *Control) lookUp(r *http.Request) caller {
-	token, _ := c.Cookie().Token(r)
-	if token == "" {
-		return caller{err: session.ErrNotFound}
-	}
-	found, err := c.cfg.Sessions.Use(r.Context(), token)
+	found, err := c.Cookie().Find(r, c.cfg.Sessions)
 	return caller{found, err}
 }
 
