@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"compress/flate"
 	"encoding/binary"
+	"encoding/json"
+	"strconv"
 	"sync"
+	"time"
 
 	"github.com/fxcast/fxcast/hub"
 	"github.com/fxcast/fxcast/protocol"
@@ -86,7 +89,7 @@ var (
 // AppendMessage implements hub.Framing.
 func (eventFrames) AppendMessage(dst, payload []byte) []byte {
 	if bytes.HasPrefix(payload, closingStart) {
-		dst = append(dst, eventClosing...)
+		dst = appendRetry(append(dst, eventClosing...), payload)
 	}
 	dst = append(dst, eventData...)
 	start := len(dst)
@@ -97,6 +100,26 @@ func (eventFrames) AppendMessage(dst, payload []byte) []byte {
 		}
 	}
 	return append(dst, "\n\n"...)
+}
+
+// streamOver is the wait sent to a browser that should not open its stream again.
+const streamOver = 24 * time.Hour
+
+// appendRetry appends the wait after which a browser opens the stream again. EventSource knows no
+// close codes, so the wait expresses the one of the closing message.
+func appendRetry(dst, closing []byte) []byte {
+	var m protocol.Closing
+	if err := json.Unmarshal(closing, &m); err != nil {
+		return dst // cannot happen: this package encoded the message
+	}
+	wait := m.ReconnectAfterMS
+	if wait == 0 && protocol.ReconnectAfter(m.Code) == protocol.ReconnectNo {
+		wait = streamOver.Milliseconds()
+	}
+	if wait == 0 {
+		return dst
+	}
+	return append(strconv.AppendInt(append(dst, "retry: "...), wait, 10), '\n')
 }
 
 // Ping implements hub.Framing with a comment, which clients do not answer.

@@ -71,20 +71,21 @@ func New(cfg Config) *Server {
 		resuming: make(chan struct{}, resumers), commands: limiter.NewRate(perSecond, perSecond)}
 }
 
+var ticketParameter = endpoint.Parameter{Name: "ticket", About: "from POST /api/v1/ws-ticket, instead of a cookie or a bearer token", Schema: endpoint.Object{"type": "string"}}
+
 // Endpoints returns the endpoints of the public listener that this package serves.
 func (s *Server) Endpoints() []endpoint.Endpoint {
 	return []endpoint.Endpoint{
 		{Pattern: "GET /ws", Handler: s.serveWebSocket, Access: endpoint.SignedIn, Own: endpoint.OwnSession | endpoint.OwnLimit,
 			Tag: "quotes", Summary: "The WebSocket; /asyncapi.json describes its messages",
-			Query: []endpoint.Parameter{
-				{Name: "ticket", About: "from POST /api/v1/ws-ticket, instead of a cookie or a bearer token", Schema: endpoint.Object{"type": "string"}}},
+			Query:   []endpoint.Parameter{ticketParameter},
 			Answers: map[int]any{101: nil}, Errors: []int{400, 403, 426, 503}},
-		{Pattern: "GET /api/v1/stream", Handler: s.serveStream, Access: endpoint.SignedIn, Time: endpoint.Endless,
+		{Pattern: "GET /api/v1/stream", Handler: s.serveStream, Access: endpoint.SignedIn, Own: endpoint.OwnSession | endpoint.OwnLimit, Time: endpoint.Endless,
 			Tag: "quotes", Summary: "The messages of the WebSocket as Server-Sent Events; Last-Event-ID resumes",
-			Query: []endpoint.Parameter{endpoint.SymbolsParameter,
+			Query: []endpoint.Parameter{endpoint.SymbolsParameter, ticketParameter,
 				{Name: "max_rate", About: "the most updates per second and symbol; 0 = every tick", Schema: endpoint.Object{"type": "number", "minimum": 0}},
 				{Name: "mode", About: "latest conflates updates; all delivers every tick", Schema: endpoint.Object{"type": "string", "enum": modes, "default": protocol.ModeLatest}}},
-			Answers: map[int]any{200: endpoint.Text("text/event-stream")}, Errors: []int{403}},
+			Answers: map[int]any{200: endpoint.Text("text/event-stream")}, Errors: []int{403, 503}},
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 
 	"github.com/fxcast/fxcast/hub"
 	"github.com/fxcast/fxcast/protocol"
-	"github.com/fxcast/fxcast/web/access"
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
@@ -43,10 +42,16 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request) error {
 	if s.draining.Load() {
 		return &endpoint.Problem{Status: http.StatusServiceUnavailable, Title: "Shutting down", Detail: "this node is shutting down; connect again", RetryAfter: time.Second}
 	}
-	sess, _ := access.Session(r)
+	r, sess, err := s.withTicket(r)
+	if limited := s.cfg.Access.Limit(w, r); limited != nil {
+		return limited
+	}
+	if err != nil {
+		return err
+	}
 	c := &stream{last: make(map[string]protocol.Position)}
 	c.begin(s, r, sess)
-	cmd, err := s.streamCommand(r)
+	cmd, readable, err := s.streamCommand(r)
 	if err != nil {
 		return err
 	}
@@ -57,11 +62,14 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request) error {
 	}
 	c.wide = len(symbols) > maxStreamPositions || slices.ContainsFunc(symbols, hub.IsWildcard)
 	settings, since := settingsOf(cmd, c.grants, symbols)
-	settings.Reset = settings.All && r.Header.Get("Last-Event-ID") == protocol.EventIDAny
+	settings.Reset = settings.All && !readable
 	maps.Copy(c.last, since) // so that an id has the positions of symbols that are not resumed yet
 	if r.Method == http.MethodHead {
 		w.Header().Set("Content-Type", eventStream)
 		return nil
+	}
+	if sess, err = s.redeem(r, sess); err != nil {
+		return err
 	}
 
 	s.sockets.Add(1)
@@ -87,28 +95,33 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// streamCommand returns the subscription that the query and Last-Event-ID ask for.
-func (s *Server) streamCommand(r *http.Request) (protocol.Command, error) {
+// streamCommand returns the subscription that the query and Last-Event-ID ask for. It reports
+// readable as false for an id without positions and for one that cannot be parsed. Such a stream
+// begins with snapshots: a browser cannot drop the id, so an error would be final.
+func (s *Server) streamCommand(r *http.Request) (c protocol.Command, readable bool, err error) {
 	q := r.URL.Query()
 	patterns, err := endpoint.QuerySymbols(r, s.cfg.Instruments)
 	if err != nil {
-		return protocol.Command{}, err
+		return c, false, err
 	}
-	c := protocol.Command{Op: protocol.OpSubscribe, Symbols: patterns, Mode: q.Get("mode")}
+	c = protocol.Command{Op: protocol.OpSubscribe, Symbols: patterns, Mode: q.Get("mode")}
 	if text := q.Get("max_rate"); text != "" {
 		if c.MaxRate, err = strconv.ParseFloat(text, 64); err != nil {
-			return c, endpoint.BadRequest("max_rate: want a number of updates per second")
-		}
-	}
-	if id := r.Header.Get("Last-Event-ID"); id != "" && id != protocol.EventIDAny {
-		if c.Since, err = protocol.ParseEventID(id); err != nil {
-			return c, endpoint.BadRequest("Last-Event-ID: %v", err)
+			return c, false, endpoint.BadRequest("max_rate: want a number of updates per second")
 		}
 	}
 	if bad := c.CheckSubscribe(s.canonical); bad != nil {
-		return c, endpoint.BadRequest("%s", bad.Message)
+		return c, false, endpoint.BadRequest("%s", bad.Message)
 	}
-	return c, nil
+	id := r.Header.Get("Last-Event-ID")
+	if id == "" {
+		return c, true, nil
+	}
+	resumed := c
+	if resumed.Since, err = protocol.ParseEventID(id); err != nil || resumed.CheckSubscribe(s.canonical) != nil {
+		return c, false, nil
+	}
+	return resumed, true, nil
 }
 
 // takeOver takes the connection from net/http and removes the time limits of the listener.
@@ -128,8 +141,8 @@ func (c *stream) takeOver(w http.ResponseWriter) (net.Conn, error) {
 func streamHead(header http.Header) []byte {
 	h := header.Clone()
 	h.Set("Content-Type", eventStream)
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // makes nginx pass on each event at once
+	h.Set("Cache-Control", "no-store, no-transform") // a proxy that compresses would delay events
+	h.Set("X-Accel-Buffering", "no")                 // makes nginx pass on each event at once
 	h.Set("Connection", "close")
 	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	var b bytes.Buffer

@@ -16,7 +16,7 @@ import (
 
 // An event is one of a stream.
 type event struct {
-	id, name string
+	id, name, retry string
 	webtest.Message
 }
 
@@ -71,6 +71,8 @@ func (s *streamReader) next() (e event, ok bool) {
 			e.id, s.last = value, value
 		case "event":
 			e.name = value
+		case "retry":
+			e.retry = value
 		case "":
 			if e.Raw != "" && e.Type != "heartbeat" {
 				return e, true
@@ -97,7 +99,7 @@ func TestStream(t *testing.T) {
 			token, _ := n.SignIn("u", "user")
 			out := n.Publish([3]string{"EUR/USD", "1.08450", "1.08460"})
 			s := openStream(n, token, "symbols=EURUSD,GBP/USD&max_rate=50", "")
-			if s.header.Get("Cache-Control") != "no-store" || s.header.Get("RateLimit") == "" {
+			if s.header.Get("Cache-Control") != "no-store, no-transform" || s.header.Get("RateLimit") == "" {
 				t.Errorf("headers %v", s.header)
 			}
 			s.want("welcome")
@@ -251,10 +253,48 @@ func TestStreamRefuses(t *testing.T) {
 			t.Errorf("%s: %+v", query, p)
 		}
 	}
-	h := webtest.Bearer(token)
-	h["Last-Event-Id"] = []string{"EUR/USD:e:x"}
-	if p := b.Do("GET", "/api/v1/stream", "", h).Problem(t, 400); !strings.Contains(p.Detail, "SYMBOL:epoch:seq") {
-		t.Errorf("%+v", p)
+}
+
+// An EventSource cannot drop the id that it sends, so an id that cannot be read begins anew.
+func TestStreamBeginsAnewWithBadID(t *testing.T) {
+	n := webtest.Start(t, nil)
+	token, _ := n.SignIn("u", "user")
+	ticks(n, 2)
+	for _, id := range []string{"EUR/USD:e:x", "7", "EUR/USD:k3f9:" + strings.Repeat("9", 30), "FOO/BAR:e:1", "EUR/USD:" + strings.Repeat("e", 999) + ":1"} {
+		for _, mode := range []string{"latest", "all"} {
+			s := openStream(n, token, "symbols=EUR/USD&mode="+mode, id)
+			s.want("welcome")
+			s.want("ack")
+			if e := s.want("snapshot"); e.Reset != (mode == "all") || e.Quotes(t)[0].Seq != 2 {
+				t.Errorf("%s of %.20q: %s", mode, id, e.Raw)
+			}
+			s.close()
+		}
+	}
+}
+
+// A ticket opens one stream, for pages that can set no header and send no cookie.
+func TestStreamByTicket(t *testing.T) {
+	n := webtest.Start(t, nil)
+	_, sess := n.SignIn("u", "user")
+	b := webtest.NewHTTPClient(t, n.Public)
+	ticket, _, err := n.Sessions.IssueTicket(t.Context(), sess.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What cannot open a stream does not use it up.
+	b.Do("GET", "/api/v1/stream?mode=some&ticket="+ticket, "", nil).Problem(t, 400)
+	if a := b.Do("HEAD", "/api/v1/stream?ticket="+ticket, "", nil); a.Status != 200 {
+		t.Errorf("HEAD: %d", a.Status)
+	}
+	s := openStream(n, "", "symbols=EUR/USD&ticket="+ticket, "")
+	if m := s.want("welcome"); m.Session.ID != sess.ID {
+		t.Errorf("%s", m.Raw)
+	}
+	b.Do("GET", "/api/v1/stream?ticket="+ticket, "", nil).Problem(t, 401)
+	b.Do("GET", "/api/v1/stream?ticket=nonsense", "", nil).Problem(t, 401)
+	if strings.Contains(n.Log.String(), ticket) {
+		t.Error("the log holds the ticket")
 	}
 }
 
@@ -269,7 +309,7 @@ func TestStreamEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := s.want("closing")
-	if e.name != "closing" || string(e.Code) != "4001" {
+	if e.name != "closing" || string(e.Code) != "4001" || e.retry != "86400000" {
 		t.Errorf("%s %s", e.name, e.Raw)
 	}
 	if _, ok := s.next(); ok {
@@ -282,7 +322,7 @@ func TestStreamEnds(t *testing.T) {
 	s.want("welcome")
 	s.want("ack")
 	go n.Hub.Drain(t.Context(), 0)
-	if e := s.want("closing"); string(e.Code) != "1012" || e.Reconnect == 0 || e.name != "closing" {
+	if e := s.want("closing"); string(e.Code) != "1012" || e.Reconnect == 0 || e.name != "closing" || e.retry != fmt.Sprint(e.Reconnect) {
 		t.Errorf("%s", e.Raw)
 	}
 	if e, ok := s.next(); ok {
@@ -296,7 +336,7 @@ func TestStreamCountsAmongConnections(t *testing.T) {
 	s := openStream(n, token, "", "")
 	s.want("welcome")
 	second := openStream(n, token, "", "")
-	if e := second.want("closing"); string(e.Code) != "4009" {
+	if e := second.want("closing"); string(e.Code) != "4009" || e.retry != "86400000" {
 		t.Errorf("%s", e.Raw)
 	}
 	s.close()

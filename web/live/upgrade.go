@@ -35,20 +35,13 @@ func (s *Server) sessionForSocket(w http.ResponseWriter, r *http.Request) (sessi
 		outcome("origin")
 		return none, endpoint.Forbidden("the page's origin may not connect here; see ALLOWED_ORIGINS")
 	}
-	sess, err := access.Session(r)
-	ticket := r.URL.Query().Get("ticket")
-	if ticket != "" {
-		// Peek first, so that a request beyond the limit does not use up the ticket.
-		if sess, err = s.cfg.Sessions.PeekTicket(r.Context(), ticket); err == nil {
-			r = access.WithSession(r, sess)
-		}
-	}
+	r, sess, err := s.withTicket(r)
 	if limited := s.cfg.Access.Limit(w, r); limited != nil {
 		outcome("limited")
 		return none, limited
 	}
-	if ticket != "" && err == nil {
-		sess, err = s.cfg.Sessions.RedeemTicket(r.Context(), ticket)
+	if err == nil {
+		sess, err = s.redeem(r, sess)
 	}
 	switch {
 	case errors.Is(err, session.ErrUnavailable):
@@ -60,6 +53,31 @@ func (s *Server) sessionForSocket(w http.ResponseWriter, r *http.Request) (sessi
 	}
 	outcome("accepted")
 	return sess, nil
+}
+
+// withTicket returns the session of a request that connects: that of its ticket, or else that of
+// its cookie or bearer token. It only peeks, so that a request that is refused later does not use
+// up the ticket.
+func (s *Server) withTicket(r *http.Request) (*http.Request, session.Session, error) {
+	ticket := r.URL.Query().Get("ticket")
+	if ticket == "" {
+		sess, err := access.Session(r)
+		return r, sess, err
+	}
+	sess, err := s.cfg.Sessions.PeekTicket(r.Context(), ticket)
+	if err == nil {
+		r = access.WithSession(r, sess)
+	}
+	return r, sess, err
+}
+
+// redeem uses up the ticket of a request, if it has one, and returns its session.
+func (s *Server) redeem(r *http.Request, sess session.Session) (session.Session, error) {
+	ticket := r.URL.Query().Get("ticket")
+	if ticket == "" {
+		return sess, nil
+	}
+	return s.cfg.Sessions.RedeemTicket(r.Context(), ticket)
 }
 
 // checkUpgrade refuses a request that websocket.Accept would refuse, but with a problem.
