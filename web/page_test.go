@@ -7,6 +7,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -300,4 +303,23 @@ func TestPageThirdPartyChecksums(t *testing.T) {
 	if checked == 0 {
 		t.Error("no checksums listed")
 	}
+}
+
+// TestPageUnderPath opens the page behind a proxy that serves it under a path and strips that path.
+func TestPageUnderPath(t *testing.T) {
+	browser := webtest.Browser(t)
+	server := webtest.StartProgram(t)
+	target, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Host = r.In.Host
+	}}
+	mux := http.NewServeMux()
+	mux.Handle("/fx/", http.StripPrefix("/fx", proxy)) // all else is 404
+	front := httptest.NewServer(mux)
+	t.Cleanup(front.Close)
+	openPage(t, browser, front.URL+"/fx")
 }

@@ -82,7 +82,7 @@ function receive(m) {
 
 async function refreshSymbols() {
   try {
-    const answer = await call('GET', '/api/v1/symbols');
+    const answer = await call('GET', 'api/v1/symbols');
     if (!answer.ok) return;
     board.describe(await answer.json());
     wake();
@@ -159,7 +159,7 @@ async function seed(chosen) {
   if (!historyOffered || seeded.has(chosen.symbol) || connection.state.name !== 'live') return;
   seeded.add(chosen.symbol);
   try {
-    const answer = await call('GET', `/api/v1/quotes/${chosen.symbol}/history?limit=500`);
+    const answer = await call('GET', `api/v1/quotes/${chosen.symbol}/history?limit=500`);
     if (answer.status === 404 || answer.status === 501) historyOffered = false;
     if (!answer.ok) return;
     const body = await answer.json();

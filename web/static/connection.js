@@ -136,7 +136,7 @@ export class Connection {
 
   /** @param {number} turn */
   #open(turn) {
-    const url = new URL('/ws', location.href);
+    const url = new URL('ws', document.baseURI);
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
     const socket = new WebSocket(url, [subprotocol]);
     this.#socket = socket;

@@ -32,7 +32,7 @@ export function call(method, path) {
  */
 export async function signIn() {
   try {
-    const answer = await call('POST', '/api/v1/session/guest');
+    const answer = await call('POST', 'api/v1/session/guest');
     if (answer.ok) return { result: 'ok', role: (await answer.json()).role };
     if ([401, 403, 404].includes(answer.status)) return { result: 'forbidden' };
     return refused(answer);
@@ -44,7 +44,7 @@ export async function signIn() {
 /** Ends the session on the server. True when it is known to have ended. */
 export async function signOut() {
   try {
-    const answer = await call('DELETE', '/api/v1/session');
+    const answer = await call('DELETE', 'api/v1/session');
     return answer.ok || answer.status === 401;
   } catch {
     return false;
