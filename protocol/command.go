@@ -95,16 +95,21 @@ func unmarshalError(err error) *Error {
 	typ, ok := errors.AsType[*json.UnmarshalTypeError](err)
 	switch {
 	case ok && typ.Field != "":
-		return badField("%s: want %s, got a JSON %s", typ.Field, fieldKind(typ.Field), kindName(typ.Value))
+		return badField("%s: want %s, got %s", typ.Field, fieldKind(typ.Field), given(typ.Value))
 	case ok:
-		return badJSON("want one JSON object, got a JSON " + kindName(typ.Value))
+		return badJSON("want one JSON object, got " + given(typ.Value))
 	}
 	return badJSON("the message is not valid JSON; want one JSON object")
 }
 
-func kindName(value string) string {
-	kind, _, _ := strings.Cut(value, " ") // "number 1e400" also contains the value
-	return kind
+// given describes a value as encoding/json names it: its kind, or the number itself, as in
+// "number 1e400".
+func given(value string) string {
+	kind, number, ok := strings.Cut(value, " ")
+	if ok {
+		return Clip(number, MaxEcho)
+	}
+	return "a JSON " + kind
 }
 
 func fieldKind(field string) string {

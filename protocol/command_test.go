@@ -62,7 +62,7 @@ func TestParseCommandRefuses(t *testing.T) {
 		`{"op":"subscribe","mode":"some","symbols":["*"]}`:                `bad_field: mode: want "latest" or "all", got "some"`,
 		`{"op":"subscribe","symbols":"*"}`:                                "bad_field: symbols: want an array of strings, got a JSON string",
 		`{"op":"subscribe","max_rate":-1,"symbols":["*"]}`:                "bad_field: max_rate: want 0 (no limit) or a positive number of updates per second",
-		`{"op":"subscribe","max_rate":1e999,"symbols":["*"]}`:             "bad_field: max_rate: want a number, got a JSON number",
+		`{"op":"subscribe","max_rate":1e999,"symbols":["*"]}`:             "bad_field: max_rate: want a number, got 1e999",
 		`{"op":"subscribe","max_rate":1,"mode":"all","symbols":["*"]}`:    `bad_field: max_rate: mode "all" is every tick; want no max_rate, or mode "latest"`,
 		`{"op":"subscribe","since":{"x":` + position + `}}`:               "bad_field: since: no such symbol",
 		`{"op":"subscribe","since":{"a/b":{"epoch":"e"}}}`:                `bad_field: since: A/B: want the "epoch" and "seq" of the last quote received`,

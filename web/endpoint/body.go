@@ -40,7 +40,7 @@ func ReadJSON(r *http.Request, into any) error {
 			return p
 		}
 		if typ, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && typ.Field != "" {
-			return BadRequest("%s: want %s, not a JSON %s", typ.Field, wanted(typ.Type), kindName(typ.Value))
+			return BadRequest("%s: want %s, not %s", typ.Field, wanted(typ.Type), given(typ.Value))
 		}
 		if name, ok := unknownField(err); ok {
 			return BadRequest("unknown field %s", name)
@@ -70,11 +70,14 @@ func wanted(t reflect.Type) string {
 	return "another kind of value"
 }
 
-// kindName returns the kind of a value as encoding/json names it. It cuts off the value that
-// may follow, as in "number 1e400".
-func kindName(value string) string {
-	kind, _, _ := strings.Cut(value, " ")
-	return kind
+// given describes a value as encoding/json names it: its kind, or the number itself where that is
+// given, as in "number 100.0". A number is not refused for its kind, so its kind explains nothing.
+func given(value string) string {
+	kind, number, ok := strings.Cut(value, " ")
+	if ok {
+		return protocol.Clip(number, protocol.MaxEcho)
+	}
+	return "a JSON " + kind
 }
 
 // unknownField extracts the quoted name of a field from encoding/json's error, which has no
