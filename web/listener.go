@@ -96,12 +96,12 @@ func (s *Server) publicHandler() (http.Handler, error) {
 		return nil, err
 	}
 	mux := endpoint.NewMux(s.tables.public, s.access.Gates(), s.log)
-	return s.envelope().Around(s.access.NoteForwarded(csrf(s.crossOrigin(mux)))), nil
+	return s.envelope().Around(s.access.NoteForwarded(s.ownHost(s.cfg.PublicHost, csrf(s.crossOrigin(mux))))), nil
 }
 
 // adminHandler serves the admin listener.
 func (s *Server) adminHandler() http.Handler {
-	return s.envelope().Around(endpoint.NewMux(s.tables.admin, s.admin.Gates(), s.log))
+	return s.envelope().Around(s.ownHost(s.cfg.AdminHost, endpoint.NewMux(s.tables.admin, s.admin.Gates(), s.log)))
 }
 
 // envelope returns the wrapper of every request, on both listeners.

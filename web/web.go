@@ -73,6 +73,8 @@ type Config struct {
 
 	CookieName     string
 	GuestSessions  bool
+	PublicHost     string         // optional: with the public listener's address, it refuses a foreign Host
+	AdminHost      string         // optional: the same of the admin listener
 	SecureCookies  bool           // treat every request as encrypted; else only TLS here or at a trusted proxy counts
 	AllowedOrigins []string       // optional: path.Match patterns, in addition to the same origin
 	TrustedProxies []netip.Prefix // optional: proxies whose forwarding headers are trusted

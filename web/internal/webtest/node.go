@@ -52,6 +52,7 @@ type Config struct {
 	Proxies                       []netip.Prefix
 	NoGuests, NoTokens, TLS       bool
 	Roles                         string
+	OwnHost                       string // address of both listeners, which then refuse a foreign Host
 	PublishPerSecond              int64
 	RedisConf                     string
 	Instruments                   *feed.Instruments
@@ -138,6 +139,7 @@ func Start(t testing.TB, change func(*Config)) *Node {
 		PubSub: func(ctx context.Context, channel string, message []byte) (int64, error) {
 			return n.RDB.Publish(ctx, channel, message).Result()
 		},
+		PublicHost: cfg.OwnHost, AdminHost: cfg.OwnHost,
 		CookieName: "session_id", GuestSessions: !cfg.NoGuests, SecureCookies: cfg.TLS,
 		AllowedOrigins: cfg.Origins, TrustedProxies: cfg.Proxies, FeedBase: "EUR", Instruments: cfg.Instruments,
 		PublishTier: limiter.Limit{Name: "publish", Max: cfg.PublishPerSecond, Window: time.Second},

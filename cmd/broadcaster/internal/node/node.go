@@ -111,7 +111,9 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 	lasts := receive.NewLastQuotes(n.board, client, keys)
 	n.watch = newFeedWatch(lasts.Quotes, registry, logger)
 	n.accepts = newAcceptErrors(registry, logger)
+	publicHost, adminHost := guardedHosts(cfg)
 	n.web, err = web.New(web.Config{
+		PublicHost: publicHost, AdminHost: adminHost,
 		Hub: n.hub, Sessions: n.sessions, Limiter: n.limiter, Lasts: lasts, Publisher: n.publisher, Rejected: n.rejected,
 		History: receive.NewHistory(client, keys),
 		Cache:   n.cache,
