@@ -98,6 +98,9 @@ type Roles struct {
 type RolesConfig struct {
 	// Defaults are the numbers for what a role leaves out. Its empty Symbols, Channels and Modes mean all.
 	Defaults Grants
+	// GuestConnections is the default of max_connections for the role guest, whose connections are
+	// counted by address; 0 = that of Defaults.
+	GuestConnections int
 	// ParsePattern returns the canonical form of a symbol pattern or an error; nil = only the form is checked.
 	ParsePattern func(string) (string, error)
 }
@@ -137,7 +140,12 @@ func ParseRoles(text string, c RolesConfig) (Roles, error) {
 		d.Modes = []string{ModeLatest, ModeAll}
 	}
 	out := Roles{grants: make(map[string]Grants)}
-	for _, role := range []string{"guest", "user", "publisher", "admin"} {
+	guest := d
+	if c.GuestConnections > 0 {
+		guest.MaxConnections = c.GuestConnections
+	}
+	out.grants["guest"] = guest
+	for _, role := range []string{"user", "publisher", "admin"} {
 		out.grants[role] = d
 	}
 	if strings.TrimSpace(text) == "" {
@@ -152,7 +160,11 @@ func ParseRoles(text string, c RolesConfig) (Roles, error) {
 	}
 	var faults []error
 	for role, raw := range table {
-		g, err := parseGrants(role, raw, d, c)
+		defaults := d
+		if role == "guest" {
+			defaults = guest
+		}
+		g, err := parseGrants(role, raw, defaults, c)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("roles: %s: %w", role, err))
 			continue

@@ -94,7 +94,7 @@ func TestRolesReachTheWire(t *testing.T) {
 // TestUnknownRole: rights nobody wrote down are none, and its limits are not "no limit".
 func TestUnknownRole(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, redistest.Start(t), "RATE_PER_MINUTE=5", "WS_MAX_CONNECTIONS_PER_USER=2", "FEED_CHANNELS=news")
+	n := startNode(t, redistest.Start(t), "RATE_PER_MINUTE=5", "GUEST_CONNECTIONS_PER_ADDRESS=2", "FEED_CHANNELS=news")
 	s := n.signIn("ann", "trader")
 	k, w := n.connect(s.Token)
 	if len(w.Limits.Symbols)+len(w.Limits.Channels)+len(w.Limits.Modes)+w.Limits.MaxSymbols != 0 || w.Limits.MaxConnections != 2 {

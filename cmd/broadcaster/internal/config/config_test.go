@@ -37,7 +37,7 @@ func TestDefaults(t *testing.T) {
 		"QUOTE_TTL": time.Minute, "STALE_AFTER": 10 * time.Second, "HISTORY_TICKS": 1000, "FEED_INBOX": "forex_updates", "FEED_BASE": "EUR",
 		"FEED_CHANNELS": []string(nil), "FEED_SOURCES": []string(nil),
 		"SESSION_COOKIE_NAME": "session_id", "SESSION_TTL": time.Hour, "SESSION_ABSOLUTE_TTL": 24 * time.Hour, "SESSION_AUTO_EXTEND": true,
-		"SESSION_GRACE": time.Minute, "GUEST_SESSIONS": false, "ROLES": "",
+		"SESSION_GRACE": time.Minute, "GUEST_SESSIONS": false, "GUEST_CONNECTIONS_PER_ADDRESS": 100, "ROLES": "",
 		"RATE_PER_MINUTE": 60, "RATE_PER_HOUR": 1000, "RATE_PER_DAY": 10000, "RATE_DRY_RUN": false, "RATE_EXEMPT": Networks(nil),
 		"RATE_ON_REDIS_DOWN": "local", "PUBLISH_RATE_PER_SECOND": 20000,
 		"WS_COMMANDS_PER_SECOND": 10, "WS_MAX_SYMBOLS": 200, "WS_MAX_CONNECTIONS_PER_USER": 20, "WS_HEARTBEAT": time.Second, "WS_PING": 20 * time.Second,
@@ -149,6 +149,27 @@ func TestAllowedOrigins(t *testing.T) {
 		var faults Faults
 		if _, err := Load([]string{"ALLOWED_ORIGINS=" + bad}); !errors.As(err, &faults) || !strings.Contains(err.Error(), "ALLOWED_ORIGINS") {
 			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+// Guests behind one address share its connections, so they have a limit of their own.
+func TestGuestConnections(t *testing.T) {
+	for _, tc := range []struct {
+		environ     []string
+		guest, user int
+	}{
+		{nil, 100, 20},
+		{[]string{"WS_MAX_CONNECTIONS_PER_USER=3"}, 100, 3},
+		{[]string{"GUEST_CONNECTIONS_PER_ADDRESS=7"}, 7, 20},
+		{[]string{"GUEST_CONNECTIONS_PER_ADDRESS=7", `ROLES={"guest":{"max_symbols":1},"user":{"max_symbols":1}}`}, 7, 20},
+		{[]string{`ROLES={"guest":{"max_connections":2}}`}, 2, 20},
+	} {
+		roles := mustLoad(t, tc.environ...).Session.Roles
+		guest, _ := roles.For("guest")
+		user, _ := roles.For("user")
+		if guest.MaxConnections != tc.guest || user.MaxConnections != tc.user {
+			t.Errorf("%q: guest %d, user %d, want %d and %d", tc.environ, guest.MaxConnections, user.MaxConnections, tc.guest, tc.user)
 		}
 	}
 }

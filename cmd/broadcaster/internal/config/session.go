@@ -15,7 +15,7 @@ func (c *Config) checkSession(k *checker) {
 	if c.Feed.Instruments == nil { // INSTRUMENTS is wrong, so the symbols are unknown
 		parse = nil
 	}
-	roles, err := session.LoadRoles(s.RoleTable, session.RolesConfig{ParsePattern: parse, Defaults: session.Grants{
+	roles, err := session.LoadRoles(s.RoleTable, session.RolesConfig{ParsePattern: parse, GuestConnections: s.GuestConnections, Defaults: session.Grants{
 		MaxSymbols: c.WS.MaxSymbols, MaxConnections: c.WS.MaxConnectionsPerUser,
 		Rate: session.Rate{PerMinute: c.Rate.PerMinute, PerHour: c.Rate.PerHour, PerDay: c.Rate.PerDay},
 	}})

@@ -82,15 +82,16 @@ type Feed struct {
 
 // Session holds the settings of sessions and roles.
 type Session struct {
-	CookieName  string        `env:"SESSION_COOKIE_NAME" default:"session_id" form:"cookie" doc:"name of the session cookie"`
-	TTL         time.Duration `env:"SESSION_TTL" default:"1h" range:"1s..8784h" doc:"time without activity after which a session ends"`
-	AbsoluteTTL time.Duration `env:"SESSION_ABSOLUTE_TTL" default:"24h" range:"1s..8784h" doc:"time after which a session ends in any case"`
-	AutoExtend  bool          `env:"SESSION_AUTO_EXTEND" default:"true" doc:"whether activity extends a session"`
-	Grace       time.Duration `env:"SESSION_GRACE" default:"60s" range:"1s..24h" doc:"time for which sockets stay open while Redis is lost and their sessions cannot be checked"`
-	Guests      bool          `env:"GUEST_SESSIONS" default:"false" embedded:"true" doc:"whether anyone may get a guest session"`
-	RoleTable   string        `env:"ROLES" doc:"rights and limits of each role, as JSON or the path of a JSON file: {symbols}, {channels}, {modes}, {max_rate}, {max_symbols}, {max_connections}, {rate} ({per_minute}, {per_hour}, {per_day})"`
+	CookieName       string        `env:"SESSION_COOKIE_NAME" default:"session_id" form:"cookie" doc:"name of the session cookie"`
+	TTL              time.Duration `env:"SESSION_TTL" default:"1h" range:"1s..8784h" doc:"time without activity after which a session ends"`
+	AbsoluteTTL      time.Duration `env:"SESSION_ABSOLUTE_TTL" default:"24h" range:"1s..8784h" doc:"time after which a session ends in any case"`
+	AutoExtend       bool          `env:"SESSION_AUTO_EXTEND" default:"true" doc:"whether activity extends a session"`
+	Grace            time.Duration `env:"SESSION_GRACE" default:"60s" range:"1s..24h" doc:"time for which sockets stay open while Redis is lost and their sessions cannot be checked"`
+	Guests           bool          `env:"GUEST_SESSIONS" default:"false" embedded:"true" doc:"whether anyone may get a guest session"`
+	GuestConnections int           `env:"GUEST_CONNECTIONS_PER_ADDRESS" default:"100" range:"1..1000000" doc:"connections of all guests behind one address, over all nodes"`
+	RoleTable        string        `env:"ROLES" doc:"rights and limits of each role, as JSON or the path of a JSON file: {symbols}, {channels}, {modes}, {max_rate}, {max_symbols}, {max_connections}, {rate} ({per_minute}, {per_hour}, {per_day})"`
 
-	Roles session.Roles // parsed from RoleTable; values that it leaves out come from WS_* and RATE_*
+	Roles session.Roles // parsed from RoleTable; values that it leaves out come from WS_*, GUEST_* and RATE_*
 }
 
 // Rate holds the limits of requests and of publishing.
