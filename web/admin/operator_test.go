@@ -29,7 +29,7 @@ func TestOperatorPage(t *testing.T) {
 		"node lost":   testOperatorNodeLost,
 		"hidden":      testOperatorHidden,
 		"metrics":     testOperatorMetrics,
-		"not told":    testOperatorNotTold,
+		"unreported":  testOperatorNotReported,
 		"phone":       testOperatorPhone,
 		"other nodes": testOperatorOtherNodes,
 	} {
@@ -92,7 +92,7 @@ func testOperatorSignIn(t *testing.T, browser context.Context) {
 	p := openOperator(t, browser, n.Admin.URL)
 	for _, wrong := range []string{"not-the-token-0123456789-abcdef", webtest.PublishToken, "schlüssel"} {
 		enterToken(p, wrong)
-		p.Wait("the word that it is wrong", `document.getElementById('gate-error').textContent === 'This is not an admin token of this node.'`)
+		p.Wait("the error message", `document.getElementById('gate-error').textContent === 'This is not an admin token of this node.'`)
 		webtest.Eval[bool](p, `(document.getElementById('gate-error').textContent = '', true)`)
 	}
 	if !webtest.Eval[bool](p, `document.getElementById('desk').hidden && sessionStorage.length === 0`) {
@@ -117,7 +117,7 @@ func testOperatorSignIn(t *testing.T, browser context.Context) {
 	// A token that the node stops accepting later.
 	webtest.Eval[bool](p, `(sessionStorage.setItem('fxcast.operator.token', 'an-old-token-0123456789-abcdef'), true)`)
 	p.Do(chromedp.Reload())
-	p.Wait("the reason", `/does not accept this token any more/.test(document.getElementById('gate-error')?.textContent)`)
+	p.Wait("the reason", `/no longer accepts this token/.test(document.getElementById('gate-error')?.textContent)`)
 	p.CheckClean(refusedToken)
 }
 
@@ -368,14 +368,14 @@ func testOperatorMetrics(t *testing.T, browser context.Context) {
 	p.CheckClean(nil)
 }
 
-// testOperatorNotTold tests a server that reports little, the embedded Redis: the page does not show
-// missing values as 0.
-func testOperatorNotTold(t *testing.T, browser context.Context) {
+// testOperatorNotReported tests a server that reports little, the embedded Redis: the page does not
+// show missing values as 0.
+func testOperatorNotReported(t *testing.T, browser context.Context) {
 	server := webtest.StartProgram(t)
 	p := operate(t, browser, server.Admin)
-	p.Wait("memory that is not told", `document.getElementById('memory-used').textContent === 'not available here' && /not available here/.test(document.getElementById('memory').textContent)`)
-	p.Wait("numbers that are not told", `/Evicted\s*not available here/.test(document.getElementById('redis-facts').textContent)`)
-	p.Wait("a slow log that is not told", `/slow log is not available here/.test(document.getElementById('slow').textContent)`)
+	p.Wait("memory that is not reported", `document.getElementById('memory-used').textContent === 'not available here' && /not available here/.test(document.getElementById('memory').textContent)`)
+	p.Wait("numbers that are not reported", `/Evicted\s*not available here/.test(document.getElementById('redis-facts').textContent)`)
+	p.Wait("a slow log that is not reported", `/slow log is not available here/.test(document.getElementById('slow').textContent)`)
 	p.Wait("quotes that are accepted", `/^[1-9][\d.,]*\/s accepted here$/.test(document.querySelector('#tile-received + .more').textContent)`)
 	p.CheckClean(regexp.MustCompile(`status of 501`))
 }

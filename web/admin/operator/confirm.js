@@ -1,9 +1,9 @@
-// The dialog that stands before every change, and the line that tells what came of it.
+// The dialog before every change, and the message about its result.
 
 import { byId, facts } from '/dom.js';
 
 /**
- * Asks whether to go on, and names whom it concerns.
+ * Asks whether to make a change, and shows its subject.
  *
  * @param {{title: string, text: string, about: [string, string][], yes: string}} question
  * @returns {Promise<boolean>}
@@ -21,16 +21,16 @@ export function confirm({ title, text, about, yes }) {
       dialog.close();
     };
     byId('confirm-no').onclick = () => dialog.close();
-    dialog.onclose = () => resolve(answer); // by Escape too
+    dialog.onclose = () => resolve(answer); // also after Escape
     dialog.showModal();
-    byId('confirm-no').focus(); // Enter alone must not do it
+    byId('confirm-no').focus(); // so that Enter alone does not make the change
   });
 }
 
 let timer;
 
-/** Tells for a while what became of a change. */
-export function tell(text, bad = false) {
+/** Shows the result of a change for 8 s. */
+export function notify(text, bad = false) {
   const toast = byId('toast');
   toast.textContent = text;
   toast.dataset.bad = String(bad);
@@ -39,14 +39,14 @@ export function tell(text, bad = false) {
 }
 
 /**
- * Does a change and tells of it.
+ * Makes a change and shows its result.
  *
- * @param {() => Promise<string>} change Returns what was done, in words.
+ * @param {() => Promise<string>} change Returns a sentence about the change.
  */
 export async function attempt(change) {
   try {
-    tell(await change());
+    notify(await change());
   } catch (err) {
-    tell(`Not done: ${err.message}`, true);
+    notify(`Not done: ${err.message}`, true);
   }
 }

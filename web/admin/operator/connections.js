@@ -1,4 +1,4 @@
-// Who is connected, to which node, and how far behind.
+// The connected clients, the node of each, and how far it is behind.
 
 import { byId, cell, fill, make, say } from '/dom.js';
 import { bytes, count, missing, moment, seconds } from '/format.js';
@@ -6,9 +6,8 @@ import { bytes, count, missing, moment, seconds } from '/format.js';
 const columns = 9;
 
 /**
- * The table of connections. Rows keep their elements, so that what has the focus
- * stays where it is; the order stands still while somebody points at the table or
- * has the focus in it.
+ * The table of connections. Rows keep their elements, so that the focus stays in place.
+ * The order does not change while the pointer or the focus is in the table.
  */
 export class Connections {
   /** @param {{kick: (c: any) => void, revoke: (c: any) => void, look: (user: string) => void}} act */
@@ -20,15 +19,15 @@ export class Connections {
 
   /**
    * @param {any} answer The answer of /api/v1/connections.
-   * @param {boolean} reachable Whether Redis is, through which nodes see each other.
+   * @param {boolean} reachable Whether Redis is reachable; nodes see each other through it.
    */
   show(answer, reachable) {
     const { connections, silent } = answer;
     const shown = connections.length < answer.total ? `${count(connections.length)} of ${count(answer.total)}` : count(answer.total);
     const nodes = Object.keys(answer.nodes).length;
     const alone = nodes === 1 && !reachable;
-    say(byId('connections-note'), alone ? `${shown} on this node; others are not seen while Redis is lost` : silent.length
-      ? `${shown} on ${nodes} that answered; without ${silent.join(', ')}`
+    say(byId('connections-note'), alone ? `${shown} on this node; other nodes are not visible while Redis is lost` : silent.length
+      ? `${shown} on the ${nodes} ${nodes === 1 ? 'node' : 'nodes'} that answered; no answer from ${silent.join(', ')}`
       : `${shown} on ${nodes} ${nodes === 1 ? 'node' : 'nodes'}`);
     byId('connections-note').dataset.bad = String(alone || silent.length > 0);
 

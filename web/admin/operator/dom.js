@@ -1,4 +1,4 @@
-// The page's elements. Whatever comes from the server is text, never markup.
+// The page's elements. Data from the server is inserted as text, never as markup.
 
 /** @param {string} id */
 export const byId = (id) => document.getElementById(id);
@@ -18,7 +18,7 @@ export function make(name, properties = {}, ...children) {
 
 const space = 'http://www.w3.org/2000/svg';
 
-/** Makes an element of a drawing. */
+/** Makes an SVG element. */
 export function draw(name, attributes = {}, ...children) {
   const element = document.createElementNS(space, name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
@@ -26,12 +26,12 @@ export function draw(name, attributes = {}, ...children) {
   return element;
 }
 
-/** Sets a text unless it stands there already, so that a selection in it is kept. */
+/** Sets a text unless the element has it already, so that a selection in it is kept. */
 export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** A cell; `full` is shown when the text is cut. */
+/** Makes a cell; `full` is its tooltip, for a text that is cut. */
 export function cell(text, { kind = '', full = '', head = false } = {}) {
   const td = make(head ? 'th' : 'td', { className: kind }, text);
   if (head) td.scope = 'row';
@@ -40,8 +40,8 @@ export function cell(text, { kind = '', full = '', head = false } = {}) {
 }
 
 /**
- * Fills a table with rows of cells, or with one line that says why there are none.
- * Nothing is touched while all texts are as before.
+ * Fills a table with rows of cells, or with one line that explains why there are none.
+ * It changes nothing if all texts are the same as before.
  *
  * @param {HTMLTableElement} table
  * @param {HTMLTableCellElement[][]} rows

@@ -1,4 +1,4 @@
-// How values are written. What is not known is never written as a number.
+// The format of values. An unknown value is never shown as a number.
 
 export const missing = 'not available here';
 
@@ -10,13 +10,13 @@ const known = (n) => typeof n === 'number' && !Number.isNaN(n);
 /** @param {number | null | undefined} n */
 export const count = (n) => (known(n) ? whole.format(n) : missing);
 
-/** A rate or another small decimal. */
+/** Formats a rate or another small decimal. */
 export const decimal = (n) => (!known(n) ? missing : n === 0 ? '0' : n < 99.95 ? (n < 0.05 ? '<0.1' : tenths.format(n)) : whole.format(n));
 
 /** @param {number | null | undefined} part Of 1. */
 export const percent = (part) => (known(part) ? `${part > 0 && part < 0.001 ? '<0.1' : tenths.format(100 * part)} %` : missing);
 
-/** As the program writes bytes elsewhere. */
+/** Formats bytes as the program's commands do. */
 export function bytes(n) {
   if (!known(n)) return missing;
   if (n < 1024) return `${whole.format(n)} B`;
@@ -25,7 +25,7 @@ export function bytes(n) {
   return `${tenths.format(n)} ${'KMGTPE'[unit]}iB`;
 }
 
-/** A time that something took, in the unit that suits it. */
+/** Formats a duration in the most suitable unit. */
 export function seconds(n) {
   if (!known(n)) return missing;
   if (n === Infinity) return 'over a minute';
@@ -36,7 +36,7 @@ export function seconds(n) {
   return n < 100 ? `${tenths.format(n)} s` : span(n);
 }
 
-/** A longer time: 3 d 4 h. */
+/** Formats a longer duration: 3 d 4 h. */
 export function span(n) {
   if (!known(n)) return missing;
   const parts = [[86400, 'd'], [3600, 'h'], [60, 'min'], [1, 's']];
@@ -49,7 +49,7 @@ export function span(n) {
 const clockTime = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 const dayTime = new Intl.DateTimeFormat('en-GB', { day: '2-digit', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit' });
 
-/** A moment in this browser's zone, with its day unless that is today. */
+/** Formats a time in this browser's zone, with the date unless it is today. */
 export function moment(at) {
   if (at === undefined || at === null || at === '') return missing;
   const date = new Date(at);

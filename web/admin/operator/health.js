@@ -1,15 +1,14 @@
-// Is everything doing its work, and if not, why? Redis by its own checks, and this
-// node by its metrics.
+// The checks: those of Redis come from its health call, those of this node from its metrics.
 
 import { byId, facts, make, say } from '/dom.js';
 import { bytes, count, decimal, missing, seconds, span } from '/format.js';
 import { value } from '/metrics.js';
 
-const words = { ok: 'ok', warn: 'look', fail: 'fails', unknown: 'unknown' };
+const words = { ok: 'ok', warn: 'warns', fail: 'fails', unknown: 'unknown' };
 const order = ['fail', 'warn', 'unknown', 'ok'];
 
 /**
- * What this node's metrics say of its own state.
+ * Returns the checks that this node's metrics allow.
  *
  * @param {import('/metrics.js').Sample | undefined} sample
  */
@@ -22,12 +21,12 @@ function nodeChecks(sample) {
   };
   const redis = 'see Redis above, and the network between it and this node';
   const list = [
-    flag('quotes', 'fx_feed_degraded', 'received from Redis', 'not received from Redis', 'clients here see the last prices, and were told that they are old', redis),
-    flag('sessions', 'fx_session_degraded', 'checked, revocations are heard', 'can not be checked', 'revocations are not heard; sockets stay for SESSION_GRACE at most', redis),
-    flag('limits', 'fx_limiter_degraded', 'decided in Redis', 'decided by this node alone', 'each node counts by itself until Redis is back', redis),
+    flag('quotes', 'fx_feed_degraded', 'received from Redis', 'not received from Redis', 'clients of this node see the last prices, which are marked as old', redis),
+    flag('sessions', 'fx_session_degraded', 'checked; revocations arrive', 'cannot be checked', 'revocations do not arrive; sockets stay open for at most SESSION_GRACE', redis),
+    flag('limits', 'fx_limiter_degraded', 'counted in Redis', 'counted by this node alone', 'each node counts separately until Redis is back', redis),
   ];
   const panics = (value(sample, 'fx_web_panics_total') ?? 0) + (value(sample, 'fx_hub_panics_total') ?? 0);
-  if (panics > 0) list.push({ name: 'panics', node: 'this node', result: 'warn', value: count(panics), limit: '0', why: 'the code of a request or a connection failed', what_to_do: 'it is a bug: see the log' });
+  if (panics > 0) list.push({ name: 'panics', node: 'this node', result: 'warn', value: count(panics), limit: '0', why: 'the code of a request or a connection panicked', what_to_do: 'report the bug; the log has the panic' });
   const probe = value(sample, 'fx_feed_probe_age_seconds');
   if (probe !== undefined) list[0].value += `, probed ${seconds(probe)} ago`;
   return list;
@@ -36,8 +35,8 @@ function nodeChecks(sample) {
 function row(check) {
   const { result } = check;
   const head = make('p', {}, make('strong', {}, check.name.replaceAll('_', ' ')), make('span', { className: 'dim' }, ` ${check.node} `));
-  const told = check.value ?? (result === 'unknown' ? missing : '');
-  if (told) head.append(make('span', { className: 'value' }, told + (result !== 'ok' && check.limit ? ` (limit ${check.limit})` : '')));
+  const shown = check.value ?? (result === 'unknown' ? missing : '');
+  if (shown) head.append(make('span', { className: 'value' }, shown + (result !== 'ok' && check.limit ? ` (limit ${check.limit})` : '')));
   const item = make('li', {}, make('span', { className: 'result' }, words[result] ?? result), head);
   item.dataset.result = result;
   if (check.why && check.why !== missing) item.append(make('p', {}, check.why));
@@ -45,7 +44,7 @@ function row(check) {
   return item;
 }
 
-/** What was last told, kept apart because it comes at different times. */
+/** The last health of Redis and the last metrics of this node, which arrive at different times. */
 export class Health {
   constructor() {
     this.redis = null;
@@ -57,7 +56,7 @@ export class Health {
     this.redis = redis;
     document.documentElement.dataset.redis = redis.status;
     say(byId('redis-status'), redis.status);
-    say(byId('redis-reason'), redis.reason || 'All checks of Redis are fine.');
+    say(byId('redis-reason'), redis.reason || 'All checks of Redis pass.');
     this.show();
   }
 
@@ -67,7 +66,7 @@ export class Health {
     this.show();
   }
 
-  /** Whether Redis answered when it was last looked at. */
+  /** Whether Redis answered the last check. */
   get reachable() {
     return !this.redis?.checks.some((c) => c.name === 'reachable' && c.result === 'fail');
   }
@@ -79,7 +78,7 @@ export class Health {
     const list = byId('checks');
     if (made.length !== list.children.length || !made.every((node, i) => node.isEqualNode(list.children[i]))) list.replaceChildren(...made);
     const bad = all.filter((c) => c.result === 'fail' || c.result === 'warn').length;
-    say(byId('checks-note'), bad ? `${bad} to look at` : `${all.length}, none to look at`);
+    say(byId('checks-note'), bad ? `${bad} of ${all.length} with a problem` : `${all.length} checks, no problems`);
   }
 
   /** @param {any} stats The answer of /api/v1/redis/stats; null while Redis does not answer. */

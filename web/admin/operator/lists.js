@@ -1,4 +1,4 @@
-// What takes Redis's memory and time, and what was refused.
+// The lists: the memory and the slow commands of Redis, rejected quotes and limited subjects.
 
 import { byId, cell, fill, say } from '/dom.js';
 import { bytes, count, missing, moment, percent, seconds } from '/format.js';
@@ -42,10 +42,10 @@ export function showRejected(entries) {
     cell(e.message, { kind: 'cut', full: e.message }),
     cell([e.source, e.via].filter(Boolean).join(', ')),
     cell(e.input, { kind: 'code cut', full: e.input }),
-  ]), 'None was rejected.');
+  ]), 'No quote was rejected.');
 }
 
-/** How many were rejected on this node, by reason. */
+/** Shows how many quotes this node has rejected, by reason. */
 export function showReasons(sample) {
   const total = value(sample, 'fx_feed_rejected_total');
   const by = (sample.series.get('fx_feed_rejected_total') ?? []).filter((s) => s.value > 0).sort((a, b) => b.value - a.value);
@@ -58,10 +58,10 @@ export function showOffenders(list) {
   fill(byId('offenders'), list.map((o) => [
     cell(o.subject, { head: true, kind: 'code cut', full: o.subject }),
     cell(count(o.refused), { kind: 'n', full: o.at_most_over > 0 ? `at most ${count(o.at_most_over)} too high` : '' }),
-  ]), 'Nobody was refused lately.');
+  ]), 'No subject was refused lately.');
 }
 
-/** Says that these are from before Redis was lost. */
+/** Marks these lists as older than the loss of Redis. */
 export function withoutRedis() {
   for (const id of ['memory-note', 'slow-note']) {
     const note = byId(id);

@@ -1,7 +1,7 @@
-// Prometheus's text format, as far as this page needs it.
+// The part of Prometheus's text format that this page needs.
 
 /**
- * One look at /metrics.
+ * One sample of /metrics.
  *
  * @typedef {object} Sample
  * @property {number} at Milliseconds by this browser's clock.
@@ -14,7 +14,7 @@ const escapes = { n: '\n', '\\': '\\', '"': '"' };
 const infinite = { '+Inf': Infinity, Inf: Infinity, '-Inf': -Infinity };
 
 /**
- * Reads the text of /metrics. Lines that are none are passed over.
+ * Reads the text of /metrics. It skips lines that are not samples.
  *
  * @param {string} text
  * @param {number} at
@@ -39,7 +39,7 @@ export function parse(text, at) {
 const matches = (labels, want) => Object.entries(want).every(([key, value]) => labels[key] === value);
 
 /**
- * The sum of the series of that name that have these labels; undefined without any.
+ * Returns the sum of the series of this name that have these labels, or undefined if there are none.
  *
  * @param {Sample | undefined} sample
  * @param {string} name
@@ -51,8 +51,8 @@ export function value(sample, name, want = {}) {
 }
 
 /**
- * How far a counter has come between two looks; undefined if either look has not
- * got it, or if it went back because the node began anew.
+ * Returns the increase of a counter between two samples. It is undefined if a sample does not have
+ * the counter, or if the counter went back because the node was restarted.
  *
  * @param {Sample | undefined} from
  * @param {Sample | undefined} to
@@ -64,17 +64,16 @@ export function increase(from, to, name, want) {
   return before === undefined || after === undefined || after < before ? undefined : after - before;
 }
 
-/** The increase per second. */
+/** Returns the increase per second. */
 export function rate(from, to, name, want) {
   const n = increase(from, to, name, want);
   return n === undefined || to.at <= from.at ? undefined : (n * 1000) / (to.at - from.at);
 }
 
 /**
- * The quantile q of what a histogram counted between two looks: null if it counted
- * nothing, undefined if there is no such histogram, Infinity if it lies beyond the
- * last bound. Within a bucket it is taken to grow by a constant factor, and within
- * the first by a constant difference.
+ * Returns the quantile q of the values that a histogram counted between two samples. It is null
+ * if the histogram counted nothing, undefined if there is no such histogram, and Infinity beyond
+ * the last bound. It interpolates geometrically within a bucket, and linearly within the first.
  *
  * @param {Sample | undefined} from
  * @param {Sample | undefined} to
@@ -87,7 +86,7 @@ export function quantile(from, to, name, q) {
   if (!before.size || !after.size) return undefined;
   const buckets = [...after].map(([le, n]) => [le, n - (before.get(le) ?? 0)]).sort((a, b) => a[0] - b[0]);
   const total = buckets.at(-1)[1];
-  if (buckets.some(([, n]) => n < 0)) return undefined; // began anew
+  if (buckets.some(([, n]) => n < 0)) return undefined; // the node was restarted
   if (total === 0) return null;
   const i = buckets.findIndex(([, n]) => n >= q * total);
   const [upper, n] = buckets[i];

@@ -1,6 +1,6 @@
-// The calls to the node, and when they are made.
+// The calls to the node, and their schedule.
 
-/** The node answered, and not with what was asked. */
+/** The node refused a call. */
 export class Refusal extends Error {
   constructor(status, detail) {
     super(detail);
@@ -11,10 +11,10 @@ export class Refusal extends Error {
 /** The node did not answer, or not in time. */
 export class Silence extends Error {}
 
-const patience = 35_000; // some calls look at all of Redis, for at most 30 s
+const patience = 35_000; // some calls scan all of Redis, for at most 30 s
 
 /**
- * Calls the node with the token.
+ * Calls the node with the token. It throws a Refusal or a Silence.
  *
  * @param {string} token
  * @param {string} path
@@ -40,19 +40,19 @@ export async function call(token, path, { method = 'GET', text = false, signal, 
     });
   } catch (err) {
     if (signal?.aborted) throw signal.reason;
-    throw new Silence(err.name === 'TimeoutError' ? 'it took too long' : 'it can not be reached');
+    throw new Silence(err.name === 'TimeoutError' ? 'it took too long' : 'it cannot be reached');
   }
   if (answer.ok) return body;
   throw new Refusal(answer.status, String(body?.detail ?? body?.title ?? `status ${answer.status}`));
 }
 
 /**
- * A beat runs jobs one after another, each when it is due, until it is stopped.
+ * A beat runs jobs one after another, each when it is due, until stop is called.
  *
  * @typedef {{every: number, run: (signal: AbortSignal) => Promise<void>, next?: number}} Job
  */
 export class Beat {
-  /** @param {Job[]} jobs @param {(err: Error) => void} failed Told what a job threw, other than for being stopped. */
+  /** @param {Job[]} jobs @param {(err: Error) => void} failed Receives the error of a job, except after stop. */
   constructor(jobs, failed) {
     this.jobs = jobs;
     this.failed = failed;

@@ -1,5 +1,5 @@
-// The operator's page: signs in with an admin token, looks at the node again and
-// again while the tab is seen, and changes something only after a question.
+// The operator's page. It signs in with an admin token, and polls the node while the tab
+// is visible. It asks for confirmation before each change.
 
 import { attempt, confirm } from '/confirm.js';
 import { Connections } from '/connections.js';
@@ -13,11 +13,11 @@ import { Sessions } from '/sessions.js';
 import { Vitals } from '/vitals.js';
 
 const tokenKey = 'fxcast.operator.token';
-const reasonKey = 'fxcast.operator.reason'; // why the gate is shown, over a reload
+const reasonKey = 'fxcast.operator.reason'; // why the sign-in form is shown, kept over a reload
 const second = 1000;
 const longestWait = 30 * second;
-const livePatience = 8 * second; // for what does not look at all of Redis
-const metricsPatience = 4 * second; // which need no Redis
+const livePatience = 8 * second; // for calls that do not scan all of Redis
+const metricsPatience = 4 * second; // for the metrics, which need no Redis
 
 let token = sessionStorage.getItem(tokenKey) ?? '';
 let ratio = null;
@@ -27,7 +27,7 @@ const health = new Health();
 const get = (path, signal, timeout) => call(token, path, { signal, timeout });
 const id = encodeURIComponent;
 
-/** A call that this Redis may not have, or that fails while Redis is lost. */
+/** Makes a call that this Redis may not support, or that fails while Redis is lost. */
 async function ask(path, signal, show) {
   try {
     show(await get(path, signal));
@@ -38,7 +38,7 @@ async function ask(path, signal, show) {
   }
 }
 
-// Each beat has a connection of its own, and one call at a time.
+// Each beat makes one call at a time, so it needs one connection.
 const beats = [
   new Beat([
     { every: 2 * second, run: async (signal) => {
@@ -94,7 +94,7 @@ function linked() {
 
 function failed(err) {
   if (err instanceof Refusal && (err.status === 401 || err.status === 403)) {
-    signOut(err.status === 401 ? 'The node does not accept this token any more.' : err.message);
+    signOut(err.status === 401 ? 'The node no longer accepts this token.' : err.message);
   } else if (err instanceof Silence) {
     lost(err.message);
   } else if (!(err instanceof Refusal)) {
@@ -102,17 +102,17 @@ function failed(err) {
   }
 }
 
-/** Stops looking, and tries again after a while that grows. */
+/** Stops polling, and tries again after a delay that doubles each time. */
 function lost(why) {
-  if (!beats[0].stopper) return; // several beats fail at once
+  if (!beats[0].stopper) return; // another beat has failed first
   for (const beat of beats) beat.stop();
   wait = Math.min(longestWait, wait ? wait * 2 : 2 * second);
   retryAt = performance.now() + wait;
-  if (document.documentElement.dataset.link !== 'lost') state('lost', `The node does not answer: ${why}. Numbers are of ${moment(new Date())}.`);
+  if (document.documentElement.dataset.link !== 'lost') state('lost', `The node does not answer: ${why}. The numbers are from ${moment(new Date())}.`);
   const show = () => {
     const left = Math.ceil((retryAt - performance.now()) / second);
     if (left <= 0) return resume();
-    say(byId('link-more'), `Trying again in ${left} s`); // not read out each second
+    say(byId('link-more'), `Trying again in ${left} s`); // hidden from screen readers, since it changes each second
   };
   clearInterval(ticker);
   ticker = setInterval(show, second / 4);
@@ -134,14 +134,14 @@ function pause() {
 
 /* Changes */
 
-const hurry = () => beats[1].hurry(); // of connections
+const hurry = () => beats[1].hurry(); // the beat of the connections
 
 const about = (c) => [['User', c.user_id], ['Role', c.role], ['Connection', c.conn_id], ['Node', c.node], ['Address', c.address], ['Since', moment(c.since)]];
 
 const connections = new Connections({
   look: (user) => sessions.look(user).then(() => byId('lookup').scrollIntoView({ block: 'nearest' })),
   kick: async (c) => {
-    if (!await confirm({ title: `Kick ${c.user_id}?`, text: 'The connection is closed with 1008. The session stays: the client may connect again.', about: about(c), yes: 'Kick' })) return;
+    if (!await confirm({ title: `Kick ${c.user_id}?`, text: 'This closes the connection with code 1008. The session stays valid, so the client may connect again.', about: about(c), yes: 'Kick' })) return;
     await attempt(async () => {
       const done = await call(token, `/api/v1/connections/${id(c.conn_id)}`, { method: 'DELETE' });
       return `Kicked connection ${c.conn_id} of ${c.user_id} on ${done.node}.`;
@@ -152,7 +152,7 @@ const connections = new Connections({
 });
 
 async function revoke(s, facts) {
-  const text = 'All its connections are closed with 4001, on every node, and it can not be used again.';
+  const text = 'This closes all connections of the session with code 4001, on every node. The session cannot be used again.';
   if (!await confirm({ title: `Revoke a session of ${s.user_id}?`, text, about: [...facts, ['Session', s.session_id]], yes: 'Revoke' })) return;
   await attempt(async () => {
     await call(token, `/api/v1/redis/session/${id(s.session_id)}`, { method: 'DELETE' });
@@ -163,9 +163,9 @@ async function revoke(s, facts) {
 }
 
 const sessions = new Sessions((path) => get(path), {
-  revoke: (s) => revoke(s, [['User', s.user_id], ['Role', s.role], ['Made', moment(s.created_at)], ['Address', s.address || '–']]),
+  revoke: (s) => revoke(s, [['User', s.user_id], ['Role', s.role], ['Created', moment(s.created_at)], ['Address', s.address || '–']]),
   revokeAll: async (user, n) => {
-    const text = 'The user is signed out everywhere. All connections are closed with 4001, on every node.';
+    const text = 'This signs the user out everywhere and closes all connections of the user with code 4001, on every node.';
     if (!await confirm({ title: `Revoke all sessions of ${user}?`, text, about: [['User', user], ['Sessions', String(n)]], yes: 'Revoke all' })) return;
     await attempt(async () => {
       const done = await call(token, `/api/v1/sessions?user_id=${id(user)}`, { method: 'DELETE' });
@@ -195,7 +195,7 @@ function showDesk() {
   resume();
 }
 
-/** Forgets the token and all that was shown with it. */
+/** Forgets the token and everything that was shown with it. */
 function signOut(reason = '') {
   for (const beat of beats) beat.stop();
   sessionStorage.removeItem(tokenKey);

@@ -20,7 +20,7 @@ export class Sessions {
     byId('revoke-all').onclick = () => act.revokeAll(this.user, this.list.length);
   }
 
-  /** Shows the sessions of a user; none if it can not be asked for. */
+  /** Shows the sessions of a user, or the error of the call. */
   async look(user) {
     this.user = user;
     byId('user').value = user;
@@ -32,7 +32,7 @@ export class Sessions {
     } catch (err) {
       note = `Sessions of ${user}: ${err.message}.`;
     }
-    if (user !== this.user) return; // asked for another meanwhile
+    if (user !== this.user) return; // another user was looked up meanwhile
     this.list = list;
     say(byId('sessions-note'), note);
     byId('revoke-all').hidden = list.length === 0;
@@ -40,7 +40,7 @@ export class Sessions {
     fill(byId('sessions'), list.map((s) => this.row(s)), '');
   }
 
-  /** Looks again, if somebody was looked up. */
+  /** Looks up the same user again, if there is one. */
   async again() {
     if (this.user) await this.look(this.user);
   }

@@ -1,19 +1,19 @@
-// The tiles: this node's own numbers, from two looks at its metrics.
+// The tiles: this node's own numbers, from two samples of its metrics.
 
 import { byId, draw, make, say } from '/dom.js';
 import { bytes, count, decimal, missing, percent, seconds } from '/format.js';
 import { increase, quantile, rate, value } from '/metrics.js';
 
-const trendLength = 90; // looks
-const looksBack = 5; // for quantiles
-const longest = 10_000; // ms between looks; beyond that they say nothing of now
+const trendLength = 90; // samples
+const samplesBack = 5; // for quantiles
+const longest = 10_000; // ms between samples; a longer interval does not describe the present
 
 const join = (...parts) => parts.filter(Boolean).join(', ');
 const per = (n, unit = '') => (n === undefined ? missing : `${decimal(n)}${unit}/s`);
 
 /**
- * What a tile shows: `main` large, `more` below it, `trend` the number drawn, and
- * `bad` which text somebody should look at.
+ * The tiles by id and name. A tile shows `main` large, `more` below it, and the trend of
+ * `trend`. `bad` names the text that needs attention.
  *
  * @type {[string, string, (now: any, last: any, then: any, ratio: any) => {main: string, more?: string, trend?: number | null, bad?: 'main' | 'more' | false}][]}
  */
@@ -35,7 +35,7 @@ const tiles = [
   ['conflated', 'Conflated', (now, last) => {
     const n = rate(last, now, 'fx_hub_conflated_total');
     const [left, sent] = [increase(last, now, 'fx_hub_conflated_total'), increase(last, now, 'fx_hub_delivered_total')];
-    const share = left === undefined || sent === undefined ? missing : left + sent === 0 ? 'nothing was due' : `${percent(left / (left + sent))} of what was due`;
+    const share = left === undefined || sent === undefined ? missing : left + sent === 0 ? 'no updates' : `${percent(left / (left + sent))} of all updates`;
     return { main: per(n), more: share, trend: n };
   }],
   ['latency', 'Publish to write', (now, last, then) => {
@@ -62,7 +62,7 @@ const tiles = [
   }],
   ['ratio', 'Cache hit ratio', (now, last, then, ratio) => {
     if (!ratio) return { main: missing };
-    const of = (r) => (r?.ratio === null && r?.hits === 0 && r?.misses === 0 ? 'no look-ups' : percent(r?.ratio));
+    const of = (r) => (r?.ratio === null && r?.hits === 0 && r?.misses === 0 ? 'no lookups' : percent(r?.ratio));
     return { main: of(ratio.cache), more: `Redis as a whole: ${of(ratio.server)}`, trend: ratio.cache.ratio };
   }],
 ];
@@ -70,7 +70,7 @@ const tiles = [
 const width = 120;
 const height = 26;
 
-/** The path of a trend through its known points, and of the ground below it. */
+/** Returns the path of a trend through its known points, and that of the area below it. */
 function paths(points) {
   const top = Math.max(...points.filter((n) => n !== null), 0) || 1;
   let line = '';
@@ -92,10 +92,10 @@ function paths(points) {
   return [line, ground];
 }
 
-/** All tiles, their trends and the looks they come from. */
+/** All tiles with their trends, and the samples that they are computed from. */
 export class Vitals {
   constructor() {
-    this.looks = [];
+    this.samples = [];
     this.tiles = tiles.map(([id, name, of]) => {
       const main = make('p', { className: 'main', id: `tile-${id}` }, '…');
       const more = make('p', { className: 'more' });
@@ -107,21 +107,21 @@ export class Vitals {
     });
   }
 
-  /** @param {import('/metrics.js').Sample} sample @param {any} ratio What the hit ratio's call answered last. */
+  /** @param {import('/metrics.js').Sample} sample @param {any} ratio The last answer of the hit ratio's call. */
   show(sample, ratio) {
-    const last = this.looks.at(-1);
+    const last = this.samples.at(-1);
     if (last && sample.at - last.at > longest) {
-      this.looks = [];
+      this.samples = [];
       for (const t of this.tiles) t.trend.push(null);
     }
-    this.looks.push(sample);
-    this.looks = this.looks.slice(-looksBack - 1);
-    const before = this.looks.at(-2);
+    this.samples.push(sample);
+    this.samples = this.samples.slice(-samplesBack - 1);
+    const before = this.samples.at(-2);
     for (const t of this.tiles) {
-      let shown = t.of(sample, before, this.looks.length > 1 ? this.looks[0] : undefined, ratio);
+      let shown = t.of(sample, before, this.samples.length > 1 ? this.samples[0] : undefined, ratio);
       if (!before && shown.main === missing) {
-        const earlier = { ...sample, at: sample.at - 1 }; // would there be something to show with a look before?
-        if (t.of(sample, earlier, earlier, ratio).main !== missing) shown = { main: '…', more: 'from the next look on' };
+        const earlier = { ...sample, at: sample.at - 1 }; // would the tile show something with an earlier sample?
+        if (t.of(sample, earlier, earlier, ratio).main !== missing) shown = { main: '…', more: 'after the next sample' };
       }
       const unknown = shown.main === missing;
       say(t.main, shown.main);
