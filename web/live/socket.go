@@ -50,7 +50,7 @@ var (
 // A socketOwner is the client that contains a socket.
 type socketOwner interface {
 	spawn(f func()) // starts a goroutine that the server waits for
-	ready()         // reports that the hub may write again, after an incomplete write
+	ready()         // reports that the hub may write again, or that its next write fails: the connection is lost
 }
 
 // A socket is the only writer of a connection. send never blocks: it tries one write and leaves
@@ -192,19 +192,19 @@ func (s *socket) flushed(err error) {
 		s.closed, s.flushing, s.waiting = true, false, nil
 	}
 	shut := s.shut && !s.flushing
-	notify := s.notify && err == nil
+	notify := s.notify
 	s.notify = false
 	s.mu.Unlock()
-	switch {
-	case shut || err != nil:
+	if shut || err != nil {
 		s.Conn.Close()
-	case notify:
+	}
+	if notify {
 		s.owner.ready()
 	}
 }
 
 // offer is send for the hub. If some bytes have to wait, it arranges that ready is called when
-// they are written.
+// they are written, or when the connection is lost and the next offer fails.
 func (s *socket) offer(frames []byte) (sent bool, err error) {
 	sent, err = s.send(frames, false)
 	if sent || err != nil {

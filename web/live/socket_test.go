@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -418,6 +419,49 @@ func TestStalledSocketRecovers(t *testing.T) {
 			p.SendFrame(true, webtest.OpClose, binary.BigEndian.AppendUint16(nil, 1000))
 			if f, err := p.ReadFrame(); err != nil || f.Code() != 1000 {
 				t.Errorf("%v %v, want close 1000", f, err)
+			}
+		})
+	}
+}
+
+// TestLostWhileFlushing resets connections that are full. The hub must learn it from the
+// socket, since the connection's reader may be busy elsewhere.
+func TestLostWhileFlushing(t *testing.T) {
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			full, result := make(chan struct{}), make(chan error, 1)
+			s := newUpgradeServer(t, kind, nil, func(u *live.Upgraded) {
+				defer u.WS.CloseNow()
+				p := newPusher(u)
+				ready, err := true, error(nil)
+				for i := 0; ready && err == nil; i++ {
+					if ready, err = p.push(live.Frames{}.AppendMessage(nil, dataMessage(i, 8000))); ready || err != nil {
+						continue
+					}
+					select {
+					case <-p.ready: // on its way after all
+						ready = true
+					case <-time.After(50 * time.Millisecond):
+					}
+				}
+				close(full)
+				select {
+				case <-p.ready:
+					_, err = u.Offer(live.Frames{}.Ping())
+				case <-time.After(webtest.Patience):
+					t.Error("nobody was notified of the loss")
+				}
+				result <- err
+			})
+			p := s.dial(t)
+			<-full
+			if tcp, ok := p.Conn.(*net.TCPConn); ok {
+				_ = tcp.SetLinger(0)
+			}
+			p.Close()
+			if err := <-result; err == nil {
+				t.Error("a lost socket takes data")
 			}
 		})
 	}
