@@ -30,6 +30,7 @@ type Command struct {
 
 const (
 	maxCommandID = 64
+	maxNames     = 1000 // of symbols and channels; an ack may refuse each of them
 	maxSince     = 1000
 	maxEpoch     = 32
 )
@@ -167,8 +168,11 @@ func (c *Command) checkSince(canonical Canonical) *Error {
 }
 
 func (c *Command) checkNames() *Error {
-	if len(c.Symbols)+len(c.Channels) == 0 {
+	switch n := len(c.Symbols) + len(c.Channels); {
+	case n == 0:
 		return badField(`want "symbols" or "channels" with at least one name`)
+	case n > maxNames:
+		return badField("want at most %d names of symbols and channels, got %d", maxNames, n)
 	}
 	return nil
 }

@@ -43,15 +43,25 @@ type subscriptions struct {
 }
 
 // subscribe adds the names of a command that the grants include. It returns the granted symbols
-// and channels, and a refusal for each other name.
+// and channels, and a refusal for each other name. A repeated name is answered once.
 func (s *subscriptions) subscribe(c protocol.Command, instruments *feed.Instruments, grants *session.Grants, relayed []string) (symbols, channels []string, failed []protocol.Refusal) {
 	failed = []protocol.Refusal{}
+	decided := make(map[string]bool, len(c.Symbols)+len(c.Channels)) // what clients name, and patterns
 	for _, name := range c.Symbols {
+		if decided[name] {
+			continue
+		}
+		decided[name] = true
 		pattern, err := instruments.ParsePattern(name)
+		if err == nil && pattern != name {
+			if decided[pattern] {
+				continue
+			}
+			decided[pattern] = true
+		}
 		switch {
 		case err != nil:
 			failed = append(failed, protocol.Refusal{Symbol: protocol.Clip(name, protocol.MaxEcho), Code: protocol.ErrorUnknownSymbol, Message: err.Error()})
-		case slices.Contains(symbols, pattern):
 		case !grants.AllowsMode(c.Mode):
 			failed = append(failed, protocol.Refusal{Symbol: pattern, Code: protocol.ErrorNotEntitled, Message: fmt.Sprintf("the session's role does not include mode %q", c.Mode)})
 		case !grants.Allows(pattern):
@@ -66,9 +76,11 @@ func (s *subscriptions) subscribe(c protocol.Command, instruments *feed.Instrume
 			symbols = append(symbols, pattern)
 		}
 	}
+	clear(decided)
 	for _, name := range c.Channels {
 		switch {
-		case slices.Contains(channels, name):
+		case decided[name]:
+			continue
 		case !slices.Contains(relayed, name) || !grants.AllowsChannel(name):
 			failed = append(failed, protocol.Refusal{Channel: protocol.Clip(name, protocol.MaxEcho), Code: protocol.ErrorUnknownChannel, Message: "no such channel is relayed to this session"})
 		default:
@@ -77,16 +89,29 @@ func (s *subscriptions) subscribe(c protocol.Command, instruments *feed.Instrume
 			}
 			channels = append(channels, name)
 		}
+		decided[name] = true
 	}
 	return symbols, channels, failed
 }
 
 // unsubscribe removes the names of a command. A wildcard removes itself, not the symbols that it
-// matches. It returns the removed symbols and channels, and a refusal for each other name.
+// matches. It returns the removed symbols and channels, and a refusal for each other name. A repeated
+// name is answered once.
 func (s *subscriptions) unsubscribe(c protocol.Command, instruments *feed.Instruments) (symbols, channels []string, failed []protocol.Refusal) {
 	failed = []protocol.Refusal{}
+	decided := make(map[string]bool, len(c.Symbols)+len(c.Channels))
 	for _, name := range c.Symbols {
+		if decided[name] {
+			continue
+		}
+		decided[name] = true
 		pattern, err := instruments.ParsePattern(name)
+		if err == nil && pattern != name {
+			if decided[pattern] {
+				continue
+			}
+			decided[pattern] = true
+		}
 		if i := slices.Index(s.symbols, pattern); err == nil && i >= 0 {
 			s.symbols = slices.Delete(s.symbols, i, i+1)
 			symbols = append(symbols, pattern)
@@ -94,15 +119,20 @@ func (s *subscriptions) unsubscribe(c protocol.Command, instruments *feed.Instru
 		}
 		if err != nil {
 			failed = append(failed, protocol.Refusal{Symbol: protocol.Clip(name, protocol.MaxEcho), Code: protocol.ErrorUnknownSymbol, Message: err.Error()})
-		} else if !slices.Contains(symbols, pattern) {
+		} else {
 			failed = append(failed, protocol.Refusal{Symbol: pattern, Code: protocol.ErrorNotSubscribed, Message: "not subscribed under this name"})
 		}
 	}
+	clear(decided)
 	for _, name := range c.Channels {
+		if decided[name] {
+			continue
+		}
+		decided[name] = true
 		if i := slices.Index(s.channels, name); i >= 0 {
 			s.channels = slices.Delete(s.channels, i, i+1)
 			channels = append(channels, name)
-		} else if !slices.Contains(channels, name) {
+		} else {
 			failed = append(failed, protocol.Refusal{Channel: protocol.Clip(name, protocol.MaxEcho), Code: protocol.ErrorNotSubscribed, Message: "not subscribed to this channel"})
 		}
 	}

@@ -109,6 +109,28 @@ func TestSubscribe(t *testing.T) {
 	}
 }
 
+// TestAckIsBounded names what does not exist as often as fits into a message.
+func TestAckIsBounded(t *testing.T) {
+	t.Parallel()
+	n := webtest.Start(t, nil)
+	c := n.User()
+	for _, op := range []string{"subscribe", "unsubscribe"} {
+		c.Say(`{"op":"` + op + `","symbols":[` + strings.Repeat(`"",`, 1000-3) + `"EUR/USD","eurusd"],"channels":["none"]}`)
+		a := c.Want("ack")
+		if len(a.OK) != 1 || len(a.Failed) != 2 {
+			t.Errorf("%s: %d bytes, want each name answered once: %.300s", op, len(a.Raw), a.Raw)
+		}
+		if op == "subscribe" {
+			c.Say(`{"op":"ping"}`)
+			c.Until("pong")
+		}
+		c.Say(`{"op":"` + op + `","symbols":[` + strings.Repeat(`"",`, 9000) + `""]}`)
+		if m := c.Until("error"); m.ErrorCode() != "bad_field" || !strings.Contains(m.Raw, "1000") {
+			t.Errorf("%s: %.300s", op, m.Raw)
+		}
+	}
+}
+
 // TestSubscribeOrder subscribes while ticks arrive: ack, snapshot, updates, and every seq is
 // accounted for.
 func TestSubscribeOrder(t *testing.T) {

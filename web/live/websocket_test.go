@@ -72,14 +72,14 @@ func TestBadMessages(t *testing.T) {
 
 	t.Run("many symbols", func(t *testing.T) {
 		c := webtest.NewClient(c.Peer, t)
-		const count = 3000
+		const count = 1000
 		names := make([]string, count)
 		for i := range names {
 			names[i] = fmt.Sprintf("Q%04d", i)
 		}
 		in, _ := json.Marshal(map[string]any{"op": "subscribe", "id": 1, "symbols": names})
 		c.Say(string(in))
-		if a := c.Want("ack"); len(a.OK) != 0 || len(a.Failed) != count || a.Failed[2999].Symbol != "Q2999" || a.Failed[2999].Code != "unknown_symbol" {
+		if a := c.Want("ack"); len(a.OK) != 0 || len(a.Failed) != count || a.Failed[count-1].Symbol != "Q0999" || a.Failed[count-1].Code != "unknown_symbol" {
 			t.Errorf("%d ok, %d failed of %d", len(a.OK), len(a.Failed), count)
 		}
 		codes := []string{"EUR", "USD", "JPY", "GBP", "CHF", "AUD", "CAD", "NZD", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "TRY", "ZAR"}
