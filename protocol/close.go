@@ -51,6 +51,8 @@ var (
 		"text is not UTF-8"}
 	CloseBadMessages = Close{CodePolicy, "too many bad messages in a row", ReconnectNo, "closed",
 		"20 bad messages in a row"}
+	CloseFlooded = Close{CodePolicy, "too many control frames or fragments", ReconnectNo, "closed",
+		"too many control frames, or fragments of one message"}
 	CloseKicked = Close{CodePolicy, "closed by an operator", ReconnectNo, "closed",
 		"an operator closed the connection"}
 	CloseTooBig = Close{CodeTooBig, "message too big", ReconnectNo, "closed",
@@ -82,7 +84,7 @@ var (
 // Closes returns every Close, ordered by code. The caller owns the slice.
 func Closes() []Close {
 	return []Close{
-		CloseSilent, CloseProtocolError, CloseNotText, CloseBadText, CloseBadMessages, CloseKicked, CloseTooBig,
+		CloseSilent, CloseProtocolError, CloseNotText, CloseBadText, CloseBadMessages, CloseFlooded, CloseKicked, CloseTooBig,
 		CloseLost, ClosePanic, CloseRestart, CloseStalled, CloseExpired, CloseRevoked, CloseOtherRights, CloseUnchecked,
 		CloseSlow, CloseTooMany, CloseRateLimited,
 	}

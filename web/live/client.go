@@ -93,11 +93,17 @@ func (c *Client) Write(batch hub.Batch) (ready bool, err error) {
 
 func (c *Client) Backlog() (int, time.Duration) { return c.socket.backlog() }
 
-// spawn and ready implement socketOwner.
+// spawn, ready and flooded implement socketOwner.
 
 func (c *Client) spawn(f func()) { c.server.sockets.Go(f) }
 
 func (c *Client) ready() { c.hub.Ready() }
+
+func (c *Client) flooded() {
+	if c.hub != nil && !c.ending.Load() { // else it is being closed
+		c.hub.Close(protocol.CloseFlooded)
+	}
+}
 
 // lease counts the client over all nodes, and reports whether its owner may have another
 // connection. If Redis does not answer it allows the client, whose session was valid a moment ago.

@@ -248,12 +248,13 @@ func TestPeersThatVanish(t *testing.T) {
 	}
 }
 
-// TestPingFlood tests that a flood of pings does not slow other clients, and that pongs stay within
-// the rate of commands.
+// TestPingFlood tests that a flood of pings does not slow other clients, that pongs stay within the
+// rate of commands, and that the flood is closed.
 func TestPingFlood(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, func(c *webtest.Config) { c.Commands = 20 })
 	flooder, calm := n.User(), n.User()
+	closed := make(chan int, 1)
 	stop := make(chan struct{})
 	var flooding sync.WaitGroup
 	flooding.Go(func() {
@@ -279,8 +280,11 @@ func TestPingFlood(t *testing.T) {
 			if err != nil {
 				return
 			}
-			if f.Opcode == webtest.OpPong {
+			switch f.Opcode {
+			case webtest.OpPong:
 				pongs.Add(1)
+			case webtest.OpClose:
+				closed <- f.Code()
 			}
 		}
 	})
@@ -298,10 +302,52 @@ func TestPingFlood(t *testing.T) {
 	took := time.Since(start)
 	flooder.Close()
 	flooding.Wait()
+	select {
+	case code := <-closed:
+		if code != 1008 {
+			t.Errorf("the flood was closed with %d, want 1008", code)
+		}
+	default:
+		t.Error("the flood was not closed")
+	}
 	if most := int64(20*took.Seconds()) + 21; pongs.Load() > most || pongs.Load() == 0 {
 		t.Errorf("%d pongs in %v at 20 commands a second", pongs.Load(), took)
 	}
 	webtest.Eventually(t, "the flooder is gone", func() bool { return n.Hub.Clients() == 1 })
+}
+
+// TestFragmentFlood sends one message with more empty fragments than are allowed.
+func TestFragmentFlood(t *testing.T) {
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			n := webtest.Start(t, func(c *webtest.Config) { c.TLS = kind == "tls" })
+			c := n.User()
+			c.Peer.SendFrame(false, webtest.OpText, []byte(`{"op":`))
+			var batch []byte
+			for range 1000 {
+				batch = append(batch, webtest.Masked(false, 0, nil)...)
+			}
+			for range 20 { // 120 kB in all
+				if _, err := c.Write(batch); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.WantClose(1008)
+		})
+	}
+}
+
+// TestPongsAreFree sends what a client that only listens may send in minutes.
+func TestPongsAreFree(t *testing.T) {
+	t.Parallel()
+	n := webtest.Start(t, func(c *webtest.Config) { c.Commands = 1 })
+	c := n.User()
+	for range 150 {
+		c.Peer.SendFrame(true, webtest.OpPong, nil)
+	}
+	c.Say(`{"op":"ping"}`)
+	c.Until("pong")
 }
 
 // TestNothingIsLeftBehind connects and disconnects in many ways, and then counts goroutines and

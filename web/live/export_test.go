@@ -65,6 +65,8 @@ func (u *Upgraded) spawn(f func()) { u.start(f) }
 
 func (u *Upgraded) ready() { u.onReady() }
 
+func (u *Upgraded) flooded() {}
+
 // Upgrade shares a request's connection with the library as serveWebSocket does. wrap, if not nil,
 // returns the writer that the library gets instead of the upgrader.
 func Upgrade(w http.ResponseWriter, r *http.Request, spawn func(func()), wrap func(http.ResponseWriter) http.ResponseWriter) (*Upgraded, error) {

@@ -61,14 +61,16 @@ type Server struct {
 	draining atomic.Bool
 	clients  registry
 	resuming chan struct{} // holds a token for each connection that reads history
-	commands *limiter.Rate // of the commands of one connection, and of its pings
+	commands *limiter.Rate // of the commands of one connection, and of its answered pings
+	controls *limiter.Rate // of the pings and pongs of one connection
 }
 
 // New returns a Server. It starts no goroutine.
 func New(cfg Config) *Server {
 	perSecond := float64(cfg.CommandsPerSecond)
 	return &Server{cfg: cfg, metrics: newMetrics(cfg.Registry), start: time.Now(),
-		resuming: make(chan struct{}, resumers), commands: limiter.NewRate(perSecond, perSecond)}
+		resuming: make(chan struct{}, resumers), commands: limiter.NewRate(perSecond, perSecond),
+		controls: limiter.NewRate(max(perSecond, controlRate), max(perSecond, controlBurst))}
 }
 
 var ticketParameter = endpoint.Parameter{Name: "ticket", About: "from POST /api/v1/ws-ticket, instead of a cookie or a bearer token", Schema: endpoint.Object{"type": "string"}}

@@ -111,6 +111,9 @@ func (c *wsConn) alive() {
 	if c.hub != nil {
 		c.hub.Alive()
 	}
+	if ok, _ := c.controls.Take(1); !ok {
+		c.flooded()
+	}
 	c.socket.betweenFrames()
 }
 
@@ -123,8 +126,25 @@ func (s *socket) Read(b []byte) (int, error) {
 		defer s.mu.Unlock()
 		return s.nonblocking.read(b)
 	}
+	message := s.message
 	s.mu.Unlock()
-	return s.Conn.Read(b)
+	n, err := s.Conn.Read(b)
+	if message {
+		s.countMessage(n)
+	}
+	return n, err
+}
+
+// countMessage counts what arrives within a message, which may be any number of empty fragments.
+func (s *socket) countMessage(n int) {
+	s.mu.Lock()
+	before := s.arrived
+	s.arrived += n
+	flooded := before <= messageFrames && s.arrived > messageFrames
+	s.mu.Unlock()
+	if flooded {
+		s.owner.flooded()
+	}
 }
 
 // betweenFrames is called by the reader, before a message and after a control frame. On a plain
@@ -143,7 +163,7 @@ func (s *socket) betweenFrames() {
 func (s *socket) beginMessage(until time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.message, s.between = true, false
+	s.message, s.between, s.arrived = true, false, 0
 	if !s.closed {
 		_ = s.Conn.SetReadDeadline(until)
 	}

@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // This file and coder/websocket (v1.8.15) share one TCP connection.
@@ -37,9 +39,11 @@ const (
 	unsentLow = 4 << 10
 	// controlWaiting bounds the bytes of control frames that wait behind a full connection.
 	controlWaiting = 1 << 10
-	closingTime    = 5 * time.Second // from our close frame to the peer's
-	lingerTime     = 2 * time.Second // for a waiting close frame to be sent
-	piece          = 8 << 10         // bytes of one blocking write, so that progress is visible
+	// messageFrames bounds the bytes of the frames of one message. An empty fragment counts too.
+	messageFrames = 2 * protocol.MaxMessageBytes
+	closingTime   = 5 * time.Second // from our close frame to the peer's
+	lingerTime    = 2 * time.Second // for a waiting close frame to be sent
+	piece         = 8 << 10         // bytes of one blocking write, so that progress is visible
 )
 
 var (
@@ -49,6 +53,7 @@ var (
 
 // A socketOwner is the client that contains a socket.
 type socketOwner interface {
+	flooded()       // the other side sends more than it may within one message
 	spawn(f func()) // starts a goroutine that the server waits for
 	ready()         // reports that the hub may write again, or that its next write fails: the connection is lost
 }
@@ -68,6 +73,7 @@ type socket struct {
 	shut     bool       // close the connection when no more bytes wait
 	notify   bool       // the hub waits for ready
 	message  bool       // the reader is within a message
+	arrived  int        // bytes of that message that have arrived, with frames and control frames
 	between  bool       // the next Read starts a frame, so it may fail with errIdle
 	waiting  *waiting   // nil if no bytes wait, as nearly always
 }

@@ -20,7 +20,9 @@ const (
 	maxStreamPositions = 50
 	// streamRetry is the delay after which a browser opens a lost stream again.
 	streamRetry = 1500 * time.Millisecond
-	eventStream = "text/event-stream; charset=utf-8"
+	// maxStreamInput is what a client may send after its request, which nobody reads.
+	maxStreamInput = 4 << 10
+	eventStream    = "text/event-stream; charset=utf-8"
 )
 
 // A stream is a client over Server-Sent Events. It writes to the hijacked connection, as a wsConn
@@ -152,14 +154,17 @@ func streamHead(header http.Header) []byte {
 	return b.Bytes()
 }
 
-// untilEnd reads, and discards, until the connection ends. Then it closes the client.
+// untilEnd reads, and discards, until the connection ends or its client has sent more than
+// maxStreamInput. Then it closes the client.
 func (c *stream) untilEnd() {
 	c.guarded(func() {
 		var b [64]byte
-		for {
-			if _, err := c.socket.Conn.Read(b[:]); err != nil {
+		for input := 0; input <= maxStreamInput; {
+			n, err := c.socket.Conn.Read(b[:])
+			if err != nil {
 				return
 			}
+			input += n
 		}
 	})
 	_ = c.socket.abort()

@@ -343,3 +343,21 @@ func TestStreamCountsAmongConnections(t *testing.T) {
 	webtest.Eventually(t, "its place is free", func() bool { return n.Hub.Clients() == 0 })
 	openStream(n, token, "", "").want("welcome")
 }
+
+// TestStreamThatGoesOnSending ends a client that sends and sends after its request.
+func TestStreamThatGoesOnSending(t *testing.T) {
+	n := webtest.Start(t, nil)
+	token, _ := n.SignIn("u", "user")
+	c := webtest.DialServer(t, n.Public)
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(webtest.Patience))
+	fmt.Fprintf(c, "GET /api/v1/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", token)
+	webtest.Eventually(t, "it has joined", func() bool { return n.Hub.Clients() == 1 })
+	input := make([]byte, 1<<10)
+	for range 1 << 10 {
+		if _, err := c.Write(input); err != nil {
+			break
+		}
+	}
+	webtest.Eventually(t, "it has been ended", func() bool { return n.Hub.Clients() == 0 })
+}

@@ -15,6 +15,8 @@ import (
 
 const (
 	maxBadInRow  = 20 // bad messages, or rate-limited ones, until the connection is closed
+	controlBurst = 200
+	controlRate  = 10 // pings and pongs per second that any client may send
 	messageTime  = 10 * time.Second
 	leaseTime    = 3 * time.Second
 	closingDelay = time.Second // the least delay that a client closed for its rate is advised to wait
@@ -32,8 +34,9 @@ type wsConn struct {
 	subscribed subscriptions
 	commands   limiter.Bucket
 	pings      limiter.Bucket
-	bad        int32 // bad messages in a row
-	limited    int32 // rate-limited messages in a row
+	controls   limiter.Bucket // pings and pongs, also those that are not answered
+	bad        int32          // bad messages in a row
+	limited    int32          // rate-limited messages in a row
 }
 
 // serveWebSocket upgrades a request and hands the connection to its own goroutine, so that the
@@ -47,7 +50,7 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) error {
 	r = access.WithSession(r, sess)
 	c := &wsConn{}
 	c.begin(s, r, sess)
-	c.commands, c.pings = s.commands.Bucket(), s.commands.Bucket()
+	c.commands, c.pings, c.controls = s.commands.Bucket(), s.commands.Bucket(), s.controls.Bucket()
 	// Counted from here on, so that Wait cannot miss a goroutine that starts after Accept.
 	s.sockets.Add(1)
 	defer s.sockets.Done()
