@@ -46,15 +46,52 @@ func (h *History) Newest(ctx context.Context, s feed.Symbol, limit int, since ti
 }
 
 // After returns the ticks of a symbol that were accepted after the one with this epoch and number,
-// oldest first. They include later epochs. If more than limit follow, only the newest limit are
-// returned.
+// oldest first. They include later epochs.
 //
 // complete reports that no tick is missing between the given tick and the first returned one, nor
 // between any two returned. It is false when history no longer reaches back to the given tick, does
-// not know it, or has more than limit ticks after it. The error wraps redislink.ErrUnavailable.
+// not know it, or has more than limit ticks after it; then there are no ticks. Clients choose the
+// position, so in most of these cases the newest and the oldest entries show that at small cost. The
+// error wraps redislink.ErrUnavailable.
 func (h *History) After(ctx context.Context, s feed.Symbol, epoch string, seq uint64, limit int) (ticks []feed.Tick, complete bool, err error) {
-	answers := h.after(ctx, []position{{s, protocol.Position{Epoch: epoch, Seq: seq}}}, limit)
-	return answers[0].ticks, answers[0].complete, answers[0].err
+	from := position{s, protocol.Position{Epoch: epoch, Seq: seq}}
+	vain, err := h.inVain(ctx, from, limit)
+	if vain || err != nil {
+		return nil, false, err
+	}
+	answer := h.after(ctx, []position{from}, limit)[0]
+	if !answer.complete {
+		return nil, false, answer.err
+	}
+	return answer.ticks, true, answer.err
+}
+
+// inVain reports that history cannot answer After completely, by its newest and its oldest entry. It
+// may return false although a search would fail.
+func (h *History) inVain(ctx context.Context, from position, limit int) (bool, error) {
+	key := h.keys.Ticks(from.symbol)
+	pipe := h.redis.Pipeline()
+	last, first := pipe.XRevRangeN(ctx, key, "+", "-", 1), pipe.XRangeN(ctx, key, "-", "+", 1)
+	_, err := pipe.Exec(ctx)
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return false, redislink.Unavailable("history of "+string(from.symbol), err)
+	}
+	if len(last.Val()) == 0 || len(first.Val()) == 0 {
+		return true, nil
+	}
+	newest, ok := historyTick(from.symbol, last.Val()[0])
+	oldest, ok2 := historyTick(from.symbol, first.Val()[0])
+	if !ok || !ok2 {
+		return false, nil // what is between may still be quotes
+	}
+	switch from.Epoch {
+	case newest.Epoch:
+		ahead := from.Seq > newest.Seq
+		return ahead || newest.Seq-from.Seq > uint64(limit) || oldest.Epoch == from.Epoch && from.Seq+1 < oldest.Seq, nil
+	case oldest.Epoch:
+		return from.Seq < oldest.Seq, nil
+	}
+	return newest.Epoch == oldest.Epoch, nil
 }
 
 // position is a place in the sequence of a symbol.

@@ -15,6 +15,7 @@ import (
 	"github.com/fxcast/fxcast/feed/receive"
 	"github.com/fxcast/fxcast/internal/redislink"
 	"github.com/fxcast/fxcast/internal/redistest"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 func TestHistoryNewest(t *testing.T) {
@@ -61,6 +62,25 @@ func TestHistoryNewest(t *testing.T) {
 	}
 }
 
+// countingReads counts the stream entries that a client reads.
+type countingReads struct{ entries int }
+
+func (*countingReads) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (*countingReads) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (c *countingReads) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		for _, cmd := range cmds {
+			if read, ok := cmd.(*redis.XMessageSliceCmd); ok {
+				c.entries += len(read.Val())
+			}
+		}
+		return err
+	}
+}
+
 // The answer for a position equals a plain search in all quotes that were written, whatever was
 // trimmed and however many chunks it takes.
 func TestHistoryAfter(t *testing.T) {
@@ -98,10 +118,33 @@ func TestHistoryAfter(t *testing.T) {
 		if got != complete {
 			t.Fatalf("complete = %v, want %v", got, complete)
 		}
+		if !complete {
+			want = len(follow)
+		}
 		if !slices.EqualFunc(ticks, follow[want:], func(a, b feed.Tick) bool { return a.Epoch == b.Epoch && a.Seq == b.Seq }) {
 			t.Fatalf("%d ticks, want %d", len(ticks), len(follow)-want)
 		}
 	})
+
+	client.Del(t.Context(), keys.Ticks("EUR/USD"))
+	for seq := range uint64(1000) {
+		q := acceptedQuote("EUR/USD", "e0", 1001+seq).AppendJSON(nil)
+		if err := client.XAdd(t.Context(), &redis.XAddArgs{Stream: keys.Ticks("EUR/USD"), Values: []any{"q", q}}).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, vain := range []protocol.Position{{Epoch: "other", Seq: 1500}, {Epoch: "e0", Seq: 999}, {Epoch: "e0", Seq: 2001}, {Epoch: "e0", Seq: 1001}} {
+		read := &countingReads{}
+		counted := server.Client()
+		counted.AddHook(read)
+		ticks, complete, err := receive.NewHistory(counted, keys).After(t.Context(), "EUR/USD", vain.Epoch, vain.Seq, 900)
+		if err != nil || complete || len(ticks) != 0 || read.entries != 2 {
+			t.Errorf("%v: %d ticks, %v, %v, %d entries read, want 2", vain, len(ticks), complete, err, read.entries)
+		}
+	}
+	if ticks, complete, err := h.After(t.Context(), "EUR/USD", "e0", 1000, 1000); err != nil || !complete || len(ticks) != 1000 {
+		t.Errorf("just before the oldest: %d ticks, %v, %v", len(ticks), complete, err)
+	}
 
 	if ticks, complete, err := h.After(t.Context(), "EUR/USD", "other", 3, 5); err != nil || complete || len(ticks) > 5 {
 		t.Errorf("an unknown epoch: %d ticks, %v, %v", len(ticks), complete, err)
