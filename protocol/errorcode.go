@@ -31,6 +31,6 @@ func ErrorCodes() []ErrorCode {
 		{ErrorTooManySymbols, "beyond `limits.max_symbols`", true},
 		{ErrorNotEntitled, "the role does not include the symbol, or the mode", true},
 		{ErrorNotSubscribed, "unsubscribe of something that is not subscribed", true},
-		{ErrorRateLimited, "more than `limits.commands_per_second`; wait `retry_after_ms`", false},
+		{ErrorRateLimited, "more than `limits.commands_per_second`, or than a connection may resume; wait `retry_after_ms`", false},
 	}
 }

@@ -32,6 +32,8 @@ type Client struct {
 
 	ending atomic.Bool // Close was called
 
+	endResume atomic.Pointer[context.CancelFunc] // of the resume that is running, if any
+
 	bindMu  sync.Mutex // guards the following fields; Bind and Binding.Close do not block
 	binding *session.Binding
 	session boundSession // of binding
@@ -67,6 +69,7 @@ func (c *Client) open(conn hub.Conn, sess session.Session, framing int) (refused
 
 // close undoes open.
 func (c *Client) close() {
+	c.cancelResume()
 	c.server.clients.remove(c)
 	c.unbind()
 	c.hub.Leave()

@@ -39,6 +39,11 @@ func (c *Client) resume(since map[string]protocol.Position) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), resumeTime+queueTime)
 	defer cancel()
+	c.endResume.Store(&cancel)
+	defer c.endResume.Store(nil)
+	if c.ending.Load() { // Close may have found nothing to cancel
+		return
+	}
 	r := resumption{Client: c, ctx: ctx, began: time.Now()}
 	waiting := slices.Sorted(maps.Keys(since))
 	for step := resumeStep; len(waiting) > 0; step *= 2 {
@@ -46,6 +51,8 @@ func (c *Client) resume(since map[string]protocol.Position) {
 		var again []string
 		for _, symbol := range waiting {
 			switch resumed, known := r.one(symbol, since[symbol], step); {
+			case r.ending.Load():
+				return
 			case !known && !r.over():
 				again = append(again, symbol)
 			case resumed:
@@ -58,6 +65,13 @@ func (c *Client) resume(since map[string]protocol.Position) {
 		if waiting = again; len(waiting) > 0 {
 			r.pause(resumeStep - time.Since(round))
 		}
+	}
+}
+
+// cancelResume ends a resume with its connection.
+func (c *Client) cancelResume() {
+	if cancel := c.endResume.Load(); cancel != nil {
+		(*cancel)()
 	}
 }
 
@@ -110,9 +124,9 @@ func (r *resumption) turn() bool {
 			again.Stop()
 			return true
 		case <-again.C:
-			if r.ctx.Err() != nil || r.ending.Load() {
-				return false
-			}
+		case <-r.ctx.Done():
+			again.Stop()
+			return false
 		}
 	}
 }

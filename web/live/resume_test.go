@@ -2,6 +2,7 @@ package live_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -143,4 +144,54 @@ func TestComeBackWhileRedisIsGone(t *testing.T) {
 		}
 	}
 	everyTick(c, 8, 40)
+}
+
+// TestResumeAllowance resumes more symbols than a connection may.
+func TestResumeAllowance(t *testing.T) {
+	t.Parallel()
+	n := webtest.Start(t, func(c *webtest.Config) { c.Symbols, c.Commands = 5, 2 })
+	epoch, seq := ticks(n, 1)
+	c := n.User()
+	resume := func(names ...string) {
+		since := ""
+		for _, name := range names {
+			since += fmt.Sprintf(`,%q:{"epoch":%q,"seq":%d}`, name, epoch, seq)
+		}
+		c.Say(`{"op":"subscribe","symbols":["EUR/USD"],"mode":"all","since":{` + since[1:] + `}}`)
+	}
+	resume("EUR/USD", "EUR/GBP", "EUR/CHF", "EUR/JPY", "EUR/SEK", "EUR/NOK") // never possible
+	if m := c.Want("error"); m.ErrorCode() != "rate_limited" {
+		t.Errorf("%s", m.Raw)
+	}
+	c.Say(`{"op":"list"}`)
+	if m := c.Until("list"); len(m.Symbols) != 0 {
+		t.Errorf("a refused subscribe took effect: %s", m.Raw)
+	}
+	c = n.User()
+	resume("EUR/USD", "EUR/GBP", "EUR/CHF", "EUR/JPY", "EUR/SEK")
+	c.Want("ack")
+	c.Want("resumed")
+	resume("EUR/USD", "EUR/GBP", "EUR/CHF", "EUR/JPY")
+	if m := c.Until("error"); m.ErrorCode() != "rate_limited" || !strings.Contains(m.Raw, "since") {
+		t.Errorf("%s", m.Raw)
+	}
+}
+
+// TestResumeEndsWithItsConnection closes a connection in a long wait of its resume.
+func TestResumeEndsWithItsConnection(t *testing.T) {
+	t.Parallel()
+	n := webtest.Start(t, nil)
+	epoch, _ := ticks(n, 2)
+	c := n.User()
+	n.Redis.Kill()
+	c.Say(fmt.Sprintf(`{"op":"subscribe","symbols":["EUR/USD"],"mode":"all","since":{"EUR/USD":{"epoch":%q,"seq":1}}}`, epoch))
+	c.Want("ack")
+	time.Sleep(4 * time.Second) // the wait that has begun by now takes 4 s
+	closed := time.Now()
+	go n.Hub.Drain(t.Context(), 0)
+	c.WantClose(1012)
+	webtest.Eventually(t, "its goroutine ends", func() bool { return strings.Contains(n.Log.String(), "connection ended") })
+	if d := time.Since(closed); d > 2500*time.Millisecond {
+		t.Errorf("it ended after %v", d)
+	}
 }

@@ -205,6 +205,7 @@ func (c *stream) Close(why protocol.Close, last []byte) {
 	if c.ending.Swap(true) {
 		return
 	}
+	c.cancelResume()
 	if !bytes.Contains(last, eventClosing) {
 		last = eventFrames{}.AppendMessage(last, protocol.Closing{Code: why.Code, Reason: why.Reason}.Append(nil))
 	}

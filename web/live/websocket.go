@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -34,9 +35,10 @@ type wsConn struct {
 	subscribed subscriptions
 	commands   limiter.Bucket
 	pings      limiter.Bucket
-	controls   limiter.Bucket // pings and pongs, also those that are not answered
-	bad        int32          // bad messages in a row
-	limited    int32          // rate-limited messages in a row
+	resumes    *limiter.Bucket // symbols of since; nil before the first
+	controls   limiter.Bucket  // pings and pongs, also those that are not answered
+	bad        int32           // bad messages in a row
+	limited    int32           // rate-limited messages in a row
 }
 
 // serveWebSocket upgrades a request and hands the connection to its own goroutine, so that the
@@ -85,6 +87,7 @@ func (c *wsConn) Close(why protocol.Close, last []byte) {
 	if c.ending.Swap(true) {
 		return
 	}
+	c.cancelResume()
 	if len(last) > 0 {
 		_, _ = c.socket.send(last, false) // if the connection is lost, the message is, too
 	}
@@ -117,11 +120,11 @@ func (c *wsConn) handle(message []byte) (why *protocol.Close) {
 	}
 	c.bad = 0
 	if ok, wait := c.commands.Take(1); !ok {
-		c.fail(protocol.Error{ID: cmd.ID, Code: protocol.ErrorRateLimited, Message: "too many commands per second on this connection",
-			RetryAfterMS: max(1, wait.Milliseconds())})
-		if c.limited++; c.limited >= maxBadInRow {
-			c.hub.CloseAfter(protocol.CloseRateLimited, max(wait, closingDelay)) // the reader goes on until the closing handshake is over
-		}
+		c.limit(cmd, wait, "too many commands per second on this connection")
+		return nil
+	}
+	if ok, wait := c.mayResume(cmd); !ok {
+		c.limit(cmd, wait, fmt.Sprintf("since: %d symbols are more than this connection may resume now; at most %d at once", len(cmd.Since), c.grants.MaxSymbols))
 		return nil
 	}
 	c.limited = 0
@@ -141,6 +144,27 @@ func (c *wsConn) handle(message []byte) (why *protocol.Close) {
 		c.hub.Send(protocol.Pong{ID: cmd.ID, Time: protocol.At(time.Now())}.Append(nil))
 	}
 	return nil
+}
+
+// limit refuses a command, and closes the connection of a client that goes on.
+func (c *wsConn) limit(cmd protocol.Command, wait time.Duration, why string) {
+	c.fail(protocol.Error{ID: cmd.ID, Code: protocol.ErrorRateLimited, Message: why, RetryAfterMS: max(1, wait.Milliseconds())})
+	if c.limited++; c.limited >= maxBadInRow {
+		c.hub.CloseAfter(protocol.CloseRateLimited, max(wait, closingDelay)) // the reader goes on until the closing handshake is over
+	}
+}
+
+// mayResume charges each symbol of a since, because each may read all of its history. The allowance
+// is made with the first since: most connections send none.
+func (c *wsConn) mayResume(cmd protocol.Command) (ok bool, wait time.Duration) {
+	if cmd.Op != protocol.OpSubscribe || cmd.Mode != protocol.ModeAll || len(cmd.Since) == 0 {
+		return true, 0
+	}
+	if c.resumes == nil {
+		full := limiter.NewRate(float64(c.server.cfg.CommandsPerSecond), float64(c.grants.MaxSymbols)).Bucket()
+		c.resumes = &full
+	}
+	return c.resumes.Take(len(cmd.Since))
 }
 
 func (c *wsConn) subscribe(cmd protocol.Command) {
