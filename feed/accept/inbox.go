@@ -33,19 +33,12 @@ type InboxConfig struct {
 	Logger     *slog.Logger
 }
 
-// InboxState describes the leader of the inbox.
-type InboxState struct {
-	Leader   string        // the node that reads the inbox; "" = none, or not known for 3 s
-	Leads    bool          // this node is the leader
-	ProbeAge time.Duration // age of the newest test message that came back; only if Leads
-}
-
 // Inbox takes producers' messages from a Redis channel, on one node at a time: the leader. The
 // other nodes look every half second whether there is a leader.
 //
-// A node subscribes before it becomes the leader. The leader stops, and discards the quotes that it
-// has not published, in three cases: another node leads, its own time as the leader may be over by
-// its clock, or its connection is silent for 3 s. At such a handover up to 5 s of messages are
+// A node becomes the leader after it has subscribed and a test message has come back. The leader
+// stops, and discards the quotes that it has not published, in three cases: another node leads, its
+// own time as the leader may be over by its clock, or no test message came back for 3 s. At such a handover up to 5 s of messages are
 // lost; at an orderly stop about half a second.
 type Inbox struct {
 	cfg     InboxConfig
@@ -53,7 +46,7 @@ type Inbox struct {
 	metrics *inboxMetrics
 	leader  *leader
 	queue   *inboxQueue
-	listen  *redislink.Listener // set by Run before leads
+	listen  *redislink.Listener // set by Run
 	started atomic.Bool
 	leads   atomic.Bool
 	seen    atomic.Pointer[sighting]
@@ -76,16 +69,12 @@ func NewInbox(cfg InboxConfig) *Inbox {
 	}
 }
 
-// State returns which node reads the inbox, as of at most 3 s ago.
-func (in *Inbox) State() InboxState {
-	var s InboxState
+// Leader returns the node that reads the inbox, as of at most 3 s ago; "" = none, or not known.
+func (in *Inbox) Leader() string {
 	if seen := in.seen.Load(); seen != nil && time.Since(seen.at) < redislink.DefaultSilence {
-		s.Leader = seen.node
+		return seen.node
 	}
-	if s.Leads = in.leads.Load(); s.Leads {
-		s.ProbeAge = in.listen.ProbeAge()
-	}
-	return s
+	return ""
 }
 
 // Run stands by, leads when there is no leader, and so on until ctx ends. Then it publishes the
@@ -165,6 +154,9 @@ func (in *Inbox) lead(ctx context.Context) error {
 // function that it starts ends the connection when it fails, and is waited for.
 func (in *Inbox) opened(c *redislink.Conn) error {
 	c.Go(func(ctx context.Context) error {
+		if err := c.Mark(ctx, func() {}); err != nil {
+			return fmt.Errorf("test message: %w", err)
+		}
 		if err := in.leader.elect(ctx); err != nil {
 			return err
 		}
@@ -187,10 +179,11 @@ func (in *Inbox) setLeads(leads bool) {
 	in.saw("")
 }
 
-// take handles one message. It never waits: Redis disconnects a slow reader.
+// take handles one message. It never waits: Redis disconnects a slow reader. A message is no sign of
+// life, since producers may still publish to a master that was replaced.
 func (in *Inbox) take(_, payload string) (alive bool) {
 	in.takeBody([]byte(payload))
-	return true
+	return false
 }
 
 func (in *Inbox) takeBody(body []byte) {

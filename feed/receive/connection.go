@@ -50,13 +50,23 @@ func newConnection(r *Receiver, probe string, sharded bool, relays []string) *co
 	return c
 }
 
-// want adds s to the symbols that the connection should follow, or removes it.
 // probeAge returns how long ago the newest probe that came back was sent. Until the first came back
 // it is the age of the connection.
 func (c *connection) probeAge() time.Duration {
 	return min(c.listener.ProbeAge(), time.Since(c.made))
 }
 
+// lost reports whether the connection has been silent, or has brought no probe back, for too long.
+func (c *connection) lost() bool {
+	return c.listener.Silent() >= redislink.DefaultSilence || c.probeAge() >= redislink.DefaultSilence
+}
+
+// whole reports whether the connection is proven by a probe, and all its symbols are up to date.
+func (c *connection) whole() bool {
+	return c.synced.Load() && c.listener.ProbeAge() < redislink.DefaultSilence
+}
+
+// want adds s to the symbols that the connection should follow, or removes it.
 func (c *connection) want(s feed.Symbol, wanted bool) {
 	c.mu.Lock()
 	if wanted {

@@ -195,17 +195,19 @@ func TestFaults(t *testing.T) {
 func (n *node) outage(t *testing.T, begin, end func()) {
 	t.Helper()
 	eventually(t, 5*time.Second, "probes come back", func() bool { return n.receiver.ProbeAge() < 2*time.Second })
+	lost := metric(t, n.reg, "fx_feed_connection_lost_total")
 	begin()
 	began := time.Now()
-	eventually(t, 6*time.Second, "degraded", func() bool { return n.has("degraded true") })
+	eventually(t, 6*time.Second, "degraded", func() bool { return n.last("degraded ") == "degraded true" })
 	if took := time.Since(began); took > 3500*time.Millisecond {
 		t.Errorf("degraded after %v, want 3 s after the last message", took)
 	}
 	if age := n.receiver.ProbeAge(); age < 2*time.Second {
 		t.Errorf("probe age %v in an outage", age)
 	}
+	eventually(t, 6*time.Second, "the connection is given up", func() bool { return metric(t, n.reg, "fx_feed_connection_lost_total") > lost })
 	end()
-	eventually(t, 10*time.Second, "no longer degraded", func() bool { return n.has("degraded false") })
+	eventually(t, 10*time.Second, "no longer degraded", func() bool { return n.last("degraded ") == "degraded false" })
 	eventually(t, 5*time.Second, "a fresh probe", func() bool { return n.receiver.ProbeAge() < 2*time.Second })
 }
 

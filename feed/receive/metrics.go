@@ -37,7 +37,7 @@ func newReceiverMetrics(reg prometheus.Registerer, probeAge func() float64) *rec
 		resyncs: f.NewCounter(prometheus.CounterOpts{
 			Name: "fx_feed_resyncs_total", Help: "Times a connection that receives quotes was opened and had read the last values."}),
 		degraded: f.NewGauge(prometheus.GaugeOpts{
-			Name: "fx_feed_degraded", Help: "1 while quotes cannot be received from Redis."}),
+			Name: "fx_feed_degraded", Help: "1 until quotes can be received from Redis, and while they cannot: clients receive degraded, and /readyz is red."}),
 		lag: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "fx_feed_lag_seconds", Buckets: prometheus.ExponentialBuckets(0.0005, 2.5, 11),
 			Help: "Seconds from acceptance by Redis's clock to receipt by this node's clock. Above 1: the network or this node lags, or the clocks differ.",

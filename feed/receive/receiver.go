@@ -50,7 +50,7 @@ type ReceiverConfig struct {
 	Channels []string // further channels to relay
 	Board    *Board
 	Sink     Sink              // receives relayed messages; quotes go to the Board's Sink
-	Lost     *redislink.Signal // set while quotes cannot be received; may be nil
+	Lost     *redislink.Signal // set by NewReceiver, and while quotes cannot be received; may be nil
 
 	// Wanted reports whether any client of this node wants a symbol; only wanted symbols are
 	// received. It must not block. Call InterestChanged when the answer may have changed. nil means
@@ -72,8 +72,9 @@ type ReceiverConfig struct {
 // A connection that fails or is silent for 3 s is reopened, with growing pauses and without giving
 // up. Quotes missed meanwhile are read from history before later ones are delivered: up to 10,000
 // per symbol, if Redis still keeps them. Quotes that cannot be read within 5 s are counted in
-// fx_feed_missed_total. Lost is set after 3 s without any message, until everything is up to date
-// again. In a cluster each symbol has a connection of its own to the server that owns its slot, and
+// fx_feed_missed_total. Lost is set until everything is up to date for the first time, and after 3 s
+// without any message or without a probe that came back, until everything is up to date again. In a
+// cluster each symbol has a connection of its own to the server that owns its slot, and
 // each fails and recovers independently.
 type Receiver struct {
 	cfg     ReceiverConfig
@@ -111,6 +112,7 @@ func NewReceiver(cfg ReceiverConfig) *Receiver {
 		followers: map[feed.Symbol]*follower{}, symbolConns: map[feed.Symbol]*symbolConn{},
 	}
 	r.metrics = newReceiverMetrics(cfg.Registerer, func() float64 { return r.ProbeAge().Seconds() })
+	r.setDegraded(true) // nothing has come through Redis yet
 	return r
 }
 
@@ -161,31 +163,36 @@ func (r *Receiver) Run(ctx context.Context) error {
 	return nil
 }
 
-// checkDegraded sets Lost when a connection has been silent, or has brought no probe back, for too
-// long. It clears Lost when all connections are up to date again. Readiness asks for the probe, so
-// that clients and readiness agree.
+// checkDegraded sets Lost when a connection is lost, and clears it when all connections are whole and
+// no gap is open.
 func (r *Receiver) checkDegraded() {
 	r.mu.Lock()
 	connections := slices.Clone(r.conns)
 	r.mu.Unlock()
 	lost, whole := false, true
 	for _, c := range connections {
-		silent := c.listener.Silent() >= redislink.DefaultSilence || c.probeAge() >= redislink.DefaultSilence
-		lost = lost || silent
-		whole = whole && !silent && c.synced.Load()
+		lost = lost || c.lost()
+		whole = whole && c.whole()
 	}
 	switch {
 	case lost == r.degraded, !lost && (!whole || len(r.cfg.Board.openGaps()) > 0):
 		return
+	case lost:
+		r.log.Warn("quotes cannot be received from Redis")
+	default:
+		r.log.Info("quotes are received from Redis")
 	}
-	r.degraded = lost
+	r.setDegraded(lost)
+}
+
+func (r *Receiver) setDegraded(degraded bool) {
+	r.degraded = degraded
 	r.metrics.degraded.Set(0)
-	if lost {
+	if degraded {
 		r.metrics.degraded.Set(1)
 	}
-	r.log.Warn("delivery from Redis", "degraded", lost)
 	if r.cfg.Lost != nil {
-		r.cfg.Lost.Set(lost)
+		r.cfg.Lost.Set(degraded)
 	}
 }
 

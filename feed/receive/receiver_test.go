@@ -55,7 +55,8 @@ func startNodeOn(t testing.TB, c redis.UniversalClient, board receive.BoardConfi
 	start(t, n.board.Run)
 	start(t, func(ctx context.Context) error { return health.Run(ctx, n.sink.degraded) })
 	n.stop = start(t, n.receiver.Run)
-	eventually(t, 10*time.Second, "the first resync", func() bool { return metric(t, n.reg, "fx_feed_resyncs_total") >= 1 })
+	eventually(t, 10*time.Second, "the first resync", func() bool { return n.has("degraded false") })
+	n.forget("degraded ")
 	return n
 }
 

@@ -94,6 +94,13 @@ func (s *sink) seqs(symbol, epoch string) []uint64 {
 	return append([]uint64(nil), s.quotes[symbol+" "+epoch]...)
 }
 
+// forget drops the events that begin with prefix.
+func (s *sink) forget(prefix string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.events = slices.DeleteFunc(s.events, func(event string) bool { return strings.HasPrefix(event, prefix) })
+}
+
 // last returns the newest event that begins with prefix, or "".
 func (s *sink) last(prefix string) string {
 	s.mu.Lock()

@@ -11,6 +11,7 @@ import (
 type Health struct {
 	signals []*Signal // static once Run is called
 	wake    chan struct{}
+	known   atomic.Bool // what Run last passed to changed
 }
 
 // Signal is what one part of the program knows of Redis. It is safe for concurrent use.
@@ -41,8 +42,9 @@ func (s *Signal) Set(lost bool) {
 	}
 }
 
-// Lost reports whether Redis is lost.
-func (h *Health) Lost() bool { return len(h.Causes()) > 0 }
+// Lost reports whether Redis is lost. After an outage it does so until Run has reported the end:
+// readiness that asks here is green only when clients know it.
+func (h *Health) Lost() bool { return len(h.Causes()) > 0 || h.known.Load() }
 
 // Causes returns the names of the signals that say so.
 func (h *Health) Causes() (names []string) {
@@ -57,10 +59,10 @@ func (h *Health) Causes() (names []string) {
 // Run calls changed whenever the answer of Lost has changed, from one goroutine and in order, until
 // ctx ends. It returns nil.
 func (h *Health) Run(ctx context.Context, changed func(lost bool)) error {
-	for known := false; ; {
-		if lost := h.Lost(); lost != known {
-			known = lost
+	for {
+		if lost := len(h.Causes()) > 0; lost != h.known.Load() {
 			changed(lost)
+			h.known.Store(lost)
 		}
 		select {
 		case <-ctx.Done():

@@ -91,7 +91,11 @@ func TestTLS(t *testing.T) {
 // metricOf reads a metric without labels from the admin listener.
 func metricOf(n *testNode, name string) string {
 	n.t.Helper()
-	for line := range strings.Lines(n.do("GET", n.admin+"/metrics", "", nil).body) {
+	return metricIn(n.do("GET", n.admin+"/metrics", "", nil).body, name)
+}
+
+func metricIn(metrics, name string) string {
+	for line := range strings.Lines(metrics) {
 		if rest, ok := strings.CutPrefix(line, name+" "); ok {
 			return strings.TrimSpace(rest)
 		}

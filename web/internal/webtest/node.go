@@ -71,6 +71,7 @@ type Node struct {
 	Sessions  *session.Manager
 	receiver  *receive.Receiver
 	inbox     *accept.Inbox
+	lost      *redislink.Health
 	Cache     *cache.Cache
 	Nodes     *nodes.Nodes
 	Web       *web.Server
@@ -110,7 +111,7 @@ func Start(t testing.TB, change func(*Config)) *Node {
 	name := fmt.Sprintf("node-%p", n)
 	n.Hub = hub.New(hub.Config{Framings: live.Framings(), Heartbeat: cfg.Heartbeat, Ping: cfg.Ping, WriteTimeout: cfg.WriteTimeout, Registerer: n.Registry,
 		Interest: func(symbol string) { n.receiver.InterestChanged(symbol) }})
-	lost := redislink.NewHealth()
+	n.lost = redislink.NewHealth()
 	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.Hub, QuoteTTL: cfg.QuoteTTL, StaleAfter: cfg.StaleAfter, LastKnown: cfg.LastKnown, Instruments: cfg.Instruments, Registerer: n.Registry, Logger: logger})
 	n.Lasts = receive.NewLastQuotes(n.board, n.RDB, keys)
 	n.Publisher = accept.NewPublisher(accept.PublisherConfig{Redis: n.RDB, Keys: keys, QuoteTTL: cfg.QuoteTTL, Gate: accept.Gate{LastKnown: cfg.LastKnown}, Instruments: cfg.Instruments, Known: n.board.Last, Registerer: n.Registry, Logger: logger})
@@ -118,7 +119,7 @@ func Start(t testing.TB, change func(*Config)) *Node {
 	n.inbox = accept.NewInbox(accept.InboxConfig{Redis: n.RDB, Keys: keys, Channel: "forex_updates", Input: feed.InputOptions{Instruments: cfg.Instruments, Base: "EUR"}, Node: name,
 		Publisher: n.Publisher, Rejected: rejected, Registerer: n.Registry, Logger: logger})
 	n.receiver = receive.NewReceiver(receive.ReceiverConfig{Redis: n.RDB, Keys: keys, Node: name, Channels: cfg.Channels,
-		Board: n.board, Sink: n.Hub, Lost: lost.Signal("quotes"), Wanted: n.Hub.Wanted, Registerer: n.Registry, Logger: logger})
+		Board: n.board, Sink: n.Hub, Lost: n.lost.Signal("quotes"), Wanted: n.Hub.Wanted, Registerer: n.Registry, Logger: logger})
 	n.Sessions = session.New(session.Config{Redis: n.RDB, Node: name, AutoExtend: true, Registerer: n.Registry, Logger: logger})
 	limits := limiter.New(limiter.Config{Redis: n.RDB, OnRedisDown: "local", Registerer: n.Registry, Logger: logger})
 	var err error
@@ -162,7 +163,7 @@ func Start(t testing.TB, change func(*Config)) *Node {
 	go func() { defer close(n.hubDone); n.Hub.Run(hubCtx) }()
 	ctx, cancel := context.WithCancel(context.Background())
 	n.cancel = cancel
-	lostRun := func(ctx context.Context) error { return lost.Run(ctx, n.Hub.Degraded) }
+	lostRun := func(ctx context.Context) error { return n.lost.Run(ctx, n.Hub.Degraded) }
 	for _, run := range []func(context.Context) error{lostRun, n.board.Run, n.Publisher.Run, rejected.Run, n.inbox.Run, n.receiver.Run, n.Sessions.Run, limits.Run, n.Nodes.Run} {
 		n.parts.Go(func() {
 			if err := run(ctx); err != nil {
@@ -196,12 +197,7 @@ func serveHTTP(t testing.TB, h http.Handler, logger *slog.Logger, encrypted bool
 }
 
 func (n *Node) ready() []web.Check {
-	const limit = 3 * time.Second
-	inbox := n.inbox.State()
-	return []web.Check{
-		{Name: "quotes", OK: n.receiver.ProbeAge() <= limit},
-		{Name: "inbox", OK: inbox.Leader != "" && inbox.ProbeAge <= limit},
-	}
+	return []web.Check{{Name: "redis", OK: !n.lost.Lost()}, {Name: "inbox", OK: n.inbox.Leader() != ""}}
 }
 
 // Stop takes the node down as cmd does.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"math"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,7 +28,6 @@ type redisHealth struct {
 	admin    *redisadmin.Admin
 	logger   *slog.Logger
 	interval time.Duration
-	answered atomic.Bool // the last ping
 	up       prometheus.GaugeFunc
 	ping     prometheus.Histogram
 	failures prometheus.Counter
@@ -63,12 +61,12 @@ func newRedisHealth(client redis.UniversalClient, admin *redisadmin.Admin, lost 
 	})
 	h.up = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "fx_redis_up",
-		Help: "1 if Redis answered the last check (every 30 s) and is not lost since, else 0. 0: quotes stop, sessions cannot be checked.",
+		Help: "1 if Redis is not lost, else 0: clients receive degraded, and /readyz is red. 0: quotes stop, sessions cannot be checked.",
 	}, func() float64 {
-		if h.answered.Load() && !lost() {
-			return 1
+		if lost() {
+			return 0
 		}
-		return 0
+		return 1
 	})
 	h.memory.Set(math.NaN())
 	if reg != nil {
@@ -105,7 +103,6 @@ func (h *redisHealth) check(ctx context.Context, was bool) bool {
 	}
 	if err != nil {
 		h.failures.Inc()
-		h.answered.Store(false)
 		h.memory.Set(math.NaN())
 		if refusal := redislink.Refusal(err); was && refusal != "" {
 			h.logger.Error("redis refuses commands", "reason", refusal, "err", err)
@@ -115,7 +112,6 @@ func (h *redisHealth) check(ctx context.Context, was bool) bool {
 		return false
 	}
 	h.ping.Observe(took.Seconds())
-	h.answered.Store(true)
 	h.memory.Set(memoryUsed(pingCtx, h.client))
 	if !was {
 		h.logger.Info("redis answers again", "ping", took)

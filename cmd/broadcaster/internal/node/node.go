@@ -94,7 +94,7 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 		Input:     feed.InputOptions{Instruments: cfg.Feed.Instruments, Base: cfg.Feed.Base},
 		Publisher: n.publisher, Rejected: n.rejected, Registerer: registry, Logger: logger})
 	n.receiver = receive.NewReceiver(receive.ReceiverConfig{Redis: client, Keys: keys, Node: name, Channels: cfg.Feed.Channels,
-		Board: n.board, Sink: n.hub, Lost: n.redis.Signal("quotes"), Wanted: n.hub.Wanted, Registerer: registry, Logger: logger})
+		Board: n.board, Sink: n.hub, Lost: n.redis.Signal(quotesSignal), Wanted: n.hub.Wanted, Registerer: registry, Logger: logger})
 	n.sessions = session.New(session.Config{Redis: client, Prefix: cfg.Redis.Prefix, Node: name, TTL: cfg.Session.TTL,
 		AbsoluteTTL: cfg.Session.AbsoluteTTL, AutoExtend: cfg.Session.AutoExtend, Grace: cfg.Session.Grace,
 		OnDegraded: n.redis.Signal("sessions").Set, Registerer: registry, Logger: logger})

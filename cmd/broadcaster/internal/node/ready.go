@@ -1,27 +1,26 @@
 package node
 
 import (
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/fxcast/fxcast/feed/accept"
 	"github.com/fxcast/fxcast/web"
 )
 
-// readyAge is the greatest age of the newest test message in a ready node.
-const readyAge = 3 * time.Second
+// quotesSignal is the name of the signal that the receiver of quotes sets.
+const quotesSignal = "quotes"
 
-// ready returns the checks of /readyz, with the findings of background probes. redislink.Health
-// decides both whether clients are sent degraded and the check redis. A probe of the quotes that
-// does not come back in time sets it too, so that the check quotes differs only before the first.
+// ready returns the checks of /readyz. redislink.Health judges from probes in the background whether
+// Redis is lost: then, and only then, redis is red and clients are sent degraded. quotes is one of
+// its causes. A missing leader of the inbox makes the node red, but Redis is not lost.
 func (n *Node) ready() []web.Check {
-	lost := n.redis.Causes()
-	quotes := n.receiver.ProbeAge()
-	inbox := n.inbox.State()
+	causes := n.redis.Causes()
+	leader := n.inbox.Leader()
 	return []web.Check{
-		{Name: "redis", OK: len(lost) == 0, Detail: lostDetail(lost)},
-		{Name: "quotes", OK: quotes <= readyAge, Detail: probeDetail(quotes)},
-		{Name: "inbox", OK: inbox.Leader != "" && inbox.ProbeAge <= readyAge, Detail: n.inboxDetail(inbox)},
+		{Name: "redis", OK: !n.redis.Lost(), Detail: lostDetail(causes)},
+		{Name: "quotes", OK: !slices.Contains(causes, quotesSignal), Detail: probeDetail(n.receiver.ProbeAge())},
+		{Name: "inbox", OK: leader != "", Detail: n.inboxDetail(leader)},
 	}
 }
 
@@ -40,8 +39,8 @@ func probeDetail(age time.Duration) string {
 }
 
 // inboxDetail leaves out the name of the node, which contains that of its host: anyone may read it.
-func (n *Node) inboxDetail(s accept.InboxState) string {
-	switch s.Leader {
+func (n *Node) inboxDetail(leader string) string {
+	switch leader {
 	case "":
 		return "no node reads the inbox"
 	case n.name:

@@ -17,7 +17,7 @@ func TestReadyAgreesWithTheJudge(t *testing.T) {
 	defer rdb.Close()
 	n := &Node{redis: redislink.NewHealth(), receiver: receive.NewReceiver(receive.ReceiverConfig{Redis: rdb}),
 		inbox: accept.NewInbox(accept.InboxConfig{Redis: rdb})}
-	quotes, sessions := n.redis.Signal("quotes"), n.redis.Signal("sessions")
+	quotes, sessions := n.redis.Signal(quotesSignal), n.redis.Signal("sessions")
 	for _, tc := range []struct {
 		quotes, sessions bool
 		detail           string
@@ -37,7 +37,7 @@ func TestReadyNamesNoHost(t *testing.T) {
 	for leader, want := range map[string]string{
 		"": "no node reads the inbox", "host-1": "this node reads the inbox", "host-2": "another node reads the inbox",
 	} {
-		if got := n.inboxDetail(accept.InboxState{Leader: leader}); got != want {
+		if got := n.inboxDetail(leader); got != want {
 			t.Errorf("led by %q: %q, want %q", leader, got, want)
 		}
 	}
