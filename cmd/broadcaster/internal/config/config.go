@@ -23,7 +23,8 @@ type Config struct {
 	// setting, and settings without effect. They never contain a value.
 	Warnings []string
 
-	given map[string]bool // variables that are set and not empty
+	given       map[string]bool   // variables that are set and not empty
+	secretFiles map[string]string // paths of the files by the names of the secrets that they hold
 }
 
 // Given reports whether a variable is set and not empty.
@@ -55,7 +56,7 @@ func Load(environ []string) (Config, error) {
 		delete(vars, "REDIS_PORT")
 	}
 	k := &checker{unread: map[string]bool{}}
-	readSecretFiles(vars, k)
+	c.secretFiles = readSecretFiles(vars, k)
 	c.given = map[string]bool{}
 	for name, value := range vars {
 		if value != "" {

@@ -19,6 +19,8 @@ var faulty = map[string]string{
 	"REDIS_MODE":                    "clustered",
 	"REDIS_ADDRS":                   "redis://:s3cretpass@host",
 	"REDIS_PREFIX":                  "fx{1}:",
+	"REDIS_CA_FILE":                 "/nonexistent/ca.pem",
+	"REDIS_CERT_FILE":               "/nonexistent/cert.pem",
 	"HTTP_ADDR":                     "8080",
 	"ADMIN_ADDR":                    "localhost",
 	"ADMIN_TOKEN":                   "s3cretpass",
@@ -75,7 +77,7 @@ func TestEveryFaultAtOnce(t *testing.T) {
 	for name, value := range faulty {
 		environ = append(environ, name+"="+value)
 	}
-	environ = append(environ, "TLS_KEY_FILE=/nonexistent/key.pem")
+	environ = append(environ, "TLS_KEY_FILE=/nonexistent/key.pem", "REDIS_KEY_FILE=/nonexistent/key.pem")
 	_, err := Load(environ)
 	faults, ok := errors.AsType[Faults](err)
 	if !ok {
@@ -124,6 +126,9 @@ func TestSettingsThatDisagree(t *testing.T) {
 		{[]string{"REDIS_MODE=cluster", "REDIS_ADDRS=h:1", "REDIS_DB=2"}, "REDIS_DB"},
 		{[]string{"REDIS_ADDRS=h:1,i:1"}, "REDIS_ADDRS"},
 		{[]string{"TLS_CERT_FILE=c"}, "TLS_KEY_FILE"},
+		{[]string{"REDIS_HOST=h", "REDIS_CERT_FILE=c"}, "REDIS_KEY_FILE"},
+		{[]string{"REDIS_HOST=h", "REDIS_KEY_FILE=c"}, "REDIS_CERT_FILE"},
+		{[]string{"REDIS_HOST=h", "REDIS_CA_FILE=fault_test.go"}, "REDIS_CA_FILE"},
 		{[]string{"TLS_KEY_FILE=c"}, "TLS_CERT_FILE"},
 		{[]string{"HTTP_ADDR=:9090", "ADMIN_ADDR=:9090"}, "ADMIN_ADDR"},
 		{[]string{"REDIS_PREFIX=cache:x:"}, "REDIS_PREFIX"},

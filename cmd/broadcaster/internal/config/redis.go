@@ -21,6 +21,7 @@ func (c *Config) checkRedis(k *checker) {
 	if r.URL != "" {
 		if _, err := ParseRedisURL(r.URL); err != nil {
 			k.say("REDIS_URL", err.Error())
+			k.unread["REDIS_URL"] = true
 		}
 	}
 	// Faults leave out the value: it may be a URL with a password by mistake.
@@ -37,6 +38,7 @@ func (c *Config) checkRedis(k *checker) {
 			break
 		}
 	}
+	c.checkRedisTLS(k)
 	switch r.Mode {
 	case "standalone":
 		if len(r.Addrs) > 1 {

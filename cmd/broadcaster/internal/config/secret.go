@@ -20,9 +20,9 @@ func secretNames() (names []string) {
 	return names
 }
 
-// readSecretFiles sets each secret NAME from the file of NAME_FILE.
-func readSecretFiles(vars map[string]string, k *checker) {
-	const maxSecretFile = 64 << 10
+// readSecretFiles sets each secret NAME from the file of NAME_FILE, and returns the paths by NAME.
+func readSecretFiles(vars map[string]string, k *checker) map[string]string {
+	paths := map[string]string{}
 	for _, name := range secrets {
 		file := name + "_FILE"
 		path := vars[file]
@@ -34,21 +34,39 @@ func readSecretFiles(vars map[string]string, k *checker) {
 			k.unread[name] = true
 			continue
 		}
-		data, err := readAtMost(path, maxSecretFile+1)
-		value := strings.TrimRight(string(data), "\r\n")
-		switch {
-		case err != nil: // err names the file and the reason
-			k.say(file, "cannot be read: "+err.Error())
-		case value == "":
-			k.say(file, fmt.Sprintf("the file %q is empty; want the value of %s in it", path, name))
-		case len(data) > maxSecretFile || strings.ContainsAny(value, "\r\n\x00"):
-			k.say(file, fmt.Sprintf("the file %q does not hold one line of text", path))
-		default:
-			vars[name] = value
+		value, err := readSecret(name, path)
+		if err != nil {
+			k.say(file, err.Error())
+			k.unread[name] = true
 			continue
 		}
-		k.unread[name] = true
+		vars[name], paths[name] = value, path
 	}
+	return paths
+}
+
+// readSecret reads a secret from a file. Errors contain the path and never the content.
+func readSecret(name, path string) (string, error) {
+	const maxSecretFile = 64 << 10
+	data, err := readAtMost(path, maxSecretFile+1)
+	value := strings.TrimRight(string(data), "\r\n")
+	switch {
+	case err != nil: // err names the file and the reason
+		return "", fmt.Errorf("cannot be read: %w", err)
+	case value == "":
+		return "", fmt.Errorf("the file %q is empty; want the value of %s in it", path, name)
+	case len(data) > maxSecretFile || strings.ContainsAny(value, "\r\n\x00"):
+		return "", fmt.Errorf("the file %q does not hold one line of text", path)
+	}
+	return value, nil
+}
+
+// FromFile reports whether the value of a secret comes from a file.
+func (c *Config) FromFile(name string) bool { return c.secretFiles[name] != "" }
+
+// ReadSecret reads a secret that comes from a file again.
+func (c *Config) ReadSecret(name string) (string, error) {
+	return readSecret(name, c.secretFiles[name])
 }
 
 // readAtMost reads the first n bytes of a file.

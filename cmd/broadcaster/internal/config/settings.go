@@ -32,12 +32,15 @@ type Redis struct {
 	Host           string   `env:"REDIS_HOST" doc:"host, or path of a socket, instead of the URL's; variables that are set override the URL"`
 	Port           int      `env:"REDIS_PORT" default:"6379" range:"1..65535" doc:"port of {REDIS_HOST}, or instead of the URL's"`
 	Username       string   `env:"REDIS_USERNAME" doc:"user (ACL)"`
-	Password       string   `env:"REDIS_PASSWORD" secret:"true" doc:"password"`
+	Password       string   `env:"REDIS_PASSWORD" secret:"true" doc:"password; a file is read again for each connection"`
 	DB             int      `env:"REDIS_DB" default:"0" range:"0..1048576" doc:"database number; it separates keys but not channels"`
 	MaxConnections int      `env:"REDIS_MAX_CONNECTIONS" default:"10" range:"1..10000" doc:"connections in the pool; subscriptions have further ones"`
 	Mode           string   `env:"REDIS_MODE" default:"standalone" oneof:"standalone,sentinel,cluster" doc:"{standalone}, {sentinel} or {cluster}"`
 	Addrs          []string `env:"REDIS_ADDRS" doc:"{host:port,…} of the sentinels or of cluster nodes"`
 	MasterName     string   `env:"REDIS_MASTER_NAME" doc:"name of the master, with {sentinel}"`
+	CAFile         string   `env:"REDIS_CA_FILE" doc:"certificates (PEM) of the authorities that may sign the certificate of Redis, instead of the system's; this or the next two turn TLS on without {rediss://}"`
+	CertFile       string   `env:"REDIS_CERT_FILE" doc:"certificate chain (PEM) by which Redis recognizes this client"`
+	KeyFile        string   `env:"REDIS_KEY_FILE" doc:"its private key (PEM)"`
 	Prefix         string   `env:"REDIS_PREFIX" default:"fx:" form:"prefix" doc:"prefix of every quote key and channel"`
 	ConfPath       string   `env:"REDIS_CONF" doc:"path of {redis.conf}, to report differences from the running server"`
 	EmbeddedAddr   string   `env:"EMBEDDED_REDIS_ADDR" default:"127.0.0.1:0" doc:"address of the embedded Redis; port 0 takes a free one"`

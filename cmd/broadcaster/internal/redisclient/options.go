@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
 	"strconv"
 	"strings"
@@ -37,11 +38,11 @@ const (
 func clientOptions(cfg config.Config, opts Options) (*redis.Options, error) {
 	r := cfg.Redis
 	o := &redis.Options{Addr: "127.0.0.1:" + strconv.Itoa(r.Port)}
+	var err error
 	switch {
 	case opts.Addr != "":
 		o.Addr = opts.Addr
 	case r.URL != "":
-		var err error
 		if o, err = config.ParseRedisURL(r.URL); err != nil {
 			return nil, fmt.Errorf("REDIS_URL: %w", err)
 		}
@@ -74,8 +75,9 @@ func clientOptions(cfg config.Config, opts Options) (*redis.Options, error) {
 	setIfZero(&o.ReadTimeout, ioTimeout)
 	setIfZero(&o.WriteTimeout, ioTimeout)
 	setIfZero(&o.ConnMaxIdleTime, maxIdle)
-	o.Dialer = dialer(o.DialTimeout, o.TLSConfig)
-	return o, nil
+	o.Dialer, err = dialer(o, cfg.Redis, opts.Logger)
+	o.CredentialsProviderContext = credentials(cfg, o)
+	return o, err
 }
 
 // overrideParts overrides parts of the URL with the variables that are set.
@@ -101,6 +103,9 @@ func overrideParts(o *redis.Options, cfg config.Config) {
 		o.Network, o.Addr = "tcp", r.Addrs[0]
 		host, _, _ = net.SplitHostPort(o.Addr)
 	}
+	if o.TLSConfig == nil && r.OwnTLS() {
+		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
 	if o.TLSConfig != nil {
 		o.TLSConfig.ServerName = host
 		if r.Mode != "standalone" && len(r.Addrs) > 0 {
@@ -118,17 +123,27 @@ func overrideParts(o *redis.Options, cfg config.Config) {
 	}
 }
 
-// dialer connects with a keepalive that detects a vanished server, and uses TLS if the
-// configuration is not nil.
-func dialer(timeout time.Duration, config *tls.Config) func(context.Context, string, string) (net.Conn, error) {
-	d := &net.Dialer{Timeout: timeout, KeepAliveConfig: net.KeepAliveConfig{
+// dialer connects with a keepalive that detects a vanished server, and with TLS if o has it.
+func dialer(o *redis.Options, cfg config.Redis, logger *slog.Logger) (dialFunc, error) {
+	d := &net.Dialer{Timeout: o.DialTimeout, KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: keepAlive, Interval: keepAlive / 3, Count: 3,
 	}}
-	if config == nil {
-		return d.DialContext
+	if o.TLSConfig == nil {
+		return d.DialContext, nil
 	}
-	return (&tls.Dialer{NetDialer: d, Config: config}).DialContext
+	if !cfg.OwnTLS() {
+		return (&tls.Dialer{NetDialer: d, Config: o.TLSConfig}).DialContext, nil
+	}
+	files, err := newCertificates(cfg, o.TLSConfig, logger)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return (&tls.Dialer{NetDialer: d, Config: files.config()}).DialContext(ctx, network, addr)
+	}, nil
 }
+
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 func setIfZero(d *time.Duration, v time.Duration) {
 	if *d == 0 {

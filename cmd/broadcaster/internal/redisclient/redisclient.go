@@ -21,7 +21,8 @@ type Options struct {
 	Logger *slog.Logger // nil = none
 
 	// Require makes an unreachable server an error. Without it only a permanent fault is an error
-	// (wrong password, TLS), and the client connects once the server is up.
+	// (TLS, or a wrong password that is not from a file), and the client connects once the server
+	// is up.
 	Require bool
 
 	// NoRetry is for commands that must not be sent twice, such as those that publish quotes.
@@ -43,12 +44,13 @@ func Open(ctx context.Context, cfg config.Config, opts Options) (redis.Universal
 	if err == nil {
 		return client, nil
 	}
-	if opts.Require || permanent(err) {
+	rotates := redis.IsAuthError(err) && o.CredentialsProviderContext != nil // the file may be newer than Redis
+	if opts.Require || permanent(err) && !rotates {
 		client.Close()
 		return nil, fmt.Errorf("redis at %s: %w", where(cfg.Redis, o), explain(err))
 	}
 	if opts.Logger != nil {
-		opts.Logger.Warn("redis is not reachable yet", "addr", where(cfg.Redis, o), "err", err)
+		opts.Logger.Warn("redis is not reachable yet", "addr", where(cfg.Redis, o), "err", explain(err))
 	}
 	return client, nil
 }
@@ -71,9 +73,15 @@ func newClient(cfg config.Redis, o *redis.Options, embedded bool) redis.Universa
 		u.Addrs = []string{o.Addr}
 	}
 	if cfg.Mode == "sentinel" {
-		return redis.NewFailoverClient(u.Failover())
+		if o.CredentialsProviderContext != nil {
+			u.MinIdleConns = 0 // no connection before the next line but one
+		}
+		client := redis.NewFailoverClient(u.Failover())
+		client.Options().CredentialsProviderContext = o.CredentialsProviderContext // FailoverOptions has no such field
+		return client
 	}
 	c := u.Cluster()
+	c.CredentialsProviderContext = o.CredentialsProviderContext
 	// A cluster's client retries a command on other nodes, MaxRedirects times. Retries on each node
 	// would multiply that.
 	c.MaxRetries = -1

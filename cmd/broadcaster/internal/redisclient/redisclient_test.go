@@ -71,19 +71,28 @@ func TestRedisModes(t *testing.T) {
 		"*redis.ClusterClient": {"REDIS_MODE=cluster", "REDIS_ADDRS=127.0.0.1:1,127.0.0.1:2"},
 		"*redis.Client":        {"REDIS_MODE=sentinel", "REDIS_ADDRS=127.0.0.1:1", "REDIS_MASTER_NAME=m"},
 	} {
-		cfg := programtest.Load(t, environ...)
+		path := filepath.Join(t.TempDir(), "password")
+		programtest.WriteFile(t, path, "first")
+		cfg := programtest.Load(t, append(environ, "REDIS_PASSWORD_FILE="+path)...)
 		o, err := clientOptions(cfg, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		client := newClient(cfg.Redis, o, false)
 		defer client.Close()
+		programtest.WriteFile(t, path, "second")
 		switch c := client.(type) {
 		case *redis.ClusterClient:
+			if _, password, _ := c.Options().CredentialsProviderContext(t.Context()); password != "second" {
+				t.Errorf("cluster: password %q after the file has changed", password)
+			}
 			if mode != "*redis.ClusterClient" || len(c.Options().Addrs) != 2 || c.Options().PoolSize != 10 {
 				t.Errorf("%s: %T %+v", mode, c, c.Options())
 			}
 		case *redis.Client:
+			if _, password, _ := c.Options().CredentialsProviderContext(t.Context()); password != "second" {
+				t.Errorf("sentinel: password %q after the file has changed", password)
+			}
 			if mode != "*redis.Client" || c.Options().Addr != "FailoverClient" {
 				t.Errorf("%s: %T %s", mode, c, c.Options().Addr)
 			}
