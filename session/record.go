@@ -132,6 +132,8 @@ func checkUserID(s string) error {
 		return fmt.Errorf("user_id: longer than %d bytes", maxUserID)
 	case !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl):
 		return errors.New("user_id: not plain text")
+	case strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Bidi_Control, r) }):
+		return errors.New("user_id: contains a character that changes the direction of text")
 	}
 	return nil
 }

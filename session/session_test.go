@@ -122,6 +122,7 @@ func TestBadDrafts(t *testing.T) {
 	m := manager(redistest.Start(t).Client())
 	for name, d := range map[string]session.Draft{
 		"user_id": {Role: "user"},
+		"user_id: contains a character that changes the direction": {UserID: "ann\u202egnp", Role: "user"},
 		"role":    {UserID: "1"},
 		"role:":   {UserID: "1", Role: "user\nadmin"},
 		"data":    {UserID: "1", Role: "user", Data: json.RawMessage("{")},

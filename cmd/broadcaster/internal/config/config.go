@@ -56,6 +56,7 @@ func Load(environ []string) (Config, error) {
 		delete(vars, "REDIS_PORT")
 	}
 	k := &checker{unread: map[string]bool{}}
+	k.lineEnds(vars)
 	c.secretFiles = readSecretFiles(vars, k)
 	c.given = map[string]bool{}
 	for name, value := range vars {

@@ -37,6 +37,20 @@ func (k *checker) fault(name, value, want string) {
 	k.say(name, want+", got "+strconv.Quote(value))
 }
 
+// lineEnds adds a fault for each setting whose value ends with a newline, which a shell or a file of
+// variables has left there. JSON may end with one. It removes the newline, so that there is one fault.
+func (k *checker) lineEnds(vars map[string]string) {
+	for name, value := range vars {
+		plain := strings.TrimRight(value, "\r\n")
+		if plain == value || !Known(name) || strings.HasPrefix(strings.TrimSpace(value), "{") {
+			continue
+		}
+		k.say(name, "ends with a newline; want the value without it")
+		k.unread[name] = true
+		vars[name] = plain
+	}
+}
+
 // say adds a fault without a value.
 func (k *checker) say(name, text string) {
 	if !k.unread[name] {

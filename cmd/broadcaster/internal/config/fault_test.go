@@ -148,6 +148,21 @@ func TestSettingsThatDisagree(t *testing.T) {
 	}
 }
 
+func TestValuesThatEndWithANewline(t *testing.T) {
+	for _, environ := range []string{
+		"REDIS_PASSWORD=s3cret\n", "REDIS_URL=redis://:s3cret@h:1/0\r\n", "REDIS_HOST=h\n", "REDIS_PORT=1\n", "REDIS_PASSWORD_FILE=/nonexistent\n",
+		"WS_PING=20s\r", "ADMIN_TOKEN=" + longToken + "\n",
+	} {
+		_, err := Load([]string{environ})
+		faults, _ := errors.AsType[Faults](err)
+		name, _, _ := strings.Cut(environ, "=")
+		if len(faults) == 0 || faults[0] != name+": ends with a newline; want the value without it" || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%q: %q", environ, faults)
+		}
+	}
+	mustLoad(t, `ROLES={"a":{}}`+"\n", "OTHER=x\n") // JSON, and what is no setting
+}
+
 func TestFaultySources(t *testing.T) {
 	for value, want := range map[string]string{
 		"main:2s,*,backup": "at the end", "main,*:5s": "without a time", "main,main:2s": "once",

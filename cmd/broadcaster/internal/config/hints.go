@@ -29,6 +29,9 @@ var foreign = []string{
 	"SESSION_MANAGER", "REDIS_VERSION", "REDIS_DOWNLOAD_URL", "REDIS_DOWNLOAD_SHA", "REDIS_NAME",
 }
 
+// Names that other programs have for settings, where letters do not show the likeness.
+var renamed = map[string]string{"REDIS_POOL_SIZE": "REDIS_MAX_CONNECTIONS", "REDIS_USER": "REDIS_USERNAME", "REDIS_DATABASE": "REDIS_DB"}
+
 // hints returns warnings of variables that resemble a setting. They are not faults, because other
 // programs may need such variables. It ignores values.
 func hints(vars map[string]string) []string {
@@ -61,9 +64,14 @@ func hint(name string, known []string) string {
 			return name + ": not a setting, did you mean " + rest + "?"
 		}
 	}
+	if other := renamed[name]; other != "" {
+		return name + ": not a setting, did you mean " + other + "?"
+	}
 	candidates := slices.Clone(known)
-	for _, s := range secrets {
-		candidates = append(candidates, s+"_FILE")
+	if strings.HasSuffix(upper, "_FILE") {
+		for _, s := range secrets {
+			candidates = append(candidates, s+"_FILE")
+		}
 	}
 	best, distance := nearest(upper, candidates)
 	// A short name may have one slip, a long one two.

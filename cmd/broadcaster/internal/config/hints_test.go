@@ -18,6 +18,8 @@ func TestHints(t *testing.T) {
 		"HTTP_ADDR_FILE":       "can be read from a file",
 		"PUBLISH_TOKENS":       "did you mean PUBLISH_TOKEN?",
 		"GUEST_SESSION":        "did you mean GUEST_SESSIONS?",
+		"REDIS_POOL_SIZE":      "did you mean REDIS_MAX_CONNECTIONS?",
+		"REDIS_POOL_TIMEOUT":   "`broadcaster config` lists them all",
 		"REDIS_SENTINEL_HOSTS": "`broadcaster config` lists them all",
 	} {
 		c := mustLoad(t, name+"=s3cret")

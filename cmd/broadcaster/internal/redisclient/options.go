@@ -26,6 +26,8 @@ const (
 	keepAlive   = 30 * time.Second
 	pingTimeout = 3 * time.Second
 
+	mismatchTimeout = time.Second // for a look at a server that did not answer the first PING
+
 	// The greatest age of the slot map. While a master is dead, nothing else makes the client
 	// look for its successor.
 	clusterReload = time.Second

@@ -38,11 +38,17 @@ func Open(ctx context.Context, cfg config.Config, opts Options) (redis.Universal
 	}
 	client := newClient(cfg.Redis, o, opts.Addr != "")
 	redislink.LogCommands(client, opts.Logger)
-	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	pingCtx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	err = client.Ping(ctx).Err()
+	err = client.Ping(pingCtx).Err()
 	if err == nil {
 		return client, nil
+	}
+	if cfg.Redis.Mode == "standalone" {
+		if wrong := mismatch(ctx, o, err); wrong != nil {
+			client.Close()
+			return nil, fmt.Errorf("redis at %s: %w; %w", where(cfg.Redis, o), err, wrong)
+		}
 	}
 	rotates := redis.IsAuthError(err) && o.CredentialsProviderContext != nil // the file may be newer than Redis
 	if opts.Require || permanent(err) && !rotates {
