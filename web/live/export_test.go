@@ -20,6 +20,13 @@ const (
 	MaxMessageBytes = protocol.MaxMessageBytes
 )
 
+// SetResumeStep sets how long a resume waits for a symbol in its first round. It returns the way back.
+func SetResumeStep(d time.Duration) (restore func()) {
+	before := resumeStep
+	resumeStep = d
+	return func() { resumeStep = before }
+}
+
 // Frames is the framing of the tests.
 type Frames = frames
 

@@ -13,13 +13,16 @@ import (
 )
 
 const (
-	resumeTime  = 15 * time.Second       // for all symbols of a command, without queueTime; then the rest get a snapshot
-	queueTime   = time.Minute            // for waiting in turn; many clients reconnect at once when a node stops
-	resumeStep  = 500 * time.Millisecond // for each wait for one symbol in the first round; it doubles each round
-	resumeTicks = 8000                   // of a symbol; a client that missed more gets a snapshot
-	resumeTries = 3                      // reads of the history, if new ticks arrive during a read
-	resumers    = 16                     // connections that read history at a time
+	resumeTime  = 15 * time.Second // for all symbols of a command, without queueTime; then the rest get a snapshot
+	queueTime   = time.Minute      // for waiting in turn; many clients reconnect at once when a node stops
+	resumeTicks = 8000             // of a symbol; a client that missed more gets a snapshot
+	resumeTries = 3                // reads of the history, if new ticks arrive during a read
+	resumers    = 16               // connections that read history at a time
 )
+
+// resumeStep limits each wait for one symbol in the first round. It doubles each round. Only a test
+// changes it, before it starts a server.
+var resumeStep = 500 * time.Millisecond
 
 // A resumption replays the ticks that a client has missed since its position.
 type resumption struct {
