@@ -1,10 +1,10 @@
-// How old a price is, in words.
+// The age of a price, as text.
 
 /** @typedef {import('./board.js').Instrument} Instrument */
 
 /**
- * The status of a price that is not live, and its age. The word is "" for a live price,
- * whose age is short.
+ * Returns the status and the age of a price. For a live price the status is "", and the age is
+ * written in its short form.
  *
  * @param {Instrument} i
  * @param {number} now the server's clock

@@ -1,8 +1,9 @@
-// The page: wires the connection to the board, and the board to what is drawn.
+// The page. It passes messages from the connection to the board, and changes of the board to the
+// parts that draw them.
 //
 //   Connection ─ messages ─▶ Board ─ changed instruments, once a frame ─▶ Grid, Ticket, PriceChart
 //
-// Nothing is drawn from a message directly, so a burst costs one frame.
+// No message is drawn directly, so a burst of messages costs one frame.
 
 import { Board } from './board.js';
 import { PriceChart } from './chart.js';
@@ -32,7 +33,7 @@ if (!rates.includes(rate)) rate = '4';
 let interval = load('interval', 0);
 if (!intervals.has(interval)) interval = 0;
 let wanted = load('symbol', 'EUR/USD');
-let standIn = ''; // shown as long as there is nothing of the wanted one
+let standIn = ''; // the symbol shown while the wanted one has no price
 let degraded = false;
 let leaving = false; // signing out
 
@@ -87,7 +88,7 @@ async function refreshSymbols() {
     board.describe(await answer.json());
     wake();
   } catch {
-    // Digits and pips are then taken from the prices themselves.
+    // Without the list, digits and pips come from the prices.
   }
 }
 
@@ -143,7 +144,7 @@ function choose(symbol) {
   at('chart').setAttribute('aria-label', `Chart of ${symbol}`);
   showTitle();
   clearTimeout(seedTimer);
-  seedTimer = setTimeout(seed, 250, chosen); // not for each row that the arrow keys pass
+  seedTimer = setTimeout(seed, 250, chosen); // so that rows which the arrow keys pass cause no request
 }
 
 let seedTimer = 0;
@@ -151,7 +152,7 @@ let historyOffered = true;
 const seeded = new Set();
 
 /**
- * Puts the server's ticks before the ones seen here. Once per symbol.
+ * Fetches earlier ticks from the server, once per symbol, and puts them before those received here.
  *
  * @param {import('./board.js').Instrument} chosen
  */
@@ -170,7 +171,7 @@ async function seed(chosen) {
     board.changed.add(chosen);
     wake();
   } catch {
-    seeded.delete(chosen.symbol); // the chart starts from what comes live; asked again when chosen again
+    seeded.delete(chosen.symbol); // the chart begins with live ticks; the next choice of the symbol tries again
   }
 }
 
@@ -178,7 +179,7 @@ async function seed(chosen) {
 
 /** @param {import('./connection.js').State} state */
 function showState(state) {
-  if (state.name === 'stopped' && !leaving) return; // before the start
+  if (state.name === 'stopped' && !leaving) return; // not started yet
   const connected = state.name === 'live';
   const name = !connected ? state.name : degraded ? 'degraded' : board.state;
   const seconds = state.retryAt === undefined ? 0 : Math.max(0, Math.ceil((state.retryAt - performance.now()) / 1000));
@@ -192,9 +193,9 @@ function showState(state) {
 
   const any = [...board.instruments.values()].some((i) => i.hasPrice);
   let strip = '';
-  if (name === 'degraded') strip = 'The server has lost its own source of prices for now. What you see may be late.';
+  if (name === 'degraded') strip = 'The server has lost its source of prices. The prices shown may be late.';
   else if (name === 'closed') strip = 'The market is closed. These are the last prices.';
-  else if (name === 'stale') strip = 'No prices have come for a while. These are the last ones.';
+  else if (name === 'stale') strip = 'No new prices are arriving. These are the last prices.';
   else if (any && !connected && name !== 'stopped') strip = 'Not live. These are the last prices received.';
   setText('strip', strip);
   at('strip').hidden = strip === '';
@@ -206,7 +207,7 @@ function showState(state) {
     at('strip').hidden = true;
     setText('gate-title', gate.title);
     setText('gate-text', gate.text);
-    setText('gate-more', state.detail ? `It said: ${state.detail}` : gate.more);
+    setText('gate-more', state.detail ? `The server's reason: ${state.detail}` : gate.more);
     setText('gate-button', gate.button);
   }
   showTitle();
@@ -293,13 +294,13 @@ at('gate-button').addEventListener('click', () => {
   connection.start();
 });
 at('sign-out').addEventListener('click', async () => {
-  leaving = true; // the server ends the stream with 4001 before it answers
+  leaving = true; // the server closes the socket with 4001 before it answers
   connection.stop();
   board.clear();
   wake();
   gates.stopped.more = '';
   if (await signOut()) return;
-  gates.stopped.more = 'The server could not be reached to end the session; it ends by itself when it expires.';
+  gates.stopped.more = 'The server could not be reached, so the session has not ended. It ends when it expires.';
   showState(connection.state);
 });
 

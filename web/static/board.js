@@ -1,4 +1,4 @@
-// The state of every symbol, and the check that nothing was lost on the way.
+// The state of every symbol, and the check that no tick was lost.
 
 import { History } from './history.js';
 import { compare, decimals } from './price.js';
@@ -23,13 +23,13 @@ export class Instrument {
   /** @param {string} symbol */
   constructor(symbol) {
     this.symbol = symbol;
-    /** Digits after the point, and of one pip; corrected by the server's list. */
+    /** Digits after the point, of the price and of one pip; the server's list corrects them. */
     this.digits = 0;
     this.pip = symbol.endsWith('/JPY') ? '0.01' : '0.0001';
     this.pipDecimals = decimals(this.pip);
     this.bid = '';
     this.ask = '';
-    /** As the producer gave them, '' without. */
+    /** The text that the producer sent, or '' if it sent none. */
     this.bidSize = '';
     this.askSize = '';
     /** @type {-1|0|1} direction of the last change, kept until the next */
@@ -78,7 +78,7 @@ export class Board {
   }
 
   /**
-   * Takes the server's list of symbols: a bare array, or one under "symbols".
+   * Applies the server's list of symbols: a bare array, or one under "symbols".
    *
    * @param {any} list
    */
@@ -97,7 +97,7 @@ export class Board {
     }
   }
 
-  /** A new connection begins: what was sent on the last one is followed by nothing. */
+  /** Starts a new connection: its sequences need not follow those of the last one. */
   connected() {
     for (const i of this.instruments.values()) i.follows = false;
   }
@@ -147,12 +147,12 @@ export class Board {
   #setStatus(i, status) {
     if (!isStatus(status)) return;
     i.status = status;
-    if (status === 'unknown') i.bid = i.ask = i.bidSize = i.askSize = ''; // the server has no price any more, so neither has the page
+    if (status === 'unknown') i.bid = i.ask = i.bidSize = i.askSize = ''; // the server has no price any more, so the page shows none
   }
 
   /**
-   * The state of all prices: live if any is, or if there are none; closed if all are of
-   * closed markets; else stale.
+   * The state of all prices: live if any price is live or if there is none, closed if every
+   * market is closed, else stale.
    *
    * @returns {'live'|'stale'|'closed'}
    */
@@ -164,7 +164,7 @@ export class Board {
     return found.has('stale') ? 'stale' : found.has('closed') ? 'closed' : 'live';
   }
 
-  /** Forgets prices, not symbols: after the visitor has signed out. */
+  /** Forgets the prices but not the symbols, after the visitor has signed out. */
   clear() {
     for (const i of this.instruments.values()) {
       i.bid = i.ask = i.bidSize = i.askSize = i.low = i.high = '';

@@ -5,7 +5,7 @@ import { CandlestickSeries, ColorType, CrosshairMode, LineSeries, LineStyle, Lin
 /** @typedef {import('./board.js').Instrument} Instrument */
 /** @typedef {import('./history.js').History} History */
 
-const fewChanges = 60; // up to here points are added one by one
+const fewChanges = 60; // up to this many new points are added one by one
 
 export class PriceChart {
   #chart;
@@ -19,7 +19,7 @@ export class PriceChart {
   #digits = -1;
   #seconds = 0;
   #spacing = 0;
-  #moved = false; // by the visitor, who then decides what is in view
+  #moved = false; // the visitor has moved the chart, so it does not follow new points
 
   /**
    * @param {HTMLElement} container
@@ -40,7 +40,7 @@ export class PriceChart {
     this.retheme();
   }
 
-  /** Reads the colours of the style sheet again. */
+  /** Reads the colors of the style sheet again. */
   retheme() {
     const style = getComputedStyle(document.documentElement);
     const color = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
@@ -74,7 +74,7 @@ export class PriceChart {
     this.#rebuild();
   }
 
-  /** Draws what has come since the last call. */
+  /** Draws the points that were added since the last call. */
   draw() {
     const i = this.#instrument;
     if (!i) return;
@@ -88,7 +88,7 @@ export class PriceChart {
       this.#setData(i);
       return;
     }
-    // The last candle drawn may have gone on after it was drawn.
+    // The last candle may have changed since it was drawn.
     const from = this.#seconds > 0 ? Math.max(0, ring.length - isNew - 1) : ring.length - isNew;
     for (let n = from; n < ring.length; n++) {
       for (const [k, series] of this.#series.entries()) series.update(this.#point(ring, n, k));
@@ -98,7 +98,7 @@ export class PriceChart {
   }
 
   /**
-   * Gives few points more room, so that a young chart is not a corner of the pane.
+   * Widens the points of a short history, so that they do not fill only a corner of the pane.
    *
    * @param {number} points
    */

@@ -1,5 +1,5 @@
-// The WebSocket to the server, kept alive: signing in, noticing silence, coming
-// back with backoff, and knowing when not to.
+// The WebSocket to the server. It signs in, detects a silent server, and reconnects with backoff,
+// unless the server has refused the client.
 
 import { signIn } from './session.js';
 
@@ -15,7 +15,7 @@ const subprotocol = 'fx.v1';
 const openTimeout = 10_000;
 const firstBackoff = 500;
 const maxBackoff = 30_000;
-const steadyAfter = 10_000; // a connection that lived so long ends the backoff
+const steadyAfter = 10_000; // ms; a connection that lasts this long resets the backoff
 const pingEvery = 10_000;
 const guestAgainAfter = 60_000;
 
@@ -23,14 +23,14 @@ export class Connection {
   /** @type {WebSocket|undefined} */
   #socket;
   #attempt = 0; // of the backoff
-  #turn = 0; // what belongs to an earlier turn is ignored when it comes late
+  #turn = 0; // counts attempts; late events of an earlier attempt are ignored
   #checkSession = true;
   #openedAt = 0;
   #endedAt = -Infinity; // when the session was last ended by the server
   #lastFrame = 0;
   #heartbeat = 1000;
-  #told = false; // the wait under way is as long as the server asked for
-  #toldDelay = 0; // from the server's closing message
+  #advised = false; // the server chose the length of the current wait
+  #advisedDelay = 0; // ms, from the server's closing message
   #retryTimer = 0;
   #openTimer = 0;
   #pingAt = 0;
@@ -41,14 +41,14 @@ export class Connection {
    * @param {object} on
    * @param {(s: State) => void} on.state
    * @param {(m: any) => void} on.message every message of the server, after this class has read it
-   * @param {() => void} on.open the welcome has come: time to subscribe
+   * @param {() => void} on.open called after the welcome, to subscribe
    */
   constructor(on) {
     this.on = on;
     /** @type {State} */
     this.state = { name: 'stopped' };
     this.role = '';
-    /** Server clock minus ours in ms, about; undefined until known. @type {number|undefined} */
+    /** Server clock minus browser clock in ms, an estimate; undefined until known. @type {number|undefined} */
     this.clockOffset = undefined;
     /** Round trip of the last ping in ms. @type {number|undefined} */
     this.roundTrip = undefined;
@@ -69,20 +69,20 @@ export class Connection {
     this.#connect();
   }
 
-  /** Ends the connection and stays away until start. */
+  /** Closes the connection. Only start opens another one. */
   stop() {
     this.#drop();
     this.#set({ name: 'stopped' });
   }
 
-  /** Cuts a wait short. Does nothing where none is under way. */
+  /** Connects now if the connection waits for its next attempt. */
   retryNow() {
     if (this.state.name === 'waiting' || this.state.name === 'offline') this.#connect();
   }
 
   /** Cuts a backoff short, but not a wait that the server asked for. */
   #wake() {
-    if (!this.#told) this.retryNow();
+    if (!this.#advised) this.retryNow();
   }
 
   /** @param {object} command */
@@ -92,7 +92,7 @@ export class Connection {
     return this.#id;
   }
 
-  /** The server's clock, about, in ms since 1970. */
+  /** Returns an estimate of the server's clock, in ms since 1970. */
   serverNow() {
     return Date.now() + (this.clockOffset ?? 0);
   }
@@ -103,7 +103,7 @@ export class Connection {
     this.on.state(state);
   }
 
-  /** Forgets the current socket, timers and everything still under way. */
+  /** Drops the current socket, the timers and all pending events. */
   #drop() {
     this.#turn++;
     clearTimeout(this.#retryTimer);
@@ -116,7 +116,7 @@ export class Connection {
   async #connect() {
     this.#drop();
     const turn = this.#turn;
-    this.#toldDelay = 0;
+    this.#advisedDelay = 0;
     this.#set({ name: 'connecting' });
     if (this.#checkSession) {
       const session = await signIn();
@@ -140,13 +140,13 @@ export class Connection {
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
     const socket = new WebSocket(url, [subprotocol]);
     this.#socket = socket;
-    this.#checkSession = true; // unless this one opens; a browser does not tell a 401 from a dead server
+    this.#checkSession = true; // until the welcome: a browser does not distinguish a 401 from a dead server
     this.#openTimer = setTimeout(() => {
       if (turn === this.#turn) this.#retry();
     }, openTimeout);
     socket.onopen = () => {
       this.#lastFrame = this.#openedAt = performance.now();
-      this.#pingAt = this.#openedAt + 2000; // when the first rush is over
+      this.#pingAt = this.#openedAt + 2000; // after the burst of the first snapshots
     };
     socket.onmessage = (event) => {
       if (turn === this.#turn) this.#receive(event.data);
@@ -163,7 +163,7 @@ export class Connection {
     try {
       m = JSON.parse(String(data));
     } catch {
-      return; // not of this protocol
+      return; // not a message of this protocol
     }
     switch (m?.type) {
       case 'welcome':
@@ -186,13 +186,13 @@ export class Connection {
         return;
       }
       case 'closing':
-        this.#toldDelay = m.reconnect_after_ms > 0 ? m.reconnect_after_ms : 0;
+        this.#advisedDelay = m.reconnect_after_ms > 0 ? m.reconnect_after_ms : 0;
         break;
     }
     this.on.message(m);
   }
 
-  /** Notices a silent server, and asks for the time now and then. */
+  /** Detects a silent server, and sends a ping every pingEvery ms. */
   #check() {
     if (!this.#socket || this.#socket.readyState !== WebSocket.OPEN) return;
     const now = performance.now();
@@ -214,7 +214,7 @@ export class Connection {
   #closed(code, reason) {
     const now = performance.now();
     switch (code) {
-      case 4001: // the session expired or was revoked: a guest's is replaced, but not in a loop
+      case 4001: // the session expired or was revoked: get a new guest session, but not in a loop
         this.#checkSession = true;
         if (now - this.#endedAt < guestAgainAfter) return this.#refuse('ended', reason);
         this.#endedAt = now;
@@ -229,9 +229,9 @@ export class Connection {
       case 1009:
         return this.#refuse('policy', reason);
       case 4029:
-        return this.#retry(this.#toldDelay || maxBackoff);
-      default: // 1001, 1006, 1011, 1012, 1013, 4008 and what may come
-        return this.#retry(this.#toldDelay || undefined);
+        return this.#retry(this.#advisedDelay || maxBackoff);
+      default: // 1001, 1006, 1011, 1012, 1013, 4008 and codes of later versions
+        return this.#retry(this.#advisedDelay || undefined);
     }
   }
 
@@ -245,8 +245,8 @@ export class Connection {
   }
 
   /**
-   * Waits and connects again: as long as the server said, else exponential backoff
-   * with full jitter, so that clients of a restarted server do not come all at once.
+   * Waits and connects again. It waits as long as the server asked for, or else with exponential
+   * backoff and full jitter, so that the clients of a restarted server do not reconnect all at once.
    *
    * @param {number} [delay] in ms
    */
@@ -256,13 +256,13 @@ export class Connection {
     this.#openedAt = 0;
     this.#drop();
     this.reconnects++;
-    this.#told = delay !== undefined;
+    this.#advised = delay !== undefined;
     if (delay === undefined) {
       delay = Math.random() * Math.min(maxBackoff, firstBackoff * 2 ** this.#attempt);
       this.#attempt = Math.min(this.#attempt + 1, 10);
     }
     this.#retryTimer = setTimeout(() => this.#connect(), delay);
-    // navigator.onLine may be wrong, so the timer runs on; coming online cuts it short.
+    // navigator.onLine may be wrong, so the timer runs anyway. The event "online" cuts it short.
     this.#set({ name: navigator.onLine ? 'waiting' : 'offline', retryAt: now + delay });
   }
 }

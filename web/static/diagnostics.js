@@ -1,5 +1,5 @@
-// The line at the foot of the page: whether every tick is accounted for, and how
-// late prices come.
+// The line at the foot of the page. It shows whether every tick is accounted for, and the delay
+// of prices.
 
 /** @typedef {import('./board.js').Board} Board */
 /** @typedef {import('./connection.js').Connection} Connection */
@@ -25,7 +25,7 @@ export class Diagnostics {
   }
 
   /**
-   * How long a quote was under way, from its own time to now.
+   * Records the delay of a quote, from its own time to now.
    *
    * @param {string} ts
    */
@@ -69,7 +69,7 @@ function set(id, text) {
 
 /** @param {number} ms */
 function milliseconds(ms) {
-  if (ms < 1) return 'under 1 ms'; // also where the clocks are not that exactly alike
+  if (ms < 1) return 'under 1 ms'; // also a negative delay, since the clocks differ a little
   return ms < 10_000 ? `${Math.round(ms)} ms` : `${Math.round(ms / 1000)} s`;
 }
 

@@ -1,12 +1,12 @@
-// The table of prices. Rows are made once; a frame writes only the cells whose
-// text changed. Columns have fixed widths, so no text change moves another cell.
+// The table of prices. Each row is created once. A frame writes only the cells whose text has
+// changed. Columns have fixed widths, so no change of text moves another cell.
 
 import { ageOf } from './age.js';
 import { spreadInPips, split } from './price.js';
 import { load, save } from './settings.js';
 
 const majors = ['EUR/USD', 'USD/JPY', 'GBP/USD', 'USD/CHF', 'AUD/USD', 'USD/CAD', 'NZD/USD'];
-const litFor = 350; // ms; lit and put out in one step each: a fade of hundreds of cells costs a frame each 16 ms
+const litFor = 350; // ms; light goes on and off in one step: fading hundreds of cells would cost a frame every 16 ms
 const metals = new Set(['XAU', 'XAG', 'XPT', 'XPD']);
 
 /** @typedef {import('./board.js').Instrument} Instrument */
@@ -16,12 +16,12 @@ class PriceCell {
   #text = '';
   #move = 0;
   #lit = false;
-  /** When the light of the last change goes out, by performance.now(). */
+  /** When the light of the last change must go off, by performance.now(). */
   litUntil = 0;
 
   /** @param {HTMLTableCellElement} cell */
   constructor(cell) {
-    // Of a fixed size and contained, so that new text lays out this box and not the table.
+    // The box has a fixed size and CSS containment, so that new text does not lay out the table.
     this.box = cell.appendChild(document.createElement('div'));
     this.box.className = 'price';
     this.parts = ['figure', 'pips', 'fraction'].map((name) => {
@@ -36,7 +36,7 @@ class PriceCell {
    * @param {number} move
    * @param {number} pipDecimals
    * @param {boolean} light
-   * @returns {boolean} true when the cell is lit and has to be put out later
+   * @returns {boolean} true if the cell is lit, so that putOut must be called later
    */
   set(text, move, pipDecimals, light) {
     if (text === this.#text && move === this.#move) return false;
@@ -78,7 +78,7 @@ class Row {
   constructor(instrument, pinned) {
     this.instrument = instrument;
     this.inView = true;
-    this.behind = false; // out of view, and not drawn since it changed
+    this.behind = false; // changed while out of view, and not drawn since
     const tr = document.createElement('tr');
     this.tr = tr;
     tr.dataset.symbol = instrument.symbol;
@@ -114,7 +114,7 @@ class Row {
     this.pin.textContent = pinned ? '★' : '☆';
   }
 
-  /** @param {Set<PriceCell>} lit takes the cells that are to be put out later */
+  /** @param {Set<PriceCell>} lit receives the cells whose light must go off later */
   draw(lit) {
     this.behind = false;
     const i = this.instrument;
@@ -133,7 +133,7 @@ class Row {
     if (age !== this.#age) this.age.data = this.#age = age;
   }
 
-  /** Which part of the table the row belongs to. */
+  /** The group of the table that the row belongs to. */
   get group() {
     if (this.pinned) return 'pinned';
     const { symbol } = this.instrument;
@@ -170,7 +170,7 @@ export class Grid {
   /**
    * @param {HTMLTableElement} table with one tbody[data-group] per group
    * @param {HTMLElement} scroller
-   * @param {HTMLElement} empty shown when the filter leaves nothing
+   * @param {HTMLElement} empty shown when no symbol matches the filter
    * @param {(symbol: string) => void} onSelect
    */
   constructor(table, scroller, empty, onSelect) {
@@ -183,7 +183,7 @@ export class Grid {
       for (const e of entries) {
         const row = this.#byElement.get(e.target);
         if (!row) continue;
-        if (e.isIntersecting && row.behind) row.draw(this.#lit); // before it can be lit
+        if (e.isIntersecting && row.behind) row.draw(this.#lit); // while out of view it is not lit
         row.inView = e.isIntersecting;
       }
     });
@@ -271,7 +271,7 @@ export class Grid {
     if (changed) this.onSelect(symbol);
   }
 
-  /** Rows in the order they are shown. */
+  /** The visible rows in their order. */
   visible() {
     return /** @type {HTMLTableRowElement[]} */ ([...this.table.querySelectorAll('tr[data-symbol]:not([hidden])')]);
   }

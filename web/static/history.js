@@ -1,12 +1,12 @@
-// What the chart draws of one symbol: its last ticks, and candles of the mid
-// price. Times are seconds since 1970 and only grow, whatever producers send.
+// The data of the chart of one symbol: its last ticks, and candles of the mid price. Times are
+// seconds since 1970 and never decrease, even if those of a producer do.
 
 import { midpoint } from './price.js';
 import { Ring } from './ring.js';
 
 const keptTicks = 1000;
 
-/** Candle lengths in seconds, with how many of each are kept. */
+/** The lengths of candles in seconds, and the number of candles kept of each. */
 export const intervals = new Map([[1, 300], [5, 360], [60, 480]]);
 
 export class History {
@@ -35,7 +35,7 @@ export class History {
   }
 
   /**
-   * Another history that begins with older quotes and goes on with this one.
+   * Returns a new history that begins with older quotes and continues with this one.
    *
    * @param {import('./board.js').Quote[]} older in the order of their sequence
    */

@@ -1,6 +1,6 @@
-// The words for the states of the connection.
+// The texts for the states of the connection.
 
-/** What each state is called. */
+/** The name of each state. */
 export const names = {
   connecting: 'Connecting',
   live: 'Live',
@@ -14,39 +14,39 @@ export const names = {
 };
 
 /**
- * What stands in place of the prices when there are none to wait for, by why the
- * connection was refused, or "stopped".
+ * The notices that replace the prices when the connection was refused, by State.why, and the
+ * notice for "stopped".
  *
  * @type {Record<string, {title: string, text: string, more: string, button: string}>}
  */
 export const gates = {
   guest: {
     title: 'Sign in to see prices',
-    text: 'This server sends prices only to visitors who are signed in, and it does not hand out guest sessions.',
-    more: 'There is no sign-in form here. The application that embeds fxcast signs its users in: it asks the server for a session and gives the token to this browser as a cookie.',
+    text: 'This server sends prices only to visitors who are signed in, and guest sessions are off.',
+    more: 'This page has no sign-in form. The application that embeds fxcast signs its users in: it requests a session from the server and sets its token as a cookie in this browser.',
     button: 'Check again',
   },
   ended: {
     title: 'Your session has ended',
-    text: 'It expired, or it was revoked. Sign in again in the application you came from.',
+    text: 'It has expired or was revoked. Sign in again in the application that you came from.',
     more: '',
     button: 'Try again',
   },
   'too-many': {
     title: 'Too many connections',
-    text: 'This user has as many connections open as the server allows. Close another window with prices, then try again.',
+    text: 'You have as many open connections as the server allows. Close another window with prices, then try again.',
     more: '',
     button: 'Try again',
   },
   policy: {
     title: 'The server closed the connection',
-    text: 'It will not be opened again by itself.',
+    text: 'This page does not reconnect automatically.',
     more: '',
     button: 'Connect again',
   },
   stopped: {
     title: 'Signed out',
-    text: 'The session has ended on the server, and no prices are received any more.',
+    text: 'The session has ended on the server, and this page receives no more prices.',
     more: '',
     button: 'Start again',
   },

@@ -1,5 +1,5 @@
-// Arithmetic on decimal text. Prices arrive as the producer wrote them and are
-// compared and subtracted as integers of a common scale, never as floats.
+// Arithmetic on decimal text. Prices arrive as the producer wrote them. They are compared and
+// subtracted as integers of a common scale, never as floats.
 
 /**
  * @typedef {object} Scaled a decimal number: units / 10^scale
@@ -55,7 +55,7 @@ export function spreadInPips(bid, ask, pip) {
   if (p.units <= 0n) return '';
   const scale = Math.max(a.scale, b.scale, p.scale + 1);
   const digits = scale - p.scale;
-  // A pip is a power of ten in every market we know; elsewhere this rounds down.
+  // A pip is a power of ten in every known market. For any other pip this rounds down.
   const tenths = (unitsAt(a, scale) - unitsAt(b, scale)) / p.units;
   const sign = tenths < 0n ? '-' : '';
   const text = (tenths < 0n ? -tenths : tenths).toString().padStart(digits + 1, '0');
@@ -75,8 +75,8 @@ export function decimals(text) {
 }
 
 /**
- * Splits a price as dealing screens show it: the big figure, the two pip digits,
- * the fraction of a pip. The parts joined are the text that came in.
+ * Splits a price as dealing screens show it: the big figure, the two pip digits, and the
+ * fraction of a pip. The joined parts are the original text.
  *
  * @param {string} text
  * @param {number} pipDecimals digits after the point that one pip has
@@ -85,14 +85,14 @@ export function decimals(text) {
 export function split(text, pipDecimals) {
   const dot = text.indexOf('.');
   if (dot < 0) return ['', text, ''];
-  // Metals have pips of one digit or none; two digits are large all the same.
+  // Metals have pips of one digit or none. Two digits are still shown large.
   const end = dot + 1 + Math.max(2, pipDecimals);
   if (end > text.length) return [text.slice(0, dot + 1), text.slice(dot + 1), ''];
   return [text.slice(0, end - 2), text.slice(end - 2, end), text.slice(end)];
 }
 
 /**
- * For drawing only: a pixel needs no more than a float has.
+ * Returns the mid price for drawing only: a float is precise enough for a pixel.
  *
  * @param {string} bid
  * @param {string} ask

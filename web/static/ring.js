@@ -1,5 +1,5 @@
-// The last rows of a table of numbers, in one block of memory that grows up to
-// its capacity and is then overwritten from the oldest row on.
+// The last rows of a table of numbers. One block of memory holds them: it grows up to its
+// capacity, and then each new row overwrites the oldest.
 
 export class Ring {
   #data;
@@ -8,13 +8,13 @@ export class Ring {
 
   /**
    * @param {number} width numbers per row
-   * @param {number} capacity most rows kept
+   * @param {number} capacity the largest number of rows
    */
   constructor(width, capacity) {
     this.width = width;
     this.capacity = capacity;
     this.length = 0;
-    /** Rows ever pushed: tells a reader how many it has not seen. */
+    /** Rows ever pushed; a reader derives how many of them are new to it. */
     this.pushed = 0;
     this.#data = new Float64Array(width * this.#rows);
   }
@@ -47,7 +47,7 @@ export class Ring {
   #grow() {
     const rows = Math.min(this.#rows * 2, this.capacity);
     const data = new Float64Array(rows * this.width);
-    data.set(this.#data); // not yet overwritten, so the oldest row is the first
+    data.set(this.#data); // no row was overwritten yet, so the oldest row is the first
     this.#data = data;
     this.#rows = rows;
   }

@@ -25,8 +25,8 @@ export function call(method, path) {
 }
 
 /**
- * Uses the session there is, else asks for a guest's. The guest's call answers
- * with either; asking for the session first would log an error for every new visitor.
+ * Returns the current session, or else a new guest session. The guest call answers with either. A
+ * request for the current session would log an error in the console of every new visitor.
  *
  * @returns {Promise<SignIn>}
  */
@@ -37,11 +37,11 @@ export async function signIn() {
     if ([401, 403, 404].includes(answer.status)) return { result: 'forbidden' };
     return refused(answer);
   } catch {
-    return { result: 'failed' }; // no answer in time, or none that could be read
+    return { result: 'failed' }; // no answer in time, or an unreadable one
   }
 }
 
-/** Ends the session on the server. True when it is known to have ended. */
+/** Ends the session on the server. Returns true if the session has certainly ended. */
 export async function signOut() {
   try {
     const answer = await call('DELETE', 'api/v1/session');

@@ -1,12 +1,12 @@
-// What the visitor chose, kept in this browser. Storage may be blocked or full:
-// then a choice lasts as long as the page.
+// The visitor's choices, stored in this browser. If the storage is blocked or full, a choice
+// lasts as long as the page.
 
 const prefix = 'fxcast.';
 
 /**
  * @template T
  * @param {string} name
- * @param {T} fallback returned where nothing was kept, or something unreadable
+ * @param {T} fallback returned if nothing is stored, or something unreadable
  * @returns {T}
  */
 export function load(name, fallback) {

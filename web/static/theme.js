@@ -1,5 +1,5 @@
-// Runs before the first paint, as a plain script, so that a chosen theme does not
-// flash in the other one. Without a choice the style sheet follows the system.
+// A plain script that runs before the first paint, so that the page does not flash in the wrong
+// theme. Without a choice, the style sheet follows the system.
 (() => {
   try {
     const chosen = localStorage.getItem('fxcast.theme');

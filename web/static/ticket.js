@@ -46,7 +46,7 @@ export class Ticket {
   }
 
   /**
-   * Says how old a price is that is not live.
+   * Shows the age of a price that is not live.
    *
    * @param {Instrument} i
    * @param {number} now the server's clock
@@ -66,7 +66,7 @@ export class Ticket {
   }
 
   /**
-   * Not all producers give sizes: there is no place for one that is not given.
+   * Shows a size, or hides its field if the producer sends no size.
    *
    * @param {string} name
    * @param {string} text
@@ -100,6 +100,6 @@ function nameOf(code) {
   try {
     return names?.of(code) ?? code;
   } catch {
-    return code; // not of the form of a currency code
+    return code; // it does not have the form of a currency code
   }
 }
