@@ -7,22 +7,23 @@ import (
 	"time"
 )
 
-// Reason says why a binding ended.
+// A Reason is the cause of the end of a binding.
 type Reason int
 
 const (
-	// Revoked: the session was revoked, or another program deleted or broke its key.
+	// Revoked means that the session was revoked, or that another program deleted or damaged its key.
 	Revoked Reason = iota
-	// Expired: nobody used the session, or its absolute lifetime is over.
+	// Expired means that the idle lifetime or the absolute lifetime of the session is over.
 	Expired
-	// Unverified: Redis could not confirm the session for longer than Config.Grace.
+	// Unverified means that Redis did not confirm the session for longer than Config.Grace.
 	Unverified
-	// Renewed: the session goes on as Cause.Next, under another id or with another role.
+	// Renewed means that the session continues as Cause.Next: under another id, or with another user
+	// or role.
 	Renewed
 	reasons
 )
 
-// String returns the reason in lower case.
+// String returns the label of the reason in metrics. That of Unverified is "cutoff".
 func (r Reason) String() string {
 	switch r {
 	case Revoked:
@@ -37,41 +38,42 @@ func (r Reason) String() string {
 	return "unknown"
 }
 
-// Cause is what a binding is told at its end.
+// A Cause describes the end of a binding.
 type Cause struct {
 	Reason Reason
-	Next   Session // only with Renewed: bind to it to go on
+	Next   Session // only with Renewed: the session to bind to next
 }
 
-// Binding ties something on this node, such as a socket, to a session.
+// A Binding ties something on this node, such as a socket, to a session. Close is safe for concurrent
+// use.
 type Binding struct {
 	m     *Manager
 	onEnd func(Cause)
-	done  atomic.Bool // closed, or onEnd has been started
+	done  atomic.Bool // closed, or onEnd was called
 
 	// Guarded by Manager.mu.
 	of         *bound // nil: ended or closed
 	prev, next *Binding
 }
 
-// bound is a session that has bindings on this node, and no more of it than they need: there is one for
-// nearly every connection. All fields are guarded by Manager.mu.
+// bound is a session with bindings on this node. It has only the fields that they need, since there is
+// one for nearly every connection. Manager.mu guards all fields.
 type bound struct {
 	id, user, role string
 	ttl            time.Duration
-	first          *Binding // the newest of a list, never empty while in Manager.bound
-	expires        moment   // of the key as last known
+	first          *Binding // the newest of the list, which is not empty while in Manager.bound
+	expires        moment   // the expiry of the key, as last known
 	ends           moment   // the absolute expiry
 	verified       moment   // when Redis last confirmed the key
 	extended       moment   // the last extension
-	tried          moment   // the last try to extend
+	tried          moment   // the last attempt to extend
 	due            bool     // check at the next tick
 }
 
-// A moment is monotonic time since the Manager was made.
+// A moment is the monotonic time since New.
 type moment time.Duration
 
-// long is more than any time a moment is compared with, and far from overflow.
+// long is longer than any duration that moments are compared with, and does not overflow.
 const long = math.MaxInt64 / 4
 
 func (m *Manager) moment(t time.Time) moment { return moment(t.Sub(m.start)) }
@@ -85,14 +87,15 @@ type ended struct {
 	cause   Cause
 }
 
-// workers is how many onEnd functions run at once.
+// workers is the number of onEnd functions that run at a time.
 const workers = 16
 
-// Bind calls onEnd, at most once, when the session ends: within 1 s of a revocation, within 5 s of
-// expiry or of another program deleting the key. s must be fresh from this Manager; Bind asks Redis
-// about it again at once, so a session that ended between the two is noticed. onEnd runs on one of a few
-// goroutines of Run, without a lock held; it should be quick and may call Bind and Close. Without
-// Run nothing is watched. While auto-extend is on, a binding keeps its session alive.
+// Bind ties onEnd to a session. It calls onEnd at most once, when the session ends: within 1 s of a
+// revocation, and within 5 s after the expiry or after another program deletes the key. s must come
+// from this Manager, shortly before. Run checks s again at once, so it notices a session that ended
+// in between. onEnd runs on one of 16 goroutines of Run, without a lock. It should be quick, and may
+// call Bind and Close. Bind does not wait for Redis. Without Run, onEnd is never called. With
+// Config.AutoExtend, a binding keeps its session alive.
 func (m *Manager) Bind(s Session, onEnd func(Cause)) *Binding {
 	b := &Binding{m: m, onEnd: onEnd}
 	m.mu.Lock()
@@ -112,7 +115,8 @@ func (m *Manager) Bind(s Session, onEnd func(Cause)) *Binding {
 	return b
 }
 
-// Close takes the binding away. onEnd is not started afterwards; Close does not wait for one that is running.
+// Close removes the binding. onEnd is not called afterwards, but Close does not wait for a call that
+// is running. A second Close does nothing.
 func (b *Binding) Close() {
 	b.done.Store(true)
 	m := b.m
@@ -137,7 +141,7 @@ func (b *Binding) Close() {
 	}
 }
 
-// sawLocked notes s as read from Redis at s.readAt. m.mu is held.
+// sawLocked updates e with s, as it was read from Redis at s.readAt. m.mu is held.
 func (m *Manager) sawLocked(e *bound, s *Session) {
 	at := time.Now()
 	if !s.readAt.IsZero() {
@@ -178,11 +182,12 @@ func (m *Manager) end(id string, c Cause) {
 func wake(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
-	default: // awake already
+	default: // a wake-up is pending already
 	}
 }
 
-// runEnds hands ends to the workers until stop is closed and nothing is left. It returns when the last onEnd has.
+// runEnds passes ended bindings to the workers until stop is closed and none is left. It returns when
+// the last onEnd has returned.
 func (m *Manager) runEnds(stop <-chan struct{}) {
 	var wg sync.WaitGroup
 	work := make(chan ended)

@@ -11,14 +11,14 @@ import (
 
 const (
 	checkTick   = 500 * time.Millisecond
-	checkEvery  = 3 * time.Second // re-check of every bound session; with a tick and a slow answer still under 5 s
-	readEvery   = 20              // re-checks between two that read the sessions: to see what was changed in place, and as a use of the key for LRU eviction
-	lostAfter   = 3 * time.Second // without an answer or probe
+	checkEvery  = 3 * time.Second // between re-checks of all bound sessions; with a tick and a slow answer it stays under 5 s
+	readEvery   = 20              // every 20th re-check reads the values, to see changes in place and to use the keys for LRU eviction
+	lostAfter   = 3 * time.Second // Redis is lost after this time without an answer or probe
 	unconfirmed = 10 * time.Second
-	drift       = 1500 * time.Millisecond // a ttl this far from the expected one was moved by somebody else
+	drift       = 1500 * time.Millisecond // another node or program changed a ttl that differs this much from the expected one
 )
 
-// check is the re-check loop.
+// check re-checks and extends bound sessions until ctx ends.
 func (m *Manager) check(ctx context.Context) {
 	tick := time.NewTicker(checkTick)
 	defer tick.Stop()
@@ -53,7 +53,8 @@ func (m *Manager) check(ctx context.Context) {
 	}
 }
 
-// dueLocked returns the sessions to ask about: all, or those marked and those whose time is up. m.mu is held.
+// dueLocked returns the ids of the sessions to check: all, or those that are marked as due or should
+// have expired. m.mu is held.
 func (m *Manager) dueLocked(all bool) []string {
 	var ids []string
 	now := m.moment(time.Now())
@@ -66,7 +67,8 @@ func (m *Manager) dueLocked(all bool) []string {
 	return ids
 }
 
-// checkThese asks for the remaining time of each session, and reads those where it is not what was expected.
+// checkThese gets the remaining time of each session, and reads each session whose remaining time is
+// not the expected one.
 func (m *Manager) checkThese(ctx context.Context, ids []string) {
 	var read []string
 	for batch := range slices.Chunk(ids, checkBatch) {
@@ -81,7 +83,7 @@ func (m *Manager) checkThese(ctx context.Context, ids []string) {
 	m.reread(ctx, read)
 }
 
-// checked takes the answers of one batch and returns the ids to read.
+// checked handles the answers of one batch and returns the ids to read.
 func (m *Manager) checked(ids []string, ttls []*redis.DurationCmd) (read []string) {
 	clock := time.Now()
 	now := m.moment(clock)
@@ -90,7 +92,7 @@ func (m *Manager) checked(ids []string, ttls []*redis.DurationCmd) (read []strin
 	answered := false
 	for i, id := range ids {
 		left, err := ttls[i].Result()
-		if err != nil { // lost, or an answer such as LOADING: nothing is known
+		if err != nil { // Redis is lost, or answers with an error such as LOADING
 			m.metrics.checks[checkFailed].Inc()
 			if e := m.bound[id]; e != nil {
 				e.due = true
@@ -100,7 +102,7 @@ func (m *Manager) checked(ids []string, ttls []*redis.DurationCmd) (read []strin
 		answered = true
 		e := m.bound[id]
 		switch {
-		case e == nil: // unbound meanwhile
+		case e == nil: // the last binding was closed meanwhile
 		case left == -2:
 			m.metrics.checks[checkGone].Inc()
 			m.goneLocked(id, e, now)
@@ -117,7 +119,8 @@ func (m *Manager) checked(ids []string, ttls []*redis.DurationCmd) (read []strin
 	return read
 }
 
-// goneLocked ends a session whose key is not there: it expired if its time was up.
+// goneLocked ends the bindings of a session whose key does not exist: as expired if its time was up,
+// else as revoked. m.mu is held.
 func (m *Manager) goneLocked(id string, e *bound, now moment) {
 	if now < e.expires.add(-drift) {
 		m.endLocked(id, Cause{Reason: Revoked})
@@ -126,7 +129,8 @@ func (m *Manager) goneLocked(id string, e *bound, now moment) {
 	m.endLocked(id, Cause{Reason: Expired})
 }
 
-// reread reads sessions somebody else has changed: extended, renewed, given another role, broken.
+// reread reads sessions that another node or program may have extended, renewed, given another role
+// or damaged.
 func (m *Manager) reread(ctx context.Context, ids []string) {
 	for batch := range slices.Chunk(ids, readBatch) {
 		all, err := m.readAll(ctx, batch)
@@ -164,7 +168,7 @@ func (m *Manager) sawReading(id string, r reading) {
 		m.metrics.checks[checkFailed].Inc()
 		e.due = true
 	case r.session.Role != e.role || r.session.UserID != e.user:
-		// Another program gave it other rights in place.
+		// Another program changed the user or role in place.
 		m.endLocked(id, Cause{Reason: Renewed, Next: r.session})
 	default:
 		m.metrics.checks[checkAlive].Inc()
@@ -182,8 +186,8 @@ func (m *Manager) markDue(ids ...string) {
 	}
 }
 
-// extendDue extends the bound sessions whose last extension is a third of their ttl ago, as far as
-// this node knows; what other nodes did is seen when they are read.
+// extendDue extends the bound sessions whose last extension, as this node knows it, was a third of
+// their ttl ago. Reading them shows extensions by other nodes.
 func (m *Manager) extendDue(ctx context.Context) {
 	if !m.cfg.AutoExtend {
 		return
@@ -203,7 +207,8 @@ func (m *Manager) extendDue(ctx context.Context) {
 	}
 }
 
-// extensionDue judges by the last known state; reading the session decides.
+// extensionDue reports whether an extension seems due by the last known state. The caller must read
+// the session to decide.
 func (e *bound) extensionDue(now moment) bool {
 	if now.since(e.extended) < e.ttl/3 || now.since(e.tried) < min(checkEvery, e.ttl/6) {
 		return false
@@ -215,7 +220,7 @@ func (e *bound) extensionDue(now moment) bool {
 func (m *Manager) extendBatch(ctx context.Context, ids []string) {
 	all, err := m.readAll(ctx, ids)
 	if err != nil {
-		return // tried again at the next re-check
+		return // the next re-check tries again
 	}
 	var due []Session
 	var values []string
@@ -254,7 +259,7 @@ func (m *Manager) extendBatch(ctx context.Context, ids []string) {
 		m.sawReading(keys[i], reading{session: due[i]})
 		m.mu.Lock()
 		if e := m.bound[keys[i]]; e != nil {
-			e.extended = m.moment(due[i].readAt) // also where Redis was full and the value still says otherwise
+			e.extended = m.moment(due[i].readAt) // even if Redis was full, so that the value has an older time
 		}
 		m.mu.Unlock()
 	}

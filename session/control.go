@@ -10,13 +10,13 @@ import (
 	"github.com/fxcast/fxcast/internal/redislink"
 )
 
-// Notices on the channel <prefix>control are JSON objects. Those about sessions are
+// A notice is a message about sessions on the channel <prefix>control:
 //
 //	{"type":"session_revoked","ids":["…"],"until":1795342500123,"node":"a"}
 //	{"type":"session_renewed","ids":["…"],"to":"…","until":1795342500123,"node":"a"}
 //
-// until (Unix ms, optional) is when the ids have passed their absolute expiry at the latest. Other
-// types are for others and left alone. Any program may publish them to end or move sockets within 1 s.
+// until (Unix ms, optional) is the time by which all ids have passed their absolute expiry. Messages
+// of other types are ignored. Any program may publish a notice, to end or move sockets within 1 s.
 type notice struct {
 	Type  string   `json:"type"`
 	IDs   []string `json:"ids"`
@@ -29,18 +29,18 @@ const (
 	noticeRevoked = "session_revoked"
 	noticeRenewed = "session_renewed"
 
-	maxNotice = 1 << 17 // bytes; longer ones are not read
+	maxNotice = 1 << 17 // bytes; a longer message is discarded
 )
 
 func (m *Manager) controlChannel() string { return m.cfg.Prefix + "control" }
 
-// notify publishes a notice. The key has been changed by then: a notice that is lost only costs the
-// other nodes the time to their next re-check.
+// notify publishes a notice. The caller has changed the key already. If the notice is lost, the other
+// nodes find the change at their next re-check.
 func (m *Manager) notify(ctx context.Context, n notice) {
 	n.Node = m.cfg.Node
 	text, err := encodeJSON(n)
 	if err == nil {
-		// The caller may be gone by now; other nodes still need the notice.
+		// The context of the caller may have ended, but other nodes still need the notice.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lostAfter)
 		defer cancel()
 		err = m.rdb.Publish(ctx, m.controlChannel(), text).Err()
@@ -51,8 +51,8 @@ func (m *Manager) notify(ctx context.Context, n notice) {
 	}
 }
 
-// newControl returns the listener of the control channel. Its test messages prove that notices would
-// come, and that Redis answers. Notices of other nodes prove neither.
+// newControl returns the listener of the control channel. Its probes prove that notices arrive and
+// that Redis answers. Notices of other nodes prove neither.
 func (m *Manager) newControl() *redislink.Listener {
 	missed := false // owned by the listener's goroutine
 	return redislink.NewListener(redislink.ListenerConfig{
@@ -63,7 +63,7 @@ func (m *Manager) newControl() *redislink.Listener {
 			return false
 		},
 		Opened: func(*redislink.Conn) error {
-			// Notices may have been missed, and Redis may have come back with older data.
+			// Notices may have been lost, and Redis may have come back with older data.
 			m.mu.Lock()
 			m.checkAll = true
 			m.reRevoke = missed
@@ -80,7 +80,7 @@ func (m *Manager) newControl() *redislink.Listener {
 	})
 }
 
-// onNotice takes one message of the control channel. It must not block.
+// onNotice handles one message of the control channel. It must not block.
 func (m *Manager) onNotice(payload string) {
 	if len(payload) > maxNotice {
 		m.metrics.noticesBad.Inc()

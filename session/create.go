@@ -8,23 +8,24 @@ import (
 	"time"
 )
 
-// Draft is a session to be made.
+// A Draft describes a session to create.
 type Draft struct {
 	UserID  string          // 1 to 128 bytes of plain text
-	Role    string          // [A-Za-z0-9_.-], 1 to 64
+	Role    string          // 1 to 64 of [A-Za-z0-9_.-]
 	Data    json.RawMessage // any JSON, at most Config.MaxData bytes; nil = none
-	TTL     time.Duration   // at least 1 s; 0 = Config.TTL; never past the absolute lifetime
+	TTL     time.Duration   // idle lifetime, 1 s to 366 d; 0 = Config.TTL
 	Address string          // of the client, cut to 64 bytes
 	Agent   string          // of the client, cut to 256 bytes
 }
 
-// Create makes a session and its token. The token is returned here and nowhere else.
+// Create stores a new session and returns it with its token, the secret that opens it. No later call
+// returns the token. The error is ErrInvalid if the draft is not acceptable, or ErrUnavailable.
 func (m *Manager) Create(ctx context.Context, d Draft) (Session, string, error) {
 	if err := m.checkDraft(&d); err != nil {
 		return Session{}, "", err
 	}
 	s := Session{UserID: d.UserID, Role: d.Role, Data: d.Data, TTL: d.TTL, Address: d.Address, Agent: d.Agent}
-	// A second try is needed only when the user was signed out everywhere just now.
+	// A second attempt is needed only if the user is signed out everywhere at this moment.
 	for range writeAttempts {
 		token := newToken()
 		s.ID = ID(token)
@@ -41,18 +42,18 @@ func (m *Manager) Create(ctx context.Context, d Draft) (Session, string, error) 
 			continue
 		}
 		m.metrics.created.Inc()
-		if count%pruneEvery == 0 { // a user nobody lists would collect dead ids for ever
+		if count%pruneEvery == 0 { // without this, the index of a user who is never listed would grow forever
 			if _, err := m.List(ctx, s.UserID); err != nil {
 				m.log.Warn("session: prune the user index", "err", err)
 			}
 		}
 		return s, token, nil
 	}
-	return Session{}, "", fmt.Errorf("%w: create: the key was taken every time", ErrUnavailable)
+	return Session{}, "", fmt.Errorf("%w: create: the key was taken at every attempt", ErrUnavailable)
 }
 
 // make writes the session s, whose id entered the user index at the given time of Redis's clock. made
-// is false when the key is taken or blocked, or when that was too long ago to be sure of the index.
+// is false if the key is taken or blocked, or if the id may have left the index since.
 func (m *Manager) make(ctx context.Context, s *Session, indexed time.Time) (made bool, err error) {
 	s.LastSeenAt = indexed
 	if s.value, err = encodeSession(*s); err != nil {
@@ -88,7 +89,7 @@ func (m *Manager) checkData(data *json.RawMessage) error {
 	case len(*data) == 0:
 		return nil
 	case len(*data) > m.cfg.MaxData:
-		return fmt.Errorf("data: %d bytes, at most %d", len(*data), m.cfg.MaxData)
+		return fmt.Errorf("data: %d bytes; at most %d are allowed", len(*data), m.cfg.MaxData)
 	case !json.Valid(*data):
 		return errors.New("data: not JSON")
 	}
@@ -104,7 +105,7 @@ func checkRole(role string) error {
 	}
 	for _, c := range []byte(role) {
 		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '.' && c != '-' {
-			return errors.New("role: may hold letters, digits, _ . and - only")
+			return errors.New("role: only letters, digits, _ . and - are allowed")
 		}
 	}
 	return nil

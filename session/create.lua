@@ -1,7 +1,7 @@
--- Makes a session key that must not exist.
+-- Creates a session key that must not exist yet.
 -- KEYS[1] the session. ARGV[1] value, ARGV[2] ttl ms, ARGV[3] absolute expiry (Unix ms),
--- ARGV[4] when its id entered the user index (Unix ms), ARGV[5] how old that may be (ms).
--- Returns {1 made | 0 taken | -1 absolute expiry passed | -2 index entry too old, now ms, ttl ms}.
+-- ARGV[4] time at which its id entered the user index (Unix ms), ARGV[5] maximum age of that entry (ms).
+-- Returns {1 created | 0 taken | -1 absolute expiry passed | -2 index entry too old, now ms, ttl ms}.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local v = redis.call('GET', KEYS[1])

@@ -9,13 +9,13 @@ import (
 	"github.com/fxcast/fxcast/internal/redislink"
 )
 
-// eventSilence is for how long nothing may come, not even the answer to a ping, from the connection for
-// keyspace events.
+// eventSilence bounds the time without any message on the connection for keyspace events, not even
+// the answer to a ping.
 const eventSilence = 20 * time.Second
 
-// events listens for deleted and expired keys where Redis is set to send them (notify-keyspace-events
-// Exg), and has the session checked at once. Nothing depends on it: without events, on embedded Redis
-// or where the ACL forbids the channels, the re-check finds the same a few seconds later.
+// events listens for deleted and expired keys if Redis sends such events (notify-keyspace-events
+// Exg), so that a session is checked at once. Nothing depends on it. Without events, as with embedded
+// Redis or an ACL that forbids the channels, the re-check finds the same a few seconds later.
 func (m *Manager) events(ctx context.Context) {
 	var channels []string
 	for _, event := range []string{"del", "expired", "evicted"} {
@@ -31,7 +31,7 @@ func (m *Manager) events(ctx context.Context) {
 		},
 	})
 	if err := l.Run(ctx); err != nil {
-		m.log.Info("session: no keyspace events", "err", err)
+		m.log.Info("session: no keyspace events, so deleted keys are noticed a few seconds later", "err", err)
 	}
 }
 

@@ -1,6 +1,6 @@
 -- Adds a session to its user's index before the session exists.
--- KEYS[1] the index. ARGV[1] session id, ARGV[2] ms the index must live at least.
--- Returns {Redis time in ms, number of ids}. A set made by hand without expiry keeps none.
+-- KEYS[1] the index. ARGV[1] session id, ARGV[2] least remaining life of the index (ms).
+-- Returns {Redis time in ms, number of ids}. A set that another program created without expiry gets none.
 local t = redis.call('TIME')
 local left = redis.call('PTTL', KEYS[1])
 redis.call('SADD', KEYS[1], ARGV[1])

@@ -16,13 +16,14 @@ import (
 )
 
 const (
-	leaseTTL   = 45 * time.Second // a crashed node's connections stop counting after this
+	leaseTTL   = 45 * time.Second // the connections of a crashed node stop counting after this time
 	leaseEvery = 15 * time.Second
 )
 
-// Leases counts connections per user over all nodes, each by a lease in Redis that must be refreshed.
-// The connections of a node that crashed stop counting within 45 s. While Redis is lost nothing can be acquired;
-// leases held here are put back when it returns, even if it forgot them. Safe for concurrent use.
+// Leases limits the connections per user over all nodes. Each connection holds a lease in Redis, which
+// Run refreshes. The connections of a crashed node stop counting within 45 s. While Redis is lost,
+// Acquire returns ErrUnavailable. When Redis is back, Run restores the leases of this node even if
+// Redis has lost them. Leases is safe for concurrent use.
 type Leases struct {
 	rdb     redis.UniversalClient
 	metrics *metrics
@@ -32,8 +33,8 @@ type Leases struct {
 	held map[lease]struct{} // of this node's connections
 }
 
-// A lease is one connection of a user. One flat set of them costs a fraction of a set for each user,
-// of which most have one connection.
+// A lease is one connection of a user. One flat set of leases needs a fraction of the memory of a set
+// per user, since most users have one connection.
 type lease struct{ user, conn string }
 
 func newLeases(rdb redis.UniversalClient, m *metrics, log *slog.Logger) *Leases {
@@ -42,8 +43,9 @@ func newLeases(rdb redis.UniversalClient, m *metrics, log *slog.Logger) *Leases 
 
 func connectionsKey(user string) string { return "session:connections:" + user }
 
-// Acquire takes a lease for a connection of a user, unless most others are in use; most below 1 means
-// no limit, and no lease. conn must be unique over all nodes. Acquiring a held lease again refreshes it.
+// Acquire takes a lease for a connection of a user. It returns false if the user has most leases
+// already. With most below 1 there is no limit, and Acquire takes no lease. conn must be unique over
+// all nodes. A second Acquire of the same connection refreshes its lease. The error is ErrUnavailable.
 func (l *Leases) Acquire(ctx context.Context, user, conn string, most int) (bool, error) {
 	if most < 1 {
 		return true, nil
@@ -65,7 +67,8 @@ func (l *Leases) Acquire(ctx context.Context, user, conn string, most int) (bool
 	return true, nil
 }
 
-// Release gives a lease back. If Redis cannot be told the lease runs out by itself.
+// Release gives back a lease; without one it does nothing. If it returns ErrUnavailable, the lease
+// still expires within 45 s.
 func (l *Leases) Release(ctx context.Context, user, conn string) error {
 	l.mu.Lock()
 	_, known := l.held[lease{user, conn}]
@@ -95,7 +98,7 @@ func (l *Leases) refreshAll(ctx context.Context) {
 	}
 }
 
-// snapshot lists the leases held here, those of one user together.
+// snapshot returns the leases of this node, sorted by user.
 func (l *Leases) snapshot() []lease {
 	l.mu.Lock()
 	all := slices.AppendSeq(make([]lease, 0, len(l.held)), maps.Keys(l.held))
@@ -104,7 +107,8 @@ func (l *Leases) snapshot() []lease {
 	return all
 }
 
-// refresh moves the end of every lease held here. Two plain commands per user, since scripts cost more.
+// refresh extends every lease of this node. It uses two plain commands per user, since a script costs
+// more.
 func (l *Leases) refresh(ctx context.Context) {
 	for batch := range slices.Chunk(l.snapshot(), readBatch) {
 		clock, err := l.rdb.Time(ctx).Result()
@@ -131,7 +135,7 @@ func (l *Leases) refresh(ctx context.Context) {
 	}
 }
 
-// removeReleased takes back what was released while it was being refreshed.
+// removeReleased removes leases that were released while refresh wrote them.
 func (l *Leases) removeReleased(ctx context.Context, batch []lease) {
 	pipe := l.rdb.Pipeline()
 	l.mu.Lock()
@@ -142,11 +146,11 @@ func (l *Leases) removeReleased(ctx context.Context, batch []lease) {
 	}
 	l.mu.Unlock()
 	if pipe.Len() > 0 {
-		_, _ = pipe.Exec(ctx) // else they run out by themselves
+		_, _ = pipe.Exec(ctx) // if this fails, the leases expire
 	}
 }
 
-// Count returns how many connections of a user hold a lease, over all nodes.
+// Count returns the number of leases of a user, over all nodes. The error is ErrUnavailable.
 func (l *Leases) Count(ctx context.Context, user string) (int, error) {
 	clock, err := l.rdb.Time(ctx).Result()
 	if err != nil {

@@ -1,5 +1,6 @@
 -- Takes one of a user's connection leases.
--- KEYS[1] sorted set: connection id by the time its lease ends (Unix ms). ARGV[1] connection id, ARGV[2] most leases, ARGV[3] lease ms.
+-- KEYS[1] sorted set: connection id by the end of its lease (Unix ms).
+-- ARGV[1] connection id, ARGV[2] maximum number of leases, ARGV[3] lease ms.
 -- Returns 1 taken, 0 all in use.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)

@@ -6,8 +6,9 @@ import (
 	"fmt"
 )
 
-// Load returns the session a token opens. A token that cannot be one is ErrNotFound without asking Redis.
-// Load does not extend: see Use and Touch.
+// Load returns the session that a token opens. The error is ErrNotFound, ErrCorrupt or ErrUnavailable.
+// A malformed token is ErrNotFound without a round trip. Load does not extend the session: see Use and
+// Touch.
 func (m *Manager) Load(ctx context.Context, token string) (Session, error) {
 	if !validToken(token) {
 		m.metrics.loads[loadNotFound].Inc()
@@ -16,8 +17,9 @@ func (m *Manager) Load(ctx context.Context, token string) (Session, error) {
 	return m.LoadID(ctx, ID(token))
 }
 
-// Use is Load for a request of the session's user: it extends the session if auto-extend is on and that
-// is due. Redis failing at the extension does not take a good session away.
+// Use loads the session of a token, as Load does, for a request of its user. With Config.AutoExtend it
+// also extends the session if that is due. If Redis fails during the extension, Use still returns the
+// session.
 func (m *Manager) Use(ctx context.Context, token string) (Session, error) {
 	s, err := m.Load(ctx, token)
 	if err != nil {
@@ -31,7 +33,7 @@ func (m *Manager) Use(ctx context.Context, token string) (Session, error) {
 	return extended, err
 }
 
-// LoadID returns a session by its public id.
+// LoadID returns a session by its public id. The errors are those of Load.
 func (m *Manager) LoadID(ctx context.Context, id string) (Session, error) {
 	s, err := m.load(ctx, id)
 	m.metrics.loads[loadResultOf(err)].Inc()
@@ -56,7 +58,7 @@ func (m *Manager) load(ctx context.Context, id string) (Session, error) {
 		if s.complete() {
 			return s, nil
 		}
-		// Written by another program: give it what it lacks, once.
+		// Another program wrote the session: add the missing fields and the expiry, once.
 		ttl := s.TTL
 		if s.remaining > 0 {
 			ttl = s.remaining
@@ -72,10 +74,11 @@ func (m *Manager) load(ctx context.Context, id string) (Session, error) {
 			return Session{}, ErrNotFound
 		}
 	}
-	return Session{}, fmt.Errorf("%w: the session changed at every try", ErrUnavailable)
+	return Session{}, fmt.Errorf("%w: the session changed at every attempt", ErrUnavailable)
 }
 
-// answers spares a caller the wait where Redis is known to be lost; Run finds out when it is back.
+// answers returns an error if Redis is known to be lost, so that a caller does not wait for it. Run
+// notices when Redis is back.
 func (m *Manager) answers() error {
 	if m.silent.Load() {
 		return fmt.Errorf("%w: it does not answer", ErrUnavailable)
@@ -83,7 +86,9 @@ func (m *Manager) answers() error {
 	return nil
 }
 
-// Touch extends s if auto-extend is on and an extension is due; otherwise it returns s without a round trip.
+// Touch extends s if Config.AutoExtend is set and an extension is due, and returns the session. If
+// none is due it returns s without a round trip. If another node was faster, it loads the session
+// again, so the errors are those of Load.
 func (m *Manager) Touch(ctx context.Context, s Session) (Session, error) {
 	if !m.cfg.AutoExtend || !s.ExtensionDue() {
 		return s, nil
@@ -96,10 +101,11 @@ func (m *Manager) Touch(ctx context.Context, s Session) (Session, error) {
 		m.metrics.extended.Inc()
 		return s, nil
 	}
-	return m.load(ctx, s.ID) // another node was first, or it is gone
+	return m.load(ctx, s.ID) // another node has extended the session, or it has ended
 }
 
-// Extend gives a session its own ttl again, counted from now, never past its absolute expiry.
+// Extend extends a session by its own TTL from now on, up to its absolute expiry. The errors are those
+// of Load.
 func (m *Manager) Extend(ctx context.Context, id string) (Session, error) {
 	for range writeAttempts {
 		s, err := m.load(ctx, id)
@@ -115,5 +121,5 @@ func (m *Manager) Extend(ctx context.Context, id string) (Session, error) {
 			return s, nil
 		}
 	}
-	return Session{}, fmt.Errorf("%w: extend: the session changed at every try", ErrUnavailable)
+	return Session{}, fmt.Errorf("%w: extend: the session changed at every attempt", ErrUnavailable)
 }

@@ -12,35 +12,37 @@ import (
 	"github.com/fxcast/fxcast/internal/redislink"
 )
 
-// Config of a Manager. Only Redis is required.
+// Config holds the settings of a Manager. Only Redis is required.
 type Config struct {
-	// Redis should have ContextTimeoutEnabled, or a call may outlast its context by the client's own timeouts and retries.
+	// Redis should have ContextTimeoutEnabled. Without it, a call may outlast its context by the
+	// timeouts and retries of the client.
 	Redis  redis.UniversalClient
 	Prefix string // of the control channel <Prefix>control; "" = "fx:"
-	Node   string // name of this node in notices; "" = random
+	Node   string // the name of this node in notices; "" = random
 
 	TTL         time.Duration // idle lifetime; 0 = 1 h
-	AbsoluteTTL time.Duration // lifetime no extension passes; 0 = 24 h
+	AbsoluteTTL time.Duration // the lifetime that no extension exceeds; 0 = 24 h
 	AutoExtend  bool          // activity extends a session: see Use, Touch and Bind
-	Grace       time.Duration // how long bindings outlive the last answer of Redis; 0 = 60 s
-	MaxData     int           // bytes of Draft.Data; 0 = 8192
+	Grace       time.Duration // how long bindings stay while Redis does not confirm their session; 0 = 60 s
+	MaxData     int           // the most bytes of Draft.Data; 0 = 8192
 
-	// OnDegraded is told when Redis is lost (true) and back (false), from one goroutine; it must not block.
+	// OnDegraded is called with true when Redis is lost, and with false when it is back. All calls
+	// come from one goroutine. OnDegraded must not block. nil = no calls.
 	OnDegraded func(bool)
 
-	Registerer prometheus.Registerer // nil = metrics are kept and not registered
+	Registerer prometheus.Registerer // nil = metrics are counted but not registered
 	Logger     *slog.Logger          // nil = no log
 }
 
-// Manager makes, reads and ends sessions. Its methods are safe for concurrent use and block for one or
-// a few Redis round trips. Bindings and leases are looked after by Run.
+// A Manager creates, reads and ends sessions. Its methods are safe for concurrent use. A method with a
+// context blocks for a few round trips to Redis. Run maintains bindings and leases.
 type Manager struct {
 	// Static after construction.
 	cfg     Config
 	rdb     redis.UniversalClient
 	log     *slog.Logger
 	metrics *metrics
-	start   time.Time // what moments count from
+	start   time.Time // the zero moment
 	control *redislink.Listener
 
 	// Leases counts connections per user over all nodes.
@@ -48,24 +50,24 @@ type Manager struct {
 
 	running   atomic.Bool
 	degraded  atomic.Bool
-	silent    atomic.Bool               // no background call was answered for lostAfter
-	listening atomic.Bool               // the control channel is subscribed to
-	began     atomic.Pointer[time.Time] // when Run did, before that New
+	silent    atomic.Bool               // Redis answered no background call for lostAfter
+	listening atomic.Bool               // subscribed to the control channel
+	began     atomic.Pointer[time.Time] // the start of Run; before that, the time of New
 	answered  atomic.Pointer[time.Time] // the last answer of Redis to a re-check; nil = none
 
-	wakeCheck chan struct{} // 1: something is due before the next tick
-	wakeEnds  chan struct{} // 1: ends is not empty
+	wakeCheck chan struct{} // capacity 1: a check is due before the next tick
+	wakeEnds  chan struct{} // capacity 1: ends is not empty
 	follow    chan renewal  // renewals to look up, bounded
 
-	mu       sync.Mutex           // guards the fields below; no I/O and no calls out under it
+	mu       sync.Mutex           // guards the fields below; held over no I/O and no callback
 	bound    map[string]*bound    // by session id
-	ends     []ended              // to be told; at most one entry per binding
-	revoked  map[string]time.Time // ids seen revoked, until when to keep them (monotonic); at most maxRevoked
+	ends     []ended              // bindings whose onEnd is to be called; at most one entry per binding
+	revoked  map[string]time.Time // revoked ids, and until when to keep them (monotonic); at most maxRevoked
 	checkAll bool                 // re-check every bound session at the next tick
-	reRevoke bool                 // revoke those ids again before that
+	reRevoke bool                 // before that, revoke the ids of revoked again
 }
 
-// New returns a Manager. It does not touch Redis.
+// New returns a Manager. It does not call Redis and starts no goroutine.
 func New(cfg Config) *Manager {
 	if cfg.Prefix == "" {
 		cfg.Prefix = "fx:"

@@ -70,29 +70,29 @@ func newMetrics(reg prometheus.Registerer, m *Manager) *metrics {
 		return f.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
 	}
 	loads := vec("fx_session_loads_total", "result",
-		"Look-ups of a session. corrupt above 0: another program writes keys that cannot be read. unavailable: Redis was lost and people got 503. not_found rising fast: somebody guesses tokens.")
+		"Lookups of sessions by result. corrupt above 0: another program writes keys that cannot be read. unavailable: Redis was lost, and requests were answered with 503. not_found rising fast: a client guesses tokens.")
 	events := vec("fx_session_events_total", "event",
-		"What happened to sessions. adopted: made by another program and completed. revoked_again above 0: Redis came back with older data and revoked sessions had to be deleted again.")
-	tickets := vec("fx_session_tickets_total", "result", "One-use tickets. refused rising: used twice, or guessed.")
-	checks := vec("fx_session_checks_total", "result", "Re-checks of sessions that have bindings. failed: Redis did not answer for that session; past the grace its bindings end.")
-	ends := vec("fx_session_bindings_ended_total", "reason", "Bindings ended by reason. cutoff above 0: Redis was lost for longer than the grace.")
+		"Events of sessions. adopted: another program created the session, and this node completed it. revoked_again above 0: Redis came back with older data, and revoked sessions had to be deleted again.")
+	tickets := vec("fx_session_tickets_total", "result", "One-use tickets by result. refused rising: clients use tickets twice, or guess them.")
+	checks := vec("fx_session_checks_total", "result", "Re-checks of sessions that have bindings, by result. failed: Redis did not answer for the session; after the grace its bindings end.")
+	ends := vec("fx_session_bindings_ended_total", "reason", "Ended bindings by reason. cutoff above 0: Redis was lost for longer than the grace.")
 	out := &metrics{
 		created: events.WithLabelValues("created"), renewed: events.WithLabelValues("renewed"),
 		extended: events.WithLabelValues("extended"), revoked: events.WithLabelValues("revoked"),
 		adopted: events.WithLabelValues("adopted"), rebuked: events.WithLabelValues("revoked_again"),
-		noticesIn:     count("fx_session_notices_received_total", "Notices about sessions received from any node, this one included."),
-		noticesBad:    count("fx_session_notices_bad_total", "Messages on the control channel that are no valid notice. Above 0: another program publishes there."),
-		noticesFailed: count("fx_session_notices_failed_total", "Notices that could not be published. Other nodes then notice an ended session only at their re-check."),
+		noticesIn:     count("fx_session_notices_received_total", "Notices about sessions received from all nodes, including this one."),
+		noticesBad:    count("fx_session_notices_bad_total", "Invalid notices on the control channel. Above 0: another program publishes there."),
+		noticesFailed: count("fx_session_notices_failed_total", "Notices that could not be published. Rising: other nodes notice ended sessions only at their re-check."),
 		reconnects:    count("fx_session_control_reconnects_total", "Times the control subscription was opened again. Rising steadily: the connection to Redis is unstable."),
-		forgotten:     count("fx_session_revoked_forgotten_total", "Revoked ids forgotten early because too many were remembered. Above 0: a failover to old data may bring them back."),
-		followDropped: count("fx_session_renewals_dropped_total", "Renewals not looked up at once because too many came together; the re-check finds them."),
+		forgotten:     count("fx_session_revoked_forgotten_total", "Revoked ids dropped early because 100000 were kept. Above 0: a failover to old data may bring them back."),
+		followDropped: count("fx_session_renewals_dropped_total", "Renewals that were not looked up at once because too many came together. Above 0: sockets follow them only at the re-check."),
 		checkSeconds: f.NewHistogram(prometheus.HistogramOpts{Name: "fx_session_check_seconds",
-			Help:    "Time of one re-check of all bound sessions. Near 3 s or more, ended sessions are noticed later than they should be.",
+			Help:    "Duration of one re-check of all bound sessions. Near 3 s or more: ended sessions are noticed too late.",
 			Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 3, 10}}),
 		bindings:     f.NewGauge(prometheus.GaugeOpts{Name: "fx_session_bindings", Help: "Open bindings (sockets, streams) on this node."}),
-		leases:       f.NewGauge(prometheus.GaugeOpts{Name: "fx_session_connection_leases", Help: "Connection leases this node keeps alive."}),
-		leasesDenied: count("fx_session_connection_leases_denied_total", "Connections refused because the user had as many as allowed over all nodes."),
-		leasesFailed: count("fx_session_connection_leases_failed_total", "Refreshes of connection leases that failed. Leases not refreshed for 45 s are free for others."),
+		leases:       f.NewGauge(prometheus.GaugeOpts{Name: "fx_session_connection_leases", Help: "Connection leases that this node keeps alive."}),
+		leasesDenied: count("fx_session_connection_leases_denied_total", "Connections refused because the user had the most connections allowed over all nodes."),
+		leasesFailed: count("fx_session_connection_leases_failed_total", "Failed refreshes of connection leases. Rising: a lease that is not refreshed for 45 s no longer counts."),
 	}
 	for i, l := range [loadResults]string{"ok", "not_found", "corrupt", "unavailable"} {
 		out.loads[i] = loads.WithLabelValues(l)
@@ -107,7 +107,7 @@ func newMetrics(reg prometheus.Registerer, m *Manager) *metrics {
 		out.ends[i] = ends.WithLabelValues(Reason(i).String())
 	}
 	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "fx_session_degraded",
-		Help: "1 while Redis is lost to this node: sessions cannot be checked and revocations are not heard."},
+		Help: "1 while this node has lost Redis: sessions cannot be checked, and revocations do not arrive."},
 		func() float64 {
 			if m.Degraded() {
 				return 1
@@ -115,10 +115,10 @@ func newMetrics(reg prometheus.Registerer, m *Manager) *metrics {
 			return 0
 		})
 	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "fx_session_probe_age_seconds",
-		Help: "Age of the last probe that came back over the control channel. Above 3: revocations on other nodes are not heard."},
+		Help: "Age of the last probe that came back over the control channel. Above 3: revocations on other nodes do not arrive."},
 		func() float64 { return m.ProbeAge().Seconds() })
 	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "fx_session_revoked_remembered",
-		Help: "Revoked ids remembered against a failover to old data. At 100000 the next ones push out old ones."},
+		Help: "Revoked ids kept against a failover to old data. At 100000: new ids replace old ones."},
 		func() float64 {
 			m.mu.Lock()
 			defer m.mu.Unlock()

@@ -13,18 +13,18 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of what is read and written.
+// Bounds of the fields that are read and written.
 const (
 	maxUserID  = 128   // bytes
 	maxRole    = 64    // bytes
-	maxAddress = 64    // bytes, cut
-	maxAgent   = 256   // bytes, cut
+	maxAddress = 64    // bytes; a longer address is cut
+	maxAgent   = 256   // bytes; a longer agent is cut
 	maxValue   = 65536 // bytes of a session key; a longer one is corrupt
 	maxTTL     = 366 * 24 * time.Hour
 )
 
-// record is the value of a session key. All but user_id and role may be missing when another
-// program wrote it.
+// record is the value of a session key. If another program wrote it, all fields but user_id and role
+// may be missing.
 type record struct {
 	UserID   json.RawMessage `json:"user_id"`
 	Role     string          `json:"role"`
@@ -41,7 +41,7 @@ const timeLayout = "2006-01-02T15:04:05.000Z07:00"
 
 func formatTime(t time.Time) string { return t.UTC().Format(timeLayout) }
 
-// encodeJSON is json.Marshal without HTML escaping, so that redis-cli shows what was written.
+// encodeJSON returns the JSON of v without HTML escaping, so that it is readable in redis-cli.
 func encodeJSON(v any) (string, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -65,10 +65,11 @@ func encodeSession(s Session) (string, error) {
 	})
 }
 
-// decodeSession reads the value of a session key into s. The error says which field is wrong, never its content.
+// decodeSession reads the value of a session key into s. The error names the wrong field, but never
+// has its content.
 func decodeSession(value string, s *Session) error {
 	if len(value) > maxValue {
-		return fmt.Errorf("value of %d bytes, at most %d", len(value), maxValue)
+		return fmt.Errorf("value of %d bytes; at most %d are allowed", len(value), maxValue)
 	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(value), &fields); err != nil || fields == nil {
@@ -103,7 +104,7 @@ func decodeSession(value string, s *Session) error {
 	if raw := fields["ttl_seconds"]; len(raw) > 0 && string(raw) != "null" {
 		var seconds float64
 		if json.Unmarshal(raw, &seconds) != nil || seconds < 0.001 || seconds > maxTTL.Seconds() {
-			return errors.New("ttl_seconds: not a number of seconds above 0")
+			return errors.New("ttl_seconds: not a number of seconds from 0.001 to 366 days")
 		}
 		s.TTL = time.Duration(math.Round(seconds*1000)) * time.Millisecond
 	}
@@ -115,7 +116,7 @@ func decodeUserID(raw json.RawMessage) (string, error) {
 	if json.Unmarshal(raw, &text) == nil && len(raw) > 0 && raw[0] == '"' {
 		return text, checkUserID(text)
 	}
-	// A number is taken by its digits: 123 is the user "123".
+	// A number stands for its digits: 123 is the user "123".
 	text = string(raw)
 	digits := strings.TrimPrefix(text, "-")
 	if digits == "" || len(digits) > 20 || strings.Trim(digits, "0123456789") != "" {
@@ -153,7 +154,8 @@ func decodeText(fields map[string]json.RawMessage, name string, most int) (strin
 	return s, nil
 }
 
-// decodeTime reads RFC 3339 or a Unix time in seconds or milliseconds; nothing and null are the zero time.
+// decodeTime reads an RFC 3339 time, or a Unix time in seconds or milliseconds. A missing field or
+// null is the zero time.
 func decodeTime(raw json.RawMessage) (time.Time, error) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return time.Time{}, nil
@@ -176,7 +178,8 @@ func decodeTime(raw json.RawMessage) (time.Time, error) {
 	return time.UnixMilli(int64(n)).UTC(), nil
 }
 
-// rewrite returns value with fields replaced; fields of other programs stay as they are.
+// rewrite returns value with some fields replaced. It keeps all other fields, such as those of other
+// programs.
 func rewrite(value string, replace map[string]any) (string, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(value), &fields); err != nil {
@@ -192,10 +195,10 @@ func rewrite(value string, replace map[string]any) (string, error) {
 	return encodeJSON(fields)
 }
 
-// A tombstone takes the place of a session key for a moment. It is never a session.
+// A tombstone replaces the value of a session key for a short time. It is never a session.
 type tombstone struct {
 	Kind string `json:"tombstone"`    // "renewed" or "blocked"
-	To   string `json:"to,omitempty"` // id of the session that follows
+	To   string `json:"to,omitempty"` // the id of the session that replaces this one
 }
 
 const tombstonePrefix = `{"tombstone":`
@@ -204,7 +207,8 @@ const blockedTombstone = tombstonePrefix + `"blocked"}`
 
 func renewedTombstone(to string) string { return tombstonePrefix + `"renewed","to":"` + to + `"}` }
 
-// parseTombstone reports whether value is a tombstone, and the session that follows it, if any.
+// parseTombstone reports whether value is a tombstone. to is the id of the session that replaces this
+// one, or "" if there is none.
 func parseTombstone(value string) (to string, ok bool) {
 	if !strings.HasPrefix(value, tombstonePrefix) {
 		return "", false

@@ -8,19 +8,20 @@ import (
 	"time"
 )
 
-// Change says what a renewal changes. Empty fields stay as they are.
+// A Change has the new values of a renewal. An empty field keeps the value of the session.
 type Change struct {
 	UserID  string
 	Role    string
-	Data    json.RawMessage // "null" takes the data away
+	Data    json.RawMessage // null removes the data
 	Address string
 	Agent   string
 }
 
-// Renew gives a session a new token and so a new id, as must be done at sign-in and when rights
-// change. Data, creation, ttl and absolute expiry are carried over. The old token is dead when Renew
-// returns; bindings end with [Renewed] and the new session. If Redis fails half way the session is
-// lost, never doubled.
+// Renew gives a session a new token, and so a new id. Call it at sign-in and when rights change, so
+// that an attacker who knew the old token gains nothing. Data, creation time, TTL and absolute expiry
+// stay the same. When Renew returns, the old token is invalid. Bindings end with [Renewed] and the new
+// session. If Redis fails halfway, the session may be lost, but there are never two. The errors are
+// those of Load and ErrInvalid.
 func (m *Manager) Renew(ctx context.Context, id string, c Change) (Session, string, error) {
 	for range writeAttempts {
 		old, err := m.load(ctx, id)
@@ -33,8 +34,8 @@ func (m *Manager) Renew(ctx context.Context, id string, c Change) (Session, stri
 		}
 		token := newToken()
 		s.ID = ID(token)
-		// The new id is in the index before the old key says where it went, so that revoking the
-		// user or the old id at any moment finds, and blocks, the new one.
+		// The new id enters the index before the old key points to it. So a revocation of the user or
+		// of the old id finds and blocks the new id at any moment.
 		indexed, _, err := m.index(ctx, s.UserID, s.ID)
 		if err != nil {
 			return Session{}, "", err
@@ -44,7 +45,7 @@ func (m *Manager) Renew(ctx context.Context, id string, c Change) (Session, stri
 		if err != nil {
 			return Session{}, "", failed("renew", err)
 		}
-		if r[0] != written { // extended or revoked since it was read
+		if r[0] != written { // the session was extended or revoked since it was read
 			continue
 		}
 		made, err := m.make(ctx, &s, indexed)
@@ -52,19 +53,19 @@ func (m *Manager) Renew(ctx context.Context, id string, c Change) (Session, stri
 			return Session{}, "", err
 		}
 		if !made {
-			return Session{}, "", ErrNotFound // revoked meanwhile
+			return Session{}, "", ErrNotFound // the session was revoked meanwhile
 		}
 		m.metrics.renewed.Inc()
-		_ = m.rdb.SRem(ctx, userKey(old.UserID), id).Err() // pruned by a later read if this fails
+		_ = m.rdb.SRem(ctx, userKey(old.UserID), id).Err() // if this fails, a later List prunes the id
 		until := m.revocationLife()
 		m.sawRenewed(renewal{from: id, to: s.ID}, until)
 		m.notify(ctx, notice{Type: noticeRenewed, IDs: []string{id}, To: s.ID, Until: time.Now().Add(until).UnixMilli()})
 		return s, token, nil
 	}
-	return Session{}, "", fmt.Errorf("%w: renew: the session changed at every try", ErrUnavailable)
+	return Session{}, "", fmt.Errorf("%w: renew: the session changed at every attempt", ErrUnavailable)
 }
 
-// changed returns a session to be made from old and c.
+// changed returns the session to create from old and c.
 func (m *Manager) changed(old Session, c Change) (Session, error) {
 	s := Session{
 		UserID: old.UserID, Role: old.Role, Data: old.Data, TTL: old.TTL,
@@ -99,13 +100,14 @@ func (m *Manager) changed(old Session, c Change) (Session, error) {
 }
 
 const (
-	followQueue = 1024 // renewals waiting to be looked up; further ones wait for the re-check
-	followers   = 4    // looked up at once
+	followQueue = 1024 // renewals that wait for a lookup; further ones wait for the re-check
+	followers   = 4    // lookups at a time
 )
 
 type renewal struct{ from, to string }
 
-// followLocked has the session after a renewal looked up, if it has bindings here. m.mu is held.
+// followLocked queues a renewal for followAll if the old session has bindings on this node. m.mu is
+// held.
 func (m *Manager) followLocked(r renewal) {
 	e := m.bound[r.from]
 	if e == nil {
@@ -119,7 +121,7 @@ func (m *Manager) followLocked(r renewal) {
 	}
 }
 
-// followAll looks up the sessions others were renewed to, and tells the bindings.
+// followAll looks up the new sessions of renewals, and ends the bindings of the old ones.
 func (m *Manager) followAll(ctx context.Context) {
 	for {
 		select {
@@ -131,7 +133,7 @@ func (m *Manager) followAll(ctx context.Context) {
 			case err == nil:
 				m.end(r.from, Cause{Reason: Renewed, Next: next})
 			case errors.Is(err, ErrUnavailable):
-				m.markDue(r.from) // its tombstone, or its absence, decides at the next check
+				m.markDue(r.from) // the next check finds the tombstone, or no key
 			default:
 				m.end(r.from, Cause{Reason: Revoked})
 			}

@@ -9,8 +9,8 @@ import (
 
 const maxRevoked = 100_000 // ids kept
 
-// revocationLife is how long a revoked id is kept: no session lives longer, unless another program gave
-// it an absolute expiry of its own.
+// revocationLife returns how long to keep a revoked id. No session lives longer, unless another
+// program set its absolute expiry.
 func (m *Manager) revocationLife() time.Duration { return m.cfg.AbsoluteTTL }
 
 // sawRevoked ends the bindings of revoked sessions and keeps the ids.
@@ -32,13 +32,14 @@ func (m *Manager) sawRenewed(r renewal, keep time.Duration) {
 	m.followLocked(r)
 }
 
-// addRevocationLocked keeps id as revoked. When too many are kept, outdated ones go first, then any. m.mu is held.
+// addRevocationLocked keeps id as revoked. If there are too many ids, it drops outdated ones first, and
+// then any. m.mu is held.
 func (m *Manager) addRevocationLocked(id string, keep time.Duration) {
 	now := time.Now()
 	if _, known := m.revoked[id]; !known && len(m.revoked) >= maxRevoked {
 		maps.DeleteFunc(m.revoked, func(_ string, until time.Time) bool { return now.After(until) })
 		for old := range m.revoked {
-			if len(m.revoked) < maxRevoked*9/10 { // some room, so that the next one need not look again
+			if len(m.revoked) < maxRevoked*9/10 { // makes room for many, so that the next id need not search again
 				break
 			}
 			delete(m.revoked, old)
@@ -48,7 +49,8 @@ func (m *Manager) addRevocationLocked(id string, keep time.Duration) {
 	m.revoked[id] = now.Add(keep)
 }
 
-// isRevoked reports whether id was seen revoked and Redis, lost since, may have forgotten that.
+// isRevoked reports whether id was revoked, and Redis, which was lost since then, may have lost the
+// revocation. Otherwise the key in Redis decides.
 func (m *Manager) isRevoked(id string) bool {
 	if !m.running.Load() {
 		return false
@@ -59,7 +61,7 @@ func (m *Manager) isRevoked(id string) bool {
 	return ok && (m.reRevoke || !m.listening.Load()) && time.Now().Before(until)
 }
 
-// revokeAgain deletes the kept ids after Redis was lost.
+// revokeAgain deletes the sessions of the kept ids after Redis was lost.
 func (m *Manager) revokeAgain(ctx context.Context) {
 	m.mu.Lock()
 	again := m.reRevoke
@@ -76,7 +78,7 @@ func (m *Manager) revokeAgain(ctx context.Context) {
 	for batch := range slices.Chunk(ids, readBatch) {
 		results, err := m.scriptEach(ctx, revokeScript, batch, func(int) []any { return []any{"", 0} })
 		if err != nil {
-			return // reRevoke stays set: tried at the next tick
+			return // reRevoke stays set, so the next tick tries again
 		}
 		var back []string
 		for i, r := range results {
@@ -90,7 +92,7 @@ func (m *Manager) revokeAgain(ctx context.Context) {
 		}
 		if len(back) > 0 {
 			m.metrics.rebuked.Add(float64(len(back)))
-			m.log.Warn("session: redis came back with revoked sessions, deleted again", "count", len(back))
+			m.log.Warn("session: redis came back with revoked sessions; they were deleted again", "count", len(back))
 			m.notify(ctx, notice{Type: noticeRevoked, IDs: back})
 		}
 	}

@@ -8,11 +8,12 @@ import (
 	"github.com/fxcast/fxcast/internal/redislink"
 )
 
-// maxHops is how many renewals in a row a revocation follows.
+// maxHops bounds the renewals in a row that a revocation follows.
 const maxHops = 8
 
-// Revoke ends a session: its key is deleted, its bindings end on every node. A session that was
-// renewed moments ago is followed to its new id. ErrNotFound if there was none.
+// Revoke ends a session by its public id: it deletes the key, and the bindings end on every node. If
+// the session was renewed within the last 30 s, Revoke ends the new session. The error is ErrNotFound
+// if there was no session, or ErrUnavailable.
 func (m *Manager) Revoke(ctx context.Context, id string) error {
 	if !ValidID(id) {
 		return ErrNotFound
@@ -27,8 +28,8 @@ func (m *Manager) Revoke(ctx context.Context, id string) error {
 	return nil
 }
 
-// RevokeUser ends all sessions of a user and returns how many there were. A session being made at the
-// same moment is either ended too or comes after.
+// RevokeUser ends all sessions of a user and returns their number, also with an error. A session that
+// is being created at the same moment is either ended, too, or created afterwards.
 func (m *Manager) RevokeUser(ctx context.Context, user string) (int, error) {
 	if checkUserID(user) != nil {
 		return 0, nil
@@ -56,8 +57,8 @@ func (m *Manager) RevokeUser(ctx context.Context, user string) (int, error) {
 	return n, nil
 }
 
-// revoke deletes sessions and those they were renewed to. block leaves a tombstone where a key is
-// missing, for a key that is about to be made.
+// revoke deletes sessions, and the sessions that they were renewed to. With block it leaves a
+// tombstone for each missing key, which stops a Create that is about to write the key.
 func (m *Manager) revoke(ctx context.Context, ids []string, block bool) (int, error) {
 	n := 0
 	for hop := 0; len(ids) > 0 && hop < maxHops; hop++ {
@@ -91,7 +92,7 @@ func (m *Manager) revoke(ctx context.Context, ids []string, block bool) (int, er
 		}
 		n += len(deleted)
 		m.metrics.revoked.Add(float64(len(deleted)))
-		// The notice goes out for ids that were not there too: the answer to a first try may have been lost.
+		// The notice also has ids without a key: the answer to a first attempt may have been lost.
 		until := m.revocationLife()
 		m.sawRevoked(ids, until)
 		m.notify(ctx, notice{Type: noticeRevoked, IDs: ids, Until: time.Now().Add(until).UnixMilli()})

@@ -1,9 +1,9 @@
--- Deletes a session. Tombstones stay, they say where a session went.
--- KEYS[1] the session. ARGV[1] tombstone to leave where there is no key ('' none), ARGV[2] its ms:
--- it stops a session whose id is in the user index already and whose key is about to be made.
--- Returns {1 deleted | 0 was not there, the value it had}.
+-- Deletes a session. Tombstones stay, since they point to the new session.
+-- KEYS[1] the session. ARGV[1] tombstone to set if the key does not exist ('' none), ARGV[2] its life (ms):
+-- it stops a session whose id is in the user index already and whose key is about to be written.
+-- Returns {1 deleted | 0 did not exist, the last value}.
 local v = redis.pcall('GET', KEYS[1])
-if type(v) == 'table' then -- not a string: nothing of ours can use it
+if type(v) == 'table' then -- not a string, so it cannot be a session
   redis.call('DEL', KEYS[1])
   return {1, ''}
 end

@@ -15,34 +15,34 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// Modes of delivery a role may be granted.
+// Modes of delivery that a role may be granted.
 const (
 	ModeLatest = protocol.ModeLatest
 	ModeAll    = protocol.ModeAll
 )
 
-// Rate is how many HTTP requests and WebSocket connects a subject may make; 0 = no limit in that tier.
+// A Rate limits the HTTP requests and WebSocket upgrades of a subject; 0 = no limit in that tier.
 type Rate struct {
 	PerMinute int `json:"per_minute"`
 	PerHour   int `json:"per_hour"`
 	PerDay    int `json:"per_day"`
 }
 
-// Tier is one limit of a Rate.
+// A Tier is one limit of a Rate.
 type Tier struct {
-	Name   string // "minute"; the field of a role table is "per_" and the name
+	Name   string // such as "minute"; the field of a role table is "per_minute"
 	Max    int    // 0 = no limit
 	Window time.Duration
 }
 
-// Tiers returns the limits in order of their windows.
+// Tiers returns the limits, shortest window first.
 func (r Rate) Tiers() []Tier {
 	return []Tier{{"minute", r.PerMinute, time.Minute}, {"hour", r.PerHour, time.Hour}, {"day", r.PerDay, 24 * time.Hour}}
 }
 
-// Grants is what a role may do. Its slices are shared and not to be written to.
+// Grants are the rights of a role. The slices are shared and must not be changed.
 type Grants struct {
-	Symbols        []string `json:"symbols"`         // patterns: *, EUR/*, */JPY, EUR/USD
+	Symbols        []string `json:"symbols"`         // symbols and wildcards: *, EUR/*, */JPY, EUR/USD
 	Channels       []string `json:"channels"`        // relayed channels by name, or * for all
 	MaxSymbols     int      `json:"max_symbols"`     // subscriptions of one connection
 	MaxRate        float64  `json:"max_rate"`        // updates per second and symbol; 0 = every tick
@@ -51,8 +51,8 @@ type Grants struct {
 	Rate           Rate     `json:"rate"`
 }
 
-// Allows reports whether a subscription to pattern lies within the grants: a wildcard must be covered
-// by one granted pattern as a whole. pattern is canonical, as EUR/USD, EUR/*, */JPY or *.
+// Allows reports whether the grants include a subscription to pattern. One granted pattern must cover
+// a wildcard entirely. pattern must be canonical, such as EUR/USD, EUR/*, */JPY or *.
 func (g Grants) Allows(pattern string) bool {
 	if pattern == "*" {
 		pattern = "*/*"
@@ -70,18 +70,19 @@ func (g Grants) Allows(pattern string) bool {
 	})
 }
 
-// AllowsChannel reports whether a relayed channel may be subscribed to.
+// AllowsChannel reports whether the grants include a relayed channel.
 func (g Grants) AllowsChannel(name string) bool {
 	return slices.Contains(g.Channels, "*") || slices.Contains(g.Channels, name)
 }
 
-// AllowsMode reports whether a mode of delivery may be used. Mode all means every tick, so a role with
-// a rate cap cannot have it.
+// AllowsMode reports whether the grants include a mode of delivery. Mode all delivers every tick, so a
+// role with a MaxRate cannot use it.
 func (g Grants) AllowsMode(mode string) bool {
 	return slices.Contains(g.Modes, mode) && (mode != ModeAll || g.MaxRate == 0)
 }
 
-// GrantRate returns the rate a client gets that asks for updates per second and symbol; 0 = every tick.
+// GrantRate returns the granted rate for a requested one, in updates per second and symbol; 0 = every
+// tick.
 func (g Grants) GrantRate(asked float64) float64 {
 	if g.MaxRate > 0 && (asked <= 0 || asked > g.MaxRate) {
 		return g.MaxRate
@@ -89,27 +90,30 @@ func (g Grants) GrantRate(asked float64) float64 {
 	return asked
 }
 
-// Roles is a role table. It does not change once made; safe for concurrent use.
+// Roles is a role table. It never changes, so it is safe for concurrent use.
 type Roles struct {
 	grants map[string]Grants
 }
 
-// RolesConfig says how a role table is read.
+// RolesConfig holds the settings for reading a role table.
 type RolesConfig struct {
-	// Defaults are the numbers for what a role leaves out. Its empty Symbols, Channels and Modes mean all.
+	// Defaults are the values of fields that a role leaves out. Symbols, Channels and Modes that are
+	// nil mean all.
 	Defaults Grants
 	// GuestConnections is the default of max_connections for the role guest, whose connections are
 	// counted by address; 0 = that of Defaults.
 	GuestConnections int
-	// ParsePattern returns the canonical form of a symbol pattern or an error; nil = only the form is checked.
+	// ParsePattern returns the canonical form of a symbol or wildcard, or an error; nil = check only
+	// the form.
 	ParsePattern func(string) (string, error)
 }
 
 const maxRoles = 1 << 20 // bytes of a role table
 
-// LoadRoles reads the setting ROLES: JSON if it starts with {, else the name of a file that holds it.
-// Empty means the roles guest, user, publisher and admin, each with the defaults. A table adds roles to
-// these or replaces them; what a role leaves out has the default. An error names the role and field.
+// LoadRoles reads the setting ROLES: JSON if it starts with {, else the name of a file with JSON. An
+// empty setting means the roles guest, user, publisher and admin, each with the defaults. A table adds
+// roles to these or replaces them. A field that a role leaves out has the default. The error wraps
+// ErrInvalid and names the role and the field.
 func LoadRoles(setting string, c RolesConfig) (Roles, error) {
 	setting = strings.TrimSpace(setting)
 	if setting == "" || strings.HasPrefix(setting, "{") {
@@ -127,7 +131,7 @@ func LoadRoles(setting string, c RolesConfig) (Roles, error) {
 	return ParseRoles(string(text), c)
 }
 
-// ParseRoles is LoadRoles for JSON text.
+// ParseRoles reads a role table from JSON text, as LoadRoles does.
 func ParseRoles(text string, c RolesConfig) (Roles, error) {
 	d := c.Defaults
 	if d.Symbols == nil {
@@ -186,7 +190,7 @@ func parseGrants(role string, raw json.RawMessage, d Grants, c RolesConfig) (Gra
 		return Grants{}, errors.New("not a JSON object")
 	}
 	g := d
-	// Lists of their own: decoding into a shared one would write to the defaults.
+	// Clone the lists, since decoding into a shared one would change the defaults.
 	g.Symbols, g.Channels, g.Modes = slices.Clone(d.Symbols), slices.Clone(d.Channels), slices.Clone(d.Modes)
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
@@ -220,7 +224,7 @@ func parseGrants(role string, raw json.RawMessage, d Grants, c RolesConfig) (Gra
 	return g, nil
 }
 
-// canonicalPattern brings a pattern to the form Allows compares.
+// canonicalPattern returns a pattern in the form that Allows compares.
 func canonicalPattern(p string, parse func(string) (string, error)) (string, error) {
 	if parse != nil {
 		return parse(p)
@@ -233,7 +237,7 @@ func canonicalPattern(p string, parse func(string) (string, error)) (string, err
 		return s == "*" || len(s) >= 2 && len(s) <= 10 && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == ""
 	}
 	if !ok || !code(base) || !code(quote) {
-		return "", fmt.Errorf("%q is no pattern such as *, EUR/*, */JPY or EUR/USD", cut(p, 32))
+		return "", fmt.Errorf("%q is not a pattern such as *, EUR/*, */JPY or EUR/USD", cut(p, 32))
 	}
 	return base + "/" + quote, nil
 }
@@ -244,7 +248,7 @@ func (r Roles) For(role string) (Grants, bool) {
 	return g, ok
 }
 
-// Names returns the roles of the table, sorted.
+// Names returns the names of the roles, sorted. The slice belongs to the caller.
 func (r Roles) Names() []string {
 	names := make([]string, 0, len(r.grants))
 	for name := range r.grants {

@@ -80,7 +80,7 @@ func TestBadRoleTables(t *testing.T) {
 		`{"guest": {"max_rate": -1}}`:            "max_rate",
 		`{"guest": {"max_symbols": -1}}`:         "max_symbols",
 		`{"guest": {"rate": {"per_day": -1}}}`:   "rate.per_day",
-		`{"no role": {}}`:                        "role: may hold",
+		`{"no role": {}}`:                        "no role: role: only letters",
 		`/does/not/exist`:                        "readable file",
 	} {
 		_, err := session.LoadRoles(text, session.RolesConfig{})

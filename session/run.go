@@ -7,17 +7,18 @@ import (
 	"time"
 )
 
-// ErrRunning: Run was called a second time.
+// ErrRunning means that Run was called a second time.
 var ErrRunning = errors.New("session: already running")
 
-// Run looks after bindings and leases until ctx ends, then returns nil. It may be called once.
+// Run maintains bindings and leases until ctx ends. It returns nil when its goroutines have ended and
+// the last onEnd has returned. A second call returns ErrRunning.
 //
 //	Run
-//	* control    reads notices of other nodes; a test message each second proves that they would come
-//	* events     reads Redis's keyspace events, where it sends them
-//	* check      asks Redis about bound sessions, in batches; extends them
-//	* followers  looks up what a session was renewed to
-//	* monitor    degraded or not; ends unverified bindings after the grace; no I/O
+//	* control    reads notices of other nodes; a probe each second proves that they arrive
+//	* events     reads keyspace events, if Redis sends them
+//	* check      checks bound sessions in Redis, in batches, and extends them
+//	* followers  looks up the new sessions of renewals
+//	* monitor    decides whether Redis is lost; ends unverified bindings after the grace; no I/O
 //	* leases     refreshes connection leases
 //	* runEnds    calls onEnd
 func (m *Manager) Run(ctx context.Context) error {
@@ -29,7 +30,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	var parts, ends sync.WaitGroup
 	stop := make(chan struct{})
 	ends.Go(func() { m.runEnds(stop) })
-	parts.Go(func() { _ = m.control.Run(ctx) }) // nil: it is not optional
+	parts.Go(func() { _ = m.control.Run(ctx) }) // always nil: only an optional listener fails
 	for _, part := range []func(context.Context){m.events, m.check, m.monitor, m.Leases.refreshAll} {
 		parts.Go(func() { part(ctx) })
 	}
@@ -42,16 +43,18 @@ func (m *Manager) Run(ctx context.Context) error {
 	return nil
 }
 
-// Degraded reports whether Redis is lost to this node: no call is answered, or notices do not come through.
+// Degraded reports whether this node has lost Redis: Redis answers no call, or probes do not come back
+// over the control channel.
 func (m *Manager) Degraded() bool { return m.degraded.Load() }
 
-// ProbeAge is the age of the newest test message that came back over the control channel. While it is
-// below 3 s, revocations on other nodes arrive. Until one has come back it counts from the start of Run.
+// ProbeAge returns the age of the newest probe that came back over the control channel. While it is
+// below 3 s, revocations on other nodes arrive. Before the first probe comes back, it counts from the
+// start of Run.
 func (m *Manager) ProbeAge() time.Duration {
 	return min(m.control.ProbeAge(), time.Since(*m.began.Load()))
 }
 
-// silence is the time since Redis last answered a background call.
+// silence returns the time since Redis last answered a background call.
 func (m *Manager) silence() time.Duration {
 	silence := min(time.Since(*m.began.Load()), time.Since(m.control.Replied()))
 	if answered := m.answered.Load(); answered != nil {
@@ -60,8 +63,8 @@ func (m *Manager) silence() time.Duration {
 	return silence
 }
 
-// monitor decides twice a second whether Redis is lost, and ends bindings that nobody could verify for
-// too long. It does no I/O, so a hanging call cannot keep it from that.
+// monitor decides twice a second whether Redis is lost. It ends the bindings of sessions that Redis
+// has not confirmed for longer than the grace. It does no I/O, so a hanging call cannot delay it.
 func (m *Manager) monitor(ctx context.Context) {
 	tick := time.NewTicker(checkTick)
 	defer tick.Stop()
@@ -77,9 +80,9 @@ func (m *Manager) monitor(ctx context.Context) {
 		lost := !reachable || m.ProbeAge() > lostAfter
 		if m.degraded.Swap(lost) != lost {
 			if lost {
-				m.log.Warn("session: redis lost, sessions cannot be checked", "grace", m.cfg.Grace)
+				m.log.Warn("session: redis is lost, so sessions cannot be checked", "grace", m.cfg.Grace)
 			} else {
-				m.log.Info("session: redis back")
+				m.log.Info("session: redis is back")
 			}
 			if m.cfg.OnDegraded != nil {
 				m.cfg.OnDegraded(lost)

@@ -30,30 +30,30 @@ var (
 	leaseScript  = redis.NewScript(leaseSource)
 )
 
-// What create and write answer.
+// Codes that the scripts create and write return.
 const (
 	written = 1
-	lost    = 0  // the key is gone, taken, or no longer what was read
-	passed  = -1 // its absolute expiry has passed
+	lost    = 0  // the key is gone or taken, or its value has changed since it was read
+	passed  = -1 // the absolute expiry has passed
 )
 
 const (
 	writeAttempts = 4
-	pruneEvery    = 32   // ids in a user index between two clean-ups
+	pruneEvery    = 32   // Create prunes a user index when its size is a multiple of this
 	readBatch     = 500  // keys in one pipeline that reads or writes values
 	checkBatch    = 2500 // keys in one pipeline of PTTL
-	revokeBatch   = 100  // ids between two notices when a user is signed out: the first need not wait for the last
+	revokeBatch   = 100  // ids per notice when a user is signed out, so that the first sockets need not wait for the last
 
-	// A key is made at most indexAge after its id entered the index, and an id that leaves the index
-	// without a key is blocked for longer than that: so no session is ever missing in its index.
+	// A key is written at most indexAge after its id entered the index. An id that leaves the index
+	// without a key is blocked for longer than that. So no session is ever missing from its index.
 	indexAge = 5 * time.Second
 	blockFor = 10 * time.Second
 
-	renewedFor = 30 * time.Second // life of a tombstone that says where a session went
+	renewedFor = 30 * time.Second // the life of a tombstone that points to the new session
 )
 
-// scriptEach runs a script on each session key, in one pipeline. args gives the arguments of the i-th.
-// An error means that none ran; otherwise each command has its own answer.
+// scriptEach runs a script on each session key, in one pipeline. args returns the arguments for the
+// i-th key. An error means that no script ran. Otherwise each command has its own answer.
 func (m *Manager) scriptEach(ctx context.Context, script *redis.Script, ids []string, args func(i int) []any) ([]*redis.Cmd, error) {
 	out := make([]*redis.Cmd, len(ids))
 	for attempt := 0; ; attempt++ {

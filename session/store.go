@@ -25,7 +25,7 @@ func (m *Manager) create(ctx context.Context, s *Session, indexed time.Time) (in
 	return r[0], nil
 }
 
-// took notes the answer {code, now ms, ttl ms} of create and write.
+// took updates s with the answer {code, now ms, ttl ms} of the scripts create and write.
 func (s *Session) took(r []int64) {
 	s.readAt = time.Now()
 	s.redisNow = time.UnixMilli(r[1]).UTC()
@@ -33,7 +33,7 @@ func (s *Session) took(r []int64) {
 	s.ExpiresAt = s.redisNow.Add(s.remaining)
 }
 
-// extension returns the value s gets when it is extended or completed.
+// extension returns the value of s after an extension or completion.
 func (s *Session) extension() (string, error) {
 	return rewrite(s.value, map[string]any{
 		"last_seen_at":        formatTime(s.redisNow),
@@ -43,8 +43,8 @@ func (s *Session) extension() (string, error) {
 	})
 }
 
-// write gives s ttl from now, never past its absolute expiry, if its key still holds what was read, and
-// brings s up to date. A session another program made gets the fields it lacks.
+// write extends s by ttl from now on, up to its absolute expiry, if the key still has the value that
+// was read. It then updates s. It adds the fields that another program has left out.
 func (m *Manager) write(ctx context.Context, s *Session, ttl time.Duration) (int64, error) {
 	m.fill(s)
 	value, err := s.extension()
@@ -70,7 +70,7 @@ func (s *Session) wrote(r []int64, value string) {
 	}
 }
 
-// fill completes a session another program made.
+// fill completes a session that another program created.
 func (m *Manager) fill(s *Session) {
 	if s.CreatedAt.IsZero() {
 		s.CreatedAt = s.redisNow
@@ -80,9 +80,9 @@ func (m *Manager) fill(s *Session) {
 	}
 }
 
-var errBadReply = errors.New("the script's answer has an unknown form")
+var errBadReply = errors.New("the script returned an unknown answer")
 
-// failed maps an error of a command on a session key.
+// failed maps the error of a command on a session key to an error of this package.
 func failed(doing string, err error) error {
 	if redislink.Code(err) == "WRONGTYPE" {
 		return fmt.Errorf("%w: the key is not a string", ErrCorrupt)
@@ -99,15 +99,16 @@ func (m *Manager) read(ctx context.Context, id string) (Session, error) {
 	return all[0].session, all[0].err
 }
 
-// reading is what was found under an id: a session, or an error of this package. movedTo is set when a
-// renewal left the id of the session that follows.
+// reading is the result of reading an id: a session, or an error of this package. movedTo is the id of
+// the new session if the session was renewed.
 type reading struct {
 	session Session
 	movedTo string
 	err     error
 }
 
-// readAll reads sessions in one round trip. The result has the order of ids. An error means none was read.
+// readAll reads sessions in one round trip. The result has the order of ids. An error means that none
+// was read.
 func (m *Manager) readAll(ctx context.Context, ids []string) ([]reading, error) {
 	pipe := m.rdb.Pipeline()
 	clock := pipe.Time(ctx)
@@ -142,7 +143,7 @@ func (m *Manager) reading(id string, value *redis.StringCmd, ttl *redis.Duration
 		return reading{movedTo: to, err: ErrNotFound}
 	}
 	s := Session{ID: id, value: value.Val(), remaining: ttl.Val(), redisNow: redisNow, readAt: now}
-	if s.remaining == -2 { // ended between the two commands
+	if s.remaining == -2 { // the session ended between the two commands
 		return reading{err: ErrNotFound}
 	}
 	if err := decodeSession(s.value, &s); err != nil {

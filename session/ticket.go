@@ -16,8 +16,9 @@ const TicketTTL = 30 * time.Second
 // Redis holds only the hash of a ticket, as of a token.
 func ticketKey(ticket string) string { return "session:ticket:" + ID(ticket) }
 
-// IssueTicket returns a secret that opens the session once, within the returned time: for a WebSocket
-// address, where neither a cookie nor a header can be sent and where the address may end up in a log.
+// IssueTicket returns a secret that opens a session once, within expiresIn. It is for a WebSocket URL
+// of a client that can send neither a cookie nor a header. The URL may end up in a log, so the ticket
+// is short-lived. The errors are those of Load.
 func (m *Manager) IssueTicket(ctx context.Context, id string) (ticket string, expiresIn time.Duration, err error) {
 	if _, err := m.load(ctx, id); err != nil {
 		return "", 0, err
@@ -30,8 +31,9 @@ func (m *Manager) IssueTicket(ctx context.Context, id string) (ticket string, ex
 	return ticket, TicketTTL, nil
 }
 
-// RedeemTicket returns the session of a ticket and uses the ticket up. ErrNotFound if it was used,
-// is too old or never was, or if its session has ended or been renewed since.
+// RedeemTicket returns the session of a ticket and uses up the ticket. The error is ErrNotFound if the
+// ticket was used, has expired or never existed, or if its session has ended or was renewed. Otherwise
+// it is ErrCorrupt or ErrUnavailable.
 func (m *Manager) RedeemTicket(ctx context.Context, ticket string) (Session, error) {
 	s, err := m.byTicket(ctx, ticket, m.rdb.GetDel)
 	if err == nil {
@@ -40,8 +42,8 @@ func (m *Manager) RedeemTicket(ctx context.Context, ticket string) (Session, err
 	return s, err
 }
 
-// PeekTicket is RedeemTicket without using the ticket up: to know whose it is before it is decided whether
-// it may be used now. Only RedeemTicket lets somebody in.
+// PeekTicket returns the session of a ticket without using up the ticket. A caller can so identify the
+// user before it decides whether to allow the request. Only RedeemTicket authenticates.
 func (m *Manager) PeekTicket(ctx context.Context, ticket string) (Session, error) {
 	return m.byTicket(ctx, ticket, m.rdb.Get)
 }

@@ -9,25 +9,25 @@ import (
 
 const (
 	tokenBytes     = 32  // 256 bits
-	maxTokenLength = 512 // longer is refused unread
+	maxTokenLength = 512 // bytes; a longer token is refused without hashing it
 	idLength       = 2 * sha256.Size
 )
 
 // newToken returns a secret of 256 bits as 43 characters of base64url.
 func newToken() string {
 	var b [tokenBytes]byte
-	rand.Read(b[:]) // never fails: crypto/rand ends the program instead
+	rand.Read(b[:]) // never fails: crypto/rand crashes the program instead
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// ID returns the public id of the session a token opens: the hex SHA-256 of the token.
+// ID returns the public id of the session that a token opens: the hex SHA-256 of the token.
 func ID(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])
 }
 
-// validToken reports whether s can be a token of this or another program: the alphabet is that of
-// a bearer token (RFC 6750), which holds hex, base64 and base64url.
+// validToken reports whether s can be a token of this or another program. The alphabet is that of a
+// bearer token (RFC 6750), which includes hex, base64 and base64url.
 func validToken(s string) bool {
 	if s == "" || len(s) > maxTokenLength {
 		return false

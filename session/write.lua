@@ -1,6 +1,7 @@
--- Replaces the value of a session that still has the value the caller read: the only way a living key is written.
+-- Replaces the value of a session if it is still the value that the caller read.
+-- No other code writes a key that exists.
 -- KEYS[1] the session. ARGV[1] value read, ARGV[2] new value, ARGV[3] ttl ms, ARGV[4] absolute expiry (Unix ms, 0 none),
--- ARGV[5] '1' if moving the expiry alone will do when Redis has no memory for the value.
+-- ARGV[5] '1' if it is enough to move the expiry when Redis has no memory for the value.
 -- Returns {1 written | 0 gone or changed | -1 absolute expiry passed and deleted, now ms, ttl ms}.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)

@@ -9,10 +9,11 @@ import (
 	"github.com/fxcast/fxcast/session"
 )
 
-// Cookie is the form of the session cookie. It is always HttpOnly, SameSite=Lax and Path=/.
+// A Cookie describes the session cookie. It is always HttpOnly, SameSite=Lax and Path=/.
 type Cookie struct {
 	Name string // "" = session_id
-	// Secure reports whether the request came over TLS, here or at a trusted proxy; nil = r.TLS is set.
+	// Secure reports whether a request came over TLS, to this server or to a trusted proxy. nil means
+	// that r.TLS decides.
 	Secure func(*http.Request) bool
 }
 
@@ -33,8 +34,9 @@ func (c Cookie) make(r *http.Request, value string) *http.Cookie {
 	}
 }
 
-// Set sends the cookie of a session. It lasts until the absolute expiry: the server alone decides how
-// long a session may be idle, so an extension need not send it again.
+// Set adds the cookie of a session to an answer. The cookie lasts until the absolute expiry of the
+// session. Only the server decides how long a session may be idle, so an extension does not need a new
+// cookie.
 func (c Cookie) Set(w http.ResponseWriter, r *http.Request, token string, s session.Session) {
 	cookie := c.make(r, token)
 	if !s.AbsoluteExpiresAt.IsZero() {
@@ -45,7 +47,7 @@ func (c Cookie) Set(w http.ResponseWriter, r *http.Request, token string, s sess
 	http.SetCookie(w, cookie)
 }
 
-// Clear takes the cookie away.
+// Clear makes the browser delete the cookie.
 func (c Cookie) Clear(w http.ResponseWriter, r *http.Request) {
 	cookie := c.make(r, "")
 	cookie.MaxAge = -1

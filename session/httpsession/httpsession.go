@@ -1,5 +1,5 @@
-// Package httpsession brings sessions to net/http: their cookie, a middleware that looks the session of
-// a request up, and handlers that some roles only may use.
+// Package httpsession connects package session to net/http. It has the session cookie, a middleware
+// that looks up the session of a request, and middlewares that require a session or a role.
 package httpsession
 
 import (
@@ -11,21 +11,22 @@ import (
 	"github.com/fxcast/fxcast/session"
 )
 
-// ErrForbidden means that there is a session, and that its role is not enough.
+// ErrForbidden means that the request has a session, but not a sufficient role.
 var ErrForbidden = errors.New("session: role not sufficient")
 
-// Guard looks up the sessions of requests and refuses requests without the right one.
+// A Guard looks up the sessions of requests, and refuses requests without a required session or role.
+// Its methods are safe for concurrent use. Its fields must not be changed after the first request.
 type Guard struct {
 	Sessions *session.Manager
 	Cookie   Cookie
-	// OnError answers a request that is refused. err is session.ErrNotFound or session.ErrCorrupt (401),
-	// ErrForbidden (403) or session.ErrUnavailable (503, with Retry-After). nil = plain text.
+	// OnError answers a refused request. err is session.ErrNotFound or session.ErrCorrupt (401),
+	// ErrForbidden (403) or session.ErrUnavailable (503, with Retry-After). nil = answer in plain text.
 	OnError func(w http.ResponseWriter, r *http.Request, err error)
 }
 
 type contextKey struct{}
 
-// lookup is what the middleware found: a session, or the reason why there is none.
+// lookup is the result of the middleware: a session, or the error that explains why there is none.
 type lookup struct {
 	session session.Session
 	err     error
@@ -42,8 +43,8 @@ func (g Guard) Middleware(next http.Handler) http.Handler {
 	})
 }
 
-// FromContext returns the session that Middleware found, or why there is none: session.ErrNotFound,
-// session.ErrCorrupt or session.ErrUnavailable.
+// FromContext returns the session that Middleware has found. Without one, the error is
+// session.ErrNotFound, session.ErrCorrupt or session.ErrUnavailable.
 func FromContext(ctx context.Context) (session.Session, error) {
 	found, ok := ctx.Value(contextKey{}).(lookup)
 	if !ok {
@@ -52,12 +53,12 @@ func FromContext(ctx context.Context) (session.Session, error) {
 	return found.session, found.err
 }
 
-// RequireSession refuses requests without a session. It goes inside Middleware.
+// RequireSession refuses requests without a session. Middleware must wrap it.
 func (g Guard) RequireSession(next http.Handler) http.Handler {
 	return g.require(next, func(session.Session) bool { return true })
 }
 
-// RequireRole refuses requests without a session of one of the roles. It goes inside Middleware.
+// RequireRole refuses requests without a session of one of the roles. Middleware must wrap it.
 func (g Guard) RequireRole(roles ...string) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return g.require(next, func(s session.Session) bool { return slices.Contains(roles, s.Role) })
@@ -85,7 +86,7 @@ func (g Guard) require(next http.Handler, enough func(session.Session) bool) htt
 func refusePlain(w http.ResponseWriter, _ *http.Request, err error) {
 	switch {
 	case errors.Is(err, ErrForbidden):
-		http.Error(w, "this session may not do that", http.StatusForbidden)
+		http.Error(w, "the role of this session is not sufficient", http.StatusForbidden)
 	case errors.Is(err, session.ErrUnavailable):
 		w.Header().Set("Retry-After", "5")
 		http.Error(w, "sessions cannot be checked right now", http.StatusServiceUnavailable)
