@@ -8,6 +8,7 @@ import (
 
 	"github.com/fxcast/fxcast/internal/redistest"
 	"github.com/fxcast/fxcast/web/internal/webtest"
+	"github.com/fxcast/fxcast/web/live"
 )
 
 // ticks publishes count quotes of EUR/USD and returns the epoch and number of the last.
