@@ -47,7 +47,8 @@ func (o Options) StartCluster(t testing.TB) *Cluster {
 	for range n {
 		s := newServer(t, o, bin, c.Security)
 		s.start("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "1000",
-			"--cluster-port", freePort(t), "--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0")
+			"--cluster-port", "", // start chooses a free one
+			"--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0")
 		c.servers, c.clients = append(c.servers, s), append(c.clients, s.Client())
 	}
 	c.join()

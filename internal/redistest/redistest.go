@@ -71,10 +71,13 @@ func newServer(t testing.TB, o Options, bin string, sec *Security) *Server {
 func (s *Server) start(args ...string) {
 	s.t.Helper()
 	s.args = args
-	// Another process may take the port before the server binds it.
+	// Another process may take a port before the server binds it.
 	var out string
 	for range 5 {
 		s.port = freePort(s.t)
+		if i := slices.Index(s.args, "--cluster-port"); i >= 0 {
+			s.args[i+1] = freePort(s.t)
+		}
 		if out = s.launch(); s.proc != nil {
 			return
 		}
