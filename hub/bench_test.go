@@ -127,7 +127,7 @@ func BenchmarkSubscribeWildcard(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(c.Leave)
+	b.Cleanup(func() { c.Leave() })
 	all := []string{"*"}
 	b.ReportAllocs()
 	for b.Loop() {

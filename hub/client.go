@@ -259,21 +259,24 @@ func (c *Client) CloseRestart(reconnect time.Duration) {
 	c.CloseAfter(protocol.CloseRestart, reconnect)
 }
 
-// Leave removes a client whose connection has ended. It returns when the hub no longer uses the
-// connection. Calls after the first have no effect.
-func (c *Client) Leave() {
+// Leave removes a client whose connection ends. It returns when the hub no longer uses the
+// connection, with the framed replies that the connection has not taken yet. Calls after the first
+// have no effect.
+func (c *Client) Leave() (replies []byte) {
 	if c.left.Swap(true) {
-		return
+		return nil
 	}
 	s := c.shard
-	left := make(chan struct{})
+	left := make(chan []byte, 1)
 	s.do(func() {
+		unwritten := s.unwritten(c)
 		s.remove(c)
-		close(left)
+		left <- unwritten
 	})
 	select {
-	case <-left:
+	case replies = <-left:
 	case <-s.hub.done:
 	}
 	s.size.Add(-1)
+	return replies
 }

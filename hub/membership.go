@@ -27,16 +27,21 @@ func (s *shard) end(c *Client, why protocol.Close) {
 	if c.gone {
 		return
 	}
-	var last []byte // replies that a full connection has not taken yet
-	if c.extras != nil {
-		for _, reply := range c.extras.replies {
-			last = s.hub.cfg.Framings[c.framing].AppendMessage(last, reply)
-		}
-	}
+	last := s.unwritten(c)
 	s.remove(c)
 	s.stats.countDisconnect(why)
 	defer s.caught(c)
 	c.conn.Close(why, last)
+}
+
+// unwritten returns the framed replies that the connection has not taken yet.
+func (s *shard) unwritten(c *Client) (frames []byte) {
+	if c.extras != nil {
+		for _, reply := range c.extras.replies {
+			frames = s.hub.cfg.Framings[c.framing].AppendMessage(frames, reply)
+		}
+	}
+	return frames
 }
 
 func (s *shard) remove(c *Client) {

@@ -51,6 +51,9 @@ func (c *wsConn) serve() (idle bool) {
 	reason := ""
 	if why != nil {
 		reason = why.Reason
+		if replies := c.hub.Leave(); len(replies) > 0 { // such as the errors that led to this
+			_, _ = c.socket.send(replies, false)
+		}
 		c.end(*why)
 	}
 	c.server.cfg.Log.Debug("connection ended", "conn", c.id, "reason", reason, "age", (c.server.age() - c.since).Round(time.Millisecond))
