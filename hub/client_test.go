@@ -41,11 +41,11 @@ func TestAckThenSnapshotThenUpdate(t *testing.T) {
 		p := join(t, h, newPeer())
 		f.publish("EUR/USD", 3)
 		f.setStatus("EUR/GBP", "live")
-		p.block() // so that all messages go out in one write, however fast the shard is
+		release := hold(t, h) // the subscription and the next quote are taken together
+		go f.subscribe(p, 0, "EUR/USD", "EUR/*", "USD/JPY")
 		synctest.Wait()
-		f.subscribe(p, 0, "EUR/USD", "EUR/*", "USD/JPY")
 		f.publish("EUR/GBP", 1)
-		p.unblock()
+		release()
 		synctest.Wait()
 		f.publish("EUR/USD", 1)
 		synctest.Wait()
