@@ -17,8 +17,6 @@ import (
 	"github.com/fxcast/fxcast/nodes"
 )
 
-const wait = 20 * time.Second
-
 // member runs a node until the test, or stop, ends it.
 func member(t *testing.T, rdb redis.UniversalClient, name string) (n *nodes.Nodes, stop func()) {
 	t.Helper()

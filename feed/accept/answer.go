@@ -26,7 +26,7 @@ func (o Outcome) Known() bool { return o.Seq > 0 || o.Rejection != nil }
 // Errors of quotes that were certainly not accepted.
 var (
 	errBadReply = errors.New("the publish script returned an answer of unknown form")
-	errRefused  = errors.New("Redis refused a command of the publish script")
+	errRefused  = errors.New("the publish script had a command refused")
 )
 
 // answer is the publish script's answer for one quote.

@@ -3,7 +3,6 @@ package redislink_test
 import (
 	"context"
 	"testing"
-	"time"
 
 	"github.com/fxcast/fxcast/internal/redistest"
 	"github.com/redis/go-redis/v9"
@@ -18,7 +17,5 @@ func TestMain(m *testing.M) {
 	redis.SetLogger(quiet{})
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
-
-const patience = 20 * time.Second
 
 var eventually = redistest.Eventually
