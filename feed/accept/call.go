@@ -18,10 +18,11 @@ type part struct {
 // add adds a quote if there is room and reports whether there was.
 func (t *part) add(e pending, q feed.Quote) bool {
 	source := q.SourceOrDefault()
-	if !slices.Contains(t.sources, source) {
-		if len(t.sources) == maxCallSources {
-			return false
-		}
+	known := slices.Contains(t.sources, source)
+	if len(t.quotes) == maxCallQuotes || !known && len(t.sources) == maxCallSources {
+		return false
+	}
+	if !known {
 		t.sources = append(t.sources, source)
 	}
 	t.pending, t.quotes = append(t.pending, e), append(t.quotes, q)
@@ -36,48 +37,48 @@ func (t *part) fail(err error) {
 	}
 }
 
+// parts groups quotes by symbol. Quotes of one symbol keep their order, within a part and across
+// parts.
+func parts(quotes []pending) []*part {
+	var all []*part
+	open := map[feed.Symbol]*part{}
+	for _, e := range quotes {
+		q := e.quote()
+		t := open[q.Symbol]
+		if t == nil || !t.add(e, q) {
+			t = &part{}
+			open[q.Symbol] = t
+			all = append(all, t)
+			t.add(e, q)
+		}
+	}
+	return all
+}
+
 // call is one run of the publish script, with at most maxCallQuotes.
 type call struct {
-	parts  []*part
-	size   int // quotes of all parts
+	parts  []*part // of different symbols
+	size   int     // quotes of all parts
 	answer *redis.Cmd
 }
 
-// add adds a quote if there is room and reports whether there was.
-func (c *call) add(e pending) bool {
-	if c.size == maxCallQuotes {
-		return false
-	}
-	q := e.quote()
-	i := slices.IndexFunc(c.parts, func(t *part) bool { return t.symbol() == q.Symbol })
-	if i < 0 {
-		i = len(c.parts)
-		c.parts = append(c.parts, &part{})
-	}
-	if !c.parts[i].add(e, q) {
-		return false
-	}
-	c.size++
-	return true
+// holds reports whether t fits in the call.
+func (c *call) holds(t *part) bool {
+	return c.size+len(t.quotes) <= maxCallQuotes &&
+		!slices.ContainsFunc(c.parts, func(other *part) bool { return other.symbol() == t.symbol() })
 }
 
-// calls groups quotes into calls of many symbols, or of one symbol each if the symbols are spread
-// over the slots of a cluster. Quotes of one symbol keep their order, within a call and across calls.
+// calls puts quotes into calls: of many symbols, or of one symbol each if the symbols are spread over
+// the slots of a cluster. Quotes of one symbol keep their order. They stay together as far as they
+// fit, since each symbol of a call costs more than each quote.
 func calls(quotes []pending, spread bool) []*call {
 	var all []*call
-	open := map[feed.Symbol]*call{}
-	for _, e := range quotes {
-		var s feed.Symbol // one group holds all
-		if spread {
-			s = e.quote().Symbol
+	for _, t := range parts(quotes) {
+		if len(all) == 0 || spread || !all[len(all)-1].holds(t) {
+			all = append(all, &call{})
 		}
-		c := open[s]
-		if c == nil || !c.add(e) {
-			c = &call{}
-			open[s] = c
-			all = append(all, c)
-			c.add(e)
-		}
+		last := all[len(all)-1]
+		last.parts, last.size = append(last.parts, t), last.size+len(t.quotes)
 	}
 	return all
 }
