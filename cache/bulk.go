@@ -39,6 +39,7 @@ func newPartialError(failed map[string]error, total int) error {
 	return e
 }
 
+// Error returns the number of failed keys and a reason.
 func (e *PartialError) Error() string {
 	return fmt.Sprintf("cache: %d of %d keys: %v", len(e.Failed), e.Total, e.reasons[0])
 }

@@ -17,8 +17,8 @@ type Reason string
 const (
 	ReasonBadJSON        Reason = "bad_json"         // not one JSON object, invalid UTF-8, or a field given twice
 	ReasonBadLine        Reason = "bad_line"         // a line of a replayed file that is not a tick: too few fields, or cut off
-	ReasonMissingSymbol  Reason = "missing_symbol"   // none of symbol, pair, currency
-	ReasonUnknownSymbol  Reason = "unknown_symbol"   // not two different known currency codes
+	ReasonMissingSymbol  Reason = "missing_symbol"   // none of symbol, pair, instrument, currency
+	ReasonUnknownSymbol  Reason = "unknown_symbol"   // not two different known codes
 	ReasonMissingPrice   Reason = "missing_price"    // bid or ask (or price) absent, null or empty
 	ReasonNotANumber     Reason = "not_a_number"     // a price that is not a decimal number
 	ReasonZero           Reason = "zero"             // a price of zero

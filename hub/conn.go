@@ -25,8 +25,8 @@ type Conn interface {
 	// written yet; the hub then calls Write again only after the connection has called
 	// Client.Ready. An error means that the connection is lost.
 	Write(batch Batch) (ready bool, err error)
-	// Backlog returns how many bytes are waiting to be written and for how long none could be. Both
-	// are 0 if nothing is waiting.
+	// Backlog returns how many bytes are waiting to be written, and for how long none of them could
+	// be written. Both are 0 if nothing is waiting.
 	Backlog() (bytes int, stalled time.Duration)
 	// Close starts to close the connection after sending last, which holds whole frames or nothing.
 	// The connection may keep last. Bytes that still wait get a short time to go out first, whether

@@ -26,7 +26,7 @@ func ErrorCodes() []ErrorCode {
 		{ErrorBadJSON, "not one JSON object", false},
 		{ErrorBadField, "a field has the wrong type or value; the message names it", false},
 		{ErrorUnknownOp, "want subscribe, unsubscribe, list or ping", false},
-		{ErrorUnknownSymbol, "not two different ISO 4217 codes (or XAU, XAG, XPT, XPD)", true},
+		{ErrorUnknownSymbol, "not two different known codes: ISO 4217, XAU, XAG, XPT, XPD, CNH and those of `INSTRUMENTS`", true},
 		{ErrorUnknownChannel, "not one of `FEED_CHANNELS`, or not for this role", true},
 		{ErrorTooManySymbols, "beyond `limits.max_symbols`", true},
 		{ErrorNotEntitled, "the role does not include the symbol, or the mode", true},

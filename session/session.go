@@ -6,7 +6,8 @@
 //	session:<id>             string, JSON; id = hex SHA-256 of the token; the token itself is never stored
 //	session:user:<user_id>   set of ids of a user's sessions
 //	session:ticket:<hash>    string, the id of the session that a one-use ticket opens
-//	session:connections:<user_id>  sorted set, connection id by the end of its lease (Unix ms)
+//	session:connections:<user>  sorted set, connection id by the end of its lease (Unix ms);
+//	                         <user> is the argument of Leases.Acquire
 //
 // The value of a session key is a JSON object, which another program may write:
 //

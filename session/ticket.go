@@ -42,8 +42,8 @@ func (m *Manager) RedeemTicket(ctx context.Context, ticket string) (Session, err
 	return s, err
 }
 
-// PeekTicket returns the session of a ticket without using up the ticket. A caller can so identify the
-// user before it decides whether to allow the request. Only RedeemTicket authenticates.
+// PeekTicket returns the session of a ticket without using up the ticket, so that a caller can
+// identify the user before it decides whether to allow the request. Only RedeemTicket authenticates.
 func (m *Manager) PeekTicket(ctx context.Context, ticket string) (Session, error) {
 	return m.byTicket(ctx, ticket, m.rdb.Get)
 }

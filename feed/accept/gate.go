@@ -13,15 +13,15 @@ import (
 
 // Gate refuses prices that cannot be right: with too wide a spread, or too far from the reference,
 // which is the last accepted price of the symbol. The limits come from feed.Instruments; Gate holds
-// everything else that decides. It must be the same on all nodes and for all producers, since the
-// publish script judges and remembers. The zero value accepts any price.
+// all other settings of the gate. It must be the same on all nodes and for all producers, since the
+// publish script decides with it and keeps its state in Redis. The zero value accepts any price.
 //
-// A price that has really jumped is accepted once it is confirmed. If no other source had a quote
-// accepted within StaleAfter, Confirm outliers in a row of one source that agree confirm it.
-// Otherwise an agreeing outlier of a second source does, unless a third source had a quote
-// accepted.
+// A price that has really jumped is accepted once it is confirmed. If no quote of another source
+// was accepted within StaleAfter, Confirm outliers of one source confirm it: in a row, each close
+// to the one before. Otherwise an agreeing outlier of a second source confirms it, unless a quote
+// of a third source was accepted within StaleAfter.
 type Gate struct {
-	Confirm    int           // GATE_CONFIRM, at least 1; after as many accepted quotes a reference is firm
+	Confirm    int           // GATE_CONFIRM, at least 1; also the number of accepted quotes that make a reference firm
 	MaxGap     feed.Limit    // GATE_MAX_GAP: the largest jump from a firm reference that can be confirmed; 0 = no limit
 	StaleAfter time.Duration // STALE_AFTER
 	MaxLag     time.Duration // FEED_MAX_LAG: how much older than the newest accepted quote a quote may be; 0 = no limit

@@ -34,12 +34,16 @@ type InboxConfig struct {
 }
 
 // Inbox takes producers' messages from a Redis channel, on one node at a time: the leader. The
-// other nodes look every half second whether there is a leader.
+// other nodes check every half second whether there is a leader.
 //
 // A node becomes the leader after it has subscribed and a test message has come back. The leader
-// stops, and discards the quotes that it has not published, in three cases: another node leads, its
-// own time as the leader may be over by its clock, or no test message came back for 3 s. At such a handover up to 5 s of messages are
-// lost; at an orderly stop about half a second.
+// stops and discards the quotes that it has not published in three cases:
+//
+//   - another node leads;
+//   - its lease may have expired, by its own clock;
+//   - no test message came back for 3 s.
+//
+// At such a handover up to 5 s of messages are lost, and at an orderly stop about half a second.
 type Inbox struct {
 	cfg     InboxConfig
 	log     *slog.Logger
@@ -77,8 +81,9 @@ func (in *Inbox) Leader() string {
 	return ""
 }
 
-// Run stands by, leads when there is no leader, and so on until ctx ends. Then it publishes the
-// queued quotes, resigns and returns nil. The Publisher must run for longer. Run may be called once.
+// Run stands by until there is no leader, then leads, and repeats this until ctx ends. Then it
+// publishes the queued quotes, resigns and returns nil. The Publisher must keep running until Run
+// has returned. Run may be called once.
 //
 //	Run             looks for the leader                   (1 goroutine)
 //	* lead          listens until the connection or the lead is lost

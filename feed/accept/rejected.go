@@ -32,11 +32,11 @@ type Via string
 const (
 	ViaInbox    Via = "inbox"    // the inbox channel
 	ViaHTTP     Via = "http"     // POST /api/v1/quotes
-	ViaStream   Via = "stream"   // the stream of FEED_STREAM
+	ViaStream   Via = "stream"   // reserved: no quote comes in this way yet
 	ViaReplay   Via = "replay"   // feed replay
 	ViaSimulate Via = "simulate" // feed simulate, and the market of an embedded server
-	ViaConnect  Via = "connect"  // feed connect
-	ViaPipe     Via = "pipe"     // feed pipe
+	ViaConnect  Via = "connect"  // reserved, as ViaStream
+	ViaPipe     Via = "pipe"     // reserved, as ViaStream
 )
 
 var vias = []Via{ViaInbox, ViaHTTP, ViaStream, ViaReplay, ViaSimulate, ViaConnect, ViaPipe}
@@ -47,7 +47,7 @@ type RejectedQuote struct {
 	Reason  feed.Reason `json:"reason"`
 	Message string      `json:"message"`
 	Symbol  feed.Symbol `json:"symbol,omitempty"` // if it could be read
-	Source  string      `json:"source,omitempty"` // DefaultSource if it named none
+	Source  string      `json:"source,omitempty"` // DefaultSource if the quote named none
 	Via     Via         `json:"via"`
 	Input   string      `json:"input"` // at most 256 bytes of printable text
 }

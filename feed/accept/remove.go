@@ -16,17 +16,17 @@ var removeSource string
 
 var removeScript = redis.NewScript(removeSource)
 
-// Removal is what Redis knew of a symbol that was removed.
+// Removal describes what Redis held of a removed symbol.
 type Removal struct {
-	Known bool   // it had a key, or stood in the list
-	Epoch string // of its counter; "" if there was none
-	At    int64  // by Redis's clock, Unix microseconds
+	Known bool   // the symbol had a key, or was in the list of symbols
+	Epoch string // epoch of its counter; "" if there was none
+	At    int64  // time of the removal by Redis's clock, Unix microseconds
 }
 
-// Remove deletes all that Redis keeps of a symbol: its place in the list, the last
-// quote, the history and the counter, so that the next quote begins a new epoch. Nodes
-// go on showing what they have until Board.Remove. The error wraps ErrUnavailable;
-// the symbol may be removed in part then, and may be removed again.
+// Remove deletes everything that Redis keeps of a symbol: its place in the list, the last quote, the
+// history and the counter. The next quote then begins a new epoch. Each node shows its own last
+// value until Board.Remove. The error wraps redislink.ErrUnavailable; the symbol may then be removed
+// in part, and Remove may be called again.
 func (p *Publisher) Remove(ctx context.Context, s feed.Symbol) (Removal, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()

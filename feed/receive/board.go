@@ -212,9 +212,10 @@ func (b *Board) withoutValue(symbols []feed.Symbol) []feed.Symbol {
 	})
 }
 
-// Remove forgets a symbol that an operator has removed at a moment by Redis's clock in
-// Unix microseconds, when its epoch was the one given: its name, and its last value unless
-// that is newer. It reports whether anything was known. See accept.Publisher.Remove.
+// Remove forgets the name of a symbol that an operator has removed, and its last value unless that
+// is newer than the removal. epoch is the epoch that the symbol had then, and at is the time of the
+// removal by Redis's clock, in Unix microseconds. known reports whether anything was forgotten. See
+// accept.Publisher.Remove.
 func (b *Board) Remove(s feed.Symbol, epoch string, at int64) (known bool) {
 	now := time.Now()
 	b.mu.Lock()

@@ -72,10 +72,12 @@ type ReceiverConfig struct {
 // A connection that fails or is silent for 3 s is reopened, with growing pauses and without giving
 // up. Quotes missed meanwhile are read from history before later ones are delivered: up to 10,000
 // per symbol, if Redis still keeps them. Quotes that cannot be read within 5 s are counted in
-// fx_feed_missed_total. Lost is set until everything is up to date for the first time, and after 3 s
-// without any message or without a probe that came back, until everything is up to date again. In a
-// cluster each symbol has a connection of its own to the server that owns its slot, and
-// each fails and recovers independently.
+// fx_feed_missed_total.
+//
+// ReceiverConfig.Lost is set until everything is up to date for the first time. It is set again
+// after 3 s without any message, or without a probe that came back, until everything is up to date
+// again. In a cluster each symbol has its own connection to the server that owns its slot, and each
+// connection fails and recovers independently.
 type Receiver struct {
 	cfg     ReceiverConfig
 	log     *slog.Logger

@@ -88,12 +88,12 @@ func (c *Client) guarded(f func()) {
 	f()
 }
 
-// Write and Backlog implement hub.Conn.
-
+// Write implements hub.Conn.
 func (c *Client) Write(batch hub.Batch) (ready bool, err error) {
 	return c.socket.offer(batch.Frames)
 }
 
+// Backlog implements hub.Conn.
 func (c *Client) Backlog() (int, time.Duration) { return c.socket.backlog() }
 
 // spawn, ready and flooded implement socketOwner.
