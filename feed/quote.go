@@ -109,6 +109,6 @@ func timeInRange(t time.Time) bool {
 	return 1970 <= year && year < 2200
 }
 
-// QuoteTimeInRange reports whether t can be the time of a quote: 1990 to 2199. An earlier time comes
-// from a clock that was never set, or is a number of another kind.
+// QuoteTimeInRange reports whether t can be the time of a quote: 1990 to 2199. An earlier time
+// comes from a clock that was never set, or is a number of another kind.
 func QuoteTimeInRange(t time.Time) bool { return timeInRange(t) && t.UTC().Year() >= 1990 }

@@ -144,9 +144,9 @@ func (s *shard) sent(sub *subscription) {
 	}
 }
 
-// observe records the latency of a tick that is sent now, from its acceptance, or from due, a time of
-// the hub's clock, if that is later: no client may get it before. Snapshots have no latency, since they
-// answer a command and may be old.
+// observe records the latency of a tick that is sent now, from its acceptance, or from due, a time
+// of the hub's clock, if that is later: no client may get it before. Snapshots have no latency,
+// since they answer a command and may be old.
 func (s *shard) observe(t *tick, due time.Duration) {
 	took := float64(s.wall.UnixMicro()-t.at) / 1e6
 	if due > 0 {

@@ -44,8 +44,8 @@ type Cause struct {
 	Next   Session // only with Renewed: the session to bind to next
 }
 
-// A Binding ties something on this node, such as a socket, to a session. Close is safe for concurrent
-// use.
+// A Binding ties something on this node, such as a socket, to a session. Close is safe for
+// concurrent use.
 type Binding struct {
 	m     *Manager
 	onEnd func(Cause)
@@ -56,8 +56,8 @@ type Binding struct {
 	prev, next *Binding
 }
 
-// bound is a session with bindings on this node. It has only the fields that they need, since there is
-// one for nearly every connection. Manager.mu guards all fields.
+// bound is a session with bindings on this node. It has only the fields that they need, since there
+// is one for nearly every connection. Manager.mu guards all fields.
 type bound struct {
 	id, user, role string
 	ttl            time.Duration
@@ -93,8 +93,8 @@ const workers = 16
 // Bind ties onEnd to a session. It calls onEnd at most once, when the session ends: within 1 s of a
 // revocation, and within 5 s after the expiry or after another program deletes the key. s must come
 // from this Manager, shortly before. Run checks s again at once, so it notices a session that ended
-// in between. onEnd runs on one of 16 goroutines of Run, without a lock. It should be quick, and may
-// call Bind and Close. Bind does not wait for Redis. Without Run, onEnd is never called. With
+// in between. onEnd runs on one of 16 goroutines of Run, without a lock. It should be quick, and
+// may call Bind and Close. Bind does not wait for Redis. Without Run, onEnd is never called. With
 // Config.AutoExtend, a binding keeps its session alive.
 func (m *Manager) Bind(s Session, onEnd func(Cause)) *Binding {
 	b := &Binding{m: m, onEnd: onEnd}
@@ -115,8 +115,8 @@ func (m *Manager) Bind(s Session, onEnd func(Cause)) *Binding {
 	return b
 }
 
-// Close removes the binding. onEnd is not called afterwards, but Close does not wait for a call that
-// is running. A second Close does nothing.
+// Close removes the binding. onEnd is not called afterwards, but Close does not wait for a call
+// that is running. A second Close does nothing.
 func (b *Binding) Close() {
 	b.done.Store(true)
 	m := b.m
@@ -186,8 +186,8 @@ func wake(c chan struct{}) {
 	}
 }
 
-// runEnds passes ended bindings to the workers until stop is closed and none is left. It returns when
-// the last onEnd has returned.
+// runEnds passes ended bindings to the workers until stop is closed and none is left. It returns
+// when the last onEnd has returned.
 func (m *Manager) runEnds(stop <-chan struct{}) {
 	var wg sync.WaitGroup
 	work := make(chan ended)

@@ -53,8 +53,8 @@ func (m *Manager) check(ctx context.Context) {
 	}
 }
 
-// dueLocked returns the ids of the sessions to check: all, or those that are marked as due or should
-// have expired. m.mu is held.
+// dueLocked returns the ids of the sessions to check: all, or those that are marked as due or
+// should have expired. m.mu is held.
 func (m *Manager) dueLocked(all bool) []string {
 	var ids []string
 	now := m.moment(time.Now())
@@ -67,8 +67,8 @@ func (m *Manager) dueLocked(all bool) []string {
 	return ids
 }
 
-// checkThese gets the remaining time of each session, and reads each session whose remaining time is
-// not the expected one.
+// checkThese gets the remaining time of each session, and reads each session whose remaining time
+// is not the expected one.
 func (m *Manager) checkThese(ctx context.Context, ids []string) {
 	var read []string
 	for batch := range slices.Chunk(ids, checkBatch) {
@@ -119,8 +119,8 @@ func (m *Manager) checked(ids []string, ttls []*redis.DurationCmd) (read []strin
 	return read
 }
 
-// goneLocked ends the bindings of a session whose key does not exist: as expired if its time was up,
-// else as revoked. m.mu is held.
+// goneLocked ends the bindings of a session whose key does not exist: as expired if its time was
+// up, else as revoked. m.mu is held.
 func (m *Manager) goneLocked(id string, e *bound, now moment) {
 	if now < e.expires.add(-drift) {
 		m.endLocked(id, Cause{Reason: Revoked})

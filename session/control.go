@@ -15,8 +15,9 @@ import (
 //	{"type":"session_revoked","ids":["…"],"until":1795342500123,"node":"a"}
 //	{"type":"session_renewed","ids":["…"],"to":"…","until":1795342500123,"node":"a"}
 //
-// until (Unix ms, optional) is the time by which all ids have passed their absolute expiry. Messages
-// of other types are ignored. Any program may publish a notice, to end or move sockets within 1 s.
+// until (Unix ms, optional) is the time by which all ids have passed their absolute expiry.
+// Messages of other types are ignored. Any program may publish a notice, to end or move sockets
+// within 1 s.
 type notice struct {
 	Type  string   `json:"type"`
 	IDs   []string `json:"ids"`
@@ -34,8 +35,8 @@ const (
 
 func (m *Manager) controlChannel() string { return m.cfg.Prefix + "control" }
 
-// notify publishes a notice. The caller has changed the key already. If the notice is lost, the other
-// nodes find the change at their next re-check.
+// notify publishes a notice. The caller has changed the key already. If the notice is lost, the
+// other nodes find the change at their next re-check.
 func (m *Manager) notify(ctx context.Context, n notice) {
 	n.Node = m.cfg.Node
 	text, err := encodeJSON(n)

@@ -18,8 +18,9 @@ type Draft struct {
 	Agent   string          // of the client, cut to 256 bytes
 }
 
-// Create stores a new session and returns it with its token, the secret that opens it. No later call
-// returns the token. The error is ErrInvalid if the draft is not acceptable, or ErrUnavailable.
+// Create stores a new session and returns it with its token, the secret that opens it. No later
+// call returns the token. The error is ErrInvalid if the draft is not acceptable, or
+// ErrUnavailable.
 func (m *Manager) Create(ctx context.Context, d Draft) (Session, string, error) {
 	if err := m.checkDraft(&d); err != nil {
 		return Session{}, "", err
@@ -52,8 +53,8 @@ func (m *Manager) Create(ctx context.Context, d Draft) (Session, string, error) 
 	return Session{}, "", fmt.Errorf("%w: create: the key was taken at every attempt", ErrUnavailable)
 }
 
-// make writes the session s, whose id entered the user index at the given time of Redis's clock. made
-// is false if the key is taken or blocked, or if the id may have left the index since.
+// make writes the session s, whose id entered the user index at the given time of Redis's clock.
+// made is false if the key is taken or blocked, or if the id may have left the index since.
 func (m *Manager) make(ctx context.Context, s *Session, indexed time.Time) (made bool, err error) {
 	s.LastSeenAt = indexed
 	if s.value, err = encodeSession(*s); err != nil {

@@ -14,8 +14,9 @@ import (
 const eventSilence = 20 * time.Second
 
 // events listens for deleted and expired keys if Redis sends such events (notify-keyspace-events
-// Exg), so that a session is checked at once. Nothing depends on it. Without events, as with embedded
-// Redis or an ACL that forbids the channels, the re-check finds the same a few seconds later.
+// Exg), so that a session is checked at once. Nothing depends on it. Without events, as with
+// embedded Redis or an ACL that forbids the channels, the re-check finds the same a few seconds
+// later.
 func (m *Manager) events(ctx context.Context) {
 	var channels []string
 	for _, event := range []string{"del", "expired", "evicted"} {

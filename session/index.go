@@ -25,8 +25,8 @@ func (m *Manager) index(ctx context.Context, user, id string) (time.Time, int64,
 	return time.UnixMilli(r[0]).UTC(), r[1], nil
 }
 
-// List returns a user's sessions, oldest first, and removes ids without a session from the index. For
-// an unknown user it returns an empty slice. The error is ErrUnavailable.
+// List returns a user's sessions, oldest first, and removes ids without a session from the index.
+// For an unknown user it returns an empty slice. The error is ErrUnavailable.
 func (m *Manager) List(ctx context.Context, user string) ([]Session, error) {
 	out := []Session{}
 	if checkUserID(user) != nil {
@@ -64,8 +64,8 @@ func (m *Manager) List(ctx context.Context, user string) ([]Session, error) {
 	return out, nil
 }
 
-// prune removes ids without a session from a user's index. It blocks each id first: a Create that has
-// added the id but not yet written the key finds the key taken, and starts again.
+// prune removes ids without a session from a user's index. It blocks each id first: a Create that
+// has added the id but not yet written the key finds the key taken, and starts again.
 func (m *Manager) prune(ctx context.Context, user string, ids []string) {
 	for batch := range slices.Chunk(ids, readBatch) {
 		pipe := m.rdb.Pipeline()
@@ -90,8 +90,8 @@ func (m *Manager) prune(ctx context.Context, user string, ids []string) {
 	}
 }
 
-// unindex removes deleted sessions, given by id with their last value, from their users' indexes. If
-// this fails, a later List prunes them.
+// unindex removes deleted sessions, given by id with their last value, from their users' indexes.
+// If this fails, a later List prunes them.
 func (m *Manager) unindex(ctx context.Context, deleted map[string]string) {
 	pipe := m.rdb.Pipeline()
 	for id, value := range deleted {

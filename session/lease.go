@@ -20,10 +20,10 @@ const (
 	leaseEvery = 15 * time.Second
 )
 
-// Leases limits the connections per user over all nodes. Each connection holds a lease in Redis, which
-// Run refreshes. The connections of a crashed node stop counting within 45 s. While Redis is lost,
-// Acquire returns ErrUnavailable. When Redis is back, Run restores the leases of this node even if
-// Redis has lost them. Leases is safe for concurrent use.
+// Leases limits the connections per user over all nodes. Each connection holds a lease in Redis,
+// which Run refreshes. The connections of a crashed node stop counting within 45 s. While Redis is
+// lost, Acquire returns ErrUnavailable. When Redis is back, Run restores the leases of this node
+// even if Redis has lost them. Leases is safe for concurrent use.
 type Leases struct {
 	rdb     redis.UniversalClient
 	metrics *metrics
@@ -33,8 +33,8 @@ type Leases struct {
 	held map[lease]struct{} // of this node's connections
 }
 
-// A lease is one connection of a user. One flat set of leases needs a fraction of the memory of a set
-// per user, since most users have one connection.
+// A lease is one connection of a user. One flat set of leases needs a fraction of the memory of a
+// set per user, since most users have one connection.
 type lease struct{ user, conn string }
 
 func newLeases(rdb redis.UniversalClient, m *metrics, log *slog.Logger) *Leases {
@@ -44,8 +44,9 @@ func newLeases(rdb redis.UniversalClient, m *metrics, log *slog.Logger) *Leases 
 func connectionsKey(user string) string { return "session:connections:" + user }
 
 // Acquire takes a lease for a connection of a user. It returns false if the user has most leases
-// already. With most below 1 there is no limit, and Acquire takes no lease. conn must be unique over
-// all nodes. A second Acquire of the same connection refreshes its lease. The error is ErrUnavailable.
+// already. With most below 1 there is no limit, and Acquire takes no lease. conn must be unique
+// over all nodes. A second Acquire of the same connection refreshes its lease. The error is
+// ErrUnavailable.
 func (l *Leases) Acquire(ctx context.Context, user, conn string, most int) (bool, error) {
 	if most < 1 {
 		return true, nil
@@ -107,8 +108,8 @@ func (l *Leases) snapshot() []lease {
 	return all
 }
 
-// refresh extends every lease of this node. It uses two plain commands per user, since a script costs
-// more.
+// refresh extends every lease of this node. It uses two plain commands per user, since a script
+// costs more.
 func (l *Leases) refresh(ctx context.Context) {
 	for batch := range slices.Chunk(l.snapshot(), readBatch) {
 		clock, err := l.rdb.Time(ctx).Result()

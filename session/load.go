@@ -6,9 +6,9 @@ import (
 	"fmt"
 )
 
-// Load returns the session that a token opens. The error is ErrNotFound, ErrCorrupt or ErrUnavailable.
-// A malformed token is ErrNotFound without a round trip. Load does not extend the session: see Use and
-// Touch.
+// Load returns the session that a token opens. The error is ErrNotFound, ErrCorrupt or
+// ErrUnavailable. A malformed token is ErrNotFound without a round trip. Load does not extend the
+// session: see Use and Touch.
 func (m *Manager) Load(ctx context.Context, token string) (Session, error) {
 	if !validToken(token) {
 		m.metrics.loads[loadNotFound].Inc()
@@ -17,9 +17,9 @@ func (m *Manager) Load(ctx context.Context, token string) (Session, error) {
 	return m.LoadID(ctx, ID(token))
 }
 
-// Use loads the session of a token, as Load does, for a request of its user. With Config.AutoExtend it
-// also extends the session if that is due. If Redis fails during the extension, Use still returns the
-// session.
+// Use loads the session of a token, as Load does, for a request of its user. With Config.AutoExtend
+// it also extends the session if that is due. If Redis fails during the extension, Use still
+// returns the session.
 func (m *Manager) Use(ctx context.Context, token string) (Session, error) {
 	s, err := m.Load(ctx, token)
 	if err != nil {
@@ -104,8 +104,8 @@ func (m *Manager) Touch(ctx context.Context, s Session) (Session, error) {
 	return m.load(ctx, s.ID) // another node has extended the session, or it has ended
 }
 
-// Extend extends a session by its own TTL from now on, up to its absolute expiry. The errors are those
-// of Load.
+// Extend extends a session by its own TTL from now on, up to its absolute expiry. The errors are
+// those of Load.
 func (m *Manager) Extend(ctx context.Context, id string) (Session, error) {
 	for range writeAttempts {
 		s, err := m.load(ctx, id)

@@ -34,8 +34,8 @@ type Config struct {
 	Logger     *slog.Logger          // nil = no log
 }
 
-// A Manager creates, reads and ends sessions. Its methods are safe for concurrent use. A method with a
-// context blocks for a few round trips to Redis. Run maintains bindings and leases.
+// A Manager creates, reads and ends sessions. Its methods are safe for concurrent use. A method
+// with a context blocks for a few round trips to Redis. Run maintains bindings and leases.
 type Manager struct {
 	// Static after construction.
 	cfg     Config

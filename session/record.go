@@ -23,8 +23,8 @@ const (
 	maxTTL     = 366 * 24 * time.Hour
 )
 
-// record is the value of a session key. If another program wrote it, all fields but user_id and role
-// may be missing.
+// record is the value of a session key. If another program wrote it, all fields but user_id and
+// role may be missing.
 type record struct {
 	UserID   json.RawMessage `json:"user_id"`
 	Role     string          `json:"role"`
@@ -178,8 +178,8 @@ func decodeTime(raw json.RawMessage) (time.Time, error) {
 	return time.UnixMilli(int64(n)).UTC(), nil
 }
 
-// rewrite returns value with some fields replaced. It keeps all other fields, such as those of other
-// programs.
+// rewrite returns value with some fields replaced. It keeps all other fields, such as those of
+// other programs.
 func rewrite(value string, replace map[string]any) (string, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(value), &fields); err != nil {
@@ -207,8 +207,8 @@ const blockedTombstone = tombstonePrefix + `"blocked"}`
 
 func renewedTombstone(to string) string { return tombstonePrefix + `"renewed","to":"` + to + `"}` }
 
-// parseTombstone reports whether value is a tombstone. to is the id of the session that replaces this
-// one, or "" if there is none.
+// parseTombstone reports whether value is a tombstone. to is the id of the session that replaces
+// this one, or "" if there is none.
 func parseTombstone(value string) (to string, ok bool) {
 	if !strings.HasPrefix(value, tombstonePrefix) {
 		return "", false

@@ -18,10 +18,10 @@ type Change struct {
 }
 
 // Renew gives a session a new token, and so a new id. Call it at sign-in and when rights change, so
-// that an attacker who knew the old token gains nothing. Data, creation time, TTL and absolute expiry
-// stay the same. When Renew returns, the old token is invalid. Bindings end with [Renewed] and the new
-// session. If Redis fails halfway, the session may be lost, but there are never two. The errors are
-// those of Load and ErrInvalid.
+// that an attacker who knew the old token gains nothing. Data, creation time, TTL and absolute
+// expiry stay the same. When Renew returns, the old token is invalid. Bindings end with [Renewed]
+// and the new session. If Redis fails halfway, the session may be lost, but there are never two.
+// The errors are those of Load and ErrInvalid.
 func (m *Manager) Renew(ctx context.Context, id string, c Change) (Session, string, error) {
 	for range writeAttempts {
 		old, err := m.load(ctx, id)

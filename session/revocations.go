@@ -32,8 +32,8 @@ func (m *Manager) sawRenewed(r renewal, keep time.Duration) {
 	m.followLocked(r)
 }
 
-// addRevocationLocked keeps id as revoked. If there are too many ids, it drops outdated ones first, and
-// then any. m.mu is held.
+// addRevocationLocked keeps id as revoked. If there are too many ids, it drops outdated ones first,
+// and then any. m.mu is held.
 func (m *Manager) addRevocationLocked(id string, keep time.Duration) {
 	now := time.Now()
 	if _, known := m.revoked[id]; !known && len(m.revoked) >= maxRevoked {

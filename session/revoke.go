@@ -11,9 +11,9 @@ import (
 // maxHops bounds the renewals in a row that a revocation follows.
 const maxHops = 8
 
-// Revoke ends a session by its public id: it deletes the key, and the bindings end on every node. If
-// the session was renewed within the last 30 s, Revoke ends the new session. The error is ErrNotFound
-// if there was no session, or ErrUnavailable.
+// Revoke ends a session by its public id: it deletes the key, and the bindings end on every node.
+// If the session was renewed within the last 30 s, Revoke ends the new session. The error is
+// ErrNotFound if there was no session, or ErrUnavailable.
 func (m *Manager) Revoke(ctx context.Context, id string) error {
 	if !ValidID(id) {
 		return ErrNotFound
@@ -28,8 +28,8 @@ func (m *Manager) Revoke(ctx context.Context, id string) error {
 	return nil
 }
 
-// RevokeUser ends all sessions of a user and returns their number, also with an error. A session that
-// is being created at the same moment is either ended, too, or created afterwards.
+// RevokeUser ends all sessions of a user and returns their number, also with an error. A session
+// that is being created at the same moment is either ended, too, or created afterwards.
 func (m *Manager) RevokeUser(ctx context.Context, user string) (int, error) {
 	if checkUserID(user) != nil {
 		return 0, nil

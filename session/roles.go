@@ -51,8 +51,8 @@ type Grants struct {
 	Rate           Rate     `json:"rate"`
 }
 
-// Allows reports whether the grants include a subscription to pattern. One granted pattern must cover
-// a wildcard entirely. pattern must be canonical, such as EUR/USD, EUR/*, */JPY or *.
+// Allows reports whether the grants include a subscription to pattern. One granted pattern must
+// cover a wildcard entirely. pattern must be canonical, such as EUR/USD, EUR/*, */JPY or *.
 func (g Grants) Allows(pattern string) bool {
 	if pattern == "*" {
 		pattern = "*/*"
@@ -75,14 +75,14 @@ func (g Grants) AllowsChannel(name string) bool {
 	return slices.Contains(g.Channels, "*") || slices.Contains(g.Channels, name)
 }
 
-// AllowsMode reports whether the grants include a mode of delivery. Mode all delivers every tick, so a
-// role with a MaxRate cannot use it.
+// AllowsMode reports whether the grants include a mode of delivery. Mode all delivers every tick,
+// so a role with a MaxRate cannot use it.
 func (g Grants) AllowsMode(mode string) bool {
 	return slices.Contains(g.Modes, mode) && (mode != ModeAll || g.MaxRate == 0)
 }
 
-// GrantRate returns the granted rate for a requested one, in updates per second and symbol; 0 = every
-// tick.
+// GrantRate returns the granted rate for a requested one, in updates per second and symbol; 0 =
+// every tick.
 func (g Grants) GrantRate(asked float64) float64 {
 	if g.MaxRate > 0 && (asked <= 0 || asked > g.MaxRate) {
 		return g.MaxRate
@@ -110,10 +110,10 @@ type RolesConfig struct {
 
 const maxRoles = 1 << 20 // bytes of a role table
 
-// LoadRoles reads the setting ROLES: JSON if it starts with {, else the name of a file with JSON. An
-// empty setting means the roles guest, user, publisher and admin, each with the defaults. A table adds
-// roles to these or replaces them. A field that a role leaves out has the default. The error wraps
-// ErrInvalid and names the role and the field.
+// LoadRoles reads the setting ROLES: JSON if it starts with {, else the name of a file with JSON.
+// An empty setting means the roles guest, user, publisher and admin, each with the defaults. A
+// table adds roles to these or replaces them. A field that a role leaves out has the default. The
+// error wraps ErrInvalid and names the role and the field.
 func LoadRoles(setting string, c RolesConfig) (Roles, error) {
 	setting = strings.TrimSpace(setting)
 	if setting == "" || strings.HasPrefix(setting, "{") {

@@ -10,8 +10,8 @@ import (
 // ErrRunning means that Run was called a second time.
 var ErrRunning = errors.New("session: already running")
 
-// Run maintains bindings and leases until ctx ends. It returns nil when its goroutines have ended and
-// the last onEnd has returned. A second call returns ErrRunning.
+// Run maintains bindings and leases until ctx ends. It returns nil when its goroutines have ended
+// and the last onEnd has returned. A second call returns ErrRunning.
 //
 //	Run
 //	* control    reads notices of other nodes; a probe each second proves that they arrive
@@ -43,13 +43,13 @@ func (m *Manager) Run(ctx context.Context) error {
 	return nil
 }
 
-// Degraded reports whether this node has lost Redis: Redis answers no call, or probes do not come back
-// over the control channel.
+// Degraded reports whether this node has lost Redis: Redis answers no call, or probes do not come
+// back over the control channel.
 func (m *Manager) Degraded() bool { return m.degraded.Load() }
 
 // ProbeAge returns the age of the newest probe that came back over the control channel. While it is
-// below 3 s, revocations on other nodes arrive. Before the first probe comes back, it counts from the
-// start of Run.
+// below 3 s, revocations on other nodes arrive. Before the first probe comes back, it counts from
+// the start of Run.
 func (m *Manager) ProbeAge() time.Duration {
 	return min(m.control.ProbeAge(), time.Since(*m.began.Load()))
 }

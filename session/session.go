@@ -1,5 +1,6 @@
-// Package session stores sessions in Redis: which user may connect, with which role, and for how long.
-// When a session ends, the package ends everything that is bound to it, such as sockets, on every node.
+// Package session stores sessions in Redis: which user may connect, with which role, and for how
+// long. When a session ends, the package ends everything that is bound to it, such as sockets, on
+// every node.
 //
 // # Keys
 //
@@ -14,17 +15,18 @@
 //	{"user_id":"123","role":"user","data":{…},"ttl_seconds":3600,"created_at":"2026-11-22T10:15:00.000Z",
 //	 "last_seen_at":"…","absolute_expires_at":"…","address":"192.0.2.7","agent":"…"}
 //
-// The fields user_id (string or whole number) and role are required. Times are RFC 3339, or Unix time
-// in seconds or milliseconds. The first node that reads a session adds what is missing. ttl_seconds
-// becomes the expiry of the key, and a key without expiry gets Config.TTL. absolute_expires_at becomes
-// created_at, or the time of that read, plus Config.AbsoluteTTL. Other fields are kept.
+// The fields user_id (string or whole number) and role are required. Times are RFC 3339, or Unix
+// time in seconds or milliseconds. The first node that reads a session adds what is missing.
+// ttl_seconds becomes the expiry of the key, and a key without expiry gets Config.TTL.
+// absolute_expires_at becomes created_at, or the time of that read, plus Config.AbsoluteTTL. Other
+// fields are kept.
 //
-// A program that creates sessions should also SADD the id to the user's set, before it writes the key:
-// RevokeUser and List find sessions by that set. Deleting the key ends the session; its sockets close
-// within 5 s. The token should have at least 128 random bits.
+// A program that creates sessions should also SADD the id to the user's set, before it writes the
+// key: RevokeUser and List find sessions by that set. Deleting the key ends the session; its
+// sockets close within 5 s. The token should have at least 128 random bits.
 //
-// A value that starts with {"tombstone": is not a session. For a short time it records that a session
-// was renewed or must not be created.
+// A value that starts with {"tombstone": is not a session. For a short time it records that a
+// session was renewed or must not be created.
 //
 // # Time
 //
@@ -65,8 +67,8 @@ var (
 	ErrInvalid = errors.New("session: invalid")
 )
 
-// A Session is the state of a session when it was read. It is a copy: a change to it does not change
-// Redis. Its JSON form contains no secret.
+// A Session is the state of a session when it was read. It is a copy: a change to it does not
+// change Redis. Its JSON form contains no secret.
 type Session struct {
 	ID                string          `json:"session_id"` // public: safe in URLs and logs
 	UserID            string          `json:"user_id"`
@@ -94,8 +96,8 @@ func (s *Session) complete() bool {
 // Left returns the time from the reading of s to its absolute expiry, by the clock of Redis.
 func (s *Session) Left() time.Duration { return s.AbsoluteExpiresAt.Sub(s.redisNow) }
 
-// idle returns the time since the last extension. If the clock of Redis contradicts LastSeenAt, it is
-// derived from the remaining time.
+// idle returns the time since the last extension. If the clock of Redis contradicts LastSeenAt, it
+// is derived from the remaining time.
 func (s *Session) idle() time.Duration {
 	if d := s.redisNow.Sub(s.LastSeenAt); !s.LastSeenAt.IsZero() && d >= 0 {
 		return d

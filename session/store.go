@@ -43,8 +43,8 @@ func (s *Session) extension() (string, error) {
 	})
 }
 
-// write extends s by ttl from now on, up to its absolute expiry, if the key still has the value that
-// was read. It then updates s. It adds the fields that another program has left out.
+// write extends s by ttl from now on, up to its absolute expiry, if the key still has the value
+// that was read. It then updates s. It adds the fields that another program has left out.
 func (m *Manager) write(ctx context.Context, s *Session, ttl time.Duration) (int64, error) {
 	m.fill(s)
 	value, err := s.extension()
@@ -99,16 +99,16 @@ func (m *Manager) read(ctx context.Context, id string) (Session, error) {
 	return all[0].session, all[0].err
 }
 
-// reading is the result of reading an id: a session, or an error of this package. movedTo is the id of
-// the new session if the session was renewed.
+// reading is the result of reading an id: a session, or an error of this package. movedTo is the id
+// of the new session if the session was renewed.
 type reading struct {
 	session Session
 	movedTo string
 	err     error
 }
 
-// readAll reads sessions in one round trip. The result has the order of ids. An error means that none
-// was read.
+// readAll reads sessions in one round trip. The result has the order of ids. An error means that
+// none was read.
 func (m *Manager) readAll(ctx context.Context, ids []string) ([]reading, error) {
 	pipe := m.rdb.Pipeline()
 	clock := pipe.Time(ctx)

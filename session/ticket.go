@@ -16,9 +16,9 @@ const TicketTTL = 30 * time.Second
 // Redis holds only the hash of a ticket, as of a token.
 func ticketKey(ticket string) string { return "session:ticket:" + ID(ticket) }
 
-// IssueTicket returns a secret that opens a session once, within expiresIn. It is for a WebSocket URL
-// of a client that can send neither a cookie nor a header. The URL may end up in a log, so the ticket
-// is short-lived. The errors are those of Load.
+// IssueTicket returns a secret that opens a session once, within expiresIn. It is for a WebSocket
+// URL of a client that can send neither a cookie nor a header. The URL may end up in a log, so the
+// ticket is short-lived. The errors are those of Load.
 func (m *Manager) IssueTicket(ctx context.Context, id string) (ticket string, expiresIn time.Duration, err error) {
 	if _, err := m.load(ctx, id); err != nil {
 		return "", 0, err
@@ -31,9 +31,9 @@ func (m *Manager) IssueTicket(ctx context.Context, id string) (ticket string, ex
 	return ticket, TicketTTL, nil
 }
 
-// RedeemTicket returns the session of a ticket and uses up the ticket. The error is ErrNotFound if the
-// ticket was used, has expired or never existed, or if its session has ended or was renewed. Otherwise
-// it is ErrCorrupt or ErrUnavailable.
+// RedeemTicket returns the session of a ticket and uses up the ticket. The error is ErrNotFound if
+// the ticket was used, has expired or never existed, or if its session has ended or was renewed.
+// Otherwise it is ErrCorrupt or ErrUnavailable.
 func (m *Manager) RedeemTicket(ctx context.Context, ticket string) (Session, error) {
 	s, err := m.byTicket(ctx, ticket, m.rdb.GetDel)
 	if err == nil {
@@ -43,7 +43,8 @@ func (m *Manager) RedeemTicket(ctx context.Context, ticket string) (Session, err
 }
 
 // PeekTicket returns the session of a ticket without using up the ticket, so that a caller can
-// identify the user before it decides whether to allow the request. Only RedeemTicket authenticates.
+// identify the user before it decides whether to allow the request. Only RedeemTicket
+// authenticates.
 func (m *Manager) PeekTicket(ctx context.Context, ticket string) (Session, error) {
 	return m.byTicket(ctx, ticket, m.rdb.Get)
 }

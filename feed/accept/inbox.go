@@ -184,8 +184,8 @@ func (in *Inbox) setLeads(leads bool) {
 	in.saw("")
 }
 
-// take handles one message. It never waits: Redis disconnects a slow reader. A message is no sign of
-// life, since producers may still publish to a master that was replaced.
+// take handles one message. It never waits: Redis disconnects a slow reader. A message is no sign
+// of life, since producers may still publish to a master that was replaced.
 func (in *Inbox) take(_, payload string) (alive bool) {
 	in.takeBody([]byte(payload))
 	return false

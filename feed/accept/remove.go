@@ -23,10 +23,10 @@ type Removal struct {
 	At    int64  // time of the removal by Redis's clock, Unix microseconds
 }
 
-// Remove deletes everything that Redis keeps of a symbol: its place in the list, the last quote, the
-// history and the counter. The next quote then begins a new epoch. Each node shows its own last
-// value until Board.Remove. The error wraps redislink.ErrUnavailable; the symbol may then be removed
-// in part, and Remove may be called again.
+// Remove deletes everything that Redis keeps of a symbol: its place in the list, the last quote,
+// the history and the counter. The next quote then begins a new epoch. Each node shows its own last
+// value until Board.Remove. The error wraps redislink.ErrUnavailable; the symbol may then be
+// removed in part, and Remove may be called again.
 func (p *Publisher) Remove(ctx context.Context, s feed.Symbol) (Removal, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()

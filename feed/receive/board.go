@@ -346,8 +346,8 @@ func (b *Board) age() {
 }
 
 // forgettable reports whether an entry holds no information: its symbol was never published, or is
-// not known any more. An entry stays for a while after its symbol was left, since ticks may still be
-// on their way.
+// not known any more. An entry stays for a while after its symbol was left, since ticks may still
+// be on their way.
 func (e *entry) forgettable(now time.Time) bool {
 	return e.order.state == idle && !e.listed && e.out.idle() && now.Sub(e.value.since) > goesBack
 }

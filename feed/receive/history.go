@@ -51,8 +51,8 @@ func (h *History) Newest(ctx context.Context, s feed.Symbol, limit int, since ti
 // complete reports that no tick is missing between the given tick and the first returned one, nor
 // between any two returned. It is false when history no longer reaches back to the given tick, does
 // not know it, or has more than limit ticks after it; then there are no ticks. Clients choose the
-// position, so in most of these cases the newest and the oldest entries show that at small cost. The
-// error wraps redislink.ErrUnavailable.
+// position, so in most of these cases the newest and the oldest entries show that at small cost.
+// The error wraps redislink.ErrUnavailable.
 func (h *History) After(ctx context.Context, s feed.Symbol, epoch string, seq uint64, limit int) (ticks []feed.Tick, complete bool, err error) {
 	from := position{s, protocol.Position{Epoch: epoch, Seq: seq}}
 	vain, err := h.inVain(ctx, from, limit)
@@ -66,8 +66,8 @@ func (h *History) After(ctx context.Context, s feed.Symbol, epoch string, seq ui
 	return answer.ticks, true, answer.err
 }
 
-// inVain reports that history cannot answer After completely, by its newest and its oldest entry. It
-// may return false although a search would fail.
+// inVain reports that history cannot answer After completely, by its newest and its oldest entry.
+// It may return false although a search would fail.
 func (h *History) inVain(ctx context.Context, from position, limit int) (bool, error) {
 	key := h.keys.Ticks(from.symbol)
 	pipe := h.redis.Pipeline()

@@ -165,8 +165,8 @@ func (r *Receiver) connectionFor(ctx context.Context, s feed.Symbol, wg *sync.Wa
 	return own.connection
 }
 
-// watchSymbols polls for symbols that come and go until ctx ends. It reads the whole set only once a
-// minute and when its size has changed.
+// watchSymbols polls for symbols that come and go until ctx ends. It reads the whole set only once
+// a minute and when its size has changed.
 func (r *Receiver) watchSymbols(ctx context.Context) {
 	refresh := min(registryRefresh, max(r.cfg.Board.cfg.LastKnown/4, registryEvery))
 	size, read, pruned := int64(-1), time.Time{}, time.Now() // -1: never read

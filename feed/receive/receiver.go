@@ -165,8 +165,8 @@ func (r *Receiver) Run(ctx context.Context) error {
 	return nil
 }
 
-// checkDegraded sets Lost when a connection is lost, and clears it when all connections are whole and
-// no gap is open.
+// checkDegraded sets Lost when a connection is lost, and clears it when all connections are whole
+// and no gap is open.
 func (r *Receiver) checkDegraded() {
 	r.mu.Lock()
 	connections := slices.Clone(r.conns)

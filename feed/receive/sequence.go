@@ -187,9 +187,9 @@ func (s *sequence) follow(last *arrival, m moment, c *change) {
 	}
 }
 
-// Remove forgets the ticks up to a moment by Redis's clock. An operator removed the symbol then, and
-// with it the counter of this epoch; "" means that there was none. Later ticks of that epoch are
-// outdated. Remove reports whether the last tick is forgotten.
+// Remove forgets the ticks up to a moment by Redis's clock. An operator removed the symbol then,
+// and with it the counter of this epoch; "" means that there was none. Later ticks of that epoch
+// are outdated. Remove reports whether the last tick is forgotten.
 func (s *sequence) Remove(epoch string, at int64) bool {
 	removed := func(id tickID) bool { return id.Epoch == epoch || id.at <= at }
 	if epoch != "" {

@@ -95,8 +95,8 @@ func (s *subscriptions) subscribe(c protocol.Command, instruments *feed.Instrume
 }
 
 // unsubscribe removes the names of a command. A wildcard removes itself, not the symbols that it
-// matches. It returns the removed symbols and channels, and a refusal for each other name. A repeated
-// name is answered once.
+// matches. It returns the removed symbols and channels, and a refusal for each other name. A
+// repeated name is answered once.
 func (s *subscriptions) unsubscribe(c protocol.Command, instruments *feed.Instruments) (symbols, channels []string, failed []protocol.Refusal) {
 	failed = []protocol.Refusal{}
 	decided := make(map[string]bool, len(c.Symbols)+len(c.Channels))
