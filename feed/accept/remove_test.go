@@ -38,7 +38,7 @@ func TestRemove(t *testing.T) {
 		if !c.SIsMember(ctx, keys.Symbols(), "EUR/USD").Val() {
 			t.Error("not listed again")
 		}
-		// What is damaged can be removed too.
+		// A damaged symbol can be removed too.
 		c.Del(ctx, keys.Seq("EUR/USD"))
 		c.Set(ctx, keys.Seq("EUR/USD"), "no hash", 0)
 		if r, err := p.Remove(ctx, "EUR/USD"); err != nil || !r.Known || r.Epoch != "" {

@@ -82,7 +82,7 @@ func (h *History) inVain(ctx context.Context, from position, limit int) (bool, e
 	newest, ok := historyTick(from.symbol, last.Val()[0])
 	oldest, ok2 := historyTick(from.symbol, first.Val()[0])
 	if !ok || !ok2 {
-		return false, nil // what is between may still be quotes
+		return false, nil // the entries between may still be quotes
 	}
 	switch from.Epoch {
 	case newest.Epoch:

@@ -121,7 +121,7 @@ func TestNewSymbol(t *testing.T) {
 			publishOne(t, p, feed.Quote{Symbol: feed.Symbol(s), Bid: "1", Ask: "2"})
 			published := time.Now()
 			// As the hub does for a new symbol that a wildcard matches.
-			eventually(t, 2*time.Second, "it is told", func() bool { return n.has("list " + s + " true") })
+			eventually(t, 2*time.Second, "the sink lists the symbol", func() bool { return n.has("list " + s + " true") })
 			n.receiver.InterestChanged(s)
 			eventually(t, 2*time.Second, "it is followed", func() bool { return n.has("follow " + s + " true") })
 			if took := time.Since(published); took > time.Second {

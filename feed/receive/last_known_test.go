@@ -45,7 +45,7 @@ func TestLastKnownOutlivesQuote(t *testing.T) {
 		late := startShortLivedNode(t, c, time.Hour)
 		late.at(t, o)
 		if late.has("status EUR/USD live") {
-			t.Errorf("a late node tells %q", late.all())
+			t.Errorf("a late node delivers %q", late.all())
 		}
 		unfollowed := receive.NewLastQuotes(receive.NewBoard(receive.BoardConfig{Sink: newSink(), QuoteTTL: 400 * time.Millisecond, LastKnown: time.Hour}), c, keys)
 		for name, lasts := range map[string]*receive.LastQuotes{

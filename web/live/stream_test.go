@@ -255,8 +255,8 @@ func TestStreamRefuses(t *testing.T) {
 	}
 }
 
-// An EventSource cannot drop the id that it sends, so an id that cannot be read begins anew.
-func TestStreamBeginsAnewWithBadID(t *testing.T) {
+// An EventSource cannot drop the id that it sends, so an id that cannot be read starts the stream from the beginning.
+func TestStreamRestartsOnBadID(t *testing.T) {
 	n := webtest.Start(t, nil)
 	token, _ := n.SignIn("u", "user")
 	ticks(n, 2)
@@ -282,7 +282,7 @@ func TestStreamByTicket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What cannot open a stream does not use it up.
+	// A request that cannot open a stream does not use up the ticket.
 	b.Do("GET", "/api/v1/stream?mode=some&ticket="+ticket, "", nil).Problem(t, 400)
 	if a := b.Do("HEAD", "/api/v1/stream?ticket="+ticket, "", nil); a.Status != 200 {
 		t.Errorf("HEAD: %d", a.Status)

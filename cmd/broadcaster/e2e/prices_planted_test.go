@@ -173,7 +173,7 @@ func replayPublisher(t *testing.T, n *testNode) *accept.Publisher {
 }
 
 // TestPlantedFaultsAreSeenAtNoDoor publishes recorded ticks with wrong ones among
-// them. What is beyond a limit is refused and seen nowhere; all else is accepted, and
+// them. A quote beyond a limit is refused and seen nowhere; all others are accepted, and
 // seen everywhere as it was.
 func TestPlantedFaultsAreSeenAtNoDoor(t *testing.T) {
 	t.Parallel()
