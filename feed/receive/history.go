@@ -89,7 +89,7 @@ func (h *History) inVain(ctx context.Context, from position, limit int) (bool, e
 		ahead := from.Seq > newest.Seq
 		return ahead || newest.Seq-from.Seq > uint64(limit) || oldest.Epoch == from.Epoch && from.Seq+1 < oldest.Seq, nil
 	case oldest.Epoch:
-		return from.Seq < oldest.Seq, nil
+		return from.Seq+1 < oldest.Seq, nil
 	}
 	return newest.Epoch == oldest.Epoch, nil
 }

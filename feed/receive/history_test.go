@@ -145,6 +145,13 @@ func TestHistoryAfter(t *testing.T) {
 	if ticks, complete, err := h.After(t.Context(), "EUR/USD", "e0", 1000, 1000); err != nil || !complete || len(ticks) != 1000 {
 		t.Errorf("just before the oldest: %d ticks, %v, %v", len(ticks), complete, err)
 	}
+	next := acceptedQuote("EUR/USD", "e1", 1).AppendJSON(nil)
+	if err := client.XAdd(t.Context(), &redis.XAddArgs{Stream: keys.Ticks("EUR/USD"), Values: []any{"q", next}}).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if ticks, complete, err := h.After(t.Context(), "EUR/USD", "e0", 1000, 1001); err != nil || !complete || len(ticks) != 1001 {
+		t.Errorf("just before the oldest, in an older epoch: %d ticks, %v, %v", len(ticks), complete, err)
+	}
 
 	if ticks, complete, err := h.After(t.Context(), "EUR/USD", "other", 3, 5); err != nil || complete || len(ticks) > 5 {
 		t.Errorf("an unknown epoch: %d ticks, %v, %v", len(ticks), complete, err)
