@@ -96,7 +96,24 @@ func (s *Server) publicHandler() (http.Handler, error) {
 		return nil, err
 	}
 	mux := endpoint.NewMux(s.tables.public, s.access.Gates(), s.log)
-	return s.envelope().Around(s.access.NoteForwarded(s.ownHost(s.cfg.PublicHost, csrf(s.crossOrigin(mux))))), nil
+	return s.envelope().Around(s.access.NoteForwarded(s.admitted(s.ownHost(s.cfg.PublicHost, csrf(s.crossOrigin(mux)))))), nil
+}
+
+// admitted refuses requests of an address that has too many connections behind trusted proxies. The
+// listener closes other connections before they have a request.
+func (s *Server) admitted(next http.Handler) http.Handler {
+	if s.cfg.Admitted == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.cfg.Admitted(r) {
+			w.Header().Set("Connection", "close")
+			endpoint.WriteProblem(w, r, s.log, &endpoint.Problem{Status: http.StatusTooManyRequests, Title: "Too many connections",
+				Detail: "this address has as many connections as one address may have", RetryAfter: time.Second})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // adminHandler serves the admin listener.
@@ -122,7 +139,7 @@ func NewHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      60 * time.Second,
-		IdleTimeout:       2 * time.Minute,
+		IdleTimeout:       20 * time.Second, // an idle connection keeps a place from others
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}

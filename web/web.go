@@ -73,13 +73,14 @@ type Config struct {
 
 	CookieName     string
 	GuestSessions  bool
-	PublicHost     string         // optional: with the public listener's address, it refuses a foreign Host
-	AdminHost      string         // optional: the same of the admin listener
-	SecureCookies  bool           // treat every request as encrypted; else only TLS here or at a trusted proxy counts
-	AllowedOrigins []string       // optional: path.Match patterns, in addition to the same origin
-	TrustedProxies []netip.Prefix // optional: proxies whose forwarding headers are trusted
-	AdminTokens    []string       // optional: without a token, the admin API answers 403
-	PublishTokens  []PublishToken // optional: without a token, publishing answers 403
+	PublicHost     string                   // optional: with the public listener's address, it refuses a foreign Host
+	AdminHost      string                   // optional: the same of the admin listener
+	Admitted       func(*http.Request) bool // optional: reports whether the address of a request may have its connection; must not wait
+	SecureCookies  bool                     // treat every request as encrypted; else only TLS here or at a trusted proxy counts
+	AllowedOrigins []string                 // optional: path.Match patterns, in addition to the same origin
+	TrustedProxies []netip.Prefix           // optional: proxies whose forwarding headers are trusted
+	AdminTokens    []string                 // optional: without a token, the admin API answers 403
+	PublishTokens  []PublishToken           // optional: without a token, publishing answers 403
 	PublishTier    limiter.Limit
 	RateExempt     []netip.Prefix // optional: clients whose requests are not counted
 	FeedBase       string         // base currency of a quote that names only one currency

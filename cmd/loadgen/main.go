@@ -67,7 +67,7 @@ func parseOptions(args []string) (options, error) {
 	f.IntVar(&o.pid, "pid", 0, "the server's process, for its CPU time and memory")
 	f.IntVar(&o.clients, "n", 100, "clients")
 	f.IntVar(&o.ramp, "ramp", 4000, "connects per second")
-	f.IntVar(&o.sources, "sources", 4, "number of loopback addresses from which clients connect")
+	f.IntVar(&o.sources, "sources", 100, "number of loopback addresses from which clients connect; a server takes 200 of each unless MAX_CONNECTIONS_PER_ADDRESS is set")
 	f.Float64Var(&o.rate, "rate", 50, "quotes per second")
 	f.IntVar(&o.burst, "burst", 1, "quotes published at once, each of another symbol")
 	f.IntVar(&o.symbols, "symbols", 1, "number of symbols, published in turn")

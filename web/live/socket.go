@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/fxcast/fxcast/protocol"
@@ -84,15 +85,21 @@ type waiting struct {
 	moved time.Time // when rest last began to wait or became shorter
 }
 
+// A tcpConn is a net.TCPConn, or a connection of a listener that counts, which embeds one.
+type tcpConn interface {
+	syscall.Conn
+	SetWriteBuffer(bytes int) error
+}
+
 // begin attaches the zero socket to a connection.
 func (s *socket) begin(c net.Conn, owner socketOwner) {
 	s.Conn, s.owner = c, owner
 	if wrapped, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
-		if tcp, ok := wrapped.NetConn().(*net.TCPConn); ok {
+		if tcp, ok := wrapped.NetConn().(tcpConn); ok {
 			_ = tcp.SetWriteBuffer(sendBuffer)
 		}
 	}
-	if tcp, ok := c.(*net.TCPConn); ok {
+	if tcp, ok := c.(tcpConn); ok {
 		// If these fail, the kernel's defaults remain: correct, but slower to detect a slow client.
 		_ = tcp.SetWriteBuffer(sendBuffer)
 		s.nonblocking.begin(tcp, unsentLow)

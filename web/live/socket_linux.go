@@ -2,7 +2,6 @@ package live
 
 import (
 	"io"
-	"net"
 	"syscall"
 	"unsafe"
 
@@ -20,7 +19,7 @@ type nonblockingConn struct {
 }
 
 // begin makes w usable, unless the connection has no descriptor.
-func (w *nonblockingConn) begin(c *net.TCPConn, unsentLow int) {
+func (w *nonblockingConn) begin(c syscall.Conn, unsentLow int) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return

@@ -4,14 +4,14 @@ package live
 
 import (
 	"errors"
-	"net"
+	"syscall"
 )
 
 // A nonblockingConn is usable on Linux only. On other systems every connection is handled as one
 // whose writes block.
 type nonblockingConn struct{}
 
-func (*nonblockingConn) begin(*net.TCPConn, int) {}
+func (*nonblockingConn) begin(syscall.Conn, int) {}
 
 func (*nonblockingConn) usable() bool { return false }
 

@@ -69,7 +69,7 @@ func startNode(t *testing.T, r *redistest.Server, settings ...string) *testNode 
 	environ := append([]string{"REDIS_URL=" + r.URL(), "HTTP_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "REDIS_MAX_CONNECTIONS=32",
 		"ADMIN_TOKEN=" + adminToken + "," + otherAdmin, "PUBLISH_TOKEN=" + pubToken + "," + namedSource + ":" + otherPub,
 		"RATE_PER_MINUTE=1000000", "RATE_PER_HOUR=1000000", "RATE_PER_DAY=1000000", "WS_MAX_CONNECTIONS_PER_USER=1000",
-		"DRAIN_TIMEOUT=2s", "LOG_LEVEL=debug"}, settings...)
+		"MAX_CONNECTIONS_PER_ADDRESS=100000", "DRAIN_TIMEOUT=2s", "LOG_LEVEL=debug"}, settings...)
 	cfg, err := config.Load(environ)
 	if err != nil {
 		t.Fatal(err)

@@ -48,17 +48,22 @@ func serveProgram(t *testing.T, environ ...string) *processNode {
 func launchProcess(t *testing.T, environ ...string) *processNode {
 	t.Helper()
 	return launch(t, append([]string{"ADMIN_TOKEN=" + adminToken, "PUBLISH_TOKEN=" + pubToken + "," + namedSource + ":" + otherPub, "LOG_LEVEL=debug",
-		"RATE_PER_MINUTE=1000000", "RATE_PER_HOUR=1000000", "RATE_PER_DAY=1000000", "WS_MAX_CONNECTIONS_PER_USER=1000", "DRAIN_TIMEOUT=2s"}, environ...))
+		"RATE_PER_MINUTE=1000000", "RATE_PER_HOUR=1000000", "RATE_PER_DAY=1000000", "WS_MAX_CONNECTIONS_PER_USER=1000", "MAX_CONNECTIONS_PER_ADDRESS=100000", "DRAIN_TIMEOUT=2s"}, environ...))
 }
 
-// launch starts a node on free ports and waits until its listeners are open.
-func launch(t *testing.T, environ []string) *processNode {
+// launch starts a node on free ports, by a command that gets its path if there is one, and waits
+// until its listeners are open.
+func launch(t *testing.T, environ []string, by ...string) *processNode {
 	t.Helper()
 	p := &processNode{environ: environ, stdout: &programtest.Buffer{}, stderr: &programtest.Buffer{}, ended: make(chan struct{}), stopOnce: &sync.Once{}}
 	p.testNode = &testNode{t: t, http: &http.Client{Timeout: patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	p.stop = p.terminate
 	p.cmd = program(context.Background(), t, append([]string{"HTTP_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "LOG_FORMAT=text"}, environ...))
+	if len(by) > 0 {
+		by = append(by, p.cmd.Path)
+		p.cmd.Path, p.cmd.Args = by[0], by
+	}
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
 	p.cmd.SysProcAttr = redistest.ProcAttr()
 	if err := p.cmd.Start(); err != nil {

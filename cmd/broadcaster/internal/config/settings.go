@@ -56,6 +56,9 @@ type HTTP struct {
 	PublishTokens  PublishTokens `env:"PUBLISH_TOKEN" secret:"true" doc:"bearer tokens for publishing quotes, a comma list of {token} or {name:token}; the name becomes the source of the quotes"`
 	AllowedOrigins Origins       `env:"ALLOWED_ORIGINS" doc:"browser origins allowed in addition to the server's own, {https://*.example.com,capacitor://localhost,null,…}; without a scheme, that of the server"`
 	Proxies        Networks      `env:"TRUSTED_PROXIES" doc:"networks of proxies whose {X-Forwarded-For} is trusted, {10.0.0.0/8,…}"`
+
+	MaxConnections int `env:"MAX_CONNECTIONS" default:"0" range:"0..10000000" doc:"connections of the public listener; 0: as many as the limit of open files allows, less a reserve of a quarter, at most 256"`
+	MaxPerAddress  int `env:"MAX_CONNECTIONS_PER_ADDRESS" default:"200" range:"1..10000000" doc:"connections of one address (IPv6: one /64), except those of {RATE_EXEMPT}; behind {TRUSTED_PROXIES} the forwarded address counts, from its request on; if not set, at most half of {MAX_CONNECTIONS}"`
 }
 
 // Feed holds the settings of quotes.
@@ -103,7 +106,7 @@ type Rate struct {
 	PerHour          int      `env:"RATE_PER_HOUR" default:"1000" range:"1..1000000000" doc:"the same, per hour"`
 	PerDay           int      `env:"RATE_PER_DAY" default:"10000" range:"1..1000000000" doc:"the same, per day"`
 	DryRun           bool     `env:"RATE_DRY_RUN" default:"false" doc:"{true}: refuse nothing, only count the requests that would have been refused"`
-	Exempt           Networks `env:"RATE_EXEMPT" doc:"addresses and networks of clients without limits on requests"`
+	Exempt           Networks `env:"RATE_EXEMPT" doc:"addresses and networks of clients without limits on requests, and on connections of one address"`
 	OnRedisDown      string   `env:"RATE_ON_REDIS_DOWN" default:"local" oneof:"local,allow,deny" doc:"while Redis is lost: {local} (the same limits, counted in memory), {allow} or {deny}"`
 	PublishPerSecond int      `env:"PUBLISH_RATE_PER_SECOND" default:"20000" range:"1..1000000000" doc:"quotes per second of one publish token"`
 }

@@ -49,6 +49,7 @@ type Node struct {
 	receiver  *receive.Receiver
 	watch     *feedWatch
 	accepts   *acceptErrors
+	places    *connections
 	sessions  *session.Manager
 	limiter   *limiter.Limiter
 	cache     *cache.Cache
@@ -111,9 +112,10 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 	lasts := receive.NewLastQuotes(n.board, client, keys)
 	n.watch = newFeedWatch(lasts.Quotes, registry, logger)
 	n.accepts = newAcceptErrors(registry, logger)
+	n.places = newConnections(cfg, openFiles(), registry, logger)
 	publicHost, adminHost := guardedHosts(cfg)
 	n.web, err = web.New(web.Config{
-		PublicHost: publicHost, AdminHost: adminHost,
+		PublicHost: publicHost, AdminHost: adminHost, Admitted: n.places.forwarded,
 		Hub: n.hub, Sessions: n.sessions, Limiter: n.limiter, Lasts: lasts, Publisher: n.publisher, Rejected: n.rejected,
 		History: receive.NewHistory(client, keys),
 		Cache:   n.cache,

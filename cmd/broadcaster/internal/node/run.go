@@ -48,8 +48,9 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener, stdout io.Wr
 			return producer.Simulate(ctx, n.publisher, n.rejected, simulator.Config{Seed: uint64(time.Now().UnixNano()), Start: time.Now()}, n.log)
 		})
 	}
-	public = n.accepts.listener(public)
+	public = n.places.listener(n.accepts.listener(public))
 	open := web.NewHTTPServer(n.web.Public(), n.log)
+	open.ConnContext = n.places.context
 	servers := []*http.Server{open}
 	scheme := "http"
 	if n.cert != nil {
@@ -68,7 +69,7 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener, stdout io.Wr
 		n.log.Info("admin listener", "addr", admin.Addr().String())
 	}
 	fmt.Fprintf(stdout, "fxcast is at %s://%s/\n", scheme, reachable(public.Addr()))
-	n.log.Info("serving", "addr", public.Addr().String())
+	n.log.Info("serving", "addr", public.Addr().String(), "max_connections", n.places.max, "per_address", n.places.perAddress)
 
 	failure := func(ctx context.Context) error {
 		select {
