@@ -15,10 +15,12 @@ import (
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
-// A publishAnswer counts the accepted quotes of a request and lists the rejected ones.
+// A publishAnswer counts the accepted quotes of a request and lists the rejected ones. With
+// PUBLISH_ACK=replicated it also lists the accepted ones that no replica has.
 type publishAnswer struct {
-	Accepted int                `json:"accepted"`
-	Rejected []publishRejection `json:"rejected"`
+	Accepted     int                `json:"accepted"`
+	Rejected     []publishRejection `json:"rejected"`
+	Unreplicated []int              `json:"unreplicated,omitzero"`
 }
 
 type publishRejection struct {
@@ -55,6 +57,9 @@ func (s *Server) postQuotes(w http.ResponseWriter, r *http.Request) error {
 	}
 	options := feed.InputOptions{Instruments: s.cfg.Instruments, Base: s.cfg.FeedBase, Source: token.Source, ForceSource: token.Source != ""}
 	answer := publishAnswer{Rejected: []publishRejection{}}
+	if s.cfg.Publisher.Replicated() {
+		answer.Unreplicated = []int{}
+	}
 	quotes, index := make([]feed.Quote, 0, len(items)), make([]int, 0, len(items))
 	reject := func(i int, rejection *feed.Rejection, q feed.Quote) {
 		answer.Rejected = append(answer.Rejected, publishRejection{i, rejection.Reason, rejection.Message})
@@ -79,6 +84,9 @@ func (s *Server) postQuotes(w http.ResponseWriter, r *http.Request) error {
 		case o.Known():
 			s.cfg.Rejected.Accepted(quotes[i], accept.ViaHTTP)
 			answer.Accepted++
+			if o.Unreplicated {
+				answer.Unreplicated = append(answer.Unreplicated, index[i])
+			}
 		}
 	}
 	if err != nil {

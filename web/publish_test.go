@@ -123,3 +123,27 @@ func TestUntimedByHTTP(t *testing.T) {
 		t.Errorf("%d accepted, want 5; 4 without a time, 2 bad sizes", answer.Accepted)
 	}
 }
+
+// TestUnreplicatedByHTTP publishes without a replica: the answer lists the accepted quotes that no
+// replica has. Without PUBLISH_ACK=replicated the answer has no such list.
+func TestUnreplicatedByHTTP(t *testing.T) {
+	t.Parallel()
+	const body = `[{"symbol":"EURUSD","price":1},{"symbol":"EURUSD","price":-1},{"symbol":"USDJPY","price":150}]`
+	n := webtest.Start(t, func(c *webtest.Config) { c.Replicated = true })
+	got := webtest.NewHTTPClient(t, n.Public).Do("POST", "/api/v1/quotes", body, webtest.Bearer(webtest.PublishToken))
+	if got.Status != 200 || !strings.Contains(got.Body, `"accepted":2,"rejected":[{"index":1,`) || !strings.HasSuffix(strings.TrimSpace(got.Body), `"unreplicated":[0,2]}`) {
+		t.Errorf("without a replica: %d %s, want the quotes 0 and 2 unreplicated", got.Status, got.Body)
+	}
+	got = webtest.NewHTTPClient(t, n.Public).Do("POST", "/api/v1/quotes", `[]`, webtest.Bearer(webtest.PublishToken))
+	if !strings.Contains(got.Body, `"unreplicated":[]`) {
+		t.Errorf("no quotes: %s, want an empty list", got.Body)
+	}
+	if n.RDB.XLen(t.Context(), "fx:{EUR/USD}:ticks").Val() != 1 {
+		t.Error("an unreplicated quote is not in the history")
+	}
+	plain := webtest.Start(t, func(c *webtest.Config) { c.Redis = n.Redis })
+	got = webtest.NewHTTPClient(t, plain.Public).Do("POST", "/api/v1/quotes", body, webtest.Bearer(webtest.PublishToken))
+	if got.Status != 200 || strings.Contains(got.Body, "unreplicated") {
+		t.Errorf("PUBLISH_ACK=accepted: %d %s", got.Status, got.Body)
+	}
+}

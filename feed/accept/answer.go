@@ -18,6 +18,10 @@ type Outcome struct {
 	At        int64           // acceptance by Redis's clock, Unix microseconds
 	Gap       bool            // the quote confirmed a jump of the price
 	Rejection *feed.Rejection // nil if accepted
+
+	// Unreplicated means that the quote was accepted and shown, but that no replica is known to
+	// have it: a failover may lose it. Only with PublisherConfig.Replicated.
+	Unreplicated bool
 }
 
 // Known reports whether the quote was certainly accepted or rejected.

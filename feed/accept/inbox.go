@@ -26,7 +26,7 @@ type InboxConfig struct {
 	Input     feed.InputOptions // how to read messages
 	Node      string            // unique among the nodes of this Redis
 	Publisher interface {
-		Publish(context.Context, []feed.Quote) ([]Outcome, error)
+		Accept(context.Context, []feed.Quote) ([]Outcome, error)
 	}
 	Rejected   *RejectedLog // may be nil
 	Registerer prometheus.Registerer
@@ -250,7 +250,7 @@ func (in *Inbox) publish(ctx context.Context) error {
 		for _, b := range batch {
 			quotes = append(quotes, b.quote)
 		}
-		outcomes, err := in.cfg.Publisher.Publish(context.WithoutCancel(ctx), quotes)
+		outcomes, err := in.cfg.Publisher.Accept(context.WithoutCancel(ctx), quotes)
 		lost := 0
 		for i, o := range outcomes {
 			if o.Rejection != nil {

@@ -297,7 +297,7 @@ type stuck struct {
 	entered, release chan struct{}
 }
 
-func (s *stuck) Publish(ctx context.Context, quotes []feed.Quote) ([]accept.Outcome, error) {
+func (s *stuck) Accept(ctx context.Context, quotes []feed.Quote) ([]accept.Outcome, error) {
 	select {
 	case s.entered <- struct{}{}:
 	default:

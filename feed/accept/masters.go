@@ -2,7 +2,6 @@ package accept
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"time"
 
@@ -15,12 +14,16 @@ import (
 // a cluster the owner of some slots. Each quote carries the run id of the process it is meant for.
 // So a failover, or a restart that may have lost data, begins new epochs.
 type master struct {
-	client  redis.UniversalClient
-	release func()
-	run     atomic.Pointer[string] // run id of the process last connected to
+	rdb       redis.UniversalClient
+	timeout   time.Duration
+	newest    atomic.Pointer[string] // run id of the process that was connected to last
+	confirmed time.Time              // when Sentinel last confirmed this master; owned by masters
 
-	connected bool      // owned by the round trip under way
-	confirmed time.Time // when Sentinel last confirmed this master; owned by masters
+	// Quotes go over the connection at writes. With replication the other one may be occupied by
+	// WAIT meanwhile; without, there is one.
+	connections []*connection
+	writes      int
+	replicas    *replicas // nil without replication
 }
 
 // confirmEvery is how often a Publisher checks that Sentinel still names the server it is connected
@@ -28,45 +31,49 @@ type master struct {
 // makes it a replica and its new quotes are lost.
 const confirmEvery = 500 * time.Millisecond
 
-func openMaster(rdb redis.UniversalClient, timeout time.Duration) *master {
-	m := &master{}
-	id := unknownRun // clients of other kinds report no run id
-	m.run.Store(&id)
-	if redislink.TopologyOf(rdb).Single() {
-		m.run.Store(nil)
+func openMaster(rdb redis.UniversalClient, timeout time.Duration, replicated bool) *master {
+	m := &master{rdb: rdb, timeout: timeout, connections: make([]*connection, 1)}
+	if replicated {
+		m.connections, m.replicas = make([]*connection, 2), &replicas{}
 	}
-	m.client, m.release = redislink.Own(rdb, redislink.OwnOptions{PoolSize: 1, Timeout: timeout, OnConnect: m.onConnect})
+	for i := range m.connections {
+		m.connections[i] = m.open()
+	}
 	return m
 }
 
-// connect makes sure that there is a connection before quotes are sent. A command that fails here
-// was certainly not executed.
-func (m *master) connect(ctx context.Context) error {
-	if m.connected {
-		return nil
+// connect returns the connection for quotes, connected. It was opened again if another connection
+// has since reached another process. A command that fails here was certainly not executed.
+func (m *master) connect(ctx context.Context) (*connection, error) {
+	c := m.connections[m.writes]
+	if run, newest := c.run.Load(), m.newest.Load(); run != nil && newest != nil && *run != *newest {
+		c.release()
+		c = m.open()
+		m.connections[m.writes] = c
 	}
-	if err := m.client.Ping(ctx).Err(); err != nil {
-		return redislink.NotSent(err)
+	if c.connected {
+		return c, nil
 	}
-	m.connected = true
-	return nil
+	if err := c.client.Ping(ctx).Err(); err != nil {
+		return c, redislink.NotSent(err)
+	}
+	if m.replicas != nil {
+		m.replicas.look(c.client.Info(ctx, "replication"))
+	}
+	c.connected = true
+	return c, nil
 }
 
-var errRunChanged = errors.New("the Redis process has changed")
+// run returns the run id of the process connected to last, nil if there was none.
+func (m *master) run() *string { return m.newest.Load() }
 
-// onConnect reads the run id of the process behind a new connection. If it differs from the known
-// one, the connection is refused once: arguments built for one process must not reach another.
-func (m *master) onConnect(ctx context.Context, cn *redis.Conn) error {
-	info, err := cn.Info(ctx, "server").Result()
-	if err != nil && (redislink.Code(err) == "" || redislink.MayRetry(err)) {
-		return redislink.NotSent(err)
+// connected reports whether the last quotes, or a PING, were answered.
+func (m *master) connected() bool { return m.connections[m.writes].connected }
+
+func (m *master) release() {
+	for _, c := range m.connections {
+		c.release()
 	}
-	run := runIDOf(info) // an embedded or restricted server reports none
-	known := m.run.Swap(&run)
-	if known != nil && *known != run {
-		return redislink.NotSent(errRunChanged)
-	}
-	return nil
 }
 
 // masters holds the servers that a Publisher sends to, each with its own connection. Only one
@@ -78,10 +85,12 @@ type masters struct {
 	cluster redis.UniversalClient // finds the master of a key; nil if there is only one master
 	byAddr  map[string]*master    // a single master has the key ""
 	release func()                // of cluster
+
+	replicated bool // quotes wait for a replica
 }
 
-func openMasters(rdb redis.UniversalClient, timeout time.Duration) *masters {
-	ms := &masters{rdb: rdb, timeout: timeout, kind: redislink.TopologyOf(rdb).Kind(), byAddr: map[string]*master{}, release: func() {}}
+func openMasters(rdb redis.UniversalClient, timeout time.Duration, replicated bool) *masters {
+	ms := &masters{rdb: rdb, timeout: timeout, replicated: replicated, kind: redislink.TopologyOf(rdb).Kind(), byAddr: map[string]*master{}, release: func() {}}
 	if ms.kind == redislink.Cluster {
 		ms.cluster, ms.release = redislink.Own(rdb, redislink.OwnOptions{PoolSize: 1})
 	}
@@ -93,7 +102,8 @@ func (ms *masters) client() redis.UniversalClient {
 	if ms.cluster != nil {
 		return ms.cluster
 	}
-	return ms.at("", ms.rdb).client
+	m := ms.at("", ms.rdb)
+	return m.connections[m.writes].client
 }
 
 // of returns the master of a key. An error means that nothing was sent.
@@ -122,7 +132,7 @@ func (ms *masters) confirm(ctx context.Context) error {
 	if err != nil && (redislink.Code(err) == "" || redislink.MayRetry(err)) {
 		return err
 	}
-	if run, known := runIDOf(info), m.run.Load(); known != nil && *known != run {
+	if run, known := runIDOf(info), m.run(); known != nil && *known != run {
 		delete(ms.byAddr, "")
 		m.release()
 		m = ms.at("", ms.rdb)
@@ -134,7 +144,7 @@ func (ms *masters) confirm(ctx context.Context) error {
 func (ms *masters) at(addr string, rdb redis.UniversalClient) *master {
 	m := ms.byAddr[addr]
 	if m == nil {
-		m = openMaster(rdb, ms.timeout)
+		m = openMaster(rdb, ms.timeout, ms.replicated)
 		ms.byAddr[addr] = m
 	}
 	return m
@@ -148,7 +158,7 @@ func (ms *masters) doubt(ctx context.Context) {
 	}
 	redislink.TopologyOf(ms.cluster).Reload(ctx)
 	for addr, m := range ms.byAddr {
-		if !m.connected {
+		if !m.connected() {
 			delete(ms.byAddr, addr)
 			m.release()
 		}

@@ -13,8 +13,9 @@ import (
 type publisherMetrics struct {
 	accepted, rejected, lost prometheus.Counter
 	retried, epochs          prometheus.Counter
+	unreplicated             prometheus.Counter
 	pipelineQuotes           prometheus.Histogram
-	seconds                  prometheus.Histogram
+	seconds, replication     prometheus.Histogram
 }
 
 func newPublisherMetrics(reg prometheus.Registerer, depth func() float64) *publisherMetrics {
@@ -38,6 +39,14 @@ func newPublisherMetrics(reg prometheus.Registerer, depth func() float64) *publi
 		epochs: f.NewCounter(prometheus.CounterOpts{
 			Name: "fx_feed_epochs_total",
 			Help: "New sequences that this publisher has seen begin. Grows with new symbols, and when Redis lost counters; clients then cannot resume.",
+		}),
+		unreplicated: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_unreplicated_total",
+			Help: "Quotes that were accepted, but that no replica had within 1 s; with PUBLISH_ACK=replicated only. Growing: a master has no replica, or one that is too slow, and a failover would lose these quotes.",
+		}),
+		replication: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "fx_feed_replication_seconds", Buckets: prometheus.ExponentialBuckets(0.0002, 2.5, 10),
+			Help: "Time that WAIT took until a replica had the accepted quotes, in seconds; with PUBLISH_ACK=replicated only. Above 0.1: the replica or its link is slow.",
 		}),
 		pipelineQuotes: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "fx_feed_publish_pipeline_quotes", Buckets: prometheus.ExponentialBuckets(1, 2, 9),

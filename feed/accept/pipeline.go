@@ -10,6 +10,8 @@ import (
 
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/internal/redislink"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // pending is one quote to publish: the i-th of its job.
@@ -61,14 +63,17 @@ func (p *Publisher) execute(ctx context.Context, jobs []*publishJob) {
 	}
 	p.metrics.seconds.Observe(time.Since(began).Seconds())
 	p.list(ctx, jobs)
+	p.replicate()
 	for _, j := range jobs {
-		close(j.done)
+		j.settled = true
+		j.finish()
 	}
 }
 
 // trip is one round trip to a master.
 type trip struct {
 	to    *master
+	over  *connection
 	calls []*call
 	err   error // not nil: nothing was sent
 }
@@ -93,16 +98,16 @@ func (p *Publisher) trips(ctx context.Context, quotes []pending) []*trip {
 // carryOut runs all calls of a trip in one pipeline. Several trips may run concurrently.
 func (p *Publisher) carryOut(ctx context.Context, t *trip) {
 	if t.err == nil {
-		t.err = t.to.connect(ctx)
+		t.over, t.err = t.to.connect(ctx)
 	}
 	if t.err != nil {
 		return
 	}
 	accept := acceptance{
 		keys: p.cfg.Keys, quoteTTL: p.cfg.QuoteTTL, history: p.cfg.HistoryTicks,
-		candidate: newEpoch(), run: *t.to.run.Load(), rules: p.rules, sharded: p.masters.cluster != nil,
+		candidate: newEpoch(), run: *t.over.run.Load(), rules: p.rules, sharded: p.masters.cluster != nil,
 	}
-	pipe := t.to.client.Pipeline()
+	pipe := t.over.client.Pipeline()
 	for _, c := range t.calls {
 		symbols := make([]symbolQuotes, len(c.parts))
 		for i, one := range c.parts {
@@ -111,7 +116,14 @@ func (p *Publisher) carryOut(ctx context.Context, t *trip) {
 		keys, args := accept.args(symbols)
 		c.answer = pipe.EvalSha(ctx, publishScript.Hash(), keys, args...)
 	}
+	var info *redis.StringCmd
+	if t.to.replicas.due() {
+		info = pipe.Info(ctx, "replication")
+	}
 	pipe.Exec(ctx) // each command has its own error
+	if info != nil {
+		t.to.replicas.look(info)
+	}
 }
 
 // send sends quotes in one round trip to each master, all concurrently. It returns the quotes that
@@ -156,13 +168,13 @@ func (p *Publisher) finish(ctx context.Context, t *trip) (again []pending, reaso
 			}
 		}
 		noScript = noScript || redislink.Code(err) == "NOSCRIPT"
-		if err != nil && t.to != nil && redislink.Code(err) == "" {
-			t.to.connected = false
+		if err != nil && t.over != nil && redislink.Code(err) == "" {
+			t.over.connected = false
 		}
 		for i, one := range c.parts {
 			failed := err
 			if failed == nil {
-				failed = p.settle(one, at, replies[i])
+				failed = p.settle(t, one, at, replies[i])
 			}
 			switch {
 			case failed == nil:
@@ -176,7 +188,7 @@ func (p *Publisher) finish(ctx context.Context, t *trip) (again []pending, reaso
 		}
 	}
 	if noScript {
-		if err := publishScript.Load(ctx, t.to.client).Err(); err != nil {
+		if err := publishScript.Load(ctx, t.over.client).Err(); err != nil {
 			reason = err
 		}
 	}
@@ -211,21 +223,24 @@ func inOrder(quotes, again []pending) []pending {
 	return kept
 }
 
-// settle stores the outcomes of a part in its jobs.
-func (p *Publisher) settle(t *part, at int64, reply any) error {
-	answers, err := p.rules.readAnswers(t.quotes, at, reply)
+// settle stores the outcomes of a part of a trip in its jobs.
+func (p *Publisher) settle(t *trip, of *part, at int64, reply any) error {
+	answers, err := p.rules.readAnswers(of.quotes, at, reply)
 	if err != nil {
 		return err
 	}
 	for i, a := range answers {
-		e := t.pending[i]
+		e := of.pending[i]
 		if a.err != nil {
 			e.job.fail(redislink.Unavailable("not published", a.err))
 			continue
 		}
 		e.job.outcomes[e.i] = a.Outcome
 		if a.Rejection == nil {
-			p.saw(t.symbol(), a.Outcome)
+			p.saw(of.symbol(), a.Outcome)
+			if p.cfg.Replicated {
+				p.wrote(t, e)
+			}
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -60,6 +61,10 @@ type PublisherConfig struct {
 	// retries; 0 = 2 s.
 	Timeout time.Duration
 
+	// Replicated makes Publish wait, at most 1 s after acceptance, until a replica has the quotes.
+	// A quote that no replica has by then is Unreplicated, at once if the master has no replica.
+	Replicated bool
+
 	// Known returns the newest sequence number that this node has received for a symbol, and when
 	// it was accepted (Board.Last). It reveals a counter that went back. May be nil.
 	Known func(feed.Symbol) (epoch string, seq uint64, at int64)
@@ -91,16 +96,26 @@ type Publisher struct {
 	masters *masters
 	seen    map[feed.Symbol]lastSeen
 	listed  map[feed.Symbol]time.Time // when the symbol was last added to the set
+
+	// Owned by Run, and used with Replicated only.
+	waited       chan *written // WAITs that have ended
+	unanswered   []*master     // with quotes that wait for a replica
+	unreplicated int           // accepted quotes that wait for a replica
 }
 
 // publishJob is up to maxPipeline quotes of one Publish call.
 type publishJob struct {
 	quotes   []feed.Quote
+	waits    bool      // for a replica
 	outcomes []Outcome // written by Run until done is closed
 	err      error     // as outcomes; the first failure
 	deadline time.Time // for being taken off the queue
 	taken    atomic.Bool
 	done     chan struct{}
+
+	// Owned by Run.
+	settled    bool // accepted or not, each quote
+	unanswered int  // groups of its quotes that wait for a replica
 }
 
 // NewPublisher returns a Publisher that publishes while Run is running.
@@ -120,6 +135,7 @@ func NewPublisher(cfg PublisherConfig) *Publisher {
 		room:    semaphore.NewWeighted(maxPublishQueue),
 		queue:   make(chan *publishJob, maxPublishQueue),
 		stopped: make(chan struct{}),
+		waited:  make(chan *written),
 		seen:    map[feed.Symbol]lastSeen{},
 		listed:  map[feed.Symbol]time.Time{},
 	}
@@ -128,15 +144,28 @@ func NewPublisher(cfg PublisherConfig) *Publisher {
 	return p
 }
 
+// Replicated reports whether Publish waits for a replica.
+func (p *Publisher) Replicated() bool { return p.cfg.Replicated }
+
 // Depth returns how many quotes are waiting to be published.
 func (p *Publisher) Depth() int { return int(p.waiting.Load()) }
 
-// Publish publishes quotes in order and waits for the outcomes, one per quote in the same order. A
-// rejected quote is an outcome, not an error. quotes must not be changed before Publish has
-// returned.
+// Publish publishes quotes in order and waits for the outcomes, one per quote in the same order,
+// and with Replicated for a replica. A rejected quote is an outcome, not an error. quotes must not
+// be changed before Publish has returned.
 //
 // An error is that of ctx or wraps redislink.ErrUnavailable; some outcomes may then not be Known.
 func (p *Publisher) Publish(ctx context.Context, quotes []feed.Quote) ([]Outcome, error) {
+	return p.publish(ctx, quotes, p.cfg.Replicated)
+}
+
+// Accept does the same and waits for no replica: for producers that get no answer. Quotes that no
+// replica has in time are counted all the same.
+func (p *Publisher) Accept(ctx context.Context, quotes []feed.Quote) ([]Outcome, error) {
+	return p.publish(ctx, quotes, false)
+}
+
+func (p *Publisher) publish(ctx context.Context, quotes []feed.Quote, waits bool) ([]Outcome, error) {
 	outcomes := make([]Outcome, len(quotes))
 	good := make([]feed.Quote, 0, len(quotes))
 	index := make([]int, 0, len(quotes)) // of each good quote in quotes
@@ -156,7 +185,7 @@ func (p *Publisher) Publish(ctx context.Context, quotes []feed.Quote) ([]Outcome
 	var failed error
 	deadline := time.Now().Add(p.cfg.Timeout)
 	for start := 0; start < len(good) && failed == nil; start += maxPipeline {
-		j := &publishJob{quotes: good[start:min(start+maxPipeline, len(good))], deadline: deadline, done: make(chan struct{})}
+		j := &publishJob{quotes: good[start:min(start+maxPipeline, len(good))], waits: waits, deadline: deadline, done: make(chan struct{})}
 		if failed = p.enqueue(ctx, j); failed == nil {
 			jobs = append(jobs, j)
 		}
@@ -271,26 +300,53 @@ func (p *Publisher) Run(ctx context.Context) error {
 	if p.started.Swap(true) {
 		return errors.New("feed: Publisher.Run called twice")
 	}
-	p.masters = openMasters(p.cfg.Redis, p.cfg.Timeout)
+	p.masters = openMasters(p.cfg.Redis, p.cfg.Timeout, p.cfg.Replicated)
 	defer p.masters.close()
+	if p.cfg.Replicated {
+		var warning sync.WaitGroup
+		defer warning.Wait()
+		warning.Go(func() { p.warnWithoutReplica(ctx) })
+	}
+	defer p.settleWaits()
 	defer close(p.stopped)
 	var next *publishJob
-	for {
-		if next == nil {
-			select {
-			case next = <-p.queue:
-			case <-ctx.Done():
-				return nil
-			}
-		}
-		if ctx.Err() != nil {
-			return nil // waiting Publish calls return errStopped
-		}
+	for p.ready(ctx, &next) {
 		var jobs []*publishJob
 		jobs, next = p.take(next)
 		if len(jobs) > 0 {
 			p.execute(context.WithoutCancel(ctx), jobs)
 		}
+	}
+	return nil // waiting Publish calls return errStopped
+}
+
+// ready waits until there is a next job, and takes the results of WAITs. It returns false when ctx
+// ends.
+func (p *Publisher) ready(ctx context.Context, next **publishJob) bool {
+	for ctx.Err() == nil {
+		select {
+		case w := <-p.waited: // first, since callers wait for it
+			p.settleWait(w)
+			continue
+		default:
+		}
+		if *next != nil {
+			return true
+		}
+		select {
+		case *next = <-p.queue:
+		case w := <-p.waited:
+			p.settleWait(w)
+		case <-ctx.Done():
+		}
+	}
+	return false
+}
+
+// settleWaits waits for the replicas of all accepted quotes.
+func (p *Publisher) settleWaits() {
+	for p.unreplicated > 0 {
+		p.settleWait(<-p.waited)
 	}
 }
 

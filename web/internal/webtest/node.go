@@ -54,6 +54,7 @@ type Config struct {
 	Roles                         string
 	OwnHost                       string // address of both listeners, which then refuse a foreign Host
 	PublishPerSecond              int64
+	Replicated                    bool // answers of published quotes wait for a replica
 	RedisConf                     string
 	Instruments                   *feed.Instruments
 	PubSub                        func(ctx context.Context, channel string, message []byte) (int64, error) // nil: as it is
@@ -114,7 +115,7 @@ func Start(t testing.TB, change func(*Config)) *Node {
 	n.lost = redislink.NewHealth()
 	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.Hub, QuoteTTL: cfg.QuoteTTL, StaleAfter: cfg.StaleAfter, LastKnown: cfg.LastKnown, Instruments: cfg.Instruments, Registerer: n.Registry, Logger: logger})
 	n.Lasts = receive.NewLastQuotes(n.board, n.RDB, keys)
-	n.Publisher = accept.NewPublisher(accept.PublisherConfig{Redis: n.RDB, Keys: keys, QuoteTTL: cfg.QuoteTTL, Gate: accept.Gate{LastKnown: cfg.LastKnown}, Instruments: cfg.Instruments, Known: n.board.Last, Registerer: n.Registry, Logger: logger})
+	n.Publisher = accept.NewPublisher(accept.PublisherConfig{Redis: n.RDB, Keys: keys, QuoteTTL: cfg.QuoteTTL, Gate: accept.Gate{LastKnown: cfg.LastKnown}, Instruments: cfg.Instruments, Known: n.board.Last, Replicated: cfg.Replicated, Registerer: n.Registry, Logger: logger})
 	rejected := accept.NewRejectedLog(accept.RejectedConfig{Redis: n.RDB, Keys: keys, Registerer: n.Registry, Logger: logger})
 	n.inbox = accept.NewInbox(accept.InboxConfig{Redis: n.RDB, Keys: keys, Channel: "forex_updates", Input: feed.InputOptions{Instruments: cfg.Instruments, Base: "EUR"}, Node: name,
 		Publisher: n.Publisher, Rejected: rejected, Registerer: n.Registry, Logger: logger})

@@ -58,6 +58,7 @@ var faulty = map[string]string{
 	"RATE_PER_HOUR":                 "1.5",
 	"RATE_PER_DAY":                  "99999999999999999999",
 	"RATE_ON_REDIS_DOWN":            "ignore",
+	"PUBLISH_ACK":                   "quorum",
 	"PUBLISH_RATE_PER_SECOND":       "-5",
 	"WS_COMMANDS_PER_SECOND":        "x",
 	"WS_MAX_SYMBOLS":                "0",
@@ -194,4 +195,15 @@ func TestRedisURLErrorsHideThePassword(t *testing.T) {
 			t.Fatalf("%q: %v", text, err)
 		}
 	})
+}
+
+// The embedded Redis has no replica for an answer to wait for.
+func TestReplicatedNeedsARedis(t *testing.T) {
+	_, err := Load([]string{"PUBLISH_ACK=replicated"})
+	if faults, _ := errors.AsType[Faults](err); len(faults) != 1 || !strings.Contains(faults[0], "PUBLISH_ACK") || !strings.Contains(faults[0], "embedded") {
+		t.Errorf("embedded: %v, want a fault of PUBLISH_ACK that names the embedded Redis", err)
+	}
+	if c := mustLoad(t, "PUBLISH_ACK=replicated", "REDIS_HOST=redis"); !c.Feed.Replicated {
+		t.Error("PUBLISH_ACK=replicated is not read")
+	}
 }

@@ -18,6 +18,9 @@ func (c *Config) checkFeed(k *checker) {
 	if f.LastKnown < f.QuoteTTL && c.given["LAST_KNOWN_TTL"] {
 		c.warn("LAST_KNOWN_TTL", "shorter than QUOTE_TTL, so a quote is forgotten while it would be current")
 	}
+	if f.Replicated && c.Embedded() {
+		k.fault("PUBLISH_ACK", "replicated", "want accepted: the embedded Redis has no replica")
+	}
 	f.makeInstruments(k)
 	f.Base = strings.ToUpper(f.Base)
 	if p, err := f.Instruments.ParsePattern(f.Base + "/*"); err != nil || p != f.Base+"/*" {

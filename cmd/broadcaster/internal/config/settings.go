@@ -69,6 +69,7 @@ type Feed struct {
 	Inbox        string        `env:"FEED_INBOX" default:"forex_updates" form:"channel" doc:"Redis channel on which any producer may publish JSON"`
 	Base         string        `env:"FEED_BASE" default:"EUR" doc:"base currency of a message that names only one currency"`
 	Channels     []string      `env:"FEED_CHANNELS" form:"channel" doc:"further Redis channels whose messages clients get unchanged, {news,alerts}"`
+	Replicated   bool          `env:"PUBLISH_ACK" default:"accepted" oneof:"accepted,replicated" doc:"when a published quote is answered: {accepted}, or {replicated}, once a replica of Redis has it too, at most 1 s later"`
 	SourceList   []string      `env:"FEED_SOURCES" doc:"sources by priority, best first, {main:2s,backup:5s,*}: quotes of a later source are accepted only after each earlier one has been silent on the symbol for its limit (default {STALE_AFTER}); {*} at the end accepts all other sources, which are otherwise rejected; the same on all nodes and producers"`
 
 	Listing   string   `env:"INSTRUMENTS" doc:"symbols in addition to pairs of the built-in codes (ISO 4217, XAU, XAG, XPT, XPD, CNH), and properties of symbols, as JSON or the path of a JSON file: for a symbol, such as {BTC/USD}, an object of {digits}, {pip}, {aliases}, {hours}, {max_jump}, {max_spread}; the same on all nodes and producers"`

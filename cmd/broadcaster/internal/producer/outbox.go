@@ -217,7 +217,7 @@ func (o *outbox) hold(batch []feed.Quote, outcomes []accept.Outcome, err error, 
 // settle counts the outcomes and returns the quotes to publish again. It gives up a quote if a
 // later one of its symbol was accepted.
 func (o *outbox) settle(batch []feed.Quote, outcomes []accept.Outcome, err error, seen map[feed.Reason]bool) (left []feed.Quote) {
-	var accepted, unknown, overtaken int
+	var accepted, unreplicated, unknown, overtaken int
 	newest := map[feed.Symbol]int{} // index of a symbol's last accepted quote
 	for i, out := range outcomes {
 		if err != nil && out.Seq > 0 {
@@ -240,6 +240,9 @@ func (o *outbox) settle(batch []feed.Quote, outcomes []accept.Outcome, err error
 		case out.Known():
 			o.rejects.Accepted(q, o.via)
 			accepted++
+			if out.Unreplicated {
+				unreplicated++
+			}
 		case err == nil || errors.Is(err, accept.ErrOutcomeUnknown):
 			unknown++
 		case i < newest[q.Symbol]:
@@ -248,7 +251,7 @@ func (o *outbox) settle(batch []feed.Quote, outcomes []accept.Outcome, err error
 			left = append(left, q)
 		}
 	}
-	o.tally.published(accepted, unknown)
+	o.tally.published(accepted, unreplicated, unknown)
 	o.tally.unsent(overtaken)
 	return left
 }

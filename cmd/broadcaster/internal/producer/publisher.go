@@ -41,6 +41,7 @@ func startOutput(ctx context.Context, cfg config.Config, logger *slog.Logger) (*
 		Priorities:   cfg.Feed.Sources,
 		Gate:         cfg.Feed.Gate(),
 		Instruments:  cfg.Feed.Instruments,
+		Replicated:   cfg.Feed.Replicated,
 		Logger:       logger,
 	})
 	rejected := accept.NewRejectedLog(accept.RejectedConfig{Redis: client, Keys: keys, Logger: logger})

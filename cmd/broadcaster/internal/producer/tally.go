@@ -18,6 +18,7 @@ type tally struct {
 
 type tallyCounts struct {
 	made, accepted, bad, skipped, dropped, unsent, unknown, files uint64 // files: unreadable ones, entirely or from some line on
+	unreplicated                                                  uint64 // of the accepted ones
 	rejected                                                      map[feed.Reason]uint64
 }
 
@@ -36,8 +37,9 @@ func (t *tally) dropped(n int)          { t.change(func(c *tallyCounts) { c.drop
 func (t *tally) unsent(n int)           { t.change(func(c *tallyCounts) { c.unsent += uint64(n) }) }
 func (t *tally) rejected(r feed.Reason) { t.change(func(c *tallyCounts) { c.rejected[r]++ }) }
 
-func (t *tally) published(accepted, unknown int) {
+func (t *tally) published(accepted, unreplicated, unknown int) {
 	t.change(func(c *tallyCounts) {
+		c.unreplicated += uint64(unreplicated)
 		c.accepted += uint64(accepted)
 		c.unknown += uint64(unknown)
 	})
@@ -83,7 +85,7 @@ func (c tallyCounts) text(made string) string {
 	for _, rare := range []struct {
 		word string
 		n    uint64
-	}{{"before --from", c.skipped}, {"unreadable files", c.files}, {"dropped", c.dropped}, {"not sent", c.unsent}, {"unknown whether accepted", c.unknown}} {
+	}{{"before --from", c.skipped}, {"unreadable files", c.files}, {"dropped", c.dropped}, {"not sent", c.unsent}, {"unknown whether accepted", c.unknown}, {"accepted but not replicated", c.unreplicated}} {
 		if rare.n > 0 {
 			s += fmt.Sprintf(", %s %d", rare.word, rare.n)
 		}
