@@ -253,6 +253,40 @@ func TestFullRedis(t *testing.T) {
 	})
 }
 
+// TestDistantRedis: a round trip that takes three fifths of the timeout fails no call, whenever the
+// call comes, and begins no outage.
+func TestDistantRedis(t *testing.T) {
+	t.Parallel()
+	const timeout, callers, calls = 500 * time.Millisecond, 20, 6
+	s := redistest.Start(t)
+	proxy := redistest.StartProxy(t, s.Addr())
+	proxy.Slow(0, timeout*3/10) // each way
+	c := redis.NewClient(&redis.Options{Addr: proxy.Addr(), ContextTimeoutEnabled: true, MaxRetries: -1})
+	t.Cleanup(func() { c.Close() })
+	reg := prometheus.NewRegistry()
+	l := limiter.New(limiter.Config{Redis: c, Timeout: timeout, Registerer: reg, Refusals: -1})
+	running(t, l)
+	tier := limiter.Limit{Max: 1_000_000, Window: time.Hour}
+	eventually(t, "connections for concurrent round trips", func() bool {
+		return c.PoolStats().PipelineStats.IdleConns >= 8
+	})
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			time.Sleep(time.Duration(i) * timeout / callers) // arrive at every phase of a round trip
+			for range calls {
+				if d, err := l.Allow(context.Background(), "s", 1, tier); err != nil || d.Source != limiter.FromRedis {
+					t.Errorf("%+v, %v", d, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := metric(t, reg, "fx_limiter_redis_failures_total"); n != 0 {
+		t.Errorf("%v calls failed", n)
+	}
+}
+
 // TestFailureReasons: the labels of the failure metric are a contract.
 func TestFailureReasons(t *testing.T) {
 	reg := prometheus.NewRegistry()

@@ -117,14 +117,20 @@ func New(c Config) *Limiter {
 }
 
 // Run probes Redis while it is lost, and lets it decide again as soon as it answers. It returns nil
-// when ctx ends. Without Run, a call now and then probes Redis and may wait for the timeout.
+// when ctx has ended and no round trip is under way. Without Run, a call now and then probes Redis
+// and may wait for the timeout.
 func (l *Limiter) Run(ctx context.Context) error {
+	if l.redis != nil {
+		l.redis.warm(ctx)
+		defer l.redis.calls.wait()
+	}
 	l.breaker.Run(ctx, l.probe)
 	return nil
 }
 
 // probe makes a decision, which includes a write, as calls need it.
 func (l *Limiter) probe(ctx context.Context) error {
+	l.redis.warm(ctx)
 	slots := []slot{{windowKey{"probe", MaxLimit, MinWindow.Microseconds()}, newScale(MaxLimit, MinWindow), 1}}
 	if _, err := l.redis.decide(ctx, slots, true); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -20,12 +21,12 @@ var windowScript = redis.NewScript(windowSource)
 type redisStore struct {
 	client  redis.UniversalClient
 	timeout time.Duration // of one decision, including dialing and retries
-	calls   batcher
+	calls   *batcher
 }
 
 func newRedisStore(client redis.UniversalClient, timeout time.Duration) *redisStore {
 	s := &redisStore{client: redislink.Bounded(client, timeout), timeout: timeout}
-	s.calls.exec = s.exec
+	s.calls = newBatcher(s.exec, timeout)
 	return s
 }
 
@@ -48,9 +49,6 @@ func (s *redisStore) decide(ctx context.Context, slots []slot, charge bool) (out
 	if err := s.calls.do(ctx, c); err != nil {
 		return outcome{}, err
 	}
-	if c.cmd == nil { // the caller that made the round trip panicked
-		return outcome{}, errBadReply
-	}
 	reply, err := c.cmd.Slice()
 	if err != nil {
 		return outcome{}, err
@@ -58,12 +56,32 @@ func (s *redisStore) decide(ctx context.Context, slots []slot, charge bool) (out
 	return readOutcome(reply, len(slots))
 }
 
-// exec sends calls in one pipeline.
-func (s *redisStore) exec(ctx context.Context, calls []*call) {
-	if len(calls) == 1 {
-		calls[0].cmd = windowScript.Run(ctx, s.client, calls[0].keys, calls[0].args...)
+// warm opens the connections that concurrent round trips need, and loads the script. That takes
+// several round trips, for which a call has no time if Redis is far away. A failure needs no report:
+// the calls meet it too.
+func (s *redisStore) warm(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, redislink.OpTimeout)
+	defer cancel()
+	masters, err := redislink.TopologyOf(s.client).Masters(ctx)
+	if err != nil {
 		return
 	}
+	var loads sync.WaitGroup
+	for _, master := range masters {
+		for range maxFlights {
+			loads.Go(func() {
+				pipe := master.Pipeline()
+				pipe.ScriptLoad(ctx, windowSource)
+				_, _ = pipe.Exec(ctx)
+			})
+		}
+	}
+	loads.Wait()
+}
+
+// exec sends calls in one pipeline, a single call too: pipelines may have connections of their own,
+// and those are the ones that warm has opened.
+func (s *redisStore) exec(ctx context.Context, calls []*call) {
 	send := func(calls []*call) (unknown []*call) {
 		pipe := s.client.Pipeline()
 		for _, c := range calls {
