@@ -2,6 +2,7 @@ package limiter_test
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -284,6 +285,76 @@ func TestDistantRedis(t *testing.T) {
 	wg.Wait()
 	if n := metric(t, reg, "fx_limiter_redis_failures_total"); n != 0 {
 		t.Errorf("%v calls failed", n)
+	}
+}
+
+// lockedBuffer is a log that several goroutines write.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf strings.Builder // guarded by mu
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// TestRefusalIsNamed: the log calls a Redis that answers and refuses by its reason, and not lost.
+func TestRefusalIsNamed(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		word   string
+		refuse func(t *testing.T, c *redis.Client)
+		mend   func(t *testing.T, c *redis.Client)
+	}{
+		{"OOM", set("maxmemory", "1"), set("maxmemory", "0")},
+		{"NOREPLICAS", set("min-replicas-to-write", "1"), set("min-replicas-to-write", "0")},
+		{"READONLY", replicaOf("127.0.0.1", "1"), replicaOf("NO", "ONE")},
+	} {
+		t.Run(tc.word, func(t *testing.T) {
+			t.Parallel()
+			c := client(t, redistest.Start(t))
+			var log lockedBuffer
+			l := limiter.New(limiter.Config{Redis: c, Timeout: patient, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			running(t, l)
+			tier := limiter.Limit{Max: 1_000_000, Window: time.Minute}
+			allow(t, l, "s", 1, tier)
+			tc.refuse(t, c)
+			for range 3 {
+				if d := allow(t, l, "s", 1, tier); d.Source != limiter.FromLocal {
+					t.Errorf("%+v", d)
+				}
+			}
+			tc.mend(t, c)
+			eventually(t, "Redis decides again", func() bool { return allow(t, l, "s", 1, tier).Source == limiter.FromRedis })
+			text := log.String()
+			if strings.Contains(text, "lost") || strings.Count(text, "Redis refuses to count") != 1 || !strings.Contains(text, "refuses to write ("+tc.word+")") {
+				t.Errorf("the log does not name %s, once:\n%s", tc.word, text)
+			}
+		})
+	}
+}
+
+func set(name, value string) func(*testing.T, *redis.Client) {
+	return func(t *testing.T, c *redis.Client) {
+		if err := c.ConfigSet(t.Context(), name, value).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func replicaOf(host, port string) func(*testing.T, *redis.Client) {
+	return func(t *testing.T, c *redis.Client) {
+		if err := c.SlaveOf(t.Context(), host, port).Err(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

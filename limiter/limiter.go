@@ -28,6 +28,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -75,6 +76,7 @@ type Limiter struct {
 	local     *memoryStore
 	refusals  *refusals
 	breaker   *redislink.Breaker
+	refusal   atomic.Value // string: for which reason Redis refused last in this outage
 	offenders *offenders
 	metrics   *metrics
 	log       *slog.Logger
@@ -132,7 +134,9 @@ func (l *Limiter) Run(ctx context.Context) error {
 func (l *Limiter) probe(ctx context.Context) error {
 	l.redis.warm(ctx)
 	slots := []slot{{windowKey{"probe", MaxLimit, MinWindow.Microseconds()}, newScale(MaxLimit, MinWindow), 1}}
-	if _, err := l.redis.decide(ctx, slots, true); err != nil {
+	_, err := l.redis.decide(ctx, slots, true)
+	if err != nil {
+		l.warn(err, false)
 		return err
 	}
 	l.back()
@@ -237,14 +241,24 @@ func (l *Limiter) finish(p *plan, d *Decision) {
 
 func (l *Limiter) gone(err error) {
 	l.metrics.failed(redislink.FailureOf(err))
-	if l.breaker.Fail() {
+	l.warn(err, l.breaker.Fail())
+}
+
+// warn logs the begin of an outage, and each new reason for which a Redis that answers refuses.
+func (l *Limiter) warn(err error, began bool) {
+	refusal := redislink.Refusal(err)
+	switch {
+	case refusal == "" && began:
 		l.log.Warn("limiter: Redis is lost", "policy", string(l.policy), "err", err)
+	case refusal != "" && l.refusal.Swap(refusal) != refusal:
+		l.log.Warn("limiter: Redis refuses to count", "reason", refusal, "policy", string(l.policy), "err", err)
 	}
 }
 
 func (l *Limiter) back() {
 	if l.breaker.Succeed() {
-		l.log.Info("limiter: Redis is back")
+		l.refusal.Store("")
+		l.log.Info("limiter: Redis decides again")
 	}
 }
 

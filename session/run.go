@@ -79,10 +79,13 @@ func (m *Manager) monitor(ctx context.Context) {
 		m.silent.Store(!reachable)
 		lost := !reachable || m.ProbeAge() > lostAfter
 		if m.degraded.Swap(lost) != lost {
-			if lost {
-				m.log.Warn("session: redis is lost, so sessions cannot be checked", "grace", m.cfg.Grace)
-			} else {
+			switch refusal := m.control.Refusal(); {
+			case !lost:
 				m.log.Info("session: redis is back")
+			case refusal != "":
+				m.log.Warn("session: redis refuses, so sessions cannot be checked", "reason", refusal, "grace", m.cfg.Grace)
+			default:
+				m.log.Warn("session: redis is lost, so sessions cannot be checked", "grace", m.cfg.Grace)
 			}
 			if m.cfg.OnDegraded != nil {
 				m.cfg.OnDegraded(lost)

@@ -1,6 +1,7 @@
 package redislink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -90,6 +91,13 @@ func (l *Listener) Replied() time.Time {
 	return l.probe.base.Add(time.Duration(l.probe.replied.Load()))
 }
 
+// Refusal returns why Redis, which answers, refused the last test message, in the words of the
+// function Refusal. It is "" if Redis took the message or did not answer.
+func (l *Listener) Refusal() string {
+	refusal, _ := l.probe.refusal.Load().(string)
+	return refusal
+}
+
 // Silent returns for how long there was no sign of life, on any connection.
 func (l *Listener) Silent() time.Duration {
 	return time.Since(l.probe.base) - time.Duration(l.alive.Load())
@@ -108,7 +116,7 @@ const (
 // error that says which channel Redis does not permit.
 func (l *Listener) Run(ctx context.Context) error {
 	defer l.startProbe(ctx)()
-	for pause := time.Duration(0); ; {
+	for pause, refused := time.Duration(0), ""; ; {
 		open, err := l.connect(ctx)
 		if ctx.Err() != nil {
 			return nil
@@ -119,10 +127,17 @@ func (l *Listener) Run(ctx context.Context) error {
 		if l.cfg.Optional && Code(err) == "NOPERM" {
 			return err
 		}
-		if pause == 0 || open >= lasted {
-			l.log.Warn("connection for "+l.cfg.Name+" lost, opening it again", "err", err)
+		fresh, refusal := pause == 0 || open >= lasted, cmp.Or(Refusal(err), l.Refusal())
+		if fresh {
 			pause = reopenFirst
 		}
+		switch {
+		case refusal != "" && (fresh || refusal != refused):
+			l.log.Warn("connection for "+l.cfg.Name+" refused, opening it again", "reason", refusal, "err", err)
+		case fresh:
+			l.log.Warn("connection for "+l.cfg.Name+" lost, opening it again", "err", err)
+		}
+		refused = refusal
 		TopologyOf(l.cfg.Client).Reload(ctx) // the slot may have moved
 		if !Sleep(ctx, pause/2+rand.N(pause)) {
 			return nil

@@ -26,6 +26,7 @@ type probe struct {
 
 	back    atomic.Int64 // when the newest that came back was sent, since base; 0 = none came
 	replied atomic.Int64 // when Redis last took one, since base
+	refusal atomic.Value // string: why Redis refused the last one
 }
 
 // run publishes until ctx ends. An error needs no report: the message will not come back.
@@ -54,6 +55,7 @@ func (p *probe) send(ctx context.Context, payload string) error {
 		publish = p.client.SPublish
 	}
 	err := publish(ctx, p.channel, payload).Err()
+	p.refusal.Store(Refusal(err))
 	if err == nil {
 		p.replied.Store(int64(time.Since(p.base)))
 	}

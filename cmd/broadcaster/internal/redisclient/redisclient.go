@@ -44,6 +44,12 @@ func Open(ctx context.Context, cfg config.Config, opts Options) (redis.Universal
 	if err == nil {
 		return client, nil
 	}
+	if refusal := redislink.Refusal(err); refusal != "" { // it is reachable, and may take other commands
+		if opts.Logger != nil {
+			opts.Logger.Warn("redis refuses commands", "addr", where(cfg.Redis, o), "reason", refusal, "err", err)
+		}
+		return client, nil
+	}
 	if cfg.Redis.Mode == "standalone" {
 		if wrong := mismatch(ctx, o, err); wrong != nil {
 			client.Close()

@@ -142,6 +142,27 @@ func TestOpenRedis(t *testing.T) {
 	}
 }
 
+// TestOpenRefusing: a server that answers and refuses is reachable, and the log has its reason.
+func TestOpenRefusing(t *testing.T) {
+	t.Parallel()
+	for code, refuse := range map[string]func(*redistest.Server){"MISCONF": (*redistest.Server).BreakSnapshots, "BUSY": (*redistest.Server).Busy} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t, "--save", "900 1", "--enable-protected-configs", "yes", "--busy-reply-threshold", "20")
+			refuse(server)
+			logger, log := programtest.Log()
+			client, err := Open(t.Context(), programtest.Load(t, "REDIS_URL="+server.URL()), Options{Require: true, Logger: logger})
+			if err != nil {
+				t.Fatal(err)
+			}
+			client.Close()
+			if text := log.String(); !strings.Contains(text, code) || !strings.Contains(text, "redis refuses commands") || strings.Contains(text, "reachable") {
+				t.Errorf("the log does not name %s:\n%s", code, text)
+			}
+		})
+	}
+}
+
 // A silent server costs at most the bound of the first PING.
 func TestOpenRedisBounded(t *testing.T) {
 	server := redistest.Start(t)
