@@ -14,6 +14,7 @@ import (
 // TestPageLastKnown shows last known prices dimmed and with their age, never as live, and takes them
 // away when a symbol is removed.
 func TestPageLastKnown(t *testing.T) {
+	t.Parallel()
 	browser := webtest.Browser(t)
 	later := time.Now().UTC().AddDate(0, 0, 2).Weekday().String()[:3] // the market of GBP/USD opens then, for a minute
 	table, err := feed.NewInstruments(feed.InstrumentsConfig{Listing: fmt.Sprintf(

@@ -39,6 +39,7 @@ func waitLive(p *webtest.Tab) {
 const bids = `Object.fromEntries([...document.querySelectorAll('tr[data-symbol]')].map((r) => [r.dataset.symbol, r.querySelector('.price').textContent]))`
 
 func TestPage(t *testing.T) {
+	t.Parallel()
 	browser := webtest.Browser(t)
 	server := webtest.StartProgram(t)
 	for name, test := range map[string]func(*testing.T, context.Context, string){
@@ -52,8 +53,12 @@ func TestPage(t *testing.T) {
 		"exact decimals":  testExactDecimals,
 		"sequence checks": testSequenceChecks,
 		"sizes":           testSizes,
+		"under a path":    testUnderPath,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, browser, server.URL) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, browser, server.URL)
+		})
 	}
 }
 
@@ -262,6 +267,7 @@ func testSizes(t *testing.T, browser context.Context, url string) {
 }
 
 func TestPageRecoversFromKilledServer(t *testing.T) {
+	t.Parallel()
 	browser := webtest.Browser(t)
 	server := webtest.StartProgram(t)
 	p := openPage(t, browser, server.URL)
@@ -305,11 +311,9 @@ func TestPageThirdPartyChecksums(t *testing.T) {
 	}
 }
 
-// TestPageUnderPath opens the page behind a proxy that serves it under a path and strips that path.
-func TestPageUnderPath(t *testing.T) {
-	browser := webtest.Browser(t)
-	server := webtest.StartProgram(t)
-	target, err := url.Parse(server.URL)
+// testUnderPath opens the page behind a proxy that serves it under a path and strips that path.
+func testUnderPath(t *testing.T, browser context.Context, program string) {
+	target, err := url.Parse(program)
 	if err != nil {
 		t.Fatal(err)
 	}

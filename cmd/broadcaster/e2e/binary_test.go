@@ -4,49 +4,31 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"runtime/debug"
 	"sync"
 	"testing"
+
+	"github.com/fxcast/fxcast/internal/testprogram"
 )
 
 // root is the directory of the repository.
 const root = "../../.."
 
+// long calls for the full amount of work in tests that do less otherwise.
+var long = os.Getenv("FXCAST_LONG") == "1"
+
 // buildDir holds the program while the tests run.
 var buildDir string
 
-// built builds the program once, with the race detector if the tests have it, and
-// returns its path.
+// built builds the program once and returns its path.
 var built = sync.OnceValues(func() (string, error) {
 	var err error
 	if buildDir, err = os.MkdirTemp("", "broadcaster-e2e"); err != nil {
 		return "", err
 	}
-	path := filepath.Join(buildDir, "broadcaster")
-	args := []string{"build", "-buildvcs=false", "-o", path}
-	if raced() {
-		args = append(args, "-race")
-	}
-	if out, err := exec.Command("go", append(args, "..")...).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w: %s", err, out)
-	}
-	return path, nil
+	return testprogram.Build(buildDir)
 })
-
-// raced reports whether these tests run with the race detector.
-func raced() bool {
-	info, _ := debug.ReadBuildInfo()
-	for _, s := range info.Settings {
-		if s.Key == "-race" {
-			return s.Value == "true"
-		}
-	}
-	return false
-}
 
 // program returns a command of the program, not started. Its environment is the
 // settings and the path to other programs.

@@ -5,10 +5,11 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fxcast/fxcast/internal/testprogram"
 )
 
 // A Program is the whole program, whose pages a browser opens.
@@ -24,9 +25,9 @@ type Program struct {
 // request limits allow some hundred requests a minute. It is stopped when the test ends.
 func StartProgram(t *testing.T) Program {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "broadcaster")
-	if out, err := exec.Command("go", "build", "-o", binary, "github.com/fxcast/fxcast/cmd/broadcaster").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v: %s", err, out)
+	binary, err := testprogram.Build(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
 	}
 	free := func() net.Listener {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
