@@ -21,20 +21,21 @@ var persistent = []string{"--appendonly", "yes", "--appendfsync", "everysec"}
 
 // TestFaults injects faults into a standalone Redis, the network before it, the
 // nodes and the publishers, in an order that a seed makes, and wants every
-// promise to hold. FXCAST_FAULT_SEED replays an order.
+// promise to hold. Each fault comes once, or for two minutes with FXCAST_LONG=1.
+// FXCAST_FAULT_SEED replays an order.
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	steps := 40 * time.Second
-	if testing.Short() {
-		steps = 10 * time.Second
-	}
 	seed := faulttest.Seed(t)
 	server := redistest.Start(t, persistent...)
 	proxy := redistest.StartProxy(t, server.Addr())
 	a := newArena(t, server.Client(), []string{"REDIS_URL=redis://" + proxy.Addr()}, nil)
 	faults := slices.Concat(serverFaults(server), networkFaults(proxy), a.commandFaults(), a.ourFaults())
 	report := &faulttest.Report{}
-	a.run(report, "standalone", faulttest.Schedule(seed, faults, steps))
+	steps := faulttest.Schedule(seed, faults, 2*time.Minute)
+	if !long {
+		steps = steps[:len(faults)]
+	}
+	a.run(report, "standalone", steps)
 	logReport(t, report)
 }
 

@@ -28,34 +28,36 @@ func TestHealthcheck(t *testing.T) {
 		{"[::1]", nil},
 		{"0.0.0.0", nil},
 	} {
-		addr := tc.host + ":" + programtest.FreePort(t)
-		if l, err := net.Listen("tcp", addr); err != nil {
-			t.Logf("%s is not available: %v", addr, err)
-			continue
-		} else {
-			l.Close()
-		}
-		server := redistest.Start(t)
-		environ := append(tc.environ, "HTTP_ADDR="+addr, "REDIS_URL="+server.URL(), "HTTP_PROXY=http://127.0.0.1:1")
-		check := func(want int, reason string) {
-			t.Helper()
-			code, stdout, stderr := runCommand(t, environ, "healthcheck")
-			if code != want || stdout != "" || !strings.Contains(stderr, reason) || strings.Count(stderr, "\n") != want {
-				t.Errorf("%s: %d %q %q, want %d and a line with %q", addr, code, stdout, stderr, want, reason)
+		t.Run(tc.host, func(t *testing.T) {
+			t.Parallel()
+			addr := tc.host + ":" + programtest.FreePort(t)
+			if l, err := net.Listen("tcp", addr); err != nil {
+				t.Skipf("%s is not available: %v", addr, err)
+			} else {
+				l.Close()
 			}
-		}
-		check(1, "connection refused")
-		p := launchProcess(t, environ...)
-		check(0, "")
-		server.Kill()
-		check(0, "") // a restart of the server would not help
-		if tc.host == "127.0.0.1" {
-			p.cmd.Process.Signal(syscall.SIGSTOP)
-			check(1, "no answer from HTTP_ADDR="+addr+" within 3s")
-			p.cmd.Process.Signal(syscall.SIGCONT)
-		}
-		p.terminate()
-		check(1, "connection refused")
+			server := redistest.Start(t)
+			environ := append(tc.environ, "HTTP_ADDR="+addr, "REDIS_URL="+server.URL(), "HTTP_PROXY=http://127.0.0.1:1")
+			check := func(want int, reason string) {
+				t.Helper()
+				code, stdout, stderr := runCommand(t, environ, "healthcheck")
+				if code != want || stdout != "" || !strings.Contains(stderr, reason) || strings.Count(stderr, "\n") != want {
+					t.Errorf("%s: %d %q %q, want %d and a line with %q", addr, code, stdout, stderr, want, reason)
+				}
+			}
+			check(1, "connection refused")
+			p := launchProcess(t, environ...)
+			check(0, "")
+			server.Kill()
+			check(0, "") // a restart of the server would not help
+			if tc.host == "127.0.0.1" {
+				p.cmd.Process.Signal(syscall.SIGSTOP)
+				check(1, "no answer from HTTP_ADDR="+addr+" within 3s")
+				p.cmd.Process.Signal(syscall.SIGCONT)
+			}
+			p.terminate()
+			check(1, "connection refused")
+		})
 	}
 	// Another program on the port of the server.
 	l := listen(t)

@@ -94,18 +94,18 @@ var faultKinds = []fault{
 	}},
 }
 
-// plant puts faults in the places of quotes of one symbol: of each kind one in 1,000,
-// but not among the first ten. Each quote has its own bid size, by which it is known
+// plant puts faults in the places of quotes of one symbol: one of each kind among that
+// many, but not among the first ten. Each quote has its own bid size, by which it is known
 // wherever it is seen.
-func plant(quotes []feed.Quote, r *rand.Rand) []plantedQuote {
+func plant(quotes []feed.Quote, among int, r *rand.Rand) []plantedQuote {
 	planted := make([]plantedQuote, len(quotes))
 	for i, q := range quotes {
 		q.BidSize = strconv.Itoa(i)
 		planted[i].Quote = q
 	}
-	for start := 0; start < len(quotes); start += 1000 {
+	for start := 0; start < len(quotes); start += among {
 		for _, kind := range faultKinds {
-			i := start + r.IntN(1000)
+			i := start + r.IntN(among)
 			if i < 10 || i >= len(quotes) || planted[i].fault != "" {
 				continue
 			}
@@ -174,11 +174,16 @@ func replayPublisher(t *testing.T, n *testNode) *accept.Publisher {
 
 // TestPlantedFaultsAreSeenAtNoDoor publishes recorded ticks with wrong ones among
 // them. A quote beyond a limit is refused and seen nowhere; all others are accepted, and
-// seen everywhere as it was.
+// seen everywhere as it was. It takes the first ticks of each file and more faults among
+// them, or whole files with FXCAST_LONG=1.
 func TestPlantedFaultsAreSeenAtNoDoor(t *testing.T) {
 	t.Parallel()
 	programtest.DataFile(t, "")
 	const batch = 250
+	first, among := 5000, 200
+	if long {
+		first, among = 60_000, 1000
+	}
 	r := redistest.Start(t)
 	one, two := startNode(t, r, "HISTORY_TICKS=60000"), startNode(t, r, "HISTORY_TICKS=60000")
 	doors := openDoors(t, one, two, "GBP/JPY", "EUR/USD", "USD/JPY")
@@ -187,10 +192,11 @@ func TestPlantedFaultsAreSeenAtNoDoor(t *testing.T) {
 	right := map[string][]plantedQuote{} // accepted ones by symbol
 	dice := rand.New(rand.NewPCG(13, 20150115))
 	for _, file := range recordedFiles {
-		planted := plant(readRecorded(t, file.name), dice)
-		if uint64(len(planted)) != file.ticks {
-			t.Fatalf("%s: %d ticks, want %d", file.name, len(planted), file.ticks)
+		recorded := readRecorded(t, file.name)
+		if uint64(len(recorded)) != file.ticks {
+			t.Fatalf("%s: %d ticks, want %d", file.name, len(recorded), file.ticks)
 		}
+		planted := plant(recorded[:min(first, len(recorded))], among, dice)
 		gate := &gateOnPaper{}
 		symbol := string(file.symbol)
 		for start := 0; start < len(planted); start += batch {
