@@ -5,6 +5,10 @@
 FUZZTIME ?= 30s
 SOAK ?= 10m
 
+# Packages whose tests take longest: they start first. Tests mostly wait, so that more run at
+# once than there are processors.
+LONGEST = ./cmd/broadcaster/e2e ./feed/tickfile ./web/... ./feed/...
+
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -12,7 +16,7 @@ run: ## run the server; with nothing configured it brings its own Redis and pric
 	go run ./cmd/broadcaster
 
 test: deps ## run every test with the race detector, list the slowest; installs what is missing
-	go run ./internal/testrun -race -timeout 15m ./...
+	go run ./internal/testrun -race -parallel 8 -timeout 15m $(LONGEST) ./...
 
 soak: deps ## inject faults for SOAK (10m) over every kind of Redis, print what each cost
 	SOAK=$(SOAK) go test -race -count 1 -timeout 0 -v -run '^TestSoak$$' ./cmd/broadcaster/e2e
