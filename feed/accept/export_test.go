@@ -89,7 +89,10 @@ const MaxRejectedInput = maxRejectedInput
 // PublishSource returns the text of the script.
 var PublishSource = publishSource
 
-var NewEpoch = newEpoch
+var (
+	NewEpoch = newEpoch
+	Born     = born
+)
 
 // Streaks returns how many sources have a streak of refused quotes.
 func (l *RejectedLog) Streaks() int {

@@ -2,6 +2,7 @@ package accept
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"strings"
 	"sync/atomic"
@@ -31,7 +32,7 @@ type leader struct {
 }
 
 func newLeader(client redis.UniversalClient, key, node string) *leader {
-	return &leader{client: client, key: key, token: node + "#" + newEpoch() + newEpoch()}
+	return &leader{client: client, key: key, token: node + "#" + rand.Text()}
 }
 
 var (

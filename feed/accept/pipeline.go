@@ -105,7 +105,7 @@ func (p *Publisher) carryOut(ctx context.Context, t *trip) {
 	}
 	accept := acceptance{
 		keys: p.cfg.Keys, quoteTTL: p.cfg.QuoteTTL, history: p.cfg.HistoryTicks,
-		candidate: newEpoch(), run: *t.over.run.Load(), rules: p.rules, sharded: p.masters.cluster != nil,
+		candidate: newEpoch(time.Now()), run: *t.over.run.Load(), rules: p.rules, sharded: p.masters.cluster != nil,
 	}
 	pipe := t.over.client.Pipeline()
 	for _, c := range t.calls {
@@ -274,10 +274,19 @@ func (p *Publisher) lastSeen(s feed.Symbol) lastSeen {
 	switch {
 	case epoch == "":
 		return seen
-	case epoch == seen.epoch && seq > seen.seq, epoch != seen.epoch && at > seen.at:
+	case epoch == seen.epoch && seq > seen.seq, epoch != seen.epoch && newer(lastSeen{epoch, seq, at}, seen):
 		return lastSeen{epoch, seq, at}
 	}
 	return seen
+}
+
+// newer reports whether a is of a newer epoch than b. Epochs whose order is not known are compared
+// by when their quotes were accepted.
+func newer(a, b lastSeen) bool {
+	if x, y := born(a.epoch), born(b.epoch); x != y {
+		return x > y
+	}
+	return a.at > b.at
 }
 
 // list adds the symbols of accepted quotes to the set of known symbols, each at most once a minute.

@@ -10,7 +10,8 @@
 --
 -- KEYS three for each symbol: last quote (string), counter (hash), history (stream)
 -- ARGV 1 life of the last quote in ms  2 length of the history, at least 1
---      3 epoch to begin if one must begin  4 run id of this server as the caller knows it
+--      3 epoch to begin if one must begin, see born
+--      4 run id of this server as the caller knows it
 --      5 named sources, best first, each with the ms it must be silent before
 --        those after it are taken: 'main 5000 backup 10000'; '' = all are equal
 --      6 PUBLISH or, in a cluster, SPUBLISH
@@ -301,6 +302,41 @@ local function outranked(s, source)
   return by
 end
 
+-- When an epoch began, in ms; 0 if that is not known. The first nine characters of an
+-- epoch of 13 are that time in base 36; those of version 0.1 have eight and begin with
+-- no digit below 2. Base 36 is read by hand: tonumber may have 32 bits.
+local function born(epoch)
+  if #epoch ~= 13 or not find(epoch, '^[01][%d%l]+$') then return 0 end
+  local ms = 0
+  for i = 1, 9 do
+    local c = byte(epoch, i)
+    ms = ms * 36 + (c < 58 and c - 48 or c - 87)
+  end
+  return ms
+end
+
+-- Whether an epoch is another one than seen and not newer. With two masters in a split,
+-- the one that was replaced would otherwise go on with an epoch that clients have left.
+local function over(epoch, seen)
+  if epoch == seen then return false end
+  local ms = born(seen)
+  return ms > 0 and born(epoch) <= ms
+end
+
+-- The epoch to begin after these two. It is newer than both, even if the clock of the
+-- caller is behind.
+local function begin(stored, seen)
+  local least, ms = max(born(stored), born(seen)), born(candidate)
+  if ms == 0 or ms > least then return candidate end
+  local digits, n = {}, least + 1
+  for i = 9, 1, -1 do
+    local d = n % 36
+    digits[i] = string.char(d < 10 and d + 48 or d + 87)
+    n = (n - d) / 36
+  end
+  return table.concat(digits) .. candidate:sub(10)
+end
+
 -- Reads the state of a symbol; returns the text of the error that forbids it.
 local function read(s)
   local kind = call('TYPE', s.last).ok -- of the three only SET would not mind another kind of key
@@ -311,8 +347,9 @@ local function read(s)
   if refusal then return refusal end
 
   local epoch, seq = stored[1] or '', whole(stored[2] or '', 0, MAX_COUNT - #s.quotes)
-  if not seq or #epoch > 32 or not find(epoch, '^[%w_-]+$') or stored[3] ~= run or (s.seen_epoch == epoch and s.seen > seq) then
-    epoch, seq = candidate, 0
+  if not seq or #epoch > 32 or not find(epoch, '^[%w_-]+$') or stored[3] ~= run
+    or (s.seen_epoch == epoch and s.seen > seq) or over(epoch, s.seen_epoch) then
+    epoch, seq = begin(epoch, s.seen_epoch), 0
   end
   s.epoch, s.seq, s.stored, s.outliers = epoch, seq, stored, {}
   for name, source in pairs(s.sources) do
