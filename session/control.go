@@ -67,14 +67,14 @@ func (m *Manager) newControl() *redislink.Listener {
 			// Notices may have been lost, and Redis may have come back with older data.
 			m.mu.Lock()
 			m.checkAll = true
-			m.reRevoke = missed
+			if missed {
+				m.doubts++
+			}
 			m.mu.Unlock()
-			m.listening.Store(true)
 			wake(m.wakeCheck)
 			return nil
 		},
 		Lost: func(error) {
-			m.listening.Store(false)
 			m.metrics.reconnects.Inc()
 			missed = true
 		},

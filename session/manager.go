@@ -48,12 +48,11 @@ type Manager struct {
 	// Leases counts connections per user over all nodes.
 	Leases *Leases
 
-	running   atomic.Bool
-	degraded  atomic.Bool
-	silent    atomic.Bool               // Redis answered no background call for lostAfter
-	listening atomic.Bool               // subscribed to the control channel
-	began     atomic.Pointer[time.Time] // the start of Run; before that, the time of New
-	answered  atomic.Pointer[time.Time] // the last answer of Redis to a re-check; nil = none
+	running  atomic.Bool
+	degraded atomic.Bool
+	silent   atomic.Bool               // Redis answered no background call for lostAfter
+	began    atomic.Pointer[time.Time] // the start of Run; before that, the time of New
+	answered atomic.Pointer[time.Time] // the last answer of Redis to a re-check; nil = none
 
 	wakeCheck chan struct{} // capacity 1: a check is due before the next tick
 	wakeEnds  chan struct{} // capacity 1: ends is not empty
@@ -64,7 +63,8 @@ type Manager struct {
 	ends     []ended              // bindings whose onEnd is to be called; at most one entry per binding
 	revoked  map[string]time.Time // revoked ids, and until when to keep them (monotonic); at most maxRevoked
 	checkAll bool                 // re-check every bound session at the next tick
-	reRevoke bool                 // before that, revoke the ids of revoked again
+	doubts   uint64               // how often Redis may have forgotten revocations
+	settled  uint64               // the doubts after which the ids of revoked were revoked again
 }
 
 // New returns a Manager. It does not call Redis and starts no goroutine.

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 const maxRevoked = 100_000 // ids kept
@@ -49,8 +51,8 @@ func (m *Manager) addRevocationLocked(id string, keep time.Duration) {
 	m.revoked[id] = now.Add(keep)
 }
 
-// isRevoked reports whether id was revoked, and Redis, which was lost since then, may have lost the
-// revocation. Otherwise the key in Redis decides.
+// isRevoked reports whether id was revoked. Redis may have it again: a master that takes over lacks
+// the last writes of the one before.
 func (m *Manager) isRevoked(id string) bool {
 	if !m.running.Load() {
 		return false
@@ -58,13 +60,31 @@ func (m *Manager) isRevoked(id string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	until, ok := m.revoked[id]
-	return ok && (m.reRevoke || !m.listening.Load()) && time.Now().Before(until)
+	return ok && time.Now().Before(until)
 }
 
-// revokeAgain deletes the sessions of the kept ids after Redis was lost.
+const mastersEvery = time.Second // between looks at the masters
+
+// failovers looks for masters that have changed, until ctx ends. Replication is asynchronous, so a
+// new master may have a session that was revoked on the old one. In a cluster the control channel
+// shows that for one part only.
+func (m *Manager) failovers(ctx context.Context) {
+	processes := redislink.NewProcesses(m.rdb)
+	for first := true; first || redislink.Sleep(ctx, mastersEvery); first = false {
+		if changed, _ := processes.Look(ctx); changed {
+			m.mu.Lock()
+			m.doubts++
+			m.mu.Unlock()
+			wake(m.wakeCheck)
+		}
+	}
+}
+
+// revokeAgain deletes the sessions of the kept ids after Redis was lost or a master has changed.
 func (m *Manager) revokeAgain(ctx context.Context) {
 	m.mu.Lock()
-	again := m.reRevoke
+	doubts := m.doubts
+	again := doubts != m.settled
 	now := time.Now()
 	maps.DeleteFunc(m.revoked, func(_ string, until time.Time) bool { return again && now.After(until) })
 	var ids []string
@@ -78,7 +98,7 @@ func (m *Manager) revokeAgain(ctx context.Context) {
 	for batch := range slices.Chunk(ids, readBatch) {
 		results, err := m.scriptEach(ctx, revokeScript, batch, func(int) []any { return []any{"", 0} })
 		if err != nil {
-			return // reRevoke stays set, so the next tick tries again
+			return // the doubt stays, so the next tick tries again
 		}
 		var back []string
 		for i, r := range results {
@@ -97,6 +117,6 @@ func (m *Manager) revokeAgain(ctx context.Context) {
 		}
 	}
 	m.mu.Lock()
-	m.reRevoke = false
+	m.settled = doubts
 	m.mu.Unlock()
 }

@@ -17,6 +17,7 @@ var ErrRunning = errors.New("session: already running")
 //	* control    reads notices of other nodes; a probe each second proves that they arrive
 //	* events     reads keyspace events, if Redis sends them
 //	* check      checks bound sessions in Redis, in batches, and extends them
+//	* failovers  notices masters that may have forgotten revocations
 //	* followers  looks up the new sessions of renewals
 //	* monitor    decides whether Redis is lost; ends unverified bindings after the grace; no I/O
 //	* leases     refreshes connection leases
@@ -31,7 +32,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	stop := make(chan struct{})
 	ends.Go(func() { m.runEnds(stop) })
 	parts.Go(func() { _ = m.control.Run(ctx) }) // always nil: only an optional listener fails
-	for _, part := range []func(context.Context){m.events, m.check, m.monitor, m.Leases.refreshAll} {
+	for _, part := range []func(context.Context){m.events, m.check, m.monitor, m.failovers, m.Leases.refreshAll} {
 		parts.Go(func() { part(ctx) })
 	}
 	for range followers {

@@ -37,7 +37,8 @@
 // # Topology
 //
 // TopologyOf is the only place that looks at the type of a client. It knows the masters and the
-// master of a key. Own opens a client with the options of another.
+// master of a key. Own opens a client with the options of another. Processes notices that a master
+// was replaced or has restarted.
 //
 // # Health
 //

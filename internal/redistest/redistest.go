@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -102,6 +103,30 @@ func (s *Server) Client() *redis.Client {
 	c := redis.NewClient(s.clientOptions(s.Addr()))
 	s.t.Cleanup(func() { c.Close() })
 	return c
+}
+
+// Cut ends the replication from a master to this server for good. A failover to it then forgets what
+// is written from now on, and nothing else.
+func (s *Server) Cut(master *Server) {
+	s.t.Helper()
+	ctx, replica, source := s.t.Context(), s.Client(), master.Client()
+	field := func(c *redis.Client, name string) string {
+		_, rest, _ := strings.Cut(c.Info(ctx, "replication").Val(), "\r\n"+name+":")
+		value, _, _ := strings.Cut(rest, "\r\n")
+		return value
+	}
+	poll(s.t, "the replica is up to date", func() bool {
+		return field(source, "master_repl_offset") == field(replica, "slave_repl_offset")
+	})
+	for _, err := range []error{
+		replica.ConfigSet(ctx, "masteruser", "nobody").Err(), replica.ConfigSet(ctx, "masterauth", "wrong").Err(),
+		source.Do(ctx, "CLIENT", "KILL", "TYPE", "replica").Err(),
+	} {
+		if err != nil {
+			s.t.Fatalf("redistest: cut the replication: %v", err)
+		}
+	}
+	poll(s.t, "the replication is cut", func() bool { return field(replica, "master_link_status") == "down" })
 }
 
 // Kill ends the process with SIGKILL and waits for it. Without an append-only file the server's

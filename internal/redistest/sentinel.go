@@ -145,6 +145,12 @@ func (s *Sentinel) Master() (found *Server) {
 	return found
 }
 
+// Replica waits until the sentinels agree on the master and returns the other server.
+func (s *Sentinel) Replica() *Server {
+	s.t.Helper()
+	return s.other(s.Master())
+}
+
 // Client returns a new client with all permissions that follows the master. It is closed when the
 // test ends.
 func (s *Sentinel) Client() *redis.Client {
