@@ -64,7 +64,7 @@ func (s *Server) publicTable() []endpoint.Endpoint {
 			Tag: "health", Summary: "Whether this node should receive clients; the body lists each check",
 			Answers: map[int]any{200: readyAnswer{}, 503: readyAnswer{}}},
 		{Pattern: "GET /openapi.json", Handler: s.getOpenAPI,
-			Tag: "specs", Summary: "This document",
+			Tag: "specs", Summary: "The API of this listener; on ADMIN_ADDR that of both",
 			Answers: map[int]any{200: document}},
 		{Pattern: "GET /asyncapi.json", Handler: s.getAsyncAPI,
 			Tag: "specs", Summary: "The messages of the WebSocket, as AsyncAPI 3.0",
@@ -80,7 +80,7 @@ func (s *Server) publicTable() []endpoint.Endpoint {
 func (s *Server) adminTable() []endpoint.Endpoint {
 	metrics := promhttp.HandlerFor(renamedMetrics{s.cfg.Registry}, promhttp.HandlerOpts{Registry: s.cfg.Registry, EnableOpenMetrics: true})
 	return append(s.admin.Endpoints(), []endpoint.Endpoint{
-		{Pattern: "GET /openapi.json", Handler: s.getOpenAPI, Access: endpoint.Admin},
+		{Pattern: "GET /openapi.json", Handler: s.getAdminOpenAPI, Access: endpoint.Admin},
 		{Pattern: "GET /metrics", Handler: endpoint.Plain(metrics), Time: endpoint.Endless,
 			Tag: "health", Summary: "Prometheus metrics; on the admin listener",
 			Answers: map[int]any{200: endpoint.Text("text/plain")}},

@@ -18,9 +18,19 @@ import (
 //go:embed asyncapi.json
 var asyncAPI []byte
 
-// getOpenAPI serves the description of the HTTP API of both listeners.
+// getOpenAPI serves the description of the public API.
 func (s *Server) getOpenAPI(w http.ResponseWriter, r *http.Request) error {
-	document, err := s.openAPI()
+	return serveDocument(w, r, s.openAPI)
+}
+
+// getAdminOpenAPI serves the description of the API of both listeners. Only the admin listener has
+// it: visitors need no list of what operators may do.
+func (s *Server) getAdminOpenAPI(w http.ResponseWriter, r *http.Request) error {
+	return serveDocument(w, r, s.adminOpenAPI)
+}
+
+func serveDocument(w http.ResponseWriter, r *http.Request, build func() ([]byte, error)) error {
+	document, err := build()
 	if err != nil {
 		return err
 	}
@@ -47,19 +57,29 @@ func serveSpec(w http.ResponseWriter, r *http.Request, document []byte) error {
 	return nil
 }
 
-// document returns the description of the HTTP API.
+// document returns the description of the public API.
 func (s *Server) document() ([]byte, error) {
-	schemas := admin.Schemas()
-	maps.Copy(schemas, publicSchemas)
+	return s.api().JSON()
+}
+
+// adminDocument returns the description of the API of both listeners.
+func (s *Server) adminDocument() ([]byte, error) {
+	d := s.api()
+	d.Admin = s.tables.admin
+	maps.Copy(d.Schemas, admin.Schemas())
+	d.Tags = append(d.Tags, []endpoint.Object{{"name": "sessions", "description": "sessions of all users; on ADMIN_ADDR"},
+		{"name": "redis", "description": "on ADMIN_ADDR"}, {"name": "connections", "description": "on ADMIN_ADDR"}}...)
+	return d.JSON()
+}
+
+func (s *Server) api() endpoint.Document {
 	return endpoint.Document{
 		Info: endpoint.Object{"title": "fxcast", "version": "1.0.0", "license": endpoint.Object{"name": "Apache-2.0", "identifier": "Apache-2.0"},
 			"description": "Real-time forex quotes. Prices are decimal strings; times are RFC 3339 in UTC. Requests are limited per user or address; the headers RateLimit-Policy and RateLimit state the limits. Errors are problem details (RFC 9457). /asyncapi.json describes the WebSocket."},
-		Tags: []endpoint.Object{{"name": "quotes"}, {"name": "session", "description": "the session of the request"}, {"name": "health"}, {"name": "specs"}, {"name": "page"},
-			{"name": "sessions", "description": "sessions of all users; on ADMIN_ADDR"}, {"name": "redis", "description": "on ADMIN_ADDR"}, {"name": "connections", "description": "on ADMIN_ADDR"}},
+		Tags:    []endpoint.Object{{"name": "quotes"}, {"name": "session", "description": "the session of the request"}, {"name": "health"}, {"name": "specs"}, {"name": "page"}},
 		Public:  s.tables.public,
-		Admin:   s.tables.admin,
-		Schemas: schemas,
-	}.JSON()
+		Schemas: maps.Clone(publicSchemas),
+	}
 }
 
 // publicSchemas are the schemas of types that marshal themselves.

@@ -109,8 +109,9 @@ type Server struct {
 
 	leaving atomic.Bool // StopReady was called
 
+	openAPI, adminOpenAPI func() ([]byte, error) // build the documents at the first call
+
 	page     endpoint.Handler
-	openAPI  func() ([]byte, error) // builds the document at the first call
 	tables   tables
 	onPublic http.Handler
 	onAdmin  http.Handler
@@ -139,7 +140,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.tables = tables{s.publicTable(), s.adminTable()}
-	s.openAPI = sync.OnceValues(s.document)
+	s.openAPI, s.adminOpenAPI = sync.OnceValues(s.document), sync.OnceValues(s.adminDocument)
 	if s.onPublic, err = s.publicHandler(); err != nil {
 		return nil, err
 	}

@@ -75,7 +75,7 @@ func TestAdminDocument(t *testing.T) {
 	var spec struct {
 		Paths map[string]map[string]struct{ Servers []any }
 	}
-	n.do("GET", n.public+"/openapi.json", "", nil).into(t, 200, &spec)
+	n.do("GET", n.admin+"/openapi.json", "", bearer(adminToken)).into(t, 200, &spec)
 	page := strings.Join(blocks, "")
 	for path, methods := range spec.Paths {
 		for method, op := range methods {
