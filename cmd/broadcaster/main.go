@@ -26,6 +26,16 @@ type command struct {
 	usage   string // for "broadcaster NAME --help"
 	lasting bool   // goes on when the reader of its output has left; others end quietly
 	run     func(context.Context, cli.Call) int
+
+	// For completions.
+	flags []string // without dashes
+	parts []part
+}
+
+// A part is a command of a command, such as "feed replay".
+type part struct {
+	name  string
+	flags []string
 }
 
 // commands has every command. The first one runs if the command line names none.

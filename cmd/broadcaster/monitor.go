@@ -4,6 +4,7 @@ import "github.com/fxcast/fxcast/cmd/broadcaster/internal/monitor"
 
 var monitorCommand = command{
 	name: "monitor", form: "monitor FLAGS", summary: "inspect Redis: health, all sections, live rates, advice", run: monitor.Run,
+	flags: []string{"health", "all", "monitor", "optimize", "commands", "apply", "json"},
 	usage: `Usage: broadcaster monitor FLAGS
 
 Inspects the Redis of REDIS_URL. Give one of:

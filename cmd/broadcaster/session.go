@@ -4,6 +4,8 @@ import "github.com/fxcast/fxcast/cmd/broadcaster/internal/sessions"
 
 var sessionCommand = command{
 	name: "session", form: "session COMMAND", summary: "create, show, list and revoke sessions", run: sessions.Run,
+	parts: []part{{"create", []string{"user", "role", "ttl", "data", "json"}}, {"show", []string{"json"}},
+		{"list", []string{"user", "json"}}, {"revoke", []string{"user", "json"}}},
 	usage: `Usage: broadcaster session COMMAND
 
 Manages sessions in the Redis of REDIS_URL, with the settings of the server.
