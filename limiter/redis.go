@@ -25,7 +25,7 @@ type redisStore struct {
 }
 
 func newRedisStore(client redis.UniversalClient, timeout time.Duration) *redisStore {
-	s := &redisStore{client: redislink.Bounded(client, timeout), timeout: timeout}
+	s := &redisStore{client: redislink.Once(redislink.Bounded(client, timeout)), timeout: timeout}
 	s.calls = newBatcher(s.exec, timeout)
 	return s
 }

@@ -89,6 +89,18 @@ func Bounded(rdb redis.UniversalClient, timeout time.Duration) redis.UniversalCl
 	return rdb
 }
 
+// Once returns a client on the connections of rdb that sends no command twice, unless rdb is a
+// cluster's. A retry after a refusal would use up the time of a call, and hide the reason.
+func Once(rdb redis.UniversalClient) redis.UniversalClient {
+	c := TopologyOf(rdb).single
+	if c == nil {
+		return rdb
+	}
+	c = c.WithTimeout(c.Options().ReadTimeout) // has options of its own
+	c.Options().MaxRetries = 0
+	return c
+}
+
 // Prober returns the client that publishes test messages for a subscription of own, a client with
 // the options of rdb. With Sentinel that is rdb. It leaves a master that Sentinel has replaced even
 // if that one still answers, so the messages do not reach a subscription that is still there.
