@@ -237,30 +237,34 @@ func (m *Manager) extendBatch(ctx context.Context, ids []string) {
 	if len(due) == 0 {
 		return
 	}
-	keys := make([]string, len(due))
+	ids = make([]string, len(due))
 	for i := range due {
-		keys[i] = due[i].ID
+		ids[i] = due[i].ID
 	}
-	answers, err := m.scriptEach(ctx, writeScript, keys, func(i int) []any { return due[i].writeArgs(values[i], due[i].TTL) })
+	answers, err := m.scriptEach(ctx, writeScript, ids, func(i int) []any { return due[i].writeArgs(values[i], due[i].TTL) })
 	if err != nil {
 		return
 	}
+	var guests guestMoves
 	for i, a := range answers {
 		r, err := a.Int64Slice()
 		if err != nil {
 			continue
 		}
 		if r[0] != written {
-			m.markDue(keys[i])
+			m.markDue(ids[i])
 			continue
 		}
 		m.metrics.extended.Inc()
+		was := due[i].ExpiresAt
 		due[i].wrote(r, values[i])
-		m.sawReading(keys[i], reading{session: due[i]})
+		guests.add(&due[i], was)
+		m.sawReading(ids[i], reading{session: due[i]})
 		m.mu.Lock()
-		if e := m.bound[keys[i]]; e != nil {
+		if e := m.bound[ids[i]]; e != nil {
 			e.extended = m.moment(due[i].readAt) // even if Redis was full, so that the value has an older time
 		}
 		m.mu.Unlock()
 	}
+	m.extendGuests(ctx, guests)
 }

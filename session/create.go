@@ -13,24 +13,29 @@ type Draft struct {
 	UserID  string          // 1 to 128 bytes of plain text
 	Role    string          // 1 to 64 of [A-Za-z0-9_.-]
 	Data    json.RawMessage // any JSON, at most Config.MaxData bytes; nil = none
-	TTL     time.Duration   // idle lifetime, 1 s to 366 d; 0 = Config.TTL
+	TTL     time.Duration   // idle lifetime, 1 s to 366 d; 0 = Config.TTL, or Config.GuestTTL for GuestRole
 	Address string          // of the client, cut to 64 bytes
 	Agent   string          // of the client, cut to 256 bytes
 }
 
 // Create stores a new session and returns it with its token, the secret that opens it. No later
-// call returns the token. The error is ErrInvalid if the draft is not acceptable, or
-// ErrUnavailable.
+// call returns the token. The error is ErrInvalid if the draft is not acceptable, ErrTooManyGuests,
+// or ErrUnavailable.
 func (m *Manager) Create(ctx context.Context, d Draft) (Session, string, error) {
 	if err := m.checkDraft(&d); err != nil {
 		return Session{}, "", err
 	}
 	s := Session{UserID: d.UserID, Role: d.Role, Data: d.Data, TTL: d.TTL, Address: d.Address, Agent: d.Agent}
+	if s.Role == GuestRole {
+		if err := m.admitGuest(ctx, s.TTL); err != nil {
+			return Session{}, "", err
+		}
+	}
 	// A second attempt is needed only if the user is signed out everywhere at this moment.
 	for range writeAttempts {
 		token := newToken()
 		s.ID = ID(token)
-		now, count, err := m.index(ctx, s.UserID, s.ID)
+		now, count, err := m.index(ctx, &s)
 		if err != nil {
 			return Session{}, "", err
 		}
@@ -76,6 +81,9 @@ func (m *Manager) checkDraft(d *Draft) error {
 	}
 	if d.TTL == 0 {
 		d.TTL = m.cfg.TTL
+		if d.Role == GuestRole {
+			d.TTL = m.cfg.GuestTTL
+		}
 	}
 	if d.TTL < time.Second || d.TTL > maxTTL {
 		return fmt.Errorf("%w: ttl: %s is not between 1s and %s", ErrInvalid, d.TTL, maxTTL)

@@ -6,6 +6,7 @@ import "context"
 const (
 	RenewedTombstonePrefix = tombstonePrefix
 	BlockedTombstone       = blockedTombstone
+	IndexAge               = indexAge
 )
 
 // RefreshLeases does at once what Run does every 15 s.

@@ -12,13 +12,21 @@ import (
 	"github.com/fxcast/fxcast/internal/redislink"
 )
 
-// index adds id to the user's index and returns Redis's time and the size of the index.
-func (m *Manager) index(ctx context.Context, user, id string) (time.Time, int64, error) {
+// indexLife returns how long the index of a user stays after a session of the role enters it. An
+// index of a guest ends with the guest; of others it outlives every session in it.
+func (m *Manager) indexLife(role string, ttl time.Duration) time.Duration {
+	if role == GuestRole {
+		return ttl + indexAge // the session is written after its index
+	}
+	return m.cfg.AbsoluteTTL + time.Hour
+}
+
+// index adds a session to its user's index and returns Redis's time and the size of the index.
+func (m *Manager) index(ctx context.Context, s *Session) (time.Time, int64, error) {
 	if err := m.answers(); err != nil {
 		return time.Time{}, 0, err
 	}
-	keep := m.cfg.AbsoluteTTL + time.Hour
-	r, err := indexScript.Run(ctx, m.rdb, []string{userKey(user)}, id, keep.Milliseconds()).Int64Slice()
+	r, err := indexScript.Run(ctx, m.rdb, []string{userKey(s.UserID)}, s.ID, m.indexLife(s.Role, s.TTL).Milliseconds()).Int64Slice()
 	if err != nil {
 		return time.Time{}, 0, redislink.Unavailable("index", err)
 	}

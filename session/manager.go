@@ -22,6 +22,8 @@ type Config struct {
 
 	TTL         time.Duration // idle lifetime; 0 = 1 h
 	AbsoluteTTL time.Duration // the lifetime that no extension exceeds; 0 = 24 h
+	GuestTTL    time.Duration // idle lifetime of guests; 0 = 10 min
+	GuestMax    int           // the most guests, over all nodes; 0 = no limit
 	AutoExtend  bool          // activity extends a session: see Use, Touch and Bind
 	Grace       time.Duration // how long bindings stay while Redis does not confirm their session; 0 = 60 s
 	MaxData     int           // the most bytes of Draft.Data; 0 = 8192
@@ -76,6 +78,7 @@ func New(cfg Config) *Manager {
 		cfg.Node = newToken()[:8]
 	}
 	cfg.TTL = positive(cfg.TTL, time.Hour)
+	cfg.GuestTTL = positive(cfg.GuestTTL, 10*time.Minute)
 	cfg.AbsoluteTTL = positive(cfg.AbsoluteTTL, 24*time.Hour)
 	cfg.Grace = positive(cfg.Grace, time.Minute)
 	if cfg.MaxData <= 0 {

@@ -58,6 +58,8 @@ type metrics struct {
 	checkSeconds                                          prometheus.Histogram
 	leasesDenied, leasesFailed                            prometheus.Counter
 	leases                                                prometheus.Gauge
+	guests                                                prometheus.Gauge
+	guestsRefused                                         prometheus.Counter
 	bindings                                              prometheus.Gauge
 }
 
@@ -89,10 +91,12 @@ func newMetrics(reg prometheus.Registerer, m *Manager) *metrics {
 		checkSeconds: f.NewHistogram(prometheus.HistogramOpts{Name: "fx_session_check_seconds",
 			Help:    "Duration of one re-check of all bound sessions. Near 3 s or more: ended sessions are noticed too late.",
 			Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 3, 10}}),
-		bindings:     f.NewGauge(prometheus.GaugeOpts{Name: "fx_session_bindings", Help: "Open bindings (sockets, streams) on this node."}),
-		leases:       f.NewGauge(prometheus.GaugeOpts{Name: "fx_session_connection_leases", Help: "Connection leases that this node keeps alive."}),
-		leasesDenied: count("fx_session_connection_leases_denied_total", "Connections refused because the user had the most connections allowed over all nodes."),
-		leasesFailed: count("fx_session_connection_leases_failed_total", "Failed refreshes of connection leases. Rising: a lease that is not refreshed for 45 s no longer counts."),
+		bindings:      f.NewGauge(prometheus.GaugeOpts{Name: "fx_session_bindings", Help: "Open bindings (sockets, streams) on this node."}),
+		leases:        f.NewGauge(prometheus.GaugeOpts{Name: "fx_session_connection_leases", Help: "Connection leases that this node keeps alive."}),
+		guests:        f.NewGauge(prometheus.GaugeOpts{Name: "fx_session_guests", Help: "Guests over all nodes when this node last created one. Near GUEST_MAX: new ones are refused soon."}),
+		guestsRefused: count("fx_session_guests_refused_total", "Guest sessions refused because GUEST_MAX exist. Growing: somebody floods the server, or the limit is too low."),
+		leasesDenied:  count("fx_session_connection_leases_denied_total", "Connections refused because the user had the most connections allowed over all nodes."),
+		leasesFailed:  count("fx_session_connection_leases_failed_total", "Failed refreshes of connection leases. Rising: a lease that is not refreshed for 45 s no longer counts."),
 	}
 	for i, l := range [loadResults]string{"ok", "not_found", "corrupt", "unavailable"} {
 		out.loads[i] = loads.WithLabelValues(l)

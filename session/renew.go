@@ -19,7 +19,8 @@ type Change struct {
 
 // Renew gives a session a new token, and so a new id. Call it at sign-in and when rights change, so
 // that an attacker who knew the old token gains nothing. Data, creation time, TTL and absolute
-// expiry stay the same. When Renew returns, the old token is invalid. Bindings end with [Renewed]
+// expiry stay the same, but a guest that gets another role gets Config.TTL. When Renew returns, the
+// old token is invalid. Bindings end with [Renewed]
 // and the new session. If Redis fails halfway, the session may be lost, but there are never two.
 // The errors are those of Load and ErrInvalid.
 func (m *Manager) Renew(ctx context.Context, id string, c Change) (Session, string, error) {
@@ -36,7 +37,7 @@ func (m *Manager) Renew(ctx context.Context, id string, c Change) (Session, stri
 		s.ID = ID(token)
 		// The new id enters the index before the old key points to it. So a revocation of the user or
 		// of the old id finds and blocks the new id at any moment.
-		indexed, _, err := m.index(ctx, s.UserID, s.ID)
+		indexed, _, err := m.index(ctx, &s)
 		if err != nil {
 			return Session{}, "", err
 		}
@@ -54,6 +55,11 @@ func (m *Manager) Renew(ctx context.Context, id string, c Change) (Session, stri
 		}
 		if !made {
 			return Session{}, "", ErrNotFound // the session was revoked meanwhile
+		}
+		if old.Role == GuestRole {
+			var guests guestMoves
+			guests.add(&s, old.ExpiresAt)
+			m.extendGuests(ctx, guests)
 		}
 		m.metrics.renewed.Inc()
 		_ = m.rdb.SRem(ctx, userKey(old.UserID), id).Err() // if this fails, a later List prunes the id
@@ -79,6 +85,9 @@ func (m *Manager) changed(old Session, c Change) (Session, error) {
 	if c.Role != "" {
 		s.Role = c.Role
 		faults = append(faults, checkRole(c.Role))
+		if old.Role == GuestRole && c.Role != GuestRole && old.TTL == m.cfg.GuestTTL {
+			s.TTL = m.cfg.TTL
+		}
 	}
 	if len(c.Data) > 0 {
 		s.Data = c.Data

@@ -148,7 +148,7 @@ func ParseRoles(text string, c RolesConfig) (Roles, error) {
 	if c.GuestConnections > 0 {
 		guest.MaxConnections = c.GuestConnections
 	}
-	out.grants["guest"] = guest
+	out.grants[GuestRole] = guest
 	for _, role := range []string{"user", "publisher", "admin"} {
 		out.grants[role] = d
 	}
@@ -165,7 +165,7 @@ func ParseRoles(text string, c RolesConfig) (Roles, error) {
 	var faults []error
 	for role, raw := range table {
 		defaults := d
-		if role == "guest" {
+		if role == GuestRole {
 			defaults = guest
 		}
 		g, err := parseGrants(role, raw, defaults, c)

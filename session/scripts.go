@@ -22,12 +22,15 @@ var (
 	revokeSource string
 	//go:embed lease.lua
 	leaseSource string
+	//go:embed guests.lua
+	guestsSource string
 
 	indexScript  = redis.NewScript(indexSource)
 	createScript = redis.NewScript(createSource)
 	writeScript  = redis.NewScript(writeSource)
 	revokeScript = redis.NewScript(revokeSource)
 	leaseScript  = redis.NewScript(leaseSource)
+	guestsScript = redis.NewScript(guestsSource)
 )
 
 // Codes that the scripts create and write return.
@@ -52,15 +55,24 @@ const (
 	renewedFor = 30 * time.Second // the life of a tombstone that points to the new session
 )
 
-// scriptEach runs a script on each session key, in one pipeline. args returns the arguments for the
-// i-th key. An error means that no script ran. Otherwise each command has its own answer.
+// scriptEach runs a script on the key of each session, as scriptEachKey does.
 func (m *Manager) scriptEach(ctx context.Context, script *redis.Script, ids []string, args func(i int) []any) ([]*redis.Cmd, error) {
-	out := make([]*redis.Cmd, len(ids))
+	keys := make([]string, len(ids))
+	for i, id := range ids {
+		keys[i] = sessionKey(id)
+	}
+	return m.scriptEachKey(ctx, script, keys, args)
+}
+
+// scriptEachKey runs a script on each key, in one pipeline. args returns the arguments for the
+// i-th key. An error means that no script ran. Otherwise each command has its own answer.
+func (m *Manager) scriptEachKey(ctx context.Context, script *redis.Script, keys []string, args func(i int) []any) ([]*redis.Cmd, error) {
+	out := make([]*redis.Cmd, len(keys))
 	for attempt := 0; ; attempt++ {
 		pipe := m.rdb.Pipeline()
-		for i, id := range ids {
+		for i, key := range keys {
 			if out[i] == nil || redislink.Code(out[i].Err()) == "NOSCRIPT" {
-				out[i] = script.EvalSha(ctx, pipe, []string{sessionKey(id)}, args(i)...)
+				out[i] = script.EvalSha(ctx, pipe, []string{key}, args(i)...)
 			}
 		}
 		_, err := pipe.Exec(ctx)

@@ -7,6 +7,7 @@
 //	session:<id>             string, JSON; id = hex SHA-256 of the token; the token itself is never stored
 //	session:user:<user_id>   set of ids of a user's sessions
 //	session:ticket:<hash>    string, the id of the session that a one-use ticket opens
+//	session:guests           hash, number of guests by the minute in which they end
 //	session:connections:<user>  sorted set, connection id by the end of its lease (Unix ms);
 //	                         <user> is the argument of Leases.Acquire
 //

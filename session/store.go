@@ -55,7 +55,13 @@ func (m *Manager) write(ctx context.Context, s *Session, ttl time.Duration) (int
 	if err != nil {
 		return 0, failed("write", err)
 	}
+	was := s.ExpiresAt
 	s.wrote(r, value)
+	if r[0] == written {
+		var guests guestMoves
+		guests.add(s, was)
+		m.extendGuests(ctx, guests)
+	}
 	return r[0], nil
 }
 

@@ -43,7 +43,7 @@ func (s *Server) publicTable() []endpoint.Endpoint {
 
 		{Pattern: "POST /api/v1/session/guest", Handler: s.postGuest, Access: endpoint.Visitor,
 			Tag: "session", Summary: "Return the session of the request, or else a new guest session, as a cookie",
-			Answers: map[int]any{200: access.SessionAnswer{}, 201: access.SessionAnswer{}}, Errors: []int{403}},
+			Answers: map[int]any{200: access.SessionAnswer{}, 201: access.SessionAnswer{}}, Errors: []int{403, 503}},
 		{Pattern: "POST /api/v1/session", Handler: s.postSession, Access: endpoint.SignedIn, Own: endpoint.OwnSession,
 			Tag: "session", Summary: "Exchange a bearer token for a cookie with a new token and session id",
 			Answers: map[int]any{200: access.SessionAnswer{}}},

@@ -26,6 +26,9 @@ func (s *Server) postGuest(w http.ResponseWriter, r *http.Request) error {
 	if errors.Is(err, session.ErrUnavailable) {
 		return err
 	}
+	if err := s.access.LimitGuests(w, r); err != nil {
+		return err
+	}
 	sess, token, err := s.cfg.Sessions.Create(r.Context(), session.Draft{
 		UserID: "guest-" + endpoint.NewID(), Role: access.GuestRole, Address: s.access.Address(r).String(), Agent: r.UserAgent()})
 	if err != nil {

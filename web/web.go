@@ -73,6 +73,7 @@ type Config struct {
 
 	CookieName     string
 	GuestSessions  bool
+	GuestTier      limiter.Limit            // optional: new guests of one address
 	PublicHost     string                   // optional: with the public listener's address, it refuses a foreign Host
 	AdminHost      string                   // optional: the same of the admin listener
 	Admitted       func(*http.Request) bool // optional: reports whether the address of a request may have its connection; must not wait
@@ -128,7 +129,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.access = access.New(access.Config{Sessions: cfg.Sessions, Limiter: cfg.Limiter, Roles: cfg.Roles,
-		CookieName: cfg.CookieName, SecureCookies: cfg.SecureCookies, TrustedProxies: cfg.TrustedProxies, RateExempt: cfg.RateExempt,
+		CookieName: cfg.CookieName, SecureCookies: cfg.SecureCookies, TrustedProxies: cfg.TrustedProxies, RateExempt: cfg.RateExempt, GuestTier: cfg.GuestTier,
 		Registry: cfg.Registry, Log: cfg.Log})
 	s.live = live.New(live.Config{Hub: cfg.Hub, Sessions: cfg.Sessions, Access: s.access, History: cfg.History, OriginAllowed: s.originAllowed, Instruments: cfg.Instruments,
 		Channels: cfg.Channels, CommandsPerSecond: cfg.CommandsPerSecond, Compression: cfg.Compression, Heartbeat: cfg.Heartbeat,

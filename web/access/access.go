@@ -21,7 +21,7 @@ import (
 )
 
 // GuestRole is the role of guest sessions, and of requests without a session.
-const GuestRole = "guest"
+const GuestRole = session.GuestRole
 
 // Config holds the settings of a Control. The lists are optional.
 type Config struct {
@@ -32,6 +32,7 @@ type Config struct {
 	SecureCookies  bool                  // treat every request as encrypted; else only TLS here or at a trusted proxy counts
 	TrustedProxies []netip.Prefix        // proxies whose forwarding headers are trusted
 	RateExempt     []netip.Prefix        // clients whose requests are not counted
+	GuestTier      limiter.Limit         // of new guests of one address
 	Registry       prometheus.Registerer // may be nil
 	Log            *slog.Logger
 }

@@ -37,6 +37,25 @@ func (c *Control) Limit(w http.ResponseWriter, r *http.Request) error {
 	return c.Charge(w, r, c.Subject(r), 1, tiers...)
 }
 
+// LimitGuests counts a new guest of the request's address. If there are too many, it answers the
+// request and returns endpoint.ErrAnswered.
+func (c *Control) LimitGuests(w http.ResponseWriter, r *http.Request) error {
+	address := c.Address(r)
+	if httplimit.Contains(c.cfg.RateExempt, address) || c.cfg.GuestTier.Max == 0 {
+		return nil
+	}
+	// A subject of its own: windows of one length and limit are one.
+	d, err := c.cfg.Limiter.Allow(r.Context(), "guest:"+httplimit.AddressSubject(address), 1, c.cfg.GuestTier)
+	if err != nil {
+		return err
+	}
+	if !d.Allowed {
+		httplimit.WriteProblem(w, d)
+		return endpoint.ErrAnswered
+	}
+	return nil // the headers stay those of the requests
+}
+
 // Charge counts a cost against the tiers of a subject, and answers as Limit does. With a cost
 // of 0 or without tiers it does nothing.
 func (c *Control) Charge(w http.ResponseWriter, r *http.Request, subject string, cost int64, tiers ...limiter.Limit) error {

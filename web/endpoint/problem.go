@@ -106,6 +106,8 @@ func AsProblem(err error) *Problem {
 	switch {
 	case errors.Is(err, session.ErrNotFound), errors.Is(err, session.ErrCorrupt):
 		return Unauthorized("sign in, or request a guest session if the server allows them")
+	case errors.Is(err, session.ErrTooManyGuests):
+		return &Problem{Status: http.StatusServiceUnavailable, Title: "Too many guests", Detail: "the server has as many guests as GUEST_MAX allows; sign in, or try again", RetryAfter: time.Minute, Cause: err}
 	case errors.Is(err, session.ErrInvalid):
 		return BadRequestOf(err)
 	case errors.Is(err, redislink.ErrUnavailable), errors.Is(err, cache.ErrUnavailable),

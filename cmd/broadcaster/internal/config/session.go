@@ -11,6 +11,11 @@ func (c *Config) checkSession(k *checker) {
 	if strings.HasPrefix(s.CookieName, "__") && c.HTTP.TLSCertFile == "" && len(c.HTTP.Proxies) == 0 {
 		c.warn("SESSION_COOKIE_NAME", "browsers accept a cookie of this name over TLS only; set TLS_CERT_FILE, or TRUSTED_PROXIES for a proxy that terminates TLS")
 	}
+	if !c.Given("GUEST_SESSION_TTL") {
+		s.GuestTTL = min(s.GuestTTL, s.TTL)
+	} else if s.GuestTTL > s.TTL {
+		c.warn("GUEST_SESSION_TTL", "longer than SESSION_TTL, so a full Redis evicts users before guests")
+	}
 	parse := c.Feed.Instruments.ParsePattern
 	if c.Feed.Instruments == nil { // INSTRUMENTS is wrong, so the symbols are unknown
 		parse = nil

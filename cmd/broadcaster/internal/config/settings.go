@@ -95,6 +95,9 @@ type Session struct {
 	AutoExtend       bool          `env:"SESSION_AUTO_EXTEND" default:"true" doc:"whether activity extends a session"`
 	Grace            time.Duration `env:"SESSION_GRACE" default:"60s" range:"1s..24h" doc:"time for which sockets stay open while Redis is lost and their sessions cannot be checked"`
 	Guests           bool          `env:"GUEST_SESSIONS" default:"false" embedded:"true" doc:"whether anyone may get a guest session"`
+	GuestTTL         time.Duration `env:"GUEST_SESSION_TTL" default:"10m" range:"1s..24h" doc:"time without activity after which a guest session ends; shorter than {SESSION_TTL}, so that a full Redis evicts guests first; if not set, at most {SESSION_TTL}"`
+	GuestsPerMinute  int           `env:"GUEST_RATE_PER_MINUTE" default:"60" range:"1..1000000000" doc:"new guests per minute of one address"`
+	GuestMax         int           `env:"GUEST_MAX" default:"100000" range:"1..1000000000" doc:"guests in all, over all nodes"`
 	GuestConnections int           `env:"GUEST_CONNECTIONS_PER_ADDRESS" default:"100" range:"1..1000000" doc:"connections of all guests behind one address, over all nodes"`
 	RoleTable        string        `env:"ROLES" doc:"rights and limits of each role, as JSON or the path of a JSON file: {symbols}, {channels}, {modes}, {max_rate}, {max_symbols}, {max_connections}, {rate} ({per_minute}, {per_hour}, {per_day})"`
 

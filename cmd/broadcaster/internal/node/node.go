@@ -97,7 +97,7 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 	n.receiver = receive.NewReceiver(receive.ReceiverConfig{Redis: client, Keys: keys, Node: name, Channels: cfg.Feed.Channels,
 		Board: n.board, Sink: n.hub, Lost: n.redis.Signal(quotesSignal), Wanted: n.hub.Wanted, Registerer: registry, Logger: logger})
 	n.sessions = session.New(session.Config{Redis: client, Prefix: cfg.Redis.Prefix, Node: name, TTL: cfg.Session.TTL,
-		AbsoluteTTL: cfg.Session.AbsoluteTTL, AutoExtend: cfg.Session.AutoExtend, Grace: cfg.Session.Grace,
+		AbsoluteTTL: cfg.Session.AbsoluteTTL, GuestTTL: cfg.Session.GuestTTL, GuestMax: cfg.Session.GuestMax, AutoExtend: cfg.Session.AutoExtend, Grace: cfg.Session.Grace,
 		OnDegraded: n.redis.Signal("sessions").Set, Registerer: registry, Logger: logger})
 	n.limiter = limiter.New(limiter.Config{Redis: client, OnRedisDown: limiter.Policy(cfg.Rate.OnRedisDown), DryRun: cfg.Rate.DryRun,
 		Registerer: registry, Logger: logger})
@@ -130,7 +130,7 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 			}
 			return receivers, err
 		},
-		CookieName: cfg.Session.CookieName, GuestSessions: cfg.Session.Guests, SecureCookies: cfg.HTTP.TLSCertFile != "",
+		CookieName: cfg.Session.CookieName, GuestSessions: cfg.Session.Guests, GuestTier: limiter.Limit{Name: "guest", Max: int64(cfg.Session.GuestsPerMinute), Window: time.Minute}, SecureCookies: cfg.HTTP.TLSCertFile != "",
 		AllowedOrigins: cfg.HTTP.AllowedOrigins, TrustedProxies: cfg.HTTP.Proxies,
 		AdminTokens: cfg.HTTP.AdminTokens, PublishTokens: tokens, FeedBase: cfg.Feed.Base, Instruments: cfg.Feed.Instruments,
 		RateExempt:  cfg.Rate.Exempt,
