@@ -150,6 +150,26 @@ func (l *Limiter) Allow(ctx context.Context, subject string, cost int64, tiers .
 	return l.decide(ctx, true, subject, cost, tiers)
 }
 
+// Remembered returns the refusal of such a call that this node remembers and that still holds, and
+// counts it as Allow does. It never asks Redis: without a refusal, refused is false and nothing is
+// decided.
+func (l *Limiter) Remembered(subject string, cost int64, tiers ...Limit) (d Decision, refused bool) {
+	if l.redis == nil || l.dryRun || l.breaker.Lost() {
+		return Decision{}, false
+	}
+	p, err := newPlan(subject, cost, tiers)
+	if err != nil {
+		return Decision{}, false
+	}
+	verdicts, ok := l.refusals.answer(p, time.Now())
+	if !ok {
+		return Decision{}, false
+	}
+	d = p.decision(false, FromRefusal, verdicts)
+	l.finish(p, &d)
+	return d, true
+}
+
 // Peek returns the decision that Allow would make, and charges nothing.
 func (l *Limiter) Peek(ctx context.Context, subject string, cost int64, tiers ...Limit) (Decision, error) {
 	return l.decide(ctx, false, subject, cost, tiers)

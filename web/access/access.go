@@ -41,13 +41,14 @@ type Config struct {
 type Control struct {
 	cfg      Config
 	warnings *warnings
+	refused  refusedTokens
 	grants   map[string]*session.Grants
 	noGrants *session.Grants // for a role that is not in the table
 }
 
 // New returns a Control.
 func New(cfg Config) *Control {
-	c := &Control{cfg: cfg, warnings: newWarnings(cfg.Registry, cfg.Log), grants: make(map[string]*session.Grants)}
+	c := &Control{cfg: cfg, warnings: newWarnings(cfg.Registry, cfg.Log), grants: make(map[string]*session.Grants), refused: refusedTokens{by: map[[32]byte]charged{}}}
 	for _, name := range cfg.Roles.Names() {
 		g, _ := cfg.Roles.For(name)
 		c.grants[name] = &g
@@ -69,6 +70,11 @@ func (c *Control) gate(e endpoint.Endpoint, next endpoint.Handler) endpoint.Hand
 	counted := e.Own&endpoint.OwnLimit == 0
 	needed := e.Access == endpoint.SignedIn && e.Own&endpoint.OwnSession == 0
 	return func(w http.ResponseWriter, r *http.Request) error {
+		if counted {
+			if err := c.stillRefused(w, r); err != nil {
+				return err
+			}
+		}
 		r = withCaller(r, c.lookUp(r))
 		if counted {
 			if err := c.Limit(w, r); err != nil {

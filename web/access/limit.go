@@ -34,7 +34,13 @@ func (c *Control) Limit(w http.ResponseWriter, r *http.Request) error {
 			tiers = append(tiers, limiter.Limit{Name: t.Name, Max: int64(t.Max), Window: t.Window})
 		}
 	}
-	return c.Charge(w, r, c.Subject(r), 1, tiers...)
+	refused := c.Charge(w, r, c.Subject(r), 1, tiers...)
+	if refused != nil {
+		if token, _ := c.Cookie().Token(r); token != "" {
+			c.refused.remember(token, charged{c.Subject(r), tiers})
+		}
+	}
+	return refused
 }
 
 // LimitGuests counts a new guest of the request's address. If there are too many, it answers the
