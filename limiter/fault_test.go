@@ -354,7 +354,7 @@ func set(name, value string) func(*testing.T, *redis.Client) {
 
 func replicaOf(host, port string) func(*testing.T, *redis.Client) {
 	return func(t *testing.T, c *redis.Client) {
-		if err := c.SlaveOf(t.Context(), host, port).Err(); err != nil {
+		if err := c.ReplicaOf(t.Context(), host, port).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -25,8 +25,10 @@ func TestProcesses(t *testing.T) {
 		t.Parallel()
 		s := redistest.Start(t)
 		p := redislink.NewProcesses(s.Client())
-		if look(t, p) || look(t, p) {
-			t.Error("a server that goes on has changed")
+		for range 2 {
+			if look(t, p) {
+				t.Error("a server that goes on has changed")
+			}
 		}
 		s.Kill()
 		if changed, sure := p.Look(t.Context()); changed || sure {
@@ -41,8 +43,10 @@ func TestProcesses(t *testing.T) {
 		t.Parallel()
 		rdb, _ := redistest.Embedded(t)
 		p := redislink.NewProcesses(rdb)
-		if look(t, p) || look(t, p) {
-			t.Error("the embedded server has changed")
+		for range 2 {
+			if look(t, p) {
+				t.Error("the embedded server has changed")
+			}
 		}
 	})
 	t.Run("sentinel", func(t *testing.T) {
