@@ -173,6 +173,29 @@ func testSignOut(t *testing.T, browser context.Context, url string) {
 	}
 	p.Do(chromedp.Click(chromedp.ID("gate-button")))
 	waitLive(p)
+
+	// The new session begins after the answer that ended the old one, since that deletes the cookie.
+	webtest.Eval[bool](p, `Boolean((() => {
+		const send = window.fetch;
+		window.calls = [];
+		const released = new Promise((resolve) => { window.release = resolve; });
+		window.fetch = async (url, options) => {
+			if (options?.method === 'POST') calls.push('POST');
+			if (options?.method !== 'DELETE') return send(url, options);
+			await released;
+			const answer = await send(url, options);
+			calls.push('DELETE answered');
+			return answer;
+		};
+		document.getElementById('sign-out').click();
+		document.getElementById('gate-button').click();
+		return true;
+	})())`)
+	webtest.Eval[bool](p, "Boolean(release() || true)")
+	waitLive(p)
+	if got := webtest.Eval[string](p, "calls.join()"); got != "DELETE answered,POST" {
+		t.Errorf("the page called %s, want DELETE answered,POST", got)
+	}
 	p.CheckClean(nil)
 }
 

@@ -289,7 +289,10 @@ function setFilter(text) {
 }
 
 at('retry').addEventListener('click', () => connection.retryNow());
-at('gate-button').addEventListener('click', () => {
+/** Until it resolves, an answer that deletes the session's cookie may be under way. */
+let signingOut = Promise.resolve(true);
+at('gate-button').addEventListener('click', async () => {
+  await signingOut;
   leaving = false;
   connection.start();
 });
@@ -299,7 +302,8 @@ at('sign-out').addEventListener('click', async () => {
   board.clear();
   wake();
   gates.stopped.more = '';
-  if (await signOut()) return;
+  signingOut = signOut();
+  if (await signingOut) return;
   gates.stopped.more = 'The server could not be reached, so the session has not ended. It ends when it expires.';
   showState(connection.state);
 });
