@@ -55,15 +55,13 @@ func TestPage(t *testing.T) {
 		"sizes":           testSizes,
 		"under a path":    testUnderPath,
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, browser, server.URL)
-		})
+		t.Run(name, func(t *testing.T) { test(t, browser, server.URL) })
 	}
 }
 
 func testPricesMove(t *testing.T, browser context.Context, url string) {
 	p := openPage(t, browser, url)
+	p.Wait("every row drawn", `Object.values(`+bids+`).every((bid) => bid !== '')`)
 	before := webtest.Eval[map[string]string](p, bids)
 	price := regexp.MustCompile(`^(\d+\.\d+|–)$`)
 	for symbol, bid := range before {

@@ -66,7 +66,7 @@ func newArena(t *testing.T, rdb redis.UniversalClient, environ []string, tamper 
 	a.field = faulttest.Field{Publishers: []*faulttest.Publisher{a.direct, a.web}, Clients: a.clients, Log: func(format string, args ...any) {
 		t.Logf("%s "+format, append([]any{time.Now().Format("05.000")}, args...)...)
 	}}
-	calm, cancel := context.WithTimeout(t.Context(), patience)
+	calm, cancel := context.WithTimeout(t.Context(), 4*patience) // several arenas may start at once
 	defer cancel()
 	if err := a.field.AwaitRight(calm); err != nil {
 		t.Fatal(err)

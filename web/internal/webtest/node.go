@@ -122,7 +122,9 @@ func Start(t testing.TB, change func(*Config)) *Node {
 	n.receiver = receive.NewReceiver(receive.ReceiverConfig{Redis: n.RDB, Keys: keys, Node: name, Channels: cfg.Channels,
 		Board: n.board, Sink: n.Hub, Lost: n.lost.Signal("quotes"), Wanted: n.Hub.Wanted, Registerer: n.Registry, Logger: logger})
 	n.Sessions = session.New(session.Config{Redis: n.RDB, Node: name, AutoExtend: true, Registerer: n.Registry, Logger: logger})
-	limits := limiter.New(limiter.Config{Redis: n.RDB, OnRedisDown: "local", Registerer: n.Registry, Logger: logger})
+	// On a busy machine a decision may take longer than in production; made locally, it would count
+	// for this node alone.
+	limits := limiter.New(limiter.Config{Redis: n.RDB, OnRedisDown: "local", Timeout: 2 * time.Second, Registerer: n.Registry, Logger: logger})
 	var err error
 	n.Cache, err = cache.New(cache.Config{Redis: n.RDB, Namespaces: web.CacheNamespaces, Registerer: n.Registry, Logger: logger})
 	if err != nil {
