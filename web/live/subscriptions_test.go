@@ -116,7 +116,7 @@ func TestAckIsBounded(t *testing.T) {
 	c := n.User()
 	for _, op := range []string{"subscribe", "unsubscribe"} {
 		c.Say(`{"op":"` + op + `","symbols":[` + strings.Repeat(`"",`, 1000-3) + `"EUR/USD","eurusd"],"channels":["none"]}`)
-		a := c.Want("ack")
+		a := c.Until("ack") // the status of the symbol may come between the two
 		if len(a.OK) != 1 || len(a.Failed) != 2 {
 			t.Errorf("%s: %d bytes, want each name answered once: %.300s", op, len(a.Raw), a.Raw)
 		}
