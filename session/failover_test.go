@@ -51,10 +51,13 @@ func revocationOutlivesMaster(t *testing.T, rdb redis.UniversalClient, suits fun
 		s, token = create(t, m, session.Draft{})
 	}
 	cut, kill := faults(s.ID)
+	elsewhere := bind(other, s)
+	defer elsewhere.binding.Close()
 	cut()
 	if err := m.Revoke(t.Context(), s.ID); err != nil {
 		t.Fatal(err)
 	}
+	<-elsewhere.ended // the other node knows of it too; else it would ask Redis, until the first has revoked again
 	kill()
 	within(t, 60*time.Second, "the new master has deleted the session again", func() bool {
 		for _, n := range []*session.Manager{m, other} {
