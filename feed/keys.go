@@ -58,7 +58,7 @@ func (k Keys) Control() string { return k.Prefix + "control" }
 // Probe is the channel of a node's own probes, one per connection.
 func (k Keys) Probe(node, conn string) string { return k.Prefix + "probe:" + node + ":" + conn }
 
-// SymbolProbe is the sharded channel of a node's probes for the connection that receives a symbol.
+// SymbolProbe is a sharded channel of a node's probes for the connection to a master of a cluster.
 // It belongs to the same slot as the symbol's Channel.
 func (k Keys) SymbolProbe(node string, s Symbol) string { return k.Channel(s) + ":probe:" + node }
 

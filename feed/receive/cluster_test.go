@@ -2,6 +2,9 @@ package receive_test
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +14,113 @@ import (
 	"github.com/fxcast/fxcast/feed/receive"
 	"github.com/fxcast/fxcast/internal/redistest"
 )
+
+// shardedConnections returns how many connections of each master of a cluster have sharded channels,
+// and how many channels they have in all.
+func shardedConnections(t *testing.T, cluster *redistest.Cluster) (connections []int, channels int) {
+	t.Helper()
+	for i := range 3 {
+		c := redis.NewClient(&redis.Options{Addr: cluster.Server(i).Addr(), DisableIdentity: true})
+		defer c.Close()
+		n := 0
+		for line := range strings.Lines(c.ClientList(t.Context()).Val()) {
+			_, rest, _ := strings.Cut(line, " ssub=")
+			text, _, _ := strings.Cut(rest, " ")
+			if k, _ := strconv.Atoi(text); k > 0 {
+				n, channels = n+1, channels+k
+			}
+		}
+		connections = append(connections, n)
+	}
+	return connections, channels
+}
+
+// probeSlots returns the slots that the probes of a node use, by master.
+func probeSlots(t *testing.T, cluster *redistest.Cluster) (slots map[int]int) {
+	t.Helper()
+	slots = map[int]int{}
+	for i := range 3 {
+		c := redis.NewClient(&redis.Options{Addr: cluster.Server(i).Addr(), DisableIdentity: true})
+		defer c.Close()
+		for _, channel := range c.PubSubShardChannels(t.Context(), "*:probe:*").Val() {
+			slots[i] = cluster.SlotOf(channel)
+		}
+	}
+	return slots
+}
+
+// One connection to each master receives all symbols of its slots. A slot that moves takes its own
+// symbols to another connection, and no quote is lost.
+func TestClusterConnections(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t)
+	n, w := startWishing(t, cluster.Client(), time.Millisecond)
+	symbols := manySymbols(1000)
+	for _, s := range symbols {
+		w.want(string(s), true)
+	}
+	eventually(t, 20*time.Second, "all are followed", func() bool {
+		return !slices.ContainsFunc(symbols, func(s feed.Symbol) bool { return !n.has(fmt.Sprintf("follow %s true", s)) })
+	})
+	check := func(when string) {
+		t.Helper()
+		eventually(t, 20*time.Second, when+": one connection to each master", func() bool {
+			connections, channels := shardedConnections(t, cluster)
+			return slices.Equal(connections, []int{1, 1, 1}) && channels == len(symbols)+3
+		})
+	}
+	check("at first")
+
+	slotOf := func(s feed.Symbol) int { return cluster.SlotOf(keys.Channel(s)) }
+	probes := probeSlots(t, cluster)
+	var moves, stays feed.Symbol // of the first master
+	for _, s := range symbols {
+		switch slot := slotOf(s); {
+		case cluster.Owner(slot) != 0 || slot == probes[0]:
+		case moves == "":
+			moves = s
+		case slot != slotOf(moves):
+			stays = s
+		}
+		if stays != "" {
+			break
+		}
+	}
+	made := startProducer(t, cluster.Client(), moves, stays)
+	made.more(t, 20, moves, stays)
+	lost := metric(t, n.reg, "fx_feed_connection_lost_total")
+	cluster.MoveSlot(slotOf(moves), 0, 1)
+	check("after a slot has moved")
+	made.more(t, 20, moves, stays)
+	cluster.MoveSlot(slotOf(moves), 1, 0)
+	check("after it has moved back")
+	made.more(t, 20, moves, stays)
+	if now := metric(t, n.reg, "fx_feed_connection_lost_total"); now != lost {
+		t.Errorf("%v connections lost, want %v: only the symbols of the slot move", now, lost)
+	}
+	cluster.MoveSlot(probes[0], 0, 2) // the connection needs another slot for its probes
+	made.more(t, 20, moves, stays)
+	check("after the slot of the probes has moved")
+	eventually(t, 10*time.Second, "probes come back", func() bool { return n.receiver.ProbeAge() < 2*time.Second })
+	if probes := probeSlots(t, cluster); cluster.Owner(probes[0]) != 0 {
+		t.Errorf("the probes use the slot %d, which is of another master", probes[0])
+	}
+	made.stop()
+	n.complete(t, made, moves)
+	n.complete(t, made, stays)
+	n.nothingMissed(t)
+
+	for _, s := range symbols {
+		w.want(string(s), s == stays)
+	}
+	eventually(t, 10*time.Second, "one connection is left", func() bool {
+		connections, channels := shardedConnections(t, cluster)
+		return slices.Equal(connections, []int{1, 0, 0}) && channels == 2
+	})
+	if !n.follows(stays) || n.follows(moves) {
+		t.Error("another symbol is followed than the one that is wanted")
+	}
+}
 
 // In a cluster each symbol is received from the server that owns its slot, which may change. Each
 // connection recovers independently.

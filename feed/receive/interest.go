@@ -3,7 +3,6 @@ package receive
 import (
 	"context"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
@@ -25,24 +24,10 @@ const (
 
 // follower is a symbol that this node receives.
 type follower struct {
-	conn     *connection
-	unwanted time.Time // when the last subscriber left; zero while the symbol is wanted
-}
-
-// symbolConn is a connection for a single symbol of a cluster.
-type symbolConn struct {
-	*connection
-	cancel context.CancelFunc
-	done   chan struct{} // closed when the connection has ended
-}
-
-func (c *symbolConn) ended() bool {
-	select {
-	case <-c.done:
-		return true
-	default:
-		return false
-	}
+	conn     *connection // nil while its master is not known
+	unwanted time.Time   // when the last subscriber left; zero while the symbol is wanted
+	missing  time.Time   // since when no server is known to serve it; zero while one does
+	tried    time.Time   // when its connection last asked for it in vain
 }
 
 // InterestChanged notes that the answer of Wanted may have changed for a topic. A topic that is not
@@ -50,9 +35,7 @@ func (c *symbolConn) ended() bool {
 // safe for concurrent use.
 func (r *Receiver) InterestChanged(topic string) {
 	if s := feed.Symbol(topic); r.cfg.Board.cfg.Instruments.Known(s) {
-		r.mu.Lock()
-		r.changed[s] = true
-		r.mu.Unlock()
+		r.again(s)
 		select {
 		case r.wake <- struct{}{}:
 		default:
@@ -60,10 +43,18 @@ func (r *Receiver) InterestChanged(topic string) {
 	}
 }
 
+// again has symbols reviewed within interestEvery.
+func (r *Receiver) again(symbols ...feed.Symbol) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range symbols {
+		r.changed[s] = true
+	}
+}
+
 // steer assigns wanted symbols to connections until ctx ends.
 func (r *Receiver) steer(ctx context.Context) {
-	var symbolConns sync.WaitGroup
-	defer symbolConns.Wait()
+	defer r.masterConns.Wait()
 	tick := time.NewTicker(interestEvery)
 	defer tick.Stop()
 	var reviewed time.Time
@@ -93,32 +84,35 @@ func (r *Receiver) steer(ctx context.Context) {
 				changed[s] = true
 			}
 		}
+		r.lookedInVain = false
 		for s := range changed {
-			r.review(ctx, s, now, &symbolConns)
+			r.review(ctx, s, now)
 		}
 		r.dismiss(now)
+		r.retire(ctx)
 	}
 }
 
 // review starts following s if it is wanted, or notes since when it is not.
-func (r *Receiver) review(ctx context.Context, s feed.Symbol, now time.Time, wg *sync.WaitGroup) {
+func (r *Receiver) review(ctx context.Context, s feed.Symbol, now time.Time) {
 	wanted := r.cfg.Wanted == nil || r.cfg.Wanted(string(s))
 	f := r.followers[s]
 	switch {
 	case wanted && f == nil:
-		l := r.connectionFor(ctx, s, wg)
-		if l == nil { // the previous connection has not ended
-			r.mu.Lock()
-			r.changed[s] = true
-			r.mu.Unlock()
-			return
-		}
-		r.followers[s] = &follower{conn: l}
-		l.want(s, true)
+		f = &follower{}
+		r.followers[s] = f
 	case wanted:
 		f.unwanted = time.Time{}
 	case f != nil && f.unwanted.IsZero():
 		f.unwanted = now
+	}
+	switch {
+	case f == nil:
+	case r.cluster:
+		r.place(ctx, s, f, now)
+	case f.conn == nil:
+		f.conn = r.main
+		r.main.want(s, true)
 	}
 }
 
@@ -129,40 +123,10 @@ func (r *Receiver) dismiss(now time.Time) {
 			continue
 		}
 		delete(r.followers, s)
-		if !r.cluster {
+		if f.conn != nil {
 			f.conn.want(s, false)
-			continue
 		}
-		own := r.symbolConns[s]
-		own.cancel() // it leaves s when it ends
-		r.mu.Lock()
-		r.conns = slices.DeleteFunc(r.conns, func(l *connection) bool { return l == own.connection })
-		r.mu.Unlock()
 	}
-}
-
-// connectionFor returns the connection that receives s: the main one, or in a cluster a new one for
-// s alone. It returns nil while a previous connection for s has not ended.
-func (r *Receiver) connectionFor(ctx context.Context, s feed.Symbol, wg *sync.WaitGroup) *connection {
-	if !r.cluster {
-		return r.main
-	}
-	if former := r.symbolConns[s]; former != nil && !former.ended() {
-		return nil
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	own := &symbolConn{newConnection(r, r.cfg.Keys.SymbolProbe(r.cfg.Node, s), true, nil), cancel, make(chan struct{})}
-	r.symbolConns[s] = own
-	r.mu.Lock()
-	r.conns = append(r.conns, own.connection)
-	r.mu.Unlock()
-	wg.Go(func() {
-		defer close(own.done)
-		defer cancel()
-		_ = own.listener.Run(ctx) // always nil: the listener is not optional
-		own.end()
-	})
-	return own.connection
 }
 
 // watchSymbols polls for symbols that come and go until ctx ends. It reads the whole set only once

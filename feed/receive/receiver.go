@@ -76,14 +76,16 @@ type ReceiverConfig struct {
 //
 // ReceiverConfig.Lost is set until everything is up to date for the first time. It is set again
 // after 3 s without any message, or without a probe that came back, until everything is up to date
-// again. In a cluster each symbol has its own connection to the server that owns its slot, and each
-// connection fails and recovers independently.
+// again. In a cluster there is one connection to each master, for all symbols whose slots it owns.
+// Each connection fails and recovers independently, and a symbol follows its slot to another one.
 type Receiver struct {
 	cfg     ReceiverConfig
 	log     *slog.Logger
 	metrics *receiverMetrics
 	started atomic.Bool
 	wake    chan struct{} // holds a token after a symbol was added to changed
+
+	masterConns sync.WaitGroup // the connections to the masters of a cluster
 
 	// Set by Run before it starts a goroutine.
 	client  redis.UniversalClient
@@ -96,9 +98,10 @@ type Receiver struct {
 	changed map[feed.Symbol]bool
 
 	// Owned by Run's goroutine.
-	followers   map[feed.Symbol]*follower
-	symbolConns map[feed.Symbol]*symbolConn
-	degraded    bool
+	followers    map[feed.Symbol]*follower
+	masters      map[*redis.Client]*masterConn // of a cluster; some may be ending
+	lookedInVain bool                          // the slots of a cluster are not known
+	degraded     bool
 
 	badLog atomic.Int64 // Unix seconds when a bad message was last logged
 }
@@ -111,7 +114,7 @@ func NewReceiver(cfg ReceiverConfig) *Receiver {
 	}
 	r := &Receiver{
 		cfg: cfg, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), wake: make(chan struct{}, 1), changed: map[feed.Symbol]bool{},
-		followers: map[feed.Symbol]*follower{}, symbolConns: map[feed.Symbol]*symbolConn{},
+		followers: map[feed.Symbol]*follower{}, masters: map[*redis.Client]*masterConn{},
 	}
 	r.metrics = newReceiverMetrics(cfg.Registerer, func() float64 { return r.ProbeAge().Seconds() })
 	r.setDegraded(true) // nothing has come through Redis yet
@@ -149,7 +152,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 	defer release()
 	r.client, r.cluster = client, redislink.TopologyOf(client).Kind() == redislink.Cluster
 	r.lasts = newLastValues(client, r.cfg.Keys, r.cfg.Board)
-	r.main = newConnection(r, r.cfg.Keys.Probe(r.cfg.Node, "quotes"), false, r.cfg.Channels)
+	r.main = newConnection(r, client, r.cfg.Keys.Probe(r.cfg.Node, "quotes"), false, r.cfg.Channels)
 	r.mu.Lock()
 	r.conns = []*connection{r.main}
 	r.mu.Unlock()
@@ -165,8 +168,8 @@ func (r *Receiver) Run(ctx context.Context) error {
 	return nil
 }
 
-// checkDegraded sets Lost when a connection is lost, and clears it when all connections are whole
-// and no gap is open.
+// checkDegraded sets Lost when a connection is lost, or no server of a cluster serves a symbol. It
+// clears it when all connections are whole and no gap is open.
 func (r *Receiver) checkDegraded() {
 	r.mu.Lock()
 	connections := slices.Clone(r.conns)
@@ -175,6 +178,11 @@ func (r *Receiver) checkDegraded() {
 	for _, c := range connections {
 		lost = lost || c.lost()
 		whole = whole && c.whole()
+	}
+	for _, f := range r.followers {
+		if !f.missing.IsZero() {
+			whole, lost = false, lost || time.Since(f.missing) >= redislink.DefaultSilence
+		}
 	}
 	switch {
 	case lost == r.degraded, !lost && (!whole || len(r.cfg.Board.openGaps()) > 0):

@@ -27,6 +27,14 @@ type Conn struct {
 	waiting map[string]*addition // by channel: asked for and not confirmed
 	dropped map[string]int       // by channel: unsubscribed, how often not confirmed
 	marks   map[string]*mark     // by payload: published and not back
+	asked   []request            // of a sharded connection: sent and not answered, oldest first
+}
+
+// request is a command about one sharded channel. A refusal names no channel, but answers come in
+// the order of the commands.
+type request struct {
+	channel string
+	drop    bool // SUNSUBSCRIBE
 }
 
 // addition is the channels of one Add.
@@ -52,8 +60,9 @@ func (c *Conn) Go(f func(ctx context.Context) error) {
 }
 
 // Add subscribes to further channels and waits until all are confirmed. Do not call it, nor Mark,
-// in Opened, Message or Confirmed: they would wait for themselves. After an error the connection
-// should end: it is not known which channels are subscribed to.
+// in Opened, Message, Confirmed or Moved: they would wait for themselves. It does not wait for
+// channels that are passed to Moved instead. After an error the connection should end: it is not
+// known which channels are subscribed to. With Sharded only one goroutine may call Add and Drop.
 func (c *Conn) Add(ctx context.Context, channels ...string) error {
 	channels = slices.Compact(slices.Sorted(slices.Values(channels)))
 	if len(channels) == 0 {
@@ -65,10 +74,37 @@ func (c *Conn) Add(ctx context.Context, channels ...string) error {
 		c.waiting[channel] = a
 	}
 	c.mu.Unlock()
-	if err := c.subscribe(ctx, channels); err != nil {
+	if err := c.ask(ctx, channels, false); err != nil {
 		return err
 	}
 	return c.await(ctx, a.done)
+}
+
+// ask subscribes to channels, or unsubscribes from them. Sharded channels may lie in several slots,
+// and a command may name those of one slot only: so each has its own.
+func (c *Conn) ask(ctx context.Context, channels []string, drop bool) error {
+	ctx, cancel := context.WithTimeout(ctx, OpTimeout)
+	defer cancel()
+	switch {
+	case c.l.cfg.Sharded:
+	case drop:
+		return c.ps.Unsubscribe(ctx, channels...)
+	default:
+		return c.ps.Subscribe(ctx, channels...)
+	}
+	send := c.ps.SSubscribe
+	if drop {
+		send = c.ps.SUnsubscribe
+	}
+	for _, channel := range channels {
+		c.mu.Lock()
+		c.asked = append(c.asked, request{channel, drop})
+		c.mu.Unlock()
+		if err := send(ctx, channel); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Drop unsubscribes from channels that were added. It does not wait for the confirmation: some
@@ -82,12 +118,7 @@ func (c *Conn) Drop(ctx context.Context, channels ...string) error {
 		c.dropped[channel]++
 	}
 	c.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, OpTimeout)
-	defer cancel()
-	if c.l.cfg.Sharded {
-		return c.ps.SUnsubscribe(ctx, channels...)
-	}
-	return c.ps.Unsubscribe(ctx, channels...)
+	return c.ask(ctx, channels, true)
 }
 
 // Mark publishes a message on the channel Probe. When it comes back, all that was published before
@@ -133,15 +164,6 @@ func (c *Conn) await(ctx context.Context, done <-chan struct{}) error {
 	}
 }
 
-func (c *Conn) subscribe(ctx context.Context, channels []string) error {
-	ctx, cancel := context.WithTimeout(ctx, OpTimeout)
-	defer cancel()
-	if c.l.cfg.Sharded {
-		return c.ps.SSubscribe(ctx, channels...)
-	}
-	return c.ps.Subscribe(ctx, channels...)
-}
-
 // begin opens the connection and asks for Probe and Channels.
 func (c *Conn) begin() error {
 	channels := c.l.cfg.Channels
@@ -149,7 +171,7 @@ func (c *Conn) begin() error {
 		channels = append([]string{c.l.cfg.Probe}, channels...)
 	}
 	c.fixed = len(channels)
-	return c.subscribe(c.ctx, channels)
+	return c.ask(c.ctx, channels, false)
 }
 
 // read takes what comes until the connection fails or is silent. A read that timed out may have
@@ -166,7 +188,10 @@ func (c *Conn) read() error {
 			return late
 		}
 		if err != nil {
-			return err
+			if err = c.refused(err); err != nil {
+				return err
+			}
+			continue
 		}
 		alive, err := c.take(m)
 		if err != nil {
@@ -211,25 +236,95 @@ func (c *Conn) probed(payload string) {
 
 // confirm takes the answer to a subscription.
 func (c *Conn) confirm(m *redis.Subscription) error {
-	switch m.Kind {
-	case "subscribe", "ssubscribe":
-		if c.fixed == 0 {
-			return c.added(m.Channel)
-		}
+	drop := m.Kind == "unsubscribe" || m.Kind == "sunsubscribe"
+	answered := c.answered(request{m.Channel, drop})
+	switch {
+	case !drop && c.fixed == 0:
+		return c.added(m.Channel)
+	case !drop:
 		if c.fixed--; c.fixed == 0 {
 			return c.opened()
 		}
-	case "unsubscribe", "sunsubscribe":
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.dropped[m.Channel] == 0 {
-			return errMoved // nobody asked for it
-		}
-		if c.dropped[m.Channel]--; c.dropped[m.Channel] == 0 {
-			delete(c.dropped, m.Channel)
-		}
+		return nil
+	case c.l.cfg.Sharded && !answered: // the slot has moved
+		return c.moved(m.Channel)
+	}
+	if !c.left(m.Channel) {
+		return errMoved // nobody asked for it
 	}
 	return nil
+}
+
+// left notes that a channel is unsubscribed from, and reports whether that was asked for.
+func (c *Conn) left(channel string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dropped[channel] == 0 {
+		return false
+	}
+	if c.dropped[channel]--; c.dropped[channel] == 0 {
+		delete(c.dropped, channel)
+	}
+	return true
+}
+
+// answered reports whether r is the oldest request that is not answered, and removes it then.
+func (c *Conn) answered(r request) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.asked) == 0 || c.asked[0] != r {
+		return false
+	}
+	c.asked = c.asked[1:]
+	return true
+}
+
+// refused takes an answer by which Redis refused a request. A server that does not serve the slot
+// of one channel still serves the others. It returns any other error.
+func (c *Conn) refused(err error) error {
+	if code := Code(err); c.fixed > 0 || code != "MOVED" && code != "CLUSTERDOWN" {
+		return err
+	}
+	c.mu.Lock()
+	if len(c.asked) == 0 {
+		c.mu.Unlock()
+		return err
+	}
+	r := c.asked[0]
+	c.asked = c.asked[1:]
+	c.mu.Unlock()
+	if r.drop { // the slot moved before
+		c.left(r.channel)
+		return nil
+	}
+	return c.moved(r.channel)
+}
+
+// moved takes that the server does not serve a channel, or no longer.
+func (c *Conn) moved(channel string) error {
+	if c.l.cfg.Moved == nil || channel == c.l.cfg.Probe || slices.Contains(c.l.cfg.Channels, channel) {
+		return errMoved
+	}
+	a, last := c.settle(channel)
+	c.l.cfg.Moved(channel)
+	if a != nil && last {
+		close(a.done)
+	}
+	return nil
+}
+
+// settle removes a channel from the addition that waits for it; nil if there is none. last reports
+// that the addition waits for no other.
+func (c *Conn) settle(channel string) (a *addition, last bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a = c.waiting[channel]
+	delete(c.waiting, channel)
+	if a == nil {
+		return nil, false
+	}
+	a.left--
+	return a, a.left == 0
 }
 
 func (c *Conn) opened() error {
@@ -250,15 +345,7 @@ func (c *Conn) opened() error {
 }
 
 func (c *Conn) added(channel string) error {
-	c.mu.Lock()
-	a := c.waiting[channel]
-	delete(c.waiting, channel)
-	last := false
-	if a != nil {
-		a.left--
-		last = a.left == 0
-	}
-	c.mu.Unlock()
+	a, last := c.settle(channel)
 	if a == nil {
 		return errSubscribedAgain
 	}

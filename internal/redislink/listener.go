@@ -15,14 +15,14 @@ import (
 
 // ListenerConfig configures NewListener. Name, Client and Channels are required.
 //
-// Message, Confirmed and Opened are called by the goroutine that reads, one at a time and in the
-// order of what comes from Redis. They must not wait: Redis cuts off a slow reader, and nothing
+// Message, Confirmed, Moved and Opened are called by the goroutine that reads, one at a time and in
+// the order of what comes from Redis. They must not wait: Redis cuts off a slow reader, and nothing
 // else is read meanwhile.
 type ListenerConfig struct {
 	Name     string                // in the log: what the connection is for
 	Client   redis.UniversalClient // subscribes; its calls should end by their context
 	Channels []string              // subscribed to as long as there is a connection
-	Sharded  bool                  // by SSUBSCRIBE; all channels must be in one slot
+	Sharded  bool                  // by SSUBSCRIBE; Channels and Probe must be in one slot
 
 	// Probe is a channel of this Listener alone. Test messages are published there every second,
 	// and each that comes back is a sign of life. "" = none.
@@ -38,6 +38,9 @@ type ListenerConfig struct {
 	Message func(channel, payload string) (alive bool)
 	// Confirmed is called when a channel given to Conn.Add is subscribed to. May be nil.
 	Confirmed func(channel string)
+	// Moved is called when the server does not serve a channel given to Conn.Add, or no longer: its
+	// slot is elsewhere. The channel is not subscribed to then. May be nil: that ends the connection.
+	Moved func(channel string)
 	// Opened is called when Channels and Probe are confirmed, on each new connection. Messages may
 	// have been missed since the one before. An error ends the connection. May be nil.
 	Opened func(*Conn) error
@@ -53,7 +56,8 @@ type ListenerConfig struct {
 
 // Listener is one Pub/Sub connection at a time. It is opened again, with growing pauses and for as
 // long as it takes, when it fails, brings no sign of life for Silence, or has a gap: go-redis
-// connected again and subscribed again unasked, or the slot of a channel moved to another server.
+// connected again and subscribed again unasked, or the slot of a fixed channel moved to another
+// server.
 //
 //	Run            opens the connection again and again
 //	* connect      one connection: subscribes, reads        (Run's goroutine)

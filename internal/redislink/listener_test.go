@@ -77,6 +77,9 @@ func listen(t *testing.T, cfg redislink.ListenerConfig) *ear {
 		return nil
 	}
 	cfg.Lost = func(error) { e.note("lost") }
+	if moved := cfg.Moved; moved != nil {
+		cfg.Moved = func(channel string) { e.note("moved " + channel); moved(channel) }
+	}
 	e.Listener = redislink.NewListener(cfg)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -351,4 +354,60 @@ func TestListenerSharded(t *testing.T) {
 	eventually(t, "a plain message", func() bool { publish(t, rdb, "p", "x"); return plain.count("p x") > 0 })
 	cluster.Server((owner + 1) % 3).Kill()
 	eventually(t, "lost with its server", e.has("lost", 2))
+}
+
+// One connection to a master has channels of several of its slots. A slot that moves takes its own
+// channels along, and leaves the others alone.
+func TestListenerOfAMaster(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t)
+	rdb := cluster.Client()
+	var tags []string // of different slots of the first master
+	slots := map[int]bool{}
+	for i := 0; len(tags) < 4; i++ {
+		tag := fmt.Sprintf("{s%d}", i)
+		if slot := cluster.SlotOf(tag); cluster.Owner(slot) == 0 && !slots[slot] {
+			slots[slot], tags = true, append(tags, tag)
+		}
+	}
+	stays, moves, probe := tags[0], tags[1], tags[2]
+	master, err := redislink.TopologyOf(own(t, rdb)).MasterOf(t.Context(), probe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := listen(t, redislink.ListenerConfig{Client: master, Probe: probe + ":probe", Sharded: true, Moved: func(string) {}})
+	eventually(t, "opened", e.has("opened", 1))
+	if err := e.current().Add(t.Context(), stays, moves, moves+":b"); err != nil {
+		t.Fatal(err)
+	}
+	for _, channel := range []string{stays, moves} {
+		rdb.SPublish(t.Context(), channel, "1")
+		eventually(t, "a message of "+channel, e.has(channel+" 1", 1))
+	}
+	cluster.MoveSlot(cluster.SlotOf(moves), 0, 1)
+	eventually(t, "both are moved", func() bool { return e.count("moved "+moves) == 1 && e.count("moved "+moves+":b") == 1 })
+	rdb.SPublish(t.Context(), stays, "2")
+	eventually(t, "a message of the other slot", e.has(stays+" 2", 1))
+	// A slot that is elsewhere is noticed on the way in and on the way out.
+	if err := e.current().Drop(t.Context(), moves); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.current().Add(t.Context(), moves, tags[3], moves+":b"); err != nil {
+		t.Fatal(err)
+	}
+	if e.count("moved "+moves) != 2 || e.count("moved "+moves+":b") != 2 || e.count("confirmed "+tags[3]) != 1 {
+		t.Errorf("events: %q", e.events)
+	}
+	if err := e.current().Mark(t.Context(), func() {}); err != nil {
+		t.Error(err)
+	}
+	cluster.MoveSlot(cluster.SlotOf(moves), 1, 0)
+	if err := e.current().Add(t.Context(), moves); err != nil || e.count("confirmed "+moves) != 2 {
+		t.Errorf("%v, events: %q", err, e.events)
+	}
+	if e.count("lost") > 0 {
+		t.Error("lost for no reason")
+	}
+	cluster.MoveSlot(cluster.SlotOf(probe), 0, 2)
+	eventually(t, "lost with the probe's slot", e.has("lost", 1))
 }
