@@ -68,10 +68,18 @@ func TestAsk(t *testing.T) {
 			return in[0] + in[1], nil
 		})
 	}
-	all, err := a.Ask(t.Context(), "sum", []int{2, 3}, nil)
-	if err != nil || len(all.Answers) != 2 || len(all.Silent) != 0 {
-		t.Fatalf("asked all: %+v, %v", all, err)
+	// askAll asks again while a node takes longer than a second, as on a busy machine.
+	askAll := func(kind string) (all nodes.Answers) {
+		eventually(t, "both answer", func() bool {
+			var err error
+			if all, err = a.Ask(t.Context(), kind, []int{2, 3}, nil); err != nil {
+				t.Fatal(err)
+			}
+			return len(all.Answers) == 2 && len(all.Silent) == 0
+		})
+		return all
 	}
+	all := askAll("sum")
 	for _, one := range all.Answers {
 		if string(one.Body) != "5" || one.Fault != "" {
 			t.Errorf("%s answers %s %s", one.Node, one.Body, one.Fault)
@@ -82,12 +90,11 @@ func TestAsk(t *testing.T) {
 	}
 	c.Handle("sum", func(context.Context, json.RawMessage) (any, error) { panic("a bug") })
 	b.Handle("sum", func(context.Context, json.RawMessage) (any, error) { return strings.Repeat("x", 2<<20), nil })
-	all, err = a.Ask(t.Context(), "sum", []int{2, 3}, nil)
-	if err != nil || len(all.Answers) != 2 || all.Answers[0].Fault == "" || all.Answers[1].Fault == "" {
-		t.Errorf("none can: %+v, %v", all, err)
+	if all = askAll("sum"); all.Answers[0].Fault == "" || all.Answers[1].Fault == "" {
+		t.Errorf("none can: %+v", all)
 	}
-	if all, err := a.Ask(t.Context(), "nothing", nil, nil); err != nil || len(all.Answers) != 2 || !strings.Contains(all.Answers[0].Fault, "does not know") {
-		t.Errorf("an unknown question: %+v, %v", all, err)
+	if all = askAll("nothing"); !strings.Contains(all.Answers[0].Fault, "does not know") {
+		t.Errorf("an unknown question: %+v", all)
 	}
 	// A node that takes too long is silent, and Ask waits no longer than a second.
 	hold := make(chan struct{})
@@ -102,7 +109,7 @@ func TestAsk(t *testing.T) {
 	})
 	c.Handle("slow", func(context.Context, json.RawMessage) (any, error) { return 2, nil })
 	asked := time.Now()
-	all, err = a.Ask(t.Context(), "slow", nil, nil)
+	all, err := a.Ask(t.Context(), "slow", nil, nil)
 	if took := time.Since(asked); err != nil || len(all.Answers) != 1 || !slices.Equal(all.Silent, []string{"b"}) || took > 5*time.Second {
 		t.Errorf("b is silent: %+v, %v, after %v", all, err, took)
 	}
