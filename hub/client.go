@@ -226,6 +226,10 @@ func (x *extras) release() {
 // Alive records that the peer is alive, as a pong or a message shows.
 func (c *Client) Alive() { c.alive.Store(int64(c.shard.now())) }
 
+// Silence returns how long the peer has shown no sign of life. The hub closes the connection after
+// three times Config.Ping.
+func (c *Client) Silence() time.Duration { return c.shard.now() - time.Duration(c.alive.Load()) }
+
 // Ready resumes writing. The connection calls it when it has written everything it had taken.
 func (c *Client) Ready() {
 	s := c.shard

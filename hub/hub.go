@@ -205,6 +205,9 @@ func (h *Hub) Join(conn Conn, o JoinOptions) (*Client, error) {
 	return c, nil
 }
 
+// Ping returns the time between pings.
+func (h *Hub) Ping() time.Duration { return h.cfg.Ping }
+
 // Clients returns the number of clients that have joined and not left.
 func (h *Hub) Clients() int {
 	n := 0

@@ -75,7 +75,7 @@ var (
 		"Redis was lost for longer than `SESSION_GRACE`"}
 	CloseSlow = Close{CodeSlow, "slow consumer", ReconnectYes, "slow",
 		"too slow for mode `all`"}
-	CloseTooMany = Close{CodeTooMany, "too many connections", ReconnectNo, "closed",
+	CloseTooMany = Close{CodeTooMany, "too many connections", ReconnectAdvised, "closed",
 		"too many connections of this user"}
 	CloseRateLimited = Close{CodeRateLimited, "rate limited", ReconnectAdvised, "closed",
 		"20 rate-limited messages in a row"}

@@ -64,6 +64,6 @@ func ExampleCloseCodes() {
 	// Output:
 	// 4001 no - session expired
 	// 4008 yes - slow consumer
-	// 4009 no - too many connections
+	// 4009 yes, after `reconnect_after_ms` - too many connections
 	// 4029 yes, after `reconnect_after_ms` - rate limited
 }

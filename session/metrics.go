@@ -95,7 +95,7 @@ func newMetrics(reg prometheus.Registerer, m *Manager) *metrics {
 		leases:        f.NewGauge(prometheus.GaugeOpts{Name: "fx_session_connection_leases", Help: "Connection leases that this node keeps alive."}),
 		guests:        f.NewGauge(prometheus.GaugeOpts{Name: "fx_session_guests", Help: "Guests over all nodes when this node last created one. Near GUEST_MAX: new ones are refused soon."}),
 		guestsRefused: count("fx_session_guests_refused_total", "Guest sessions refused because GUEST_MAX exist. Growing: somebody floods the server, or the limit is too low."),
-		leasesDenied:  count("fx_session_connection_leases_denied_total", "Connections refused because the user had the most connections allowed over all nodes."),
+		leasesDenied:  count("fx_session_connection_leases_denied_total", "Connections of users that had the most connections allowed over all nodes. Each is refused, unless a silent connection gives way."),
 		leasesFailed:  count("fx_session_connection_leases_failed_total", "Failed refreshes of connection leases. Rising: a lease that is not refreshed for 45 s no longer counts."),
 	}
 	for i, l := range [loadResults]string{"ok", "not_found", "corrupt", "unavailable"} {

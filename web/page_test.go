@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
@@ -304,6 +305,32 @@ func TestPageRecoversFromKilledServer(t *testing.T) {
 	p.Wait("another price", "Object.entries("+bids+").some(([s, bid]) => before[s] !== bid)")
 	p.Wait("the strip gone", "document.getElementById('strip').hidden")
 	p.CheckClean(regexp.MustCompile(`^(network|javascript) error: (Failed to load resource|WebSocket connection)`))
+}
+
+// TestPageWaitsForAPlace: a page over the connection limit says so, and connects by itself when there
+// is a place.
+func TestPageWaitsForAPlace(t *testing.T) {
+	t.Parallel()
+	browser := webtest.Browser(t)
+	n := webtest.Start(t, func(c *webtest.Config) { c.Conns, c.Ping = 1, 2*time.Second })
+	token, _ := n.SignIn("guest-1", "guest") // shares the limit of the page's guest by its address
+	other, _ := n.Connect(token)
+	reading := make(chan struct{})
+	go func() { // answers pings until it is closed
+		defer close(reading)
+		for {
+			if _, err := other.Receive(); err != nil {
+				return
+			}
+		}
+	}()
+	p := webtest.OpenTab(t, browser, chromedp.Navigate(n.Public.URL+"/"))
+	p.Wait("the reason on the page", `document.documentElement.dataset.state === 'waiting' && document.getElementById('gate').hidden &&
+		!document.getElementById('strip').hidden && document.getElementById('strip').textContent.includes('Close another window')`)
+	other.Close()
+	<-reading
+	p.Wait("connected", `document.documentElement.dataset.frozen === 'false' && !document.getElementById('strip').textContent.includes('Close another window')`)
+	p.CheckClean(nil)
 }
 
 // The third-party files still have the checksums of their release.

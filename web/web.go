@@ -131,7 +131,7 @@ func New(cfg Config) (*Server, error) {
 	s.access = access.New(access.Config{Sessions: cfg.Sessions, Limiter: cfg.Limiter, Roles: cfg.Roles,
 		CookieName: cfg.CookieName, SecureCookies: cfg.SecureCookies, TrustedProxies: cfg.TrustedProxies, RateExempt: cfg.RateExempt, GuestTier: cfg.GuestTier,
 		Registry: cfg.Registry, Log: cfg.Log})
-	s.live = live.New(live.Config{Hub: cfg.Hub, Sessions: cfg.Sessions, Access: s.access, History: cfg.History, OriginAllowed: s.originAllowed, Instruments: cfg.Instruments,
+	s.live = live.New(live.Config{Hub: cfg.Hub, Nodes: cfg.Nodes, Sessions: cfg.Sessions, Access: s.access, History: cfg.History, OriginAllowed: s.originAllowed, Instruments: cfg.Instruments,
 		Channels: cfg.Channels, CommandsPerSecond: cfg.CommandsPerSecond, Compression: cfg.Compression, Heartbeat: cfg.Heartbeat,
 		Panics: s.stats.panics, Registry: cfg.Registry, Log: cfg.Log})
 	s.admin, err = admin.New(admin.Config{Access: s.access, Sessions: cfg.Sessions, Limiter: cfg.Limiter, Cache: cfg.Cache, Redis: cfg.Admin,

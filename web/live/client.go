@@ -30,7 +30,8 @@ type Client struct {
 
 	socket socket // the library and the hub write through it
 
-	ending atomic.Bool // Close was called
+	ending  atomic.Bool // Close was called
+	gaveWay atomic.Bool // its lease was given back before the connection has ended
 
 	endResume atomic.Pointer[context.CancelFunc] // of the resume that is running, if any
 
@@ -51,7 +52,7 @@ func (c *Client) begin(s *Server, r *http.Request, sess session.Session) {
 // the connection that contains the client. If open refuses the client, it returns how the caller
 // must close it.
 func (c *Client) open(conn hub.Conn, sess session.Session, framing int) (refused *protocol.Close) {
-	if !c.lease() {
+	if !c.lease() && !(c.makeRoom() && c.lease()) {
 		return &protocol.CloseTooMany
 	}
 	c.events = framing == framingEvents
@@ -106,21 +107,6 @@ func (c *Client) flooded() {
 	if c.hub != nil && !c.ending.Load() { // else it is being closed
 		c.hub.Close(protocol.CloseFlooded)
 	}
-}
-
-// lease counts the client over all nodes, and reports whether its owner may have another
-// connection. If Redis does not answer it allows the client, whose session was valid a moment ago.
-func (c *Client) lease() bool {
-	ctx, cancel := context.WithTimeout(context.Background(), leaseTime)
-	defer cancel()
-	ok, err := c.server.cfg.Sessions.Leases.Acquire(ctx, c.owner, c.id, c.grants.MaxConnections)
-	return ok || err != nil
-}
-
-func (c *Client) release() {
-	ctx, cancel := context.WithTimeout(context.Background(), leaseTime)
-	defer cancel()
-	_ = c.server.cfg.Sessions.Leases.Release(ctx, c.owner, c.id) // if this fails, the lease expires
 }
 
 // A Description describes a client to an operator. Stats has the part that the hub knows.

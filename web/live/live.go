@@ -7,6 +7,7 @@
 //	resume.go         the replay of the ticks that a client has missed
 //	stream.go         a client over Server-Sent Events
 //	client.go         the part that both share: a client of the hub; binding.go its session
+//	lease.go          the limit of connections, and the silent ones that give way
 //	frame.go          the framing of messages for each kind of client
 //	socket.go         the only writer of a connection, which never blocks
 //
@@ -27,6 +28,7 @@ import (
 	"github.com/fxcast/fxcast/feed/receive"
 	"github.com/fxcast/fxcast/hub"
 	"github.com/fxcast/fxcast/limiter"
+	"github.com/fxcast/fxcast/nodes"
 	"github.com/fxcast/fxcast/protocol"
 	"github.com/fxcast/fxcast/session"
 	"github.com/fxcast/fxcast/web/access"
@@ -41,6 +43,7 @@ type Config struct {
 	History       *receive.History
 	OriginAllowed func(*http.Request) bool // reports whether the origin of a request may connect
 
+	Nodes             *nodes.Nodes      // optional: the other nodes, which may have silent connections of a user
 	Instruments       *feed.Instruments // optional: the known symbols; nil = the built-in table
 	Channels          []string          // optional: relayed channels
 	CommandsPerSecond int
@@ -61,6 +64,7 @@ type Server struct {
 	draining atomic.Bool
 	clients  registry
 	resuming chan struct{} // holds a token for each connection that reads history
+	asking   chan struct{} // holds a token for each question of makeRoom
 	commands *limiter.Rate // of the commands of one connection, and of its answered pings
 	controls *limiter.Rate // of the pings and pongs of one connection
 }
@@ -68,9 +72,13 @@ type Server struct {
 // New returns a Server. It starts no goroutine.
 func New(cfg Config) *Server {
 	perSecond := float64(cfg.CommandsPerSecond)
-	return &Server{cfg: cfg, metrics: newMetrics(cfg.Registry), start: time.Now(),
-		resuming: make(chan struct{}, resumers), commands: limiter.NewRate(perSecond, perSecond),
+	s := &Server{cfg: cfg, metrics: newMetrics(cfg.Registry), start: time.Now(),
+		resuming: make(chan struct{}, resumers), asking: make(chan struct{}, askers), commands: limiter.NewRate(perSecond, perSecond),
 		controls: limiter.NewRate(max(perSecond, controlRate), max(perSecond, controlBurst))}
+	if cfg.Nodes != nil {
+		s.answerNodes()
+	}
+	return s
 }
 
 var ticketParameter = endpoint.Parameter{Name: "ticket", About: "from POST /api/v1/ws-ticket, instead of a cookie or a bearer token", Schema: endpoint.Object{"type": "string"}}

@@ -85,7 +85,7 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request) error {
 		return endpoint.Answered(c.socket.abort())
 	}
 	if refused := c.open(c, sess, framingEvents); refused != nil {
-		c.Close(*refused, nil)
+		c.Close(*refused, eventFrames{}.AppendMessage(nil, c.refusal(*refused)))
 		return nil
 	}
 	answer := protocol.Ack{Op: cmd.Op, OK: symbols, Failed: failed, MaxRate: &settings.MaxRate, Mode: cmd.Mode}.Append(nil)

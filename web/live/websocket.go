@@ -73,7 +73,7 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) error {
 		framing = framingDeflate
 	}
 	if refused := c.open(c, sess, framing); refused != nil {
-		s.sockets.Go(func() { c.end(*refused) })
+		c.Close(*refused, Framings()[framing].AppendMessage(nil, c.refusal(*refused)))
 		return nil
 	}
 	s.sockets.Add(1) // until work has closed the connection

@@ -262,9 +262,9 @@ func TestEndings(t *testing.T) {
 					t.Fatal(resp.Status)
 				}
 				defer p.Close()
-				if m := webtest.NewClient(p, t).WantClose(4009); m.Type != "" {
-					t.Errorf("before the close came %s", m.Raw)
-				}
+				refused := webtest.NewClient(p, t)
+				checkRefusal(t, refused.Want("closing"), 20*time.Second)
+				refused.WantClose(4009)
 				other, _ := n.SignIn("someone-else", "user")
 				n.Connect(other)
 				in[0].Close()

@@ -11,7 +11,7 @@ import { Connection } from './connection.js';
 import { Diagnostics } from './diagnostics.js';
 import { Grid } from './grid.js';
 import { intervals } from './history.js';
-import { gates, names } from './notices.js';
+import { gates, names, tooMany } from './notices.js';
 import { call, signOut } from './session.js';
 import { load, save } from './settings.js';
 import { Ticket } from './ticket.js';
@@ -196,6 +196,7 @@ function showState(state) {
   if (name === 'degraded') strip = 'The server has lost its source of prices. The prices shown may be late.';
   else if (name === 'closed') strip = 'The market is closed. These are the last prices.';
   else if (name === 'stale') strip = 'No new prices are arriving. These are the last prices.';
+  else if (state.why === 'too-many') strip = tooMany;
   else if (any && !connected && name !== 'stopped') strip = 'Not live. These are the last prices received.';
   setText('strip', strip);
   at('strip').hidden = strip === '';

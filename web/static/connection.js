@@ -7,7 +7,7 @@ import { signIn } from './session.js';
  * @typedef {object} State
  * @property {'connecting'|'live'|'waiting'|'offline'|'refused'|'stopped'} name
  * @property {number} [retryAt] waiting, offline: when the next attempt starts, by performance.now()
- * @property {'guest'|'ended'|'too-many'|'policy'} [why] refused
+ * @property {'guest'|'ended'|'policy'|'too-many'} [why] refused; waiting: only too-many
  * @property {string} [detail] the server's reason, for the visitor
  */
 
@@ -220,14 +220,14 @@ export class Connection {
         this.#endedAt = now;
         this.#connect();
         return;
-      case 4009:
-        return this.#refuse('too-many', reason);
       case 1002:
       case 1003:
       case 1007:
       case 1008:
       case 1009:
         return this.#refuse('policy', reason);
+      case 4009: // a connection that the browser or another device has left behind gives way after a while
+        return this.#retry(this.#advisedDelay || maxBackoff, 'too-many');
       case 4029:
         return this.#retry(this.#advisedDelay || maxBackoff);
       default: // 1001, 1006, 1011, 1012, 1013, 4008 and codes of later versions
@@ -249,8 +249,9 @@ export class Connection {
    * backoff and full jitter, so that the clients of a restarted server do not reconnect all at once.
    *
    * @param {number} [delay] in ms
+   * @param {State['why']} [why]
    */
-  #retry(delay) {
+  #retry(delay, why) {
     const now = performance.now();
     if (this.#openedAt > 0 && now - this.#openedAt > steadyAfter) this.#attempt = 0;
     this.#openedAt = 0;
@@ -263,6 +264,6 @@ export class Connection {
     }
     this.#retryTimer = setTimeout(() => this.#connect(), delay);
     // navigator.onLine may be wrong, so the timer runs anyway. The event "online" cuts it short.
-    this.#set({ name: navigator.onLine ? 'waiting' : 'offline', retryAt: now + delay });
+    this.#set({ name: navigator.onLine ? 'waiting' : 'offline', retryAt: now + delay, why });
   }
 }

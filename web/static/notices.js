@@ -13,6 +13,9 @@ export const names = {
   stopped: 'Signed out',
 };
 
+/** The notice while the page waits because the visitor has too many connections. */
+export const tooMany = 'You have as many open connections as the server allows. Close another window with prices.';
+
 /**
  * The notices that replace the prices when the connection was refused, by State.why, and the
  * notice for "stopped".
@@ -29,12 +32,6 @@ export const gates = {
   ended: {
     title: 'Your session has ended',
     text: 'It has expired or was revoked. Sign in again in the application that you came from.',
-    more: '',
-    button: 'Try again',
-  },
-  'too-many': {
-    title: 'Too many connections',
-    text: 'You have as many open connections as the server allows. Close another window with prices, then try again.',
     more: '',
     button: 'Try again',
   },
