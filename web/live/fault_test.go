@@ -64,6 +64,7 @@ func TestRelayedChannels(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// On a busy machine the node may take a slow Redis for lost; such a status is skipped.
 	publish("alerts", `"not for this client"`)
 	for _, tc := range [][2]string{
 		{`{"title":"ECB holds","x":[1,2.50,"é"]}`, `{"title":"ECB holds","x":[1,2.50,"é"]}`},
@@ -76,13 +77,13 @@ func TestRelayedChannels(t *testing.T) {
 		{`"` + strings.Repeat("x", 16<<10-2) + `"`, `"` + strings.Repeat("x", 16<<10-2) + `"`},
 	} {
 		publish("news", tc[0])
-		if m := c.Want("message"); m.Channel != "news" || string(m.Data) != tc[1] && tc[0] != "null" || m.Dropped != 0 || !strings.Contains(m.Raw, `"data":`+tc[1]) {
+		if m := c.Until("message"); m.Channel != "news" || string(m.Data) != tc[1] && tc[0] != "null" || m.Dropped != 0 || !strings.Contains(m.Raw, `"data":`+tc[1]) {
 			t.Errorf("%.40q came as %.100s", tc[0], m.Raw)
 		}
 	}
 	publish("news", `"`+strings.Repeat("x", 16<<10)+`"`) // too long
 	publish("news", `"after"`)
-	if m := c.Want("message"); string(m.Data) != `"after"` {
+	if m := c.Until("message"); string(m.Data) != `"after"` {
 		t.Errorf("after a message over 16 KB: %.100s", m.Raw)
 	}
 
@@ -92,7 +93,7 @@ func TestRelayedChannels(t *testing.T) {
 	}
 	next, dropped := 0, 0
 	for next < 600 {
-		m := c.Want("message")
+		m := c.Until("message")
 		var got struct{ N int }
 		if err := json.Unmarshal(m.Data, &got); err != nil {
 			t.Fatal(err)
@@ -107,12 +108,16 @@ func TestRelayedChannels(t *testing.T) {
 		t.Log("nothing was dropped: the kernel's buffers held 9 MB")
 	}
 	c.Say(`{"op":"unsubscribe","id":2,"channels":["news","alerts"]}`)
-	if a := c.Want("ack"); !slices.Equal(a.OK, []string{"news"}) || len(a.Failed) != 1 || a.Failed[0].Code != "not_subscribed" {
+	if a := c.Until("ack"); !slices.Equal(a.OK, []string{"news"}) || len(a.Failed) != 1 || a.Failed[0].Code != "not_subscribed" {
 		t.Errorf("ack: %s", a.Raw)
 	}
 	publish("news", `"not any more"`)
 	c.Say(`{"op":"ping"}`)
-	c.Want("pong")
+	for m := c.Next(); m.Type != "pong"; m = c.Next() {
+		if m.Type != "status" {
+			t.Errorf("after the unsubscribe: %s", m.Raw)
+		}
+	}
 }
 
 // TestStatusOfSymbols waits through the life of a quote.
