@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/internal/redislink"
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
@@ -124,5 +126,138 @@ func TestClusterFailoverReusesNumbers(t *testing.T) {
 	}
 	if o := publish(after, s); o.Epoch != third.Epoch {
 		t.Errorf("%+v, want the epoch of %+v", o, third)
+	}
+}
+
+// onEachMaster returns a symbol for each master of a cluster.
+func onEachMaster(cluster *redistest.Cluster) (symbols [3]feed.Symbol) {
+	for _, s := range someSymbols(100) {
+		symbols[cluster.Owner(cluster.SlotOf(keys.Seq(s)))] = s
+	}
+	return symbols
+}
+
+// bidsOf returns how often each bid is in the history of a symbol.
+func bidsOf(t *testing.T, c redis.UniversalClient, s feed.Symbol) map[string]int {
+	t.Helper()
+	entries, err := c.XRange(t.Context(), keys.Ticks(s), "-", "+").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bids := map[string]int{}
+	for _, e := range entries {
+		tick, err := feed.DecodeTick([]byte(e.Values["q"].(string)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		bids[tick.Bid]++
+	}
+	return bids
+}
+
+// TestStoppedMasterHoldsUpItsOwnQuotesOnly stops a master of a cluster, which then answers nothing.
+// Quotes of the symbols on the other masters go on, and none is lost or doubled.
+func TestStoppedMasterHoldsUpItsOwnQuotesOnly(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.Options{Args: []string{"--cluster-require-full-coverage", "no"}}.StartCluster(t)
+	symbols := onEachMaster(cluster)
+	p := startPublisher(t, cluster.Client(), func(cfg *accept.PublisherConfig) { cfg.Timeout = 5 * time.Second })
+	accepted := map[feed.Symbol][]string{} // bids
+	n := 0
+	publish := func(symbols ...feed.Symbol) ([]accept.Outcome, error) {
+		var quotes []feed.Quote
+		for _, s := range symbols {
+			n++
+			quotes = append(quotes, feed.Quote{Symbol: s, Bid: fmt.Sprintf("1.%04d", n), Ask: "2"})
+		}
+		outcomes, err := p.Publish(t.Context(), quotes)
+		for i, o := range outcomes {
+			if o.Seq > 0 {
+				accepted[quotes[i].Symbol] = append(accepted[quotes[i].Symbol], quotes[i].Bid)
+			}
+		}
+		return outcomes, err
+	}
+	if _, err := publish(symbols[:]...); err != nil {
+		t.Fatal(err)
+	}
+
+	cluster.Server(2).Pause()
+	var returned atomic.Bool
+	held := make(chan error)
+	go func() {
+		_, err := p.Publish(t.Context(), []feed.Quote{{Symbol: symbols[2], Bid: "1.5", Ask: "2"}})
+		returned.Store(true)
+		held <- err
+	}()
+	for range 100 {
+		if _, err := publish(symbols[0], symbols[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if returned.Load() {
+		t.Error("200 quotes of the other masters took as long as the one of the stopped master")
+	}
+	if err := <-held; !errors.Is(err, redislink.ErrUnavailable) {
+		t.Errorf("%v, want ErrUnavailable", err)
+	}
+	outcomes, err := publish(symbols[0], symbols[2], symbols[1], symbols[0])
+	if !errors.Is(err, redislink.ErrUnavailable) || len(outcomes) != 4 || outcomes[1].Known() {
+		t.Fatalf("%+v, %v, want no outcome of the second quote", outcomes, err)
+	}
+	if outcomes[0].Seq != 102 || outcomes[2].Seq != 102 || outcomes[3].Seq != 103 {
+		t.Errorf("%+v, want the numbers 102, -, 102, 103", outcomes)
+	}
+
+	cluster.Server(2).Resume()
+	eventually(t, 20*time.Second, "the master takes quotes again", func() bool {
+		_, err := publish(symbols[2])
+		return err == nil
+	})
+	c := cluster.Client()
+	for i, s := range symbols {
+		bids := bidsOf(t, c, s)
+		for bid, n := range bids {
+			if n > 1 {
+				t.Errorf("%s: %s was accepted %d times", s, bid, n)
+			}
+		}
+		for _, bid := range accepted[s] {
+			if bids[bid] == 0 {
+				t.Errorf("%s: %s was accepted and is not in the history", s, bid)
+			}
+		}
+		if i < 2 && len(bids) != len(accepted[s]) {
+			t.Errorf("%s: %d quotes in the history, %d accepted", s, len(bids), len(accepted[s]))
+		}
+	}
+	if listed := c.SMembers(t.Context(), keys.Symbols()).Val(); len(listed) != 3 {
+		t.Errorf("listed: %v, want the three symbols", listed)
+	}
+}
+
+// A symbol changes its lane with its slot, but not while a quote of it waits in the other lane.
+func TestSymbolKeepsItsLane(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t)
+	symbols := onEachMaster(cluster)
+	c := cluster.Client()
+	r := accept.NewRouter(c, keys)
+	first, other := r.Enter(symbols[0]), r.Enter(symbols[1])
+	if first == other {
+		t.Fatal("the symbols of two masters share a lane")
+	}
+	cluster.MoveSlot(cluster.SlotOf(keys.Seq(symbols[0])), 0, 1)
+	eventually(t, 10*time.Second, "the client knows the new owner", func() bool {
+		master, err := c.MasterForKey(t.Context(), keys.Seq(symbols[0]))
+		return err == nil && master.Options().Addr == cluster.Addrs()[1]
+	})
+	if lane := r.Enter(symbols[0]); lane != first {
+		t.Errorf("lane %d while a quote waits in lane %d", lane, first)
+	}
+	r.Leave(symbols[0])
+	r.Leave(symbols[0])
+	if lane := r.Enter(symbols[0]); lane != other {
+		t.Errorf("lane %d of a symbol without quotes, want %d of its new master", lane, other)
 	}
 }

@@ -94,6 +94,12 @@ var (
 	Born     = born
 )
 
+var NewRouter = newRouter
+
+// Enter and Leave are what the doors of a cluster do with a router.
+func (r *router) Enter(s feed.Symbol) int { return r.enter(context.Background(), s) }
+func (r *router) Leave(s feed.Symbol)     { r.leave([]feed.Quote{{Symbol: s}}) }
+
 // Streaks returns how many sources have a streak of refused quotes.
 func (l *RejectedLog) Streaks() int {
 	l.streaks.mu.Lock()

@@ -49,7 +49,8 @@ type Inbox struct {
 	log     *slog.Logger
 	metrics *inboxMetrics
 	leader  *leader
-	queue   *inboxQueue
+	router  *router             // set by Run, as is listen
+	queues  []*inboxQueue       // one, or in a cluster one for each lane
 	listen  *redislink.Listener // set by Run
 	started atomic.Bool
 	leads   atomic.Bool
@@ -66,11 +67,15 @@ type sighting struct {
 
 // NewInbox returns an Inbox that works once Run is called.
 func NewInbox(cfg InboxConfig) *Inbox {
-	return &Inbox{
+	in := &Inbox{
 		cfg: cfg, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), metrics: newInboxMetrics(cfg.Registerer),
 		leader: newLeader(nil, cfg.Keys.InboxLeader(), cfg.Node),
-		queue:  newInboxQueue(),
+		queues: make([]*inboxQueue, newRouter(cfg.Redis, cfg.Keys).lanes()),
 	}
+	for i := range in.queues {
+		in.queues[i] = newInboxQueue()
+	}
+	return in
 }
 
 // Leader returns the node that reads the inbox, as of at most 3 s ago; "" = none, or not known.
@@ -89,14 +94,14 @@ func (in *Inbox) Leader() string {
 //	* lead          listens until the connection or the lead is lost
 //	  * take        SplitInput, ParseInput, queue; never waits (Run's goroutine)
 //	  * opened      becomes the leader, then renews        (1 goroutine)
-//	  * publish     batches from the queue                 (1 goroutine)
+//	  * publish     batches from a queue                   (1 goroutine, in a cluster 1 per lane)
 func (in *Inbox) Run(ctx context.Context) error {
 	if in.started.Swap(true) {
 		return errors.New("feed: Inbox.Run called twice")
 	}
 	client, release := redislink.Own(in.cfg.Redis, redislink.OwnOptions{PoolSize: 4})
 	defer release()
-	in.leader.client = client
+	in.leader.client, in.router = client, newRouter(client, in.cfg.Keys)
 	in.listen = redislink.NewListener(redislink.ListenerConfig{
 		Name: "inbox", Client: client, Channels: []string{in.cfg.Channel}, Message: in.take, Opened: in.opened,
 		Probe: in.cfg.Keys.Probe(in.cfg.Node, "inbox"), Prober: redislink.Prober(in.cfg.Redis, client),
@@ -134,7 +139,8 @@ func (in *Inbox) saw(node string) { in.seen.Store(&sighting{node, time.Now()}) }
 // lead reads the inbox as the leader until the connection or the lead is lost, or ctx ends. It
 // returns nil if another node was faster or ctx has ended.
 func (in *Inbox) lead(ctx context.Context) error {
-	in.queue.discard() // taken in while another node was faster: that one has them
+	in.discard() // taken in while another node was faster: that one has them
+	in.router.reset()
 	err := in.listen.Once(ctx)
 	switch {
 	case errors.Is(err, errAnotherLeader):
@@ -167,7 +173,9 @@ func (in *Inbox) opened(c *redislink.Conn) error {
 		}
 		in.log.Info("inbox held", "channel", in.cfg.Channel)
 		in.setLeads(true)
-		c.Go(in.publish)
+		for _, q := range in.queues {
+			c.Go(func(ctx context.Context) error { return in.publish(ctx, q) })
+		}
 		return in.renew(ctx)
 	})
 	return nil
@@ -224,24 +232,34 @@ func (in *Inbox) takeItem(item []byte, copied bool) {
 	if copied {
 		input = bytes.Clone(input)
 	}
-	if lost, full := in.queue.put(inboxQuote{q, input}); full {
+	queue := in.queues[in.router.enter(context.Background(), q.Symbol)] // without waiting: the slots are known
+	if lost, full := queue.put(inboxQuote{q, input}); full {
+		in.router.leave([]feed.Quote{lost.quote})
 		in.cfg.Rejected.Add(feed.NewRejection(feed.ReasonOverflow,
 			"%d quotes of the inbox were already waiting: the oldest, this one, was dropped", maxInboxQueue), lost.quote, ViaInbox, lost.input)
 	}
 }
 
-// publish publishes queued quotes in order until ctx ends. At an orderly stop it also publishes the
-// rest, if this node is still the leader.
-func (in *Inbox) publish(ctx context.Context) error {
+// discard empties the queues and returns how many quotes they held.
+func (in *Inbox) discard() (n int) {
+	for _, q := range in.queues {
+		n += q.discard()
+	}
+	return n
+}
+
+// publish publishes the quotes of a queue in order until ctx ends. At an orderly stop it also
+// publishes the rest, if this node is still the leader.
+func (in *Inbox) publish(ctx context.Context, queue *inboxQueue) error {
 	var batch []inboxQuote
 	quotes := make([]feed.Quote, 0, maxPipeline)
 	for {
-		batch = in.queue.take(ctx, batch[:0])
+		batch = queue.take(ctx, batch[:0])
 		if len(batch) == 0 {
 			return nil // ctx has ended and nothing is left
 		}
 		if !in.leader.certain() {
-			n := len(batch) + in.queue.discard()
+			n := len(batch) + in.discard()
 			in.metrics.lost[lossLead].Add(float64(n))
 			in.log.Warn("inbox: another node may be the leader, quotes discarded", "quotes", n)
 			return errNotLeader
@@ -251,6 +269,7 @@ func (in *Inbox) publish(ctx context.Context) error {
 			quotes = append(quotes, b.quote)
 		}
 		outcomes, err := in.cfg.Publisher.Accept(context.WithoutCancel(ctx), quotes)
+		in.router.leave(quotes)
 		lost := 0
 		for i, o := range outcomes {
 			if o.Rejection != nil {

@@ -22,19 +22,22 @@ type inboxQuote struct {
 type inboxQueue struct {
 	wake chan struct{} // holds a token after a quote was put
 
-	mu    sync.Mutex // guards the fields below
-	ring  []inboxQuote
+	mu    sync.Mutex   // guards the fields below
+	ring  []inboxQuote // nil before the first quote
 	first int
 	count int
 }
 
 func newInboxQueue() *inboxQueue {
-	return &inboxQueue{wake: make(chan struct{}, 1), ring: make([]inboxQuote, maxInboxQueue)}
+	return &inboxQueue{wake: make(chan struct{}, 1)}
 }
 
 // put appends e. If the queue was full, it returns the dropped oldest quote and true.
 func (q *inboxQueue) put(e inboxQuote) (lost inboxQuote, full bool) {
 	q.mu.Lock()
+	if q.ring == nil {
+		q.ring = make([]inboxQuote, maxInboxQueue)
+	}
 	if full = q.count == len(q.ring); full {
 		lost = q.ring[q.first]
 		q.first = (q.first + 1) % len(q.ring)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -29,7 +31,7 @@ type runningInbox struct {
 	stop     func()
 }
 
-func startInbox(t testing.TB, c *redis.Client, node string, change ...func(*accept.InboxConfig)) *runningInbox {
+func startInbox(t testing.TB, c redis.UniversalClient, node string, change ...func(*accept.InboxConfig)) *runningInbox {
 	t.Helper()
 	in := &runningInbox{node: node, reg: prometheus.NewPedanticRegistry()}
 	in.rejected = accept.NewRejectedLog(accept.RejectedConfig{Redis: c, Keys: keys, Registerer: in.reg})
@@ -344,5 +346,68 @@ func TestInboxDropsOldestWhenFull(t *testing.T) {
 	}
 	if _, err := c.Get(t.Context(), keys.InboxLeader()).Result(); !errors.Is(err, redis.Nil) {
 		t.Errorf("the leader after an orderly stop: %v, want none", err)
+	}
+}
+
+// stuckPublisher accepts nothing of one symbol until it is released.
+type stuckPublisher struct {
+	*accept.Publisher
+	stuck   feed.Symbol
+	release chan struct{}
+}
+
+func (p *stuckPublisher) Accept(ctx context.Context, quotes []feed.Quote) ([]accept.Outcome, error) {
+	if slices.ContainsFunc(quotes, func(q feed.Quote) bool { return q.Symbol == p.stuck }) {
+		<-p.release
+	}
+	return p.Publisher.Accept(ctx, quotes)
+}
+
+// In a cluster, quotes that a master does not take hold up only the quotes of the same master.
+func TestInboxOfACluster(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t)
+	symbols := onEachMaster(cluster)
+	c := cluster.Client()
+	p := &stuckPublisher{startPublisher(t, c), symbols[2], make(chan struct{})}
+	in := startInbox(t, c, "n1", func(cfg *accept.InboxConfig) { cfg.Publisher = p })
+	in.awaitLead(t, 10*time.Second)
+	message := func(bid int, symbols ...feed.Symbol) string {
+		var quotes []string
+		for _, s := range symbols {
+			quotes = append(quotes, fmt.Sprintf(`{"symbol":"%s","bid":"%d","ask":"9000"}`, s, bid))
+		}
+		return "[" + strings.Join(quotes, ",") + "]"
+	}
+	sender := redis.NewClient(&redis.Options{Addr: cluster.Addrs()[0], DisableIdentity: true}) // messages of one node stay in order
+	defer sender.Close()
+	const messages = 50
+	for i := range messages {
+		if err := sender.Publish(t.Context(), inboxChannel, message(i+1, symbols[2], symbols[0], symbols[1], symbols[2])).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	taken := func(s feed.Symbol) int64 { return c.XLen(t.Context(), keys.Ticks(s)).Val() }
+	eventually(t, 10*time.Second, "the quotes of the others are accepted", func() bool {
+		return taken(symbols[0]) == messages && taken(symbols[1]) == messages
+	})
+	if n := taken(symbols[2]); n != 0 {
+		t.Errorf("%d quotes of the held symbol accepted", n)
+	}
+	close(p.release)
+	eventually(t, 10*time.Second, "the quotes that were held up are accepted", func() bool { return taken(symbols[2]) == 2*messages })
+	for _, s := range symbols {
+		last := 0
+		for _, e := range c.XRange(t.Context(), keys.Ticks(s), "-", "+").Val() {
+			tick, err := feed.DecodeTick([]byte(e.Values["q"].(string)))
+			bid, _ := strconv.Atoi(tick.Bid)
+			if err != nil || bid < last {
+				t.Fatalf("%s: %s after %d, %v: not in order", s, tick.Bid, last, err)
+			}
+			last = bid
+		}
+	}
+	if n := metric(t, in.reg, "fx_feed_inbox_lost_total"); n != 0 {
+		t.Errorf("%v quotes lost", n)
 	}
 }

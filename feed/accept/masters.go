@@ -76,7 +76,7 @@ func (m *master) release() {
 	}
 }
 
-// masters holds the servers that a Publisher sends to, each with its own connection. Only one
+// masters holds the servers that a lane sends to, each with its own connection. Only one
 // goroutine may use it.
 type masters struct {
 	rdb     redis.UniversalClient
@@ -84,24 +84,16 @@ type masters struct {
 	kind    redislink.Kind
 	cluster redis.UniversalClient // finds the master of a key; nil if there is only one master
 	byAddr  map[string]*master    // a single master has the key ""
-	release func()                // of cluster
 
 	replicated bool // quotes wait for a replica
 }
 
-func openMasters(rdb redis.UniversalClient, timeout time.Duration, replicated bool) *masters {
-	ms := &masters{rdb: rdb, timeout: timeout, replicated: replicated, kind: redislink.TopologyOf(rdb).Kind(), byAddr: map[string]*master{}, release: func() {}}
-	if ms.kind == redislink.Cluster {
-		ms.cluster, ms.release = redislink.Own(rdb, redislink.OwnOptions{PoolSize: 1})
-	}
-	return ms
+func openMasters(rdb, cluster redis.UniversalClient, timeout time.Duration, replicated bool) *masters {
+	return &masters{rdb: rdb, cluster: cluster, timeout: timeout, replicated: replicated, kind: redislink.TopologyOf(rdb).Kind(), byAddr: map[string]*master{}}
 }
 
-// client returns a client for commands other than publishing.
+// client returns a client of the only master for commands other than publishing.
 func (ms *masters) client() redis.UniversalClient {
-	if ms.cluster != nil {
-		return ms.cluster
-	}
 	m := ms.at("", ms.rdb)
 	return m.connections[m.writes].client
 }
@@ -169,5 +161,4 @@ func (ms *masters) close() {
 	for _, m := range ms.byAddr {
 		m.release()
 	}
-	ms.release()
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -24,8 +23,8 @@ func (e pending) quote() feed.Quote { return e.job.quotes[e.i] }
 
 // execute gives every quote an outcome or its job an error, within Timeout, and then wakes the
 // callers.
-func (p *Publisher) execute(ctx context.Context, jobs []*publishJob) {
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
+func (l *lane) execute(ctx context.Context, jobs []*publishJob) {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
 	defer cancel()
 	var left []pending
 	for _, j := range jobs {
@@ -34,36 +33,39 @@ func (p *Publisher) execute(ctx context.Context, jobs []*publishJob) {
 			left = append(left, pending{j, i})
 		}
 	}
-	p.metrics.pipelineQuotes.Observe(float64(len(left)))
+	l.metrics.pipelineQuotes.Observe(float64(len(left)))
 	began := time.Now()
 
 	var err error // why left is not empty
 	for attempt := 0; len(left) > 0; attempt++ {
 		if attempt > 0 {
-			p.metrics.retried.Add(float64(len(left)))
+			l.metrics.retried.Add(float64(len(left)))
 		}
-		if left := time.Until(began.Add(p.cfg.Timeout)); redislink.Refusal(err) != "" && left < p.cfg.Timeout/4 {
+		if left := time.Until(began.Add(l.cfg.Timeout)); redislink.Refusal(err) != "" && left < l.cfg.Timeout/4 {
 			break // a reply that comes too late would leave the outcome unknown
 		}
 		if attempt > 1 && !redislink.Sleep(ctx, publishRetryWait) || ctx.Err() != nil {
 			break
 		}
 		var now error
-		if left, now = p.send(ctx, left); redislink.Refusal(err) == "" || redislink.Code(now) != "" {
+		if left, now = l.send(ctx, left); redislink.Refusal(err) == "" || redislink.Code(now) != "" {
 			err = now // the deadline does not hide why Redis refused
 		}
 	}
-	p.failed.Store(nil)
+	l.failed.Store(nil)
 	if len(left) > 0 {
-		p.failed.Store(&err)
+		l.failed.Store(&err)
 		err = redislink.Unavailable("not published", err)
 		for _, e := range left {
 			e.job.fail(err)
 		}
 	}
-	p.metrics.seconds.Observe(time.Since(began).Seconds())
-	p.list(ctx, jobs)
-	p.replicate()
+	l.metrics.seconds.Observe(time.Since(began).Seconds())
+	l.list(ctx, jobs)
+	l.replicate()
+	for _, j := range jobs {
+		l.router.leave(j.quotes)
+	}
 	for _, j := range jobs {
 		j.settled = true
 		j.finish()
@@ -79,11 +81,11 @@ type trip struct {
 }
 
 // trips groups quotes by the master of their symbol.
-func (p *Publisher) trips(ctx context.Context, quotes []pending) []*trip {
+func (l *lane) trips(ctx context.Context, quotes []pending) []*trip {
 	var all []*trip
 	to := map[*master]*trip{} // the key nil: the master is not known
-	for _, c := range calls(quotes, p.masters.cluster != nil) {
-		m, err := p.masters.of(ctx, p.cfg.Keys.Seq(c.parts[0].symbol()))
+	for _, c := range calls(quotes, l.masters.cluster != nil) {
+		m, err := l.masters.of(ctx, l.cfg.Keys.Seq(c.parts[0].symbol()))
 		t := to[m]
 		if t == nil {
 			t = &trip{to: m, err: err}
@@ -96,7 +98,7 @@ func (p *Publisher) trips(ctx context.Context, quotes []pending) []*trip {
 }
 
 // carryOut runs all calls of a trip in one pipeline. Several trips may run concurrently.
-func (p *Publisher) carryOut(ctx context.Context, t *trip) {
+func (l *lane) carryOut(ctx context.Context, t *trip) {
 	if t.err == nil {
 		t.over, t.err = t.to.connect(ctx)
 	}
@@ -104,14 +106,14 @@ func (p *Publisher) carryOut(ctx context.Context, t *trip) {
 		return
 	}
 	accept := acceptance{
-		keys: p.cfg.Keys, quoteTTL: p.cfg.QuoteTTL, history: p.cfg.HistoryTicks,
-		candidate: newEpoch(time.Now()), run: *t.over.run.Load(), rules: p.rules, sharded: p.masters.cluster != nil,
+		keys: l.cfg.Keys, quoteTTL: l.cfg.QuoteTTL, history: l.cfg.HistoryTicks,
+		candidate: newEpoch(time.Now()), run: *t.over.run.Load(), rules: l.rules, sharded: l.masters.cluster != nil,
 	}
 	pipe := t.over.client.Pipeline()
 	for _, c := range t.calls {
 		symbols := make([]symbolQuotes, len(c.parts))
 		for i, one := range c.parts {
-			symbols[i] = symbolQuotes{one.quotes, p.lastSeen(one.symbol())}
+			symbols[i] = symbolQuotes{one.quotes, l.lastSeen(one.symbol())}
 		}
 		keys, args := accept.args(symbols)
 		c.answer = pipe.EvalSha(ctx, publishScript.Hash(), keys, args...)
@@ -128,18 +130,18 @@ func (p *Publisher) carryOut(ctx context.Context, t *trip) {
 
 // send sends quotes in one round trip to each master, all concurrently. It returns the quotes that
 // may be sent again, with the reason.
-func (p *Publisher) send(ctx context.Context, quotes []pending) (again []pending, reason error) {
-	trips := p.trips(ctx, quotes)
+func (l *lane) send(ctx context.Context, quotes []pending) (again []pending, reason error) {
+	trips := l.trips(ctx, quotes)
 	var under sync.WaitGroup
 	for _, t := range trips[1:] {
-		under.Go(func() { p.carryOut(ctx, t) })
+		under.Go(func() { l.carryOut(ctx, t) })
 	}
-	p.carryOut(ctx, trips[0])
+	l.carryOut(ctx, trips[0])
 	under.Wait()
 
 	var sent []pending
 	for _, t := range trips {
-		tripAgain, err := p.finish(ctx, t)
+		tripAgain, err := l.finish(ctx, t)
 		for _, c := range t.calls {
 			for _, one := range c.parts {
 				sent = append(sent, one.pending...)
@@ -150,14 +152,14 @@ func (p *Publisher) send(ctx context.Context, quotes []pending) (again []pending
 		}
 	}
 	if len(again) > 0 {
-		p.masters.doubt(ctx)
+		l.masters.doubt(ctx)
 	}
 	return inOrder(sent, again), reason
 }
 
 // finish settles the calls of a trip. It returns the quotes that may be sent again, with the
 // reason.
-func (p *Publisher) finish(ctx context.Context, t *trip) (again []pending, reason error) {
+func (l *lane) finish(ctx context.Context, t *trip) (again []pending, reason error) {
 	noScript := false
 	for _, c := range t.calls {
 		at, replies, err := int64(0), make([]any, len(c.parts)), t.err
@@ -174,7 +176,7 @@ func (p *Publisher) finish(ctx context.Context, t *trip) (again []pending, reaso
 		for i, one := range c.parts {
 			failed := err
 			if failed == nil {
-				failed = p.settle(t, one, at, replies[i])
+				failed = l.settle(t, one, at, replies[i])
 			}
 			switch {
 			case failed == nil:
@@ -224,8 +226,8 @@ func inOrder(quotes, again []pending) []pending {
 }
 
 // settle stores the outcomes of a part of a trip in its jobs.
-func (p *Publisher) settle(t *trip, of *part, at int64, reply any) error {
-	answers, err := p.rules.readAnswers(of.quotes, at, reply)
+func (l *lane) settle(t *trip, of *part, at int64, reply any) error {
+	answers, err := l.rules.readAnswers(of.quotes, at, reply)
 	if err != nil {
 		return err
 	}
@@ -237,91 +239,13 @@ func (p *Publisher) settle(t *trip, of *part, at int64, reply any) error {
 		}
 		e.job.outcomes[e.i] = a.Outcome
 		if a.Rejection == nil {
-			p.saw(of.symbol(), a.Outcome)
-			if p.cfg.Replicated {
-				p.wrote(t, e)
+			l.saw(of.symbol(), a.Outcome)
+			if l.cfg.Replicated {
+				l.wrote(t, e)
 			}
 		}
 	}
 	return nil
-}
-
-// saw remembers the number of an accepted quote.
-func (p *Publisher) saw(s feed.Symbol, o Outcome) {
-	before := p.seen[s].epoch
-	if o.Seq == 1 {
-		p.metrics.epochs.Inc()
-		level := slog.LevelDebug
-		if p.lastSeen(s).epoch != "" {
-			level = slog.LevelWarn // Redis lost the counter
-		}
-		p.log.Log(context.Background(), level, "sequence begun", "symbol", string(s), "epoch", o.Epoch)
-	}
-	if o.Epoch != before {
-		delete(p.listed, s) // Redis may have lost that set too
-	}
-	p.seen[s] = lastSeen{o.Epoch, o.Seq, o.At}
-}
-
-// lastSeen returns the newest number known of s: from this publisher, or from others by
-// PublisherConfig.Known.
-func (p *Publisher) lastSeen(s feed.Symbol) lastSeen {
-	seen := p.seen[s]
-	if p.cfg.Known == nil {
-		return seen
-	}
-	epoch, seq, at := p.cfg.Known(s)
-	switch {
-	case epoch == "":
-		return seen
-	case epoch == seen.epoch && seq > seen.seq, epoch != seen.epoch && newer(lastSeen{epoch, seq, at}, seen):
-		return lastSeen{epoch, seq, at}
-	}
-	return seen
-}
-
-// newer reports whether a is of a newer epoch than b. Epochs whose order is not known are compared
-// by when their quotes were accepted.
-func newer(a, b lastSeen) bool {
-	if x, y := born(a.epoch), born(b.epoch); x != y {
-		return x > y
-	}
-	return a.at > b.at
-}
-
-// list adds the symbols of accepted quotes to the set of known symbols, each at most once a minute.
-func (p *Publisher) list(ctx context.Context, jobs []*publishJob) {
-	now := time.Now()
-	refresh := min(symbolsRefresh, p.rules.gate.LastKnown/4) // a node may have taken it off the list
-	due := map[feed.Symbol]bool{}
-	for _, j := range jobs {
-		for i, o := range j.outcomes {
-			s := j.quotes[i].Symbol
-			if last, ok := p.listed[s]; o.Seq > 0 && (!ok || now.Sub(last) >= refresh) {
-				due[s] = true
-			}
-		}
-	}
-	if len(due) == 0 {
-		return
-	}
-	members := make([]any, 0, len(due))
-	for s := range due {
-		members = append(members, string(s))
-	}
-	if err := p.masters.client().SAdd(ctx, p.cfg.Keys.Symbols(), members...).Err(); err != nil {
-		p.log.Warn("symbols not listed; the next quote tries again", "err", err)
-		return
-	}
-	for s := range due {
-		p.listed[s] = now
-	}
-	for s, last := range p.listed {
-		if now.Sub(last) > p.rules.gate.LastKnown+refresh { // nothing is known of it any more
-			delete(p.listed, s)
-			delete(p.seen, s)
-		}
-	}
 }
 
 // fail records why quotes of the job have no outcome. The first cause stays, except that an unknown

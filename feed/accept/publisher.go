@@ -9,7 +9,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -20,7 +19,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
-	"golang.org/x/sync/semaphore"
 )
 
 // ErrOutcomeUnknown is wrapped together with redislink.ErrUnavailable if the connection failed
@@ -37,10 +35,11 @@ const (
 
 // PublisherConfig configures NewPublisher. Redis is required.
 type PublisherConfig struct {
-	// Only the options of Redis are used: a Publisher opens its own connection to each master,
-	// which never retries a command automatically. A client that is neither a *redis.Client nor a
-	// *redis.ClusterClient is used directly and must have been opened with MaxRetries -1. With such
-	// a client a failover is noticed only by lost keys or by a counter that went back.
+	// Only the options of Redis are used, and in a cluster its map of slots: a Publisher opens its
+	// own connection to each master, which never retries a command automatically. A client that is
+	// neither a *redis.Client nor a *redis.ClusterClient is used directly and must have been opened
+	// with MaxRetries -1. With such a client a failover is noticed only by lost keys or by a counter
+	// that went back.
 	Redis redis.UniversalClient
 	Keys  feed.Keys
 
@@ -74,7 +73,8 @@ type PublisherConfig struct {
 }
 
 // Publisher publishes quotes through Redis. While one round trip is under way, it gathers the
-// quotes of the next. It is safe for concurrent use; Run must be running.
+// quotes of the next. In a cluster it does so for each master independently. It is safe for
+// concurrent use; Run must be running.
 //
 // One atomic script accepts a quote or does not. When Redis is slow, full or gone, Publish fails
 // with redislink.ErrUnavailable in bounded time. Only quotes that Redis has certainly not processed
@@ -85,27 +85,16 @@ type Publisher struct {
 	metrics *publisherMetrics
 	rules   rules // from cfg
 
-	room    *semaphore.Weighted   // room for further quotes in the queue
-	queue   chan *publishJob      // never full: a job has at least one quote
-	waiting atomic.Int64          // quotes in the queue
-	failed  atomic.Pointer[error] // why the newest round trips published nothing; nil = they did
+	router  *router
+	lanes   []*lane
+	numbers *numbers
 	started atomic.Bool
-	stopped chan struct{} // closed when Run has ended
-
-	// Owned by Run.
-	masters *masters
-	seen    map[feed.Symbol]lastSeen
-	listed  map[feed.Symbol]time.Time // when the symbol was last added to the set
-
-	// Owned by Run, and used with Replicated only.
-	waited       chan *written // WAITs that have ended
-	unanswered   []*master     // with quotes that wait for a replica
-	unreplicated int           // accepted quotes that wait for a replica
 }
 
-// publishJob is up to maxPipeline quotes of one Publish call.
+// publishJob is up to maxPipeline quotes of one Publish call, all of one lane.
 type publishJob struct {
 	quotes   []feed.Quote
+	index    []int     // of each quote in the call
 	waits    bool      // for a replica
 	outcomes []Outcome // written by Run until done is closed
 	err      error     // as outcomes; the first failure
@@ -132,12 +121,10 @@ func NewPublisher(cfg PublisherConfig) *Publisher {
 	}
 	p := &Publisher{
 		cfg: cfg, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), rules: newRules(cfg.Priorities, cfg.Gate, cfg.Instruments),
-		room:    semaphore.NewWeighted(maxPublishQueue),
-		queue:   make(chan *publishJob, maxPublishQueue),
-		stopped: make(chan struct{}),
-		waited:  make(chan *written),
-		seen:    map[feed.Symbol]lastSeen{},
-		listed:  map[feed.Symbol]time.Time{},
+		router: newRouter(cfg.Redis, cfg.Keys), numbers: newNumbers(),
+	}
+	for range p.router.lanes() {
+		p.lanes = append(p.lanes, newLane(p))
 	}
 	p.cfg.QuoteTTL = min(p.cfg.QuoteTTL, p.rules.gate.LastKnown)
 	p.metrics = newPublisherMetrics(cfg.Registerer, func() float64 { return float64(p.Depth()) })
@@ -148,7 +135,13 @@ func NewPublisher(cfg PublisherConfig) *Publisher {
 func (p *Publisher) Replicated() bool { return p.cfg.Replicated }
 
 // Depth returns how many quotes are waiting to be published.
-func (p *Publisher) Depth() int { return int(p.waiting.Load()) }
+func (p *Publisher) Depth() int {
+	n := int64(0)
+	for _, l := range p.lanes {
+		n += l.waiting.Load()
+	}
+	return int(n)
+}
 
 // Publish publishes quotes in order and waits for the outcomes, one per quote in the same order,
 // and with Replicated for a replica. A rejected quote is an outcome, not an error. quotes must not
@@ -167,8 +160,7 @@ func (p *Publisher) Accept(ctx context.Context, quotes []feed.Quote) ([]Outcome,
 
 func (p *Publisher) publish(ctx context.Context, quotes []feed.Quote, waits bool) ([]Outcome, error) {
 	outcomes := make([]Outcome, len(quotes))
-	good := make([]feed.Quote, 0, len(quotes))
-	index := make([]int, 0, len(quotes)) // of each good quote in quotes
+	groups := make([]group, len(p.lanes))
 	for i, q := range quotes {
 		r, _ := errors.AsType[*feed.Rejection](p.cfg.Instruments.Check(q))
 		if r == nil {
@@ -178,33 +170,51 @@ func (p *Publisher) publish(ctx context.Context, quotes []feed.Quote, waits bool
 			outcomes[i].Rejection = r
 			continue
 		}
-		good, index = append(good, q), append(index, i)
+		g := &groups[p.router.enter(ctx, q.Symbol)]
+		if g.quotes == nil {
+			g.quotes, g.index = make([]feed.Quote, 0, len(quotes)-i), make([]int, 0, len(quotes)-i)
+		}
+		g.quotes, g.index = append(g.quotes, q), append(g.index, i)
 	}
 
-	var jobs []*publishJob
-	var failed error
 	deadline := time.Now().Add(p.cfg.Timeout)
-	for start := 0; start < len(good) && failed == nil; start += maxPipeline {
-		j := &publishJob{quotes: good[start:min(start+maxPipeline, len(good))], waits: waits, deadline: deadline, done: make(chan struct{})}
-		if failed = p.enqueue(ctx, j); failed == nil {
-			jobs = append(jobs, j)
-		}
+	for i := range groups { // first what needs not wait for room
+		p.lanes[i].fill(ctx, &groups[i], waits, deadline, false)
 	}
-	n := 0
-	for _, j := range jobs {
-		err := p.await(ctx, j)
-		if failed == nil {
-			failed = err
-		}
-		if isClosed(j.done) {
-			for k, o := range j.outcomes {
-				outcomes[index[n+k]] = o
+	for i := range groups {
+		p.lanes[i].fill(ctx, &groups[i], waits, deadline, true)
+	}
+	var failed error
+	for i := range groups {
+		g := &groups[i]
+		for _, j := range g.jobs {
+			g.err = worse(g.err, p.lanes[i].await(ctx, j))
+			if isClosed(j.done) {
+				for k, o := range j.outcomes {
+					outcomes[j.index[k]] = o
+				}
 			}
 		}
-		n += len(j.quotes)
+		failed = worse(failed, g.err)
 	}
 	p.count(outcomes)
 	return outcomes, failed
+}
+
+// group is the quotes of one Publish call that share a lane, in order.
+type group struct {
+	quotes []feed.Quote
+	index  []int // of each in the call
+	jobs   []*publishJob
+	err    error // the first failure
+}
+
+// worse returns the first of two errors, except that an unknown outcome outweighs a known failure.
+func worse(first, second error) error {
+	if first == nil || errors.Is(second, ErrOutcomeUnknown) && !errors.Is(first, ErrOutcomeUnknown) {
+		return second
+	}
+	return first
 }
 
 func (p *Publisher) count(outcomes []Outcome) {
@@ -224,158 +234,43 @@ func (p *Publisher) count(outcomes []Outcome) {
 	p.metrics.lost.Add(float64(lost))
 }
 
-// enqueue waits for room in the queue.
-func (p *Publisher) enqueue(ctx context.Context, j *publishJob) error {
-	n := int64(len(j.quotes))
-	if !p.room.TryAcquire(n) {
-		wait, cancel := context.WithDeadline(ctx, j.deadline)
-		defer cancel()
-		if err := p.room.Acquire(wait, n); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return fmt.Errorf("%w: not published: %d quotes are already waiting", redislink.ErrUnavailable, p.Depth())
-		}
-	}
-	if isClosed(p.stopped) {
-		p.room.Release(n)
-		return errStopped
-	}
-	p.waiting.Add(n)
-	p.queue <- j
-	return nil
-}
-
-var errStopped = fmt.Errorf("%w: not published: the publisher has stopped", redislink.ErrUnavailable)
-
-// await waits for j to be done. If ctx or the deadline ends the wait before j was taken off the
-// queue, j is never executed.
-func (p *Publisher) await(ctx context.Context, j *publishJob) error {
-	timeout := time.NewTimer(time.Until(j.deadline))
-	defer timeout.Stop()
-	select {
-	case <-j.done:
-		return j.err
-	case <-ctx.Done():
-		if j.taken.CompareAndSwap(false, true) {
-			return ctx.Err()
-		}
-		return fmt.Errorf("%w: %w for %d quotes: %w", redislink.ErrUnavailable, ErrOutcomeUnknown, len(j.quotes), ctx.Err())
-	case <-p.stopped:
-	case <-timeout.C:
-	}
-	if j.taken.CompareAndSwap(false, true) {
-		if isClosed(p.stopped) {
-			return errStopped
-		}
-		return p.waitedTooLong()
-	}
-	select { // taken: execute bounds its own time
-	case <-j.done:
-		return j.err
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %w for %d quotes: %w", redislink.ErrUnavailable, ErrOutcomeUnknown, len(j.quotes), ctx.Err())
-	}
-}
-
-func (p *Publisher) waitedTooLong() error {
-	doing := fmt.Sprintf("not published: waited %v for Redis to take earlier quotes", p.cfg.Timeout)
-	if why := p.failed.Load(); why != nil {
-		return redislink.Unavailable(doing, *why)
-	}
-	return fmt.Errorf("%w: %s", redislink.ErrUnavailable, doing)
-}
-
-// Run publishes quotes until ctx ends, finishes the current round trip and returns nil. Quotes
+// Run publishes quotes until ctx ends, finishes the current round trips and returns nil. Quotes
 // still queued are not published, and their Publish calls return an error. Run must be called only
 // once.
 //
-//	Run            takes jobs off the queue                (1 goroutine)
-//	* take         gathers up to maxPipeline quotes without waiting
-//	* execute      runs until each quote has an outcome or the time is over
-//	  * send       for all masters at once: finds out which process it is,
-//	               then runs one pipeline of EVALSHA, each for quotes of one symbol
-//	  * settle     reads the answers and decides which quotes may be sent again
+//	Run              waits for the lanes
+//	* lane.run       takes jobs off its queue                (1 goroutine each)
+//	  * take         gathers up to maxPipeline quotes without waiting
+//	  * execute      runs until each quote has an outcome or the time is over
+//	    * send       for all masters at once: finds out which process it is,
+//	                 then runs one pipeline of EVALSHA, each for quotes of one symbol
+//	    * settle     reads the answers and decides which quotes may be sent again
+//	* keepListing    lists symbols, in a cluster             (1 goroutine)
 func (p *Publisher) Run(ctx context.Context) error {
 	if p.started.Swap(true) {
 		return errors.New("feed: Publisher.Run called twice")
 	}
-	p.masters = openMasters(p.cfg.Redis, p.cfg.Timeout, p.cfg.Replicated)
-	defer p.masters.close()
+	var others sync.WaitGroup
+	defer others.Wait()
+	var cluster redis.UniversalClient
+	if p.router != nil {
+		client, release := redislink.Own(p.cfg.Redis, redislink.OwnOptions{PoolSize: 1})
+		defer release()
+		cluster = client
+		listing, listed := context.WithCancel(context.WithoutCancel(ctx))
+		var lister sync.WaitGroup
+		lister.Go(func() { p.keepListing(listing, cluster) })
+		defer func() { listed(); lister.Wait() }() // the lanes have ended then
+	}
 	if p.cfg.Replicated {
-		var warning sync.WaitGroup
-		defer warning.Wait()
-		warning.Go(func() { p.warnWithoutReplica(ctx) })
+		others.Go(func() { p.warnWithoutReplica(ctx) })
 	}
-	defer p.settleWaits()
-	defer close(p.stopped)
-	var next *publishJob
-	for p.ready(ctx, &next) {
-		var jobs []*publishJob
-		jobs, next = p.take(next)
-		if len(jobs) > 0 {
-			p.execute(context.WithoutCancel(ctx), jobs)
-		}
+	var lanes sync.WaitGroup
+	for _, l := range p.lanes {
+		lanes.Go(func() { l.run(ctx, cluster) })
 	}
+	lanes.Wait()
 	return nil // waiting Publish calls return errStopped
-}
-
-// ready waits until there is a next job, and takes the results of WAITs. It returns false when ctx
-// ends.
-func (p *Publisher) ready(ctx context.Context, next **publishJob) bool {
-	for ctx.Err() == nil {
-		select {
-		case w := <-p.waited: // first, since callers wait for it
-			p.settleWait(w)
-			continue
-		default:
-		}
-		if *next != nil {
-			return true
-		}
-		select {
-		case *next = <-p.queue:
-		case w := <-p.waited:
-			p.settleWait(w)
-		case <-ctx.Done():
-		}
-	}
-	return false
-}
-
-// settleWaits waits for the replicas of all accepted quotes.
-func (p *Publisher) settleWaits() {
-	for p.unreplicated > 0 {
-		p.settleWait(<-p.waited)
-	}
-}
-
-// take takes first and further queued jobs as long as they fit in one pipeline. next is the job
-// that did not fit.
-func (p *Publisher) take(first *publishJob) (jobs []*publishJob, next *publishJob) {
-	size := 0
-	for j := first; ; {
-		if size+len(j.quotes) > maxPipeline {
-			return jobs, j
-		}
-		n := int64(len(j.quotes))
-		p.waiting.Add(-n)
-		p.room.Release(n)
-		switch {
-		case !j.taken.CompareAndSwap(false, true): // its caller gave up
-		case time.Now().After(j.deadline): // its caller is busy with an earlier job
-			j.outcomes, j.err = make([]Outcome, len(j.quotes)), p.waitedTooLong()
-			close(j.done)
-		default:
-			jobs = append(jobs, j)
-			size += len(j.quotes)
-		}
-		select {
-		case j = <-p.queue:
-		default:
-			return jobs, nil
-		}
-	}
 }
 
 func isClosed(c <-chan struct{}) bool {

@@ -76,21 +76,21 @@ func (r *replicas) due() bool {
 }
 
 // wrote notes that t has accepted a quote.
-func (p *Publisher) wrote(t *trip, e pending) {
-	if p.unreplicated == maxUnreplicated {
+func (l *lane) wrote(t *trip, e pending) {
+	if l.unreplicated == maxUnreplicated {
 		e.setUnreplicated()
-		p.metrics.unreplicated.Inc()
+		l.metrics.unreplicated.Inc()
 		return
 	}
 	r := t.to.replicas
 	run, opened := *t.over.run.Load(), t.over.opened.Load()
 	if w := r.written; w != nil && w.run != run {
-		p.answered(w) // by a process that is gone
+		l.answered(w) // by a process that is gone
 		r.written = nil
 	}
 	if r.written == nil {
 		r.written = &written{to: t.to, over: t.over, run: run, since: time.Now()}
-		p.unanswered = append(p.unanswered, t.to)
+		l.unanswered = append(l.unanswered, t.to)
 	}
 	w := r.written
 	w.over, w.opened = t.over, opened
@@ -99,27 +99,27 @@ func (p *Publisher) wrote(t *trip, e pending) {
 		w.jobs = append(w.jobs, e.job)
 		e.job.unanswered++
 	}
-	p.unreplicated++
+	l.unreplicated++
 }
 
 // replicate begins a WAIT for each master whose quotes wait for a replica, unless one is under way:
 // then these quotes share the next one.
-func (p *Publisher) replicate() {
-	p.unanswered = slices.DeleteFunc(p.unanswered, func(m *master) bool {
+func (l *lane) replicate() {
+	l.unanswered = slices.DeleteFunc(l.unanswered, func(m *master) bool {
 		w := m.replicas.written
 		switch {
 		case w == nil:
 			return true
 		case m.replicas.none:
 			m.replicas.written = nil
-			p.answered(w)
+			l.answered(w)
 			return true
 		case m.replicas.waiting:
 			return false
 		}
 		m.replicas.written, m.replicas.waiting = nil, true
 		m.writes = 1 - m.writes
-		go func() { w.wait(); p.waited <- w }()
+		go func() { w.wait(); l.waited <- w }()
 		return true
 	})
 }
@@ -143,19 +143,19 @@ func (w *written) wait() {
 }
 
 // settleWait takes the result of a WAIT.
-func (p *Publisher) settleWait(w *written) {
+func (l *lane) settleWait(w *written) {
 	r := w.to.replicas
 	r.waiting = false
 	if w.err != nil && redislink.Code(w.err) == "" {
 		w.over.connected = false
 	}
 	if w.replicated {
-		p.metrics.replication.Observe(w.took.Seconds())
+		l.metrics.replication.Observe(w.took.Seconds())
 	} else {
 		r.doubt = true
 	}
-	p.answered(w)
-	p.replicate()
+	l.answered(w)
+	l.replicate()
 }
 
 // setUnreplicated is for a quote whose caller, if it waits for a replica, is not answered yet.
@@ -166,14 +166,14 @@ func (e pending) setUnreplicated() {
 }
 
 // answered ends the wait of quotes and of the jobs that waited for nothing else.
-func (p *Publisher) answered(w *written) {
-	p.unreplicated -= len(w.quotes)
-	w.to.replicas.logChange(p.log, w)
+func (l *lane) answered(w *written) {
+	l.unreplicated -= len(w.quotes)
+	w.to.replicas.logChange(l.log, w)
 	if !w.replicated {
 		for _, e := range w.quotes {
 			e.setUnreplicated()
 		}
-		p.metrics.unreplicated.Add(float64(len(w.quotes)))
+		l.metrics.unreplicated.Add(float64(len(w.quotes)))
 	}
 	for _, j := range w.jobs {
 		j.unanswered--
