@@ -4,6 +4,7 @@
 
 FUZZTIME ?= 30s
 SOAK ?= 10m
+ACK ?= accepted
 
 # Packages whose tests take longest: they start first. Tests mostly wait, so that more run at
 # once than there are processors.
@@ -18,8 +19,8 @@ run: ## run the server; with nothing configured it brings its own Redis and pric
 test: deps ## run every test with the race detector, list the slowest; installs what is missing
 	go run ./internal/testrun -race -parallel 4 -timeout 15m $(LONGEST) ./...
 
-soak: deps ## inject faults for SOAK (10m) over every kind of Redis, print what each cost
-	SOAK=$(SOAK) go test -race -count 1 -timeout 0 -v -run '^TestSoak$$' ./cmd/broadcaster/e2e
+soak: deps ## inject faults for SOAK (10m) over every kind of Redis, print what each cost (ACK=replicated: PUBLISH_ACK)
+	SOAK=$(SOAK) FXCAST_PUBLISH_ACK=$(ACK) go test -race -count 1 -timeout 0 -v -run '^TestSoak$$' ./cmd/broadcaster/e2e
 
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...

@@ -50,7 +50,7 @@ func TestAcknowledgedTicksSurvive(t *testing.T) {
 			slot := c.SlotOf(keys.Seq(survivors[round%len(survivors)]))
 			killed := c.Owner(slot)
 			c.KillMaster(killed)
-			eventually(t, time.Minute, "the replica is master", func() bool { return c.Owner(slot) != killed })
+			c.AwaitFailover(killed)
 			c.AwaitWhole()
 			c.Server(killed).Restart()
 			c.AwaitWhole()

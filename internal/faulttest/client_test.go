@@ -186,7 +186,7 @@ func TestClientKeepsNonsense(t *testing.T) {
 func TestPublisherOverHTTP(t *testing.T) {
 	var mu sync.Mutex
 	var bodies []string
-	answers := []string{`{"accepted":1,"rejected":[{"index":1,"reason":"old"}]}`, ``, `{"accepted":1,"rejected":[]}`}
+	answers := []string{`{"accepted":1,"rejected":[{"index":1,"reason":"old"}]}`, ``, `{"accepted":1,"rejected":[],"unreplicated":[0]}`}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -207,14 +207,15 @@ func TestPublisherOverHTTP(t *testing.T) {
 	type sent struct {
 		symbol, bid string
 		state       faulttest.State
+		alone       bool // unreplicated
 	}
 	var got []sent
 	for _, tick := range p.Ticks() {
-		got = append(got, sent{tick.Symbol, tick.Bid, tick.State})
+		got = append(got, sent{tick.Symbol, tick.Bid, tick.State, tick.Unreplicated})
 	}
 	want := []sent{
-		{"EUR/USD", "1.002000000001", faulttest.Accepted}, {"GBP/USD", "1.002000000001", faulttest.Rejected},
-		{"GBP/USD", "1.002000000002", faulttest.Unknown}, {"GBP/USD", "1.002000000003", faulttest.Accepted},
+		{"EUR/USD", "1.002000000001", faulttest.Accepted, false}, {"GBP/USD", "1.002000000001", faulttest.Rejected, false},
+		{"GBP/USD", "1.002000000002", faulttest.Unknown, false}, {"GBP/USD", "1.002000000003", faulttest.Accepted, true},
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)

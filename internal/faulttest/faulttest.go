@@ -28,6 +28,7 @@ type Tick struct {
 	State            State
 	Epoch            string // "" unless the answer had it
 	Seq              uint64 // with Epoch
+	Unreplicated     bool   // accepted, and by the answer no replica has it
 	Sent, Answered   time.Time
 }
 

@@ -24,6 +24,8 @@ type Answer struct {
 	State State
 	Epoch string
 	Seq   uint64
+
+	Unreplicated bool // accepted, and no replica has it
 }
 
 // Transport sends quotes in their order and returns as many answers. Those that it did not get are
@@ -114,7 +116,7 @@ func (p *Publisher) round(ctx context.Context, symbols []string) []Answer {
 	defer p.mu.Unlock()
 	for i, a := range answers {
 		t := &p.ticks[first+i]
-		t.State, t.Epoch, t.Seq, t.Answered = a.State, a.Epoch, a.Seq, now
+		t.State, t.Epoch, t.Seq, t.Unreplicated, t.Answered = a.State, a.Epoch, a.Seq, a.Unreplicated, now
 	}
 	return answers
 }
@@ -158,8 +160,9 @@ func OverHTTP(client *http.Client, address func() string, token string) Transpor
 		}
 		defer resp.Body.Close()
 		var told struct {
-			Accepted int
-			Rejected []struct{ Index int }
+			Accepted     int
+			Rejected     []struct{ Index int }
+			Unreplicated []int
 		}
 		text, err := io.ReadAll(resp.Body)
 		if err != nil || resp.StatusCode != http.StatusOK || json.Unmarshal(text, &told) != nil {
@@ -171,6 +174,11 @@ func OverHTTP(client *http.Client, address func() string, token string) Transpor
 		for _, r := range told.Rejected {
 			if r.Index >= 0 && r.Index < len(answers) {
 				answers[r.Index].State = Rejected
+			}
+		}
+		for _, i := range told.Unreplicated {
+			if i >= 0 && i < len(answers) {
+				answers[i].Unreplicated = true
 			}
 		}
 		return answers

@@ -93,26 +93,9 @@ type Outcome struct {
 	// every symbol a tick that was sent after Healed.
 	Right time.Duration
 
-	// Lost is the number of accepted ticks that clients of mode all did not get, summed over them;
-	// see Blame.
-	Lost int
-}
-
-// Blame adds ticks that a client missed to the last fault that was injected
-// before they were answered, and returns how many there were before any.
-func Blame(outcomes []Outcome, missed []Tick) (rest int) {
-	for _, t := range missed {
-		i := len(outcomes) - 1
-		for i >= 0 && outcomes[i].Injected.After(t.Answered) {
-			i--
-		}
-		if i < 0 {
-			rest++
-			continue
-		}
-		outcomes[i].Lost++
-	}
-	return rest
+	// Missed is the number of accepted ticks that some client of mode all did not get, and Lost of
+	// those that none of them got. Unreplicated ones were answered as such. See Blame.
+	Missed, Lost, Unreplicated int
 }
 
 // Field has the participants of a run.

@@ -33,6 +33,7 @@ const (
 	Final         = "final"      // the last value is not the last accepted one
 	Revocation    = "revocation" // the session was ended and the connection was not
 	Protocol      = "protocol"   // a message that cannot be read
+	Unkept        = "unkept"     // a tick that a replica had, by the answer, and Redis has no more
 )
 
 // Violation is one broken promise.
@@ -68,8 +69,8 @@ type verifier struct {
 
 // Entry is one tick that Redis keeps in the history of its symbol.
 type Entry struct {
-	Symbol, Epoch string
-	Seq           uint64
+	Symbol, Bid, Epoch string
+	Seq                uint64
 }
 
 // Verify compares the published ticks with those that clients received. The last tick of each
@@ -311,27 +312,4 @@ func (p *position) owed(n number) bool {
 		}
 	}
 	return false
-}
-
-// Missed returns the accepted ticks that a client did not get, announced or not, among those sent
-// after its first tick of the symbol. It applies to mode all only.
-func Missed(published []Tick, r Record) (missed []Tick) {
-	type key struct{ symbol, bid string }
-	got := map[key]bool{}
-	began := map[string]time.Time{}
-	for _, e := range r.Events {
-		switch e.Kind {
-		case Snapshot, Reset, Update:
-			got[key{e.Symbol, e.Bid}] = true
-			if began[e.Symbol].IsZero() {
-				began[e.Symbol] = e.At
-			}
-		}
-	}
-	for _, t := range published {
-		if b := began[t.Symbol]; t.State == Accepted && !b.IsZero() && t.Sent.After(b) && !got[key{t.Symbol, t.Bid}] {
-			missed = append(missed, t)
-		}
-	}
-	return missed
 }

@@ -201,21 +201,48 @@ func TestVerifyClientsAgree(t *testing.T) {
 
 func TestMissed(t *testing.T) {
 	s := stream(nil).connect().snapshot("a", 1).updates(2, 4).closed(0).connect().reset("a", 8).updates(9, 10)
-	s[1].At = began
-	missed := faulttest.Missed(accepted("a", 1, 10), faulttest.Record{Mode: faulttest.All, Events: s})
-	if len(missed) != 3 || missed[0].Seq != 5 {
-		t.Errorf("missed %v, want the 3 before the reset", missed)
+	other := stream(nil).connect().snapshot("a", 1).updates(2, 6).closed(0).connect().reset("a", 8).updates(9, 10)
+	s[1].At, other[1].At = began, began
+	some, none := faulttest.Missed(accepted("a", 1, 10), []faulttest.Record{{Mode: faulttest.All, Events: s}, {Mode: faulttest.All, Events: other}, {Mode: faulttest.Latest}})
+	if len(some) != 3 || some[0].Seq != 5 {
+		t.Errorf("one missed %v, want the 3 before its reset", some)
+	}
+	if len(none) != 1 || none[0].Seq != 7 {
+		t.Errorf("nobody got %v, want 7 alone", none)
 	}
 	outcomes := []faulttest.Outcome{{Fault: "one", Injected: at(2)}, {Fault: "two", Injected: at(6)}}
-	if rest := faulttest.Blame(outcomes, missed); rest != 0 || outcomes[0].Lost != 1 || outcomes[1].Lost != 2 {
+	if rest := faulttest.Blame(outcomes, some, func(o *faulttest.Outcome) { o.Lost++ }); rest != 0 || outcomes[0].Lost != 1 || outcomes[1].Lost != 2 {
 		t.Errorf("%d blamed on none, else %+v", rest, outcomes)
+	}
+	spans := []faulttest.Span{{From: at(1), To: at(2)}, {From: at(6), To: at(6)}}
+	if n := faulttest.AnsweredIn(spans, some); n != 1 {
+		t.Errorf("%d of %v answered in %v, want 1", n, some, spans)
 	}
 	var text strings.Builder
 	report := &faulttest.Report{}
-	report.Add("standalone", outcomes, 10)
+	report.Add(faulttest.Run{Redis: "sentinel replicated", Outcomes: outcomes, Every: 5 * time.Millisecond, Accepted: 10, Lost: 3,
+		Unreplicated: 4, LostUnreplicated: 2, Splits: spans, LostInSplits: 1})
 	report.WriteTo(&text)
-	if got := text.String(); !strings.Contains(got, "two") || !strings.Contains(got, "of 10 ticks accepted") || !strings.Contains(got, " 3 did not come") {
-		t.Errorf("the report:\n%s", got)
+	for _, want := range []string{"two", "10ms", "of 10 accepted ticks 3 reached", "4 were answered as unreplicated, of which 2 were lost", "2 splits", "1 of the lost ticks"} {
+		if got := text.String(); !strings.Contains(got, want) {
+			t.Errorf("the report lacks %q:\n%s", want, got)
+		}
+	}
+}
+
+// A tick that a replica had, by its answer, must be kept. Others need not be.
+func TestVerifyKept(t *testing.T) {
+	ticks := accepted("a", 1, 6)
+	ticks[1].Epoch = "" // an answer may not carry the number
+	ticks[2].Unreplicated = true
+	ticks[3].State = faulttest.Unknown
+	var kept []faulttest.Entry
+	for _, n := range []uint64{1, 5} {
+		kept = append(kept, faulttest.Entry{Symbol: symbol, Bid: bid(n), Epoch: "a", Seq: n})
+	}
+	found := faulttest.VerifyKept(ticks, kept)
+	if len(found) != 2 || found[0].Kind != faulttest.Unkept || !strings.Contains(found[0].Detail, bid(2)) || !strings.Contains(found[1].Detail, bid(6)) {
+		t.Errorf("%v, want the ticks 2 and 6", found)
 	}
 }
 

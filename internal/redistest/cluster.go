@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -226,8 +227,25 @@ func (c *Cluster) SlotOf(key string) int {
 }
 
 // KillMaster kills server i. Its replica, if any, becomes the master a few seconds later; see
-// AwaitWhole. Server(i).Restart then starts the server as a replica.
+// AwaitFailover. Server(i).Restart then starts the server as a replica.
 func (c *Cluster) KillMaster(i int) { c.servers[i].Kill() }
+
+// AwaitFailover waits until no slot is served by server i, which was killed.
+func (c *Cluster) AwaitFailover(i int) {
+	c.t.Helper()
+	poll(c.t, "another server has the slots of the killed one", func() bool {
+		for j, s := range c.servers {
+			if !s.Running() {
+				continue
+			}
+			owners, err := c.owners(c.t.Context(), j)
+			if err != nil || slices.Contains(owners[:], int8(i)) {
+				return false
+			}
+		}
+		return true
+	})
+}
 
 // Failover promotes replica i without loss and returns when every server knows the new master.
 func (c *Cluster) Failover(i int) {

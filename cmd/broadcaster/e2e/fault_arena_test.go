@@ -46,6 +46,8 @@ type arena struct {
 	tokens      map[string]madeSession // by client
 	field       faulttest.Field
 	modes       []string // of subscription, that the server knows
+	replicated  bool     // quotes are answered when a replica has them
+	watch       *masterWatch
 
 	stopPublishing, stopClients func()
 	startClient                 func(node int, cfg faulttest.ClientConfig) *faulttest.Client
@@ -112,7 +114,8 @@ func (a *arena) scriptPublisher(symbols []string) *faulttest.Publisher {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	p := accept.NewPublisher(accept.PublisherConfig{Redis: client, Keys: feed.Keys{Prefix: "fx:"}, HistoryTicks: arenaHistory})
+	p := accept.NewPublisher(accept.PublisherConfig{Redis: client, Keys: feed.Keys{Prefix: "fx:"}, HistoryTicks: arenaHistory, Replicated: cfg.Feed.Replicated})
+	a.replicated = cfg.Feed.Replicated
 	running, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = p.Run(running) })
@@ -149,7 +152,7 @@ func byScript(p *accept.Publisher) faulttest.Transport {
 			case o.Rejection != nil:
 				answers[i].State = faulttest.Rejected
 			case o.Known():
-				answers[i] = faulttest.Answer{State: faulttest.Accepted, Epoch: o.Epoch, Seq: o.Seq}
+				answers[i] = faulttest.Answer{State: faulttest.Accepted, Epoch: o.Epoch, Seq: o.Seq, Unreplicated: o.Unreplicated}
 			}
 		}
 		return answers
@@ -235,7 +238,12 @@ func (a *arena) judge(last *faulttest.Client) []faulttest.Violation {
 		}
 	}
 	a.stopClients()
-	return faulttest.Verify(a.published(), a.keptOf(arenaSymbols), a.records())
+	kept := a.keptOf(arenaSymbols)
+	found := faulttest.Verify(a.published(), kept, a.records())
+	if a.replicated {
+		found = append(found, faulttest.VerifyKept(a.published(), kept)...)
+	}
+	return found
 }
 
 // keptOf is what history holds of symbols.
@@ -251,7 +259,7 @@ func (a *arena) keptOf(symbols []string) (kept []faulttest.Entry) {
 			if err != nil {
 				a.t.Errorf("history of %s has %q: %v", s, text, err)
 			}
-			kept = append(kept, faulttest.Entry{Symbol: s, Epoch: q.Epoch, Seq: q.Seq})
+			kept = append(kept, faulttest.Entry{Symbol: s, Bid: q.Bid, Epoch: q.Epoch, Seq: q.Seq})
 		}
 	}
 	return kept
@@ -266,22 +274,31 @@ func (a *arena) records() (records []faulttest.Record) {
 	return records
 }
 
-// blame says which fault cost clients of mode all ticks, and returns how many
-// they should have got.
-func (a *arena) blame(outcomes []faulttest.Outcome) (owed int) {
+// result says which fault cost clients of mode all ticks.
+func (a *arena) result(mode string, outcomes []faulttest.Outcome) faulttest.Run {
 	published := a.published()
-	for _, r := range a.records() {
-		if r.Mode != faulttest.All {
-			continue
-		}
-		if rest := faulttest.Blame(outcomes, faulttest.Missed(published, r)); rest > 0 {
-			a.t.Errorf("%s missed %d ticks before any fault", r.Client, rest)
-		}
-		for _, t := range published {
-			if t.State == faulttest.Accepted {
-				owed++
+	run := faulttest.Run{Redis: mode, Outcomes: outcomes, Splits: a.watch.ended(),
+		Every: publishEvery / time.Duration(len(a.field.Publishers)*len(arenaSymbols))}
+	var unreplicated []faulttest.Tick
+	for _, t := range published {
+		if t.State == faulttest.Accepted {
+			run.Accepted++
+			if t.Unreplicated {
+				unreplicated = append(unreplicated, t)
 			}
 		}
 	}
-	return owed
+	missed, lost := faulttest.Missed(published, a.records())
+	run.Lost, run.Unreplicated, run.LostInSplits = len(lost), len(unreplicated), faulttest.AnsweredIn(run.Splits, lost)
+	for _, t := range lost {
+		if t.Unreplicated {
+			run.LostUnreplicated++
+		}
+	}
+	if rest := faulttest.Blame(outcomes, missed, func(o *faulttest.Outcome) { o.Missed++ }); rest > 0 {
+		a.t.Errorf("%d ticks were missed before any fault", rest)
+	}
+	faulttest.Blame(outcomes, lost, func(o *faulttest.Outcome) { o.Lost++ })
+	faulttest.Blame(outcomes, unreplicated, func(o *faulttest.Outcome) { o.Unreplicated++ })
+	return run
 }

@@ -122,7 +122,7 @@ func clusterFaults(c *redistest.Cluster) []faulttest.Fault {
 		{Name: "kill -9 of a master", Inject: does(func() {
 			hit = c.Owner(c.SlotOf("fx:{USD/JPY}:seq"))
 			c.KillMaster(hit)
-		}), Heal: does(func() { c.Server(hit).Restart(); c.AwaitWhole() }), Shortest: 3 * time.Second, Longest: 6 * time.Second},
+		}), Heal: does(func() { c.AwaitFailover(hit); c.Server(hit).Restart(); c.AwaitWhole() }), Shortest: 3 * time.Second, Longest: 6 * time.Second},
 		{Name: "SIGSTOP of a master", Inject: does(func() {
 			hit = c.Owner(c.SlotOf("fx:{USD/JPY}:seq"))
 			c.Server(hit).Pause()

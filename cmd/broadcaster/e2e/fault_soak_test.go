@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"os"
 	"slices"
 	"testing"
@@ -12,36 +13,39 @@ import (
 
 // A battle is a kind of Redis and what can go wrong with it.
 type battle struct {
-	name string
+	name     string
+	replicas bool // so that PUBLISH_ACK may be replicated
 
 	// start returns a running arena, the faults of this Redis alone, and those
-	// of any.
-	start func(t *testing.T) (a *arena, own, common []faulttest.Fault)
+	// of any. settings are those of the nodes beside Redis.
+	start func(t *testing.T, settings ...string) (a *arena, own, common []faulttest.Fault)
 }
 
 var battles = []battle{
-	{"standalone", func(t *testing.T) (*arena, []faulttest.Fault, []faulttest.Fault) {
+	{"standalone", false, func(t *testing.T, settings ...string) (*arena, []faulttest.Fault, []faulttest.Fault) {
 		server := redistest.Start(t, persistent...)
 		proxy := redistest.StartProxy(t, server.Addr())
-		a := newArena(t, server.Client(), []string{"REDIS_URL=redis://" + proxy.Addr()}, nil)
+		a := newArena(t, server.Client(), append(settings, "REDIS_URL=redis://"+proxy.Addr()), nil)
 		return a, slices.Concat(serverFaults(server), networkFaults(proxy)), slices.Concat(a.commandFaults(), a.ourFaults())
 	}},
-	{"sentinel", func(t *testing.T) (*arena, []faulttest.Fault, []faulttest.Fault) {
+	{"sentinel", true, func(t *testing.T, settings ...string) (*arena, []faulttest.Fault, []faulttest.Fault) {
 		opts := redistest.Options{Args: persistent}
 		s := opts.StartSentinel(t)
-		a := newArena(t, s.Client(), sentinelSettings(s, opts), nil)
+		a := newArena(t, s.Client(), append(settings, sentinelSettings(s, opts)...), nil)
+		a.watchMasters([2]*redistest.Server{s.Master(), s.Replica()})
 		return a, sentinelFaults(s), slices.Concat(a.commandFaults(), a.ourFaults())
 	}},
-	{"cluster", func(t *testing.T) (*arena, []faulttest.Fault, []faulttest.Fault) {
+	{"cluster", true, func(t *testing.T, settings ...string) (*arena, []faulttest.Fault, []faulttest.Fault) {
 		opts := redistest.Options{Args: persistent, Replicas: true}
 		c := opts.StartCluster(t)
-		a := newArena(t, c.Client(), clusterSettings(c, opts), nil)
+		a := newArena(t, c.Client(), append(settings, clusterSettings(c, opts)...), nil)
+		a.watchMasters([2]*redistest.Server{c.Server(0), c.Server(3)}, [2]*redistest.Server{c.Server(1), c.Server(4)}, [2]*redistest.Server{c.Server(2), c.Server(5)})
 		return a, clusterFaults(c), slices.Concat(a.commandFaults(), a.ourFaults())
 	}},
-	{"embedded", func(t *testing.T) (*arena, []faulttest.Fault, []faulttest.Fault) {
+	{"embedded", false, func(t *testing.T, settings ...string) (*arena, []faulttest.Fault, []faulttest.Fault) {
 		rdb, addr := redistest.Embedded(t)
 		proxy := redistest.StartProxy(t, addr)
-		a := newArena(t, rdb, []string{"REDIS_URL=redis://" + proxy.Addr()}, nil)
+		a := newArena(t, rdb, append(settings, "REDIS_URL=redis://"+proxy.Addr()), nil)
 		common := slices.DeleteFunc(slices.Concat(a.commandFaults(), a.ourFaults()), func(f faulttest.Fault) bool {
 			return slices.Contains([]string{"CLIENT KILL", "maxmemory", "revocation as subscriptions end"}, f.Name) // commands it does not know
 		})
@@ -53,7 +57,7 @@ var battles = []battle{
 func TestFailovers(t *testing.T) {
 	t.Parallel()
 	for _, b := range battles {
-		if b.name != "sentinel" && b.name != "cluster" {
+		if !b.replicas {
 			continue
 		}
 		t.Run(b.name, func(t *testing.T) {
@@ -70,8 +74,13 @@ func TestFailovers(t *testing.T) {
 	}
 }
 
-// TestSoak injects faults for the time that SOAK says, over every kind of Redis
-// in turn, and writes what each cost. FXCAST_FAULT_SEED replays it.
+// ackVariable is PUBLISH_ACK of the nodes and the publisher in TestSoak, over each kind of Redis
+// that has replicas; empty = accepted.
+const ackVariable = "FXCAST_PUBLISH_ACK"
+
+// TestSoak injects faults for the time in SOAK, over every kind of Redis in turn, and writes what
+// each cost. With FXCAST_PUBLISH_ACK=replicated no tick that was answered as replicated may be
+// lost. FXCAST_FAULT_SEED replays the faults.
 func TestSoak(t *testing.T) {
 	if os.Getenv("SOAK") == "" {
 		t.Skip("SOAK is not set; make soak SOAK=10m")
@@ -80,12 +89,20 @@ func TestSoak(t *testing.T) {
 	if err != nil {
 		t.Fatalf("SOAK: want a duration such as 10m: %v", err)
 	}
+	ack := cmp.Or(os.Getenv(ackVariable), "accepted")
+	if ack != "accepted" && ack != "replicated" {
+		t.Fatalf("%s: want accepted or replicated", ackVariable)
+	}
 	seed := faulttest.Seed(t)
 	report := &faulttest.Report{}
 	for _, b := range battles {
+		ack := ack
+		if !b.replicas {
+			ack = "accepted"
+		}
 		t.Run(b.name, func(t *testing.T) {
-			a, own, common := b.start(t)
-			a.run(report, b.name, faulttest.Schedule(seed, slices.Concat(own, common), all/time.Duration(len(battles))))
+			a, own, common := b.start(t, "PUBLISH_ACK="+ack)
+			a.run(report, b.name+" "+ack, faulttest.Schedule(seed, slices.Concat(own, common), all/time.Duration(len(battles))))
 		})
 	}
 	logReport(t, report)

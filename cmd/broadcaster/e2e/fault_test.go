@@ -55,7 +55,7 @@ func (a *arena) run(report *faulttest.Report, mode string, steps []faulttest.Ste
 	for _, v := range shortened(a.judge(a.clients[0])) {
 		a.t.Error(v)
 	}
-	report.Add(mode, outcomes, a.blame(outcomes))
+	report.Add(a.result(mode, outcomes))
 	if a.t.Failed() {
 		for i := range a.nodes {
 			a.t.Logf("log of node %d:\n%s", i, warnings(a.node(i).stderr.String()))
