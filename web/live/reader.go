@@ -129,13 +129,27 @@ func (s *socket) Read(b []byte) (int, error) {
 		defer s.mu.Unlock()
 		return s.nonblocking.read(b)
 	}
-	message := s.message
+	message, closing := s.message, s.closed
 	s.mu.Unlock()
 	n, err := s.Conn.Read(b)
 	if message {
 		s.countMessage(n)
 	}
+	if closing && err == nil {
+		err = s.countLate(n)
+	}
 	return n, err
+}
+
+// countLate counts what arrives after the close frame was sent. A peer that goes on and on ends the
+// closing handshake.
+func (s *socket) countLate(n int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.late += int32(n); s.late > closingInput {
+		return errSocketClosed
+	}
+	return nil
 }
 
 // countMessage counts what arrives within a message, which may be any number of empty fragments.

@@ -43,8 +43,11 @@ const (
 	// messageFrames bounds the bytes of the frames of one message. An empty fragment counts too.
 	messageFrames = 2 * protocol.MaxMessageBytes
 	closingTime   = 5 * time.Second // from our close frame to the peer's
-	lingerTime    = 2 * time.Second // for a waiting close frame to be sent
-	piece         = 8 << 10         // bytes of one blocking write, so that progress is visible
+	// closingInput bounds the bytes that are read within closingTime. A message far too big fits, so
+	// that its client reads the close code.
+	closingInput = 1 << 20
+	lingerTime   = 2 * time.Second // for a waiting close frame to be sent
+	piece        = 8 << 10         // bytes of one blocking write, so that progress is visible
 )
 
 var (
@@ -75,6 +78,7 @@ type socket struct {
 	notify   bool       // the hub waits for ready
 	message  bool       // the reader is within a message
 	arrived  int        // bytes of that message that have arrived, with frames and control frames
+	late     int32      // bytes that have arrived since closed
 	between  bool       // the next Read starts a frame, so it may fail with errIdle
 	waiting  *waiting   // nil if no bytes wait, as nearly always
 }

@@ -1,6 +1,7 @@
 package live_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/binary"
@@ -464,5 +465,62 @@ func TestLostWhileFlushing(t *testing.T) {
 				t.Error("a lost socket takes data")
 			}
 		})
+	}
+}
+
+// countingWriter counts the bytes that are read from a hijacked connection.
+type countingWriter struct {
+	http.ResponseWriter
+	read *atomic.Int64
+}
+
+func (w countingWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := w.ResponseWriter.(http.Hijacker).Hijack()
+	return countingConn{c, w.read}, rw, err
+}
+
+type countingConn struct {
+	net.Conn
+	read *atomic.Int64
+}
+
+func (c countingConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.read.Add(int64(n))
+	return n, err
+}
+
+// TestFloodAfterClose goes on sending after the close frame. The server reads so much that a client
+// which has just sent a big message receives the close code, and then ends the connection.
+func TestFloodAfterClose(t *testing.T) {
+	t.Parallel()
+	var read atomic.Int64
+	ended := make(chan error, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		u, err := live.Upgrade(countingWriter{w, &read}, r, func(f func()) { go f() }, nil)
+		if err != nil {
+			t.Errorf("upgrade: %v", err)
+			return
+		}
+		ended <- u.WS.Close(1008, "")
+	}))
+	defer server.Close()
+	p, _ := webtest.Upgrade(t, webtest.DialServer(t, server), "/", nil, nil)
+	defer p.Close()
+	p.SetDeadline(time.Now().Add(webtest.Patience))
+	if f, err := p.ReadFrame(); f.Code() != 1008 {
+		t.Fatalf("%v %v, want close 1008", f, err)
+	}
+	batch := bytes.Repeat(webtest.Masked(true, webtest.OpPing, make([]byte, 125)), 1000)
+	for sent := 0; sent < 64<<20; sent += len(batch) {
+		if _, err := p.Write(batch); err != nil {
+			break
+		}
+	}
+	if err := <-ended; err == nil {
+		t.Error("the closing handshake ended well")
+	}
+	if n := read.Load(); n < 1<<20 || n > 1<<20+4<<10 {
+		t.Errorf("the server has read %d bytes after its close frame, want 1 MiB", n)
 	}
 }
