@@ -60,6 +60,8 @@ type call struct {
 	parts  []*part // of different symbols
 	size   int     // quotes of all parts
 	answer *redis.Cmd
+
+	askedAt string // where the keys are, by the answer; "" = there was another answer
 }
 
 // holds reports whether t fits in the call.

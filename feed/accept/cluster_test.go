@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/feed/internal/feedtest"
 	"github.com/fxcast/fxcast/internal/redislink"
 	"github.com/fxcast/fxcast/internal/redistest"
 )
@@ -259,5 +261,88 @@ func TestSymbolKeepsItsLane(t *testing.T) {
 	r.Leave(symbols[0])
 	if lane := r.Enter(symbols[0]); lane != other {
 		t.Errorf("lane %d of a symbol without quotes, want %d of its new master", lane, other)
+	}
+}
+
+// TestSlotOnItsWay publishes symbols of a slot that is on its way to another master, with half of
+// its keys moved. Each is accepted where its keys are, and no number is lost or given twice.
+func TestSlotOnItsWay(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t)
+	c := cluster.Client()
+	symbols, listing := feedtest.SameSlot(6)
+	table, err := feed.NewInstruments(feed.InstrumentsConfig{Listing: listing})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := startPublisher(t, c, func(cfg *accept.PublisherConfig) { cfg.Instruments, cfg.Timeout = table, 5*time.Second })
+	stays, moves, cold, fresh, stolen := symbols[:2], symbols[2:3], symbols[3], symbols[4], symbols[5]
+	accepted := map[feed.Symbol][]accept.Outcome{}
+	publish := func(symbols ...feed.Symbol) {
+		t.Helper()
+		var quotes []feed.Quote
+		for range 70 { // more than one call for each symbol
+			for _, s := range symbols {
+				quotes = append(quotes, feed.Quote{Symbol: s, Bid: fmt.Sprintf("1.%04d", len(accepted[s])+len(quotes)), Ask: "2"})
+			}
+		}
+		outcomes, err := p.Publish(t.Context(), quotes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, o := range outcomes {
+			s := quotes[i].Symbol
+			if n := len(accepted[s]); n > 0 && o.Epoch == accepted[s][n-1].Epoch && o.Seq != accepted[s][n-1].Seq+1 {
+				t.Fatalf("%s: %+v follows %+v", s, o, accepted[s][n-1])
+			}
+			accepted[s] = append(accepted[s], o)
+		}
+	}
+	publish(stays[0], stays[1], moves[0], cold, stolen)
+	slot := cluster.SlotOf(keys.Seq(symbols[0]))
+	from := cluster.Owner(slot)
+	to := (from + 1) % 3
+	c.Del(t.Context(), keys.Quote(cold)) // as if it had expired
+	cluster.BeginMove(slot, from, to)
+	publish(stays[0], stays[1], moves[0], fresh, stolen)
+	cluster.MoveKeys(slot, from, to, keys.OfSymbol(moves[0])...)
+	cluster.MoveKeys(slot, from, to, keys.OfSymbol(cold)...)
+	for range 3 {
+		publish(symbols[:5]...)
+	}
+
+	// A symbol whose keys are on both masters waits until all are on one.
+	cluster.MoveKeys(slot, from, to, keys.Seq(stolen))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		out, err := p.Publish(t.Context(), []feed.Quote{{Symbol: stolen, Bid: "1.5", Ask: "2"}})
+		if err != nil {
+			t.Errorf("%v of a symbol with keys on both masters", err)
+			return
+		}
+		accepted[stolen] = append(accepted[stolen], out...)
+	}()
+	cluster.MoveKeys(slot, from, to, keys.Quote(stolen), keys.Ticks(stolen))
+	<-done
+	cluster.MoveSlot(slot, from, to)
+	publish(symbols...)
+	for _, s := range symbols {
+		epochs := map[string]bool{}
+		var has []accept.Outcome
+		for _, e := range c.XRange(t.Context(), keys.Ticks(s), "-", "+").Val() {
+			tick, err := feed.DecodeTick([]byte(e.Values["q"].(string)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			epochs[tick.Epoch] = true
+			has = append(has, accept.Outcome{Epoch: tick.Epoch, Seq: tick.Seq, At: tick.At})
+		}
+		if !slices.Equal(has, accepted[s]) {
+			t.Errorf("%s: %d quotes in the history, want the %d that were accepted, in order", s, len(has), len(accepted[s]))
+		}
+		if len(epochs) > 2 {
+			t.Errorf("%s: %d epochs, want one for each master", s, len(epochs))
+		}
 	}
 }

@@ -28,7 +28,7 @@ func (m *master) open() *connection {
 	if redislink.TopologyOf(m.rdb).Single() {
 		c.run.Store(nil)
 	}
-	c.client, c.release = redislink.Own(m.rdb, redislink.OwnOptions{PoolSize: 1, Timeout: m.timeout, OnConnect: c.onConnect})
+	c.client, c.release = redislink.Own(m.rdb, redislink.OwnOptions{PoolSize: 1, Addr: m.addr, Timeout: m.timeout, OnConnect: c.onConnect})
 	return c
 }
 

@@ -44,7 +44,7 @@ func AcceptSymbols(ctx context.Context, c redis.UniversalClient, symbols [][]fee
 	for _, quotes := range symbols {
 		of = append(of, symbolQuotes{quotes, lastSeen{epoch: a.KnownEpoch, seq: a.KnownSeq}})
 	}
-	keys, args := acceptance{a.Keys, a.QuoteTTL, a.History, a.Candidate, a.Run, isCluster(c), rules}.args(of)
+	keys, args := acceptance{keys: a.Keys, quoteTTL: a.QuoteTTL, history: a.History, candidate: a.Candidate, run: a.Run, sharded: isCluster(c), rules: rules}.args(of)
 	reply, err := publishScript.Run(ctx, c, keys, args...).Result()
 	var at int64
 	replies := make([]any, len(symbols))

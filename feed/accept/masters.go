@@ -2,6 +2,7 @@ package accept
 
 import (
 	"context"
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 // So a failover, or a restart that may have lost data, begins new epochs.
 type master struct {
 	rdb       redis.UniversalClient
+	addr      string // where it is, if elsewhere than rdb
 	timeout   time.Duration
 	newest    atomic.Pointer[string] // run id of the process that was connected to last
 	confirmed time.Time              // when Sentinel last confirmed this master; owned by masters
@@ -31,8 +33,8 @@ type master struct {
 // makes it a replica and its new quotes are lost.
 const confirmEvery = 500 * time.Millisecond
 
-func openMaster(rdb redis.UniversalClient, timeout time.Duration, replicated bool) *master {
-	m := &master{rdb: rdb, timeout: timeout, connections: make([]*connection, 1)}
+func openMaster(rdb redis.UniversalClient, addr string, timeout time.Duration, replicated bool) *master {
+	m := &master{rdb: rdb, addr: addr, timeout: timeout, connections: make([]*connection, 1)}
 	if replicated {
 		m.connections, m.replicas = make([]*connection, 2), &replicas{}
 	}
@@ -136,10 +138,21 @@ func (ms *masters) confirm(ctx context.Context) error {
 func (ms *masters) at(addr string, rdb redis.UniversalClient) *master {
 	m := ms.byAddr[addr]
 	if m == nil {
-		m = openMaster(rdb, ms.timeout, ms.replicated)
+		m = openMaster(rdb, addr, ms.timeout, ms.replicated)
 		ms.byAddr[addr] = m
 	}
 	return m
+}
+
+// asked returns the server to which a slot is on its way, as a master has answered. It may have no
+// slot yet, so that the slot map does not name it.
+func (ms *masters) asked(addr string, by *master) *master {
+	host, port, err := net.SplitHostPort(addr)
+	if err == nil && host == "" { // the one of the server that answered
+		host, _, _ = net.SplitHostPort(by.addr)
+		addr = net.JoinHostPort(host, port)
+	}
+	return ms.at(addr, by.rdb)
 }
 
 // doubt reloads the slot map of a cluster and releases masters that cannot be reached, since they

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -74,10 +75,11 @@ func (l *lane) execute(ctx context.Context, jobs []*publishJob) {
 
 // trip is one round trip to a master.
 type trip struct {
-	to    *master
-	over  *connection
-	calls []*call
-	err   error // not nil: nothing was sent
+	to     *master
+	over   *connection
+	calls  []*call
+	asking bool  // slots of the calls are on their way to the master
+	err    error // not nil: nothing was sent
 }
 
 // trips groups quotes by the master of their symbol.
@@ -107,7 +109,7 @@ func (l *lane) carryOut(ctx context.Context, t *trip) {
 	}
 	accept := acceptance{
 		keys: l.cfg.Keys, quoteTTL: l.cfg.QuoteTTL, history: l.cfg.HistoryTicks,
-		candidate: newEpoch(time.Now()), run: *t.over.run.Load(), rules: l.rules, sharded: l.masters.cluster != nil,
+		candidate: newEpoch(time.Now()), run: *t.over.run.Load(), rules: l.rules, sharded: l.masters.cluster != nil, asking: t.asking,
 	}
 	pipe := t.over.client.Pipeline()
 	for _, c := range t.calls {
@@ -116,6 +118,9 @@ func (l *lane) carryOut(ctx context.Context, t *trip) {
 			symbols[i] = symbolQuotes{one.quotes, l.lastSeen(one.symbol())}
 		}
 		keys, args := accept.args(symbols)
+		if t.asking {
+			pipe.Do(ctx, "ASKING")
+		}
 		c.answer = pipe.EvalSha(ctx, publishScript.Hash(), keys, args...)
 	}
 	var info *redis.StringCmd
@@ -128,45 +133,94 @@ func (l *lane) carryOut(ctx context.Context, t *trip) {
 	}
 }
 
-// send sends quotes in one round trip to each master, all concurrently. It returns the quotes that
-// may be sent again, with the reason.
+// send sends quotes in one round trip to each master, all concurrently. A second one follows for
+// calls whose slot is on its way to another master. It returns the quotes that may be sent again,
+// with the reason.
 func (l *lane) send(ctx context.Context, quotes []pending) (again []pending, reason error) {
 	trips := l.trips(ctx, quotes)
+	again, reason = l.carryOutAll(ctx, trips)
+	if asking := l.asked(trips); len(asking) > 0 {
+		more, err := l.carryOutAll(ctx, asking)
+		if again = append(again, more...); err != nil {
+			reason = err
+		}
+	}
+	if len(again) == 0 {
+		return nil, nil
+	}
+	l.masters.doubt(ctx)
+	left := map[pending]bool{}
+	for _, e := range again {
+		left[e] = true
+	}
+	var sent []pending
+	for _, t := range trips {
+		for _, c := range t.calls {
+			for _, one := range c.parts {
+				sent = append(sent, one.pending...)
+			}
+		}
+	}
+	again = slices.DeleteFunc(slices.Clone(sent), func(e pending) bool { return !left[e] })
+	return inOrder(sent, again), reason
+}
+
+// carryOutAll carries out trips concurrently. It returns the quotes that may be sent again, with the
+// reason.
+func (l *lane) carryOutAll(ctx context.Context, trips []*trip) (again []pending, reason error) {
 	var under sync.WaitGroup
 	for _, t := range trips[1:] {
 		under.Go(func() { l.carryOut(ctx, t) })
 	}
 	l.carryOut(ctx, trips[0])
 	under.Wait()
-
-	var sent []pending
 	for _, t := range trips {
-		tripAgain, err := l.finish(ctx, t)
-		for _, c := range t.calls {
-			for _, one := range c.parts {
-				sent = append(sent, one.pending...)
-			}
-		}
-		if len(tripAgain) > 0 {
+		if tripAgain, err := l.finish(ctx, t); len(tripAgain) > 0 {
 			again, reason = append(again, tripAgain...), err
 		}
 	}
-	if len(again) > 0 {
-		l.masters.doubt(ctx)
+	return again, reason
+}
+
+// asked returns the trips of the calls that were answered by the address of another master. Of the
+// calls of one symbol that follow each other, all were if the first was: the keys do not come back.
+func (l *lane) asked(trips []*trip) []*trip {
+	var all []*trip
+	to := map[*master]*trip{}
+	for _, t := range trips {
+		for _, c := range t.calls {
+			if c.askedAt == "" {
+				continue
+			}
+			m := l.masters.asked(c.askedAt, t.to)
+			asking := to[m]
+			if asking == nil {
+				asking = &trip{to: m, asking: true}
+				to[m] = asking
+				all = append(all, asking)
+			}
+			asking.calls = append(asking.calls, c)
+		}
 	}
-	return inOrder(sent, again), reason
+	return all
 }
 
 // finish settles the calls of a trip. It returns the quotes that may be sent again, with the
-// reason.
+// reason, and leaves those that another master is to be asked for.
 func (l *lane) finish(ctx context.Context, t *trip) (again []pending, reason error) {
-	noScript := false
+	noScript, refused := false, map[feed.Symbol]bool{}
 	for _, c := range t.calls {
 		at, replies, err := int64(0), make([]any, len(c.parts)), t.err
 		if err == nil {
 			var reply any
 			if reply, err = c.answer.Result(); err == nil {
 				at, replies, err = readReplies(reply, len(c.parts))
+			}
+		}
+		if c.askedAt = ""; !t.asking && err != nil && !refused[c.parts[0].symbol()] {
+			if addr, ok := redislink.AskedOf(err); ok {
+				c.askedAt = addr
+				continue
 			}
 		}
 		noScript = noScript || redislink.Code(err) == "NOSCRIPT"
@@ -181,6 +235,7 @@ func (l *lane) finish(ctx context.Context, t *trip) (again []pending, reason err
 			switch {
 			case failed == nil:
 			case redislink.MayRetry(failed):
+				refused[one.symbol()] = true // later quotes must not overtake these
 				again, reason = append(again, one.pending...), failed
 			case redislink.Code(failed) != "" || errors.Is(failed, errBadReply):
 				one.fail(redislink.Unavailable("not published", failed))

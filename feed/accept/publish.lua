@@ -8,7 +8,10 @@
 -- XADD, is the one that a full server, a replica or a wrong kind of key refuses,
 -- having changed nothing. A symbol that is refused leaves the others alone.
 --
--- KEYS three for each symbol: last quote (string), counter (hash), history (stream)
+-- KEYS three for each symbol: last quote (string), counter (hash), history (stream). Or the
+--      counter of one symbol alone, if its slot is on its way to this server: that
+--      refuses commands which name a key that it lacks beside others, here the last
+--      quote after its life. The names of the other two follow from the counter's
 -- ARGV 1 life of the last quote in ms  2 length of the history, at least 1
 --      3 epoch to begin if one must begin, see born
 --      4 run id of this server as the caller knows it
@@ -73,7 +76,13 @@ local function large(text)
   return tonumber(#text < 16 and text or text .. '.0')
 end
 
-if #KEYS == 0 or #KEYS % 3 ~= 0 or #ARGV <= FIRST then return bad('number of arguments') end
+local keys = KEYS
+if #KEYS == 1 then
+  local name = match(KEYS[1], '^(.*:)seq$')
+  if not name then return bad('key') end
+  keys = {name .. 'quote', KEYS[1], name .. 'ticks'}
+end
+if #keys == 0 or #keys % 3 ~= 0 or #ARGV <= FIRST then return bad('number of arguments') end
 local ttl, history = whole(ARGV[1], 1, 1e12), whole(ARGV[2], 1, 1e9)
 local candidate, run, ranked, publish = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 if not ttl then return bad('life of the last quote') end
@@ -99,7 +108,7 @@ local SYMBOL = '^([%u%d]+/[%u%d]+) (%d+) ([%w_-]+) (%d+) (%d+) (%S+)$'
 local QUOTE = '^(%d+%.?%d*) (%d+%.?%d*) ([-,":%l_%d.]+) ([%dT:.Z-]+) (%d+) ([%l%d_.-]+) (%-?%d+) (%d+)$'
 local BID, ASK, EXTRA, TEXT, TIME, SOURCE, SUM, DIGITS, MID = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local symbols, argument = {}, FIRST
-for n = 1, #KEYS / 3 do
+for n = 1, #keys / 3 do
   local symbol, jump, seen_epoch, seen, quotes, channel = match(ARGV[argument] or '', SYMBOL)
   if not symbol or #symbol > 21 or #seen_epoch > 32 then return bad('symbol') end
   quotes, seen = tonumber(quotes), whole(seen, 0, MAX_COUNT)
@@ -126,7 +135,7 @@ for n = 1, #KEYS / 3 do
   for i = 1, #names do fields[#fields + 1] = 'h:' .. names[i] end
   symbols[n] = {
     symbol = symbol, channel = channel, jump = tonumber(jump), seen_epoch = seen_epoch, seen = seen,
-    last = KEYS[3 * n - 2], counter = KEYS[3 * n - 1], history = KEYS[3 * n], fields = fields, sources = sources, quotes = list,
+    last = keys[3 * n - 2], counter = keys[3 * n - 1], history = keys[3 * n], fields = fields, sources = sources, quotes = list,
     epoch = false, seq = 0, stored = false, ref = false, latest = false, outliers = false, -- set by read
     changed = false, cleared = false, touched = false, -- set by judge
   }

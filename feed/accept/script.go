@@ -43,6 +43,7 @@ type acceptance struct {
 	candidate string // the new epoch, if one must begin
 	run       string // run id of the server that will run the script
 	sharded   bool   // in a cluster: messages stay on the server of the symbol's slot
+	asking    bool   // the slot of the symbol is on its way to the server
 	rules     rules
 }
 
@@ -70,7 +71,7 @@ type symbolQuotes struct {
 }
 
 // args returns the keys and arguments of publishScript. The symbols must differ and have at most
-// maxCallQuotes together, and each quote must pass Check.
+// maxCallQuotes together, and each quote must pass Check. With asking there is one symbol.
 func (a acceptance) args(symbols []symbolQuotes) (keys []string, args []any) {
 	publish := "PUBLISH"
 	if a.sharded {
@@ -92,6 +93,9 @@ func (a acceptance) args(symbols []symbolQuotes) (keys []string, args []any) {
 		for _, q := range one.quotes {
 			add(appendRecord(text, q, limits))
 		}
+	}
+	if a.asking {
+		keys = keys[1:2] // a server that lacks one of several keys refuses them all
 	}
 	return keys, args
 }

@@ -1,6 +1,7 @@
 package receive_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,6 +12,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/feed/internal/feedtest"
 	"github.com/fxcast/fxcast/feed/receive"
 	"github.com/fxcast/fxcast/internal/redistest"
 )
@@ -214,5 +217,70 @@ func TestCluster(t *testing.T) {
 	quotes, err := receive.NewLastQuotes(n.board, c, keys).Quotes(t.Context(), []string{"*"})
 	if err != nil || len(quotes) != 3 {
 		t.Errorf("%d last values, %v, want 3", len(quotes), err)
+	}
+}
+
+// While a slot is on its way to another master, with half of its keys moved, history and last values
+// are read where they are, and a node can begin to follow its symbols. When the move ends, every
+// quote has been delivered.
+func TestSlotOnItsWay(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t)
+	c := cluster.Client()
+	symbols, listing := feedtest.SameSlot(4)
+	table, err := feed.NewInstruments(feed.InstrumentsConfig{Listing: listing})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := startPublisher(t, c, func(cfg *accept.PublisherConfig) { cfg.Instruments, cfg.HistoryTicks = table, 9000 })
+	made := produce(t, symbols, func(ctx context.Context, quotes []feed.Quote) []accept.Outcome {
+		outcomes, _ := p.Publish(ctx, quotes)
+		return outcomes
+	})
+	follow := func() *node {
+		n := startNodeOn(t, c, receive.BoardConfig{Instruments: table}, func(*receive.ReceiverConfig) {})
+		eventually(t, 10*time.Second, "all are followed", func() bool {
+			return !slices.ContainsFunc(symbols, func(s feed.Symbol) bool { return !n.follows(s) })
+		})
+		return n
+	}
+	made.more(t, 20, symbols...)
+	early := follow()
+	slot := cluster.SlotOf(keys.Seq(symbols[0]))
+	from := cluster.Owner(slot)
+	to := (from + 1) % 3
+	cluster.BeginMove(slot, from, to)
+	for _, s := range symbols[:2] {
+		cluster.MoveKeys(slot, from, to, keys.OfSymbol(s)...)
+	}
+	made.more(t, 20, symbols...)
+
+	late := follow()
+	other := receive.NewLastQuotes(receive.NewBoard(receive.BoardConfig{Instruments: table, Sink: newSink()}), c, keys)
+	for _, s := range symbols {
+		quotes, err := other.Quotes(t.Context(), []string{string(s)})
+		if err != nil || len(quotes) != 1 {
+			t.Fatalf("last value of %s: %+v, %v", s, quotes, err)
+		}
+		history := receive.NewHistory(c, keys)
+		newest, err := history.Newest(t.Context(), s, 10, time.Time{})
+		if err != nil || len(newest) != 10 || newest[9].Seq < quotes[0].Seq {
+			t.Errorf("history of %s: %d quotes, %v", s, len(newest), err)
+			continue
+		}
+		after, complete, err := history.After(t.Context(), s, newest[0].Epoch, newest[0].Seq, 9000)
+		if err != nil || !complete || len(after) < 9 {
+			t.Errorf("history of %s after %d: %d quotes, %v, %v", s, newest[0].Seq, len(after), complete, err)
+		}
+	}
+
+	cluster.MoveSlot(slot, from, to)
+	made.more(t, 20, symbols...)
+	made.stop()
+	for _, n := range []*node{early, late} {
+		for _, s := range symbols {
+			n.complete(t, made, s)
+		}
+		n.nothingMissed(t)
 	}
 }

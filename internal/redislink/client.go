@@ -13,6 +13,7 @@ import (
 type OwnOptions struct {
 	PoolSize int           // connections; in a cluster of each node
 	Timeout  time.Duration // of each wait; 0 = OpTimeout
+	Addr     string        // another server than the client's, unless that is a cluster's; "" = the same
 
 	// OnConnect, which may be nil, runs on each new connection after the hook that the given client
 	// has. Errors of that hook, and those marked by NotSent, are ones of which MayRetry is true. A
@@ -50,6 +51,9 @@ func ownSingle(opt redis.Options, o OwnOptions) *redis.Options {
 	opt.MaxRetries = -1       // a repeated script would double a tick
 	opt.PipelinePoolSize = -1 // a second pool would hide an error of OnConnect
 	opt.PoolSize = o.PoolSize
+	if o.Addr != "" {
+		opt.Addr = o.Addr
+	}
 	opt.MinIdleConns, opt.MaxIdleConns, opt.MaxActiveConns = 0, 0, 0
 	opt.ContextTimeoutEnabled = true
 	opt.DialerRetries = 1 // the callers wait and try again themselves

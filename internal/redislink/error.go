@@ -91,6 +91,20 @@ func Code(err error) string {
 	return word
 }
 
+// AskedOf returns the address of the server that has the keys of a command, if the answer is that
+// their slot is on its way to it (ASK). The command is for that server then, after ASKING.
+func AskedOf(err error) (addr string, ok bool) {
+	if Code(err) != "ASK" {
+		return "", false
+	}
+	answer, _ := errors.AsType[redis.Error](err)
+	fields := strings.Fields(answer.Error())
+	if len(fields) != 3 {
+		return "", false
+	}
+	return fields[2], true
+}
+
 // Failure is why Redis did not do what it was asked. Its String is a metric label.
 type Failure int
 

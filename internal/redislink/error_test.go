@@ -43,6 +43,7 @@ func TestErrors(t *testing.T) {
 		{answer("NOPERM User has no permissions"), "NOPERM", redislink.FailRefused, false},
 		{answer("BUSY Redis is busy running a script."), "BUSY", redislink.FailRefused, true},
 		{answer("BUSYGROUP Consumer Group name already exists"), "BUSYGROUP", redislink.FailRefused, false},
+		{answer("ASK 12 127.0.0.1:1"), "ASK", redislink.FailRefused, true},
 		{answer("MOVED 12 127.0.0.1:1"), "MOVED", redislink.FailRefused, true},
 		{answer("NOSCRIPT No matching script. Please use EVAL."), "NOSCRIPT", redislink.FailRefused, true},
 		{answer("ERR max number of clients reached"), "MAXCLIENTS", redislink.FailRefused, true},

@@ -265,35 +265,50 @@ func (c *Cluster) Failover(i int) {
 	})
 }
 
+// BeginMove puts a slot on its way from one master to another, as the first step of MoveSlot. All
+// its keys are still on the first one.
+func (c *Cluster) BeginMove(slot, from, to int) {
+	c.t.Helper()
+	ctx := c.t.Context()
+	c.moved(slot, from, to, c.clients[to].Do(ctx, "CLUSTER", "SETSLOT", slot, "IMPORTING", c.ids[from]).Err())
+	c.moved(slot, from, to, c.clients[from].Do(ctx, "CLUSTER", "SETSLOT", slot, "MIGRATING", c.ids[to]).Err())
+}
+
+// MoveKeys moves keys of a slot that is on its way.
+func (c *Cluster) MoveKeys(slot, from, to int, keys ...string) {
+	c.t.Helper()
+	host, port, _ := net.SplitHostPort(c.servers[to].Addr())
+	args := []any{"MIGRATE", host, port, "", 0, 5000}
+	if c.user != "" {
+		args = append(args, "AUTH2", c.user, c.secret)
+	}
+	args = append(args, "KEYS")
+	for _, k := range keys {
+		args = append(args, k)
+	}
+	c.moved(slot, from, to, c.clients[from].Do(c.t.Context(), args...).Err())
+}
+
+func (c *Cluster) moved(slot, from, to int, err error) {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatalf("redistest: move slot %d from %s to %s: %v", slot, c.servers[from].Addr(), c.servers[to].Addr(), err)
+	}
+}
+
 // MoveSlot moves a slot with its keys from one master to another, as redis-cli --cluster reshard
 // does. During the move the keys are on both masters.
 func (c *Cluster) MoveSlot(slot, from, to int) {
 	c.t.Helper()
 	ctx := c.t.Context()
-	must := func(what string, err error) {
-		c.t.Helper()
-		if err != nil {
-			c.t.Fatalf("redistest: move slot %d from %s to %s: %s: %v", slot, c.servers[from].Addr(), c.servers[to].Addr(), what, err)
-		}
-	}
-	must("importing", c.clients[to].Do(ctx, "CLUSTER", "SETSLOT", slot, "IMPORTING", c.ids[from]).Err())
-	must("migrating", c.clients[from].Do(ctx, "CLUSTER", "SETSLOT", slot, "MIGRATING", c.ids[to]).Err())
-	host, port, _ := net.SplitHostPort(c.servers[to].Addr())
+	c.BeginMove(slot, from, to)
 	for {
 		keys, err := c.clients[from].ClusterGetKeysInSlot(ctx, slot, 100).Result()
-		must("list keys", err)
+		c.moved(slot, from, to, err)
 		if len(keys) == 0 {
 			break
 		}
-		args := []any{"MIGRATE", host, port, "", 0, 5000}
-		if c.user != "" {
-			args = append(args, "AUTH2", c.user, c.secret)
-		}
-		args = append(args, "KEYS")
-		for _, k := range keys {
-			args = append(args, k)
-		}
-		must("migrate", c.clients[from].Do(ctx, args...).Err())
+		c.MoveKeys(slot, from, to, keys...)
 	}
 	// Inform the new owner first, so that the slot always has an owner, then the other masters.
 	order := []int{to, from}
@@ -304,7 +319,7 @@ func (c *Cluster) MoveSlot(slot, from, to int) {
 	}
 	for _, i := range order {
 		if strings.Contains(c.clients[i].Info(ctx, "replication").Val(), "role:master") {
-			must("set owner", c.clients[i].Do(ctx, "CLUSTER", "SETSLOT", slot, "NODE", c.ids[to]).Err())
+			c.moved(slot, from, to, c.clients[i].Do(ctx, "CLUSTER", "SETSLOT", slot, "NODE", c.ids[to]).Err())
 		}
 	}
 	poll(c.t, "every server knows the slot's owner", func() bool { return c.whole() == nil && c.Owner(slot) == to })

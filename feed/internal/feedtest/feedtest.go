@@ -85,6 +85,33 @@ func EURUSD(bid, ask string) feed.Quote {
 	return feed.Quote{Symbol: "EUR/USD", Bid: bid, Ask: ask}
 }
 
+// SameSlot returns n symbols whose keys share a slot of a cluster, and the listing that makes them
+// known.
+func SameSlot(n int) (symbols []feed.Symbol, listing string) {
+	bySlot := map[uint16][]feed.Symbol{}
+	for i := 0; ; i++ {
+		s := feed.Symbol(fmt.Sprintf("X%d/USD", i))
+		slot := uint16(0) // CRC16 of the hash tag
+		for _, b := range []byte(s) {
+			slot ^= uint16(b) << 8
+			for range 8 {
+				if slot&0x8000 != 0 {
+					slot = slot<<1 ^ 0x1021
+				} else {
+					slot <<= 1
+				}
+			}
+		}
+		slot %= 16384
+		if bySlot[slot] = append(bySlot[slot], s); len(bySlot[slot]) == n {
+			for _, s := range bySlot[slot] {
+				listing += fmt.Sprintf(`,"%s":{}`, s)
+			}
+			return bySlot[slot], "{" + listing[1:] + "}"
+		}
+	}
+}
+
 // Symbols returns n different symbols.
 func Symbols(n int) []feed.Symbol {
 	var symbols []feed.Symbol
