@@ -141,6 +141,9 @@ func survive(t *testing.T, rdb redis.UniversalClient, failovers int, failover fu
 				}
 			}
 		}
+		if lost > 0 {
+			break // while the logs of the servers still have what happened
+		}
 		if len(rounds) == survivorRounds {
 			rounds = rounds[1:]
 		}

@@ -15,10 +15,15 @@ import (
 // process is one process of a server or sentinel, from its start to its end.
 type process struct {
 	cmd   *exec.Cmd
-	ready chan struct{}   // closed when the process prints that it is ready
-	log   strings.Builder // the first lines of its output; owned by readLog until done
-	done  sync.WaitGroup  // readLog and Wait
+	ready chan struct{}  // closed when the process prints that it is ready
+	done  sync.WaitGroup // readLog and Wait
+
+	mu  sync.Mutex // guards log
+	log []string   // the last lines of its output
 }
+
+// loggedLines is how many lines of its output a process keeps.
+const loggedLines = 100
 
 // launch starts redis-server and waits until it prints word. If the process ends before that,
 // launch returns its output.
@@ -55,17 +60,24 @@ func launch(t testing.TB, bin, word string, args ...string) (p *process, printed
 	case <-timeout.C:
 		p.kill()
 	}
-	return nil, p.log.String()
+	return nil, p.printed()
+}
+
+// printed returns the last lines of the output.
+func (p *process) printed() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.Join(p.log, "\n")
 }
 
 func (p *process) readLog(r io.ReadCloser, word string) {
 	defer r.Close()
-	const keep = 8 << 10
 	isReady := false
 	for sc := bufio.NewScanner(r); sc.Scan(); {
-		if p.log.Len() < keep {
-			p.log.WriteString(sc.Text() + "\n")
-		}
+		p.mu.Lock()
+		p.log = append(p.log, sc.Text())
+		p.log = p.log[max(0, len(p.log)-loggedLines):]
+		p.mu.Unlock()
 		if !isReady && strings.Contains(sc.Text(), word) {
 			isReady = true
 			close(p.ready)

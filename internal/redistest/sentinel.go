@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Sentinel is a master and a replica, with three sentinels that replace a master after 1 s of
+// Sentinel is a master and a replica, with three sentinels that replace a master after 2 s of
 // silence. Each of the five is a process. Only the goroutine that runs the test may call the
 // methods.
 type Sentinel struct {
@@ -26,6 +27,19 @@ type Sentinel struct {
 	addrs     []string
 	clients   []*redis.SentinelClient
 }
+
+const (
+	// downAfter is longer than the second after which a sentinel sends its first PING to a new master.
+	// With a second sentinels often take a new master for dead, and promote the server that has just
+	// been restarted, before it has the data.
+	downAfter = 2 * time.Second
+	// failoverTimeout is longer than the second after which a sentinel looks at a promoted replica. A
+	// failover that is given up before leaves two masters.
+	failoverTimeout = 3 * time.Second
+)
+
+// sentinelServerArgs are those of both servers.
+var sentinelServerArgs = []string{"--repl-diskless-sync-delay", "0", "--repl-timeout", "5"}
 
 // masterName is the name of the master in the sentinels.
 const masterName = "fxmaster"
@@ -45,14 +59,16 @@ func (o Options) StartSentinel(t testing.TB) *Sentinel {
 	s := &Sentinel{Security: o.security(t), t: t}
 	for i := range s.servers {
 		s.servers[i] = newServer(t, o, bin, s.Security)
-		s.servers[i].start("--repl-diskless-sync-delay", "0", "--repl-timeout", "5")
+		s.servers[i].start(sentinelServerArgs...)
 		s.admins[i] = s.servers[i].Client()
 	}
 	s.replicate(s.servers[1], s.servers[0])
+	poll(s.t, "the replica is connected to its master", func() bool { return s.follows(s.servers[1]) })
 	for range 3 {
 		s.startSentinel(bin)
 	}
-	poll(t, "the sentinels know each other and the replica", func() bool {
+	t.Cleanup(s.explain)
+	poll(s.t, "the sentinels know each other and the replica", func() bool {
 		for _, c := range s.clients {
 			m, err := c.Master(t.Context(), masterName).Result()
 			if err != nil || m["num-other-sentinels"] != "2" || m["num-slaves"] != "1" || m["flags"] != "master" {
@@ -64,17 +80,37 @@ func (o Options) StartSentinel(t testing.TB) *Sentinel {
 	return s
 }
 
-// replicate makes a server the replica of another and waits for the link between them.
+// replicate makes a server the replica of another.
 func (s *Sentinel) replicate(replica, master *Server) {
 	s.t.Helper()
-	c := replica.Client()
 	host, port, _ := net.SplitHostPort(master.Addr())
-	if err := c.ReplicaOf(s.t.Context(), host, port).Err(); err != nil {
+	if err := s.admin(replica).ReplicaOf(s.t.Context(), host, port).Err(); err != nil {
 		s.t.Fatalf("redistest: %v", err)
 	}
-	poll(s.t, "the replica is connected to its master", func() bool {
-		return strings.Contains(c.Info(s.t.Context(), "replication").Val(), "master_link_status:up")
-	})
+}
+
+// follows reports whether a server is connected to its master.
+func (s *Sentinel) follows(replica *Server) bool {
+	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Second)
+	defer cancel()
+	return strings.Contains(s.admin(replica).Info(ctx, "replication").Val(), "master_link_status:up")
+}
+
+func (s *Sentinel) admin(of *Server) *redis.Client { return s.admins[slices.Index(s.servers[:], of)] }
+
+// explain logs the last lines of each process if the test has failed.
+func (s *Sentinel) explain() {
+	if !s.t.Failed() {
+		return
+	}
+	for i, p := range s.sentinels {
+		s.t.Logf("sentinel %s:\n%s", s.addrs[i], p.printed())
+	}
+	for _, server := range s.servers {
+		if server.Running() {
+			s.t.Logf("server %s:\n%s", server.Addr(), server.proc.printed())
+		}
+	}
 }
 
 func (s *Sentinel) startSentinel(bin string) {
@@ -83,8 +119,9 @@ func (s *Sentinel) startSentinel(bin string) {
 	for range 5 {
 		port, dir := freePort(s.t), s.t.TempDir()
 		_, master, _ := net.SplitHostPort(s.servers[0].Addr())
-		conf := fmt.Sprintf("sentinel monitor %[1]s 127.0.0.1 %[2]s 2\nsentinel down-after-milliseconds %[1]s 1000\n"+
-			"sentinel failover-timeout %[1]s 2000\nsentinel parallel-syncs %[1]s 1\n", masterName, master)
+		conf := fmt.Sprintf("sentinel monitor %[1]s 127.0.0.1 %[2]s 2\nsentinel down-after-milliseconds %[1]s %[3]d\n"+
+			"sentinel failover-timeout %[1]s %[4]d\nsentinel parallel-syncs %[1]s 1\n", masterName, master,
+			downAfter.Milliseconds(), failoverTimeout.Milliseconds())
 		if s.user != "" {
 			conf += fmt.Sprintf("sentinel auth-user %[1]s %[2]s\nsentinel auth-pass %[1]s %[3]s\n", masterName, s.user, s.secret)
 		}
@@ -158,115 +195,4 @@ func (s *Sentinel) Client() *redis.Client {
 		Username: s.user, Password: s.secret, TLSConfig: s.tlsConfig(), DisableIdentity: true})
 	s.t.Cleanup(func() { c.Close() })
 	return c
-}
-
-// Failover orders a failover from the sentinels, as an operator does. It returns when all sentinels
-// agree on the new master and the other server follows it.
-func (s *Sentinel) Failover() {
-	s.t.Helper()
-	isMaster := s.becomesMaster(s.other(s.Master()))
-	var asked time.Time
-	poll(s.t, "the other server is master", func() bool {
-		if time.Since(asked) > 5*time.Second { // sentinels give a failover up after its timeout
-			asked = time.Now()
-			_ = s.clients[0].Failover(s.t.Context(), masterName).Err() // fails during a failover
-		}
-		return isMaster()
-	})
-	s.AwaitWhole()
-}
-
-// AwaitWhole waits until the sentinels agree on a master that accepts writes, and the other server,
-// if it runs, follows that master.
-func (s *Sentinel) AwaitWhole() {
-	s.t.Helper()
-	began := time.Now()
-	poll(s.t, "the other server follows the master", func() bool {
-		if s.whole() {
-			return true
-		}
-		if master := s.Master(); time.Since(began) > 20*time.Second && s.other(master).Running() {
-			began = time.Now()
-			s.replicate(s.other(master), master) // a failover that was given up may leave two masters
-		}
-		return false
-	})
-}
-
-func (s *Sentinel) whole() bool {
-	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Second)
-	defer cancel()
-	master := s.MasterAddr()
-	for i, server := range s.servers {
-		if !server.Running() {
-			continue
-		}
-		info := s.admins[i].Info(ctx, "replication").Val()
-		if server.Addr() == master && !strings.Contains(info, "role:master") ||
-			server.Addr() != master && !strings.Contains(info, "master_link_status:up") {
-			return false
-		}
-	}
-	for _, c := range s.clients {
-		replicas, err := c.Replicas(ctx, masterName).Result()
-		if err != nil {
-			return false
-		}
-		for _, r := range replicas {
-			if net.JoinHostPort(r["ip"], r["port"]) != master && r["flags"] != "slave" && s.runs(r["port"]) {
-				return false
-			}
-		}
-	}
-	return master != ""
-}
-
-func (s *Sentinel) runs(port string) bool {
-	for _, server := range s.servers {
-		if server.port == port {
-			return server.Running()
-		}
-	}
-	return false
-}
-
-// KillMaster kills the master and returns it. The replica becomes the master a few seconds later;
-// see AwaitFailover.
-func (s *Sentinel) KillMaster() *Server {
-	s.t.Helper()
-	m := s.Master()
-	m.Kill()
-	return m
-}
-
-// AwaitFailover waits until the sentinels agree on a master other than old, and it accepts writes.
-func (s *Sentinel) AwaitFailover(old *Server) {
-	s.t.Helper()
-	poll(s.t, "the other server is master", s.becomesMaster(s.other(old)))
-}
-
-// other returns the server that is not one.
-func (s *Sentinel) other(one *Server) *Server {
-	if s.servers[0] == one {
-		return s.servers[1]
-	}
-	return s.servers[0]
-}
-
-// becomesMaster returns a function that reports whether the sentinels name the server as master and
-// it accepts writes.
-func (s *Sentinel) becomesMaster(server *Server) func() bool {
-	c := server.Client()
-	return func() bool {
-		ctx, cancel := context.WithTimeout(s.t.Context(), time.Second)
-		defer cancel()
-		return s.MasterAddr() == server.Addr() && strings.Contains(c.Info(ctx, "replication").Val(), "role:master")
-	}
-}
-
-// Restart starts a server that KillMaster killed, as a replica of the current master.
-func (s *Sentinel) Restart(killed *Server) {
-	s.t.Helper()
-	killed.Restart()
-	s.replicate(killed, s.Master())
 }
