@@ -44,7 +44,7 @@ func newLane(p *Publisher) *lane {
 
 // run sends quotes until ctx ends.
 func (l *lane) run(ctx context.Context, cluster redis.UniversalClient) {
-	l.masters = openMasters(l.cfg.Redis, cluster, l.cfg.Timeout, l.cfg.Replicated)
+	l.masters = openMasters(l.cfg, cluster)
 	defer l.masters.close()
 	defer l.settleWaits()
 	defer close(l.stopped)

@@ -87,11 +87,16 @@ type masters struct {
 	cluster redis.UniversalClient // finds the master of a key; nil if there is only one master
 	byAddr  map[string]*master    // a single master has the key ""
 
+	failovers *redislink.Failovers
+	ended     int64 // failovers after which the connections were opened
+	held      bool  // the last confirmation waited for a failover
+
 	replicated bool // quotes wait for a replica
 }
 
-func openMasters(rdb, cluster redis.UniversalClient, timeout time.Duration, replicated bool) *masters {
-	return &masters{rdb: rdb, cluster: cluster, timeout: timeout, replicated: replicated, kind: redislink.TopologyOf(rdb).Kind(), byAddr: map[string]*master{}}
+func openMasters(cfg PublisherConfig, cluster redis.UniversalClient) *masters {
+	return &masters{rdb: cfg.Redis, cluster: cluster, timeout: cfg.Timeout, replicated: cfg.Replicated, failovers: cfg.Failovers,
+		kind: redislink.TopologyOf(cfg.Redis).Kind(), byAddr: map[string]*master{}}
 }
 
 // client returns a client of the only master for commands other than publishing.
@@ -115,10 +120,19 @@ func (ms *masters) of(ctx context.Context, key string) (*master, error) {
 	return ms.at(node.Options().Addr, node), nil
 }
 
-// confirm drops a master that Sentinel has replaced. The caller's own client switches by itself as
-// soon as Sentinel announces the new master.
+// confirm drops a master that Sentinel has replaced, and waits while it replaces one. The caller's
+// own client switches by itself as soon as Sentinel announces the new master.
 func (ms *masters) confirm(ctx context.Context) error {
+	ended, err := ms.failovers.Await(ctx)
+	ms.held = err != nil || ended != ms.ended
+	if err != nil {
+		return err
+	}
 	m := ms.at("", ms.rdb)
+	if ms.held {
+		ms.ended = ended
+		m = ms.again()
+	}
 	if ms.kind != redislink.Sentinel || time.Since(m.confirmed) < confirmEvery {
 		return nil
 	}
@@ -127,12 +141,17 @@ func (ms *masters) confirm(ctx context.Context) error {
 		return err
 	}
 	if run, known := runIDOf(info), m.run(); known != nil && *known != run {
-		delete(ms.byAddr, "")
-		m.release()
-		m = ms.at("", ms.rdb)
+		m = ms.again()
 	}
 	m.confirmed = time.Now()
 	return nil
+}
+
+// again opens the connections to the only master again.
+func (ms *masters) again() *master {
+	ms.at("", ms.rdb).release()
+	delete(ms.byAddr, "")
+	return ms.at("", ms.rdb)
 }
 
 func (ms *masters) at(addr string, rdb redis.UniversalClient) *master {

@@ -13,7 +13,7 @@ import (
 type publisherMetrics struct {
 	accepted, rejected, lost prometheus.Counter
 	retried, epochs          prometheus.Counter
-	unreplicated             prometheus.Counter
+	unreplicated, held       prometheus.Counter
 	pipelineQuotes           prometheus.Histogram
 	seconds, replication     prometheus.Histogram
 }
@@ -43,6 +43,10 @@ func newPublisherMetrics(reg prometheus.Registerer, depth func() float64) *publi
 		unreplicated: f.NewCounter(prometheus.CounterOpts{
 			Name: "fx_feed_unreplicated_total",
 			Help: "Quotes that were accepted, but that no replica had within 1 s; with PUBLISH_ACK=replicated only. Growing: a master has no replica, or one that is too slow, and a failover would lose these quotes.",
+		}),
+		held: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_failover_held_total",
+			Help: "Quotes that waited until Sentinel had replaced the master. Grows only during failovers: a second of quotes for each.",
 		}),
 		replication: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "fx_feed_replication_seconds", Buckets: prometheus.ExponentialBuckets(0.0002, 2.5, 10),

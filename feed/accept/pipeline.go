@@ -49,7 +49,12 @@ func (l *lane) execute(ctx context.Context, jobs []*publishJob) {
 			break
 		}
 		var now error
-		if left, now = l.send(ctx, left); redislink.Refusal(err) == "" || redislink.Code(now) != "" {
+		sent := len(left)
+		if left, now = l.send(ctx, left); l.masters.held {
+			l.masters.held = false
+			l.metrics.held.Add(float64(sent))
+		}
+		if redislink.Refusal(err) == "" || redislink.Code(now) != "" {
 			err = now // the deadline does not hide why Redis refused
 		}
 	}

@@ -43,6 +43,10 @@ type PublisherConfig struct {
 	Redis redis.UniversalClient
 	Keys  feed.Keys
 
+	// Failovers, which may be nil, holds quotes back while Sentinel replaces the master. A
+	// Publisher runs it.
+	Failovers *redislink.Failovers
+
 	QuoteTTL     time.Duration // for how long the last value is current; 0 = 60 s
 	HistoryTicks int           // quotes kept per symbol; 0 = 1000, negative = only the last known one
 
@@ -265,6 +269,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 	if p.cfg.Replicated {
 		others.Go(func() { p.warnWithoutReplica(ctx) })
 	}
+	others.Go(func() { p.cfg.Failovers.Run(ctx) })
 	var lanes sync.WaitGroup
 	for _, l := range p.lanes {
 		lanes.Go(func() { l.run(ctx, cluster) })

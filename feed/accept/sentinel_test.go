@@ -1,13 +1,20 @@
 package accept_test
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/internal/redislink"
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
@@ -40,5 +47,69 @@ func TestPublisherLeavesReplacedMaster(t *testing.T) {
 	has, err := s.Master().Client().HMGet(t.Context(), keys.Seq("EUR/USD"), "epoch", "seq").Result()
 	if want := []any{taken.Epoch, strconv.FormatUint(taken.Seq, 10)}; err != nil || !slices.Equal(has, want) {
 		t.Errorf("the master is at %v, %v, want %v", has, err, want)
+	}
+}
+
+// failoversOf follows the failovers of the master that s watches.
+func failoversOf(s *redistest.Sentinel) func(*accept.PublisherConfig) {
+	return func(cfg *accept.PublisherConfig) {
+		var sentinels []*redis.Client
+		for _, addr := range s.Addrs() {
+			sentinels = append(sentinels, redis.NewClient(&redis.Options{Addr: addr, DisableIdentity: true}))
+		}
+		cfg.Failovers = redislink.NewFailovers(redislink.FailoversConfig{Sentinels: sentinels, Master: s.MasterName()})
+	}
+}
+
+// TestForcedFailoverLosesLittle orders failovers from the sentinels while a publisher is busy. The
+// replica is promoted at once, and the old master accepts quotes for ten more seconds. At most those
+// of half a second may be missing in the history of the new one.
+func TestForcedFailoverLosesLittle(t *testing.T) {
+	t.Parallel()
+	const failovers, pace, most = 2, 5 * time.Millisecond, 500 * time.Millisecond
+	s := redistest.StartSentinel(t)
+	reg := prometheus.NewPedanticRegistry()
+	p := startPublisher(t, s.Client(), failoversOf(s), func(cfg *accept.PublisherConfig) { cfg.HistoryTicks, cfg.Registerer = 200_000, reg })
+	publishOne(t, p, eurusd("1.1", "1.2"))
+	for range failovers {
+		var mu sync.Mutex                       // guards accepted
+		accepted := map[string]accept.Outcome{} // by bid
+		ctx, stop := context.WithCancel(t.Context())
+		var publishing sync.WaitGroup
+		publishing.Go(func() {
+			tick := time.NewTicker(pace)
+			defer tick.Stop()
+			for n := 0; ctx.Err() == nil; <-tick.C {
+				n++
+				q := eurusd(fmt.Sprintf("1.%09d", n), "2")
+				out, err := p.Publish(t.Context(), []feed.Quote{q})
+				mu.Lock()
+				if err == nil && out[0].Seq > 0 {
+					accepted[q.Bid] = out[0]
+				}
+				mu.Unlock()
+			}
+		})
+		count := func() int { mu.Lock(); defer mu.Unlock(); return len(accepted) }
+		eventually(t, 20*time.Second, "quotes are accepted", func() bool { return count() > 100 })
+		s.Failover()
+		before := count()
+		eventually(t, 20*time.Second, "quotes are accepted after the failover", func() bool { return count() > before })
+		stop()
+		publishing.Wait()
+		has := history(t, s.Client(), "-")
+		missing := 0
+		for bid, o := range accepted {
+			if has[acknowledged{"EUR/USD", o.Epoch, o.Seq}] != bid {
+				missing++
+			}
+		}
+		t.Logf("%d of %d accepted quotes are not in the history", missing, len(accepted))
+		if lost := time.Duration(missing) * pace; lost > most {
+			t.Errorf("quotes of %v were accepted and lost, want %v at most", lost, most)
+		}
+	}
+	if metric(t, reg, "fx_feed_failover_held_total") == 0 {
+		t.Error("no quote is counted as held")
 	}
 }

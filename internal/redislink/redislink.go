@@ -38,7 +38,7 @@
 //
 // TopologyOf is the only place that looks at the type of a client. It knows the masters and the
 // master of a key. Own opens a client with the options of another. Processes notices that a master
-// was replaced or has restarted.
+// was replaced or has restarted. Failovers holds writes back while sentinels replace a master.
 //
 // # Health
 //

@@ -114,7 +114,12 @@ func (a *arena) scriptPublisher(symbols []string) *faulttest.Publisher {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	p := accept.NewPublisher(accept.PublisherConfig{Redis: client, Keys: feed.Keys{Prefix: "fx:"}, HistoryTicks: arenaHistory, Replicated: cfg.Feed.Replicated})
+	failovers, err := redisclient.Failovers(cfg, nil)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	p := accept.NewPublisher(accept.PublisherConfig{Redis: client, Keys: feed.Keys{Prefix: "fx:"}, HistoryTicks: arenaHistory,
+		Replicated: cfg.Feed.Replicated, Failovers: failovers})
 	a.replicated = cfg.Feed.Replicated
 	running, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup

@@ -79,6 +79,10 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 	if n.sentinels, err = redisclient.Sentinels(cfg); err != nil {
 		return nil, err
 	}
+	failovers, err := redisclient.Failovers(cfg, logger)
+	if err != nil {
+		return nil, err
+	}
 	adminConfig := redisadmin.Config{Redis: client, Prefix: cfg.Redis.Prefix, ConfPath: cfg.Redis.ConfPath,
 		Sentinels: n.sentinels, MasterName: cfg.Redis.MasterName, Logger: logger}
 	n.health = newRedisHealth(client, redisadmin.New(adminConfig), n.redis.Lost, logger, registry)
@@ -89,7 +93,7 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 		Instruments: cfg.Feed.Instruments, Registerer: registry, Logger: logger})
 	n.publisher = accept.NewPublisher(accept.PublisherConfig{Redis: client, Keys: keys, QuoteTTL: cfg.Feed.QuoteTTL,
 		HistoryTicks: max(cfg.Feed.HistoryTicks, 1), Priorities: cfg.Feed.Sources, Gate: cfg.Feed.Gate(), Instruments: cfg.Feed.Instruments, Known: n.board.Last,
-		Replicated: cfg.Feed.Replicated, Registerer: registry, Logger: logger})
+		Replicated: cfg.Feed.Replicated, Failovers: failovers, Registerer: registry, Logger: logger})
 	n.rejected = accept.NewRejectedLog(accept.RejectedConfig{Redis: client, Keys: keys, Registerer: registry, Logger: logger})
 	n.inbox = accept.NewInbox(accept.InboxConfig{Redis: client, Keys: keys, Channel: cfg.Feed.Inbox, Node: name,
 		Input:     feed.InputOptions{Instruments: cfg.Feed.Instruments, Base: cfg.Feed.Base},

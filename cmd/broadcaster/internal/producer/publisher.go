@@ -32,6 +32,11 @@ func startOutput(ctx context.Context, cfg config.Config, logger *slog.Logger) (*
 	if err != nil {
 		return nil, err
 	}
+	failovers, err := redisclient.Failovers(cfg, logger)
+	if err != nil {
+		client.Close()
+		return nil, err
+	}
 	keys := feed.Keys{Prefix: cfg.Redis.Prefix}
 	p := accept.NewPublisher(accept.PublisherConfig{
 		Redis:        client,
@@ -42,6 +47,7 @@ func startOutput(ctx context.Context, cfg config.Config, logger *slog.Logger) (*
 		Gate:         cfg.Feed.Gate(),
 		Instruments:  cfg.Feed.Instruments,
 		Replicated:   cfg.Feed.Replicated,
+		Failovers:    failovers,
 		Logger:       logger,
 	})
 	rejected := accept.NewRejectedLog(accept.RejectedConfig{Redis: client, Keys: keys, Logger: logger})

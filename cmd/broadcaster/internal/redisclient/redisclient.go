@@ -104,6 +104,29 @@ func newClient(cfg config.Redis, o *redis.Options, embedded bool) redis.Universa
 // Sentinels returns a client of each sentinel, or none in other modes. The caller closes them. They
 // connect at their first command.
 func Sentinels(cfg config.Config) (list []*redis.SentinelClient, err error) {
+	options, err := sentinelOptions(cfg)
+	for _, o := range options {
+		list = append(list, redis.NewSentinelClient(o))
+	}
+	return list, err
+}
+
+// Failovers returns what follows the failovers that the sentinels announce. It is nil in other
+// modes. Its Run closes the connections.
+func Failovers(cfg config.Config, logger *slog.Logger) (*redislink.Failovers, error) {
+	options, err := sentinelOptions(cfg)
+	if err != nil || options == nil {
+		return nil, err
+	}
+	var sentinels []*redis.Client
+	for _, o := range options {
+		sentinels = append(sentinels, redis.NewClient(o))
+	}
+	return redislink.NewFailovers(redislink.FailoversConfig{Sentinels: sentinels, Master: cfg.Redis.MasterName, Logger: logger}), nil
+}
+
+// sentinelOptions returns the options of a client of each sentinel, none in other modes.
+func sentinelOptions(cfg config.Config) (options []*redis.Options, err error) {
 	if cfg.Redis.Mode != "sentinel" {
 		return nil, nil
 	}
@@ -112,12 +135,12 @@ func Sentinels(cfg config.Config) (list []*redis.SentinelClient, err error) {
 		return nil, err
 	}
 	for _, addr := range cfg.Redis.Addrs {
-		list = append(list, redis.NewSentinelClient(&redis.Options{
+		options = append(options, &redis.Options{
 			Addr: addr, Dialer: o.Dialer, DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout,
 			ConnMaxIdleTime: o.ConnMaxIdleTime, MaxRetries: -1, DisableIdentity: true, ContextTimeoutEnabled: true,
-		}))
+		})
 	}
-	return list, nil
+	return options, nil
 }
 
 // Where returns the name of the configured server for messages, without user and password.
