@@ -37,6 +37,17 @@ type Upgraded struct {
 	start   func(func())
 	onReady func()
 	parks   atomic.Int64 // how often Next found nothing to read
+	woken   chan struct{}
+	poller  *poller
+}
+
+// parking waits for the connections that Next has parked.
+var parking poller
+
+// Unwatched makes Next park without a poller, as when the kernel has no room in one.
+func (u *Upgraded) Unwatched() {
+	u.poller = new(poller)
+	u.poller.close()
 }
 
 // controlled does for Next what wsConn.alive does after a control frame.
@@ -46,7 +57,7 @@ func (u *Upgraded) controlled() {
 	}
 }
 
-// Next reads a message as work and park do, and counts how often it parked from 1.
+// Next reads a message as work does, and counts how often it parked from 1.
 func (u *Upgraded) Next() ([]byte, error) {
 	u.parks.CompareAndSwap(0, 1)
 	for {
@@ -55,7 +66,8 @@ func (u *Upgraded) Next() ([]byte, error) {
 			return message, err
 		}
 		u.parks.Add(1)
-		u.socket.nonblocking.awaitRead()
+		u.socket.park(u.poller)
+		<-u.woken
 	}
 }
 
@@ -74,10 +86,12 @@ func (u *Upgraded) ready() { u.onReady() }
 
 func (u *Upgraded) flooded() {}
 
+func (u *Upgraded) wake() { u.woken <- struct{}{} }
+
 // Upgrade shares a request's connection with the library as serveWebSocket does. wrap, if not nil,
 // returns the writer that the library gets instead of the upgrader.
 func Upgrade(w http.ResponseWriter, r *http.Request, spawn func(func()), wrap func(http.ResponseWriter) http.ResponseWriter) (*Upgraded, error) {
-	u := &Upgraded{start: spawn, onReady: func() {}}
+	u := &Upgraded{start: spawn, onReady: func() {}, woken: make(chan struct{}, 1), poller: &parking}
 	up := &upgrader{ResponseWriter: w, socket: &u.socket, owner: u}
 	var rw http.ResponseWriter = up
 	if wrap != nil {

@@ -2,7 +2,8 @@
 //
 //	upgrade.go        the checks of a request that wants a WebSocket
 //	websocket.go      a client over WebSocket, and its commands
-//	reader.go         the goroutine that reads it: parked, or at work
+//	reader.go         the goroutine that reads it while it is not parked
+//	poller_linux.go   the one goroutine that waits for all parked connections
 //	subscriptions.go  the subscriptions of a client, within the grants of its role
 //	resume.go         the replay of the ticks that a client has missed
 //	stream.go         a client over Server-Sent Events
@@ -63,13 +64,14 @@ type Server struct {
 	sockets  sync.WaitGroup // goroutines of connections that have left net/http
 	draining atomic.Bool
 	clients  registry
+	poller   poller        // of parked connections
 	resuming chan struct{} // holds a token for each connection that reads history
 	asking   chan struct{} // holds a token for each question of makeRoom
 	commands *limiter.Rate // of the commands of one connection, and of its answered pings
 	controls *limiter.Rate // of the pings and pongs of one connection
 }
 
-// New returns a Server. It starts no goroutine.
+// New returns a Server. Its goroutines start with the first connection.
 func New(cfg Config) *Server {
 	perSecond := float64(cfg.CommandsPerSecond)
 	s := &Server{cfg: cfg, metrics: newMetrics(cfg.Registry), start: time.Now(),
@@ -109,13 +111,14 @@ func (s *Server) StopAccepting() { s.draining.Store(true) }
 // Accepting reports whether the Server accepts new clients.
 func (s *Server) Accepting() bool { return !s.draining.Load() }
 
-// Wait returns nil when the goroutine of the last connection has ended, or the context's error.
-// Call it after http.Server.Shutdown, which does not wait for connections that have left
+// Wait returns nil when the last connection has ended, or the context's error. Then no goroutine of
+// the Server is left. Call it after http.Server.Shutdown, which does not wait for connections that have left
 // net/http, and after the hub has been drained.
 func (s *Server) Wait(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() { // ends with the last connection; each connection has deadlines
 		s.sockets.Wait()
+		s.poller.close()
 		close(done)
 	}()
 	select {

@@ -12,29 +12,21 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// This file reads connections. While the library's Reader waits for a message, it needs a stack
-// of 4 KiB or more, for each of many idle connections. So a plain connection has one of two
-// goroutines:
-//
-//	park  waits for bytes on the smallest stack there is. It calls little and allocates
-//	      nothing. It ends by starting work.
-//	work  reads and executes messages, on a stack of any size. It ends by starting park when
-//	      there is nothing more to read.
-//
-// If the connection is not plain (TLS), work does not end, and waits within the library.
+// This file reads connections. While the library's Reader waits for a message, it needs a goroutine
+// with a stack of 4 KiB or more, for each of many idle connections. So a plain connection that has
+// nothing to read is parked: it has no goroutine, and the poller wakes it. If the connection is not
+// plain (TLS), work does not end, and waits within the library.
 
-// park waits until the connection can be read, or is closed.
-func (c *wsConn) park() {
-	c.socket.nonblocking.awaitRead()
-	go c.work()
-}
+// wake implements socketOwner.
+func (c *wsConn) wake() { go c.work() }
 
-// work is the goroutine of a connection that is not parked. It closes the connection at the end.
+// work is the goroutine of a connection that is not parked: it reads and executes messages, and
+// parks the connection when there is nothing more to read. It closes the connection at the end.
 func (c *wsConn) work() {
 	idle := false
 	c.guarded(func() { idle = c.serve() })
 	if idle {
-		go c.park()
+		c.socket.park(&c.server.poller) // another work may own the connection from here on
 		return
 	}
 	defer c.server.sockets.Done()
@@ -123,14 +115,12 @@ func (c *wsConn) alive() {
 // Read is called by the library's bufio.Reader.
 func (s *socket) Read(b []byte) (int, error) {
 	s.mu.Lock()
-	between := s.between && !s.closed
+	between, message, closing := s.between, s.message, s.closed
 	s.between = false
-	if between {
-		defer s.mu.Unlock()
-		return s.nonblocking.read(b)
-	}
-	message, closing := s.message, s.closed
 	s.mu.Unlock()
+	if between && !closing {
+		return s.readNow(b)
+	}
 	n, err := s.Conn.Read(b)
 	if message {
 		s.countMessage(n)
@@ -139,6 +129,18 @@ func (s *socket) Read(b []byte) (int, error) {
 		err = s.countLate(n)
 	}
 	return n, err
+}
+
+// readNow reads the bytes that have arrived, or fails with errIdle if there are none. It waits for
+// them if the connection is not plain or is being closed.
+func (s *socket) readNow(b []byte) (int, error) {
+	s.mu.Lock()
+	if s.nonblocking.usable() && !s.closed {
+		defer s.mu.Unlock()
+		return s.nonblocking.read(b)
+	}
+	s.mu.Unlock()
+	return s.Conn.Read(b)
 }
 
 // countLate counts what arrives after the close frame was sent. A peer that goes on and on ends the

@@ -183,10 +183,57 @@ func TestClosingWhileParked(t *testing.T) {
 	}
 }
 
-// TestIdleIsParked tests that an idle connection has only its one small goroutine, even after pings
-// and commands.
+// TestParkedWithoutPoller tests that a connection is read that the poller cannot take.
+func TestParkedWithoutPoller(t *testing.T) {
+	got := make(chan string, 1)
+	parked := make(chan *live.Upgraded, 1)
+	s := newUpgradeServer(t, "plain", nil, func(u *live.Upgraded) {
+		defer u.WS.CloseNow()
+		u.Unwatched()
+		parked <- u
+		for {
+			m, err := u.Next()
+			if err != nil {
+				close(got)
+				return
+			}
+			got <- string(m)
+		}
+	})
+	p := s.dial(t)
+	u := <-parked
+	for i := range 3 {
+		webtest.Eventually(t, "it is parked", func() bool { return u.Parks() > int64(1+i) })
+		p.SendFrame(true, webtest.OpText, []byte("x"))
+		if m := <-got; m != "x" {
+			t.Fatalf("read %q", m)
+		}
+	}
+	p.Close()
+	if m, ok := <-got; ok {
+		t.Errorf("read %q after the end", m)
+	}
+}
+
+// TestIdleIsParked tests that idle connections have one goroutine in all, even after pings and
+// commands.
 func TestIdleIsParked(t *testing.T) {
 	const conns = 50
+	goroutines := func(of string) (n int) {
+		var b strings.Builder
+		if err := pprof.Lookup("goroutine").WriteTo(&b, 1); err != nil {
+			t.Fatal(err)
+		}
+		for block := range strings.SplitSeq(b.String(), "\n\n") {
+			if strings.Contains(block, of) {
+				var count int
+				fmt.Sscan(strings.TrimSpace(block), &count)
+				n += count
+			}
+		}
+		return n
+	}
+	pollers := goroutines("live.(*poller).run") // of other tests
 	// Three pings without an answer end a connection: each answers from the start.
 	n := webtest.Start(t, func(c *webtest.Config) { c.Ping = time.Second })
 	token, _ := n.SignIn("idle", "user")
@@ -210,6 +257,8 @@ func TestIdleIsParked(t *testing.T) {
 			}
 		})
 	}
+	events := openStream(n, token, "symbols=EUR/USD", "")
+	events.want("welcome")
 	webtest.Eventually(t, "all have answered pings", func() bool {
 		for i := range answered {
 			if answered[i].Load() < 2 {
@@ -220,32 +269,18 @@ func TestIdleIsParked(t *testing.T) {
 	})
 	// Pings go on all the time. Goroutines that read the pongs start and end meanwhile.
 	webtest.Eventually(t, "all are parked", func() bool {
-		var b strings.Builder
-		if err := pprof.Lookup("goroutine").WriteTo(&b, 1); err != nil {
-			t.Fatal(err)
-		}
-		parked := 0
-		for block := range strings.SplitSeq(b.String(), "\n\n") {
-			if strings.Contains(block, "live.(*wsConn).work") {
-				return false
-			}
-			if strings.Contains(block, "live.(*wsConn).park") {
-				var count int
-				fmt.Sscan(strings.TrimSpace(block), &count)
-				parked += count
-			}
-		}
-		return parked == conns
+		return goroutines("live.(*wsConn)") == 0 && goroutines("live.(*stream)") == 0 && goroutines("live.(*poller).run") == pollers+1
 	})
 	for _, c := range clients {
 		c.Close()
 	}
 	answering.Wait()
-	webtest.Eventually(t, "nothing is left of them", func() bool {
-		var b strings.Builder
-		pprof.Lookup("goroutine").WriteTo(&b, 1)
-		return !strings.Contains(b.String(), "live.(*wsConn)")
-	})
+	events.close()
+	webtest.Eventually(t, "all have left", func() bool { return n.Hub.Clients() == 0 })
+	n.Stop()
+	if n := goroutines("live.(*poller).run"); n != pollers {
+		t.Errorf("%d pollers after the node, %d before", n, pollers)
+	}
 }
 
 // A failingWriter puts a failingRead between the upgrader and the library.

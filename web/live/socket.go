@@ -60,6 +60,7 @@ type socketOwner interface {
 	flooded()       // the other side sends more than it may within one message
 	spawn(f func()) // starts a goroutine that the server waits for
 	ready()         // reports that the hub may write again, or that its next write fails: the connection is lost
+	wake()          // starts to read after park; it does not wait
 }
 
 // A socket is the only writer of a connection. send never blocks: it tries one write and leaves
@@ -80,6 +81,7 @@ type socket struct {
 	arrived  int        // bytes of that message that have arrived, with frames and control frames
 	late     int32      // bytes that have arrived since closed
 	between  bool       // the next Read starts a frame, so it may fail with errIdle
+	poller   *poller    // will wake the owner; nil if the socket is not parked
 	waiting  *waiting   // nil if no bytes wait, as nearly always
 }
 
@@ -213,7 +215,7 @@ func (s *socket) flushed(err error) {
 	s.notify = false
 	s.mu.Unlock()
 	if shut || err != nil {
-		s.Conn.Close()
+		_ = s.disconnect()
 	}
 	if notify {
 		s.owner.ready()
@@ -261,7 +263,47 @@ func (s *socket) abort() error {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
+	return s.disconnect()
+}
+
+// disconnect closes the connection of a socket that is marked closed. It wakes a parked owner,
+// since a descriptor that is closed leaves the poller without an event.
+func (s *socket) disconnect() error {
+	s.unpark()
 	return s.Conn.Close()
+}
+
+// park makes the owner's wake be called, once: when there are bytes to read, when the peer has
+// closed the connection, or when this side is closing it. The socket must be plain TCP.
+func (s *socket) park(p *poller) {
+	s.mu.Lock()
+	var err error
+	parked := !s.closed
+	if parked {
+		s.poller, err = p, p.watch(s)
+	}
+	s.mu.Unlock()
+	switch {
+	case !parked:
+		s.owner.wake()
+	case err != nil: // the kernel has no room for it
+		s.owner.spawn(func() {
+			s.nonblocking.awaitRead()
+			s.unpark()
+		})
+	}
+}
+
+// unpark wakes the owner if the socket is parked.
+func (s *socket) unpark() {
+	s.mu.Lock()
+	p := s.poller
+	s.poller = nil
+	s.mu.Unlock()
+	if p != nil {
+		p.forget(s)
+		s.owner.wake()
+	}
 }
 
 // Close is called by coder/websocket when the connection is over. If a close frame still waits, it
@@ -273,8 +315,9 @@ func (s *socket) Close() error {
 	s.shut = s.shut || s.flushing
 	s.mu.Unlock()
 	if !linger {
-		return s.Conn.Close()
+		return s.disconnect()
 	}
 	now := time.Now()
+	defer s.unpark() // the deadline ends a Read only
 	return errors.Join(s.Conn.SetWriteDeadline(now.Add(lingerTime)), s.Conn.SetReadDeadline(now))
 }

@@ -2,6 +2,7 @@ package live
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -26,12 +27,16 @@ const (
 )
 
 // A stream is a client over Server-Sent Events. It writes to the hijacked connection, as a wsConn
-// does. The HTTP answer ends with the connection. Its only goroutine waits for that end.
+// does. The HTTP answer ends with the connection. A plain connection has a goroutine only while
+// there is something to read.
 type stream struct {
 	Client
 
 	// Static after construction.
 	wide bool // too many positions for an id
+
+	// Owned by read, which runs only once at a time.
+	input int // bytes that the client has sent after its request
 
 	// Owned by Write.
 	out  []byte
@@ -93,7 +98,8 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request) error {
 		c.hub.Subscribe(symbols, settings, answer)
 		c.resume(since)
 	})
-	c.spawn(c.untilEnd)
+	s.sockets.Add(1) // until read has closed the connection
+	go c.read()
 	return nil
 }
 
@@ -154,21 +160,33 @@ func streamHead(header http.Header) []byte {
 	return b.Bytes()
 }
 
-// untilEnd reads, and discards, until the connection ends or its client has sent more than
-// maxStreamInput. Then it closes the client.
-func (c *stream) untilEnd() {
-	c.guarded(func() {
-		var b [64]byte
-		for input := 0; input <= maxStreamInput; {
-			n, err := c.socket.Conn.Read(b[:])
-			if err != nil {
-				return
-			}
-			input += n
-		}
-	})
+// wake implements socketOwner.
+func (c *stream) wake() { go c.read() }
+
+// read discards what the client sends, and parks the connection when nothing more has arrived. It
+// closes the client when the connection has ended, or after more than maxStreamInput.
+func (c *stream) read() {
+	idle := false
+	c.guarded(func() { idle = c.discard() })
+	if idle {
+		c.socket.park(&c.server.poller) // another read may own the connection from here on
+		return
+	}
+	defer c.server.sockets.Done()
 	_ = c.socket.abort()
 	c.guarded(c.close)
+}
+
+func (c *stream) discard() (idle bool) {
+	var b [64]byte
+	for c.input <= maxStreamInput {
+		n, err := c.socket.readNow(b[:])
+		if err != nil {
+			return errors.Is(err, errIdle)
+		}
+		c.input += n
+	}
+	return false
 }
 
 // Write implements hub.Conn. An event that moves the client's positions begins with an id: the

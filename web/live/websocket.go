@@ -31,7 +31,7 @@ type wsConn struct {
 	// Static after construction.
 	ws *websocket.Conn
 
-	// Owned by work. Only one of work and park runs at a time.
+	// Owned by work, which runs only once at a time.
 	subscribed subscriptions
 	commands   limiter.Bucket
 	pings      limiter.Bucket
