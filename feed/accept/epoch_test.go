@@ -16,7 +16,7 @@ import (
 // than both.
 func TestOlderEpochEnds(t *testing.T) {
 	t.Parallel()
-	second := func(n int) string { return accept.NewEpoch(time.Date(2026, 11, 26, 5, 0, n, 0, time.UTC)) }
+	second := func(n int) string { return feed.NewEpoch(time.Date(2026, 11, 26, 5, 0, n, 0, time.UTC)) }
 	one, two, three := second(1), second(2), second(3)
 	onBoth(t, func(t *testing.T, c *redis.Client) {
 		for _, tc := range []struct {
@@ -42,7 +42,7 @@ func TestOlderEpochEnds(t *testing.T) {
 			switch {
 			case tc.goesOn && (o.Epoch != tc.stored || o.Seq != 42):
 				t.Errorf("%s: %+v, want number 42 of %s", tc.about, o, tc.stored)
-			case !tc.goesOn && (o.Seq != 1 || accept.Born(o.Epoch) <= max(accept.Born(tc.seen), accept.Born(tc.stored))):
+			case !tc.goesOn && (o.Seq != 1 || feed.EpochBegan(o.Epoch) <= max(feed.EpochBegan(tc.seen), feed.EpochBegan(tc.stored))):
 				t.Errorf("%s: %+v, want number 1 of an epoch that is newer than %s and %s", tc.about, o, tc.stored, tc.seen)
 			case !tc.goesOn && !strings.HasSuffix(o.Epoch, tc.candidate[9:]):
 				t.Errorf("%s: epoch %s, want the end of %s", tc.about, o.Epoch, tc.candidate)
@@ -62,7 +62,7 @@ func TestSplitBringsNoEpochBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := publishOne(t, startPublisher(t, promoted.Client()), eurusd("1", "2"))
-	if accept.Born(second.Epoch) <= accept.Born(first.Epoch) {
+	if feed.EpochBegan(second.Epoch) <= feed.EpochBegan(first.Epoch) {
 		t.Fatalf("%s after %s, want a newer epoch", second.Epoch, first.Epoch)
 	}
 	if o := publishOne(t, before, eurusd("1", "2")); o.Epoch != first.Epoch {
@@ -73,7 +73,7 @@ func TestSplitBringsNoEpochBack(t *testing.T) {
 		cfg.Known = func(feed.Symbol) (string, uint64, int64) { return second.Epoch, second.Seq, second.At }
 	})
 	third := publishOne(t, knows, eurusd("1", "2"))
-	if third.Epoch == first.Epoch || accept.Born(third.Epoch) <= accept.Born(second.Epoch) || third.Seq != 1 {
+	if third.Epoch == first.Epoch || feed.EpochBegan(third.Epoch) <= feed.EpochBegan(second.Epoch) || third.Seq != 1 {
 		t.Errorf("%+v, want number 1 of an epoch that is newer than %s: clients have left %s", third, second.Epoch, first.Epoch)
 	}
 	if o := publishOne(t, before, eurusd("1", "2")); o.Epoch != third.Epoch || o.Seq != 2 {

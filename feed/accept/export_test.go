@@ -89,11 +89,6 @@ const MaxRejectedInput = maxRejectedInput
 // PublishSource returns the text of the script.
 var PublishSource = publishSource
 
-var (
-	NewEpoch = newEpoch
-	Born     = born
-)
-
 var NewRouter = newRouter
 
 // Enter and Leave are what the doors of a cluster do with a router.

@@ -76,7 +76,7 @@ func (p *Publisher) lastSeen(s feed.Symbol) lastSeen {
 // newer reports whether a is of a newer epoch than b. Epochs whose order is not known are compared
 // by when their quotes were accepted.
 func newer(a, b lastSeen) bool {
-	if x, y := born(a.epoch), born(b.epoch); x != y {
+	if x, y := feed.EpochBegan(a.epoch), feed.EpochBegan(b.epoch); x != y {
 		return x > y
 	}
 	return a.at > b.at

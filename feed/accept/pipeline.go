@@ -114,7 +114,7 @@ func (l *lane) carryOut(ctx context.Context, t *trip) {
 	}
 	accept := acceptance{
 		keys: l.cfg.Keys, quoteTTL: l.cfg.QuoteTTL, history: l.cfg.HistoryTicks,
-		candidate: newEpoch(time.Now()), run: *t.over.run.Load(), rules: l.rules, sharded: l.masters.cluster != nil, asking: t.asking,
+		candidate: feed.NewEpoch(time.Now()), run: *t.over.run.Load(), rules: l.rules, sharded: l.masters.cluster != nil, asking: t.asking,
 	}
 	pipe := t.over.client.Pipeline()
 	for _, c := range t.calls {

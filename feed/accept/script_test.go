@@ -404,11 +404,11 @@ func TestKeys(t *testing.T) {
 		}
 	}
 	now := time.Now()
-	if e := accept.NewEpoch(now); !regexp.MustCompile(`^0[0-9a-z]{8}[a-z2-7]{4}$`).MatchString(e) || accept.Born(e) != now.UnixMilli() {
-		t.Errorf("epoch %q began at %d, want %d", e, accept.Born(e), now.UnixMilli())
+	if e := feed.NewEpoch(now); !regexp.MustCompile(`^0[0-9a-z]{8}[a-z2-7]{4}$`).MatchString(e) || feed.EpochBegan(e) != now.UnixMilli() {
+		t.Errorf("epoch %q began at %d, want %d", e, feed.EpochBegan(e), now.UnixMilli())
 	}
 	for _, e := range []string{"", "abcdefgh", "222222222abcd", "0mfx1k2j3abc", "0mfx1k2j3ABCD", "0mfx1k2j_abcd"} {
-		if ms := accept.Born(e); ms != 0 && e != "0mfx1k2j3ABCD" {
+		if ms := feed.EpochBegan(e); ms != 0 && e != "0mfx1k2j3ABCD" {
 			t.Errorf("epoch %q began at %d, want 0: its time is not known", e, ms)
 		}
 	}

@@ -36,13 +36,19 @@ type Board struct {
 	cfg     BoardConfig
 	metrics *boardMetrics
 	gapped  chan struct{} // holds a token after a gap was found
+	older   chan struct{} // holds a token after a symbol was added to back
 
 	mu      sync.Mutex // guards the fields below and every entry; never held while the Sink is called
 	entries map[feed.Symbol]*entry
 	gaps    map[feed.Symbol]*entry // symbols with a gap; some gaps may have closed since
 	refills bool                   // a Receiver reads missing ticks from history
 	held    int                    // ticks held by all sequences
+
+	back map[feed.Symbol]goneBack // symbols of which Redis has gone back to an older epoch
 }
+
+// goneBack is the epoch that Redis counts in, and the newer one that this node has seen.
+type goneBack struct{ epoch, seen string }
 
 // entry is everything that a Board knows about one symbol.
 type entry struct {
@@ -66,8 +72,8 @@ func NewBoard(cfg BoardConfig) *Board {
 	cfg.QuoteTTL = min(cfg.QuoteTTL, cfg.LastKnown)
 	cfg.StaleAfter = min(cfg.StaleAfter, cfg.QuoteTTL)
 	return &Board{
-		cfg: cfg, metrics: newBoardMetrics(cfg.Registerer), gapped: make(chan struct{}, 1),
-		entries: map[feed.Symbol]*entry{}, gaps: map[feed.Symbol]*entry{},
+		cfg: cfg, metrics: newBoardMetrics(cfg.Registerer), gapped: make(chan struct{}, 1), older: make(chan struct{}, 1),
+		entries: map[feed.Symbol]*entry{}, gaps: map[feed.Symbol]*entry{}, back: map[feed.Symbol]goneBack{},
 	}
 }
 
@@ -119,6 +125,13 @@ func (b *Board) show(s feed.Symbol, e *entry, c change, now time.Time) {
 		b.gaps[s] = e
 		select {
 		case b.gapped <- struct{}{}:
+		default:
+		}
+	}
+	if c.back != "" && b.refills {
+		b.back[s] = goneBack{c.back, e.order.last.Epoch}
+		select {
+		case b.older <- struct{}{}:
 		default:
 		}
 	}

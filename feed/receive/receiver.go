@@ -144,6 +144,7 @@ func (r *Receiver) ProbeAge() time.Duration {
 //	* connection      see connection                        (1 goroutine each, and those it starts)
 //	* watchSymbols    finds new symbols                     (1 goroutine)
 //	* fill            reads missing ticks from history      (1 goroutine)
+//	* renew           ends epochs that Redis went back to   (1 goroutine)
 func (r *Receiver) Run(ctx context.Context) error {
 	if r.started.Swap(true) {
 		return errors.New("feed: Receiver.Run called twice")
@@ -163,6 +164,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 	parts.Go(func() { _ = r.main.listener.Run(ctx) }) // always nil: the listener is not optional
 	parts.Go(func() { r.watchSymbols(ctx) })
 	parts.Go(func() { r.fill(ctx) })
+	parts.Go(func() { r.renew(ctx) })
 	r.steer(ctx)
 	parts.Wait()
 	return nil

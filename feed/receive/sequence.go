@@ -39,7 +39,8 @@ const (
 	// goesBack is how long an epoch that was left cannot come back. A master that was replaced
 	// without noticing continues to count for a moment, and the quotes it accepts then are lost.
 	// After that time Redis itself has gone back, to a master that does not know the epoch which
-	// followed.
+	// followed. Then an epoch that is known to be older is ended, see Receiver.renew. Any other one,
+	// which version 0.1 began, comes back.
 	goesBack = 10 * time.Second
 
 	maxSpareTicks = 64
@@ -99,6 +100,7 @@ type change struct {
 	gap      bool      // Refill is needed, perhaps again
 	outdated bool      // the tick is not newer than the last one
 	overflow bool      // a held tick was dropped and must be read from history
+	back     string    // the older epoch of an outdated tick, if Redis itself has gone back to it
 }
 
 // moment holds what a sequence must know about the moment of a call.
@@ -136,6 +138,9 @@ func (s *sequence) Offer(a arrival, m moment) (c change) {
 	case s.state == idle:
 	case s.outdated(a.tick):
 		c.outdated = true
+		if s.older(a.tick) && a.tick.At-s.last.at >= goesBack.Microseconds() {
+			c.back = a.tick.Epoch
+		}
 	case s.state == opening:
 		s.see(a.tick)
 		s.advance(a.tick) // ticks before the first value are not missing
@@ -269,17 +274,27 @@ func (s *sequence) see(t feed.Tick) {
 }
 
 // outdated reports whether t is not newer than the last tick. An epoch that was left does not come
-// back unless Redis itself went back to it; see goesBack.
+// back, nor does an older one that other nodes have left. An older one that begins does, since the
+// publisher's clock may be behind.
 func (s *sequence) outdated(t feed.Tick) bool {
 	if t.Epoch == s.last.Epoch {
 		return t.Seq <= s.last.Seq
 	}
 	for _, p := range s.past {
 		if p.epoch == t.Epoch {
-			return t.At <= s.last.at || t.At-p.left < goesBack.Microseconds()
+			return s.older(t) || t.At <= s.last.at || t.At-p.left < goesBack.Microseconds()
 		}
 	}
-	return false
+	return t.Seq > 1 && s.older(t)
+}
+
+// older reports whether the epoch of t is known to be older than that of the last tick.
+func (s *sequence) older(t feed.Tick) bool {
+	if t.Epoch == s.last.Epoch {
+		return false
+	}
+	began := feed.EpochBegan(t.Epoch)
+	return began > 0 && began < feed.EpochBegan(s.last.Epoch)
 }
 
 // follows reports whether certainly no tick is missing between the last one and t. When a new epoch

@@ -419,3 +419,38 @@ func (m *model) check(t *rapid.T, before state, c change) {
 		t.Fatalf("%d counted as missed, want %d", c.missed, missed)
 	}
 }
+
+// Epochs whose order is known do not come back, however late, unless one begins.
+func TestSequenceOfOrderedEpochs(t *testing.T) {
+	began := time.Now()
+	epoch := func(n int) string { return feed.NewEpoch(began.Add(time.Duration(n) * time.Second)) }
+	one, two, three := epoch(1), epoch(2), epoch(3)
+	var s sequence
+	s.Open(began)
+	s.Snapshot(nil, moment{now: began})
+	for i, step := range []struct {
+		epoch   string
+		seq     uint64
+		seconds int64
+		want    string
+		back    string
+	}{
+		{two, 4, 0, two + "4", ""},
+		{one, 7, 1, "outdated", ""},
+		{one, 8, 60, "outdated", one}, // which another node may have left
+		{one, 1, 61, one + "1", ""},   // but a publisher's clock may be behind
+		{two, 5, 62, "outdated", ""},
+		{three, 9, 63, three + "9, missed 8", ""},
+		{two, 6, 70, "outdated", ""},
+		{one, 2, 80, "outdated", one},
+		{"abcdefgh", 3, 81, "abcdefgh3, missed 2", ""}, // of version 0.1: the order is not known
+		{three, 10, 82, "outdated", ""},
+		{three, 11, 100, three + "11, missed 10", ""},
+	} {
+		tick := feed.Tick{Symbol: "EUR/USD", Epoch: step.epoch, Seq: step.seq, At: redisTime + step.seconds*1e6}
+		c := s.Offer(arrival{tick: tick}, moment{now: began})
+		if c.String() != step.want || c.back != step.back {
+			t.Errorf("step %d: %s, back to %q, want %s, %q", i+1, c, c.back, step.want, step.back)
+		}
+	}
+}
