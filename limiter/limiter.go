@@ -150,22 +150,32 @@ func (l *Limiter) Allow(ctx context.Context, subject string, cost int64, tiers .
 	return l.decide(ctx, true, subject, cost, tiers)
 }
 
+// Local returns a limiter that decides by this node's memory alone, as l does while Redis is lost. It
+// has windows of its own and no metrics.
+func (l *Limiter) Local() *Limiter {
+	return New(Config{DryRun: l.dryRun, LocalSize: l.local.max, Logger: l.log})
+}
+
 // Remembered returns the refusal of such a call that this node remembers and that still holds, and
 // counts it as Allow does. It never asks Redis: without a refusal, refused is false and nothing is
 // decided.
 func (l *Limiter) Remembered(subject string, cost int64, tiers ...Limit) (d Decision, refused bool) {
-	if l.redis == nil || l.dryRun || l.breaker.Lost() {
+	if l.dryRun || l.breaker.Lost() {
 		return Decision{}, false
 	}
 	p, err := newPlan(subject, cost, tiers)
 	if err != nil {
 		return Decision{}, false
 	}
-	verdicts, ok := l.refusals.answer(p, time.Now())
-	if !ok {
+	if l.redis == nil {
+		o := l.local.decide(p.slots, false)
+		d, refused = p.decision(false, FromLocal, o.verdicts), !o.allowed
+	} else if verdicts, ok := l.refusals.answer(p, time.Now()); ok {
+		d, refused = p.decision(false, FromRefusal, verdicts), true
+	}
+	if !refused {
 		return Decision{}, false
 	}
-	d = p.decision(false, FromRefusal, verdicts)
 	l.finish(p, &d)
 	return d, true
 }

@@ -169,3 +169,37 @@ func heapInUse() int {
 	runtime.ReadMemStats(&m)
 	return int(m.HeapAlloc)
 }
+
+// TestRemembered: without a command to Redis, a node knows which calls would be refused. A local
+// limiter does so by its own windows.
+func TestRemembered(t *testing.T) {
+	shared := limiter.New(limiter.Config{Redis: redistest.Start(t).Client(), Timeout: patient})
+	tier := limiter.Limit{Name: "minute", Max: 2, Window: time.Minute}
+	for name, l := range map[string]*limiter.Limiter{"redis": shared, "local": shared.Local()} {
+		for range 2 {
+			if d, refused := l.Remembered("user:1", 1, tier); refused {
+				t.Fatalf("%s: refused by %s before the limit", name, d.Source)
+			}
+			if d := allow(t, l, "user:1", 1, tier); !d.Allowed {
+				t.Fatalf("%s: %+v", name, d)
+			}
+		}
+		allow(t, l, "user:1", 1, tier) // refused, and remembered
+		d, refused := l.Remembered("user:1", 1, tier)
+		if wait, ok := d.RetryAfter(); !refused || d.Allowed || !ok || wait <= 0 || d.Source == limiter.FromRedis {
+			t.Errorf("%s: %+v, want refused from memory", name, d)
+		}
+		if _, refused := l.Remembered("user:2", 1, tier); refused {
+			t.Errorf("%s: another subject is refused", name)
+		}
+	}
+	dry := limiter.New(limiter.Config{DryRun: true}).Local()
+	for range 5 {
+		if d := allow(t, dry, "user:1", 1, tier); !d.Allowed {
+			t.Errorf("a dry run refuses: %+v", d)
+		}
+	}
+	if _, refused := dry.Remembered("user:1", 1, tier); refused {
+		t.Error("a dry run remembers a refusal")
+	}
+}

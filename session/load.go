@@ -10,7 +10,7 @@ import (
 // ErrUnavailable. A malformed token is ErrNotFound without a round trip. Load does not extend the
 // session: see Use and Touch.
 func (m *Manager) Load(ctx context.Context, token string) (Session, error) {
-	if !validToken(token) {
+	if !ValidToken(token) {
 		m.metrics.loads[loadNotFound].Inc()
 		return Session{}, ErrNotFound
 	}

@@ -50,7 +50,7 @@ func (m *Manager) PeekTicket(ctx context.Context, ticket string) (Session, error
 }
 
 func (m *Manager) byTicket(ctx context.Context, ticket string, get func(context.Context, string) *redis.StringCmd) (Session, error) {
-	if !validToken(ticket) {
+	if !ValidToken(ticket) {
 		m.metrics.tickets[ticketRefused].Inc()
 		return Session{}, ErrNotFound
 	}

@@ -26,9 +26,9 @@ func ID(token string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// validToken reports whether s can be a token of this or another program. The alphabet is that of a
+// ValidToken reports whether s can be a token of this or another program. The alphabet is that of a
 // bearer token (RFC 6750), which includes hex, base64 and base64url.
-func validToken(s string) bool {
+func ValidToken(s string) bool {
 	if s == "" || len(s) > maxTokenLength {
 		return false
 	}

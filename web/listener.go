@@ -41,10 +41,10 @@ func (s *Server) publicTable() []endpoint.Endpoint {
 			Tag: "quotes", Summary: "Publish one quote, an array, or NDJSON; at most 1 MiB", Body: publishedQuotes{}, Lines: true,
 			Answers: map[int]any{200: publishAnswer{}}, Errors: []int{415, 429}},
 
-		{Pattern: "POST /api/v1/session/guest", Handler: s.postGuest, Access: endpoint.Visitor,
+		{Pattern: "POST /api/v1/session/guest", Handler: s.postGuest, Access: endpoint.Visitor, AdmitsItself: true,
 			Tag: "session", Summary: "Return the session of the request, or else a new guest session, as a cookie",
 			Answers: map[int]any{200: access.SessionAnswer{}, 201: access.SessionAnswer{}}, Errors: []int{403, 503}},
-		{Pattern: "POST /api/v1/session", Handler: s.postSession, Access: endpoint.SignedIn, Own: endpoint.OwnSession,
+		{Pattern: "POST /api/v1/session", Handler: s.postSession, Access: endpoint.SignedIn, AdmitsItself: true,
 			Tag: "session", Summary: "Exchange a bearer token for a cookie with a new token and session id",
 			Answers: map[int]any{200: access.SessionAnswer{}}},
 		{Pattern: "GET /api/v1/session", Handler: s.getSession, Access: endpoint.SignedIn,

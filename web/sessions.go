@@ -16,6 +16,15 @@ func (s *Server) getSession(w http.ResponseWriter, r *http.Request) error {
 
 // postGuest returns the session of the request, or else a new guest session.
 func (s *Server) postGuest(w http.ResponseWriter, r *http.Request) error {
+	if token, _ := s.access.Cookie().Token(r); token == "" {
+		if err := s.access.LimitGuests(w, r, true); err != nil {
+			return err
+		}
+	}
+	r, err := s.access.Admit(w, r, "")
+	if err != nil {
+		return err
+	}
 	sess, err := access.Session(r)
 	if err == nil {
 		return endpoint.WriteJSON(w, http.StatusOK, access.AnswerOf(sess))
@@ -26,7 +35,7 @@ func (s *Server) postGuest(w http.ResponseWriter, r *http.Request) error {
 	if errors.Is(err, session.ErrUnavailable) {
 		return err
 	}
-	if err := s.access.LimitGuests(w, r); err != nil {
+	if err := s.access.LimitGuests(w, r, false); err != nil {
 		return err
 	}
 	sess, token, err := s.cfg.Sessions.Create(r.Context(), session.Draft{
@@ -42,6 +51,10 @@ func (s *Server) postGuest(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) postSession(w http.ResponseWriter, r *http.Request) error {
 	if _, cookie := s.access.Cookie().Token(r); cookie {
 		return endpoint.Unauthorized("want Authorization: Bearer with the token of a session")
+	}
+	r, err := s.access.Admit(w, r, "")
+	if err != nil {
+		return err
 	}
 	old, err := access.Session(r)
 	if err != nil {
@@ -83,5 +96,6 @@ func (s *Server) postTicket(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	s.access.Remember(ticket, sess)
 	return endpoint.WriteJSON(w, http.StatusOK, ticketAnswer{ticket, int(ttl.Seconds())})
 }

@@ -72,21 +72,31 @@ func bearer(r *http.Request) (token string, ok bool) {
 	return strings.TrimSpace(value), ok && strings.EqualFold(scheme, "Bearer")
 }
 
-// maxCookies is how many cookies of one name Find tries.
+// maxCookies is how many cookies of one name count.
 const maxCookies = 4
 
-// Find returns the session of a request, which counts as activity. It is that of the bearer token, or
-// else that of the first cookie that has one. A browser may send several cookies of the name, of other
-// paths or domains, and the stale one may come first; at most 4 are tried. Without a session the error
-// is session.ErrNotFound, session.ErrCorrupt or session.ErrUnavailable.
-func (c Cookie) Find(r *http.Request, sessions *session.Manager) (session.Session, error) {
+// Tokens returns the tokens that a request carries: the bearer token, or else those of the cookies, at
+// most 4. A browser may send several cookies of the name, of other paths or domains, and the stale one
+// may come first.
+func (c Cookie) Tokens(r *http.Request) []string {
 	if token, ok := bearer(r); ok {
-		return sessions.Use(r.Context(), token)
+		return []string{token}
 	}
 	cookies := r.CookiesNamed(c.name())
+	tokens := make([]string, min(len(cookies), maxCookies))
+	for i := range tokens {
+		tokens[i] = cookies[i].Value
+	}
+	return tokens
+}
+
+// Find returns the session of a request, which counts as activity: that of the first of its Tokens that
+// has one. Without a session the error is session.ErrNotFound, session.ErrCorrupt or
+// session.ErrUnavailable.
+func (c Cookie) Find(r *http.Request, sessions *session.Manager) (session.Session, error) {
 	failed := error(session.ErrNotFound)
-	for i, cookie := range cookies[:min(len(cookies), maxCookies)] {
-		found, err := sessions.Use(r.Context(), cookie.Value)
+	for i, token := range c.Tokens(r) {
+		found, err := sessions.Use(r.Context(), token)
 		if err == nil || errors.Is(err, session.ErrUnavailable) {
 			return found, err
 		}

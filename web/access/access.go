@@ -41,14 +41,15 @@ type Config struct {
 type Control struct {
 	cfg      Config
 	warnings *warnings
-	refused  refusedTokens
+	known    knownTokens
+	failed   *limiter.Limiter // of lookups that found no session, in this node's memory
 	grants   map[string]*session.Grants
 	noGrants *session.Grants // for a role that is not in the table
 }
 
 // New returns a Control.
 func New(cfg Config) *Control {
-	c := &Control{cfg: cfg, warnings: newWarnings(cfg.Registry, cfg.Log), grants: make(map[string]*session.Grants), refused: refusedTokens{by: map[[32]byte]charged{}}}
+	c := &Control{cfg: cfg, warnings: newWarnings(cfg.Registry, cfg.Log), grants: make(map[string]*session.Grants), known: knownTokens{by: map[[32]byte]payer{}}, failed: cfg.Limiter.Local()}
 	for _, name := range cfg.Roles.Names() {
 		g, _ := cfg.Roles.For(name)
 		c.grants[name] = &g
@@ -64,24 +65,17 @@ func (c *Control) Gates() endpoint.Gates {
 	return endpoint.Gates{endpoint.Visitor: c.gate, endpoint.SignedIn: c.gate}
 }
 
-// gate looks up the session, counts the request, and refuses it if it needs a session and has
-// none. The order matters: a request without a valid session counts against its address.
+// gate admits a request, and refuses it if it needs a session and has none.
 func (c *Control) gate(e endpoint.Endpoint, next endpoint.Handler) endpoint.Handler {
-	counted := e.Own&endpoint.OwnLimit == 0
-	needed := e.Access == endpoint.SignedIn && e.Own&endpoint.OwnSession == 0
+	if e.AdmitsItself {
+		return next
+	}
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if counted {
-			if err := c.stillRefused(w, r); err != nil {
-				return err
-			}
+		r, err := c.Admit(w, r, "")
+		if err != nil {
+			return err
 		}
-		r = withCaller(r, c.lookUp(r))
-		if counted {
-			if err := c.Limit(w, r); err != nil {
-				return err
-			}
-		}
-		if needed {
+		if e.Access == endpoint.SignedIn {
 			if _, err := Session(r); err != nil {
 				return err
 			}
@@ -102,13 +96,7 @@ func withCaller(r *http.Request, c caller) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), callerKey{}, c))
 }
 
-// lookUp loads the session of a request, and extends it if an extension is due.
-func (c *Control) lookUp(r *http.Request) caller {
-	found, err := c.Cookie().Find(r, c.cfg.Sessions)
-	return caller{found, err}
-}
-
-// Session returns the session of a request that has passed a gate. Without one, the error is
+// Session returns the session of a request that was admitted. Without one, the error is
 // session.ErrNotFound, ErrCorrupt or ErrUnavailable.
 func Session(r *http.Request) (session.Session, error) {
 	found, ok := r.Context().Value(callerKey{}).(caller)

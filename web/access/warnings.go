@@ -3,6 +3,7 @@ package access
 import (
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -27,9 +28,11 @@ type warnings struct {
 	log       *slog.Logger
 	forwarded prometheus.Counter
 	failed    map[Door]prometheus.Counter
+	unknown   prometheus.Counter
 
-	proxy  Warning
-	tokens map[Door]*Warning // static after construction
+	proxy   Warning
+	lookups Warning
+	tokens  map[Door]*Warning // static after construction
 }
 
 func newWarnings(reg prometheus.Registerer, log *slog.Logger) *warnings {
@@ -42,6 +45,10 @@ func newWarnings(reg prometheus.Registerer, log *slog.Logger) *warnings {
 		Name: "fx_web_untrusted_forwarded_total",
 		Help: "Requests with X-Forwarded-For from a peer that is not in TRUSTED_PROXIES. Near fx_web_requests_total: a proxy is not listed, and all its clients share one limit.",
 	})}
+	w.unknown = f.NewCounter(prometheus.CounterOpts{
+		Name: "fx_web_unknown_tokens_refused_total",
+		Help: "Requests refused because their address had sent too many tokens and tickets that open no session. Growing: somebody tries tokens, or a program retries with an old one.",
+	})
 	for _, door := range []Door{AdminDoor, PublishDoor} {
 		w.failed[door], w.tokens[door] = failed.WithLabelValues(string(door)), &Warning{}
 	}
@@ -61,6 +68,14 @@ func (c *Control) NoteForwarded(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// refusedUnknown counts and reports a request of an address that has sent too many unknown tokens.
+func (w *warnings) refusedUnknown(from netip.Addr) {
+	w.unknown.Inc()
+	if n, due := w.lookups.Due(time.Now()); due {
+		w.log.Warn("too many tokens that open no session", "from", from.String(), "requests", n)
+	}
 }
 
 // FindToken returns the place of the request's bearer token among the tokens of a door, or -1 if it is

@@ -31,9 +31,10 @@ type Endpoint struct {
 	Pattern string // as in http.ServeMux; without a method, the handler decides on methods
 	Handler Handler
 	Access  Access
-	Own     Check         // checks of Access that the handler makes itself, in its own order
-	Time    time.Duration // bounds the context of the request; 0: RequestTime
-	Audit   string        // names the change in the audit log; only for an Admin endpoint that changes something
+	// AdmitsItself means that the handler makes the checks of Access itself, after cheaper ones.
+	AdmitsItself bool
+	Time         time.Duration // bounds the context of the request; 0: RequestTime
+	Audit        string        // names the change in the audit log; only for an Admin endpoint that changes something
 
 	Tag, Summary string
 	Path         map[string]string // description of each path parameter
@@ -60,14 +61,6 @@ const (
 	Publisher Access = "publishToken"
 	// Admin requires an admin token. A query parameter that is not described is refused.
 	Admin Access = "adminToken"
-)
-
-// A Check is one of the checks of an Access.
-type Check int
-
-const (
-	OwnSession Check = 1 << iota // whether there is a session; the gate still looks it up
-	OwnLimit                     // whether the request is within the limits
 )
 
 const (

@@ -88,11 +88,11 @@ var ticketParameter = endpoint.Parameter{Name: "ticket", About: "from POST /api/
 // Endpoints returns the endpoints of the public listener that this package serves.
 func (s *Server) Endpoints() []endpoint.Endpoint {
 	return []endpoint.Endpoint{
-		{Pattern: "GET /ws", Handler: s.serveWebSocket, Access: endpoint.SignedIn, Own: endpoint.OwnSession | endpoint.OwnLimit,
+		{Pattern: "GET /ws", Handler: s.serveWebSocket, Access: endpoint.SignedIn, AdmitsItself: true,
 			Tag: "quotes", Summary: "The WebSocket; /asyncapi.json describes its messages",
 			Query:   []endpoint.Parameter{ticketParameter},
 			Answers: map[int]any{101: nil}, Errors: []int{400, 403, 426, 503}},
-		{Pattern: "GET /api/v1/stream", Handler: s.serveStream, Access: endpoint.SignedIn, Own: endpoint.OwnSession | endpoint.OwnLimit, Time: endpoint.Endless,
+		{Pattern: "GET /api/v1/stream", Handler: s.serveStream, Access: endpoint.SignedIn, AdmitsItself: true, Time: endpoint.Endless,
 			Tag: "quotes", Summary: "The messages of the WebSocket as Server-Sent Events; Last-Event-ID resumes",
 			Query: []endpoint.Parameter{endpoint.SymbolsParameter, ticketParameter,
 				{Name: "max_rate", About: "the most updates per second and symbol; 0 = every tick", Schema: endpoint.Object{"type": "number", "minimum": 0}},

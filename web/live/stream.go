@@ -13,6 +13,7 @@ import (
 
 	"github.com/fxcast/fxcast/hub"
 	"github.com/fxcast/fxcast/protocol"
+	"github.com/fxcast/fxcast/web/access"
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
@@ -49,19 +50,19 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request) error {
 	if s.draining.Load() {
 		return &endpoint.Problem{Status: http.StatusServiceUnavailable, Title: "Shutting down", Detail: "this node is shutting down; connect again", RetryAfter: time.Second}
 	}
-	r, sess, err := s.withTicket(r)
-	if limited := s.cfg.Access.Limit(w, r); limited != nil {
-		return limited
+	cmd, readable, err := s.streamCommand(r)
+	if err != nil {
+		return err
 	}
+	if r, err = s.cfg.Access.Admit(w, r, ticketOf(r)); err != nil {
+		return err
+	}
+	sess, err := access.Session(r)
 	if err != nil {
 		return err
 	}
 	c := &stream{last: make(map[string]protocol.Position)}
 	c.begin(s, r, sess)
-	cmd, readable, err := s.streamCommand(r)
-	if err != nil {
-		return err
-	}
 	var set subscriptions
 	symbols, _, failed := set.subscribe(cmd, s.cfg.Instruments, c.grants, nil)
 	if len(symbols) == 0 {

@@ -35,11 +35,12 @@ func (s *Server) sessionForSocket(w http.ResponseWriter, r *http.Request) (sessi
 		outcome("origin")
 		return none, endpoint.Forbidden("the page's origin may not connect here; see ALLOWED_ORIGINS")
 	}
-	r, sess, err := s.withTicket(r)
-	if limited := s.cfg.Access.Limit(w, r); limited != nil {
+	r, err := s.cfg.Access.Admit(w, r, ticketOf(r))
+	if err != nil {
 		outcome("limited")
-		return none, limited
+		return none, err
 	}
+	sess, err := access.Session(r)
 	if err == nil {
 		sess, err = s.redeem(r, sess)
 	}
@@ -55,25 +56,13 @@ func (s *Server) sessionForSocket(w http.ResponseWriter, r *http.Request) (sessi
 	return sess, nil
 }
 
-// withTicket returns the session of a request that connects: that of its ticket, or else that of
-// its cookie or bearer token. It only peeks, so that a request that is refused later does not use
-// up the ticket.
-func (s *Server) withTicket(r *http.Request) (*http.Request, session.Session, error) {
-	ticket := r.URL.Query().Get("ticket")
-	if ticket == "" {
-		sess, err := access.Session(r)
-		return r, sess, err
-	}
-	sess, err := s.cfg.Sessions.PeekTicket(r.Context(), ticket)
-	if err == nil {
-		r = access.WithSession(r, sess)
-	}
-	return r, sess, err
-}
+// ticketOf returns the ticket of a request that connects, or "". The checks of the request only peek
+// at it, so that a request that is refused later does not use it up.
+func ticketOf(r *http.Request) string { return r.URL.Query().Get("ticket") }
 
 // redeem uses up the ticket of a request, if it has one, and returns its session.
 func (s *Server) redeem(r *http.Request, sess session.Session) (session.Session, error) {
-	ticket := r.URL.Query().Get("ticket")
+	ticket := ticketOf(r)
 	if ticket == "" {
 		return sess, nil
 	}

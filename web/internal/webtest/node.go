@@ -48,6 +48,7 @@ type Config struct {
 	Heartbeat, Ping, WriteTimeout time.Duration
 	Commands, Symbols, Conns      int
 	Rate                          session.Rate
+	GuestsPerMinute               int64 // of one address; 0: any number
 	Origins, Channels             []string
 	Proxies                       []netip.Prefix
 	NoGuests, NoTokens, TLS       bool
@@ -146,6 +147,7 @@ func Start(t testing.TB, change func(*Config)) *Node {
 		PublicHost: cfg.OwnHost, AdminHost: cfg.OwnHost,
 		CookieName: "session_id", GuestSessions: !cfg.NoGuests, SecureCookies: cfg.TLS,
 		AllowedOrigins: cfg.Origins, TrustedProxies: cfg.Proxies, FeedBase: "EUR", Instruments: cfg.Instruments,
+		GuestTier:   limiter.Limit{Name: "guest", Max: cfg.GuestsPerMinute, Window: time.Minute},
 		PublishTier: limiter.Limit{Name: "publish", Max: cfg.PublishPerSecond, Window: time.Second},
 		Roles:       roles, Channels: cfg.Channels, CommandsPerSecond: cfg.Commands, Heartbeat: cfg.Heartbeat,
 		Registry: n.Registry, Log: logger,
