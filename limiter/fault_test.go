@@ -288,24 +288,6 @@ func TestDistantRedis(t *testing.T) {
 	}
 }
 
-// lockedBuffer is a log that several goroutines write.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf strings.Builder // guarded by mu
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
 // TestRefusalIsNamed: the log calls a Redis that answers and refuses by its reason, and not lost.
 func TestRefusalIsNamed(t *testing.T) {
 	t.Parallel()
@@ -323,7 +305,7 @@ func TestRefusalIsNamed(t *testing.T) {
 			// A retry would outlast the call.
 			c := redis.NewClient(&redis.Options{Addr: redistest.Start(t).Addr(), ContextTimeoutEnabled: true, MinRetryBackoff: time.Hour, MaxRetryBackoff: time.Hour})
 			t.Cleanup(func() { c.Close() })
-			var log lockedBuffer
+			var log redistest.Log
 			l := limiter.New(limiter.Config{Redis: c, Timeout: patient, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			running(t, l)
 			tier := limiter.Limit{Max: 1_000_000, Window: time.Minute}

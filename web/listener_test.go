@@ -271,7 +271,7 @@ func TestPanicIsNamed(t *testing.T) {
 	if w.Code != 500 || id == "" || !strings.Contains(w.Body.String(), "urn:request:"+id) || strings.Contains(w.Body.String(), "of this test") {
 		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
-	if log := webtest.Lines(n.Log.String(), "request panicked"); !strings.Contains(log, "request="+id) || !strings.Contains(log, "of this test") {
+	if log := n.Log.Lines("request panicked"); !strings.Contains(log, "request="+id) || !strings.Contains(log, "of this test") {
 		t.Errorf("logged %q, want request %s", log, id)
 	}
 	n.Log.Reset() // else the end of the test takes it for an unexpected panic

@@ -184,7 +184,7 @@ func TestUnknownTokens(t *testing.T) {
 	if got := metric(t, n, "fx_web_unknown_tokens_refused_total"); got != strconv.Itoa(refusals+1) {
 		t.Errorf("%s counted", got)
 	}
-	if lines := webtest.Lines(n.Log.String(), "too many tokens that open no session"); strings.Count(lines, "\n") > 2 || !strings.Contains(lines, office) {
+	if lines := n.Log.Lines("too many tokens that open no session"); strings.Count(lines, "\n") > 2 || !strings.Contains(lines, office) {
 		t.Errorf("the log has %q, want a line a minute", lines)
 	}
 

@@ -48,7 +48,7 @@ func TestUntrustedForwardedHeader(t *testing.T) {
 		if got := metric(t, n, "fx_web_untrusted_forwarded_total"); got != count {
 			t.Errorf("trusted %v: counted %s, want %s", trusted, got, count)
 		}
-		log := webtest.Lines(n.Log.String(), "TRUSTED_PROXIES")
+		log := n.Log.Lines("TRUSTED_PROXIES")
 		if strings.Count(log, "X-Forwarded-For") != lines || lines > 0 && (!strings.Contains(log, "level=WARN") || !strings.Contains(log, "peer=127.0.0.1:")) {
 			t.Errorf("trusted %v: log %q", trusted, log)
 		}
@@ -67,16 +67,15 @@ func TestFailedTokens(t *testing.T) {
 	}
 	admin.Do("GET", "/api/v1/redis/health", "", nil).Problem(t, 401) // no token is no wrong one
 	public.Do("POST", "/api/v1/quotes", "[]", webtest.Bearer(webtest.PublishToken)).Into(t, 200, new(any))
-	log := n.Log.String()
 	for _, door := range []string{"admin", "publish"} {
 		if got := metric(t, n, `fx_web_failed_tokens_total{door="`+door+`"}`); got != "3" {
 			t.Errorf("%s: counted %s, want 3", door, got)
 		}
-		if line := webtest.Lines(log, `"wrong token" door=`+door); strings.Count(line, "level=WARN") != 1 || !strings.Contains(line, "from=127.0.0.1 ") {
+		if line := n.Log.Lines(`"wrong token" door=` + door); strings.Count(line, "level=WARN") != 1 || !strings.Contains(line, "from=127.0.0.1 ") {
 			t.Errorf("%s: log %q", door, line)
 		}
 	}
-	if strings.Contains(log, wrong) {
+	if strings.Contains(n.Log.String(), wrong) {
 		t.Error("the token is logged")
 	}
 }
@@ -111,7 +110,7 @@ func TestStalledUpload(t *testing.T) {
 	if got := metric(t, n, "fx_web_stalled_uploads_total"); got != "1" {
 		t.Errorf("counted %s stalled uploads, want 1", got)
 	}
-	if log := webtest.Lines(n.Log.String(), "level=ERROR"); log != "" {
+	if log := n.Log.Lines("level=ERROR"); log != "" {
 		t.Errorf("log: %s", log)
 	}
 }

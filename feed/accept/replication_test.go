@@ -1,7 +1,6 @@
 package accept_test
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"net"
@@ -111,7 +110,7 @@ func TestMasterWithoutReplica(t *testing.T) {
 	t.Parallel()
 	master := redistest.Start(t)
 	reg := prometheus.NewPedanticRegistry()
-	var log lockedBuffer
+	var log redistest.Log
 	p := startPublisher(t, master.Client(), replicated, func(cfg *accept.PublisherConfig) {
 		cfg.Registerer, cfg.Logger = reg, slog.New(slog.NewTextHandler(&log, nil))
 	})
@@ -165,22 +164,4 @@ func TestConnectionLostDuringWait(t *testing.T) {
 	if o.Seq != 2 || !o.Unreplicated {
 		t.Errorf("%+v, want number 2, unreplicated", o)
 	}
-}
-
-// lockedBuffer is a log that is read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

@@ -1,12 +1,10 @@
 package redislink_test
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -15,28 +13,10 @@ import (
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
-// lockedBuffer is a log that several goroutines write.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer // guarded by mu
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
 func TestCommandsAreLogged(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Options{User: "app", Password: "top-secret-1"}.Start(t)
-	log := &lockedBuffer{}
+	log := &redistest.Log{}
 	rdb := srv.Client()
 	redislink.LogCommands(rdb, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	own, release := redislink.Own(rdb, redislink.OwnOptions{PoolSize: 1})
@@ -77,7 +57,7 @@ func TestCommandsAreLogged(t *testing.T) {
 func TestCommandsOfAClusterAreLogged(t *testing.T) {
 	t.Parallel()
 	rdb := redistest.StartCluster(t).Client()
-	log := &lockedBuffer{}
+	log := &redistest.Log{}
 	redislink.LogCommands(rdb, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	rdb.Set(t.Context(), "a:key", "top-secret", 0)
 	master, err := redislink.TopologyOf(rdb).MasterOf(t.Context(), "b:key")
@@ -96,7 +76,7 @@ func TestCommandsOfAClusterAreLogged(t *testing.T) {
 func TestCommandLogCostsNothing(t *testing.T) {
 	srv := redistest.Start(t)
 	plain, logged := srv.Client(), srv.Client()
-	redislink.LogCommands(logged, slog.New(slog.NewTextHandler(&lockedBuffer{}, &slog.HandlerOptions{Level: slog.LevelInfo})))
+	redislink.LogCommands(logged, slog.New(slog.NewTextHandler(&redistest.Log{}, &slog.HandlerOptions{Level: slog.LevelInfo})))
 	allocs := func(c *redis.Client) float64 {
 		return testing.AllocsPerRun(200, func() { c.Get(context.Background(), "k") })
 	}

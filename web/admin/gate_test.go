@@ -26,7 +26,7 @@ func TestAudit(t *testing.T) {
 	o.Ask("POST", "/api/v1/redis/pubsub/publish", `{"channel":"x","message":"message-secret"}`).Into(t, 200, new(any))
 	o.Ask("DELETE", "/api/v1/connections/none", "").Problem(t, 404)
 	o.Get("/api/v1/redis/stats", new(any)) // no change, no line
-	lines := strings.Split(strings.TrimSpace(webtest.Lines(n.Log.String(), "msg=audit")), "\n")
+	lines := strings.Split(strings.TrimSpace(n.Log.Lines("msg=audit")), "\n")
 	for i, want := range [][]string{
 		{`who="token 2"`, `change="session made"`, "of.user=123", "of.role=user", "of.session=" + made.SessionID, "result=done"},
 		{`who="token 1"`, `change="session made"`, `result="400 Bad request`},

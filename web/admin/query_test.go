@@ -86,7 +86,7 @@ func TestPubSubNotPermitted(t *testing.T) {
 	if !strings.Contains(p.Detail, `"other"`) || !strings.Contains(p.Detail, "ACL") || strings.Contains(p.Detail, "NOPERM") {
 		t.Errorf("%q", p.Detail)
 	}
-	if log := webtest.Lines(n.Log.String(), "msg=audit"); !strings.Contains(log, `result="403 Forbidden`) {
+	if log := n.Log.Lines("msg=audit"); !strings.Contains(log, `result="403 Forbidden`) {
 		t.Errorf("audit: %s", log)
 	}
 }

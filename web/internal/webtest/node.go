@@ -86,7 +86,7 @@ type Node struct {
 	cancel   context.CancelFunc
 	stopHub  context.CancelFunc
 	hubDone  chan struct{}
-	Log      *Log
+	Log      *redistest.Log
 }
 
 // Start runs a node until the test ends. It is ready when Start returns.
@@ -104,7 +104,7 @@ func Start(t testing.TB, change func(*Config)) *Node {
 	if cfg.Redis == nil {
 		cfg.Redis = redistest.Start(t)
 	}
-	n := &Node{T: t, Redis: cfg.Redis, Registry: prometheus.NewRegistry(), Log: &Log{}, hubDone: make(chan struct{})}
+	n := &Node{T: t, Redis: cfg.Redis, Registry: prometheus.NewRegistry(), Log: &redistest.Log{}, hubDone: make(chan struct{})}
 	n.RDB = redis.NewClient(&redis.Options{Addr: cfg.Redis.Addr(), DisableIdentity: true, ContextTimeoutEnabled: true,
 		PipelinePoolSize: -1, // one pool, as the program has
 		DialTimeout:      time.Second, ReadTimeout: 2 * time.Second, WriteTimeout: 2 * time.Second})
@@ -231,8 +231,8 @@ func (n *Node) Stop() {
 		n.stopHub()
 		<-n.hubDone
 		n.RDB.Close()
-		if log := n.Log.String(); strings.Contains(log, "panicked") {
-			n.T.Errorf("the node panicked:\n%s", Lines(log, "panicked"))
+		if log := n.Log.Lines("panicked"); log != "" {
+			n.T.Errorf("the node panicked:\n%s", log)
 		}
 	})
 }
