@@ -88,7 +88,7 @@ type Receiver struct {
 	masterConns sync.WaitGroup // the connections to the masters of a cluster
 
 	// Set by Run before it starts a goroutine.
-	client  redis.UniversalClient
+	client  redis.UniversalClient // for commands: it leaves a master that Sentinel has replaced
 	cluster bool
 	lasts   lastValues
 	main    *connection
@@ -151,8 +151,8 @@ func (r *Receiver) Run(ctx context.Context) error {
 	}
 	client, release := redislink.Own(r.cfg.Redis, redislink.OwnOptions{PoolSize: 4})
 	defer release()
-	r.client, r.cluster = client, redislink.TopologyOf(client).Kind() == redislink.Cluster
-	r.lasts = newLastValues(client, r.cfg.Keys, r.cfg.Board)
+	r.client, r.cluster = redislink.Prober(r.cfg.Redis, client), redislink.TopologyOf(client).Kind() == redislink.Cluster
+	r.lasts = newLastValues(r.client, r.cfg.Keys, r.cfg.Board)
 	r.main = newConnection(r, client, r.cfg.Keys.Probe(r.cfg.Node, "quotes"), false, r.cfg.Channels)
 	r.mu.Lock()
 	r.conns = []*connection{r.main}

@@ -106,8 +106,9 @@ func Once(rdb redis.UniversalClient) redis.UniversalClient {
 }
 
 // Prober returns the client that publishes test messages for a subscription of own, a client with
-// the options of rdb. With Sentinel that is rdb. It leaves a master that Sentinel has replaced even
-// if that one still answers, so the messages do not reach a subscription that is still there.
+// the options of rdb, and that reads what the subscription may have missed. With Sentinel that is
+// rdb. It leaves a master that Sentinel has replaced even if that one still answers, so the messages
+// do not reach a subscription that is still there.
 func Prober(rdb, own redis.UniversalClient) redis.UniversalClient {
 	if TopologyOf(rdb).Kind() == Sentinel {
 		return rdb

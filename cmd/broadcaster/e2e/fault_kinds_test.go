@@ -85,11 +85,13 @@ func (a *arena) relaunch(i int) {
 	a.nodes[i%len(a.nodes)] = n
 }
 
+const forcedFailover = "Sentinel failover"
+
 // sentinelFaults happen to the servers that sentinels watch.
 func sentinelFaults(s *redistest.Sentinel) []faulttest.Fault {
 	var master *redistest.Server // that it happens to
 	return []faulttest.Fault{
-		{Name: "Sentinel failover", Inject: does(s.Failover)},
+		{Name: forcedFailover, Inject: does(s.Failover)},
 		{Name: "kill -9 of the master", Inject: does(func() { master = s.KillMaster() }), Heal: does(func() {
 			s.AwaitFailover(master)
 			s.Restart(master)

@@ -53,6 +53,9 @@ var battles = []battle{
 	}},
 }
 
+// forcedFailoverCosts is how much may be lost when an operator has Sentinel replace a master.
+const forcedFailoverCosts = 500 * time.Millisecond
+
 // TestFailovers has each kind of failover happen once.
 func TestFailovers(t *testing.T) {
 	t.Parallel()
@@ -68,8 +71,13 @@ func TestFailovers(t *testing.T) {
 			for _, f := range own {
 				steps = append(steps, faulttest.Step{Fault: f, Calm: 200 * time.Millisecond, Hold: max(f.Shortest, 2*time.Second)})
 			}
-			a.run(report, b.name, steps)
+			result := a.run(report, b.name, steps)
 			logReport(t, report)
+			for _, o := range result.Outcomes {
+				if lost := time.Duration(o.Lost) * result.Every; o.Fault == forcedFailover && lost > forcedFailoverCosts {
+					t.Errorf("%s: the ticks of %v were accepted and reached nobody, want %v at most", o.Fault, lost, forcedFailoverCosts)
+				}
+			}
 		})
 	}
 }

@@ -40,7 +40,7 @@ func TestFaults(t *testing.T) {
 }
 
 // run carries out a schedule and judges it.
-func (a *arena) run(report *faulttest.Report, mode string, steps []faulttest.Step) {
+func (a *arena) run(report *faulttest.Report, mode string, steps []faulttest.Step) faulttest.Run {
 	a.t.Helper()
 	limit := 5 * time.Minute
 	for _, s := range steps {
@@ -55,12 +55,14 @@ func (a *arena) run(report *faulttest.Report, mode string, steps []faulttest.Ste
 	for _, v := range shortened(a.judge(a.clients[0])) {
 		a.t.Error(v)
 	}
-	report.Add(a.result(mode, outcomes))
+	result := a.result(mode, outcomes)
+	report.Add(result)
 	if a.t.Failed() {
 		for i := range a.nodes {
 			a.t.Logf("log of node %d:\n%s", i, warnings(a.node(i).stderr.String()))
 		}
 	}
+	return result
 }
 
 // shortened leaves the first violations of each kind: one cause has many.
