@@ -47,7 +47,7 @@ type outboxEvents struct {
 // that Redis may have executed is counted as unknown and not repeated.
 //
 // If Redis did not accept a quote, its symbol is held back for a while. The other symbols continue,
-// because a part of a cluster may be away, or one key may be damaged.
+// also while it is tried again, because a part of a cluster may be away, or one key may be damaged.
 type outbox struct {
 	publisher quotePublisher
 	tally     *tally
@@ -81,7 +81,7 @@ func newOutbox(p quotePublisher, t *tally, events outboxEvents) *outbox {
 //
 //	run
 //	* produce    adds quotes             (the caller's goroutine)
-//	* send       publishes them in order (1 goroutine)
+//	* send       publishes them in order (1 goroutine, and 1 that tries what was held back)
 func (o *outbox) run(ctx context.Context, produce func(ctx context.Context, add addFunc)) {
 	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -98,40 +98,26 @@ func (o *outbox) run(ctx context.Context, produce func(ctx context.Context, add 
 	wg.Wait()
 }
 
-// send publishes until the outbox has ended and is empty, or ctx ends.
+// send publishes until the outbox has ended and is empty, or ctx ends. Quotes of symbols that were
+// held back are tried apart from the others: where a master of a cluster does not answer, a batch
+// takes as long as the publisher's patience.
 func (o *outbox) send(ctx context.Context) {
 	var since time.Time // start of the outage; zero without one
 	var droppedBefore uint64
 	retry := retryFirst
 	seen := map[feed.Reason]bool{}
-	batch := make([]feed.Quote, 0, outboxBatch)
-	for {
-		var next time.Time
-		var ended bool
-		batch, next, ended = o.take(batch[:0], time.Now())
-		if len(batch) == 0 {
-			if ended && next.IsZero() {
-				return
-			}
-			if !o.wait(ctx, next) {
-				o.leave()
-				return
-			}
-			continue
-		}
-		outcomes, err := o.publisher.Publish(ctx, o.timed(batch))
-		o.putBack(o.settle(batch, outcomes, err, seen))
+	took := func(p published) {
+		o.putBack(o.settle(p.batch, p.outcomes, p.err, seen))
 		if ctx.Err() != nil {
-			o.leave()
 			return
 		}
-		o.hold(batch, outcomes, err, retry)
+		o.hold(p.batch, p.outcomes, p.err, retry)
 		switch {
-		case err != nil && since.IsZero():
+		case p.err != nil && since.IsZero():
 			since, droppedBefore = time.Now(), o.tally.snapshot().dropped
 			o.setAway(true)
-			o.events.lost(err)
-		case err != nil:
+			o.events.lost(p.err)
+		case p.err != nil:
 			retry = min(2*retry, retryMost)
 		case len(o.held) == 0 && !since.IsZero():
 			o.setAway(false)
@@ -139,6 +125,49 @@ func (o *outbox) send(ctx context.Context) {
 			since, retry = time.Time{}, retryFirst
 		}
 	}
+
+	tried, trying := make(chan published, 1), false
+	batch := make([]feed.Quote, 0, outboxBatch)
+	for ctx.Err() == nil {
+		select {
+		case p := <-tried:
+			trying = false
+			took(p)
+		default:
+		}
+		taken, trial, next, ended := o.take(batch[:0], time.Now(), trying)
+		if len(trial) > 0 {
+			trying = true
+			go func() {
+				tried <- o.publish(ctx, trial)
+				wake(o.some)
+			}()
+		}
+		switch {
+		case len(taken) > 0:
+			took(o.publish(ctx, taken))
+		case ended && !trying && next.IsZero():
+			return
+		default:
+			o.wait(ctx, next)
+		}
+	}
+	if trying {
+		took(<-tried)
+	}
+	o.leave()
+}
+
+// published is the result of publishing a batch.
+type published struct {
+	batch    []feed.Quote
+	outcomes []accept.Outcome
+	err      error
+}
+
+func (o *outbox) publish(ctx context.Context, batch []feed.Quote) published {
+	outcomes, err := o.publisher.Publish(ctx, o.timed(batch))
+	return published{batch, outcomes, err}
 }
 
 // timed returns a batch with the times to publish.
@@ -168,16 +197,15 @@ func shown(q feed.Quote) []byte {
 	return text
 }
 
-// wait waits until quotes are added or the time next comes; a zero next never comes. It returns
-// false if ctx has ended.
-func (o *outbox) wait(ctx context.Context, next time.Time) bool {
+// wait waits until quotes are added, a trial has ended, the time next comes or ctx ends. A zero next
+// never comes.
+func (o *outbox) wait(ctx context.Context, next time.Time) {
 	if next.IsZero() {
 		select {
 		case <-o.some:
-			return true
 		case <-ctx.Done():
-			return false
 		}
+		return
 	}
 	due := time.NewTimer(time.Until(next))
 	defer due.Stop()
@@ -185,15 +213,13 @@ func (o *outbox) wait(ctx context.Context, next time.Time) bool {
 	case <-o.some: // wait for more quotes, since the next scan goes over all that are held back
 		due.Reset(min(heldWait, time.Until(next)))
 	case <-due.C:
-		return true
+		return
 	case <-ctx.Done():
-		return false
+		return
 	}
 	select {
 	case <-due.C:
-		return true
 	case <-ctx.Done():
-		return false
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -205,6 +206,78 @@ func TestOutboxGivesUpWhatWasOvertaken(t *testing.T) {
 		})
 		if c := box.tally.snapshot(); len(g.taken) != 2 || g.taken[0].Bid != "2" || g.taken[1].Bid != "3" || c.unsent != 1 || c.accepted != 2 {
 			t.Errorf("taken %v, counted %+v: want 2 and 3, and 1 not sent", g.taken, c)
+		}
+	})
+}
+
+// slowPart is a cluster of which one master does not answer: a batch with quotes of its symbol takes
+// as long as the publisher's patience, and these are not accepted.
+type slowPart struct {
+	symbol feed.Symbol
+	mu     sync.Mutex
+	taken  []feed.Quote
+	late   map[feed.Symbol]int // quotes that were accepted more than 100 ms after their time
+	gone   bool
+}
+
+func (p *slowPart) Publish(_ context.Context, quotes []feed.Quote) ([]accept.Outcome, error) {
+	p.mu.Lock()
+	gone := p.gone
+	p.mu.Unlock()
+	slow := gone && slices.ContainsFunc(quotes, func(q feed.Quote) bool { return q.Symbol == p.symbol })
+	outcomes := make([]accept.Outcome, len(quotes))
+	p.mu.Lock()
+	for i, q := range quotes {
+		if gone && q.Symbol == p.symbol {
+			continue
+		}
+		p.taken = append(p.taken, q)
+		if time.Since(q.Time) > 100*time.Millisecond {
+			p.late[q.Symbol]++
+		}
+		outcomes[i] = accept.Outcome{Epoch: "e", Seq: uint64(len(p.taken)), At: 1}
+	}
+	p.mu.Unlock()
+	if slow {
+		time.Sleep(2 * time.Second)
+		return outcomes, redislink.ErrUnavailable
+	}
+	return outcomes, nil
+}
+
+// While the quotes of a master that does not answer are tried again and again, those of other
+// masters are published at once. They wait only for the first batch that has quotes of both.
+func TestOutboxTriesApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &slowPart{symbol: "GBP/USD", late: map[feed.Symbol]int{}, gone: true}
+		box := newOutbox(p, newTally(), outboxEvents{lost: func(error) {}, back: func(time.Duration, uint64) {}})
+		const each = 3000
+		box.run(t.Context(), func(ctx context.Context, add addFunc) {
+			for i := range each {
+				for _, s := range []feed.Symbol{"EUR/USD", "GBP/USD"} {
+					q := numbered(s, i+1)
+					q.Time = time.Now()
+					_ = add(ctx, []feed.Quote{q})
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			p.mu.Lock()
+			p.gone = false
+			p.mu.Unlock()
+		})
+		if p.late["EUR/USD"] > 250 { // of the first 2 s
+			t.Errorf("%d quotes of another master were late, want those of the first 2 s", p.late["EUR/USD"])
+		}
+		last := map[feed.Symbol]int{}
+		for _, q := range p.taken {
+			n, _ := strconv.Atoi(q.Bid)
+			if n != last[q.Symbol]+1 {
+				t.Fatalf("%s: %d follows %d", q.Symbol, n, last[q.Symbol])
+			}
+			last[q.Symbol] = n
+		}
+		if last["EUR/USD"] != each || last["GBP/USD"] != each {
+			t.Errorf("the last are %v, want %d of each", last, each)
 		}
 	})
 }

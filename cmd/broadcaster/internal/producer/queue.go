@@ -64,9 +64,10 @@ func (o *outbox) thinLocked() {
 	o.tally.dropped(dropped)
 }
 
-// take moves the oldest quotes into batch, except those held back at now. next is the time at which
-// the first of these may be tried, zero if there are none.
-func (o *outbox) take(batch []feed.Quote, now time.Time) (taken []feed.Quote, next time.Time, ended bool) {
+// take moves the oldest quotes into batch, except those of symbols that are held back. It returns
+// quotes of those of them that may be tried again at now, unless a trial is under way. next is the
+// time at which the first of the others may be, zero if there are none.
+func (o *outbox) take(batch []feed.Quote, now time.Time, trying bool) (taken, trial []feed.Quote, next time.Time, ended bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.held) == 0 {
@@ -77,14 +78,17 @@ func (o *outbox) take(batch []feed.Quote, now time.Time) (taken []feed.Quote, ne
 		kept := o.queue[:0]
 		for _, q := range o.queue {
 			until, held := o.held[q.Symbol]
-			held = held && now.Before(until)
-			if held && (next.IsZero() || until.Before(next)) {
+			early := held && now.Before(until)
+			if early && (next.IsZero() || until.Before(next)) {
 				next = until
 			}
-			if held || len(batch) == outboxBatch {
-				kept = append(kept, q)
-			} else {
+			switch {
+			case !held && len(batch) < outboxBatch:
 				batch = append(batch, q)
+			case held && !early && !trying && len(trial) < outboxBatch:
+				trial = append(trial, q)
+			default:
+				kept = append(kept, q)
 			}
 		}
 		clear(o.queue[len(kept):])
@@ -94,7 +98,7 @@ func (o *outbox) take(batch []feed.Quote, now time.Time) (taken []feed.Quote, ne
 		o.queue = nil
 	}
 	wake(o.room)
-	return batch, next, o.ended
+	return batch, trial, next, o.ended
 }
 
 // putBack puts quotes back at the front of the queue.
