@@ -328,7 +328,7 @@ func TestFragmentFlood(t *testing.T) {
 			for range 1000 {
 				batch = append(batch, webtest.Masked(false, 0, nil)...)
 			}
-			for range 20 { // 120 kB in all
+			for range 11 { // 66 kB in all
 				if _, err := c.Write(batch); err != nil {
 					t.Fatal(err)
 				}

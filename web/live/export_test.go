@@ -37,6 +37,7 @@ type Upgraded struct {
 	start   func(func())
 	onReady func()
 	parks   atomic.Int64 // how often Next found nothing to read
+	floods  int
 	woken   chan struct{}
 	poller  *poller
 }
@@ -84,7 +85,13 @@ func (u *Upgraded) spawn(f func()) { u.start(f) }
 
 func (u *Upgraded) ready() { u.onReady() }
 
-func (u *Upgraded) flooded() {}
+func (u *Upgraded) flooded() { u.floods++ }
+
+// Flood does what a reader does after a ping too many, and returns how many floods the owner knows of.
+func (u *Upgraded) Flood() int {
+	u.socket.flood()
+	return u.floods
+}
 
 func (u *Upgraded) wake() { u.woken <- struct{}{} }
 

@@ -107,7 +107,7 @@ func (c *wsConn) alive() {
 		c.hub.Alive()
 	}
 	if ok, _ := c.controls.Take(1); !ok {
-		c.flooded()
+		c.socket.flood()
 	}
 	c.socket.betweenFrames()
 }
@@ -115,9 +115,12 @@ func (c *wsConn) alive() {
 // Read is called by the library's bufio.Reader.
 func (s *socket) Read(b []byte) (int, error) {
 	s.mu.Lock()
-	between, message, closing := s.between, s.message, s.closed
+	between, message, closing, slow := s.between, s.message, s.closed, s.slow
 	s.between = false
 	s.mu.Unlock()
+	if slow {
+		time.Sleep(floodDelay)
+	}
 	if between && !closing {
 		return s.readNow(b)
 	}
@@ -162,8 +165,26 @@ func (s *socket) countMessage(n int) {
 	flooded := before <= messageFrames && s.arrived > messageFrames
 	s.mu.Unlock()
 	if flooded {
+		s.flood()
+	}
+}
+
+// flood reports a peer that sends more than it may, once, and reads it slowly from then on.
+func (s *socket) flood() {
+	if s.slowDown() {
 		s.owner.flooded()
 	}
+}
+
+// slowDown makes reads wait, so that a peer which is about to be closed costs no more. Otherwise many
+// such readers would keep the hub from the processor, and so from closing them. It returns false if
+// reads wait already.
+func (s *socket) slowDown() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first := !s.slow
+	s.slow = true
+	return first
 }
 
 // betweenFrames is called by the reader, before a message and after a control frame. On a plain

@@ -46,8 +46,9 @@ const (
 	// closingInput bounds the bytes that are read within closingTime. A message far too big fits, so
 	// that its client reads the close code.
 	closingInput = 1 << 20
-	lingerTime   = 2 * time.Second // for a waiting close frame to be sent
-	piece        = 8 << 10         // bytes of one blocking write, so that progress is visible
+	floodDelay   = 10 * time.Millisecond // before each read from a peer that is closed for its flood
+	lingerTime   = 2 * time.Second       // for a waiting close frame to be sent
+	piece        = 8 << 10               // bytes of one blocking write, so that progress is visible
 )
 
 var (
@@ -79,6 +80,7 @@ type socket struct {
 	notify   bool       // the hub waits for ready
 	message  bool       // the reader is within a message
 	arrived  int        // bytes of that message that have arrived, with frames and control frames
+	slow     bool       // each Read waits for floodDelay
 	late     int32      // bytes that have arrived since closed
 	between  bool       // the next Read starts a frame, so it may fail with errIdle
 	poller   *poller    // will wake the owner; nil if the socket is not parked

@@ -524,3 +524,38 @@ func TestFloodAfterClose(t *testing.T) {
 		t.Errorf("the server has read %d bytes after its close frame, want 1 MiB", n)
 	}
 }
+
+// TestFloodIsReadSlowly: a flood is reported once, and costs little until the connection is closed.
+func TestFloodIsReadSlowly(t *testing.T) {
+	t.Parallel()
+	var read atomic.Int64
+	ended := make(chan struct{})
+	began := make(chan time.Time, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(ended)
+		u, err := live.Upgrade(countingWriter{w, &read}, r, func(f func()) { go f() }, nil)
+		if err != nil {
+			t.Errorf("upgrade: %v", err)
+			return
+		}
+		u.Flood()
+		if n := u.Flood(); n != 1 {
+			t.Errorf("the flood was reported %d times, want once", n)
+		}
+		began <- time.Now()
+		_, _ = u.Next()
+	}))
+	defer server.Close()
+	p, _ := webtest.Upgrade(t, webtest.DialServer(t, server), "/", nil, nil)
+	if _, err := p.Write(bytes.Repeat(webtest.Masked(true, webtest.OpPong, make([]byte, 125)), 100)); err != nil {
+		t.Fatal(err)
+	}
+	for read.Load() < 20*128 {
+		time.Sleep(time.Millisecond)
+	}
+	if took := time.Since(<-began); took < 100*time.Millisecond {
+		t.Errorf("20 reads took %v", took)
+	}
+	p.Close()
+	<-ended
+}

@@ -148,9 +148,13 @@ func (c *wsConn) handle(message []byte) (why *protocol.Close) {
 
 // limit refuses a command, and closes the connection of a client that goes on.
 func (c *wsConn) limit(cmd protocol.Command, wait time.Duration, why string) {
+	if c.limited == maxBadInRow {
+		return // it is being closed; the reader goes on until the closing handshake is over
+	}
 	c.fail(protocol.Error{ID: cmd.ID, Code: protocol.ErrorRateLimited, Message: why, RetryAfterMS: max(1, wait.Milliseconds())})
-	if c.limited++; c.limited >= maxBadInRow {
-		c.hub.CloseAfter(protocol.CloseRateLimited, max(wait, closingDelay)) // the reader goes on until the closing handshake is over
+	if c.limited++; c.limited == maxBadInRow {
+		c.socket.slowDown()
+		c.hub.CloseAfter(protocol.CloseRateLimited, max(wait, closingDelay))
 	}
 }
 
