@@ -101,7 +101,8 @@ func (in *Inbox) Run(ctx context.Context) error {
 	}
 	client, release := redislink.Own(in.cfg.Redis, redislink.OwnOptions{PoolSize: 4})
 	defer release()
-	in.leader.client, in.router = client, newRouter(client, in.cfg.Keys)
+	// The leader must be named by the present master: one that Sentinel has replaced would name another.
+	in.leader.client, in.router = redislink.Once(redislink.Prober(in.cfg.Redis, client)), newRouter(client, in.cfg.Keys)
 	in.listen = redislink.NewListener(redislink.ListenerConfig{
 		Name: "inbox", Client: client, Channels: []string{in.cfg.Channel}, Message: in.take, Opened: in.opened,
 		Probe: in.cfg.Keys.Probe(in.cfg.Node, "inbox"), Prober: redislink.Prober(in.cfg.Redis, client),

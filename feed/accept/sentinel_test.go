@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -112,4 +113,33 @@ func TestForcedFailoverLosesLittle(t *testing.T) {
 	if metric(t, reg, "fx_feed_failover_held_total") == 0 {
 		t.Error("no quote is counted as held")
 	}
+}
+
+// TestInboxLeaderOfNewMaster orders a failover from the sentinels. The leader of the inbox is soon
+// named by the new master, while the old one still accepts writes: otherwise two nodes would lead.
+func TestInboxLeaderOfNewMaster(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartSentinel(t)
+	old, promoted := s.Master().Client(), s.Replica().Client()
+	in := startInbox(t, s.Client(), "n1")
+	in.awaitLead(t, 10*time.Second)
+	c := redis.NewSentinelClient(&redis.Options{Addr: s.Addrs()[0], DisableIdentity: true})
+	defer c.Close()
+	if err := c.Failover(t.Context(), s.MasterName()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	role := func(c *redis.Client) string {
+		_, rest, _ := strings.Cut(c.Info(t.Context(), "replication").Val(), "role:")
+		role, _, _ := strings.Cut(rest, "\r")
+		return role
+	}
+	eventually(t, 20*time.Second, "the replica is promoted", func() bool { return role(promoted) == "master" })
+	// What was replicated lasts for three seconds.
+	since := time.Now()
+	eventually(t, 20*time.Second, "the new master names the leader", func() bool {
+		if role(old) != "master" {
+			t.Fatal("the old master was made a replica before the new one named the leader")
+		}
+		return time.Since(since) > 3500*time.Millisecond && promoted.Get(t.Context(), keys.InboxLeader()).Val() != ""
+	})
 }
