@@ -136,10 +136,10 @@ func BenchmarkSubscribeWildcard(b *testing.B) {
 	}
 }
 
-// Every tick touches every subscription of its topic: one cache line each.
-func TestSubscriptionSize(t *testing.T) {
-	if hub.SubscriptionSize > 64 {
-		t.Errorf("a subscription has %d bytes, want at most a cache line of 64", hub.SubscriptionSize)
+// There is a mark for each client and topic, and nothing else.
+func TestMarkSize(t *testing.T) {
+	if hub.MarkSize > 24 {
+		t.Errorf("a mark has %d bytes, want at most 24", hub.MarkSize)
 	}
 }
 

@@ -31,29 +31,29 @@ type Settings struct {
 // that reads commands from a connection stops reading from a client that does not read its replies.
 type Client struct {
 	// Owned by shard.run; shard and conn are static. The fields that each tick touches come first.
-	shard   *shard
-	conn    Conn
-	pending []*subscription // have something to write; first come, first served
-	extras  *extras         // nil for a client with nothing but quotes
+	shard    *shard
+	conn     Conn
+	audience *audience // nil before it has joined and after it has left
+	marks    []mark    // by index in audience.subs
+	pending  bitset    // indexes of the subscriptions that may have quotes to write
+	extras   *extras   // nil for a client with nothing but quotes
 
 	dirty      bool // is in shard.dirty
 	blocked    bool // its connection takes nothing until Ready
 	gone       bool
 	linkDue    bool // the link's status is due
+	statusDue  bool // so are statuses of topics
 	beat, ping bool // a heartbeat or a ping is due
 	positions  bool // its batches carry positions
 	framing    uint8
 
-	place      int32 // index in shard.clients, -1 before and after
-	dead       int32 // removed subscriptions still in pending
-	backlogged int32 // ticks in all its backlogs
-	asked      int32 // counts patterns, to know the later of two wildcards
+	place int32 // index in shard.clients, -1 before and after
+	seat  int32 // index in audience.clients
+	turn  int32 // the pending subscription that is written first
 
 	skipped uint64        // quotes reported to it as skipped
 	written time.Duration // when it was last written to
 	pinged  time.Duration
-	filters []filter        // sorted by pattern
-	subs    []*subscription // sorted by topic
 
 	left  atomic.Bool
 	alive atomic.Int64 // when the peer last answered, ns of the hub's clock
@@ -67,6 +67,7 @@ type extras struct {
 	channels   []string
 	relays     []relayed
 	relayDrops int
+	missed     []*missed // own queues of topics that were resumed
 }
 
 // relayed is a message of a relayed channel that waits for a client.
@@ -98,32 +99,36 @@ func (c *Client) Subscribe(patterns []string, settings Settings, ack []byte) {
 			h.topic(p) // so that the shard knows it before the command runs
 		}
 	}
-	all, hold := settings.All, settings.Hold
-	if all {
+	if settings.All {
 		interval = 0
 	}
+	named := make(map[string]bool, len(patterns))
+	for _, p := range patterns {
+		named[p] = true
+	}
 	c.command(ack, func(s *shard) {
-		for _, p := range patterns {
-			c.asked++
-			again := c.setFilter(filter{p, interval, all, c.asked})
-			if IsWildcard(p) && !again {
-				s.watchers[p] = append(s.watchers[p], c)
-			}
+		for p := range named {
 			for _, topic := range s.matching(p) {
 				s.take(topic, s.now()) // the snapshot includes what has been published by now
-				if c.gone {
-					return
-				}
-				sub := c.resolve(topic)
-				switch {
-				case sub == nil || !c.isMatch(p, topic):
-				case all && slices.Contains(hold, topic.name):
-					sub.hold()
-				default:
-					c.snapshot(sub, !IsWildcard(p))
-					if sub.backlog != nil {
-						sub.backlog.reset = settings.Reset
-					}
+			}
+		}
+		s.spread()
+		if c.gone {
+			return
+		}
+		s.move(c, c.audience.filters.with(patterns, interval, settings.All))
+		if c.gone {
+			return
+		}
+		for _, sub := range c.audience.subs {
+			switch {
+			case !named[sub.pattern]:
+			case sub.all && slices.Contains(settings.Hold, sub.topic.name):
+				c.hold(sub)
+			default:
+				c.snapshot(sub, !IsWildcard(sub.pattern))
+				if m := &c.marks[sub.index]; settings.Reset && sub.all && m.stage == fresh {
+					m.stage = reset
 				}
 			}
 		}
@@ -133,19 +138,31 @@ func (c *Client) Subscribe(patterns []string, settings Settings, ack []byte) {
 // Unsubscribe removes exactly these patterns and answers with ack. A topic that another pattern
 // still matches continues with that pattern's settings.
 func (c *Client) Unsubscribe(patterns []string, ack []byte) {
-	c.command(ack, func(s *shard) {
-		for _, p := range patterns {
-			if !c.removeFilter(p) {
-				continue
-			}
-			if IsWildcard(p) {
-				s.watchers[p] = without(s.watchers[p], c)
-			}
-			for _, topic := range s.matching(p) {
-				c.resolve(topic)
-			}
+	c.command(ack, func(s *shard) { s.move(c, c.audience.filters.without(patterns)) })
+}
+
+// snapshot makes the topic's last value due. If there is none and unknown is set, the status is due
+// instead. If the topic is not followed yet, the snapshot waits until it is.
+func (c *Client) snapshot(sub *subscription, unknown bool) {
+	s, p, m := c.shard, sub.topic, &c.marks[sub.index]
+	c.forgetMissed(p)
+	switch {
+	case p.value() != nil:
+		m.before(p.value())
+		m.stage = fresh
+		c.pending.add(int(sub.index))
+		s.wantWrite(c)
+	case !p.followed:
+		*m = mark{stage: fresh, statusDue: m.statusDue}
+		c.pending.remove(int(sub.index))
+	default:
+		if m.stage == held || m.stage == resumed {
+			p.begin(m)
 		}
-	})
+		if unknown {
+			s.owe(c, m)
+		}
+	}
 }
 
 // SubscribeChannels adds relayed channels and answers with ack.

@@ -10,10 +10,10 @@ import (
 // Post queues a message as Send does, but waits for nothing: for use inside Conn.Write.
 func (c *Client) Post(message []byte) { c.shard.do(func() { c.reply(message) }) }
 
-// Pending returns how many subscriptions are in a client's pending list; it asks the shard.
+// Pending returns how many of a client's subscriptions are pending; it asks the shard.
 func (c *Client) Pending() int {
 	n := make(chan int, 1)
-	c.shard.do(func() { n <- len(c.pending) })
+	c.shard.do(func() { n <- c.pending.count() })
 	return <-n
 }
 
@@ -82,8 +82,8 @@ func (w *Wheel) Fire(now time.Duration) (fired []int) {
 // Wait calls wheel.wait.
 func (w *Wheel) Wait(now time.Duration) (time.Duration, bool) { return w.w.wait(now) }
 
-// SubscriptionSize is the size of a subscription in bytes.
-const SubscriptionSize = unsafe.Sizeof(subscription{})
+// MarkSize is the size of a mark in bytes.
+const MarkSize = unsafe.Sizeof(mark{})
 
 // Bucket returns the index of the histogram bucket of a value.
 var Bucket = bucket

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
 	"strings"
 	"time"
@@ -12,113 +13,90 @@ type filter struct {
 	pattern  string
 	interval time.Duration
 	all      bool
-	asked    int32
+	asked    int // orders wildcards: a later one has a greater number; 0 for a topic
 }
 
-func (c *Client) findFilter(pattern string) (i int, ok bool) {
-	return slices.BinarySearchFunc(c.filters, pattern, func(f filter, p string) int { return strings.Compare(f.pattern, p) })
+// filters are sorted by pattern. They are shared by the clients of an audience and never modified.
+type filters []filter
+
+func (fs filters) find(pattern string) (i int, ok bool) {
+	return slices.BinarySearchFunc(fs, pattern, func(f filter, p string) int { return strings.Compare(f.pattern, p) })
 }
 
-// setFilter adds a filter or replaces that of the same pattern, and reports whether it replaced
-// one.
-func (c *Client) setFilter(f filter) (replaced bool) {
-	i, replaced := c.findFilter(f.pattern)
-	if replaced {
-		c.filters[i] = f
-	} else {
-		c.filters = slices.Insert(c.filters, i, f)
+// with returns a copy in which the patterns have these settings. Its last wildcard is the one added
+// last.
+func (fs filters) with(patterns []string, interval time.Duration, all bool) filters {
+	fs = slices.Grow(slices.Clone(fs), len(patterns))
+	for _, p := range patterns {
+		f := filter{pattern: p, interval: interval, all: all}
+		if IsWildcard(p) {
+			f.asked = 1
+			for _, other := range fs {
+				f.asked = max(f.asked, other.asked+1)
+			}
+		}
+		if i, ok := fs.find(p); ok {
+			fs[i] = f
+		} else {
+			fs = slices.Insert(fs, i, f)
+		}
 	}
-	return replaced
+	return fs
 }
 
-// removeFilter removes the filter of a pattern and reports whether there was one.
-func (c *Client) removeFilter(pattern string) bool {
-	i, ok := c.findFilter(pattern)
-	if ok {
-		c.filters = slices.Delete(c.filters, i, i+1)
+// without returns a copy without the patterns.
+func (fs filters) without(patterns []string) filters {
+	return slices.DeleteFunc(slices.Clone(fs), func(f filter) bool { return slices.Contains(patterns, f.pattern) })
+}
+
+// ranked numbers the wildcards from 1, so that clients with the same rules have equal filters
+// whatever they subscribed to before. It modifies the filters.
+func (fs filters) ranked() filters {
+	var order []*filter
+	for i := range fs {
+		if fs[i].asked > 0 {
+			order = append(order, &fs[i])
+		}
 	}
-	return ok
+	slices.SortFunc(order, func(a, b *filter) int { return cmp.Compare(a.asked, b.asked) })
+	for i, f := range order {
+		f.asked = i + 1
+	}
+	return fs
 }
 
-// match returns the client's filter that applies to a topic: the exact one, else the narrower
-// wildcard, else the one added last. It returns nil if none matches.
-func (c *Client) match(p *shardTopic) *filter {
-	if i, ok := c.findFilter(p.name); ok {
-		return &c.filters[i]
+// appendKey appends a text that is the same for equal filters only.
+func (fs filters) appendKey(dst []byte) []byte {
+	for _, f := range fs {
+		dst = append(append(dst, f.pattern...), 0)
+		dst = binary.BigEndian.AppendUint64(dst, uint64(f.interval))
+		dst = binary.BigEndian.AppendUint32(dst, uint32(f.asked))
+		if f.all {
+			dst = append(dst, 1)
+		} else {
+			dst = append(dst, 0)
+		}
+	}
+	return dst
+}
+
+// match returns the filter that applies to a topic: the exact one, else the narrower wildcard, else
+// the one added last. It returns nil if none matches.
+func (fs filters) match(p *shardTopic) *filter {
+	if i, ok := fs.find(p.name); ok {
+		return &fs[i]
 	}
 	if !p.expanded {
 		return nil
 	}
 	var best *filter
 	for _, family := range p.families() {
-		i, ok := c.findFilter(family)
-		if ok && (best == nil || best.asked < c.filters[i].asked) {
-			best = &c.filters[i]
+		if i, ok := fs.find(family); ok && (best == nil || best.asked < fs[i].asked) {
+			best = &fs[i]
 		}
 	}
-	if best != nil {
-		return best
+	if i, ok := fs.find("*"); ok && best == nil {
+		best = &fs[i]
 	}
-	if i, ok := c.findFilter("*"); ok {
-		return &c.filters[i]
-	}
-	return nil
-}
-
-// isMatch reports whether the filter of a pattern is the one that applies to a topic.
-func (c *Client) isMatch(pattern string, p *shardTopic) bool {
-	f := c.match(p)
-	return f != nil && f.pattern == pattern
-}
-
-func (c *Client) findSub(p *shardTopic) (i int, ok bool) {
-	return slices.BinarySearchFunc(c.subs, p, func(s *subscription, p *shardTopic) int { return cmp.Compare(s.topic.number, p.number) })
-}
-
-// sub is the client's subscription to a topic, nil if it has none.
-func (c *Client) sub(p *shardTopic) *subscription {
-	if i, ok := c.findSub(p); ok {
-		return c.subs[i]
-	}
-	return nil
-}
-
-// resolve brings the client's subscription to a topic in line with its filters. It returns the
-// subscription, or nil if no filter matches.
-func (c *Client) resolve(p *shardTopic) *subscription {
-	f, sub := c.match(p), c.sub(p)
-	had := sub != nil
-	switch {
-	case f == nil && sub == nil:
-		return nil
-	case f == nil:
-		c.shard.unsubscribe(sub)
-		return nil
-	case sub == nil:
-		sub = c.shard.subscribe(c, p)
-	}
-	sub.setInterval(f.interval)
-	if sub.setAll(f.all) && had {
-		c.snapshot(sub, false)
-	}
-	return sub
-}
-
-// snapshot makes the topic's last value due. If there is none and unknown is set, the status is due
-// instead. If the topic is not followed yet, the snapshot waits until it is.
-func (c *Client) snapshot(sub *subscription, unknown bool) {
-	if b := sub.backlog; b != nil {
-		sub.forget(len(b.ticks))
-		b.held, b.first = false, false
-	}
-	switch last := sub.topic.last; {
-	case last != nil:
-		sub.pending, sub.snapshot = last, true
-		c.shard.enqueue(sub)
-	case !sub.topic.followed:
-		sub.pending, sub.snapshot = nil, true
-	case unknown:
-		sub.statusDue = true
-		c.shard.enqueue(sub)
-	}
+	return best
 }

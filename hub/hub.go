@@ -8,18 +8,20 @@
 //
 //	Hub.Publish        frame the quote once; per shard keep only the newest of a topic,
 //	                   or all of them if a subscription there wants every tick
-//	shard.run          one goroutine per shard owns its clients and their subscriptions
-//	  shard.collect      take what was published; offer it to the topic's subscriptions
-//	    shard.offer        replace the subscription's pending tick; max_rate: wheel
-//	    shard.push         (backlog.go) append to the backlog of a subscription to every tick
+//	shard.run          one goroutine per shard owns its clients
+//	  shard.collect      append what was published to the log of its topic
+//	    shard.offer        (fanout.go) to each audience: clients with equal subscriptions; max_rate: wheel
+//	    shard.spread       set the topic's bit of each client
 //	  shard.serve        (write.go) one client: join all pending quotes into one Conn.Write
-//	    shard.fill         one pending quote: the shared frame; several: one joined message
+//	    shard.share        (joint.go) the batch built last, if the client has the same quotes
+//	    shard.fillQuotes   (quotes.go) otherwise build one, from what the client has of each topic
 //	Client.Ready       the connection has room again: the client is served again
 //
-// Quotes that a client cannot take wait in its subscriptions, at most one per topic. So a slow
-// client receives fewer quotes but always the newest ones, and the topics it subscribed to bound
-// its memory. A subscription to every tick has a bounded backlog instead. A client whose backlog is
-// full is closed and can resume from the position it has reached.
+// The log of a topic is one queue for all clients of a shard, and a client's mark says what it has
+// of it. A client that wants the newest quote takes the end of the log: a slow one receives fewer
+// quotes, and the topics it subscribed to bound its memory. A client that wants every tick takes all
+// after its mark. The log is bounded. A client that falls behind its beginning is closed and can
+// resume from the position it has reached.
 package hub
 
 import (

@@ -42,18 +42,21 @@ func (s *shard) do(task func()) {
 
 func (s *shard) publish(p *shardTopic, t *tick) {
 	s.mail.mu.Lock()
-	if p.next != nil && p.wanted {
-		s.stats.replaced.Add(1)
+	switch n := len(p.next); {
+	case n == allTicks:
+		clear(p.next)
+		p.next, p.overflowed = append(p.next[:0], t), true
+	case n == 0 || p.wantsAll:
+		p.next = append(p.next, t)
+	default:
+		p.next[n-1] = t
+		if p.wanted {
+			s.stats.replaced.Add(1)
+		}
 	}
-	p.next = t
+	p.dropped = false
 	if protocol.IsGap(t.body) {
 		p.nextJump = jump{t.epoch, t.seq}
-	}
-	if p.wantsAll {
-		if len(p.all) == allTicks {
-			p.all, p.overflowed = nil, true
-		}
-		p.all = append(p.all, t)
 	}
 	s.changedLocked(p)
 }
@@ -66,7 +69,7 @@ func (s *shard) setStatus(p *shardTopic, c *statusChange) {
 
 func (s *shard) drop(p *shardTopic) {
 	s.mail.mu.Lock()
-	p.next, p.dropped = nil, true
+	p.dropLocked()
 	s.changedLocked(p)
 }
 
@@ -74,9 +77,19 @@ func (s *shard) follow(p *shardTopic, following bool) {
 	s.mail.mu.Lock()
 	p.nextFollow = &following
 	if !following {
-		p.next, p.dropped = nil, true
+		p.dropLocked()
+		p.next, p.cleared = p.next[:0], true
 	}
 	s.changedLocked(p)
+}
+
+// dropLocked forgets the value of a topic. A client that wants every tick still gets those that
+// came before.
+func (p *shardTopic) dropLocked() {
+	p.dropped = true
+	if !p.wantsAll {
+		p.next = p.next[:0]
+	}
 }
 
 // changedLocked queues p unless it has no subscription: then the newest tick stays in the
@@ -127,6 +140,9 @@ func (s *shard) takeTasks() {
 	for i, c := range s.ready {
 		s.ready[i] = nil
 		c.blocked = false
+		if c.audience != nil && c.audience.paced != nil {
+			s.catchUp(c)
+		}
 		if c.hasPending() {
 			s.wantWrite(c)
 		}

@@ -6,7 +6,7 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// join, end, remove, subscribe and unsubscribe are the shard's side of a client.
+// join, end and remove are the shard's side of a client.
 
 func (s *shard) join(c *Client, welcome []byte) {
 	if c.gone { // closed before it joined
@@ -14,6 +14,7 @@ func (s *shard) join(c *Client, welcome []byte) {
 	}
 	c.place = int32(len(s.clients))
 	s.clients = append(s.clients, c)
+	s.enter(c, s.audience(nil, nil), nil, nil)
 	c.written, c.pinged = s.now(), s.now()
 	c.linkDue = s.degraded
 	c.reply(welcome)
@@ -49,68 +50,20 @@ func (s *shard) remove(c *Client) {
 		return
 	}
 	c.gone = true
-	for len(c.subs) > 0 {
-		s.unsubscribe(c.subs[len(c.subs)-1])
-	}
-	for _, w := range c.filters {
-		if IsWildcard(w.pattern) {
-			s.watchers[w.pattern] = without(s.watchers[w.pattern], c)
-		}
-	}
+	s.leave(c)
 	if x := c.extras; x != nil {
 		x.release()
 		for _, n := range x.channels {
 			s.channels[n] = without(s.channels[n], c)
 		}
 	}
-	c.filters, c.subs, c.pending, c.extras = nil, nil, nil, nil
+	c.extras = nil
 	if c.place >= 0 {
 		moved := s.clients[len(s.clients)-1]
 		s.clients[c.place], moved.place = moved, c.place
 		s.clients[len(s.clients)-1] = nil
 		s.clients = s.clients[:len(s.clients)-1]
 		c.place = -1
-	}
-}
-
-func (s *shard) subscribe(c *Client, p *shardTopic) *subscription {
-	if len(p.subs) == 0 {
-		s.listen(p)
-	}
-	sub := &subscription{client: c, topic: p, place: uint32(len(p.subs))}
-	p.subs = append(p.subs, sub)
-	i, _ := c.findSub(p)
-	c.subs = slices.Insert(c.subs, i, sub)
-	s.stats.subscriptions.Add(1)
-	return sub
-}
-
-func (s *shard) unsubscribe(sub *subscription) {
-	p := sub.topic
-	sub.dead, sub.pending = true, nil
-	sub.setAll(false)
-	if sub.pace != nil && sub.pace.waiting {
-		s.wheel.remove(sub.pace)
-	}
-	moved := p.subs[len(p.subs)-1]
-	p.subs[sub.place], moved.place = moved, sub.place
-	p.subs[len(p.subs)-1] = nil
-	p.subs = p.subs[:len(p.subs)-1]
-	c := sub.client
-	if i, ok := c.findSub(p); ok {
-		c.subs = slices.Delete(c.subs, i, i+1)
-	}
-	if len(p.subs) == 0 {
-		s.ignore(p)
-	}
-	s.stats.subscriptions.Add(-1)
-	if sub.queued {
-		// pending must not grow without bound while a blocked client keeps changing its
-		// subscriptions.
-		if c.dead++; int(c.dead) > len(c.pending)/2 {
-			c.pending = slices.DeleteFunc(c.pending, func(s *subscription) bool { return s.dead })
-			c.dead = 0
-		}
 	}
 }
 

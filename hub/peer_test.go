@@ -459,7 +459,7 @@ func (p *peer) quote(q quote, snapshot bool, now time.Time) {
 		if p.awaiting[q.Symbol] {
 			p.fault("update of %s before its snapshot", q.Symbol)
 		}
-		if rate := p.wants.rate[pattern]; rate > 0 {
+		if rate := p.wants.rate[pattern]; rate > 0 && !p.unsure[q.Symbol] { // a topic that was forgotten begins again
 			least := time.Duration(float64(time.Second) / rate)
 			if last, ok := p.updated[q.Symbol]; ok && now.Sub(last) < least {
 				p.fault("%s: %v after the last update, max_rate %g", q.Symbol, now.Sub(last), rate)

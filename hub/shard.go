@@ -22,7 +22,8 @@ const (
 	stuckAfter = time.Second
 	// relayQueue bounds the relayed messages that wait for a client.
 	relayQueue = 64
-	// allTicks bounds the ticks of a topic that wait for a shard.
+	// allTicks bounds the ticks of a topic that wait for a shard, and those in its log that wait for
+	// a client.
 	allTicks = 8192
 	// relayTasks bounds the relayed messages that wait for a shard.
 	relayTasks = 1024
@@ -40,7 +41,8 @@ type shard struct {
 	clients   []*Client
 	topics    map[string]*shardTopic
 	families  map[string][]*shardTopic // topics by the wildcard that matches them
-	watchers  map[string][]*Client     // clients by the wildcard they subscribed to
+	audiences map[string]*audience     // by key
+	watchers  map[string][]*audience   // audiences by the wildcard they subscribed to
 	channels  map[string][]*Client     // clients by relayed channel
 	dirty     []*Client                // clients with something to write; served in order
 	served    int                      // dirty[:served] have been served
@@ -50,30 +52,37 @@ type shard struct {
 	waiting   int           // bytes pending in connections, as of this sweep
 	stuck     int           // clients whose connection takes nothing, as of this sweep
 	changed   []*shardTopic // the topics that collect works on
+	news      []*tick       // of the topic that take works on
+	touched   []*audience   // their clients do not know yet what was offered to them
+	rounds    uint64        // calls of expand
 	tasks     []func()
 	ready     []*Client
 	wall      time.Time // roughly now; updated every few clients
 	heart     []byte    // heartbeat message of the last sweep
-	payload   []byte    // the message being built
-	out       []byte    // the frames being built
-	positions []Reached // reached by these frames, for a client that wants positions
-	framing   uint8     // of the client being served
-	ticks     []*tick   // for the client being served
-	joined    []*tick   // the quotes of the last joined message that shared built
-	frame     []byte    // that message, framed
+	key       []byte    // of the audience being sought
 
-	joinedFraming uint8 // the framing of frame
-	stats         shardStats
+	// The client being served; see write.go.
+	indexes    []int     // of its pending subscriptions
+	payload    []byte    // the message being built
+	head       string    // its beginning, "" if there is none
+	out        []byte    // the frames being built
+	sent       []sent    // updates in the joint being built
+	positions  []Reached // reached by these frames
+	framing    uint8
+	joints     [maxFramings]joint
+	generation uint64 // changes whenever a topic does
+	stats      shardStats
 }
 
 func newShard(h *Hub, index int) *shard {
 	s := &shard{
 		hub: h, index: index,
-		mail:     mailbox{wake: make(chan struct{}, 1)},
-		topics:   make(map[string]*shardTopic),
-		families: make(map[string][]*shardTopic),
-		watchers: make(map[string][]*Client),
-		channels: make(map[string][]*Client),
+		mail:      mailbox{wake: make(chan struct{}, 1)},
+		topics:    make(map[string]*shardTopic),
+		families:  make(map[string][]*shardTopic),
+		audiences: make(map[string]*audience),
+		watchers:  make(map[string][]*audience),
+		channels:  make(map[string][]*Client),
 	}
 	s.stats.begin()
 	return s
@@ -85,7 +94,7 @@ func (s *shard) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		s.takeTasks()
 		now := s.now()
-		s.wheel.fire(now, s.release)
+		s.wheel.fire(now, s.release) // collect spreads
 		s.sweep(now)
 		// New ticks join those still to be written. Clients that have been served already are
 		// queued again.
@@ -142,76 +151,42 @@ func (s *shard) collect(now time.Duration) {
 		s.changed[i] = nil
 		s.take(p, now)
 	}
+	s.spread()
 }
 
-// take collects what was published of one topic.
+// take collects what was published of one topic and offers it to the audiences; spread follows.
 func (s *shard) take(p *shardTopic, now time.Duration) {
 	n := s.update(p)
+	s.generation++
 	if n.status {
 		for _, sub := range p.subs {
-			if !sub.waits() {
-				sub.statusDue = true
-				s.enqueue(sub)
+			for _, c := range sub.audience.clients {
+				if m := &c.marks[sub.index]; m.stage != held && !m.snapshot() {
+					s.owe(c, m)
+				}
 			}
 		}
 	}
-	if n.tick != nil {
-		s.stats.fanOut.observe(float64(len(p.subs)))
-		p.turn++
-		turn := p.turn % max(1, len(p.subs))
-		for _, sub := range p.subs[turn:] {
-			s.offer(sub, n.tick, now)
+	if n.ticks > 0 {
+		clients := 0
+		for _, sub := range p.subs {
+			clients += sub.size()
+			s.offer(sub, now)
 		}
-		for _, sub := range p.subs[:turn] {
-			s.offer(sub, n.tick, now)
-		}
+		s.stats.fanOut.observe(float64(clients))
 	}
-	if p.backlogs > 0 && (len(n.all) > 0 || n.overflowed) {
-		s.pushAll(p, n)
+	if n.overflowed || len(p.log) > p.trimAt {
+		s.trim(p, n.overflowed)
 	}
 	if n.followed {
-		s.settleOwed(p)
+		s.settle(p)
 	}
 }
 
-// offer makes t the pending tick of a subscription.
-func (s *shard) offer(sub *subscription, t *tick, now time.Duration) {
-	if sub.backlog != nil { // pushAll appends it
-		return
-	}
-	if sub.pending != nil {
-		s.stats.conflated.n++
-	}
-	sub.pending = t
-	s.schedule(sub, now)
-}
-
-// schedule queues a subscription if its pending tick is due, and otherwise adds it to the wheel.
-func (s *shard) schedule(sub *subscription, now time.Duration) {
-	switch b := sub.backlog; {
-	case sub.queued || sub.dead:
-	case b != nil:
-		if sub.pending != nil || len(b.ticks) > 0 && !b.held && !sub.snapshot {
-			s.enqueue(sub)
-		}
-	case sub.pending == nil:
-	case sub.due() <= now:
-		s.enqueue(sub)
-	case !sub.pace.waiting:
-		s.wheel.add(sub.pace)
-	}
-}
-
-// release schedules a subscription again; the wheel calls it when the next update is due.
-func (s *shard) release(p *pace) { s.schedule(p.sub, s.now()) }
-
-func (s *shard) enqueue(sub *subscription) {
-	c := sub.client
-	if !sub.queued {
-		sub.queued = true
-		c.pending = append(c.pending, sub)
-	}
-	s.wantWrite(c)
+// refresh takes and spreads one topic.
+func (s *shard) refresh(p *shardTopic) {
+	s.take(p, s.now())
+	s.spread()
 }
 
 func (s *shard) wantWrite(c *Client) {

@@ -25,16 +25,15 @@ func (c *Client) Stats(ctx context.Context) (stats ClientStats, ok bool) {
 			close(answer)
 			return
 		}
-		st := ClientStats{Subscriptions: len(c.subs), Skipped: c.skipped, Pending: int(c.backlogged)}
-		for _, sub := range c.subs {
-			if sub.backlog != nil {
+		st := ClientStats{Subscriptions: len(c.marks), Skipped: c.skipped}
+		for _, sub := range c.audience.subs {
+			if sub.all {
 				st.All++
 			}
-		}
-		for _, sub := range c.pending {
-			if sub.pending != nil {
-				st.Pending++
+			if q := c.missed(sub.topic); q != nil {
+				st.Pending += len(q.ticks)
 			}
+			st.Pending += len(sub.due(c.needs(sub)))
 		}
 		st.Bytes, st.Stalled = c.conn.Backlog()
 		answer <- st

@@ -127,7 +127,3 @@ func (h *Hub) topic(name string) *topic {
 	}
 	return t
 }
-
-// IsWildcard reports whether a pattern is a wildcard ("*", "EUR/*" or "*/USD"). A wildcard also
-// matches topics that do not exist yet.
-func IsWildcard(pattern string) bool { return strings.Contains(pattern, "*") }

@@ -1,0 +1,231 @@
+package hub
+
+import "slices"
+
+// An audience is all clients of a shard with the same filters. They share their subscriptions: a
+// quote is offered once to an audience, and then a bit is set for each of its clients. Owned by
+// shard.run.
+type audience struct {
+	key     string
+	filters filters
+	subs    []*subscription
+	clients []*Client
+
+	changed bitset // indexes of subs with ticks that the clients do not know yet
+	touched bool   // is in shard.touched
+	paced   bitset // indexes of subs with max_rate; nil: none has
+	every   bitset // indexes of subs to every tick
+	turn    int    // where the next round starts, so that no client is always last
+	round   uint64 // of expand, when it was last visited
+}
+
+// audience returns the audience with these filters. A new one takes over the pace of the one that
+// its first client leaves.
+func (s *shard) audience(fs filters, from *audience) *audience {
+	s.key = fs.ranked().appendKey(s.key[:0])
+	if a := s.audiences[string(s.key)]; a != nil {
+		return a
+	}
+	a := &audience{key: string(s.key), filters: fs}
+	s.audiences[a.key] = a
+	for i := range fs {
+		f := &fs[i]
+		if IsWildcard(f.pattern) {
+			s.watchers[f.pattern] = append(s.watchers[f.pattern], a)
+		}
+		for _, p := range s.matching(f.pattern) {
+			if fs.match(p) == f {
+				s.add(a, p, f)
+			}
+		}
+	}
+	if from != nil {
+		from.locate()
+		for _, sub := range a.subs {
+			if was := from.at(sub.topic); sub.pace != nil && was != nil && was.pace != nil && was.pace.due > 0 {
+				sub.pace.due = was.pace.due + sub.pace.interval - was.pace.interval
+			}
+		}
+	}
+	return a
+}
+
+// locate prepares at.
+func (a *audience) locate() {
+	for _, sub := range a.subs {
+		sub.topic.found = sub
+	}
+}
+
+// at returns the audience's subscription to a topic, nil if it has none. It follows a call of
+// locate, with none for another audience in between.
+func (a *audience) at(p *shardTopic) *subscription {
+	if p.found == nil || p.found.audience != a {
+		return nil
+	}
+	return p.found
+}
+
+// find returns the audience's subscription to a topic, nil if it has none.
+func (a *audience) find(p *shardTopic) *subscription {
+	for _, sub := range a.subs {
+		if sub.topic == p {
+			return sub
+		}
+	}
+	return nil
+}
+
+// add adds a topic to an audience; its clients get a mark without a quote.
+func (s *shard) add(a *audience, p *shardTopic, f *filter) *subscription {
+	if len(p.subs) == 0 {
+		s.listen(p)
+	}
+	if f.all {
+		s.keepAll(p)
+	}
+	i := len(a.subs)
+	sub := &subscription{audience: a, topic: p, pattern: f.pattern, index: int32(i), place: int32(len(p.subs)), all: f.all}
+	a.subs, p.subs = append(a.subs, sub), append(p.subs, sub)
+	a.changed, a.every = a.changed.resized(i+1), a.every.resized(i+1)
+	a.every.set(i, f.all)
+	if f.interval > 0 {
+		sub.pace = &pace{sub: sub, interval: f.interval}
+	}
+	if f.interval > 0 || a.paced != nil {
+		a.paced = a.paced.resized(i + 1)
+		a.paced.set(i, f.interval > 0)
+	}
+	for _, c := range a.clients {
+		c.marks, c.pending = append(c.marks, mark{}), c.pending.resized(i+1)
+	}
+	s.stats.subscriptions.Add(int64(len(a.clients)))
+	return sub
+}
+
+// unsubscribe removes a subscription from its audience and its topic. The last one takes its index.
+func (s *shard) unsubscribe(sub *subscription) {
+	a, i, last := sub.audience, int(sub.index), len(sub.audience.subs)-1
+	for _, c := range a.clients {
+		c.forgetMissed(sub.topic)
+		c.marks[i] = c.marks[last]
+		c.marks = c.marks[:last]
+		c.pending.set(i, c.pending.has(last))
+		c.pending = c.pending.resized(last)
+		c.turn = 0
+	}
+	a.subs[i] = a.subs[last]
+	a.subs[i].index = int32(i)
+	a.subs[last] = nil
+	a.subs = a.subs[:last]
+	for _, set := range []*bitset{&a.changed, &a.every, &a.paced} {
+		if *set != nil {
+			set.set(i, set.has(last))
+			*set = set.resized(last)
+		}
+	}
+	s.stats.subscriptions.Add(-int64(len(a.clients)))
+	s.detach(sub)
+}
+
+// detach ends the use of a topic by a subscription.
+func (s *shard) detach(sub *subscription) {
+	p := sub.topic
+	moved := p.subs[len(p.subs)-1]
+	p.subs[sub.place], moved.place = moved, sub.place
+	p.subs[len(p.subs)-1] = nil
+	p.subs = p.subs[:len(p.subs)-1]
+	if sub.pace != nil && sub.pace.waiting {
+		s.wheel.remove(sub.pace)
+	}
+	if sub.all {
+		s.keepNewest(p)
+	}
+	if len(p.subs) == 0 {
+		s.ignore(p)
+	}
+}
+
+// enter adds a client with its marks to an audience.
+func (s *shard) enter(c *Client, a *audience, marks []mark, pending bitset) {
+	c.audience, c.marks, c.pending = a, marks, pending
+	c.seat, c.turn = int32(len(a.clients)), 0
+	a.clients = append(a.clients, c)
+	s.stats.subscriptions.Add(int64(len(a.subs)))
+}
+
+// leave removes a client from its audience. The audience ends with its last client.
+func (s *shard) leave(c *Client) {
+	a := c.audience
+	if a == nil { // it has not joined
+		return
+	}
+	moved := a.clients[len(a.clients)-1]
+	a.clients[c.seat], moved.seat = moved, c.seat
+	a.clients[len(a.clients)-1] = nil
+	a.clients = a.clients[:len(a.clients)-1]
+	c.audience, c.marks, c.pending = nil, nil, nil
+	s.stats.subscriptions.Add(-int64(len(a.subs)))
+	s.dissolve(a)
+}
+
+// dissolve ends an audience without clients.
+func (s *shard) dissolve(a *audience) {
+	if len(a.clients) > 0 {
+		return
+	}
+	for _, sub := range a.subs {
+		s.detach(sub)
+	}
+	a.subs = nil
+	for _, f := range a.filters {
+		if IsWildcard(f.pattern) {
+			s.watchers[f.pattern] = without(s.watchers[f.pattern], a)
+		}
+	}
+	delete(s.audiences, a.key)
+}
+
+// move gives a client other filters. What it has of a topic that the new filters match too stays,
+// except that a change between every tick and the newest makes a snapshot due.
+func (s *shard) move(c *Client, fs filters) {
+	old := c.audience
+	a := s.audience(fs, old)
+	if a == old {
+		return
+	}
+	if c.gone { // too slow for every tick
+		s.dissolve(a)
+		return
+	}
+	marks, pending := make([]mark, len(a.subs)), bitset(nil).resized(len(a.subs))
+	var snapshots []int
+	now := s.now()
+	old.locate()
+	for i, sub := range a.subs {
+		was := old.at(sub.topic)
+		if was == nil {
+			sub.topic.begin(&marks[i])
+			continue
+		}
+		m := c.marks[was.index]
+		marks[i] = m
+		switch {
+		case sub.all != was.all:
+			snapshots = append(snapshots, i)
+		case sub.pace == nil || m.stage != live && m.stage != first:
+			pending.set(i, len(sub.due(&m)) > 0 || m.stage == resumed)
+		case len(sub.due(&m)) > 0:
+			s.await(sub.pace, now)
+		}
+	}
+	s.leave(c)
+	s.enter(c, a, marks, pending)
+	if x := c.extras; x != nil {
+		x.missed = slices.DeleteFunc(x.missed, func(q *missed) bool { return a.find(q.topic) == nil })
+	}
+	for _, i := range snapshots {
+		c.snapshot(a.subs[i], false)
+	}
+	s.wantWrite(c)
+}

@@ -1,0 +1,108 @@
+package hub
+
+import (
+	"math/bits"
+	"time"
+)
+
+// offer makes the new ticks of a subscription due, at once or as soon as its pace allows.
+func (s *shard) offer(sub *subscription, now time.Duration) {
+	switch p := sub.pace; {
+	case p == nil:
+		s.touch(sub)
+	case p.waiting:
+		s.stats.conflated.n += uint64(sub.size())
+	case p.due <= now:
+		s.beat(p, now)
+	default:
+		s.wheel.add(p)
+	}
+}
+
+// await makes the pace release the newest tick again, for a client that does not have it yet.
+func (s *shard) await(p *pace, now time.Duration) {
+	if !p.waiting {
+		p.due = max(p.due, now)
+		s.wheel.add(p)
+	}
+}
+
+// beat makes the newest tick of a subscription with max_rate due now.
+func (s *shard) beat(p *pace, now time.Duration) {
+	p.allowed, p.due = p.due, now+p.interval
+	s.touch(p.sub)
+}
+
+// release is called by the wheel.
+func (s *shard) release(p *pace) { s.offer(p.sub, s.now()) }
+
+// touch adds a subscription to those that spread passes on.
+func (s *shard) touch(sub *subscription) {
+	a := sub.audience
+	a.changed.add(int(sub.index))
+	if !a.touched {
+		a.touched = true
+		s.touched = append(s.touched, a)
+	}
+}
+
+// spread sets the bits of all that was offered since the last call for each client.
+func (s *shard) spread() {
+	for i, a := range s.touched {
+		s.touched[i], a.touched = nil, false
+		if n := len(a.clients); n > 0 {
+			a.turn = (a.turn + 1) % n
+			for _, c := range a.clients[a.turn:] {
+				s.mark(a, c)
+			}
+			for _, c := range a.clients[:a.turn] {
+				s.mark(a, c)
+			}
+		}
+		clear(a.changed)
+	}
+	s.touched = s.touched[:0]
+}
+
+func (s *shard) mark(a *audience, c *Client) {
+	for k, changed := range a.changed {
+		if a.paced != nil {
+			changed &^= c.unready(k, changed&a.paced[k])
+		}
+		s.stats.conflated.n += uint64(bits.OnesCount64(c.pending[k] & changed &^ a.every[k]))
+		c.pending[k] |= changed
+	}
+	s.wantWrite(c)
+}
+
+// unready returns those of a word of paced subscriptions whose quote is not for this client: it has
+// it already, or its connection takes nothing at the moment. Then the next beat is for it, so that
+// the time between two updates is never too short.
+func (c *Client) unready(k int, paced uint64) (not uint64) {
+	if c.blocked {
+		return paced
+	}
+	for w := paced; w != 0; w &= w - 1 {
+		i := k*64 + bits.TrailingZeros64(w)
+		if len(c.audience.subs[i].due(&c.marks[i])) == 0 {
+			not |= w & -w
+		}
+	}
+	return not
+}
+
+// catchUp lets the next beats include a client whose connection takes data again.
+func (s *shard) catchUp(c *Client) {
+	now := s.now()
+	for _, i := range c.audience.paced.appendTo(s.indexes[:0], 0) {
+		if sub := c.audience.subs[i]; !c.pending.has(i) && len(sub.due(&c.marks[i])) > 0 {
+			s.await(sub.pace, now)
+		}
+	}
+}
+
+// owe makes the status of a topic due for a client.
+func (s *shard) owe(c *Client, m *mark) {
+	m.statusDue, c.statusDue = true, true
+	s.wantWrite(c)
+}
