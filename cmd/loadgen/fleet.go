@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/url"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -50,7 +51,8 @@ type fleet struct {
 	wg        sync.WaitGroup
 	stopping  atomic.Bool
 	measuring atomic.Bool
-	joins     latencies // seconds to welcome of churned clients
+	newest    atomic.Pointer[[]uint64] // numbers of the last quotes, once they are published
+	joins     latencies                // seconds to welcome of churned clients
 }
 
 func newFleet(o options, symbols []feed.Symbol, tokens []string) (*fleet, error) {
@@ -214,6 +216,20 @@ func frame(op byte, payload []byte) []byte {
 func (f *fleet) start() {
 	for _, w := range f.workers {
 		f.wg.Go(w.loop)
+	}
+}
+
+// drain waits until all healthy clients have the last quotes, but not longer than -drain.
+func (f *fleet) drain(ctx context.Context, p *publisher) {
+	if p.client == nil {
+		pause(ctx, f.o.drain)
+		return
+	}
+	f.newest.Store(&p.seq)
+	for deadline := time.Now().Add(f.o.drain); time.Now().Before(deadline) && ctx.Err() == nil; pause(ctx, 10*time.Millisecond) {
+		if !slices.ContainsFunc(f.workers, func(w *worker) bool { return !w.drained.Load() }) {
+			return
+		}
 	}
 }
 

@@ -6,6 +6,9 @@
 //
 //	loadgen -url ws://127.0.0.1:8080/ws -admin http://127.0.0.1:9090 -admin-token T \
 //	        -redis redis://127.0.0.1:6379 -pid SERVER -n 1000 -rate 50
+//
+// With -attack it is a hostile client instead, which does what anyone without rights can do to make
+// a server expensive. make hostile plays all attacks beside good clients.
 package main
 
 import (
@@ -42,6 +45,7 @@ type options struct {
 	idle               time.Duration
 	asJSON             bool
 	label              string
+	attack, from       string
 }
 
 func main() {
@@ -80,10 +84,12 @@ func parseOptions(args []string) (options, error) {
 	f.IntVar(&o.churn, "churn", 0, "clients per second that are replaced by new ones")
 	f.DurationVar(&o.warm, "warm", 2*time.Second, "time to publish before measuring")
 	f.DurationVar(&o.run, "run", 5*time.Second, "time to measure; 0: do not publish")
-	f.DurationVar(&o.drain, "drain", time.Second, "time to wait for the last quotes")
+	f.DurationVar(&o.drain, "drain", time.Second, "longest time to wait for the last quotes")
 	f.DurationVar(&o.idle, "idle", 0, "time to wait before publishing, to measure the memory per connection")
 	f.BoolVar(&o.asJSON, "json", false, "print one line of JSON instead of a table")
 	f.StringVar(&o.label, "label", "", "label of the result")
+	f.StringVar(&o.attack, "attack", "", "play this attack for -run instead; list: print all of them")
+	f.StringVar(&o.from, "from", "127.0.1.0", "the attack comes from -sources addresses after this one")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -110,6 +116,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	o, err := parseOptions(args)
 	if err != nil {
 		return err
+	}
+	if o.attack != "" {
+		return runAttack(ctx, o, out)
 	}
 	symbols, err := symbolList(o.symbols)
 	if err != nil {
@@ -176,7 +185,7 @@ func measure(ctx context.Context, o options, fleet *fleet, p process, symbols []
 		return err
 	}
 	<-churning
-	pause(ctx, o.drain)
+	fleet.drain(ctx, pub)
 	fleet.stop()
 	r.fill(fleet, pub, seconds, used, ownUsed)
 	return nil

@@ -70,12 +70,8 @@ func (r *result) fill(f *fleet, p *publisher, seconds, cpu, own float64) {
 		for code, n := range w.closes {
 			r.Closes[strconv.Itoa(int(code))] += n
 		}
-		for _, c := range w.clients {
-			for i, last := range c.last[:f.o.wanted] {
-				if c.pace == healthy && !c.closed && last != p.seq[i] && p.client != nil {
-					r.NotLatest++
-				}
-			}
+		if p.client != nil {
+			r.NotLatest += w.behind(p.seq)
 		}
 	}
 	r.Published, r.LateMax = p.sent.Load(), p.late.Load()

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -16,6 +17,7 @@ type worker struct {
 	slow    []*client
 	buf     []byte
 	scanner scanner
+	drained atomic.Bool // all healthy clients have the last quotes
 	counts
 }
 
@@ -52,6 +54,9 @@ func (w *worker) loop() {
 				w.read(c, w.buf)
 			}
 		}
+		if newest := w.fleet.newest.Load(); newest != nil && !w.drained.Load() {
+			w.drained.Store(w.behind(*newest) == 0)
+		}
 		if now := time.Now(); now.Sub(last) > 50*time.Millisecond {
 			for _, c := range w.slow {
 				c.budget += now.Sub(last).Seconds() * float64(w.fleet.o.slowRate)
@@ -62,6 +67,18 @@ func (w *worker) loop() {
 			last = now
 		}
 	}
+}
+
+// behind returns the number of healthy clients and symbols whose last quote is not the newest.
+func (w *worker) behind(newest []uint64) (n uint64) {
+	for _, c := range w.clients {
+		for i, last := range c.last[:w.fleet.o.wanted] {
+			if c.pace == healthy && !c.closed && last != newest[i] {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func (w *worker) read(c *client, buf []byte) int {

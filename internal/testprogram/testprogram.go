@@ -1,4 +1,4 @@
-// Package testprogram builds the broadcaster for tests that run it as a process.
+// Package testprogram builds programs of this repository for tests that run them as processes.
 package testprogram
 
 import (
@@ -8,15 +8,15 @@ import (
 	"runtime/debug"
 )
 
-// Build builds the program in a directory and returns its path. It has the race detector if the
+// Build builds a program of cmd in a directory and returns its path. It has the race detector if the
 // tests have it; so it consists of packages that were compiled for the tests already.
-func Build(dir string) (path string, err error) {
-	path = filepath.Join(dir, "broadcaster")
+func Build(dir, name string) (path string, err error) {
+	path = filepath.Join(dir, name)
 	args := []string{"build", "-buildvcs=false", "-o", path}
 	if raced() {
 		args = append(args, "-race")
 	}
-	out, err := exec.Command("go", append(args, "github.com/fxcast/fxcast/cmd/broadcaster")...).CombinedOutput()
+	out, err := exec.Command("go", append(args, "github.com/fxcast/fxcast/cmd/"+name)...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w: %s", err, out)
 	}

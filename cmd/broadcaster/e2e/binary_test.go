@@ -27,7 +27,7 @@ var built = sync.OnceValues(func() (string, error) {
 	if buildDir, err = os.MkdirTemp("", "broadcaster-e2e"); err != nil {
 		return "", err
 	}
-	return testprogram.Build(buildDir)
+	return testprogram.Build(buildDir, "broadcaster")
 })
 
 // program returns a command of the program, not started. Its environment is the

@@ -25,7 +25,7 @@ type Program struct {
 // request limits allow some hundred requests a minute. It is stopped when the test ends.
 func StartProgram(t *testing.T) Program {
 	t.Helper()
-	binary, err := testprogram.Build(t.TempDir())
+	binary, err := testprogram.Build(t.TempDir(), "broadcaster")
 	if err != nil {
 		t.Fatal(err)
 	}
