@@ -91,7 +91,7 @@ func (f *Failovers) Run(ctx context.Context) {
 	f.end("the watch has ended")
 }
 
-var errFailover = errors.New("Sentinel replaces the master")
+var errFailover = errors.New("a failover by Sentinel is under way")
 
 // Await waits while a failover is under way, until ctx ends or for Hold at most. Without one
 // it returns at once. ended is how many failovers have ended: after one, connections that are open
