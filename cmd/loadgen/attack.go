@@ -145,15 +145,19 @@ func runAttack(ctx context.Context, o options, out io.Writer) error {
 	running, stop := context.WithTimeout(ctx, o.run)
 	defer stop()
 	var working sync.WaitGroup
-	for range o.sources {
+	attackers := make([]*attacker, o.sources)
+	for i := range attackers {
 		from = from.Next()
 		p := newAttacker(all, target, symbols, from)
-		defer p.close()
+		attackers[i] = p
 		for range a.workers {
 			working.Go(func() { p.work(running, a) })
 		}
 	}
 	working.Wait()
+	for _, p := range attackers { // then nothing adds to the result any more
+		p.close()
+	}
 	if o.asJSON {
 		return json.NewEncoder(out).Encode(all.result)
 	}

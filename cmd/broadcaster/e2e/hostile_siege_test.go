@@ -29,6 +29,7 @@ type siege struct {
 	sources  int // addresses of an attack
 	symbols  int
 	good     []string // arguments of the good clients
+	nice     int      // of the attacker; 0 where nothing is measured
 	networks int      // used so far; limits know addresses for longer than an attack lasts
 }
 
@@ -108,15 +109,15 @@ type assault struct {
 }
 
 // play attacks the node from addresses of its own while good clients connect and receive quotes. The
-// attack ends after them, once the node has refused it. It has the lowest priority: it takes only the time of
-// the processors that neither the node nor the good clients want.
+// attack ends after them, once the node has refused it. In a long run it has the lowest priority: it
+// takes only the time of the processors that neither the node nor the good clients want.
 func (s *siege) play(name string) (a assault) {
 	s.t.Helper()
 	s.networks++
 	from := netip.AddrFrom4([4]byte{127, 1 + byte(s.networks>>8), byte(s.networks), 0})
 	ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Minute)
 	defer cancel()
-	c := exec.CommandContext(ctx, "nice", "-n", "19", s.loadgen, "-attack", name, "-json", "-url", s.socketURL(), "-from", from.String(),
+	c := exec.CommandContext(ctx, "nice", "-n", strconv.Itoa(s.nice), s.loadgen, "-attack", name, "-json", "-url", s.socketURL(), "-from", from.String(),
 		"-sources", strconv.Itoa(s.sources), "-symbols", strconv.Itoa(s.symbols), "-run", "5m")
 	c.SysProcAttr, c.Stderr = redistest.ProcAttr(), os.Stderr
 	stdout, err := c.StdoutPipe()

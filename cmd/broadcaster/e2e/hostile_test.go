@@ -29,14 +29,14 @@ func TestHostileClients(t *testing.T) {
 	var s *siege
 	var until time.Time
 	if text := os.Getenv("HOSTILE"); text == "" {
-		s = newSiege(t, 2, 4, 200, "-n", "40", "-warm", "50ms", "-run", "500ms")
+		s = newSiege(t, 2, 4, 200, "-n", "20", "-warm", "50ms", "-run", "300ms")
 	} else {
 		d, err := time.ParseDuration(text)
 		if err != nil {
 			t.Fatalf("HOSTILE: want a duration such as 10m: %v", err)
 		}
 		s = newSiege(t, 4, 20, 1000, "-n", "500", "-warm", "500ms", "-run", "4s")
-		until = time.Now().Add(d)
+		s.nice, until = 19, time.Now().Add(d)
 	}
 	users := make([]madeSession, 20)
 	for i := range users {
