@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestAlerts runs deploy/alerts_test.yml: alerts fire when they should, and only then.
+// TestAlerts runs the tests of deploy/alerts.yml: alerts fire when they should, and only then.
 func TestAlerts(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
@@ -15,7 +15,7 @@ func TestAlerts(t *testing.T) {
 		}
 		t.Skip("promtool is not installed (Debian package prometheus); the alerts are not tested")
 	}
-	for _, args := range [][]string{{"check", "config", "deploy/prometheus.yml"}, {"test", "rules", "deploy/alerts_test.yml"}} {
+	for _, args := range [][]string{{"check", "config", "deploy/prometheus.yml"}, {"test", "rules", "deploy/alerts_test.yml", "deploy/alerts_weekend_test.yml"}} {
 		if out, err := exec.Command(promtool, args...).CombinedOutput(); err != nil {
 			t.Errorf("promtool %s: %v\n%s", args, err, out)
 		}

@@ -29,7 +29,7 @@ func TestHostileClients(t *testing.T) {
 	var s *siege
 	var until time.Time
 	if text := os.Getenv("HOSTILE"); text == "" {
-		s = newSiege(t, 2, 4, 200, "-n", "20", "-warm", "50ms", "-run", "300ms")
+		s = newSiege(t, 1, 4, 100, "-n", "20", "-warm", "50ms", "-run", "300ms")
 	} else {
 		d, err := time.ParseDuration(text)
 		if err != nil {
