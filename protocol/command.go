@@ -52,24 +52,60 @@ func ParseCommand(data []byte, symbol Canonical) (Command, *Error) {
 	return c, bad
 }
 
+// idReach is the part of a command in which CommandID looks for the ID.
+const idReach = 512
+
+// CommandID returns the ID of a command like ParseCommand, but at a cost that does not grow with
+// the command. It returns nil if the ID does not stand near the beginning, or if ParseCommand would
+// refuse it.
+func CommandID(data []byte) json.RawMessage {
+	d := json.NewDecoder(bytes.NewReader(data[:min(len(data), idReach)]))
+	if open, err := d.Token(); err != nil || open != json.Delim('{') {
+		return nil
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return nil
+		}
+		var value json.RawMessage
+		if d.Decode(&value) != nil {
+			return nil
+		}
+		if name == "id" {
+			c := Command{ID: value}
+			_ = c.checkID() // drops an ID that it refuses
+			return c.ID
+		}
+	}
+	return nil
+}
+
 func readCommand(data []byte) (c Command, bad *Error) {
 	err := json.Unmarshal(data, &c)
 	if string(bytes.TrimSpace(data)) == "null" {
 		return c, badJSON("want one JSON object, got a JSON null")
 	}
-	if id := c.ID; len(id) > 0 {
-		switch {
-		case string(id) == "null":
-			c.ID = nil
-		case id[0] != '"' && id[0] != '-' && (id[0] < '0' || id[0] > '9') || len(id) > maxCommandID:
-			c.ID = nil
-			return c, badField("id: want a number or a string of at most %d bytes", maxCommandID)
-		}
+	if bad := c.checkID(); bad != nil {
+		return c, bad
 	}
 	if err != nil {
 		return c, unmarshalError(err)
 	}
 	return c, nil
+}
+
+// checkID drops an ID that is null, and one that it refuses.
+func (c *Command) checkID() *Error {
+	switch id := c.ID; {
+	case len(id) == 0:
+	case string(id) == "null":
+		c.ID = nil
+	case id[0] != '"' && id[0] != '-' && (id[0] < '0' || id[0] > '9') || len(id) > maxCommandID:
+		c.ID = nil
+		return badField("id: want a number or a string of at most %d bytes", maxCommandID)
+	}
+	return nil
 }
 
 func (c *Command) check(symbol Canonical) *Error {

@@ -95,3 +95,25 @@ func FuzzParseCommand(f *testing.F) {
 		}
 	})
 }
+
+// TestCommandID checks that the ID of a long command is found without reading all of it, and only
+// an ID that ParseCommand accepts.
+func TestCommandID(t *testing.T) {
+	names := strings.Repeat(`"EUR/USD",`, 3000) + `"EUR/USD"`
+	for _, c := range []struct{ message, want string }{
+		{`{"op":"subscribe","id":7,"symbols":[` + names + `]}`, `7`},
+		{`{"id":"a","op":"subscribe","since":{},"symbols":[` + names + `]}`, `"a"`},
+		{`{"op":"subscribe","since":{"id":{"id":5}},"id":6}`, `6`},
+		{`{"op":"subscribe","symbols":[` + names + `],"id":7}`, ``},
+		{`{"id":null}`, ``},
+		{`{"id":{"id":1}}`, ``},
+		{`{"id":"` + strings.Repeat("x", 65) + `"}`, ``},
+		{`["id",7]`, ``},
+		{`{"id"`, ``},
+		{``, ``},
+	} {
+		if got := string(protocol.CommandID([]byte(c.message))); got != c.want {
+			t.Errorf("CommandID(%.60s) = %s, want %s", c.message, got, c.want)
+		}
+	}
+}

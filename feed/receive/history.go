@@ -162,6 +162,7 @@ type historySearch struct {
 
 // take adds the next chunk and reports whether the search is over.
 func (f *historySearch) take(entries []redis.XMessage) bool {
+	f.newest = slices.Grow(f.newest, min(len(entries), f.limit-len(f.newest)))
 	for _, e := range entries {
 		f.below = "(" + e.ID
 		a, ok := historyTick(f.symbol, e)

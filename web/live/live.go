@@ -6,6 +6,7 @@
 //	poller_linux.go   the one goroutine that waits for all parked connections
 //	subscriptions.go  the subscriptions of a client, within the grants of its role
 //	resume.go         the replay of the ticks that a client has missed
+//	replay.go         the number of them that one user or guest address may replay
 //	stream.go         a client over Server-Sent Events
 //	client.go         the part that both share: a client of the hub; binding.go its session
 //	lease.go          the limit of connections, and the silent ones that give way
@@ -66,6 +67,7 @@ type Server struct {
 	clients  registry
 	poller   poller        // of parked connections
 	resuming chan struct{} // holds a token for each connection that reads history
+	replays  replayBudget
 	asking   chan struct{} // holds a token for each question of makeRoom
 	commands *limiter.Rate // of the commands of one connection, and of its answered pings
 	controls *limiter.Rate // of the pings and pongs of one connection

@@ -102,6 +102,7 @@ func (r *resumption) one(symbol string, at protocol.Position, step time.Duration
 	from := protocol.Position{Epoch: at.Epoch, Seq: at.Seq}
 	for range resumeTries {
 		ticks, complete, err := r.server.cfg.History.After(ctx, feed.Symbol(symbol), at.Epoch, at.Seq, resumeTicks)
+		r.server.replays.charge(r.owner, len(ticks), r.server.age())
 		switch {
 		case err != nil:
 			return false, false
@@ -114,21 +115,26 @@ func (r *resumption) one(symbol string, at protocol.Position, step time.Duration
 	return false, false
 }
 
-// turn waits until this connection may read history. Meanwhile no pings and pongs are read, so
-// turn reports the client as alive.
+// turn waits until this connection may read history: until its owner's budget allows it, then until
+// fewer than resumers read. Meanwhile no pings and pongs are read, so turn reports the client as
+// alive.
 func (r *resumption) turn() bool {
 	began := time.Now()
 	defer func() { r.queued += time.Since(began) }()
 	for {
 		r.hub.Alive()
-		again := time.NewTimer(resumeStep)
+		again, resuming := resumeStep, r.server.resuming
+		if wait := r.server.replays.wait(r.owner, r.server.age()); wait > 0 {
+			again, resuming = min(wait, resumeStep), nil
+		}
+		timer := time.NewTimer(again)
 		select {
-		case r.server.resuming <- struct{}{}:
-			again.Stop()
+		case resuming <- struct{}{}:
+			timer.Stop()
 			return true
-		case <-again.C:
+		case <-timer.C:
 		case <-r.ctx.Done():
-			again.Stop()
+			timer.Stop()
 			return false
 		}
 	}

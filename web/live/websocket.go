@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	maxBadInRow  = 20 // bad messages, or rate-limited ones, until the connection is closed
+	maxBadInRow  = 20      // bad messages, or rate-limited ones, until the connection is closed
+	commandBytes = 8 << 10 // that count as one command
 	controlBurst = 200
 	controlRate  = 10 // pings and pongs per second that any client may send
 	messageTime  = 10 * time.Second
@@ -110,6 +111,13 @@ func (s *Server) compression() websocket.CompressionMode {
 // handle executes and answers one message. It returns how to close the connection after too many
 // bad messages in a row, else nil.
 func (c *wsConn) handle(message []byte) (why *protocol.Close) {
+	cost := c.server.cost(message)
+	if cost > 1 { // charged before the work; the id is cheap
+		if ok, wait := c.commands.Take(cost); !ok {
+			c.limit(protocol.Command{ID: protocol.CommandID(message)}, wait, fmt.Sprintf("too many commands per second on this connection; one of %d bytes counts as %d", len(message), cost))
+			return nil
+		}
+	}
 	cmd, bad := protocol.ParseCommand(message, c.server.canonical)
 	if bad != nil {
 		c.fail(*bad)
@@ -119,9 +127,11 @@ func (c *wsConn) handle(message []byte) (why *protocol.Close) {
 		return nil
 	}
 	c.bad = 0
-	if ok, wait := c.commands.Take(1); !ok {
-		c.limit(cmd, wait, "too many commands per second on this connection")
-		return nil
+	if cost == 1 {
+		if ok, wait := c.commands.Take(1); !ok {
+			c.limit(cmd, wait, "too many commands per second on this connection")
+			return nil
+		}
 	}
 	if ok, wait := c.mayResume(cmd); !ok {
 		c.limit(cmd, wait, fmt.Sprintf("since: %d symbols are more than this connection may resume now; at most %d at once", len(cmd.Since), c.grants.MaxSymbols))
@@ -144,6 +154,13 @@ func (c *wsConn) handle(message []byte) (why *protocol.Close) {
 		c.hub.Send(protocol.Pong{ID: cmd.ID, Time: protocol.At(time.Now())}.Append(nil))
 	}
 	return nil
+}
+
+// cost returns the number of commands that a message counts as: one per commandBytes, so that long
+// lists of names are not the cheapest way to keep a node busy. No message costs more than a client
+// may ever have.
+func (s *Server) cost(message []byte) int {
+	return max(1, min(1+len(message)/commandBytes, s.cfg.CommandsPerSecond))
 }
 
 // limit refuses a command, and closes the connection of a client that goes on.

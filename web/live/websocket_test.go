@@ -105,6 +105,39 @@ func TestBadMessages(t *testing.T) {
 	})
 }
 
+// TestLongCommands checks that a long command counts as several, and that its refusal has the ID and
+// says why.
+func TestLongCommands(t *testing.T) {
+	t.Parallel()
+	n := webtest.Start(t, func(c *webtest.Config) { c.Commands = 4 })
+	long := `{"op":"unsubscribe","id":"long","symbols":["` + strings.Repeat(`EUR/USD","`, 900) + `EUR/USD"]}`
+	list := `{"op":"list","id":"short"}`
+	for _, tc := range []struct {
+		what     string
+		commands []string
+		refused  string // the ID of the last one
+	}{
+		{"five short ones", []string{list, list, list, list, list}, `"short"`},
+		{"two long ones", []string{long, long}, ``},
+		{"a third long one", []string{long, long, long}, `"long"`},
+		{"one as long as a message may be", []string{`{"op":"list","id":1,"x":"` + strings.Repeat("x", 32<<10-27) + `"}`}, ``},
+		{"a short one after it", []string{`{"op":"list","id":1,"x":"` + strings.Repeat("x", 32<<10-27) + `"}`, list}, `"short"`},
+	} {
+		c := n.User()
+		var last webtest.Message
+		for _, command := range tc.commands {
+			c.Say(command)
+			last = c.Next()
+		}
+		switch refused := last.Type == "error"; {
+		case tc.refused == "" && refused:
+			t.Errorf("%s: %s", tc.what, last.Raw)
+		case tc.refused != "" && (last.ErrorCode() != "rate_limited" || string(last.ID) != tc.refused || last.Retry <= 0):
+			t.Errorf("%s: %.200s, want rate_limited with id %s", tc.what, last.Raw, tc.refused)
+		}
+	}
+}
+
 // TestEndings ends connections in every way that a client can cause. The client must receive the
 // code although it goes on sending.
 func TestEndings(t *testing.T) {
