@@ -13,14 +13,14 @@ type audience struct {
 
 	changed bitset // indexes of subs with ticks that the clients do not know yet
 	touched bool   // is in shard.touched
-	paced   bitset // indexes of subs with max_rate; nil: none has
+	limited bitset // indexes of subs with max_rate; nil: none has
 	every   bitset // indexes of subs to every tick
 	turn    int    // where the next round starts, so that no client is always last
 	round   uint64 // of expand, when it was last visited
 }
 
-// audience returns the audience with these filters. A new one takes over the pace of the one that
-// its first client leaves.
+// audience returns the audience with these filters. A new one takes over the throttles of the one
+// that its first client leaves.
 func (s *shard) audience(fs filters, from *audience) *audience {
 	s.key = fs.ranked().appendKey(s.key[:0])
 	if a := s.audiences[string(s.key)]; a != nil {
@@ -42,8 +42,8 @@ func (s *shard) audience(fs filters, from *audience) *audience {
 	if from != nil {
 		from.locate()
 		for _, sub := range a.subs {
-			if was := from.at(sub.topic); sub.pace != nil && was != nil && was.pace != nil && was.pace.due > 0 {
-				sub.pace.due = was.pace.due + sub.pace.interval - was.pace.interval
+			if was := from.at(sub.topic); sub.throttle != nil && was != nil && was.throttle != nil && was.throttle.due > 0 {
+				sub.throttle.due = was.throttle.due + sub.throttle.interval - was.throttle.interval
 			}
 		}
 	}
@@ -90,11 +90,11 @@ func (s *shard) add(a *audience, p *shardTopic, f *filter) *subscription {
 	a.changed, a.every = a.changed.resized(i+1), a.every.resized(i+1)
 	a.every.set(i, f.all)
 	if f.interval > 0 {
-		sub.pace = &pace{sub: sub, interval: f.interval}
+		sub.throttle = newThrottle(sub, f.interval)
 	}
-	if f.interval > 0 || a.paced != nil {
-		a.paced = a.paced.resized(i + 1)
-		a.paced.set(i, f.interval > 0)
+	if f.interval > 0 || a.limited != nil {
+		a.limited = a.limited.resized(i + 1)
+		a.limited.set(i, f.interval > 0)
 	}
 	for _, c := range a.clients {
 		c.marks, c.pending = append(c.marks, mark{}), c.pending.resized(i+1)
@@ -118,7 +118,7 @@ func (s *shard) unsubscribe(sub *subscription) {
 	a.subs[i].index = int32(i)
 	a.subs[last] = nil
 	a.subs = a.subs[:last]
-	for _, set := range []*bitset{&a.changed, &a.every, &a.paced} {
+	for _, set := range []*bitset{&a.changed, &a.every, &a.limited} {
 		if *set != nil {
 			set.set(i, set.has(last))
 			*set = set.resized(last)
@@ -135,8 +135,8 @@ func (s *shard) detach(sub *subscription) {
 	p.subs[sub.place], moved.place = moved, sub.place
 	p.subs[len(p.subs)-1] = nil
 	p.subs = p.subs[:len(p.subs)-1]
-	if sub.pace != nil && sub.pace.waiting {
-		s.wheel.remove(sub.pace)
+	if sub.throttle != nil && sub.throttle.waiting {
+		s.wheel.remove(&sub.throttle.alarm)
 	}
 	if sub.all {
 		s.keepNewest(p)
@@ -213,10 +213,10 @@ func (s *shard) move(c *Client, fs filters) {
 		switch {
 		case sub.all != was.all:
 			snapshots = append(snapshots, i)
-		case sub.pace == nil || m.stage != live && m.stage != first:
+		case sub.throttle == nil || m.stage != live && m.stage != first:
 			pending.set(i, len(sub.due(&m)) > 0 || m.stage == resumed)
 		case len(sub.due(&m)) > 0:
-			s.await(sub.pace, now)
+			s.await(sub.throttle, now)
 		}
 	}
 	s.leave(c)

@@ -51,25 +51,25 @@ func (h *Hub) Disconnects() (lost, stalled, silent, panicked uint64) {
 // A Wheel is a wheel whose entries have names.
 type Wheel struct {
 	w   wheel
-	all []*pace
-	ids map[*pace]int
+	all []*alarm
+	ids map[*alarm]int
 }
 
 // Add adds an entry.
 func (w *Wheel) Add(due time.Duration) {
 	if w.ids == nil {
-		w.ids = make(map[*pace]int)
+		w.ids = make(map[*alarm]int)
 	}
-	s := &pace{due: due}
+	s := &alarm{due: due}
 	w.ids[s] = len(w.all)
 	w.all = append(w.all, s)
 	w.w.add(s)
 }
 
-// Fire returns the entries due by now, as release sees them; entries that fire early are added
+// Fire returns the entries due by now, as their ringers see them; entries that fire early are added
 // again.
 func (w *Wheel) Fire(now time.Duration) (fired []int) {
-	w.w.fire(now, func(s *pace) {
+	w.w.fire(now, func(s *alarm) {
 		if s.due > now {
 			w.w.add(s)
 			return

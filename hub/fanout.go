@@ -5,36 +5,36 @@ import (
 	"time"
 )
 
-// offer makes the new ticks of a subscription due, at once or as soon as its pace allows.
+// offer makes the new ticks of a subscription due, at once or as soon as its throttle allows.
 func (s *shard) offer(sub *subscription, now time.Duration) {
-	switch p := sub.pace; {
-	case p == nil:
+	switch t := sub.throttle; {
+	case t == nil:
 		s.touch(sub)
-	case p.waiting:
+	case t.waiting:
 		s.stats.conflated.n += uint64(sub.size())
-	case p.due <= now:
-		s.beat(p, now)
+	case t.due <= now:
+		s.pass(t, now)
 	default:
-		s.wheel.add(p)
+		s.wheel.add(&t.alarm)
 	}
 }
 
-// await makes the pace release the newest tick again, for a client that does not have it yet.
-func (s *shard) await(p *pace, now time.Duration) {
-	if !p.waiting {
-		p.due = max(p.due, now)
-		s.wheel.add(p)
+// await makes the throttle release the newest tick again, for a client that does not have it yet.
+func (s *shard) await(t *throttle, now time.Duration) {
+	if !t.waiting {
+		t.due = max(t.due, now)
+		s.wheel.add(&t.alarm)
 	}
 }
 
-// beat makes the newest tick of a subscription with max_rate due now.
-func (s *shard) beat(p *pace, now time.Duration) {
-	p.allowed, p.due = p.due, now+p.interval
-	s.touch(p.sub)
+// pass makes the newest tick of a subscription with max_rate due now.
+func (s *shard) pass(t *throttle, now time.Duration) {
+	t.allowed, t.due = t.due, now+t.interval
+	s.touch(t.sub)
 }
 
-// release is called by the wheel.
-func (s *shard) release(p *pace) { s.offer(p.sub, s.now()) }
+// ring implements ringer.
+func (t *throttle) ring(s *shard, now time.Duration) { s.offer(t.sub, now) }
 
 // touch adds a subscription to those that spread passes on.
 func (s *shard) touch(sub *subscription) {
@@ -66,8 +66,8 @@ func (s *shard) spread() {
 
 func (s *shard) mark(a *audience, c *Client) {
 	for k, changed := range a.changed {
-		if a.paced != nil {
-			changed &^= c.unready(k, changed&a.paced[k])
+		if a.limited != nil {
+			changed &^= c.unready(k, changed&a.limited[k])
 		}
 		s.stats.conflated.n += uint64(bits.OnesCount64(c.pending[k] & changed &^ a.every[k]))
 		c.pending[k] |= changed
@@ -75,14 +75,14 @@ func (s *shard) mark(a *audience, c *Client) {
 	s.wantWrite(c)
 }
 
-// unready returns those of a word of paced subscriptions whose quote is not for this client: it has
-// it already, or its connection takes nothing at the moment. Then the next beat is for it, so that
-// the time between two updates is never too short.
-func (c *Client) unready(k int, paced uint64) (not uint64) {
+// unready returns those of a word of subscriptions with max_rate whose quote is not for this client: it has
+// it already, or its connection takes nothing at the moment. Then the next one is for it, so that the
+// time between two updates is never too short.
+func (c *Client) unready(k int, limited uint64) (not uint64) {
 	if c.blocked {
-		return paced
+		return limited
 	}
-	for w := paced; w != 0; w &= w - 1 {
+	for w := limited; w != 0; w &= w - 1 {
 		i := k*64 + bits.TrailingZeros64(w)
 		if len(c.audience.subs[i].due(&c.marks[i])) == 0 {
 			not |= w & -w
@@ -91,12 +91,12 @@ func (c *Client) unready(k int, paced uint64) (not uint64) {
 	return not
 }
 
-// catchUp lets the next beats include a client whose connection takes data again.
+// catchUp lets the throttles include a client whose connection takes data again.
 func (s *shard) catchUp(c *Client) {
 	now := s.now()
-	for _, i := range c.audience.paced.appendTo(s.indexes[:0], 0) {
+	for _, i := range c.audience.limited.appendTo(s.indexes[:0], 0) {
 		if sub := c.audience.subs[i]; !c.pending.has(i) && len(sub.due(&c.marks[i])) > 0 {
-			s.await(sub.pace, now)
+			s.await(sub.throttle, now)
 		}
 	}
 }

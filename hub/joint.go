@@ -47,8 +47,8 @@ func (s *shard) single(c *Client) *tick {
 		return nil
 	}
 	t, allowed := due[0], time.Duration(0)
-	if sub.pace != nil {
-		allowed = sub.pace.allowed
+	if sub.throttle != nil {
+		allowed = sub.throttle.allowed
 	}
 	m.at(t)
 	c.pending.remove(i)

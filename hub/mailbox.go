@@ -140,7 +140,7 @@ func (s *shard) takeTasks() {
 	for i, c := range s.ready {
 		s.ready[i] = nil
 		c.blocked = false
-		if c.audience != nil && c.audience.paced != nil {
+		if c.audience != nil && c.audience.limited != nil {
 			s.catchUp(c)
 		}
 		if c.hasPending() {

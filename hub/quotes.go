@@ -63,8 +63,8 @@ func (s *shard) fillUpdates(c *Client, i, room int) (quotes int) {
 		}
 	}
 	allowed := time.Duration(0)
-	if sub.pace != nil {
-		allowed = sub.pace.allowed
+	if sub.throttle != nil {
+		allowed = sub.throttle.allowed
 	}
 	due := sub.due(m)
 	for _, t := range due[:min(len(due), room-quotes)] {

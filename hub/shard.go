@@ -94,7 +94,7 @@ func (s *shard) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		s.takeTasks()
 		now := s.now()
-		s.wheel.fire(now, s.release) // collect spreads
+		s.wheel.fire(now, func(a *alarm) { a.ringer.ring(s, now) }) // collect spreads
 		s.sweep(now)
 		// New ticks join those still to be written. Clients that have been served already are
 		// queued again.

@@ -10,22 +10,25 @@ import (
 type subscription struct {
 	audience *audience
 	topic    *shardTopic
-	pattern  string // the filter that applies
-	pace     *pace  // nil: no max_rate
-	index    int32  // in audience.subs and in each client's marks
-	place    int32  // in topic.subs
-	all      bool   // every tick is wanted, not only the newest
+	pattern  string    // the filter that applies
+	throttle *throttle // nil: no max_rate
+	index    int32     // in audience.subs and in each client's marks
+	place    int32     // in topic.subs
+	all      bool      // every tick is wanted, not only the newest
 }
 
-// A pace is the max_rate of a subscription. All its clients receive updates at the same times.
-type pace struct {
+// A throttle is the max_rate of a subscription. All its clients receive updates at the same times.
+type throttle struct {
+	alarm    // due at the earliest time of the next update
 	sub      *subscription
 	interval time.Duration // shortest time between two updates
-	due      time.Duration // earliest time of the next update, on the hub's clock
 	allowed  time.Duration // since when the last one was; a quote cannot have been due before
-	waiting  bool          // is in the wheel
-	slot     uint16        // of the wheel, while waiting
-	next     *pace         // in the wheel's slot
+}
+
+func newThrottle(sub *subscription, interval time.Duration) *throttle {
+	t := &throttle{sub: sub, interval: interval}
+	t.ringer = t
+	return t
 }
 
 // due returns the ticks to be sent to a client with this mark, oldest first. The log of a topic is
