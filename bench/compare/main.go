@@ -22,12 +22,13 @@ import (
 	"time"
 )
 
-// A candidate is a server and the way to start it for a scenario.
+// A candidate is a server, the way to start it, and the way to load it, for a scenario.
 type candidate struct {
 	name    string
-	kind    string // fxcast, floor or centrifuge
-	servers []string
-	load    []string
+	kind    string   // fxcast, floor or centrifuge
+	dialect string   // of loadgen
+	servers []string // more arguments of the server
+	load    []string // more arguments of loadgen
 }
 
 // A scenario is one load and the candidates that get it.
@@ -40,10 +41,14 @@ type scenario struct {
 }
 
 var (
-	fxcast     = candidate{name: "fxcast", kind: "fxcast"}
-	floor      = candidate{name: "floor", kind: "floor"}
-	centrifuge = candidate{name: "centrifuge", kind: "centrifuge"}
-	delayed    = candidate{name: "centrifuge, WriteDelay 2 ms", kind: "centrifuge", servers: []string{"-write-delay", "2ms"}}
+	fxcast     = candidate{name: "fxcast", kind: "fxcast", dialect: "fxcast"}
+	floor      = candidate{name: "floor", kind: "floor", dialect: "plain"}
+	centrifuge = candidate{name: "centrifuge", kind: "centrifuge", dialect: "centrifuge"}
+	// Its options for less CPU and fewer bytes.
+	cfDelayed  = candidate{name: "centrifuge, WriteDelay 2 ms", kind: "centrifuge", dialect: "centrifuge", servers: []string{"-write-delay", "2ms"}}
+	cfProtobuf = candidate{name: "centrifuge, Protobuf", kind: "centrifuge", dialect: "centrifuge-protobuf"}
+	cfBest     = candidate{name: "centrifuge, WriteDelay 2 ms, Protobuf", kind: "centrifuge", dialect: "centrifuge-protobuf", servers: []string{"-write-delay", "2ms"}}
+	cfDelta    = candidate{name: "centrifuge, WriteDelay 2 ms, Protobuf, deltas", kind: "centrifuge", dialect: "centrifuge-delta", servers: []string{"-write-delay", "2ms", "-delta"}}
 )
 
 func (c candidate) with(name string, load ...string) candidate {
@@ -55,21 +60,32 @@ func scenarios(rounds int) []scenario {
 	all := []candidate{fxcast, floor, centrifuge}
 	args := func(s string) []string { return strings.Fields(s) }
 	list := []scenario{
-		{"single", "1,000 clients, 50 quotes/s, one at a time", args("-n 1000 -rate 50"), all, rounds},
-		{"burst", "1,000 clients, 100 quotes/s in bursts of 10 symbols", args("-n 1000 -rate 100 -burst 10 -symbols 10"), append(slices.Clone(all), delayed), rounds},
+		{"single", "1,000 clients, 50 quotes/s, one at a time", args("-n 1000 -rate 50"), append(slices.Clone(all), cfProtobuf), rounds},
+		{"burst", "1,000 clients, 100 quotes/s in bursts of 10 symbols", args("-n 1000 -rate 100 -burst 10 -symbols 10"), append(slices.Clone(all), cfDelayed, cfBest, cfDelta), rounds},
 		{"many", "10,000 clients, 5 quotes/s", args("-n 10000 -rate 5 -run 6s"), all, max(1, rounds-1)},
 		{"overload", "1,000 clients, 1,000 quotes/s in bursts of 10 symbols: 1M deliveries/s offered", args("-n 1000 -rate 1000 -burst 10 -symbols 10 -drain 2s"), []candidate{fxcast, floor}, rounds},
 		{"stuck", "1,000 clients, 50 quotes/s, with and without 10 % that never read", args("-n 1000 -rate 50"),
 			[]candidate{fxcast.with("all read"), fxcast.with("10 % stuck", "-stuck", "100")}, rounds},
+		{"churn", "1,000 clients, 50 quotes/s, with and without 200 joins and leaves per second", args("-n 1000 -rate 50"),
+			[]candidate{fxcast.with("all stay"), fxcast.with("200 joins/s", "-churn", "200")}, rounds},
 		{"interest", "1,000 clients that want 10 symbols, of 10 or of 1,000 published", args("-n 1000 -run 4s"),
 			[]candidate{fxcast.with("10 published", args("-symbols 10 -wanted 10 -rate 10 -burst 10")...), fxcast.with("1,000 published", args("-symbols 1000 -wanted 10 -rate 1000 -burst 10")...)}, rounds},
-		{"idle", "10,000 idle clients, 5 symbols each", args("-n 10000 -symbols 5 -idle 8s -run 0s"), []candidate{fxcast, centrifuge}, 1},
+		{"sets", "1,000 clients that want 10 of 100 symbols, 100 quotes/s in bursts of 10", args("-n 1000 -rate 100 -burst 10 -symbols 100 -wanted 10 -run 4s"),
+			[]candidate{fxcast.with("the same 10"), fxcast.with("each other ones", "-different")}, rounds},
 	}
+	for _, n := range []string{"5", "28", "200"} {
+		list = append(list, idle("idle"+n, "10,000 idle clients, "+n+" symbols each", fxcast, centrifuge, "-symbols", n))
+	}
+	list = append(list, idle("idle-different", "10,000 idle clients, 200 of 400 symbols each, each other ones", fxcast, centrifuge, "-symbols", "400", "-wanted", "200", "-different"))
 	for _, rate := range []int{10, 25, 100} {
 		list = append(list, scenario{fmt.Sprintf("sweep%d", rate), fmt.Sprintf("1,000 clients, %d quotes/s", rate),
 			args(fmt.Sprintf("-n 1000 -rate %d -run 3s", rate)), all, 1})
 	}
 	return list
+}
+
+func idle(name, text string, a, b candidate, load ...string) scenario {
+	return scenario{name, text, append([]string{"-n", "10000", "-idle", "8s", "-run", "0s"}, load...), []candidate{a, b}, 1}
 }
 
 // A sample is the result of loadgen, by its JSON names.
@@ -168,16 +184,14 @@ func runOnce(bin string, s scenario, c candidate) (sample, error) {
 	defer stopRedis()
 	const token = "benchmark-token-of-24-chars-or-more"
 	server := exec.Command(filepath.Join(bin, c.kind), append([]string{"-addr", addr, "-redis", redisAddr}, c.servers...)...)
-	load := []string{"-json", "-url", "ws://" + addr + "/ws", "-redis", "redis://" + redisAddr, "-warm", "1s", "-run", "4s"}
+	load := []string{"-json", "-dialect", c.dialect, "-url", "ws://" + addr + "/ws", "-redis", "redis://" + redisAddr, "-warm", "1s", "-run", "4s"}
 	switch c.kind {
 	case "fxcast":
 		server = exec.Command(filepath.Join(bin, "broadcaster"))
 		server.Env = append(os.Environ(), "REDIS_URL=redis://"+redisAddr, "HTTP_ADDR="+addr, "ADMIN_ADDR="+admin, "ADMIN_TOKEN="+token, "LOG_LEVEL=error")
 		load = append(load, "-admin", "http://"+admin, "-admin-token", token)
-	case "floor":
-		load = append(load, "-dialect", "plain", "-channel", "bench:in")
 	default:
-		load = append(load, "-dialect", "centrifuge", "-channel", "bench:in")
+		load = append(load, "-channel", "bench:in")
 	}
 	stopServer, err := start(server, addr)
 	if err != nil {

@@ -30,19 +30,19 @@ const mark = "<!-- measured by hand below -->\n"
 func (m measured) table() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### %s\n`loadgen %s`; %d rounds, medians.\n\n", m.text, strings.Join(m.load, " "), m.rounds)
-	if m.name == "idle" {
+	if strings.HasPrefix(m.name, "idle") {
 		b.WriteString("| | KB of RSS per client |\n|---|---|\n")
 		for i, c := range m.candidates {
 			fmt.Fprintf(&b, "| %s | %.1f |\n", c.name, median(m.samples[i], "idle_kb_per_client"))
 		}
 		return b.String()
 	}
-	fmt.Fprintf(&b, "| | server CPU, µs per delivery | %s / this | delivered per s | quotes per message | told skipped | lost | p50 ms | p99 ms | p99.9 ms |\n|---|---|---|---|---|---|---|---|---|---|\n", m.candidates[0].name)
+	fmt.Fprintf(&b, "| | server CPU, µs per delivery | %s / this | delivered per s | quotes per message | bytes per quote | told skipped | lost | p50 ms | p99 ms | p99.9 ms |\n|---|---|---|---|---|---|---|---|---|---|---|\n", m.candidates[0].name)
 	first := median(m.samples[0], "server_us_per_delivery")
 	for i, c := range m.candidates {
 		get := func(name string) float64 { return median(m.samples[i], name) }
-		fmt.Fprintf(&b, "| %s | %.2f | %.2f | %.0f | %.1f | %.0f | %.0f | %.1f | %.1f | %.1f |\n", c.name,
-			get("server_us_per_delivery"), first/get("server_us_per_delivery"), get("delivered_per_s"), get("quotes_per_message"),
+		fmt.Fprintf(&b, "| %s | %.2f | %.2f | %.0f | %.1f | %.0f | %.0f | %.0f | %.1f | %.1f | %.1f |\n", c.name,
+			get("server_us_per_delivery"), first/get("server_us_per_delivery"), get("delivered_per_s"), get("quotes_per_message"), get("bytes_per_delivery"),
 			get("skipped"), get("lost")+get("not_latest")+get("doubled"), get("p50_us")/1e3, get("p99_us")/1e3, get("p999_us")/1e3)
 	}
 	return b.String()
@@ -56,7 +56,7 @@ func report(docs string, all []measured, took time.Duration) error {
 Made by `+"`make bench-compare`"+` in %v on a machine with %d processors (%s/%s, %s), on %s. The load client, the server and Redis share these processors; all talk over loopback. Absolute figures are this machine's; the ratios are what to compare. fxcast runs with sessions and limits on, each client signed in as another user; the peers have neither.
 
 - **floor** (`+"`bench/floor`"+`): bare non-blocking writes of prepared frames, nothing else: the price of write(2).
-- **centrifuge** (`+"`bench/centrifuge`"+`): the library behind Centrifugo with its Redis broker, as it comes, and with a write delay of 2 ms.
+- **centrifuge** (`+"`bench/centrifuge`"+`): the library behind Centrifugo with its Redis broker: as it comes, and with its options for fewer writes (WriteDelay) and fewer bytes (Protobuf, deltas). It publishes the quotes of a burst in parallel. With deltas its quotes are counted but not read, so that latency and losses are unknown.
 
 Server CPU is user and system time from /proc per delivered quote. Lost counts gaps that `+"`skipped`"+` does not explain, quotes that came twice, and clients that do not end on the newest quote. For programs without `+"`skipped`"+` every gap is a loss.
 

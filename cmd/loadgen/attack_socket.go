@@ -22,6 +22,7 @@ import (
 const (
 	opContinuation = 0
 	opText         = 1
+	opBinary       = 2
 	opClose        = 8
 	opPing         = 9
 	opPong         = 10

@@ -50,8 +50,8 @@ func (f *fleet) joinOnce(i int) {
 		f.joins.fail()
 		return
 	}
-	for _, m := range dialects[f.o.dialect].hello(f.o, f.list[:f.o.wanted]) {
-		_, _ = syscall.Write(fd, frame(1, m))
+	for _, m := range f.dialect.hello(f.o, f.names(f.wanted(i))) {
+		_, _ = syscall.Write(fd, frame(f.dialect.opcode(), m))
 	}
 	var buf [4096]byte
 	if _, err := syscall.Read(fd, buf[:]); err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"runtime"
@@ -33,19 +34,22 @@ const (
 type client struct {
 	fd     int
 	pace   pace
-	part   []byte // start of an incomplete frame
-	last   []uint64
-	budget float64 // bytes a slow client may read now
+	part   []byte   // start of an incomplete frame
+	wanted []int    // indexes of symbols
+	last   []uint64 // by index
+	budget float64  // bytes a slow client may read now
 	closed bool
 }
 
 // A fleet is all clients.
 type fleet struct {
 	o         options
+	dialect   dialect
 	address   syscall.SockaddrInet4
 	target    *url.URL
 	symbols   map[string]int
 	list      []feed.Symbol
+	same      []int // what each client wants without -different
 	tokens    []string
 	workers   []*worker
 	wg        sync.WaitGroup
@@ -60,7 +64,7 @@ func newFleet(o options, symbols []feed.Symbol, tokens []string) (*fleet, error)
 	if err != nil || u.Scheme != "ws" {
 		return nil, fmt.Errorf("-url %q: want ws://IP:PORT/path", o.url)
 	}
-	f := &fleet{o: o, target: u, list: symbols, tokens: tokens, symbols: make(map[string]int)}
+	f := &fleet{o: o, dialect: dialects[o.dialect], target: u, list: symbols, tokens: tokens, symbols: make(map[string]int)}
 	host, port, err := net.SplitHostPort(u.Host)
 	ip := net.ParseIP(host).To4()
 	if err != nil || ip == nil || !ip.IsLoopback() {
@@ -72,6 +76,9 @@ func newFleet(o options, symbols []feed.Symbol, tokens []string) (*fleet, error)
 	}
 	for i, s := range symbols {
 		f.symbols[string(s)] = i
+		if i < o.wanted {
+			f.same = append(f.same, i)
+		}
 	}
 	for range max(1, runtime.GOMAXPROCS(0)/2) {
 		ep, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
@@ -144,6 +151,9 @@ func (f *fleet) dial(i int) (int, error) {
 	}
 	request := "GET " + f.target.RequestURI() + " HTTP/1.1\r\nHost: " + f.target.Host +
 		"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+	if f.dialect.subprotocol != "" {
+		request += "Sec-WebSocket-Protocol: " + f.dialect.subprotocol + "\r\n"
+	}
 	if len(f.tokens) > 0 {
 		request += "Authorization: Bearer " + f.tokens[i%len(f.tokens)] + "\r\n"
 	}
@@ -153,19 +163,37 @@ func (f *fleet) dial(i int) (int, error) {
 	return fd, nil
 }
 
+// wanted returns the indexes of the symbols to which a client subscribes: the first ones, or with
+// -different a random choice of its own.
+func (f *fleet) wanted(i int) []int {
+	if !f.o.different {
+		return f.same
+	}
+	return rand.New(rand.NewPCG(uint64(i), 1)).Perm(len(f.list))[:f.o.wanted]
+}
+
+func (f *fleet) names(wanted []int) []feed.Symbol {
+	names := make([]feed.Symbol, len(wanted))
+	for k, i := range wanted {
+		names[k] = f.list[i]
+	}
+	return names
+}
+
 // admit reads the answer to the upgrade, subscribes, and passes the client to a worker.
 func (f *fleet) admit(i, fd int) error {
 	rest, err := upgraded(fd)
 	if err != nil {
 		return errors.Join(err, syscall.Close(fd))
 	}
-	for _, m := range dialects[f.o.dialect].hello(f.o, f.list[:f.o.wanted]) {
-		if _, err := syscall.Write(fd, frame(1, m)); err != nil {
+	wanted := f.wanted(i)
+	for _, m := range f.dialect.hello(f.o, f.names(wanted)) {
+		if _, err := syscall.Write(fd, frame(f.dialect.opcode(), m)); err != nil {
 			return errors.Join(err, syscall.Close(fd))
 		}
 	}
 	w := f.workers[i%len(f.workers)]
-	c := &client{fd: fd, pace: f.pace(i), last: make([]uint64, len(f.list))}
+	c := &client{fd: fd, pace: f.pace(i), wanted: wanted, last: make([]uint64, len(f.list))}
 	w.clients[fd] = c
 	if err := syscall.SetNonblock(fd, true); err != nil {
 		return err

@@ -18,8 +18,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
@@ -38,6 +41,7 @@ type options struct {
 	burst              int
 	symbols, wanted    int
 	wildcard           bool
+	different          bool
 	maxRate            float64
 	slow, stuck, churn int
 	slowRate           int
@@ -63,7 +67,7 @@ func parseOptions(args []string) (options, error) {
 	var o options
 	f := flag.NewFlagSet("loadgen", flag.ContinueOnError)
 	f.StringVar(&o.url, "url", "ws://127.0.0.1:8080/ws", "URL of the socket; the host is an IPv4 address")
-	f.StringVar(&o.dialect, "dialect", "fxcast", "fxcast, centrifuge (JSON protocol, a channel per symbol) or plain (everything is sent unasked)")
+	f.StringVar(&o.dialect, "dialect", "fxcast", "fxcast; centrifuge (JSON protocol, a channel per symbol), centrifuge-protobuf or centrifuge-delta; or plain (everything is sent unasked)")
 	f.StringVar(&o.admin, "admin", "", "admin listener, to create a session for each client")
 	f.StringVar(&o.adminToken, "admin-token", os.Getenv("ADMIN_TOKEN"), "its token")
 	f.StringVar(&o.redis, "redis", "", "redis://host:port to publish to; empty: only listen")
@@ -76,6 +80,7 @@ func parseOptions(args []string) (options, error) {
 	f.IntVar(&o.burst, "burst", 1, "quotes published at once, each of another symbol")
 	f.IntVar(&o.symbols, "symbols", 1, "number of symbols, published in turn")
 	f.IntVar(&o.wanted, "wanted", 0, "symbols to which each client subscribes; 0: all")
+	f.BoolVar(&o.different, "different", false, "each client chooses its -wanted symbols at random, not the first ones")
 	f.BoolVar(&o.wildcard, "wildcard", false, "subscribe to * instead")
 	f.Float64Var(&o.maxRate, "max-rate", 0, "max_rate of the subscriptions")
 	f.IntVar(&o.slow, "slow", 0, "number of clients that read slowly")
@@ -104,7 +109,7 @@ func parseOptions(args []string) (options, error) {
 		return o, errors.New("-wanted exceeds -symbols")
 	}
 	if _, ok := dialects[o.dialect]; !ok {
-		return o, fmt.Errorf("-dialect %q: want fxcast, centrifuge or plain", o.dialect)
+		return o, fmt.Errorf("-dialect %q: want %s", o.dialect, strings.Join(slices.Sorted(maps.Keys(dialects)), ", "))
 	}
 	if o.wanted == 0 {
 		o.wanted = o.symbols

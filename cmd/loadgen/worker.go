@@ -72,8 +72,8 @@ func (w *worker) loop() {
 // behind returns the number of healthy clients and symbols whose last quote is not the newest.
 func (w *worker) behind(newest []uint64) (n uint64) {
 	for _, c := range w.clients {
-		for i, last := range c.last[:w.fleet.o.wanted] {
-			if c.pace == healthy && !c.closed && last != newest[i] {
+		for _, i := range c.wanted {
+			if c.pace == healthy && !c.closed && c.last[i] != newest[i] && w.fleet.dialect.count == nil {
 				n++
 			}
 		}
@@ -155,19 +155,26 @@ func (w *worker) message(c *client, op byte, payload []byte, now int64) {
 	case 9:
 		_, _ = syscall.Write(c.fd, frame(10, payload))
 		return
-	case 1:
+	case opText, opBinary:
 	default:
 		return
 	}
-	if answer := dialects[w.fleet.o.dialect].answer; answer != nil {
-		if a := answer(payload); a != nil {
-			_, _ = syscall.Write(c.fd, frame(1, a))
+	d := &w.fleet.dialect
+	if d.answer != nil {
+		if a := d.answer(payload); a != nil {
+			_, _ = syscall.Write(c.fd, frame(d.opcode(), a))
 			return
 		}
 	}
 	measuring := w.fleet.measuring.Load()
 	if measuring {
 		w.counts.frames++
+	}
+	if d.count != nil {
+		if measuring {
+			w.delivered += uint64(d.count(payload))
+		}
+		return
 	}
 	w.scanner.scan(payload, func(q seen) { w.quote(c, q, now, measuring) })
 }
