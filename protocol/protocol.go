@@ -12,14 +12,33 @@
 //	errorcode.go  the codes of error messages and refusals, with their meaning
 //	close.go      every way in which the server ends a connection, as one table
 //	eventid.go    the positions of a client of the event stream
+//	fx.proto      the binary form of snapshots and updates, with the rules of decoding
+//	coded.go      a quote in the numbers of fx.proto, and their encoding
+//	decoder.go    Decoder decodes the binary messages of a connection
+//	decimal.go    decimal text as scaled integers
 //	text.go       times and JSON strings
 //
 // The package imports only the standard library, holds no state and reads no clock. Its functions
 // are safe for concurrent use.
 package protocol
 
-// Name is the WebSocket subprotocol.
-const Name = "fx.v1"
+import (
+	_ "embed" // fx.proto
+	"slices"
+)
+
+// The WebSocket subprotocols.
+const (
+	Name       = "fx.v1"
+	NameBinary = "fx.v1.pb" // its snapshots and updates are binary, as fx.proto describes
+)
+
+//go:embed fx.proto
+var schema []byte
+
+// Schema returns the text of fx.proto: the Protobuf schema of the binary messages, with the rules
+// of decoding. The caller owns it.
+func Schema() []byte { return slices.Clone(schema) }
 
 // MaxMessageBytes bounds a client's message.
 const MaxMessageBytes = 32 << 10
