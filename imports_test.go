@@ -31,11 +31,11 @@ const programtest = "cmd/broadcaster/internal/programtest"
 // only names who may import something, by the beginning of the path within the
 // module. cmd/loadgen plays the clients and may import what they need.
 var only = map[string][]string{
-	"github.com/coder/websocket":  {"web", "internal"},
+	"github.com/coder/websocket":  {"web", "internal", "clients"},
 	"github.com/caarlos0/env/v11": {"cmd"},
 	"github.com/redis/go-redis":   {"cmd", "feed", "limiter", "session", "cache", "redisadmin", "nodes", "internal"},
 	"github.com/alicebob":         {"cmd", "internal"},
-	"net/http":                    {"cmd", "web", "session/httpsession", "limiter/httplimit", "internal"}, // cookies and limit headers
+	"net/http":                    {"cmd", "web", "session/httpsession", "limiter/httplimit", "internal", "clients"}, // cookies and limit headers
 }
 
 type listed struct {
@@ -77,7 +77,7 @@ func (p listed) faults() (faults []string) {
 	path = strings.TrimPrefix(path, "/")
 	top, _, _ := strings.Cut(path, "/")
 	switch {
-	case path == "", top == "cmd", top == "web", top == "internal", slices.Contains(leaves, top), isGround(path):
+	case path == "", top == "cmd", top == "web", top == "internal", top == "clients", slices.Contains(leaves, top), isGround(path):
 	default:
 		return []string{p.ImportPath + " has no place in the import table"}
 	}
@@ -92,7 +92,7 @@ func (p listed) faults() (faults []string) {
 				bad(imp, "the ground that all stand on imports nothing of ours")
 			}
 		case isGround(own):
-		case own == webtest, own == programtest:
+		case own == webtest, own == programtest, to == "clients" && top != "clients":
 			bad(imp, "it is for tests")
 		case to == "internal":
 			if top != "internal" && path != webtest && path != programtest {
@@ -187,6 +187,10 @@ func TestImportRules(t *testing.T) {
 		{"hub", "sync/atomic", true},
 		{"hub", "golang.org/x/sys/unix", false},
 		{"hub", "github.com/redis/go-redis/v9", false},
+		{"clients/conformance", module + "/protocol", true},
+		{"clients/conformance", module + "/web", false},
+		{"clients/conformance/server", module + "/clients/conformance", true},
+		{"cmd/broadcaster", module + "/clients/conformance", false},
 		{"utils", "fmt", false},
 	} {
 		faults := listed{ImportPath: module + "/" + tc.from, Imports: []string{tc.imp}}.faults()

@@ -1,0 +1,247 @@
+package conformance
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/coder/websocket"
+
+	"github.com/fxcast/fxcast/protocol"
+)
+
+func TestScenarios(t *testing.T) {
+	all, err := Scenarios()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 40 {
+		t.Errorf("%d scenarios", len(all))
+	}
+}
+
+func TestBadScenarios(t *testing.T) {
+	for _, text := range []string{
+		`{"about":"x"}`,
+		`{"about":"x","connections":[{"steps":[{"cut":true,"hang":true}]}]}`,
+		`{"about":"x","connections":[{"steps":[{}]}]}`,
+		`{"about":"x","connections":[{"steps":[]}],"client":[{"do":"dance"}]}`,
+		`{"about":"x","connections":[{"steps":[]}],"clinet":[]}`,
+		`{"about":"x","scale":-1,"connections":[{"steps":[]}]}`,
+	} {
+		if _, err := parseScenario("x", []byte(text)); err == nil {
+			t.Errorf("%s is a scenario, want an error", text)
+		}
+	}
+}
+
+// bench is a scripted server and the calls of a runner.
+type bench struct {
+	*testing.T
+	url string
+}
+
+func newBench(t *testing.T) bench {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- Serve(t.Context(), l) }()
+	t.Cleanup(func() {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return bench{t, "http://" + l.Addr().String()}
+}
+
+func (b bench) post(path string, body, answer any) {
+	b.Helper()
+	text, err := json.Marshal(body)
+	if err != nil {
+		b.Fatal(err)
+	}
+	resp, err := http.Post(b.url+path, "application/json", bytes.NewReader(text))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
+		b.Fatalf("%s: %v", resp.Status, err)
+	}
+}
+
+type begun struct{ ID, URL, Token string }
+
+func (b bench) begin(scenario string) (r begun) {
+	b.Helper()
+	b.post("/runs", map[string]any{"scenario": scenario}, &r)
+	return r
+}
+
+func (b bench) faults(r begun, reports ...map[string]any) string {
+	b.Helper()
+	var verdict struct {
+		Pass   bool
+		Faults []string
+	}
+	b.post("/runs/"+r.ID+"/verdict", map[string]any{"reports": reports}, &verdict)
+	if verdict.Pass != (len(verdict.Faults) == 0) {
+		b.Errorf("pass %v with faults %q", verdict.Pass, verdict.Faults)
+	}
+	return strings.Join(verdict.Faults, "\n")
+}
+
+func (b bench) dial(r begun, token string) *websocket.Conn {
+	b.Helper()
+	ws, _, err := websocket.Dial(b.Context(), r.URL, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + token}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = ws.CloseNow() })
+	return ws
+}
+
+func (b bench) write(ws *websocket.Conn, text string) {
+	b.Helper()
+	if err := ws.Write(b.Context(), websocket.MessageText, []byte(text)); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// readTo reads messages up to the next one of a type.
+func (b bench) readTo(ws *websocket.Conn, typ string) {
+	b.Helper()
+	for {
+		_, text, err := ws.Read(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		if strings.HasPrefix(string(text), `{"type":"`+typ+`"`) {
+			return
+		}
+	}
+}
+
+func states(names ...string) (reports []map[string]any) {
+	for _, name := range names {
+		reports = append(reports, map[string]any{"report": "state", "state": name})
+	}
+	return reports
+}
+
+func quote(seq uint64) map[string]any {
+	return map[string]any{"report": "quote", "symbol": "EUR/USD", "bid": bidOf(seq), "ask": askOf(seq), "seq": seq, "epoch": "k3f9", "skipped": 0}
+}
+
+func TestVerdicts(t *testing.T) {
+	b := newBench(t)
+	rightStates := states("connecting", "live", "closed")
+	rightReports := append(rightStates, quote(10), quote(11), quote(12), map[string]any{"report": "gap", "symbol": "EUR/USD", "reason": "reset", "missing": 0})
+	const subscribe = `{"op":"subscribe","id":1,"symbols":["EUR/USD"],"mode":"all"}`
+	play := func(r begun, command string) *websocket.Conn {
+		ws := b.dial(r, r.Token)
+		b.readTo(ws, protocol.TypeWelcome)
+		b.write(ws, command)
+		b.readTo(ws, protocol.TypeUpdate)
+		b.readTo(ws, protocol.TypeUpdate)
+		return ws
+	}
+	for _, tc := range []struct {
+		name string
+		run  func(begun) (reports []map[string]any)
+		want string // in the faults; "": none
+	}{
+		{"right", func(r begun) []map[string]any {
+			_ = play(r, subscribe).Close(websocket.StatusNormalClosure, "")
+			return rightReports
+		}, ""},
+		{"cut", func(r begun) []map[string]any {
+			_ = play(r, subscribe).CloseNow()
+			return rightReports
+		}, "without the client's close frame"},
+		{"left open", func(r begun) []map[string]any {
+			play(r, subscribe)
+			return rightReports
+		}, "did not end connect 1"},
+		{"quote missing", func(r begun) []map[string]any {
+			_ = play(r, subscribe).Close(websocket.StatusNormalClosure, "")
+			return append(rightStates, quote(10), quote(12), map[string]any{"report": "gap", "symbol": "EUR/USD", "reason": "reset", "missing": 0})
+		}, "quote 2"},
+		{"gap missing", func(r begun) []map[string]any {
+			_ = play(r, subscribe).Close(websocket.StatusNormalClosure, "")
+			return append(rightStates, quote(10), quote(11), quote(12))
+		}, `0 reports of "gap", want 1`},
+		{"wrong state", func(r begun) []map[string]any {
+			_ = play(r, subscribe).Close(websocket.StatusNormalClosure, "")
+			return append(states("connecting", "closed"), rightReports[3:]...)
+		}, "state 2"},
+		{"unexpected error", func(r begun) []map[string]any {
+			_ = play(r, subscribe).Close(websocket.StatusNormalClosure, "")
+			return append([]map[string]any{{"report": "error", "kind": "protocol", "message": "x"}, {"report": "error", "kind": "connection"}}, rightReports...)
+		}, `1 reports of "error", want 0`},
+		{"not connected", func(begun) []map[string]any { return rightReports }, "connected 0 times, want 1"},
+		{"two connects", func(r begun) []map[string]any {
+			ws := play(r, subscribe)
+			if second, _, err := websocket.Dial(t.Context(), r.URL, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + r.Token}}}); err == nil {
+				_ = second.CloseNow()
+			}
+			_ = ws.Close(websocket.StatusNormalClosure, "")
+			return rightReports
+		}, "connect 2 began while connect 1 was not over"},
+		{"no token", func(r begun) []map[string]any {
+			ws := b.dial(r, "x")
+			b.readTo(ws, protocol.TypeWelcome)
+			_ = ws.Close(websocket.StatusNormalClosure, "")
+			return rightReports
+		}, "neither the token nor a ticket"},
+		{"wrong command", func(r begun) []map[string]any {
+			ws := b.dial(r, r.Token)
+			b.readTo(ws, protocol.TypeWelcome)
+			b.write(ws, `{"op":"subscribe","id":1,"symbols":["EUR/USD"],"mode":"all","since":{}}`)
+			if _, _, err := ws.Read(t.Context()); err == nil {
+				t.Error("the wrong command was answered")
+			}
+			return rightReports
+		}, `"since" differs`},
+		{"binary", func(r begun) []map[string]any {
+			ws := play(r, subscribe)
+			if err := ws.Write(t.Context(), websocket.MessageBinary, []byte("x")); err != nil {
+				t.Error(err)
+			}
+			_ = ws.Close(websocket.StatusNormalClosure, "")
+			return rightReports
+		}, "binary message"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := b.begin("first-reset")
+			got := b.faults(r, tc.run(r)...)
+			if tc.want == "" && got != "" || !strings.Contains(got, tc.want) {
+				t.Errorf("faults:\n%s\nwant %q", got, tc.want)
+			}
+		})
+	}
+}
+
+// TestPaceIsJudged checks the bounds between connects.
+func TestPaceIsJudged(t *testing.T) {
+	b := newBench(t)
+	r := b.begin("closing-then-cut")
+	ws := b.dial(r, r.Token)
+	b.readTo(ws, protocol.TypeClosing)
+	for { // until the cut
+		if _, _, err := ws.Read(t.Context()); err != nil {
+			break
+		}
+	}
+	ws = b.dial(r, r.Token)
+	b.readTo(ws, protocol.TypeWelcome)
+	_ = ws.Close(websocket.StatusNormalClosure, "")
+	if got := b.faults(r, states("connecting", "live", "waiting", "connecting", "live", "closed")...); !strings.Contains(got, "connect 2 came") {
+		t.Errorf("faults %q, want that connect 2 came too soon", got)
+	}
+}

@@ -1,0 +1,210 @@
+package conformance
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+)
+
+const (
+	slack             = time.Second // real time by which a client may be late
+	commandsPerSecond = 10
+	maxConnects       = 10               // in a minute
+	minute            = 54 * time.Second // of the scenario, less what the network may shift
+)
+
+// judge returns what was wrong with the client.
+func (r *run) judge(reports []map[string]any) (faults []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	faults = append(faults, r.faults...)
+	faults = append(faults, r.judgeConnects()...)
+	expect := r.scenario.Expect
+	byKind := map[string][]map[string]any{}
+	for _, report := range reports {
+		kind, _ := report["report"].(string)
+		if kind == "error" && report["kind"] == "connection" {
+			continue
+		}
+		byKind[kind] = append(byKind[kind], report)
+	}
+	if expect.States != nil {
+		var states []map[string]any
+		for _, state := range expect.States {
+			states = append(states, map[string]any{"state": state})
+		}
+		faults = append(faults, compare("state", states, byKind["state"])...)
+	}
+	faults = append(faults, compareSymbols("quote", expand(expect.Quotes), byKind["quote"])...)
+	faults = append(faults, compareSymbols("gap", expect.Gaps, byKind["gap"])...)
+	faults = append(faults, compareSymbols("status", expect.Statuses, byKind["status"])...)
+	faults = append(faults, compare("error", expect.Errors, byKind["error"])...)
+	for kind := range byKind {
+		if !slices.Contains([]string{"state", "quote", "gap", "status", "error"}, kind) {
+			faults = append(faults, fmt.Sprintf("a report of the unknown kind %q", kind))
+		}
+	}
+	return faults
+}
+
+// judgeConnects judges the number and the times of the connects, and the commands.
+func (r *run) judgeConnects() (faults []string) {
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	if got, want := len(r.attempts), len(r.script); got < want {
+		fault("the client connected %d times, want %d", got, want)
+	}
+	if r.scenario.Auth == "ticket" && r.tickets != r.scenario.Expect.Tickets {
+		fault("the client asked for %d tickets, want %d", r.tickets, r.scenario.Expect.Tickets)
+	}
+	for i, a := range r.attempts {
+		if i > 0 && a.script.After != nil && !r.attempts[i-1].endedAt.IsZero() {
+			took, b := a.at.Sub(r.attempts[i-1].endedAt), a.script.After
+			if took < r.scaled(b.MinMS) || b.MaxMS > 0 && took > r.scaled(b.MaxMS)+slack {
+				fault("connect %d came %.0f ms after the end of the last connection, want %.0f to %.0f", a.number, r.ms(took), b.MinMS, b.MaxMS)
+			}
+		}
+		if i >= maxConnects {
+			if took := a.at.Sub(r.attempts[i-maxConnects].at); took < r.scaled(float64(minute.Milliseconds())) {
+				fault("connects %d to %d came within %.0f ms, want 60000", a.number-maxConnects, a.number, r.ms(took))
+			}
+		}
+		for j := 2 * commandsPerSecond; j < len(a.messages); j++ {
+			if took := a.messages[j].at.Sub(a.messages[j-2*commandsPerSecond].at); took < r.scaled(800) {
+				fault("connect %d: %d commands within %.0f ms, want at most %d in a second", a.number, 2*commandsPerSecond+1, r.ms(took), 2*commandsPerSecond)
+				break
+			}
+		}
+		if a.idle && a.code != 1000 && a.code != 1001 && a.code != 1005 {
+			fault("connect %d ended without the client's close frame: %s", a.number, a.end)
+		}
+	}
+	return faults
+}
+
+// ms returns a real time in ms of the scenario.
+func (r *run) ms(d time.Duration) float64 {
+	return float64(d) / float64(time.Millisecond) / r.scenario.Scale
+}
+
+// expand replaces entries with a range of numbers by one entry per number.
+func expand(want []map[string]any) (each []map[string]any) {
+	for _, w := range want {
+		bounds, ok := w["seq"].([]any)
+		if !ok || len(bounds) != 2 {
+			each = append(each, w)
+			continue
+		}
+		from, _ := bounds[0].(float64)
+		to, _ := bounds[1].(float64)
+		for seq := uint64(from); seq <= uint64(to); seq++ {
+			e := maps.Clone(w)
+			e["seq"], e["bid"], e["ask"] = float64(seq), bidOf(seq), askOf(seq)
+			each = append(each, e)
+		}
+	}
+	return each
+}
+
+// compareSymbols compares the reports of one kind, symbol by symbol.
+func compareSymbols(kind string, want, got []map[string]any) (faults []string) {
+	bySymbol := func(reports []map[string]any) map[string][]map[string]any {
+		m := map[string][]map[string]any{}
+		for _, report := range reports {
+			symbol := fmt.Sprint(report["symbol"])
+			m[symbol] = append(m[symbol], report)
+		}
+		return m
+	}
+	wanted, reported := bySymbol(want), bySymbol(got)
+	symbols := map[string]bool{}
+	for symbol := range wanted {
+		symbols[symbol] = true
+	}
+	for symbol := range reported {
+		symbols[symbol] = true
+	}
+	for _, symbol := range slices.Sorted(maps.Keys(symbols)) {
+		faults = append(faults, compare(kind, wanted[symbol], reported[symbol])...)
+	}
+	return faults
+}
+
+// compare compares the reports of one kind with those expected.
+func compare(kind string, want, got []map[string]any) (faults []string) {
+	for i := range min(len(want), len(got)) {
+		if why := differs(want[i], got[i]); why != "" {
+			return []string{fmt.Sprintf("%s %d: %s; reported %s, want %s", kind, i+1, why, list(got, i), list(want, i))}
+		}
+		if kind == "error" && got[i]["kind"] == "protocol" && (got[i]["message"] == nil || got[i]["message"] == "") {
+			faults = append(faults, fmt.Sprintf("error %d has no message", i+1))
+		}
+	}
+	switch {
+	case len(got) < len(want):
+		faults = append(faults, fmt.Sprintf("%d reports of %q, want %d; missing %s", len(got), kind, len(want), list(want, len(got))))
+	case len(got) > len(want):
+		faults = append(faults, fmt.Sprintf("%d reports of %q, want %d; too many %s", len(got), kind, len(want), list(got, len(want))))
+	}
+	return faults
+}
+
+// list returns up to five reports, beginning with one.
+func list(reports []map[string]any, from int) string {
+	text, _ := json.Marshal(reports[from:min(len(reports), from+5)]) // values that come from JSON
+	return string(text)
+}
+
+// differs reports which of the wanted fields differs, or "". A wanted nil must be absent.
+func differs(want, got map[string]any) string {
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		w, g := want[name], got[name]
+		if name == "symbols" {
+			w, g = sorted(w), sorted(g)
+		}
+		if !reflect.DeepEqual(w, g) {
+			return fmt.Sprintf("%q differs", name)
+		}
+	}
+	return ""
+}
+
+func sorted(v any) any {
+	list, ok := v.([]any)
+	if !ok {
+		return v
+	}
+	list = slices.Clone(list)
+	slices.SortFunc(list, func(a, b any) int {
+		x, y := fmt.Sprint(a), fmt.Sprint(b)
+		switch {
+		case x < y:
+			return -1
+		case x > y:
+			return 1
+		}
+		return 0
+	})
+	return list
+}
+
+// seen returns what the server has seen of the client.
+func (r *run) seen() map[string]any {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	attempts := []any{}
+	for _, a := range r.attempts {
+		messages := []json.RawMessage{}
+		for _, m := range a.messages[:min(len(a.messages), 100)] {
+			messages = append(messages, m.text)
+		}
+		entry := map[string]any{"at_ms": r.ms(a.at.Sub(r.began)), "auth": a.auth, "protocol": a.protocol, "end": a.end, "messages": messages}
+		if !a.endedAt.IsZero() {
+			entry["ended_ms"] = r.ms(a.endedAt.Sub(r.began))
+		}
+		attempts = append(attempts, entry)
+	}
+	return map[string]any{"attempts": attempts, "tickets": r.tickets}
+}

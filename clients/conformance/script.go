@@ -1,0 +1,369 @@
+package conformance
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/fxcast/fxcast/protocol"
+)
+
+const (
+	stepTime  = 15 * time.Second // for the client to do what a step waits for
+	writeTime = 10 * time.Second
+	maxQueued = 10_000 // messages of a client that no step has taken
+)
+
+// errEnded reports that the client ended the connection.
+var errEnded = errors.New("the client ended the connection")
+
+// A player plays the steps of one connection.
+type player struct {
+	run      *run
+	attempt  *attempt
+	line     *line
+	ws       *websocket.Conn
+	commands chan command
+	ctx      context.Context
+	last     command
+	steps    time.Time // when the last step was done
+}
+
+// A command is one message of the client, decoded.
+type command map[string]any
+
+// play accepts a WebSocket and plays the steps of its connection. It returns after the end of the
+// connection.
+func (r *run) play(w http.ResponseWriter, req *http.Request, a *attempt) {
+	l := req.Context().Value(lineKey{}).(*line)
+	if len(a.script.Steps) > 0 && a.script.Steps[0].Hang {
+		select {
+		case <-req.Context().Done():
+		case <-r.ctx.Done():
+		}
+		r.finish(a, "the client gave up")
+		return
+	}
+	ws, err := websocket.Accept(w, req, &websocket.AcceptOptions{Subprotocols: []string{r.protocol}, InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled})
+	if err != nil {
+		r.fault("connect %d: %v", a.number, err)
+		r.finish(a, "bad handshake")
+		return
+	}
+	defer func() { _ = ws.CloseNow() }() // it may be closed already
+	ws.SetReadLimit(1 << 20)
+	r.mu.Lock()
+	a.protocol, a.open = ws.Subprotocol(), true
+	r.mu.Unlock()
+	if r.protocol != protocol.Name && a.protocol != r.protocol {
+		r.fault("connect %d does not offer the subprotocol %s", a.number, r.protocol)
+	}
+	ctx, cancel := context.WithCancel(r.ctx)
+	defer cancel()
+	p := &player{run: r, attempt: a, line: l, ws: ws, commands: make(chan command, maxQueued), ctx: ctx, steps: time.Now()}
+	reader := make(chan struct{})
+	go func() {
+		defer close(reader)
+		defer cancel()
+		p.read()
+	}()
+	defer func() { <-reader }()
+	defer func() { _ = l.Close() }() // ends the reader
+	for i, step := range a.script.Steps {
+		if err := p.do(step); err != nil {
+			if r.ctx.Err() == nil {
+				r.fault("connect %d, step %d %s: %v", a.number, i+1, step, err)
+			}
+			r.finish(a, "cut after a fault")
+			return
+		}
+		p.steps = time.Now()
+		if step.Cut || step.Close != 0 || step.Ended != nil {
+			return
+		}
+	}
+	r.mu.Lock()
+	a.idle = true
+	r.mu.Unlock()
+	<-a.ended
+}
+
+// read reads until the connection ends. It answers pings.
+func (p *player) read() {
+	r, a := p.run, p.attempt
+	for {
+		kind, text, err := p.ws.Read(r.ctx)
+		if err != nil {
+			end := "cut by the client"
+			if closed, ok := errors.AsType[websocket.CloseError](err); ok {
+				end = fmt.Sprintf("closed by the client: %d", closed.Code)
+				r.mu.Lock()
+				a.code = int(closed.Code)
+				r.mu.Unlock()
+			}
+			r.finish(a, end)
+			return
+		}
+		if kind != websocket.MessageText {
+			r.fault("connect %d: a binary message from the client", a.number)
+			continue
+		}
+		var c command
+		if err := json.Unmarshal(text, &c); err != nil {
+			r.fault("connect %d: the client sent %.80q: %v", a.number, text, err)
+			continue
+		}
+		if c["op"] == protocol.OpPing {
+			p.write(websocket.MessageText, encode(map[string]any{"type": protocol.TypePong, "id": c["id"], "ts": now()}))
+			continue
+		}
+		r.mu.Lock()
+		a.messages = append(a.messages, message{time.Now(), text})
+		r.mu.Unlock()
+		select {
+		case p.commands <- c:
+		default:
+			r.fault("connect %d: more than %d commands wait", a.number, maxQueued)
+			return
+		}
+	}
+}
+
+// String names the step, for faults.
+func (s Step) String() string {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return ""
+	}
+	var fields map[string]any
+	if json.Unmarshal(text, &fields) != nil {
+		return ""
+	}
+	maps.DeleteFunc(fields, func(_ string, v any) bool { return v == nil || v == false || v == "" || v == 0.0 })
+	return string(encode(fields))
+}
+
+func (p *player) do(s Step) error {
+	switch {
+	case s.Welcome != nil:
+		return p.send(merge(welcome(), s.Welcome))
+	case s.Receive != nil:
+		c, err := p.next()
+		if err != nil {
+			return err
+		}
+		if why := differs(s.Receive, c); why != "" {
+			return fmt.Errorf("the client sent %s: %s", encode(c), why)
+		}
+		p.last = c
+	case s.Ack != nil:
+		return p.ack(s.Ack)
+	case s.Serve != nil:
+		return p.serve(s.Serve)
+	case s.Send != nil:
+		m := maps.Clone(s.Send)
+		if m["id"] == "$id" {
+			m["id"] = p.last["id"]
+		}
+		return p.send(m)
+	case s.Ticks != nil:
+		return p.ticks(*s.Ticks)
+	case s.Text != "":
+		return p.write(websocket.MessageText, []byte(s.Text))
+	case s.Binary != nil:
+		return p.write(websocket.MessageBinary, s.Binary)
+	case s.Big != 0:
+		p.write(websocket.MessageText, []byte(`{"type":"update","data":[],"pad":"`+strings.Repeat("x", s.Big)+`"}`)) // the client may end it before
+	case s.Raw != nil:
+		_, err := p.line.Write(s.Raw)
+		return err
+	case s.Pause != 0:
+		return p.wait(p.run.scaled(s.Pause))
+	case s.Freeze:
+		p.line.freeze(func() { p.run.finish(p.attempt, "closed by the client, frozen") })
+	case s.Close != 0:
+		p.run.finish(p.attempt, fmt.Sprintf("closed by the script: %d", s.Close))
+		_ = p.ws.Close(websocket.StatusCode(s.Close), s.Reason) // waits for the client's close frame for 5 s at most
+	case s.Cut:
+		p.run.finish(p.attempt, "cut by the script")
+		_ = p.line.Close() // it may be closed already
+	case s.Ended != nil:
+		return p.awaitEnd(*s.Ended)
+	}
+	return nil
+}
+
+// next returns the next command.
+func (p *player) next() (command, error) {
+	limit := time.NewTimer(stepTime)
+	defer limit.Stop()
+	select {
+	case c := <-p.commands:
+		return c, nil
+	default:
+	}
+	select {
+	case c := <-p.commands:
+		return c, nil
+	case <-p.ctx.Done():
+		return nil, errEnded
+	case <-limit.C:
+		return nil, fmt.Errorf("the client sent no command within %v", stepTime)
+	}
+}
+
+func (p *player) wait(d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-p.ctx.Done():
+		return errEnded
+	}
+}
+
+// serve acknowledges commands until one has these fields.
+func (p *player) serve(until map[string]any) error {
+	for {
+		c, err := p.next()
+		if err != nil {
+			return err
+		}
+		p.last = c
+		if err := p.ack(nil); err != nil {
+			return err
+		}
+		if differs(until, c) == "" {
+			return nil
+		}
+	}
+}
+
+// ack acknowledges the last command.
+func (p *player) ack(fields map[string]any) error {
+	names := p.last["symbols"]
+	if names == nil {
+		names = []any{}
+	}
+	ack := map[string]any{"type": protocol.TypeAck, "id": p.last["id"], "op": p.last["op"], "ok": names, "failed": []any{}}
+	if p.last["op"] == protocol.OpSubscribe {
+		ack["mode"], ack["max_rate"] = protocol.ModeLatest, 0
+		for _, name := range []string{"mode", "max_rate"} {
+			if v := p.last[name]; v != nil {
+				ack[name] = v
+			}
+		}
+	}
+	return p.send(merge(ack, fields))
+}
+
+// awaitEnd waits for the client to end the connection.
+func (p *player) awaitEnd(b Bounds) error {
+	from := p.steps
+	select {
+	case <-p.attempt.ended:
+	case <-time.After(p.run.scaled(b.MaxMS) + slack):
+		return fmt.Errorf("the client did not end the connection within %.0f ms", b.MaxMS)
+	case <-p.run.ctx.Done():
+		return nil
+	}
+	p.run.mu.Lock()
+	took := p.attempt.endedAt.Sub(from)
+	p.run.mu.Unlock()
+	if took < p.run.scaled(b.MinMS) {
+		return fmt.Errorf("the client ended the connection after %.0f ms, want at least %.0f", float64(took.Milliseconds())/p.run.scenario.Scale, b.MinMS)
+	}
+	return nil
+}
+
+// send sends a message. Snapshots and updates are binary if that was agreed.
+func (p *player) send(m map[string]any) error {
+	return p.write(websocket.MessageText, encode(m))
+}
+
+func (p *player) write(kind websocket.MessageType, text []byte) error {
+	ctx, cancel := context.WithTimeout(p.run.ctx, writeTime)
+	defer cancel()
+	if err := p.ws.Write(ctx, kind, text); err != nil {
+		return fmt.Errorf("%w (%v)", errEnded, err)
+	}
+	return nil
+}
+
+// ticks sends numbered quotes.
+func (p *player) ticks(t Ticks) error {
+	if t.Symbol == "" {
+		t.Symbol = "EUR/USD"
+	}
+	typ := protocol.TypeUpdate
+	if t.As != "" {
+		typ = protocol.TypeSnapshot
+	}
+	var data []any
+	for seq := t.From; seq <= max(t.From, t.To); seq++ {
+		q := map[string]any{"symbol": t.Symbol, "bid": bidOf(seq), "ask": askOf(seq), "ts": "2026-11-22T10:15:00.123456Z", "seq": seq}
+		if t.Epoch != "" {
+			q["epoch"] = t.Epoch
+		}
+		data = append(data, q)
+		if len(data) < max(1, t.PerMessage) && seq < t.To {
+			continue
+		}
+		m := map[string]any{"type": typ, "data": data}
+		if t.As == "reset" {
+			m["reset"] = true
+		}
+		if err := p.send(m); err != nil {
+			return err
+		}
+		data = nil
+	}
+	return nil
+}
+
+func bidOf(seq uint64) string { return fmt.Sprintf("1.%05d", seq) }
+func askOf(seq uint64) string { return fmt.Sprintf("1.%05d", seq+10) }
+
+func now() string { return time.Now().UTC().Format(time.RFC3339Nano) }
+
+func welcome() map[string]any {
+	return map[string]any{
+		"type": protocol.TypeWelcome, "protocol": protocol.Name, "conn_id": "c1", "server_time": now(),
+		"session": map[string]any{"id": "s1", "role": "user", "expires_at": time.Now().UTC().Add(time.Hour).Format(time.RFC3339Nano)},
+		"limits": map[string]any{
+			"max_symbols": 200, "max_rate": 0, "commands_per_second": commandsPerSecond, "max_message_bytes": protocol.MaxMessageBytes,
+			"max_connections": 20, "symbols": []string{"*"}, "channels": []string{}, "modes": []string{"latest", "all"},
+		},
+		"heartbeat_ms": 30000,
+	}
+}
+
+func merge(m, fields map[string]any) map[string]any {
+	maps.Copy(m, fields)
+	return m
+}
+
+// encode encodes a message. Its type comes first, as the server sends it.
+func encode(m map[string]any) []byte {
+	typ, ok := m["type"]
+	if !ok {
+		text, _ := json.Marshal(m) // values that come from JSON
+		return text
+	}
+	rest := maps.Clone(m)
+	delete(rest, "type")
+	head, _ := json.Marshal(map[string]any{"type": typ})
+	tail, _ := json.Marshal(rest)
+	if len(rest) == 0 {
+		return head
+	}
+	return append(append(head[:len(head)-1], ','), tail[1:]...)
+}
