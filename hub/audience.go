@@ -8,6 +8,7 @@ import "slices"
 type audience struct {
 	key     string
 	filters filters
+	pace    *pace // nil: none
 	subs    []*subscription
 	clients []*Client
 
@@ -17,17 +18,21 @@ type audience struct {
 	every   bitset // indexes of subs to every tick
 	turn    int    // where the next round starts, so that no client is always last
 	round   uint64 // of expand, when it was last visited
+	delayed bitset // with a pace: indexes of subs that are due with its next beat
 }
 
-// audience returns the audience with these filters. A new one takes over the throttles of the one
+// audience returns the audience with these filters and this rhythm. A new one takes over the throttles of the one
 // that its first client leaves.
-func (s *shard) audience(fs filters, from *audience) *audience {
-	s.key = fs.ranked().appendKey(s.key[:0])
+func (s *shard) audience(fs filters, r rhythm, from *audience) *audience {
+	s.key = fs.ranked().appendKey(r.appendKey(s.key[:0]))
 	if a := s.audiences[string(s.key)]; a != nil {
 		return a
 	}
-	a := &audience{key: string(s.key), filters: fs}
+	a := &audience{key: string(s.key), filters: fs, pace: s.paceOf(r)}
 	s.audiences[a.key] = a
+	if a.pace != nil {
+		a.pace.audiences = append(a.pace.audiences, a)
+	}
 	for i := range fs {
 		f := &fs[i]
 		if IsWildcard(f.pattern) {
@@ -44,6 +49,9 @@ func (s *shard) audience(fs filters, from *audience) *audience {
 		for _, sub := range a.subs {
 			if was := from.at(sub.topic); sub.throttle != nil && was != nil && was.throttle != nil && was.throttle.due > 0 {
 				sub.throttle.due = was.throttle.due + sub.throttle.interval - was.throttle.interval
+				if a.pace == from.pace {
+					sub.throttle.reached = was.throttle.reached
+				}
 			}
 		}
 	}
@@ -84,10 +92,14 @@ func (s *shard) add(a *audience, p *shardTopic, f *filter) *subscription {
 	if f.all {
 		s.keepAll(p)
 	}
+	var v *view
+	if a.pace != nil && a.pace.align {
+		v = s.view(p, a.pace)
+	}
 	i := len(a.subs)
-	sub := &subscription{audience: a, topic: p, pattern: f.pattern, index: int32(i), place: int32(len(p.subs)), all: f.all}
+	sub := &subscription{audience: a, topic: p, pattern: f.pattern, index: int32(i), place: int32(len(p.subs)), all: f.all, view: v}
 	a.subs, p.subs = append(a.subs, sub), append(p.subs, sub)
-	a.changed, a.every = a.changed.resized(i+1), a.every.resized(i+1)
+	a.changed, a.every, a.delayed = a.changed.resized(i+1), a.every.resized(i+1), a.delayed.resized(i+1)
 	a.every.set(i, f.all)
 	if f.interval > 0 {
 		sub.throttle = newThrottle(sub, f.interval)
@@ -118,7 +130,7 @@ func (s *shard) unsubscribe(sub *subscription) {
 	a.subs[i].index = int32(i)
 	a.subs[last] = nil
 	a.subs = a.subs[:last]
-	for _, set := range []*bitset{&a.changed, &a.every, &a.limited} {
+	for _, set := range []*bitset{&a.changed, &a.every, &a.limited, &a.delayed} {
 		if *set != nil {
 			set.set(i, set.has(last))
 			*set = set.resized(last)
@@ -137,6 +149,9 @@ func (s *shard) detach(sub *subscription) {
 	p.subs = p.subs[:len(p.subs)-1]
 	if sub.throttle != nil && sub.throttle.waiting {
 		s.wheel.remove(&sub.throttle.alarm)
+	}
+	if sub.view != nil {
+		s.unview(sub)
 	}
 	if sub.all {
 		s.keepNewest(p)
@@ -184,13 +199,14 @@ func (s *shard) dissolve(a *audience) {
 		}
 	}
 	delete(s.audiences, a.key)
+	s.endPace(a)
 }
 
-// move gives a client other filters. What it has of a topic that the new filters match too stays,
+// move gives a client other filters, or another rhythm. What it has of a topic that the new filters match too stays,
 // except that a change between every tick and the newest makes a snapshot due.
-func (s *shard) move(c *Client, fs filters) {
+func (s *shard) move(c *Client, fs filters, r rhythm) {
 	old := c.audience
-	a := s.audience(fs, old)
+	a := s.audience(fs, r, old)
 	if a == old {
 		return
 	}
@@ -213,10 +229,14 @@ func (s *shard) move(c *Client, fs filters) {
 		switch {
 		case sub.all != was.all:
 			snapshots = append(snapshots, i)
+		case a.pace != nil && !m.snapshot():
+			if len(sub.due(&m)) > 0 || m.stage == resumed {
+				s.delay(sub)
+			}
 		case sub.throttle == nil || m.stage != live && m.stage != first:
 			pending.set(i, len(sub.due(&m)) > 0 || m.stage == resumed)
 		case len(sub.due(&m)) > 0:
-			s.await(sub.throttle, now)
+			s.await(sub, now)
 		}
 	}
 	s.leave(c)

@@ -116,7 +116,7 @@ func (c *Client) Subscribe(patterns []string, settings Settings, ack []byte) {
 		if c.gone {
 			return
 		}
-		s.move(c, c.audience.filters.with(patterns, interval, settings.All))
+		s.move(c, c.audience.filters.with(patterns, interval, settings.All), c.audience.rhythm())
 		if c.gone {
 			return
 		}
@@ -138,7 +138,7 @@ func (c *Client) Subscribe(patterns []string, settings Settings, ack []byte) {
 // Unsubscribe removes exactly these patterns and answers with ack. A topic that another pattern
 // still matches continues with that pattern's settings.
 func (c *Client) Unsubscribe(patterns []string, ack []byte) {
-	c.command(ack, func(s *shard) { s.move(c, c.audience.filters.without(patterns)) })
+	c.command(ack, func(s *shard) { s.move(c, c.audience.filters.without(patterns), c.audience.rhythm()) })
 }
 
 // snapshot makes the topic's last value due. If there is none and unknown is set, the status is due

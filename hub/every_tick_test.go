@@ -57,6 +57,8 @@ func TestEveryTickInAnyInterleaving(t *testing.T) {
 				"every":       func(rt *rapid.T) { f.every(any(), some.Draw(rt, "patterns")...) },
 				"latest":      func(rt *rapid.T) { f.subscribe(any(), 0, some.Draw(rt, "patterns")...) },
 				"unsubscribe": func(rt *rapid.T) { f.unsubscribe(any(), some.Draw(rt, "patterns")...) },
+				"pace":        func(rt *rapid.T) { somePace(rt, any()) },
+				"time":        func(*rapid.T) { time.Sleep(quarter) },
 				"block":       func(*rapid.T) { any().block() },
 				"room":        func(*rapid.T) { any().room() },
 				"unblock":     func(*rapid.T) { any().unblock() },
@@ -92,7 +94,7 @@ func TestEveryTickInAnyInterleaving(t *testing.T) {
 			for _, p := range peers {
 				p.unblock()
 			}
-			time.Sleep(time.Second)
+			time.Sleep(2 * time.Second) // longer than the slowest pace
 			synctest.Wait()
 			for _, p := range peers {
 				f.settled(rt, p)
@@ -354,7 +356,7 @@ func TestInterestInAnyInterleaving(t *testing.T) {
 			})
 			synctest.Wait()
 			f.attend()
-			time.Sleep(time.Second)
+			time.Sleep(2 * time.Second) // longer than the slowest pace
 			synctest.Wait()
 			for _, p := range peers {
 				f.settled(rt, p)

@@ -20,8 +20,10 @@ func (s *shard) offer(sub *subscription, now time.Duration) {
 }
 
 // await makes the throttle release the newest tick again, for a client that does not have it yet.
-func (s *shard) await(t *throttle, now time.Duration) {
-	if !t.waiting {
+func (s *shard) await(sub *subscription, now time.Duration) {
+	if sub.audience.pace != nil {
+		s.delay(sub)
+	} else if t := sub.throttle; !t.waiting {
 		t.due = max(t.due, now)
 		s.wheel.add(&t.alarm)
 	}
@@ -69,6 +71,9 @@ func (s *shard) mark(a *audience, c *Client) {
 		if a.limited != nil {
 			changed &^= c.unready(k, changed&a.limited[k])
 		}
+		if a.pace != nil && c.blocked { // else the bit would let out a tick that comes after the beat
+			changed &^= c.upToDate(k, changed)
+		}
 		s.stats.conflated.n += uint64(bits.OnesCount64(c.pending[k] & changed &^ a.every[k]))
 		c.pending[k] |= changed
 	}
@@ -82,13 +87,18 @@ func (c *Client) unready(k int, limited uint64) (not uint64) {
 	if c.blocked {
 		return limited
 	}
-	for w := limited; w != 0; w &= w - 1 {
+	return c.upToDate(k, limited)
+}
+
+// upToDate returns those of a word of subscriptions of which the client has everything.
+func (c *Client) upToDate(k int, subs uint64) (has uint64) {
+	for w := subs; w != 0; w &= w - 1 {
 		i := k*64 + bits.TrailingZeros64(w)
-		if len(c.audience.subs[i].due(&c.marks[i])) == 0 {
-			not |= w & -w
+		if m := &c.marks[i]; m.stage != resumed && len(c.audience.subs[i].due(m)) == 0 {
+			has |= w & -w
 		}
 	}
-	return not
+	return has
 }
 
 // catchUp lets the throttles include a client whose connection takes data again.
@@ -96,7 +106,7 @@ func (s *shard) catchUp(c *Client) {
 	now := s.now()
 	for _, i := range c.audience.limited.appendTo(s.indexes[:0], 0) {
 		if sub := c.audience.subs[i]; !c.pending.has(i) && len(sub.due(&c.marks[i])) > 0 {
-			s.await(sub.throttle, now)
+			s.await(sub, now)
 		}
 	}
 }

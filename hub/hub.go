@@ -11,6 +11,7 @@
 //	shard.run          one goroutine per shard owns its clients
 //	  shard.collect      append what was published to the log of its topic
 //	    shard.offer        (fanout.go) to each audience: clients with equal subscriptions; max_rate: wheel
+//	    shard.gather       (pace.go) of an audience with a pace, only noted until its next beat
 //	    shard.spread       set the topic's bit of each client
 //	  shard.serve        (write.go) one client: join all pending quotes into one Conn.Write
 //	    shard.share        (joint.go) the batch built last, if the client has the same quotes
@@ -20,7 +21,7 @@
 // The log of a topic is one queue for all clients of a shard, and a client's mark says what it has
 // of it. A client that wants the newest quote takes the end of the log: a slow one receives fewer
 // quotes, and the topics it subscribed to bound its memory. A client that wants every tick takes all
-// after its mark. The log is bounded. A client that falls behind its beginning is closed and can
+// after its mark. An aligned pace sees a part of the log (view.go). The log is bounded. A client that falls behind its beginning is closed and can
 // resume from the position it has reached.
 package hub
 
@@ -71,6 +72,8 @@ type Hub struct {
 
 	mu     sync.RWMutex // guards topics; nothing is called under it
 	topics map[string]*topic
+
+	clock redisClock
 }
 
 // New returns a Hub. Run must be running before clients are served. New panics unless cfg has one
@@ -119,6 +122,7 @@ func (h *Hub) Publish(name, epoch string, seq uint64, body []byte, at int64) {
 	topic.list(true)
 	t := newTick(h.cfg.Framings[0], topic.intern(epoch), seq, body, at)
 	h.stats.published.Inc()
+	h.clock.observe(at, time.Since(h.start))
 	for _, p := range topic.inShard {
 		p.shard.publish(p, t)
 	}

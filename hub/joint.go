@@ -24,6 +24,7 @@ type joint struct {
 // A want is what a client waits for.
 type want struct {
 	topic *shardTopic
+	view  *view
 	all   bool
 	mark  mark
 }
@@ -46,13 +47,10 @@ func (s *shard) single(c *Client) *tick {
 	if len(due) != 1 || m.stage != live || !m.precedes(due[0]) || sub.topic.status.status != protocol.StatusLive {
 		return nil
 	}
-	t, allowed := due[0], time.Duration(0)
-	if sub.throttle != nil {
-		allowed = sub.throttle.allowed
-	}
+	t := due[0]
 	m.at(t)
 	c.pending.remove(i)
-	s.observe(t, allowed)
+	s.observe(t, sub.allowed())
 	if c.positions {
 		s.positions = append(s.positions, Reached{0, sub.topic.name, protocol.Position{Epoch: *t.epoch, Seq: t.seq}})
 	}
@@ -85,7 +83,7 @@ func (j *joint) serves(c *Client, indexes []int) bool {
 	}
 	for n, i := range indexes {
 		w, sub := &j.wants[n], c.audience.subs[i]
-		if w.mark != c.marks[i] || w.topic != sub.topic || w.all != sub.all {
+		if w.mark != c.marks[i] || w.topic != sub.topic || w.view != sub.visible(&w.mark) || w.all != sub.all {
 			return false
 		}
 	}
@@ -99,14 +97,14 @@ func (s *shard) build(j *joint, c *Client) (frames []byte, quotes int) {
 	own := c.extras != nil && len(c.extras.missed) > 0
 	for _, i := range s.indexes {
 		sub := c.audience.subs[i]
-		j.wants = append(j.wants, want{sub.topic, sub.all, c.marks[i]})
+		j.wants = append(j.wants, want{sub.topic, sub.visible(&c.marks[i]), sub.all, c.marks[i]})
 	}
 	skipped := c.skipped
 	j.quotes = s.fillQuotes(c)
 	for _, i := range s.indexes {
 		j.after = append(j.after, c.marks[i])
 	}
-	if own || !c.pending.empty() { // or it did not take everything
+	if own || s.kept || !c.pending.empty() { // or it did not take everything
 		j.generation = 0
 	}
 	j.skipped = c.skipped - skipped

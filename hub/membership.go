@@ -14,7 +14,7 @@ func (s *shard) join(c *Client, welcome []byte) {
 	}
 	c.place = int32(len(s.clients))
 	s.clients = append(s.clients, c)
-	s.enter(c, s.audience(nil, nil), nil, nil)
+	s.enter(c, s.audience(nil, rhythm{}, nil), nil, nil)
 	c.written, c.pinged = s.now(), s.now()
 	c.linkDue = s.degraded
 	c.reply(welcome)

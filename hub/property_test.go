@@ -12,6 +12,11 @@ import (
 	"github.com/fxcast/fxcast/hub"
 )
 
+// somePace gives a client one of a few paces.
+func somePace(rt *rapid.T, p *peer) {
+	pace(p, rapid.SampledFrom([]time.Duration{0, 10 * time.Millisecond, quarter, time.Second}).Draw(rt, "every"), rapid.Bool().Draw(rt, "align"))
+}
+
 // In any interleaving every client's protocol is right at every moment. When all clients can be
 // written to again, all have the newest quotes.
 func TestAnyInterleaving(t *testing.T) {
@@ -21,6 +26,7 @@ func TestAnyInterleaving(t *testing.T) {
 		rapid.SyncTest(rt, func(rt *rapid.T) {
 			h := start(rt, hub.Config{Shards: rapid.IntRange(1, 3).Draw(rt, "shards")})
 			f := newFeed(h)
+			f.acceptNow()
 			var peers []*peer
 			topic := rapid.SampledFrom(topics)
 			rate := rapid.SampledFrom([]float64{0, 0, 0.25, 1, 3, 20, 5000})
@@ -58,6 +64,7 @@ func TestAnyInterleaving(t *testing.T) {
 					p.check(rt)
 					peers = slices.DeleteFunc(peers, func(q *peer) bool { return p == q })
 				},
+				"pace":    func(rt *rapid.T) { somePace(rt, any()) },
 				"block":   func(*rapid.T) { any().block() },
 				"room":    func(*rapid.T) { any().room() },
 				"unblock": func(*rapid.T) { any().unblock() },

@@ -19,9 +19,11 @@ func (s *shard) fillQuotes(c *Client) (quotes int) {
 		batch = append(batch, batch[:k]...)[k:]
 	}
 	c.turn = 0
-	if len(batch) > batchQuotes {
-		c.turn, batch = int32(batch[batchQuotes]), batch[:batchQuotes]
+	room := c.room()
+	if len(batch) > room {
+		c.turn, batch = int32(batch[room]), batch[:room]
 	}
+	s.kept = false
 	for _, stage := range [...]stage{reset, fresh} {
 		for _, i := range batch {
 			sub, m := c.audience.subs[i], &c.marks[i]
@@ -31,14 +33,31 @@ func (s *shard) fillQuotes(c *Client) (quotes int) {
 			if due := sub.due(m); len(due) > 0 {
 				s.quote(c, sub, due[0], 0)
 				quotes++
+				if c.audience.pace != nil { // what follows a snapshot waits for the next beat
+					c.pending.remove(i)
+					if len(sub.due(m)) > 0 {
+						s.delay(sub)
+						s.kept = true
+					}
+				}
 			}
 		}
 	}
 	for _, i := range batch {
-		quotes += s.fillUpdates(c, i, batchQuotes-quotes)
+		if c.pending.has(i) {
+			quotes += s.fillUpdates(c, i, room-quotes)
+		}
 	}
 	s.closeMessage()
 	return quotes
+}
+
+// room returns how many quotes one batch may have.
+func (c *Client) room() int {
+	if c.audience.pace != nil {
+		return pacedQuotes
+	}
+	return batchQuotes
 }
 
 // fillUpdates appends up to room ticks of one subscription as updates. Then its bit is set if
@@ -62,13 +81,9 @@ func (s *shard) fillUpdates(c *Client, i, room int) (quotes int) {
 			return quotes
 		}
 	}
-	allowed := time.Duration(0)
-	if sub.throttle != nil {
-		allowed = sub.throttle.allowed
-	}
 	due := sub.due(m)
 	for _, t := range due[:min(len(due), room-quotes)] {
-		s.quote(c, sub, t, allowed)
+		s.quote(c, sub, t, sub.allowed())
 		quotes++
 	}
 	if len(sub.due(m)) > 0 {

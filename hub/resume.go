@@ -103,7 +103,11 @@ func (c *Client) resume(sub *subscription, from protocol.Position, ticks []*tick
 	if m.statusDue = sub.topic.status.status != protocol.StatusLive; m.statusDue {
 		c.statusDue = true
 	}
-	c.pending.add(int(sub.index))
+	if c.audience.pace != nil {
+		s.delay(sub)
+	} else {
+		c.pending.add(int(sub.index))
+	}
 	s.wantWrite(c)
 }
 

@@ -60,6 +60,7 @@ type shard struct {
 	wall      time.Time // roughly now; updated every few clients
 	heart     []byte    // heartbeat message of the last sweep
 	key       []byte    // of the audience being sought
+	paces     map[rhythm]*pace
 
 	// The client being served; see write.go.
 	indexes    []int     // of its pending subscriptions
@@ -67,6 +68,7 @@ type shard struct {
 	head       string    // its beginning, "" if there is none
 	out        []byte    // the frames being built
 	sent       []sent    // updates in the joint being built
+	kept       bool      // a tick in it waits for a beat
 	positions  []Reached // reached by these frames
 	framing    uint8
 	joints     [maxFramings]joint
@@ -83,6 +85,7 @@ func newShard(h *Hub, index int) *shard {
 		audiences: make(map[string]*audience),
 		watchers:  make(map[string][]*audience),
 		channels:  make(map[string][]*Client),
+		paces:     make(map[rhythm]*pace),
 	}
 	s.stats.begin()
 	return s
@@ -94,11 +97,12 @@ func (s *shard) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		s.takeTasks()
 		now := s.now()
-		s.wheel.fire(now, func(a *alarm) { a.ringer.ring(s, now) }) // collect spreads
 		s.sweep(now)
 		// New ticks join those still to be written. Clients that have been served already are
-		// queued again.
+		// queued again. A beat includes all that has been collected.
 		s.collect(now)
+		s.wheel.fire(now, func(a *alarm) { a.ringer.ring(s, now) })
+		s.spread()
 		if s.served > len(s.dirty)/2 {
 			s.dirty, s.served = slices.Delete(s.dirty, 0, s.served), 0
 		}
@@ -139,7 +143,7 @@ func (s *shard) nap() time.Duration {
 
 func (s *shard) now() time.Duration { return time.Since(s.hub.start) }
 
-// collect offers what was published since the last round to the subscriptions.
+// collect offers what was published since the last round to the subscriptions; spread follows.
 func (s *shard) collect(now time.Duration) {
 	s.mail.mu.Lock()
 	s.changed, s.mail.changed = s.mail.changed, s.changed[:0]
@@ -151,11 +155,11 @@ func (s *shard) collect(now time.Duration) {
 		s.changed[i] = nil
 		s.take(p, now)
 	}
-	s.spread()
 }
 
 // take collects what was published of one topic and offers it to the audiences; spread follows.
 func (s *shard) take(p *shardTopic, now time.Duration) {
+	first := p.value() == nil
 	n := s.update(p)
 	s.generation++
 	if n.status {
@@ -171,7 +175,14 @@ func (s *shard) take(p *shardTopic, now time.Duration) {
 		clients := 0
 		for _, sub := range p.subs {
 			clients += sub.size()
-			s.offer(sub, now)
+			if sub.audience.pace != nil {
+				s.gather(sub, n.ticks, first)
+			} else {
+				s.offer(sub, now)
+			}
+		}
+		for _, v := range p.views {
+			s.set(v.pace, v.later[0].at)
 		}
 		s.stats.fanOut.observe(float64(clients))
 	}

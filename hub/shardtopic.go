@@ -36,6 +36,7 @@ type shardTopic struct {
 	status   statusChange
 	subs     []*subscription // one per audience
 	every    int             // subs that want every tick
+	views    []*view         // of aligned paces
 	awaiting []chan struct{} // closed when the topic is followed
 	found    *subscription   // of the audience that was located last
 }
@@ -101,9 +102,7 @@ func (s *shard) keepAll(p *shardTopic) {
 	if p.every++; p.every > 1 {
 		return
 	}
-	s.mail.mu.Lock()
-	p.wantsAll = true
-	s.mail.mu.Unlock()
+	s.keep(p)
 	p.trimAt = logTicks
 	s.refresh(p)
 }
@@ -113,14 +112,19 @@ func (s *shard) keepNewest(p *shardTopic) {
 	if p.every--; p.every > 0 {
 		return
 	}
-	s.mail.mu.Lock()
-	p.wantsAll = false
-	if n := len(p.next); n > 1 {
-		p.next = slices.Delete(p.next, 0, n-1)
-	}
-	s.mail.mu.Unlock()
+	s.keep(p)
 	if n := len(p.log); n > 1 {
 		p.log = []*tick{p.log[n-1]}
+	}
+}
+
+// keep decides which ticks of a topic are kept until they are collected: all, or only the newest.
+func (s *shard) keep(p *shardTopic) {
+	s.mail.mu.Lock()
+	defer s.mail.mu.Unlock()
+	p.wantsAll = p.every+len(p.views) > 0
+	if n := len(p.next); n > 1 && !p.wantsAll {
+		p.next = slices.Delete(p.next, 0, n-1)
 	}
 }
 
@@ -212,6 +216,14 @@ func (s *shard) update(p *shardTopic) news {
 	s.mail.mu.Unlock()
 	if cleared {
 		p.log = nil
+	}
+	for _, v := range p.views {
+		if cleared {
+			v.newest, v.later = v.newest[:0], v.later[:0]
+		}
+		for _, t := range s.news {
+			v.add(t)
+		}
 	}
 	if p.every == 0 && n.ticks > 0 {
 		p.log = append(p.log[:0], s.news[n.ticks-1])

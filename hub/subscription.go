@@ -15,6 +15,10 @@ type subscription struct {
 	index    int32     // in audience.subs and in each client's marks
 	place    int32     // in topic.subs
 	all      bool      // every tick is wanted, not only the newest
+
+	view     *view // nil unless the audience has an aligned pace
+	gathered int   // with a pace: ticks since the last beat, if every tick is wanted
+	early    bool  // they go out before the next beat, whatever the view holds back
 }
 
 // A throttle is the max_rate of a subscription. All its clients receive updates at the same times.
@@ -23,6 +27,7 @@ type throttle struct {
 	sub      *subscription
 	interval time.Duration // shortest time between two updates
 	allowed  time.Duration // since when the last one was; a quote cannot have been due before
+	reached  time.Duration // instant of the pace that the last one was for; 0: none
 }
 
 func newThrottle(sub *subscription, interval time.Duration) *throttle {
@@ -36,6 +41,9 @@ func newThrottle(sub *subscription, interval time.Duration) *throttle {
 // newest tick, the other takes every tick after the mark.
 func (sub *subscription) due(m *mark) []*tick {
 	log := sub.topic.log
+	if v := sub.visible(m); v != nil {
+		log = v.of(log, sub.all, m)
+	}
 	if len(log) == 0 {
 		return nil
 	}
@@ -46,6 +54,26 @@ func (sub *subscription) due(m *mark) []*tick {
 		return log[after(log, m):]
 	}
 	return log[end:]
+}
+
+// visible returns the view that bounds what a client with this mark may have, nil for no bound.
+func (sub *subscription) visible(m *mark) *view {
+	if sub.early || m.snapshot() || m.stage == held {
+		return nil
+	}
+	return sub.view
+}
+
+// allowed returns since when the newest tick could be sent, on the hub's clock; 0 means since it
+// was accepted.
+func (sub *subscription) allowed() time.Duration {
+	switch {
+	case sub.audience.pace != nil:
+		return sub.audience.pace.beat
+	case sub.throttle != nil:
+		return sub.throttle.allowed
+	}
+	return 0
 }
 
 // after returns the index in the log of the first tick after a mark.

@@ -53,7 +53,11 @@ func (s *shard) addLate(a *audience, p *shardTopic, f *filter) {
 			s.owe(c, m)
 		}
 	}
-	if p.value() != nil {
+	switch {
+	case p.value() == nil:
+	case a.pace != nil:
+		s.delay(sub)
+	default:
 		s.offer(sub, s.now())
 	}
 }

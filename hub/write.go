@@ -59,7 +59,7 @@ func (s *shard) caught(c *Client) {
 // fill returns the frames for a client: in the usual case those that it shares with others.
 func (s *shard) fill(c *Client) (frames []byte, quotes int) {
 	s.indexes = c.pending.appendTo(s.indexes[:0], 0)
-	if c.hasMessages() || len(s.indexes) == 0 || len(s.indexes) > batchQuotes || c.turn > 0 {
+	if c.hasMessages() || len(s.indexes) == 0 || len(s.indexes) > c.room() || c.turn > 0 {
 		s.fillMessages(c)
 		return s.out, s.fillQuotes(c)
 	}
