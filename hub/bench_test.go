@@ -23,14 +23,19 @@ func (sink) Close(protocol.Close, []byte)    {}
 // crowd returns a hub in real time with n clients that subscribe to the given patterns.
 func crowd(tb testing.TB, n int, patterns ...string) (h *hub.Hub, writes *atomic.Int64) {
 	tb.Helper()
-	h = hub.New(hub.Config{Framings: []hub.Framing{lengths{}}, Heartbeat: never, Ping: never, WriteTimeout: never})
+	return crowdOf(tb, lengths{}, n, patterns...)
+}
+
+func crowdOf(tb testing.TB, framing hub.Framing, n int, patterns ...string) (h *hub.Hub, writes *atomic.Int64) {
+	tb.Helper()
+	h = hub.New(hub.Config{Framings: []hub.Framing{lengths{}, framing}, Heartbeat: never, Ping: never, WriteTimeout: never})
 	ctx, cancel := context.WithCancel(context.Background())
 	var run sync.WaitGroup
 	run.Go(func() { _ = h.Run(ctx) })
 	tb.Cleanup(func() { cancel(); run.Wait() })
 	writes = new(atomic.Int64)
 	for range n {
-		c, err := h.Join(sink{writes}, hub.JoinOptions{})
+		c, err := h.Join(sink{writes}, hub.JoinOptions{Framing: 1})
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -45,15 +50,16 @@ func crowd(tb testing.TB, n int, patterns ...string) (h *hub.Hub, writes *atomic
 // written to.
 func publisher(h *hub.Hub, writes *atomic.Int64, n int) func() {
 	h.SetStatus("EUR/USD", "live", "", time.Time{})
-	quote := body("EUR/USD", 1_000_000)
-	seq := uint64(0)
+	quote := protocol.Quote{Symbol: "EUR/USD", Bid: "1.08501", Ask: "1.08513", Time: protocol.At(time.Unix(1_700_000_000, 0))}
+	var body []byte
 	done := int64(-1)
 	return func() {
 		if done < 0 {
 			done = writes.Load()
 		}
-		seq++
-		h.Publish("EUR/USD", "e", seq, quote, 0)
+		quote.Seq++
+		body = quote.AppendBody(body[:0])
+		h.Publish("EUR/USD", "e", quote.Seq, body, 0)
 		for done += int64(n); writes.Load() < done; {
 			runtime.Gosched()
 		}
@@ -63,29 +69,79 @@ func publisher(h *hub.Hub, writes *atomic.Int64, n int) func() {
 // Publish to clients that are up to date allocates for the tick, not for the clients.
 func TestPublishAllocations(t *testing.T) {
 	const clients = 1000
-	h, writes := crowd(t, clients, "EUR/USD")
-	publish := publisher(h, writes, clients)
-	for range 50 {
-		publish()
+	for _, c := range []struct {
+		framing hub.Framing
+		tick    float64 // allocations for one tick
+	}{{lengths{}, 8}, {binaryLengths{}, 9}} {
+		h, writes := crowdOf(t, c.framing, clients, "EUR/USD")
+		publish := publisher(h, writes, clients)
+		for range 50 {
+			publish()
+		}
+		// A sweep may run in between.
+		if n := testing.AllocsPerRun(200, publish); n > c.tick+3 {
+			t.Errorf("%T: %g allocations to publish to %d clients, want %g and a few", c.framing, n, clients, c.tick)
+		}
 	}
-	// 3 for the tick; a sweep may run in between.
-	if n := testing.AllocsPerRun(200, publish); n > 6 {
-		t.Errorf("%g allocations to publish to %d clients, want 3 and a few", n, clients)
+}
+
+// A batch that many clients share, and one that each client gets on its own, allocate nothing for a
+// client either.
+func TestBurstAllocations(t *testing.T) {
+	const clients = 300
+	for _, c := range []struct {
+		framing hub.Framing
+		tick    float64 // allocations for one tick
+	}{{lengths{}, 3}, {binaryLengths{}, 5}} {
+		h, writes := crowdOf(t, c.framing, 0)
+		topics := names(10)
+		for i := range clients {
+			c, err := h.Join(sink{writes}, hub.JoinOptions{Framing: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Subscribe(topics[i%7:], hub.Settings{}, nil) // 7 different sets
+		}
+		quote := protocol.Quote{Bid: "1.08501", Ask: "1.08513", Time: protocol.At(time.Unix(1_700_000_000, 0))}
+		var body []byte
+		for _, topic := range topics {
+			h.SetStatus(topic, "live", "", time.Time{})
+		}
+		publish := func() {
+			quote.Seq++
+			before := writes.Load()
+			for _, topic := range topics {
+				quote.Symbol = topic
+				body = quote.AppendBody(body[:0])
+				h.Publish(topic, "e", quote.Seq, body, 0)
+			}
+			for writes.Load() < before+clients {
+				runtime.Gosched()
+			}
+		}
+		for range 50 {
+			publish()
+		}
+		if n := testing.AllocsPerRun(100, publish); n > 10*c.tick+10 {
+			t.Errorf("%T: %g allocations for a burst of 10 to %d clients", c.framing, n, clients)
+		}
 	}
 }
 
 func BenchmarkPublish(b *testing.B) {
-	for _, n := range []int{1, 100, 10_000} {
-		b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) {
-			h, writes := crowd(b, n, "EUR/USD")
-			publish := publisher(h, writes, n)
-			publish()
-			b.ReportAllocs()
-			for b.Loop() {
+	for _, framing := range []hub.Framing{lengths{}, binaryLengths{}} {
+		for _, n := range []int{1, 100, 10_000} {
+			b.Run(fmt.Sprintf("%T/clients=%d", framing, n), func(b *testing.B) {
+				h, writes := crowdOf(b, framing, n, "EUR/USD")
+				publish := publisher(h, writes, n)
 				publish()
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/delivery")
-		})
+				b.ReportAllocs()
+				for b.Loop() {
+					publish()
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/delivery")
+			})
+		}
 	}
 }
 

@@ -15,8 +15,16 @@ type Framing interface {
 	Ping() []byte
 }
 
+// A BinaryFraming is a Framing for clients of the subprotocol protocol.NameBinary: their snapshots
+// and updates are binary messages.
+type BinaryFraming interface {
+	Framing
+	// AppendBinary appends payload, framed as one binary message, to dst.
+	AppendBinary(dst, payload []byte) []byte
+}
+
 // maxFramings bounds Config.Framings.
-const maxFramings = 3
+const maxFramings = 4
 
 // Conn is the connection to one subscriber. The hub calls Write from one goroutine at a time. No
 // method may block.

@@ -29,7 +29,7 @@ func TestEveryTickInAnyInterleaving(t *testing.T) {
 			topic := rapid.SampledFrom(topics)
 			some := rapid.SliceOfN(rapid.SampledFrom(patterns), 1, 2)
 			begin := func() *peer {
-				p := newPeer()
+				p := anyPeer(rt)
 				p.first = true
 				peers = append(peers, join(rt, h, p))
 				return p

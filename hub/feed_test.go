@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"slices"
 	"sync"
@@ -39,8 +40,24 @@ func newFeed(h *hub.Hub) *feed {
 	return &feed{hub: h, history: map[string][]position{}, holes: map[resetAt]bool{}, last: map[string]position{}, dropped: map[string]bool{}, status: map[string]string{}}
 }
 
+// body returns a quote whose prices, sizes and time depend on its number in many ways.
 func body(topic string, seq uint64) []byte {
-	return fmt.Appendf(nil, `{"symbol":%q,"bid":"1.08501","ask":"1.08513","ts":"2026-11-22T10:15:00.123456Z","seq":%d`, topic, seq)
+	h := fnv.New64a()
+	fmt.Fprint(h, topic, seq)
+	n := h.Sum64()
+	q := protocol.Quote{Symbol: topic, Seq: seq, Time: protocol.At(time.UnixMicro(1_700_000_000_000_000 + int64(seq)*250_000 + int64(n%3*n%500)).UTC()),
+		Bid: fmt.Sprintf("1.%05d", 8450+n%97), Ask: fmt.Sprintf("1.%05d", 8550+n%89)}
+	switch n % 11 {
+	case 0: // a number that has lost a zero at the end
+		q.Bid = q.Bid[:6]
+	case 1:
+		q.BidSize, q.AskSize = "1.50", "2"
+	case 2:
+		q.BidSize = "1000000"
+	case 3:
+		q.Ask += "12345678901234567890"
+	}
+	return q.AppendBody(nil)
 }
 
 // publish publishes n ticks of a topic and sets its status to live before the first.
@@ -205,7 +222,7 @@ func start(t failer, cfg hub.Config) *hub.Hub {
 
 func startStop(t failer, cfg hub.Config) (h *hub.Hub, stop func()) {
 	t.Helper()
-	cfg.Framings = []hub.Framing{lengths{}, packedLengths{}}
+	cfg.Framings = []hub.Framing{lengths{}, packedLengths{}, binaryLengths{}}
 	for _, d := range []*time.Duration{&cfg.Heartbeat, &cfg.Ping, &cfg.WriteTimeout} {
 		if *d == 0 {
 			*d = never
@@ -225,8 +242,11 @@ func startStop(t failer, cfg hub.Config) (h *hub.Hub, stop func()) {
 func join(t failer, h *hub.Hub, p *peer) *peer {
 	t.Helper()
 	o := hub.JoinOptions{Welcome: []byte(`{"type":"welcome"}`), Positions: p.positions, Joined: p.joined}
-	if p.packed {
+	switch {
+	case p.packed:
 		o.Framing = 1
+	case p.binary != nil:
+		o.Framing = 2
 	}
 	if _, err := h.Join(p, o); err != nil {
 		t.Fatalf("join: %v", err)

@@ -45,7 +45,7 @@ var ErrClosed = errors.New("hub: closed")
 // Config configures New. Framings is required. Zero durations and a zero Shards use the default
 // named at each field.
 type Config struct {
-	Framings     []Framing     // one to three; JoinOptions.Framing is an index; the most common one first
+	Framings     []Framing     // one to four; JoinOptions.Framing is an index; the most common one first
 	Shards       int           // writer goroutines; default GOMAXPROCS
 	Heartbeat    time.Duration // longest time without a message on a connection; default 1 s
 	Ping         time.Duration // time between pings; a peer silent for three of them is closed; default 20 s
@@ -63,6 +63,7 @@ type Config struct {
 type Hub struct {
 	// Static after construction.
 	cfg    Config
+	binary [maxFramings]BinaryFraming // cfg.Framings that are binary; nil for the others
 	shards []*shard
 	start  time.Time
 	stats  *metrics
@@ -77,10 +78,10 @@ type Hub struct {
 }
 
 // New returns a Hub. Run must be running before clients are served. New panics unless cfg has one
-// to three framings.
+// to four framings.
 func New(cfg Config) *Hub {
 	if n := len(cfg.Framings); n == 0 || n > maxFramings {
-		panic("hub: Config.Framings must have one to three framings")
+		panic("hub: Config.Framings must have one to four framings")
 	}
 	if cfg.Shards <= 0 {
 		cfg.Shards = runtime.GOMAXPROCS(0)
@@ -95,6 +96,9 @@ func New(cfg Config) *Hub {
 		cfg.WriteTimeout = 10 * time.Second
 	}
 	h := &Hub{cfg: cfg, start: time.Now(), done: make(chan struct{}), topics: make(map[string]*topic)}
+	for i, f := range cfg.Framings {
+		h.binary[i], _ = f.(BinaryFraming)
+	}
 	for i := range cfg.Shards {
 		h.shards = append(h.shards, newShard(h, i))
 	}
@@ -120,7 +124,8 @@ func (h *Hub) Run(ctx context.Context) error {
 func (h *Hub) Publish(name, epoch string, seq uint64, body []byte, at int64) {
 	topic := h.topic(name)
 	topic.list(true)
-	t := newTick(h.cfg.Framings[0], topic.intern(epoch), seq, body, at)
+	t := newTick(h.cfg.Framings[0], topic.number, topic.newest, topic.intern(epoch), seq, body, at)
+	topic.newest = t
 	h.stats.published.Inc()
 	h.clock.observe(at, time.Since(h.start))
 	for _, p := range topic.inShard {

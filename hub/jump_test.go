@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/hub"
-	"github.com/fxcast/fxcast/protocol"
 )
 
 // jumps returns the numbers of the quotes with gap in all messages of a kind.
@@ -36,7 +35,10 @@ func TestJumpsAreReported(t *testing.T) {
 			at.seq++
 			f.last["EUR/USD"] = at
 			f.history["EUR/USD"] = append(f.history["EUR/USD"], at)
-			b := protocol.Quote{Symbol: "EUR/USD", Bid: "1", Ask: "1", Time: protocol.At(time.Now()), Seq: at.seq, Extra: protocol.Extra{Gap: jump}}.AppendBody(nil)
+			b := body("EUR/USD", at.seq)
+			if jump {
+				b = append(b, `,"gap":true`...)
+			}
 			h.Publish("EUR/USD", at.epoch, at.seq, b, int64(at.seq))
 			synctest.Wait()
 		}

@@ -143,7 +143,7 @@ func TestModesFollowTheirModel(t *testing.T) {
 			var clients []*modelClient
 			for i := range rapid.IntRange(2, 6).Draw(rt, "clients") {
 				all := rapid.Bool().Draw(rt, "all")
-				c := &modelClient{peer: join(rt, f.hub, newPeer()), policy: policies[all], queues: map[string][]uint64{}, received: map[string][]uint64{}, waiting: map[string][]modelTick{}}
+				c := &modelClient{peer: join(rt, f.hub, anyPeer(rt)), policy: policies[all], queues: map[string][]uint64{}, received: map[string][]uint64{}, waiting: map[string][]modelTick{}}
 				pattern := []string{"*", "*", "*/USD"}[i%3]
 				if all {
 					c.first = true

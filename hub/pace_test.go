@@ -386,7 +386,7 @@ func TestAlignedNodesAgree(t *testing.T) {
 			for range 2 {
 				h := start(rt, hub.Config{Shards: 1})
 				least := time.Duration(rapid.IntRange(0, 20_000).Draw(rt, "least µs")) * time.Microsecond
-				p := newPeer()
+				p := anyPeer(rt)
 				p.first = true
 				nodes = append(nodes, join(rt, h, p))
 				pace(p, every, true)

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/fxcast/fxcast/hub"
 	"github.com/fxcast/fxcast/protocol"
 )
@@ -34,6 +36,13 @@ func (packedLengths) AppendMessage(dst, payload []byte) []byte {
 	_, _ = w.Write(payload)
 	_ = w.Close()
 	return append(binary.BigEndian.AppendUint32(dst, uint32(packed.Len())|1<<31), packed.Bytes()...)
+}
+
+// binaryLengths marks a binary frame by the bit below the top one.
+type binaryLengths struct{ lengths }
+
+func (binaryLengths) AppendBinary(dst, payload []byte) []byte {
+	return append(binary.BigEndian.AppendUint32(dst, uint32(len(payload))|1<<30), payload...)
 }
 
 func (lengths) Ping() []byte { return make([]byte, 4) }
@@ -66,6 +75,8 @@ type message struct {
 
 type quote struct {
 	Symbol, Bid, Ask, TS string
+	BidSize              string `json:"bid_size"`
+	AskSize              string `json:"ask_size"`
 	Seq                  uint64
 	Epoch                *string
 	Skipped              *uint64
@@ -129,8 +140,9 @@ var errLost = errors.New("connection reset")
 // records every breach of the protocol.
 type peer struct {
 	client    *hub.Client
-	packed    bool // accepts compressed messages
-	positions bool // joins with JoinOptions.Positions
+	packed    bool              // accepts compressed messages
+	binary    *protocol.Decoder // not nil: it gets snapshots and updates in binary; guarded by mu
+	positions bool              // joins with JoinOptions.Positions
 
 	inflated int   // compressed messages; guarded by mu
 	asked    wants // as requested by the test
@@ -165,6 +177,21 @@ type peer struct {
 func newPeer() *peer {
 	return &peer{positions: true, wants: newWants(), asked: newWants(), have: map[string]position{}, status: map[string]string{},
 		updated: map[string]time.Time{}, awaiting: map[string]bool{}, unsure: map[string]bool{}, begun: map[string]bool{}, since: map[string]position{}, resumed: map[string]bool{}}
+}
+
+// newBinaryPeer returns a peer that gets its quotes in binary.
+func newBinaryPeer() *peer {
+	p := newPeer()
+	p.binary = new(protocol.Decoder)
+	return p
+}
+
+// anyPeer draws a peer of either kind.
+func anyPeer(t *rapid.T) *peer {
+	if rapid.Bool().Draw(t, "binary") {
+		return newBinaryPeer()
+	}
+	return newPeer()
 }
 
 // A resetAt is a snapshot that reported missed ticks before it.
@@ -216,10 +243,20 @@ func (p *peer) takeFrames(batch hub.Batch) {
 		offset, before := len(batch.Frames)-len(frames), len(p.log)
 		n := binary.BigEndian.Uint32(frames)
 		compressed := n>>31 == 1
-		n &^= 1 << 31
+		coded := n>>30&1 == 1
+		n &^= 3 << 30
 		switch body := slices.Clone(frames[4 : 4+n]); {
 		case n == 0:
 			p.pings++
+		case coded != (p.binary != nil) && (coded || bytes.HasPrefix(body, []byte(protocol.UpdateHead)) || bytes.HasPrefix(body, []byte(`{"type":"snapshot"`))):
+			p.fault("quotes in the wrong form: %q", body)
+		case coded:
+			message, err := p.binary.Decode(body)
+			if err != nil {
+				p.fault("decode: %v", err)
+				break
+			}
+			p.take(message.Append(nil))
 		case compressed && !p.packed:
 			p.fault("compressed without having asked")
 		case compressed:
@@ -468,6 +505,9 @@ func (p *peer) quote(q quote, snapshot bool, now time.Time) {
 		p.updated[q.Symbol] = now
 	}
 	p.have[q.Symbol] = have
+	if want, _, _ := protocol.CutBody(string(body(q.Symbol, q.Seq))); q.Bid != want.Bid || q.Ask != want.Ask || q.BidSize != want.BidSize || q.AskSize != want.AskSize || q.TS != want.Time {
+		p.fault("%+v, want %+v", q, want)
+	}
 	p.status[q.Symbol] = "live"
 	if q.Status != nil {
 		if p.status[q.Symbol] = *q.Status; *q.Status == "live" {

@@ -49,7 +49,7 @@ func TestAnyInterleaving(t *testing.T) {
 				"unsubscribe": func(rt *rapid.T) { f.unsubscribe(any(), some.Draw(rt, "patterns")...) },
 				"join": func(rt *rapid.T) {
 					if len(peers) < 5 {
-						p := newPeer()
+						p := anyPeer(rt)
 						p.positions = rapid.Bool().Draw(rt, "positions")
 						peers = append(peers, p)
 						f.subscribe(join(rt, h, p), rate.Draw(rt, "rate"), some.Draw(rt, "patterns")...)

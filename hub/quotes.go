@@ -127,8 +127,8 @@ func (s *shard) quote(c *Client, sub *subscription, t *tick, due time.Duration) 
 	head := m.head(sub, t)
 	if s.head != head || head == protocol.ResetHead {
 		s.closeMessage()
-		s.head, s.payload = head, append(s.payload[:0], head...)
-	} else {
+		s.openMessage(head)
+	} else if s.binary == nil {
 		s.payload = append(s.payload, ',')
 	}
 	extra := protocol.Extra{Status: sub.topic.status.status}
@@ -140,7 +140,11 @@ func (s *shard) quote(c *Client, sub *subscription, t *tick, due time.Duration) 
 		extra.Gap = sub.topic.jump.between(m.seq, t)
 		c.skipped += extra.Skipped
 	}
-	s.payload = protocol.AppendQuote(s.payload, t.body, extra)
+	if s.binary != nil {
+		s.appendCoded(t, sub, extra, same && head == protocol.UpdateHead && m.precedes(t))
+	} else {
+		s.payload = protocol.AppendQuote(s.payload, t.body, extra)
+	}
 	m.at(t)
 	m.stage = live
 	s.positions = append(s.positions, Reached{len(s.out), sub.topic.name, protocol.Position{Epoch: *t.epoch, Seq: t.seq}})
@@ -162,10 +166,25 @@ func (m *mark) head(sub *subscription, t *tick) string {
 	return protocol.UpdateHead
 }
 
+// openMessage begins a message of quotes.
+func (s *shard) openMessage(head string) {
+	s.head = head
+	if s.binary != nil {
+		s.payload = protocol.AppendBatchHead(s.payload[:0], head)
+	} else {
+		s.payload = append(s.payload[:0], head...)
+	}
+}
+
 // closeMessage frames the message being built.
 func (s *shard) closeMessage() {
-	if s.head != "" {
-		s.head = ""
+	switch {
+	case s.head == "":
+		return
+	case s.binary != nil:
+		s.out = s.binary.AppendBinary(s.out, s.payload)
+	default:
 		s.append(append(s.payload, protocol.QuotesEnd...))
 	}
+	s.head = ""
 }

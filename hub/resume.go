@@ -63,11 +63,13 @@ func (c *Client) Resume(topic string, from protocol.Position, missed []Missed, c
 	p := c.shard.hub.topic(topic).inShard[c.shard.index]
 	ticks := make([]*tick, 0, len(missed))
 	epoch := &from.Epoch
+	var before *tick
 	for _, m := range missed {
 		if m.Epoch != *epoch {
 			epoch = &m.Epoch
 		}
-		ticks = append(ticks, newTick(c.shard.hub.cfg.Framings[0], epoch, m.Seq, m.Body, m.At))
+		before = newTick(c.shard.hub.cfg.Framings[0], p.topic.number, before, epoch, m.Seq, m.Body, m.At)
+		ticks = append(ticks, before)
 	}
 	c.command(nil, func(s *shard) {
 		s.refresh(p)

@@ -71,6 +71,7 @@ type shard struct {
 	kept       bool      // a tick in it waits for a beat
 	positions  []Reached // reached by these frames
 	framing    uint8
+	binary     BinaryFraming // the framing, if it is binary; else nil
 	joints     [maxFramings]joint
 	generation uint64 // changes whenever a topic does
 	stats      shardStats

@@ -17,9 +17,13 @@ type tick struct {
 	frame []byte // an update message with this quote alone, in the first framing
 
 	others [maxFramings - 1]atomic.Pointer[[]byte] // the same in the other framings, built on first use
+
+	number int32                     // of its topic, from 1
+	base   []byte                    // body of the quote with the number before, nil if it is not known
+	binary atomic.Pointer[codedTick] // built on first use
 }
 
-// framed returns the tick's frame in framing i.
+// framed returns the tick's frame in framing i, for clients that have the quote just before.
 func (t *tick) framed(framings []Framing, i uint8) []byte {
 	if i == 0 {
 		return t.frame
@@ -27,7 +31,12 @@ func (t *tick) framed(framings []Framing, i uint8) []byte {
 	if p := t.others[i-1].Load(); p != nil {
 		return *p
 	}
-	p := framings[i].AppendMessage(nil, t.appendMessage(nil))
+	var p []byte
+	if f, ok := framings[i].(BinaryFraming); ok {
+		p = f.AppendBinary(nil, protocol.AppendTick(nil, t.coded().next(), protocol.Extra{}))
+	} else {
+		p = framings[i].AppendMessage(nil, t.appendMessage(nil))
+	}
 	t.others[i-1].Store(&p) // two shards may both build it, with the same bytes
 	return p
 }
@@ -38,8 +47,12 @@ func (t *tick) appendMessage(dst []byte) []byte {
 	return append(append(dst, '}'), protocol.QuotesEnd...)
 }
 
-func newTick(f Framing, epoch *string, seq uint64, body []byte, at int64) *tick {
-	t := &tick{epoch: epoch, seq: seq, at: at, body: body}
+// newTick returns a tick of the topic with a number. before is the one before it, or nil.
+func newTick(f Framing, number int32, before *tick, epoch *string, seq uint64, body []byte, at int64) *tick {
+	t := &tick{epoch: epoch, seq: seq, at: at, body: body, number: number}
+	if before != nil && before.seq+1 == seq && *before.epoch == *epoch {
+		t.base = before.body
+	}
 	payload := t.appendMessage(make([]byte, 0, len(protocol.UpdateHead)+len(body)+len(protocol.QuotesEnd)+1))
 	t.body = payload[len(protocol.UpdateHead) : len(protocol.UpdateHead)+len(body)]
 	t.frame = f.AppendMessage(make([]byte, 0, len(payload)+16), payload)
@@ -69,24 +82,25 @@ type topic struct {
 	name    string
 	inShard []*shardTopic // by index of the shard
 	listed  atomic.Bool   // wildcards match it
-	epoch   *string       // of the last tick; owned by the goroutine that publishes the topic
+	number  int32         // from 1; fx.v1.pb has it instead of the name
+	newest  *tick         // owned by the goroutine that publishes the topic
 
 	listeners atomic.Int32 // shards with subscriptions
 }
 
 // intern returns the topic's own copy of an epoch.
 func (t *topic) intern(epoch string) *string {
-	if t.epoch == nil || *t.epoch != epoch {
+	if t.newest == nil || *t.newest.epoch != epoch {
 		own := strings.Clone(epoch)
-		t.epoch = &own
+		return &own
 	}
-	return t.epoch
+	return t.newest.epoch
 }
 
 // newTopic returns a topic for all shards. It is followed from the start unless the hub reports
 // interest.
 func newTopic(name string, number int, h *Hub) *topic {
-	t := &topic{name: name}
+	t := &topic{name: name, number: int32(number) + 1}
 	for _, s := range h.shards {
 		t.inShard = append(t.inShard, &shardTopic{name: name, number: int32(number), topic: t, shard: s,
 			status: statusChange{status: protocol.StatusUnknown}, followed: h.cfg.Interest == nil})

@@ -13,7 +13,7 @@ func (s *shard) serve(c *Client) {
 		return
 	}
 	defer s.caught(c)
-	s.framing = c.framing
+	s.framing, s.binary = c.framing, s.hub.binary[c.framing]
 	s.out, s.positions, s.sent = s.out[:0], s.positions[:0], s.sent[:0]
 	frames, quotes := s.fill(c)
 	if len(frames) == 0 { // everything was removed or is not due yet
