@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 )
 
 // Ops of commands.
 const (
 	OpSubscribe   = "subscribe"
 	OpUnsubscribe = "unsubscribe"
+	OpPace        = "pace"
 	OpList        = "list"
 	OpPing        = "ping"
 )
@@ -26,7 +28,15 @@ type Command struct {
 	MaxRate  float64             `json:"max_rate,omitempty"`
 	Mode     string              `json:"mode,omitempty"`
 	Since    map[string]Position `json:"since,omitempty"`
+	EveryMS  *float64            `json:"every_ms,omitempty"` // of pace: a whole number
+	Align    bool                `json:"align,omitempty"`
 }
+
+// MinPace and MaxPace bound the interval of a pace in milliseconds.
+const (
+	MinPace = 10
+	MaxPace = 60_000
+)
 
 const (
 	maxCommandID = 64
@@ -114,12 +124,14 @@ func (c *Command) check(symbol Canonical) *Error {
 		return c.CheckSubscribe(symbol)
 	case OpUnsubscribe:
 		return c.checkNames()
+	case OpPace:
+		return c.CheckPace()
 	case OpList, OpPing:
 		return nil
 	case "":
-		return &Error{Code: ErrorUnknownOp, Message: `op is missing; want "subscribe", "unsubscribe", "list" or "ping"`}
+		return &Error{Code: ErrorUnknownOp, Message: `op is missing; want "subscribe", "unsubscribe", "pace", "list" or "ping"`}
 	}
-	return &Error{Code: ErrorUnknownOp, Message: fmt.Sprintf(`unknown op %s; want "subscribe", "unsubscribe", "list" or "ping"`, echo(c.Op))}
+	return &Error{Code: ErrorUnknownOp, Message: fmt.Sprintf(`unknown op %s; want "subscribe", "unsubscribe", "pace", "list" or "ping"`, echo(c.Op))}
 }
 
 func badJSON(message string) *Error { return &Error{Code: ErrorBadJSON, Message: message} }
@@ -153,8 +165,10 @@ func fieldKind(field string) string {
 	switch name, _, _ := strings.Cut(field, "."); name {
 	case "symbols", "channels":
 		return "an array of strings"
-	case "max_rate":
+	case "max_rate", "every_ms":
 		return "a number"
+	case "align":
+		return "true or false"
 	case "since":
 		return `an object of {"epoch","seq"} by symbol`
 	default:
@@ -182,6 +196,22 @@ func (c *Command) CheckSubscribe(symbol Canonical) *Error {
 		return bad
 	}
 	return c.checkNames()
+}
+
+// CheckPace checks the fields of a pace command.
+func (c *Command) CheckPace() *Error {
+	if ms := c.EveryMS; ms == nil || *ms != 0 && (*ms < MinPace || *ms > MaxPace || *ms != math.Trunc(*ms)) {
+		return badField("every_ms: want 0 (no pace) or a whole number of %d to %d milliseconds", MinPace, MaxPace)
+	}
+	return nil
+}
+
+// Pace returns the interval that a pace command asks for; 0 means none.
+func (c *Command) Pace() time.Duration {
+	if c.EveryMS == nil {
+		return 0
+	}
+	return time.Duration(*c.EveryMS) * time.Millisecond
 }
 
 func (c *Command) checkSince(canonical Canonical) *Error {

@@ -26,7 +26,9 @@ func TestParseCommand(t *testing.T) {
 			Mode: protocol.ModeLatest, Since: map[string]protocol.Position{}},
 		`{"op":"subscribe","id":"a","channels":["news"],"mode":"all","since":{"eur/usd":{"epoch":"k3f9","seq":1841}}}`: {Op: protocol.OpSubscribe,
 			ID: []byte(`"a"`), Channels: []string{"news"}, Mode: protocol.ModeAll, Since: map[string]protocol.Position{"EUR/USD": {Epoch: "k3f9", Seq: 1841}}},
-		`{"op":"unsubscribe","symbols":["*"]}`: {Op: protocol.OpUnsubscribe, Symbols: []string{"*"}},
+		`{"op":"pace","every_ms":0}`:                  {Op: protocol.OpPace, EveryMS: new(0.0)},
+		`{"op":"pace","every_ms":2.5e2,"align":true}`: {Op: protocol.OpPace, EveryMS: new(250.0), Align: true},
+		`{"op":"unsubscribe","symbols":["*"]}`:        {Op: protocol.OpUnsubscribe, Symbols: []string{"*"}},
 	} {
 		got, bad := protocol.ParseCommand([]byte(text), canonical)
 		if bad != nil || !reflect.DeepEqual(got, want) {
@@ -49,15 +51,25 @@ func TestParseCommandRefuses(t *testing.T) {
 		}
 		return strings.Join(list, ",")
 	}
+	pace := "bad_field: every_ms: want 0 (no pace) or a whole number of 10 to 60000 milliseconds"
 	for text, want := range map[string]string{
+		`{"op":"pace"}`:                              pace,
+		`{"op":"pace","every_ms":null}`:              pace,
+		`{"op":"pace","every_ms":-250}`:              pace,
+		`{"op":"pace","every_ms":9}`:                 pace,
+		`{"op":"pace","every_ms":60001}`:             pace,
+		`{"op":"pace","every_ms":250.5}`:             pace,
+		`{"op":"pace","every_ms":"250"}`:             "bad_field: every_ms: want a number, got a JSON string",
+		`{"op":"pace","every_ms":1e999}`:             "bad_field: every_ms: want a number, got 1e999",
+		`{"op":"pace","every_ms":250,"align":"yes"}`: "bad_field: align: want true or false, got a JSON string",
 		``:                      "bad_json: the message is not valid JSON; want one JSON object",
 		`{"op":"ping"} {}`:      "bad_json: the message is not valid JSON; want one JSON object",
 		` null `:                "bad_json: want one JSON object, got a JSON null",
 		`[]`:                    "bad_json: want one JSON object, got a JSON array",
 		`{"op":1}`:              "bad_field: op: want a string, got a JSON number",
 		`{"op":"ping","id":[]}`: "bad_field: id: want a number or a string of at most 64 bytes",
-		`{}`:                    `unknown_op: op is missing; want "subscribe", "unsubscribe", "list" or "ping"`,
-		`{"op":"no\u0000pe"}`:   `unknown_op: unknown op "no\x00pe"; want "subscribe", "unsubscribe", "list" or "ping"`,
+		`{}`:                    `unknown_op: op is missing; want "subscribe", "unsubscribe", "pace", "list" or "ping"`,
+		`{"op":"no\u0000pe"}`:   `unknown_op: unknown op "no\x00pe"; want "subscribe", "unsubscribe", "pace", "list" or "ping"`,
 		`{"op":"unsubscribe"}`:  `bad_field: want "symbols" or "channels" with at least one name`,
 		`{"op":"subscribe","mode":"some","symbols":["*"]}`:                `bad_field: mode: want "latest" or "all", got "some"`,
 		`{"op":"subscribe","symbols":"*"}`:                                "bad_field: symbols: want an array of strings, got a JSON string",

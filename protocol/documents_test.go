@@ -130,7 +130,7 @@ func TestAsyncAPIFields(t *testing.T) {
 			}
 		}
 	}
-	for _, op := range []string{protocol.OpSubscribe, protocol.OpUnsubscribe, protocol.OpList, protocol.OpPing} {
+	for _, op := range []string{protocol.OpSubscribe, protocol.OpUnsubscribe, protocol.OpPace, protocol.OpList, protocol.OpPing} {
 		if !commands[op] {
 			t.Errorf("asyncapi.json has no command %s", op)
 		}

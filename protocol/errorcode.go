@@ -25,7 +25,7 @@ func ErrorCodes() []ErrorCode {
 	return []ErrorCode{
 		{ErrorBadJSON, "not one JSON object", false},
 		{ErrorBadField, "a field has the wrong type or value; the message names it", false},
-		{ErrorUnknownOp, "want subscribe, unsubscribe, list or ping", false},
+		{ErrorUnknownOp, "want subscribe, unsubscribe, pace, list or ping", false},
 		{ErrorUnknownSymbol, "not two different known codes: ISO 4217, XAU, XAG, XPT, XPD, CNH and those of `INSTRUMENTS`", true},
 		{ErrorUnknownChannel, "not one of `FEED_CHANNELS`, or not for this role", true},
 		{ErrorTooManySymbols, "beyond `limits.max_symbols`", true},

@@ -71,14 +71,17 @@ type (
 	Renewed struct {
 		Session Session `json:"session"`
 	}
-	// Ack answers subscribe and unsubscribe. OK and Failed must not be nil.
+	// Ack answers subscribe and unsubscribe with OK and Failed, which then must not be nil, and pace
+	// with EveryMS and Align.
 	Ack struct {
 		ID      json.RawMessage `json:"id,omitempty"`
 		Op      string          `json:"op"`
-		OK      []string        `json:"ok"` // granted, canonical
-		Failed  []Refusal       `json:"failed"`
+		OK      []string        `json:"ok,omitzero"` // granted, canonical
+		Failed  []Refusal       `json:"failed,omitzero"`
 		MaxRate *float64        `json:"max_rate,omitempty"` // granted; only in the answer to subscribe
 		Mode    string          `json:"mode,omitempty"`
+		EveryMS *int64          `json:"every_ms,omitempty"`
+		Align   *bool           `json:"align,omitempty"`
 	}
 	// A Refusal is one name that was not granted, with its error code.
 	Refusal struct {

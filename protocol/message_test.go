@@ -36,6 +36,8 @@ var messages = []struct {
 		Failed: []protocol.Refusal{{Symbol: "FOO/BAR", Code: protocol.ErrorUnknownSymbol, Message: "a < b"}, {Channel: "x", Code: "y", Message: "z"}}},
 		`{"type":"ack","id":7,"op":"subscribe","ok":["EUR/USD"],"failed":[{"symbol":"FOO/BAR","code":"unknown_symbol","message":"a \u003c b"},` +
 			`{"channel":"x","code":"y","message":"z"}],"max_rate":4,"mode":"latest"}`},
+	{protocol.Ack{ID: json.RawMessage(`1`), Op: "pace", EveryMS: new(int64(250)), Align: new(true)}, `{"type":"ack","id":1,"op":"pace","every_ms":250,"align":true}`},
+	{protocol.Ack{Op: "pace", EveryMS: new(int64(0)), Align: new(false)}, `{"type":"ack","op":"pace","every_ms":0,"align":false}`},
 	{protocol.Ack{Op: "unsubscribe", OK: []string{}, Failed: []protocol.Refusal{}}, `{"type":"ack","op":"unsubscribe","ok":[],"failed":[]}`},
 	{protocol.Snapshot{Data: []protocol.Quote{with(protocol.Extra{Epoch: "k3f9", Status: protocol.StatusStale})}},
 		`{"type":"snapshot","data":[{"symbol":"EUR/USD","bid":"1.08501","ask":"1.08513","ts":"2026-11-22T10:15:00.123456Z","seq":1841,"epoch":"k3f9","status":"stale"}]}`},

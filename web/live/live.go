@@ -98,6 +98,7 @@ func (s *Server) Endpoints() []endpoint.Endpoint {
 			Tag: "quotes", Summary: "The messages of the WebSocket as Server-Sent Events; Last-Event-ID resumes",
 			Query: []endpoint.Parameter{endpoint.SymbolsParameter, ticketParameter,
 				{Name: "max_rate", About: "the most updates per second and symbol; 0 = every tick", Schema: endpoint.Object{"type": "number", "minimum": 0}},
+				{Name: "pace_ms", About: "quotes at most once per interval of 10 to 60000 ms, aligned to the clock of Redis; 0 = no pace", Schema: endpoint.Object{"type": "integer", "minimum": 0, "maximum": protocol.MaxPace}},
 				{Name: "mode", About: "latest conflates updates; all delivers every tick", Schema: endpoint.Object{"type": "string", "enum": modes, "default": protocol.ModeLatest}}},
 			Answers: map[int]any{200: endpoint.Text("text/event-stream")}, Errors: []int{403, 503}},
 	}

@@ -96,6 +96,7 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer := protocol.Ack{Op: cmd.Op, OK: symbols, Failed: failed, MaxRate: &settings.MaxRate, Mode: cmd.Mode}.Append(nil)
 	c.spawn(func() {
+		c.hub.Pace(cmd.Pace(), true, nil)
 		c.hub.Subscribe(symbols, settings, answer)
 		c.resume(since)
 	})
@@ -117,6 +118,15 @@ func (s *Server) streamCommand(r *http.Request) (c protocol.Command, readable bo
 	if text := q.Get("max_rate"); text != "" {
 		if c.MaxRate, err = strconv.ParseFloat(text, 64); err != nil {
 			return c, false, endpoint.BadRequest("max_rate: want a number of updates per second")
+		}
+	}
+	if text := q.Get("pace_ms"); text != "" {
+		ms, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return c, false, endpoint.BadRequest("pace_ms: want a number of milliseconds")
+		}
+		if c.EveryMS = &ms; c.CheckPace() != nil {
+			return c, false, endpoint.BadRequest("pace_ms: want 0 (no pace) or a whole number of %d to %d milliseconds", protocol.MinPace, protocol.MaxPace)
 		}
 	}
 	if bad := c.CheckSubscribe(s.canonical); bad != nil {

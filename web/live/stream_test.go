@@ -248,6 +248,11 @@ func TestStreamRefuses(t *testing.T) {
 		"symbols=EUR/USD&max_rate=fast": "max_rate",
 		"symbols=EUR/USD&max_rate=-1":   "max_rate",
 		"mode=all&max_rate=1":           "max_rate",
+		"pace_ms=9":                     "pace_ms",
+		"pace_ms=60001":                 "pace_ms",
+		"pace_ms=10.5":                  "pace_ms",
+		"pace_ms=NaN":                   "pace_ms",
+		"pace_ms=x":                     "pace_ms",
 	} {
 		if p := b.Do("GET", "/api/v1/stream?"+query, "", webtest.Bearer(token)).Problem(t, 400); !strings.Contains(p.Detail, names) {
 			t.Errorf("%s: %+v", query, p)

@@ -148,6 +148,10 @@ func (c *wsConn) handle(message []byte) (why *protocol.Close) {
 			c.hub.UnsubscribeChannels(channels, nil)
 		}
 		c.hub.Unsubscribe(symbols, answer)
+	case protocol.OpPace:
+		every := cmd.Pace()
+		answer := protocol.Ack{ID: cmd.ID, Op: cmd.Op, EveryMS: new(every.Milliseconds()), Align: &cmd.Align}.Append(nil)
+		c.hub.Pace(every, cmd.Align, answer)
 	case protocol.OpList:
 		c.hub.Send(protocol.List{ID: cmd.ID, Symbols: names(c.subscribed.symbols, nil), Channels: names(c.subscribed.channels, nil)}.Append(nil))
 	case protocol.OpPing:

@@ -41,6 +41,7 @@ let leaving = false; // signing out
 
 function subscribe() {
   degraded = false;
+  connection.send({ op: 'pace', every_ms: rate === '0' ? 0 : 1000 / Number(rate), align: true });
   connection.send({ op: 'subscribe', symbols: ['*'], max_rate: Number(rate), mode: 'latest' });
   refreshSymbols();
 }

@@ -21,6 +21,8 @@ type Message struct {
 	Failed    []struct{ Symbol, Channel, Code, Message string }
 	MaxRate   *float64 `json:"max_rate"`
 	Mode      string
+	EveryMS   *int64 `json:"every_ms"`
+	Align     *bool
 	Reset     bool
 	Data      json.RawMessage
 	Symbol    string
