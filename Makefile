@@ -50,5 +50,5 @@ cover: deps ## test coverage, in coverage.html
 	go tool cover -func cover.out | tail -n 1
 	go tool cover -html cover.out -o coverage.html
 
-deps: ## install redis-server, chromium and promtool, which some tests need
+deps: ## install redis-server, chromium, promtool and Python modules, which some tests need
 	@.ci/deps

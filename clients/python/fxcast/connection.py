@@ -1,0 +1,425 @@
+"""The connection: one socket at a time, opened again until the program or the server ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+import ssl
+from typing import Any, Callable, Iterable, Mapping
+
+from .clock import Clock
+from .commands import Commands
+from .errors import CommandError, ConnectError, ConnectionLost, FxcastError, ProtocolError
+from .quote import Position, Status, clip, parse_quote, parse_status
+from .reconnect import LASTING_CODES, Backoff
+from .socket import CLOSE_TIMEOUT, Socket
+from .subscription import MAX_PENDING, MAX_SYMBOLS, Feed, OnGap, Subscription
+from .target import Target, Ticket
+
+log = logging.getLogger("fxcast")
+
+WELCOME_TIMEOUT = 10.0  # seconds from the beginning of a connect
+MESSAGE_TIMEOUT = 30.0  # seconds for one message that is still arriving
+
+# The subprotocols, best first, each with the reader of its binary messages. A reader takes the bytes
+# and returns the message as the JSON of fx.v1 has it.
+BinaryReader = Callable[[bytes], Mapping[str, Any]]
+SUBPROTOCOLS: dict[str, Callable[[], BinaryReader] | None] = {"fx.v1": None}
+
+
+class Connection:
+    """A connection to an fxcast server; see ``connect``."""
+
+    def __init__(self, target: Target, on_gap: OnGap | None, on_state: Callable[[str], object] | None,
+                 on_status: Callable[[Status], object] | None, on_error: Callable[[FxcastError], object] | None,
+                 pace: tuple[int, bool] | None, clock: Clock) -> None:
+        self._target = target
+        self._clock = clock
+        self._on_gap, self._on_state, self._on_status, self._on_error = on_gap, on_state, on_status, on_error
+        self._state = "waiting"
+        self._commands = Commands(clock.now)
+        self._commands.pace = pace
+        self._feeds: dict[Feed, None] = {}
+        self._backoff = Backoff(clock.now)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._error: FxcastError | None = None
+        self._changed = asyncio.Event()  # of the commands
+        self._settled = asyncio.Event()  # live for the first time, or closed
+        self._advice: float | None = None  # seconds, of the closing message
+        self._closing: tuple[int, str] | None = None  # code and reason in it
+        self._read_binary: BinaryReader | None = None
+        self._epochs: dict[str, str] = {}
+        self._reading = False
+        self.session: Mapping[str, Any] = {}  # of the last welcome
+        self.limits: Mapping[str, Any] = {}
+
+    @property
+    def state(self) -> str:
+        """``connecting``, ``live``, ``degraded`` (the server has lost Redis), ``waiting`` or ``closed``."""
+        return self._state
+
+    @property
+    def error(self) -> FxcastError | None:
+        """Why the connection is closed, if the server ended it for good."""
+        return self._error
+
+    async def __aenter__(self) -> Connection:
+        if self._task is not None:
+            raise RuntimeError("a connection is entered once")
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._run(), name="fxcast")
+        return self
+
+    async def __aexit__(self, *exc: Any) -> None:
+        await self.close()
+
+    async def ready(self) -> None:
+        """Waits until the connection is live for the first time. Raises the reason if it is refused."""
+        await self._settled.wait()
+        if self._error is not None:
+            raise self._error
+
+    async def close(self) -> None:
+        """Closes the socket and ends all iterators. It may be called at any time, and repeatedly."""
+        task = self._task
+        while task is not None and not task.done():
+            task.cancel()  # again if asyncio.wait_for swallowed it, which it may before Python 3.12
+            await asyncio.wait([task], timeout=2 * CLOSE_TIMEOUT)
+        self._finish(None)
+
+    def subscribe(self, symbols: Iterable[str], *, mode: str = "latest", max_rate: float | None = None,
+                  since: Mapping[str, Position | tuple[str, int]] | None = None, on_gap: OnGap | None = None,
+                  max_pending: int = MAX_PENDING) -> Subscription:
+        """Returns an iterator of quotes; wildcards are ``*``, ``EUR/*`` and ``*/JPY``.
+
+        Mode ``latest`` gives the newest quote of each symbol, at most ``max_rate`` per second, and
+        counts the others as ``skipped``. Mode ``all`` gives every tick, resumed after each reconnect
+        and, with ``since``, from the positions of an earlier run.
+
+        A gap calls ``on_gap``, which may be a coroutine function, or else is raised as GapError.
+        """
+        if isinstance(symbols, str):
+            raise TypeError("symbols is a list of names, not one str")
+        if mode not in ("latest", "all"):
+            raise ValueError(f'mode is "latest" or "all", not {mode!r}')
+        if max_rate is not None and (mode == "all" or not 0 <= max_rate < math.inf):
+            raise ValueError("max_rate is a number of updates per second, in mode latest")
+        if since and mode != "all":
+            raise ValueError("since needs mode all")
+        if max_pending < 1:
+            raise ValueError("max_pending is at least 1")
+        feed = Feed(symbols, mode == "all", max_rate,
+                    {s: Position(*at) for s, at in (since or {}).items()}, max_pending)
+        if not feed.entries:
+            raise ValueError("no symbols")
+        if self._state == "closed":
+            feed.finish(self._error)
+        else:
+            self._commands.add(feed)
+            self._feeds[feed] = None
+            self._changed.set()
+        return Subscription(self, feed, on_gap or self._on_gap)
+
+    def pace(self, every_ms: int, *, align: bool = False) -> None:
+        """Has quotes sent together, at most every so many milliseconds; 0 ends that."""
+        self._commands.pace = check_pace(every_ms, align)
+        self._changed.set()
+
+    def _unsubscribe(self, feed: Feed) -> None:
+        if self._feeds.pop(feed, feed) is None:
+            self._commands.remove(feed)
+            self._changed.set()
+        feed.finish(None)
+
+    def _unsubscribe_later(self, feed: Feed) -> None:
+        """Ends a subscription that nothing refers to; any thread may collect it."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._unsubscribe, feed)
+
+    async def _run(self) -> None:
+        error: FxcastError | None = None
+        try:
+            while error is None:
+                error = await self._attempt()
+        except asyncio.CancelledError:
+            pass  # by close
+        except Exception as e:
+            log.exception("fxcast: a fault of the client ends the connection")
+            error = FxcastError(f"a fault of the client: {type(e).__name__}: {e}")
+        finally:
+            self._finish(error)
+
+    async def _attempt(self) -> FxcastError | None:
+        """Runs one connection and waits until the next may begin. Returns why there is none."""
+        if (blocked := self._backoff.blocked()) > 0:
+            self._set_state("waiting")
+            await self._clock.sleep(blocked)
+        self._set_state("connecting")
+        self._backoff.connecting()
+        self._advice = self._closing = None
+        try:
+            await self._connect()
+            return None
+        except ConnectError as e:
+            lost: FxcastError = e
+            final, advice = e.final, e.retry_after
+        except ConnectionLost as e:
+            if e.code == 1006 and self._closing is not None:  # the close frame was lost
+                e = ConnectionLost(*self._closing)
+            lost, advice = e, self._advice
+            final = e.code in LASTING_CODES and not (e.code == 4009 and advice is not None)
+            e.final = final = final and not (e.code == 4001 and self._target.renew())
+        except ProtocolError as e:
+            lost, final, advice = e, False, self._advice
+        self._report(lost)
+        if final:
+            return lost
+        delay = self._backoff.delay(advice)
+        self._set_state("waiting")
+        await self._clock.sleep(delay)
+        return None
+
+    async def _connect(self) -> None:
+        began = self._clock.now()
+        try:
+            socket = await self._clock.wait_for(self._open(), WELCOME_TIMEOUT)
+        except TimeoutError:
+            raise ConnectError(f"no answer within {WELCOME_TIMEOUT:.0f} s") from None
+        try:
+            await self._serve(socket, began + WELCOME_TIMEOUT)
+        finally:
+            await socket.close()
+
+    async def _open(self) -> Socket:
+        url, headers = await self._target.credentials()
+        try:
+            return await Socket.open(url, {"User-Agent": "fxcast-python", **headers}, list(SUBPROTOCOLS),
+                                     self._target.tls, self._clock)
+        except ConnectError as e:
+            if e.status == 401 and self._target.renew():
+                e.final = False
+            raise
+
+    async def _serve(self, socket: Socket, until: float) -> None:
+        """Reads a connection to its end, which is always an exception. The welcome comes by until."""
+        reader = SUBPROTOCOLS.get(socket.subprotocol or "")
+        self._read_binary = reader() if reader is not None else None
+        self._epochs = {}
+        try:
+            first = self._decode(await self._clock.wait_for(socket.receive(), max(until - self._clock.now(), 0.0)))
+        except TimeoutError:
+            raise ConnectError(f"no welcome within {WELCOME_TIMEOUT:.0f} s") from None
+        if first["type"] == "closing":
+            self._take(first)
+            await socket.receive()
+        if first["type"] != "welcome":
+            raise ProtocolError(f"the first message is {clip(first['type'])}, not welcome")
+        silence = self._welcome(first)
+        writer = asyncio.create_task(self._write(socket), name="fxcast-writer")
+        watch = asyncio.create_task(self._watch(socket, silence), name="fxcast-watch")
+        try:
+            while True:
+                self._reading = True
+                message = await socket.receive()
+                self._reading = False
+                if self._take(self._decode(message)):
+                    await asyncio.sleep(0)  # so that quotes replace each other only in a slow program
+                if any(feed.full for feed in self._feeds):
+                    await self._wait_for_room(socket)
+        finally:
+            self._reading = False
+            for task in (writer, watch):
+                task.cancel()
+            await asyncio.wait([writer, watch])
+
+    async def _wait_for_room(self, socket: Socket) -> None:
+        """Lets the server wait until the program has taken quotes. That time is not the server's."""
+        began = self._clock.now()
+        for feed in [f for f in self._feeds if f.full]:
+            await feed.room()
+        socket.heard = socket.whole = self._clock.now()
+        self._commands.extend(socket.heard - began)
+
+    def _welcome(self, message: Mapping[str, Any]) -> float:
+        """Begins a connection. Returns the seconds of silence after which it counts as dead."""
+        session, limits, beat = message.get("session"), message.get("limits"), message.get("heartbeat_ms")
+        self.session = session if isinstance(session, dict) else {}
+        self.limits = limits if isinstance(limits, dict) else {}
+        self._commands.begin(self.limits)
+        for feed in self._feeds:
+            feed.connected()
+        self._changed.set()
+        self._backoff.welcomed()
+        self._target.welcomed()
+        self._set_state("live")
+        self._settled.set()
+        seconds = beat / 1000 if isinstance(beat, (int, float)) and 0 < beat <= 60_000 else 1.0
+        return 3 * seconds
+
+    async def _watch(self, socket: Socket, silence: float) -> None:
+        """Drops a connection on which nothing comes, or on which a command is not answered."""
+        while True:
+            await self._clock.sleep(silence / 6)
+            if not self._silent(socket, silence):
+                if self._reading and (late := self._commands.overdue()):
+                    socket.abort(f"the server does not answer {late}")
+                continue
+            await asyncio.sleep(0.1)  # a busy loop may not have read yet what is there
+            if self._silent(socket, silence):
+                socket.abort(f"nothing came for {silence:.1f} s")
+                return
+
+    def _silent(self, socket: Socket, silence: float) -> bool:
+        now = self._clock.now()
+        return self._reading and (now - socket.heard > silence or now - socket.whole > max(silence, MESSAGE_TIMEOUT))
+
+    async def _write(self, socket: Socket) -> None:
+        """Sends commands as they become due."""
+        commands = self._commands
+        try:
+            while True:
+                self._changed.clear()
+                if (delay := commands.delay()) > 0:
+                    await self._clock.sleep(delay)
+                    continue
+                command, wait = commands.next()
+                if command is not None:
+                    socket.send(command)
+                    continue
+                try:
+                    await self._clock.wait_for(self._changed.wait(), wait)
+                except TimeoutError:
+                    pass
+        except Exception as e:
+            log.exception("fxcast: a fault of the client")
+            socket.abort(f"a fault of the client: {e}")
+
+    def _decode(self, message: str | bytes) -> Mapping[str, Any]:
+        if isinstance(message, bytes):
+            if self._read_binary is None:
+                raise ProtocolError("a binary message")
+            return self._read_binary(message)
+        try:
+            decoded = json.loads(message)
+        except (ValueError, RecursionError):
+            raise ProtocolError(f"a message that is not JSON: {clip(message)}") from None
+        if not isinstance(decoded, dict) or not isinstance(decoded.get("type"), str):
+            raise ProtocolError(f"a message without a type: {clip(message)}")
+        return decoded
+
+    def _take(self, message: Mapping[str, Any]) -> bool:
+        """Takes a message. Reports whether it has quotes."""
+        kind = message["type"]
+        if kind in ("update", "snapshot"):
+            quotes = message.get("data")
+            if not isinstance(quotes, list):
+                raise ProtocolError(f"{kind} without a list of quotes")
+            for data in quotes:
+                self._quote(data, kind == "snapshot", message.get("reset") is True)
+            return True
+        if kind == "status":
+            self._take_status(message)
+        elif kind == "ack":
+            self._refused(self._commands.ack(message))
+            self._changed.set()
+        elif kind == "error":
+            self._refused(self._commands.error(message))
+            self._changed.set()
+        elif kind == "closing":
+            advice = message.get("reconnect_after_ms")
+            if isinstance(advice, (int, float)) and not isinstance(advice, bool) and advice >= 0:
+                self._advice = advice / 1000
+            code, reason = message.get("code"), message.get("reason")
+            if type(code) is int:
+                self._closing = code, reason[:123] if isinstance(reason, str) else ""
+        elif kind == "session" and isinstance(message.get("session"), dict):
+            self.session = message["session"]
+        return False
+
+    def _quote(self, data: object, snapshot: bool, reset: bool) -> None:
+        q = parse_quote(data)
+        entry = self._commands.owner(q.symbol)
+        if entry is None:
+            return  # unsubscribed meanwhile
+        if q.epoch:
+            if q.symbol not in self._epochs and len(self._epochs) >= MAX_SYMBOLS:
+                raise ProtocolError(f"more than {MAX_SYMBOLS} symbols")
+            self._epochs[q.symbol] = q.epoch
+        else:
+            high = entry.feed.sequences[q.symbol].high if q.symbol in entry.feed.sequences else None
+            q = q._replace(epoch=self._epochs.get(q.symbol) or (high.epoch if high else ""))
+            if not q.epoch:
+                raise ProtocolError(f"{q.symbol}: the first quote has no epoch")
+        if entry.acked and not entry.leaving and entry.feed in self._feeds:
+            entry.feed.take(q, snapshot, reset)
+
+    def _take_status(self, message: Mapping[str, Any]) -> None:
+        if message.get("symbol") is None:
+            if message.get("status") in ("degraded", "ok"):
+                self._set_state("degraded" if message["status"] == "degraded" else "live")
+        else:
+            self._call(self._on_status, parse_status(message))
+
+    def _refused(self, refusals: list[tuple[Feed | None, CommandError]]) -> None:
+        for feed, error in refusals:
+            self._report(error)
+            if feed is not None and not feed.entries and feed in self._feeds:
+                del self._feeds[feed]
+                feed.finish(feed.failed[0])
+
+    def _report(self, error: FxcastError) -> None:
+        log.log(logging.DEBUG if self._on_error else logging.WARNING, "fxcast: %s", error)
+        self._call(self._on_error, error)
+
+    def _set_state(self, state: str) -> None:
+        if state != self._state:
+            self._state = state
+            self._call(self._on_state, state)
+
+    def _call(self, callback: Callable[[Any], object] | None, value: object) -> None:
+        if callback is None:
+            return
+        try:
+            callback(value)
+        except Exception:
+            log.exception("fxcast: a callback failed")
+
+    def _finish(self, error: FxcastError | None) -> None:
+        if self._state == "closed":
+            return
+        self._error = error
+        for feed in self._feeds:
+            feed.finish(error)
+        self._feeds.clear()
+        self._set_state("closed")
+        self._settled.set()
+
+
+def check_pace(every_ms: int, align: bool) -> tuple[int, bool]:
+    """Returns the pace. Raises ValueError if the server would refuse it."""
+    if type(every_ms) is not int or not (every_ms == 0 or 10 <= every_ms <= 60_000):
+        raise ValueError("a pace is 0, or 10 to 60000 ms")
+    return every_ms, bool(align)
+
+
+def connect(url: str, token: str | None = None, *, ticket: Ticket | None = None, guest: bool = False,
+            on_gap: OnGap | None = None, on_state: Callable[[str], object] | None = None,
+            on_status: Callable[[Status], object] | None = None,
+            on_error: Callable[[FxcastError], object] | None = None,
+            pace_ms: int = 0, align: bool = False, ssl: ssl.SSLContext | None = None) -> Connection:
+    """Returns a connection, which ``async with`` opens and closes.
+
+    ``url`` is that of the socket, ``ws://host/ws``, or of the server, ``https://host``. The client
+    signs in with the ``token`` of a session, with a one-use ticket that ``ticket()`` returns for
+    each connect, or as a ``guest``.
+
+    The callbacks are called in the loop of the connection: ``on_state`` with each new state,
+    ``on_status`` when a symbol becomes live, stale, closed or unknown, ``on_error`` with everything
+    that went wrong, also if the client recovers from it. Without ``on_error`` it is logged.
+    """
+    pace, clock = check_pace(pace_ms, align), Clock()
+    return Connection(Target(url, token, ticket, guest, ssl, clock), on_gap, on_state, on_status, on_error,
+                      pace if pace_ms else None, clock)

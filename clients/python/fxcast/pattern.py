@@ -1,0 +1,38 @@
+"""Names of symbols and wildcards."""
+
+from __future__ import annotations
+
+import re
+
+_PAIR = re.compile(r"([A-Z0-9]{2,10})[/_.-]([A-Z0-9]{2,10})|([A-Z]{3})([A-Z]{3})")
+_WILDCARD = re.compile(r"\*[/_.-]?([A-Z0-9]{2,10})|([A-Z0-9]{2,10})[/_.-]?\*")
+
+
+def canonical(name: object) -> str:
+    """Returns the server's form of a symbol or wildcard: EUR/USD for EURUSD, eur-usd and so on.
+
+    Another name, such as an alias that only the server knows, is returned unchanged.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"a symbol is a str, not {type(name).__name__}")
+    if not 0 < len(name) <= 64 or not name.isprintable():
+        raise ValueError(f"not a symbol: {name[:64]!r}")
+    upper = name.upper()
+    if upper in ("*", "*/*"):
+        return "*"
+    if match := _PAIR.fullmatch(upper):
+        return f"{match[1] or match[3]}/{match[2] or match[4]}"
+    if match := _WILDCARD.fullmatch(upper):
+        return f"*/{match[1]}" if match[1] else f"{match[2]}/*"
+    return name
+
+
+def is_canonical(name: str) -> bool:
+    """Reports whether a name is one that every server calls so."""
+    return name == "*" or "/" in name and canonical(name) == name
+
+
+def candidates(symbol: str) -> tuple[str, str, str]:
+    """Returns the wildcards that match a symbol."""
+    base, _, quote = symbol.partition("/")
+    return f"{base}/*", f"*/{quote}", "*"

@@ -1,0 +1,124 @@
+"""Quotes and statuses, and how they are read from messages."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any, Mapping, NamedTuple
+
+from .errors import ProtocolError
+
+MAX_SEQ = 2**63 - 1
+
+_PRICE = re.compile(r"[0-9]{1,64}(?:\.[0-9]{1,64})?")
+_TIME = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))",
+    re.ASCII)
+
+
+class Position(NamedTuple):
+    """The place of a tick among the accepted ticks of its symbol."""
+
+    epoch: str
+    seq: int
+
+
+class Quote(NamedTuple):
+    """One price. Decimals have exactly the digits that the producer sent."""
+
+    symbol: str
+    bid: Decimal
+    ask: Decimal
+    ts: datetime  # UTC, with microseconds
+    seq: int
+    epoch: str
+    skipped: int = 0  # ticks of the symbol that mode "latest" left out before this one
+    bid_size: Decimal | None = None
+    ask_size: Decimal | None = None
+    gap: bool = False  # the price has jumped, and the jump is confirmed
+    status: str = "live"  # or "stale", "closed"
+
+    @property
+    def position(self) -> Position:
+        """The position to resume after, for the argument ``since`` of subscribe."""
+        return Position(self.epoch, self.seq)
+
+
+class Status(NamedTuple):
+    """A symbol became ``live``, ``stale``, ``closed`` or ``unknown``."""
+
+    symbol: str
+    status: str
+    since: datetime | None = None
+    source: str | None = None
+
+
+def parse_time(text: object) -> datetime:
+    """Returns the time of an RFC 3339 text, in UTC. More digits than microseconds are cut."""
+    match = _TIME.fullmatch(text) if isinstance(text, str) and len(text) <= 64 else None
+    if match is None:
+        raise ProtocolError(f"bad time {clip(text)}")
+    year, month, day, hour, minute, second, fraction, sign, hours, minutes = match.groups()
+    micros = int(fraction[:6].ljust(6, "0")) if fraction else 0
+    try:
+        at = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), micros,
+                      timezone.utc)
+        if sign:
+            offset = timedelta(hours=int(hours), minutes=int(minutes))
+            at = at - offset if sign == "+" else at + offset
+    except (ValueError, OverflowError):
+        raise ProtocolError(f"bad time {clip(text)}") from None
+    return at
+
+
+def parse_quote(data: object) -> Quote:
+    """Reads a quote of a snapshot or an update. ``epoch`` is empty if the message has none."""
+    if not isinstance(data, dict):
+        raise ProtocolError(f"a quote is not an object: {clip(data)}")
+    symbol, epoch, status = data.get("symbol"), data.get("epoch", ""), data.get("status", "live")
+    if not isinstance(symbol, str) or not 0 < len(symbol) <= 64:
+        raise ProtocolError(f"bad symbol {clip(symbol)}")
+    if not isinstance(epoch, str) or len(epoch) > 64:
+        raise ProtocolError(f"{symbol}: bad epoch {clip(epoch)}")
+    if not isinstance(status, str) or len(status) > 64:
+        raise ProtocolError(f"{symbol}: bad status {clip(status)}")
+    return Quote(
+        symbol=symbol, bid=_price(data, "bid", symbol), ask=_price(data, "ask", symbol),
+        ts=parse_time(data.get("ts")), seq=_count(data, "seq", symbol, 1, None), epoch=epoch,
+        skipped=_count(data, "skipped", symbol, 0, 0),
+        bid_size=_price(data, "bid_size", symbol) if data.get("bid_size") is not None else None,
+        ask_size=_price(data, "ask_size", symbol) if data.get("ask_size") is not None else None,
+        gap=data.get("gap") is True, status=status)
+
+
+def parse_status(message: Mapping[str, Any]) -> Status:
+    """Reads the status of a symbol."""
+    symbol, status, source = message.get("symbol"), message.get("status"), message.get("source")
+    if not isinstance(symbol, str) or len(symbol) > 64 or not isinstance(status, str) or len(status) > 64:
+        raise ProtocolError(f"bad status {clip(message)}")
+    since = message.get("since")
+    return Status(symbol, status, None if since is None else parse_time(since),
+                  source if isinstance(source, str) else None)
+
+
+def clip(value: object) -> str:
+    """Returns a short text of anything that a server sent, for an error message."""
+    if isinstance(value, (str, bytes)):
+        return repr(value[:60])
+    text = repr(value) if value is None or isinstance(value, (int, float)) else type(value).__name__
+    return text[:60]
+
+
+def _price(data: dict[str, Any], field: str, symbol: str) -> Decimal:
+    text = data.get(field)
+    if not isinstance(text, str) or len(text) > 64 or _PRICE.fullmatch(text) is None:
+        raise ProtocolError(f"{symbol}: bad {field} {clip(text)}")
+    return Decimal(text)
+
+
+def _count(data: dict[str, Any], field: str, symbol: str, least: int, default: int | None) -> int:
+    value = data.get(field, default)
+    if type(value) is not int or not least <= value <= MAX_SEQ:
+        raise ProtocolError(f"{symbol}: bad {field} {clip(value)}")
+    return value

@@ -1,0 +1,202 @@
+"""A subscription: what the server sends for it, checked and queued for the program's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections import deque
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, Mapping
+
+from .errors import CommandError, FxcastError, GapError, ProtocolError
+from .pattern import canonical
+from .quote import Position, Quote
+from .sequence import Gap, Sequence
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+OnGap = Callable[[Gap], "Awaitable[None] | None"]
+
+MAX_PENDING = 8192  # quotes that wait for the program in mode "all", unless the caller sets another
+MAX_SYMBOLS = 20_000  # of one subscription; a server that invents more is not believed
+
+
+class Entry:
+    """One symbol or wildcard of a subscription."""
+
+    __slots__ = ("name", "feed", "acked", "leaving", "retry_at")
+
+    def __init__(self, name: str, feed: Feed) -> None:
+        self.name = name
+        self.feed = feed
+        self.acked = False  # on this connection; quotes count from then on
+        self.leaving = False  # an unsubscribe is under way
+        self.retry_at = 0.0  # time before which the server wants no other attempt
+
+
+class Feed:
+    """The queue of a subscription. The connection puts quotes in, the subscription takes them out.
+
+    Mode "latest" holds one quote per symbol: a newer one replaces it and adds up ``skipped``.
+    Mode "all" holds every quote; when ``max_pending`` wait, the connection stops reading until half
+    of them are taken. The server then slows down, and at last closes with 4008, after which the
+    client resumes.
+    """
+
+    def __init__(self, names: Iterable[str], every: bool, max_rate: float | None,
+                 since: Mapping[str, Position], max_pending: int) -> None:
+        self.entries = [Entry(name, self) for name in dict.fromkeys(map(canonical, names))]
+        self.every = every
+        self.max_rate = max_rate
+        self.max_pending = max_pending
+        self.failed: list[CommandError] = []
+        self.sequences: dict[str, Sequence] = {
+            canonical(symbol): Sequence(every, Position(*at)) for symbol, at in since.items()}
+        self.finished = False
+        self._error: FxcastError | None = None
+        self._queue: deque[Quote | Gap] = deque()  # mode "all"; in mode "latest" gaps only
+        self._latest: dict[str, Quote] = {}  # the oldest pending symbol first
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def connected(self) -> None:
+        """Begins another connection, on which each symbol begins with its own first quote."""
+        for sequence in self.sequences.values():
+            sequence.last = None
+
+    def take(self, q: Quote, snapshot: bool, reset: bool) -> None:
+        """Checks a quote and queues it. Raises ProtocolError if it cannot be right."""
+        sequence = self.sequences.get(q.symbol)
+        if sequence is None:
+            if len(self.sequences) >= MAX_SYMBOLS:
+                raise ProtocolError(f"more than {MAX_SYMBOLS} symbols")
+            sequence = self.sequences[q.symbol] = Sequence(self.every)
+        verdict = sequence.snapshot(q, reset) if snapshot else sequence.update(q)
+        if verdict.gap is not None:
+            self._put_gap(verdict.gap)
+        if verdict.deliver:
+            self._put(q)
+
+    def _put(self, q: Quote) -> None:
+        if self.every:
+            self._queue.append(q)
+            if len(self._queue) >= self.max_pending:
+                self._room.clear()
+        else:
+            before = self._latest.get(q.symbol)
+            if before is not None and before.epoch == q.epoch:
+                q = q._replace(skipped=q.skipped + before.skipped + 1, gap=q.gap or before.gap)
+            self._latest[q.symbol] = q
+        self._arrived.set()
+
+    def _put_gap(self, gap: Gap) -> None:
+        if not self.every and len(self._queue) >= self.max_pending:
+            self._queue.popleft()  # the oldest of more gaps than anyone reads
+        self._queue.append(gap)
+        self._arrived.set()
+
+    def pop(self) -> Quote | Gap | None:
+        """Returns what comes next, or None."""
+        if self._queue:
+            item = self._queue.popleft()
+            if len(self._queue) <= self.max_pending // 2:
+                self._room.set()
+            return item
+        if self._latest:
+            return self._latest.pop(next(iter(self._latest)))
+        return None
+
+    async def next(self) -> Quote | Gap:
+        """Waits for what comes next. At the end it raises the reason, or StopAsyncIteration."""
+        while True:
+            item = self.pop()
+            if item is not None:
+                return item
+            if self.finished:
+                if self._error is not None:
+                    raise self._error
+                raise StopAsyncIteration
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    @property
+    def full(self) -> bool:
+        """Reports whether the connection has to wait before it reads on."""
+        return not self._room.is_set()
+
+    async def room(self) -> None:
+        """Waits until there is room."""
+        await self._room.wait()
+
+    def finish(self, error: FxcastError | None) -> None:
+        """Ends the feed. What is queued is still delivered, unless the program closed it."""
+        if self.finished:
+            return
+        self.finished, self._error = True, error
+        if error is None:
+            self._queue.clear()
+            self._latest.clear()
+        self._room.set()
+        self._arrived.set()
+
+
+class Subscription:
+    """An asynchronous iterator of quotes; made by ``subscribe`` of a connection.
+
+    It is closed by ``close()``, at the end of ``async with``, or when nothing refers to it.
+    """
+
+    def __init__(self, connection: Connection, feed: Feed, on_gap: OnGap | None) -> None:
+        self._connection = connection
+        self._feed = feed
+        self._on_gap = on_gap
+        self._positions: dict[str, Position] = {}
+
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols and wildcards, as the server calls them, without refused ones."""
+        return [entry.name for entry in self._feed.entries]
+
+    @property
+    def failed(self) -> list[CommandError]:
+        """The refusals of single symbols. If all are refused, the iterator raises the first."""
+        return list(self._feed.failed)
+
+    @property
+    def positions(self) -> dict[str, Position]:
+        """The positions of the last quotes that the iterator returned, for ``since``."""
+        return dict(self._positions)
+
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> Quote:
+        while True:
+            item = await self._feed.next()
+            if isinstance(item, Quote):
+                return self._delivered(item)
+            if self._on_gap is None:
+                raise GapError(item)
+            answer = self._on_gap(item)
+            if inspect.isawaitable(answer):
+                await answer
+
+    def _delivered(self, q: Quote) -> Quote:
+        self._positions[q.symbol] = q.position
+        return q
+
+    def close(self) -> None:
+        """Ends the subscription; the iterator then stops."""
+        self._connection._unsubscribe(self._feed)
+
+    async def __aenter__(self) -> Subscription:
+        return self
+
+    async def __aexit__(self, *exc: Any) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        feed = getattr(self, "_feed", None)
+        if feed is not None and not feed.finished:
+            self._connection._unsubscribe_later(feed)
