@@ -34,7 +34,12 @@ var dialects = map[string]dialect{
 			if !o.wildcard {
 				command.Symbols = symbolNames(wanted)
 			}
-			return [][]byte{command.Append(nil)}
+			messages := [][]byte{command.Append(nil)}
+			if o.pace > 0 {
+				pace := protocol.Command{Op: protocol.OpPace, EveryMS: new(float64(o.pace.Milliseconds())), Align: o.align}
+				messages = append(messages, pace.Append(nil))
+			}
+			return messages
 		},
 	},
 	"centrifuge": {

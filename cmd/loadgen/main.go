@@ -43,6 +43,8 @@ type options struct {
 	wildcard           bool
 	different          bool
 	maxRate            float64
+	pace               time.Duration
+	align              bool
 	slow, stuck, churn int
 	slowRate           int
 	warm, run, drain   time.Duration
@@ -83,6 +85,8 @@ func parseOptions(args []string) (options, error) {
 	f.BoolVar(&o.different, "different", false, "each client chooses its -wanted symbols at random, not the first ones")
 	f.BoolVar(&o.wildcard, "wildcard", false, "subscribe to * instead")
 	f.Float64Var(&o.maxRate, "max-rate", 0, "max_rate of the subscriptions")
+	f.DurationVar(&o.pace, "pace", 0, "pace of each client of fxcast, such as 250ms")
+	f.BoolVar(&o.align, "align", false, "align the pace to the clock of Redis")
 	f.IntVar(&o.slow, "slow", 0, "number of clients that read slowly")
 	f.IntVar(&o.slowRate, "slow-rate", 2048, "bytes per second that a slow client reads")
 	f.IntVar(&o.stuck, "stuck", 0, "number of clients that never read")
@@ -190,6 +194,7 @@ func measure(ctx context.Context, o options, fleet *fleet, p process, symbols []
 		return err
 	}
 	<-churning
+	pause(ctx, o.pace)
 	fleet.drain(ctx, pub)
 	fleet.stop()
 	r.fill(fleet, pub, seconds, used, ownUsed)

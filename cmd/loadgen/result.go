@@ -32,6 +32,7 @@ type result struct {
 	NotLatest      uint64         `json:"not_latest"` // (client, symbol) pairs that do not end on the newest quote
 	ServerCPU      float64        `json:"server_us_per_delivery"`
 	ServerPercent  float64        `json:"server_cpu_percent"`
+	ClientCPU      float64        `json:"server_us_per_client_second"`
 	OwnCPU         float64        `json:"loadgen_us_per_delivery"`
 	PerFrame       float64        `json:"quotes_per_message"`
 	PerRead        float64        `json:"quotes_per_read"`
@@ -78,6 +79,7 @@ func (r *result) fill(f *fleet, p *publisher, seconds, cpu, own float64) {
 	each := func(v float64, n uint64) float64 { return v / float64(max(n, 1)) }
 	r.PerSecond = float64(r.Delivered) / seconds
 	r.ServerCPU = each(cpu*1e6, r.Delivered)
+	r.ClientCPU = cpu * 1e6 / seconds / float64(r.Clients)
 	r.ServerPercent = 100 * cpu / seconds
 	r.OwnCPU = each(own*1e6, r.Delivered)
 	r.PerFrame = each(float64(r.Delivered), frames)
@@ -109,7 +111,7 @@ func (r *result) table(out io.Writer) error {
 	row("delivered", "%d (%.0f/s; %.2f per message, %.2f per read, %.0f bytes each)", r.Delivered, r.PerSecond, r.PerFrame, r.PerRead, r.BytesEach)
 	row("skipped, told", "%d", r.Skipped)
 	row("lost, doubled, not latest", "%d, %d, %d", r.Lost, r.Doubled, r.NotLatest)
-	row("server CPU", "%.2f µs per delivery, %.0f %% of one processor", r.ServerCPU, r.ServerPercent)
+	row("server CPU", "%.2f µs per delivery, %.0f µs per client and second, %.0f %% of one processor", r.ServerCPU, r.ClientCPU, r.ServerPercent)
 	row("loadgen CPU", "%.2f µs per delivery", r.OwnCPU)
 	row("latency", "p50 %d  p90 %d  p99 %d  p99.9 %d  max %d µs", r.P50, r.P90, r.P99, r.P999, r.Max)
 	if r.Slow > 0 {
