@@ -39,6 +39,7 @@ type attempt struct {
 	at       time.Time
 	ended    chan struct{} // closed with the end
 	endedAt  time.Time
+	provoked time.Time // before this the client had no reason to end the connection; zero if the script ended it
 	end      string
 	code     int // of the client's close frame
 	open     bool

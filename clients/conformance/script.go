@@ -44,6 +44,9 @@ type command map[string]any
 func (r *run) play(w http.ResponseWriter, req *http.Request, a *attempt) {
 	l := req.Context().Value(lineKey{}).(*line)
 	if len(a.script.Steps) > 0 && a.script.Steps[0].Hang {
+		r.mu.Lock()
+		a.provoked = a.at
+		r.mu.Unlock()
 		select {
 		case <-req.Context().Done():
 		case <-r.ctx.Done():
@@ -268,6 +271,9 @@ func (p *player) ack(fields map[string]any) error {
 // awaitEnd waits for the client to end the connection.
 func (p *player) awaitEnd(b Bounds) error {
 	from := p.steps
+	p.run.mu.Lock()
+	p.attempt.provoked = from
+	p.run.mu.Unlock()
 	select {
 	case <-p.attempt.ended:
 	case <-time.After(p.run.scaled(b.MaxMS) + slack):
