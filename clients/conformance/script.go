@@ -33,7 +33,7 @@ type player struct {
 	commands chan command
 	ctx      context.Context
 	last     command
-	steps    time.Time // when the last step was done
+	steps    time.Time // when the last step began
 }
 
 // A command is one message of the client, decoded.
@@ -80,6 +80,7 @@ func (r *run) play(w http.ResponseWriter, req *http.Request, a *attempt) {
 	defer func() { <-reader }()
 	defer func() { _ = l.Close() }() // ends the reader
 	for i, step := range a.script.Steps {
+		began := time.Now()
 		if err := p.do(step); err != nil {
 			if r.ctx.Err() == nil {
 				r.fault("connect %d, step %d %s: %v", a.number, i+1, step, err)
@@ -87,7 +88,7 @@ func (r *run) play(w http.ResponseWriter, req *http.Request, a *attempt) {
 			r.finish(a, "cut after a fault")
 			return
 		}
-		p.steps = time.Now()
+		p.steps = began
 		if step.Cut || step.Close != 0 || step.Ended != nil {
 			return
 		}
@@ -284,7 +285,7 @@ func (p *player) awaitEnd(b Bounds) error {
 	p.run.mu.Lock()
 	took := p.attempt.endedAt.Sub(from)
 	p.run.mu.Unlock()
-	if took < p.run.scaled(b.MinMS) {
+	if b.MinMS > 0 && took < p.run.scaled(b.MinMS) {
 		return fmt.Errorf("the client ended the connection after %.0f ms, want at least %.0f", float64(took.Milliseconds())/p.run.scenario.Scale, b.MinMS)
 	}
 	return nil
