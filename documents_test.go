@@ -189,6 +189,10 @@ func rowAllows(words, from, to string) bool {
 			if floor == "web" && !isTool(to) {
 				return true
 			}
+		case "client":
+			if to == "client" {
+				return true
+			}
 		case "tools":
 			if floor == "internal" && isTool(to) {
 				return true

@@ -31,11 +31,11 @@ const programtest = "cmd/broadcaster/internal/programtest"
 // only names who may import something, by the beginning of the path within the
 // module. cmd/loadgen plays the clients and may import what they need.
 var only = map[string][]string{
-	"github.com/coder/websocket":  {"web", "internal", "clients"},
+	"github.com/coder/websocket":  {"web", "internal", "client", "clients"},
 	"github.com/caarlos0/env/v11": {"cmd"},
 	"github.com/redis/go-redis":   {"cmd", "feed", "limiter", "session", "cache", "redisadmin", "nodes", "internal"},
 	"github.com/alicebob":         {"cmd", "internal"},
-	"net/http":                    {"cmd", "web", "session/httpsession", "limiter/httplimit", "internal", "clients"}, // cookies and limit headers
+	"net/http":                    {"cmd", "web", "session/httpsession", "limiter/httplimit", "internal", "client", "clients"}, // cookies and limit headers
 }
 
 type listed struct {
@@ -77,7 +77,7 @@ func (p listed) faults() (faults []string) {
 	path = strings.TrimPrefix(path, "/")
 	top, _, _ := strings.Cut(path, "/")
 	switch {
-	case path == "", top == "cmd", top == "web", top == "internal", top == "clients", slices.Contains(leaves, top), isGround(path):
+	case path == "", top == "cmd", top == "web", top == "internal", top == "client", top == "clients", slices.Contains(leaves, top), isGround(path):
 	default:
 		return []string{p.ImportPath + " has no place in the import table"}
 	}
@@ -98,9 +98,12 @@ func (p listed) faults() (faults []string) {
 			if top != "internal" && path != webtest && path != programtest {
 				bad(imp, "it is for tests")
 			}
+		case to == "client" && (top == "cmd" || top == "internal"):
+		case to == "client" && top != "client":
+			bad(imp, "only programs and tools are clients")
 		case top == "cmd" && to != "cmd", top == "web" && to != "cmd", top == to && top != "hub":
 		case top == "internal":
-			bad(imp, "test helpers know no package of ours")
+			bad(imp, "test helpers know no package of ours but the client")
 		default:
 			bad(imp, "the direction is cmd → web → leaves, and leaves do not know each other")
 		}
@@ -191,6 +194,12 @@ func TestImportRules(t *testing.T) {
 		{"clients/conformance", module + "/web", false},
 		{"clients/conformance/server", module + "/clients/conformance", true},
 		{"cmd/broadcaster", module + "/clients/conformance", false},
+		{"cmd/broadcaster", module + "/client", true},
+		{"client", module + "/protocol", true},
+		{"client", module + "/feed", false},
+		{"client", module + "/clients/conformance", false},
+		{"web", module + "/client", false},
+		{"internal/faulttest", module + "/client", true},
 		{"utils", "fmt", false},
 	} {
 		faults := listed{ImportPath: module + "/" + tc.from, Imports: []string{tc.imp}}.faults()

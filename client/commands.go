@@ -1,0 +1,217 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/fxcast/fxcast/protocol"
+)
+
+const (
+	commandsPerSecond = 10 // if the welcome does not say
+	maxNames          = 500
+	writeTime         = 10 * time.Second
+)
+
+// A command is waiting to be sent: it subscribes sub, or unsubscribes names.
+type command struct {
+	sub   *Subscription
+	names []string
+}
+
+// A route leads quotes to a subscription.
+type route struct {
+	sub    *Subscription
+	number int // of its ack
+}
+
+// An outbox holds the commands of one connection, in order. A subscription that is closed before its
+// command was sent is taken out again, so its length is bounded by the subscriptions.
+type outbox struct {
+	limits   protocol.Limits
+	waiting  []command
+	inFlight map[string]*Subscription // subscribes without an answer, by id
+	routes   map[string]route         // by granted name
+	resend   time.Time                // not before
+	ids      int
+	acks     int
+	wake     chan struct{} // has room for one
+}
+
+func newOutbox() outbox {
+	return outbox{inFlight: map[string]*Subscription{}, routes: map[string]route{}, wake: make(chan struct{}, 1)}
+}
+
+// push adds a command. The caller holds Client.mu.
+func (o *outbox) push(c command) {
+	if last := len(o.waiting) - 1; c.sub == nil && last >= 0 && o.waiting[last].sub == nil && len(o.waiting[last].names)+len(c.names) <= maxNames {
+		o.waiting[last].names = append(o.waiting[last].names, c.names...)
+	} else {
+		o.waiting = append(o.waiting, c)
+	}
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// drop forgets a subscription that was closed, and unsubscribes it if that is necessary. The caller
+// holds Client.mu.
+func (o *outbox) drop(s *Subscription) {
+	maps.DeleteFunc(o.routes, func(_ string, r route) bool { return r.sub == s })
+	if i := slices.IndexFunc(o.waiting, func(c command) bool { return c.sub == s }); i >= 0 {
+		o.waiting = slices.Delete(o.waiting, i, i+1)
+		return
+	}
+	maps.DeleteFunc(o.inFlight, func(_ string, f *Subscription) bool { return f == s })
+	if len(s.names) > 0 {
+		o.push(command{names: slices.Clone(s.names)})
+	}
+}
+
+// send sends commands at the pace that the server allows, until the connection ends.
+func (x *connection) send(closing context.Context, over <-chan struct{}) {
+	c := x.client
+	c.mu.Lock()
+	perSecond := x.limits.CommandsPerSecond
+	c.mu.Unlock()
+	if perSecond <= 0 {
+		perSecond = commandsPerSecond
+	}
+	// A little slower than allowed, because the network may bring commands closer together.
+	each := time.Second * 11 / 10 / time.Duration(perSecond)
+	tokens, filled := float64(perSecond), time.Now()
+	for {
+		tokens = min(float64(perSecond), tokens+float64(time.Since(filled))/float64(c.clock.scaled(each)))
+		filled = time.Now()
+		pause := time.Duration((1 - tokens) * float64(c.clock.scaled(each)))
+		var text []byte
+		c.mu.Lock()
+		pause = max(pause, time.Until(x.resend))
+		empty := len(x.waiting) == 0
+		if !empty && pause <= 0 {
+			text = x.next()
+		}
+		c.mu.Unlock()
+		if text != nil {
+			tokens--
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(closing), writeTime)
+			err := x.ws.Write(ctx, websocket.MessageText, text)
+			cancel()
+			if err != nil {
+				return // the reader finds out why
+			}
+			continue
+		}
+		if empty {
+			pause = time.Hour
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-x.wake:
+		case <-t.C:
+		case <-closing.Done():
+			t.Stop()
+			return
+		case <-over:
+			t.Stop()
+			return
+		}
+		t.Stop()
+	}
+}
+
+// next takes the next command and returns its text. The caller holds Client.mu.
+func (x *connection) next() []byte {
+	next := x.waiting[0]
+	x.waiting = x.waiting[1:]
+	x.ids++
+	id := strconv.Itoa(x.ids)
+	if next.sub == nil {
+		return protocol.Command{Op: protocol.OpUnsubscribe, ID: json.RawMessage(id), Symbols: next.names}.Append(nil)
+	}
+	x.inFlight[id] = next.sub
+	return next.sub.command(id, x.limits)
+}
+
+// acked routes quotes of the granted names to their subscription.
+func (x *connection) acked(m protocol.Ack) error {
+	if m.Op != protocol.OpSubscribe {
+		return nil
+	}
+	c := x.client
+	c.mu.Lock()
+	s := x.inFlight[string(m.ID)]
+	if s == nil { // closed meanwhile
+		c.mu.Unlock()
+		return nil
+	}
+	if len(m.OK)+len(m.Failed) > len(s.names) {
+		c.mu.Unlock()
+		return &ProtocolError{What: "an ack with more names than were subscribed"}
+	}
+	delete(x.inFlight, string(m.ID))
+	x.acks++
+	s.names = m.OK
+	taken := map[*Subscription][]string{}
+	for _, name := range m.OK {
+		if old, ok := x.routes[name]; ok && old.sub != s { // under another form of its name
+			taken[old.sub] = append(taken[old.sub], name)
+			old.sub.names = slices.DeleteFunc(slices.Clone(old.sub.names), func(n string) bool { return n == name })
+		}
+		x.routes[name] = route{s, x.acks}
+	}
+	if len(m.OK) == 0 {
+		c.remove(s)
+	}
+	c.mu.Unlock()
+	for other, names := range taken {
+		for _, name := range names {
+			other.queue.fail(&CommandError{Code: "replaced", Symbol: name, Message: "a later subscription of this client has the same symbol"})
+		}
+	}
+	for _, f := range m.Failed {
+		s.queue.fail(&CommandError{Code: f.Code, Symbol: f.Symbol, Message: f.Message})
+	}
+	if len(m.OK) == 0 {
+		s.queue.finish(fmt.Errorf("%w: all symbols were refused", ErrClosed))
+	}
+	return nil
+}
+
+// failed handles a refused command. A subscribe that was only too early is sent again.
+func (x *connection) failed(m protocol.Error) {
+	c := x.client
+	c.mu.Lock()
+	s := x.inFlight[string(m.ID)]
+	delete(x.inFlight, string(m.ID))
+	again := s != nil && m.Code == protocol.ErrorRateLimited
+	if again {
+		after := time.Duration(min(max(m.RetryAfterMS, 1), maxAdvice.Milliseconds())) * time.Millisecond
+		x.resend = time.Now().Add(c.clock.scaled(after))
+		x.waiting = slices.Insert(x.waiting, 0, command{sub: s})
+		select {
+		case x.wake <- struct{}{}:
+		default:
+		}
+	} else if s != nil {
+		c.remove(s)
+	}
+	c.mu.Unlock()
+	err := &CommandError{Code: m.Code, Message: m.Message}
+	switch {
+	case again:
+	case s != nil:
+		s.queue.fail(err)
+		s.queue.finish(ErrClosed)
+	case m.Code != protocol.ErrorNotSubscribed: // of an unsubscribe that crossed a refusal
+		c.reportError(err)
+	}
+}

@@ -1,0 +1,273 @@
+package client_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"reflect"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fxcast/fxcast/client"
+	"github.com/fxcast/fxcast/clients/conformance"
+)
+
+// scripted starts the scripted server and returns its address.
+func scripted(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- conformance.Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return "http://" + l.Addr().String()
+}
+
+// TestConformance plays all scenarios.
+func TestConformance(t *testing.T) {
+	server := scripted(t)
+	scenarios, err := conformance.Scenarios()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range scenarios {
+		t.Run(s.Name, func(t *testing.T) {
+			t.Parallel()
+			(&runner{server: server, seen: make(chan struct{}, 1)}).play(t, s.Name, "fx.v1")
+		})
+	}
+}
+
+// A runner plays one scenario.
+type runner struct {
+	server string
+	run    struct {
+		ID, URL, Token, Auth string
+		TicketURL            string `json:"ticket_url"`
+		Scale                float64
+		Client               []conformance.ClientStep
+	}
+	fx      *client.Client
+	subs    map[string]*client.Subscription
+	readers sync.WaitGroup
+
+	mu      sync.Mutex
+	reports []map[string]any
+	seen    chan struct{}
+	waited  int // reports that earlier waits have passed
+}
+
+func (r *runner) play(t *testing.T, scenario, protocol string) {
+	if err := r.post("/runs", map[string]any{"scenario": scenario, "protocol": protocol}, &r.run); err != nil {
+		t.Fatal(err)
+	}
+	o := client.Options{
+		URL:     r.run.URL,
+		OnState: func(s client.State) { r.report(map[string]any{"report": "state", "state": string(s)}) },
+		OnStatus: func(s client.Status) {
+			r.report(map[string]any{"report": "status", "symbol": s.Symbol, "status": s.Status})
+		},
+		OnError: r.failed,
+	}
+	if r.run.Auth == "ticket" {
+		o.Ticket = r.ticket
+	} else {
+		o.Token = r.run.Token
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	dialed := make(chan struct{})
+	go func() {
+		defer close(dialed)
+		r.fx, _ = client.Dial(ctx, client.WithScale(o, r.run.Scale)) // its error was reported
+	}()
+	r.subs = map[string]*client.Subscription{}
+	var failure error
+	for i, step := range r.run.Client {
+		if failure = r.do(step, dialed, cancel); failure != nil {
+			failure = fmt.Errorf("step %d of the client: %w", i+1, failure)
+			break
+		}
+	}
+	cancel()
+	<-dialed
+	if r.fx != nil {
+		r.fx.Close()
+	}
+	r.readers.Wait()
+	var verdict struct {
+		Faults []string
+		Seen   json.RawMessage
+	}
+	if err := r.post("/runs/"+r.run.ID+"/verdict", map[string]any{"reports": r.reports}, &verdict); err != nil {
+		t.Fatal(err)
+	}
+	for _, fault := range verdict.Faults {
+		t.Error(fault)
+	}
+	if failure != nil {
+		t.Error(failure)
+	}
+	if t.Failed() {
+		t.Logf("seen: %.3000s", verdict.Seen)
+	}
+}
+
+// do does one step.
+func (r *runner) do(s conformance.ClientStep, dialed <-chan struct{}, cancel func()) (err error) {
+	pause := func(ms float64) { time.Sleep(time.Duration(ms * r.run.Scale * float64(time.Millisecond))) }
+	switch s.Do {
+	case "wait":
+		return r.wait(s.For)
+	case "subscribe":
+		<-dialed
+		mode := client.MaxRate(s.MaxRate)
+		if s.Mode == "all" {
+			mode = client.All
+		}
+		if r.subs[s.Name], err = r.fx.Subscribe(s.Symbols, mode); err == nil {
+			r.read(r.subs[s.Name])
+		}
+	case "unsubscribe":
+		r.subs[s.Name].Close()
+	case "churn":
+		<-dialed
+		for range s.Times {
+			sub, err := r.fx.Subscribe(s.Symbols, client.Latest)
+			if err != nil {
+				return err
+			}
+			sub.Close()
+		}
+	case "pause":
+		pause(s.MS)
+	case "close":
+		cancel()
+		<-dialed
+		if r.fx != nil {
+			r.fx.Close()
+		}
+	}
+	return err
+}
+
+// read reports what a subscription receives.
+func (r *runner) read(sub *client.Subscription) {
+	r.readers.Go(func() {
+		for q, err := range sub.Quotes(context.Background()) {
+			switch {
+			case err == nil:
+				r.report(map[string]any{"report": "quote", "symbol": q.Symbol, "bid": q.Bid, "ask": q.Ask, "seq": q.Seq, "epoch": q.Epoch, "skipped": q.Skipped})
+			default:
+				r.failed(err)
+			}
+		}
+	})
+}
+
+// failed reports an error. The last one of an iterator was reported before.
+func (r *runner) failed(err error) {
+	switch e := err.(type) {
+	case *client.GapError:
+		r.report(map[string]any{"report": "gap", "symbol": e.Symbol, "reason": e.Reason, "missing": e.Missing})
+	case *client.RefusedError:
+		r.report(map[string]any{"report": "error", "kind": "refused", "code": e.Code})
+	case *client.ProtocolError:
+		r.report(map[string]any{"report": "error", "kind": "protocol", "message": e.Error()})
+	case *client.CommandError:
+		r.report(map[string]any{"report": "error", "kind": "command", "code": e.Code, "symbol": e.Symbol})
+	default:
+		if !errors.Is(err, client.ErrClosed) {
+			r.report(map[string]any{"report": "error", "kind": "connection", "message": e.Error()})
+		}
+	}
+}
+
+func (r *runner) report(report map[string]any) {
+	text, err := json.Marshal(report)
+	if err != nil {
+		panic(err)
+	}
+	var decoded map[string]any // as the steps are
+	if err := json.Unmarshal(text, &decoded); err != nil {
+		panic(err)
+	}
+	r.mu.Lock()
+	r.reports = append(r.reports, decoded)
+	r.mu.Unlock()
+	select {
+	case r.seen <- struct{}{}:
+	default:
+	}
+}
+
+// wait waits for a report with these fields, after that of the last wait.
+func (r *runner) wait(fields map[string]any) error {
+	limit := time.After(10 * time.Second)
+	for {
+		r.mu.Lock()
+		for r.waited < len(r.reports) {
+			report, same := r.reports[r.waited], true
+			r.waited++
+			for name, want := range fields {
+				same = same && reflect.DeepEqual(report[name], want)
+			}
+			if same {
+				r.mu.Unlock()
+				return nil
+			}
+		}
+		r.mu.Unlock()
+		select {
+		case <-r.seen:
+		case <-limit:
+			return fmt.Errorf("no report %v", fields)
+		}
+	}
+}
+
+func (r *runner) ticket(ctx context.Context) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.run.TicketURL, nil)
+	if err != nil {
+		return "", err
+	}
+	req.Header.Set("Authorization", "Bearer "+r.run.Token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusCreated {
+		return "", client.NewStatusError(resp)
+	}
+	var answer struct{ Ticket string }
+	err = json.NewDecoder(resp.Body).Decode(&answer)
+	return answer.Ticket, err
+}
+
+func (r *runner) post(path string, body, answer any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	resp, err := http.Post(r.server+path, "application/json", bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return errors.New(resp.Status)
+	}
+	return json.NewDecoder(resp.Body).Decode(answer)
+}

@@ -1,0 +1,152 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/fxcast/fxcast/protocol"
+)
+
+// A Mode is how quotes are delivered.
+type Mode struct {
+	all     bool
+	maxRate float64
+	queue   int
+}
+
+var (
+	// Latest delivers the newest quote of each symbol. What the subscriber has not read is replaced by
+	// a newer quote of its symbol, whose Skipped counts it, so one quote per symbol waits at most.
+	Latest = Mode{}
+
+	// All delivers every quote, in order. Up to 8,192 quotes wait for the subscriber; then the client
+	// stops reading, and the server ends a connection that has fallen too far behind. The client then
+	// resumes, so the subscriber still receives every quote, as long as the server has it.
+	All = Mode{all: true, queue: 8192}
+)
+
+// MaxRate is Latest with at most so many quotes of each symbol per second.
+func MaxRate(perSecond float64) Mode { return Mode{maxRate: perSecond} }
+
+// A Subscription receives the quotes of some symbols. Its methods are safe for concurrent use, but
+// each quote reaches one caller only.
+type Subscription struct {
+	client *Client
+	mode   Mode
+	names  []string            // as granted, or as named until then; guarded by Client.mu
+	last   map[string]Position // the last quote of each symbol; owned by the reader after the ack
+	queue  *queue
+}
+
+// Subscribe subscribes to symbols and wildcards: "EUR/USD", "EUR/*", "*/JPY", "*". It returns at
+// once; a name that the server refuses is a *CommandError of the iterator. A name belongs to one
+// subscription of a client at a time.
+func (c *Client) Subscribe(symbols []string, mode Mode) (*Subscription, error) {
+	if len(symbols) == 0 || len(symbols) > maxNames {
+		return nil, fmt.Errorf("client: want 1 to %d symbols, got %d", maxNames, len(symbols))
+	}
+	if slices.Contains(symbols, "") {
+		return nil, errors.New("client: a symbol is empty")
+	}
+	s := &Subscription{client: c, mode: mode, names: slices.Compact(slices.Sorted(slices.Values(symbols))), last: map[string]Position{}, queue: newQueue(mode)}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return nil, c.err
+	}
+	if c.ctx.Err() != nil {
+		return nil, ErrClosed
+	}
+	for _, other := range c.subs {
+		for _, name := range other.names {
+			if slices.Contains(s.names, name) {
+				return nil, fmt.Errorf("client: %s is subscribed already", name)
+			}
+		}
+	}
+	c.subs = append(c.subs, s)
+	if c.conn != nil {
+		c.conn.push(command{sub: s})
+	}
+	return s, nil
+}
+
+// Close unsubscribes. Nothing is delivered afterwards, not even what was waiting.
+func (s *Subscription) Close() {
+	s.queue.drop()
+	c := s.client
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.remove(s) && c.conn != nil {
+		c.conn.drop(s)
+	}
+}
+
+// Next returns the next quote. It waits for it until ctx ends. Its error is a *GapError before a
+// quote that does not follow the one before it, or a *CommandError: the subscription goes on after
+// both. Any other error is final: ErrClosed, or a *RefusedError.
+func (s *Subscription) Next(ctx context.Context) (Quote, error) { return s.queue.pop(ctx) }
+
+// Quotes returns an iterator over the results of Next. It goes on after a *GapError and a
+// *CommandError, and ends with any other error.
+func (s *Subscription) Quotes(ctx context.Context) iter.Seq2[Quote, error] {
+	return func(yield func(Quote, error) bool) {
+		for {
+			q, err := s.Next(ctx)
+			if !yield(q, err) || err != nil && !goesOn(err) {
+				return
+			}
+		}
+	}
+}
+
+// goesOn reports whether quotes may follow an error.
+func goesOn(err error) bool {
+	_, gap := errors.AsType[*GapError](err)
+	_, refused := errors.AsType[*CommandError](err)
+	return gap || refused
+}
+
+// command returns the text of the command that subscribes, or resumes. The caller holds Client.mu.
+func (s *Subscription) command(id string, limits protocol.Limits) []byte {
+	c := protocol.Command{Op: protocol.OpSubscribe, ID: json.RawMessage(id), Symbols: s.names, Mode: protocol.ModeLatest, MaxRate: s.mode.maxRate}
+	if !s.mode.all {
+		return c.Append(nil)
+	}
+	c.Mode = protocol.ModeAll
+	room := protocol.MaxMessageBytes
+	if limits.MaxMessageBytes > 0 {
+		room = limits.MaxMessageBytes
+	}
+	text := c.Append(nil)
+	room -= len(text) + len(`,"since":{}`)
+	for symbol, at := range s.last {
+		// What the server has no room for is sent without its position. It then begins with a
+		// snapshot, which shows what is missing.
+		room -= len(symbol) + len(at.Epoch) + len(`"":{"epoch":"","seq":},`) + 20
+		if room < 0 || limits.MaxSymbols > 0 && len(c.Since) >= limits.MaxSymbols {
+			break
+		}
+		if s.includes(symbol) {
+			if c.Since == nil {
+				c.Since = map[string]Position{}
+			}
+			c.Since[symbol] = at
+		}
+	}
+	return c.Append(nil)
+}
+
+// includes reports whether a name of the subscription stands for a symbol. The caller holds
+// Client.mu.
+func (s *Subscription) includes(symbol string) bool {
+	base, quote, _ := strings.Cut(symbol, "/")
+	return slices.ContainsFunc(s.names, func(name string) bool {
+		return name == symbol || name == "*" || name == base+"/*" || name == "*/"+quote
+	})
+}
