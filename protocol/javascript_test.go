@@ -3,6 +3,7 @@ package protocol_test
 import (
 	"bytes"
 	"encoding/base64"
+	"io"
 	"os"
 	"os/exec"
 	"testing"
@@ -18,11 +19,22 @@ func TestJavaScriptDecoder(t *testing.T) {
 		}
 		t.Skip("node is not installed")
 	}
+	cmd := exec.Command(node, "testdata/decode.mjs")
+	cmd.Stdin = bothForms(t)
+	out, err := cmd.CombinedOutput()
+	if err != nil || string(out) != "ok\n" {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// bothForms returns lines of messages in JSON and, in base64, in binary, for decoders in other
+// languages. An empty line ends a connection.
+func bothForms(t *testing.T) io.Reader {
 	ticks := 10_000
 	if os.Getenv("FXCAST_LONG") != "" {
 		ticks = 1_000_000
 	}
-	var input bytes.Buffer
+	input := &bytes.Buffer{}
 	line := func(text, batch []byte) {
 		input.Write(text)
 		input.WriteByte('\t')
@@ -41,10 +53,5 @@ func TestJavaScriptDecoder(t *testing.T) {
 			input.WriteByte('\n')
 		}
 	}
-	cmd := exec.Command(node, "testdata/decode.mjs")
-	cmd.Stdin = &input
-	out, err := cmd.CombinedOutput()
-	if err != nil || string(out) != "ok\n" {
-		t.Errorf("%v: %s", err, out)
-	}
+	return input
 }

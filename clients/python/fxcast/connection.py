@@ -9,10 +9,11 @@ import math
 import ssl
 from typing import Any, Callable, Iterable, Mapping
 
+from .binary import Reader
 from .clock import Clock
 from .commands import Commands
 from .errors import CommandError, ConnectError, ConnectionLost, FxcastError, ProtocolError
-from .quote import Position, Status, clip, parse_quote, parse_status
+from .quote import Position, Quote, Status, clip, parse_quote, parse_status
 from .reconnect import LASTING_CODES, Backoff
 from .socket import CLOSE_TIMEOUT, Socket
 from .subscription import MAX_PENDING, MAX_SYMBOLS, Feed, OnGap, Subscription
@@ -23,10 +24,7 @@ log = logging.getLogger("fxcast")
 WELCOME_TIMEOUT = 10.0  # seconds from the beginning of a connect
 MESSAGE_TIMEOUT = 30.0  # seconds for one message that is still arriving
 
-# The subprotocols, best first, each with the reader of its binary messages. A reader takes the bytes
-# and returns the message as the JSON of fx.v1 has it.
-BinaryReader = Callable[[bytes], Mapping[str, Any]]
-SUBPROTOCOLS: dict[str, Callable[[], BinaryReader] | None] = {"fx.v1": None}
+TEXT, BINARY = "fx.v1", "fx.v1.pb"  # subprotocols
 
 
 class Connection:
@@ -34,7 +32,7 @@ class Connection:
 
     def __init__(self, target: Target, on_gap: OnGap | None, on_state: Callable[[str], object] | None,
                  on_status: Callable[[Status], object] | None, on_error: Callable[[FxcastError], object] | None,
-                 pace: tuple[int, bool] | None, clock: Clock) -> None:
+                 pace: tuple[int, bool] | None, binary: bool, clock: Clock) -> None:
         self._target = target
         self._clock = clock
         self._on_gap, self._on_state, self._on_status, self._on_error = on_gap, on_state, on_status, on_error
@@ -50,7 +48,8 @@ class Connection:
         self._settled = asyncio.Event()  # live for the first time, or closed
         self._advice: float | None = None  # seconds, of the closing message
         self._closing: tuple[int, str] | None = None  # code and reason in it
-        self._read_binary: BinaryReader | None = None
+        self._subprotocols = [BINARY, TEXT] if binary else [TEXT]
+        self._reader: Reader | None = None  # of binary messages
         self._epochs: dict[str, str] = {}
         self._reading = False
         self.session: Mapping[str, Any] = {}  # of the last welcome
@@ -196,7 +195,7 @@ class Connection:
     async def _open(self) -> Socket:
         url, headers = await self._target.credentials()
         try:
-            return await Socket.open(url, {"User-Agent": "fxcast-python", **headers}, list(SUBPROTOCOLS),
+            return await Socket.open(url, {"User-Agent": "fxcast-python", **headers}, self._subprotocols,
                                      self._target.tls, self._clock)
         except ConnectError as e:
             if e.status == 401 and self._target.renew():
@@ -205,8 +204,7 @@ class Connection:
 
     async def _serve(self, socket: Socket, until: float) -> None:
         """Reads a connection to its end, which is always an exception. The welcome comes by until."""
-        reader = SUBPROTOCOLS.get(socket.subprotocol or "")
-        self._read_binary = reader() if reader is not None else None
+        self._reader = Reader() if socket.subprotocol == BINARY else None
         self._epochs = {}
         try:
             first = self._decode(await self._clock.wait_for(socket.receive(), max(until - self._clock.now(), 0.0)))
@@ -299,9 +297,9 @@ class Connection:
 
     def _decode(self, message: str | bytes) -> Mapping[str, Any]:
         if isinstance(message, bytes):
-            if self._read_binary is None:
+            if self._reader is None:
                 raise ProtocolError("a binary message")
-            return self._read_binary(message)
+            return self._reader.read(message)
         try:
             decoded = json.loads(message)
         except (ValueError, RecursionError):
@@ -340,7 +338,7 @@ class Connection:
         return False
 
     def _quote(self, data: object, snapshot: bool, reset: bool) -> None:
-        q = parse_quote(data)
+        q = data if isinstance(data, Quote) else parse_quote(data)
         entry = self._commands.owner(q.symbol)
         if entry is None:
             return  # unsubscribed meanwhile
@@ -409,7 +407,7 @@ def connect(url: str, token: str | None = None, *, ticket: Ticket | None = None,
             on_gap: OnGap | None = None, on_state: Callable[[str], object] | None = None,
             on_status: Callable[[Status], object] | None = None,
             on_error: Callable[[FxcastError], object] | None = None,
-            pace_ms: int = 0, align: bool = False, ssl: ssl.SSLContext | None = None) -> Connection:
+            pace_ms: int = 0, align: bool = False, binary: bool = False, ssl: ssl.SSLContext | None = None) -> Connection:
     """Returns a connection, which ``async with`` opens and closes.
 
     ``url`` is that of the socket, ``ws://host/ws``, or of the server, ``https://host``. The client
@@ -419,7 +417,11 @@ def connect(url: str, token: str | None = None, *, ticket: Ticket | None = None,
     The callbacks are called in the loop of the connection: ``on_state`` with each new state,
     ``on_status`` when a symbol becomes live, stale, closed or unknown, ``on_error`` with everything
     that went wrong, also if the client recovers from it. Without ``on_error`` it is logged.
+
+    With ``pace_ms`` quotes come together, at most once in so many milliseconds; with ``align`` at
+    multiples of it, so that all clients see the same prices. With ``binary`` they come in a form
+    that has about a sixth of the bytes, and takes half as much time again to read in Python.
     """
     pace, clock = check_pace(pace_ms, align), Clock()
     return Connection(Target(url, token, ticket, guest, ssl, clock), on_gap, on_state, on_status, on_error,
-                      pace if pace_ms else None, clock)
+                      pace if pace_ms else None, binary, clock)

@@ -84,11 +84,11 @@ def parse_quote(data: object) -> Quote:
     if not isinstance(status, str) or len(status) > 64:
         raise ProtocolError(f"{symbol}: bad status {clip(status)}")
     return Quote(
-        symbol=symbol, bid=_price(data, "bid", symbol), ask=_price(data, "ask", symbol),
+        symbol=symbol, bid=parse_price(data.get("bid"), "bid", symbol), ask=parse_price(data.get("ask"), "ask", symbol),
         ts=parse_time(data.get("ts")), seq=_count(data, "seq", symbol, 1, None), epoch=epoch,
         skipped=_count(data, "skipped", symbol, 0, 0),
-        bid_size=_price(data, "bid_size", symbol) if data.get("bid_size") is not None else None,
-        ask_size=_price(data, "ask_size", symbol) if data.get("ask_size") is not None else None,
+        bid_size=parse_price(data["bid_size"], "bid_size", symbol) if data.get("bid_size") is not None else None,
+        ask_size=parse_price(data["ask_size"], "ask_size", symbol) if data.get("ask_size") is not None else None,
         gap=data.get("gap") is True, status=status)
 
 
@@ -110,8 +110,8 @@ def clip(value: object) -> str:
     return text[:60]
 
 
-def _price(data: dict[str, Any], field: str, symbol: str) -> Decimal:
-    text = data.get(field)
+def parse_price(text: object, field: str, symbol: str) -> Decimal:
+    """Returns the price of a decimal text, with its digits."""
     if not isinstance(text, str) or len(text) > 64 or _PRICE.fullmatch(text) is None:
         raise ProtocolError(f"{symbol}: bad {field} {clip(text)}")
     return Decimal(text)

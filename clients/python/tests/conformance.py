@@ -110,10 +110,8 @@ class AsyncPlayer:
         token, ticket = self.run["token"], None
         if self.run["auth"] == "ticket":
             token, ticket = None, target.tickets(self.run["url"], token)
-        pb = self.run["protocol"]
-        assert pb in connection.SUBPROTOCOLS, pb
         return connection.Connection(target.Target(self.run["url"], token, ticket, False, None, clock),
-                                     to.gap, to.state, to.status, to.error, None, clock)
+                                     to.gap, to.state, to.status, to.error, None, self.run["protocol"] == connection.BINARY, clock)
 
     async def play(self) -> list[dict[str, Any]]:
         try:
@@ -253,13 +251,14 @@ def scenarios(server: Server) -> list[str]:
     return [s["name"] for s in server.call("/scenarios") if set(s["needs"]) <= ABILITIES]
 
 
-if __name__ == "__main__":  # python3 tests/conformance.py [sync] [NAME…]
+if __name__ == "__main__":  # python3 tests/conformance.py [sync] [binary] [NAME…]
     chosen = sys.argv[1:]
     by = SyncPlayer if "sync" in chosen else AsyncPlayer
+    form = connection.BINARY if "binary" in chosen else connection.TEXT
     server = Server()
     try:
-        names = [n for n in chosen if n != "sync"] or scenarios(server)
-        results = asyncio.run(play_all(server, names, by))
+        names = [n for n in chosen if n not in ("sync", "binary")] or scenarios(server)
+        results = asyncio.run(play_all(server, names, by, form))
     finally:
         server.close()
     for name, faults in results.items():

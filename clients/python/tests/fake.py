@@ -67,7 +67,7 @@ def connection_to(url: str, scale: float = 1.0, **on: Any) -> connection.Connect
     """Returns a connection whose clock runs faster."""
     clock = Clock(scale)
     return connection.Connection(target.Target(url, "token", None, False, None, clock), on.get("on_gap"), on.get("on_state"),
-                                 on.get("on_status"), on.get("on_error"), on.get("pace"), clock)
+                                 on.get("on_status"), on.get("on_error"), on.get("pace"), False, clock)
 
 
 async def settled() -> set[asyncio.Task[Any]]:

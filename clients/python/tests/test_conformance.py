@@ -26,10 +26,10 @@ class ConformanceTest(unittest.TestCase):
         try:
             names = scenarios(server)
             self.assertGreater(len(names), 50)
-            for face, player, chosen in (("asynchronous", AsyncPlayer, names),
-                                         ("synchronous", SyncPlayer, [n for n in names if not conflates(n)])):
-                for name, faults in asyncio.run(play_all(server, chosen, player)).items():
-                    with self.subTest(face=face, scenario=name):
+            for player, protocol, chosen in ((AsyncPlayer, "fx.v1", names), (AsyncPlayer, "fx.v1.pb", names),
+                                             (SyncPlayer, "fx.v1", [n for n in names if not conflates(n)])):
+                for name, faults in asyncio.run(play_all(server, chosen, player, protocol)).items():
+                    with self.subTest(player=player.__name__, protocol=protocol, scenario=name):
                         self.assertEqual(faults, [])
         finally:
             server.close()
