@@ -158,7 +158,7 @@ func TestOpenAPI(t *testing.T) {
 	s.check("a bearer token for a cookie", pointer("paths", "/api/v1/session", "post", "responses", "200", "content", "application/json", "schema"),
 		fresh.Do("POST", "/api/v1/session", "", webtest.Bearer(other)).Body)
 	seen["POST /api/v1/session"] = true
-	for _, path := range []string{"/livez", "/readyz", "/openapi.json", "/asyncapi.json", "/", "/metrics"} {
+	for _, path := range []string{"/livez", "/readyz", "/openapi.json", "/asyncapi.json", "/fx.proto", "/", "/metrics"} {
 		call(200, "GET", path, "", "")
 	}
 

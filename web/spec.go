@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/protocol"
 	"github.com/fxcast/fxcast/web/admin"
 	"github.com/fxcast/fxcast/web/endpoint"
 )
@@ -29,20 +30,25 @@ func (s *Server) getAdminOpenAPI(w http.ResponseWriter, r *http.Request) error {
 	return serveDocument(w, r, s.adminOpenAPI)
 }
 
+// getSchema serves fx.proto: the schema of the binary messages on /ws.
+func (s *Server) getSchema(w http.ResponseWriter, r *http.Request) error {
+	return serveSpec(w, r, "text/plain; charset=utf-8", protocol.Schema())
+}
+
 func serveDocument(w http.ResponseWriter, r *http.Request, build func() ([]byte, error)) error {
 	document, err := build()
 	if err != nil {
 		return err
 	}
-	return serveSpec(w, r, document)
+	return serveSpec(w, r, "application/json", document)
 }
 
 // getAsyncAPI serves the description of the messages on /ws.
 func (s *Server) getAsyncAPI(w http.ResponseWriter, r *http.Request) error {
-	return serveSpec(w, r, asyncAPI)
+	return serveSpec(w, r, "application/json", asyncAPI)
 }
 
-func serveSpec(w http.ResponseWriter, r *http.Request, document []byte) error {
+func serveSpec(w http.ResponseWriter, r *http.Request, contentType string, document []byte) error {
 	sum := sha256.Sum256(document)
 	etag := `"` + hex.EncodeToString(sum[:8]) + `"`
 	h := w.Header()
@@ -52,7 +58,7 @@ func serveSpec(w http.ResponseWriter, r *http.Request, document []byte) error {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	h.Set("Content-Type", "application/json")
+	h.Set("Content-Type", contentType)
 	_, _ = w.Write(document) // the client may have gone
 	return nil
 }
@@ -75,7 +81,7 @@ func (s *Server) adminDocument() ([]byte, error) {
 func (s *Server) api() endpoint.Document {
 	return endpoint.Document{
 		Info: endpoint.Object{"title": "fxcast", "version": "1.0.0", "license": endpoint.Object{"name": "Apache-2.0", "identifier": "Apache-2.0"},
-			"description": "Real-time forex quotes. Prices are decimal strings; times are RFC 3339 in UTC. Requests are limited per user or address; the headers RateLimit-Policy and RateLimit state the limits. Errors are problem details (RFC 9457). /asyncapi.json describes the WebSocket."},
+			"description": "Real-time forex quotes. Prices are decimal strings; times are RFC 3339 in UTC. Requests are limited per user or address; the headers RateLimit-Policy and RateLimit state the limits. Errors are problem details (RFC 9457). /asyncapi.json describes the WebSocket, and /fx.proto its binary messages."},
 		Tags:    []endpoint.Object{{"name": "quotes"}, {"name": "session", "description": "the session of the request"}, {"name": "health"}, {"name": "specs"}, {"name": "page"}},
 		Public:  s.tables.public,
 		Schemas: maps.Clone(publicSchemas),

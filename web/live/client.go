@@ -56,7 +56,11 @@ func (c *Client) open(conn hub.Conn, sess session.Session, framing int) (refused
 		return &protocol.CloseTooMany
 	}
 	c.events = framing == framingEvents
-	options := hub.JoinOptions{Welcome: c.welcome(), Framing: framing, Positions: c.events, Joined: func(client *hub.Client) {
+	subprotocol := protocol.Name
+	if framing == framingBinary {
+		subprotocol = protocol.NameBinary
+	}
+	options := hub.JoinOptions{Welcome: c.welcome(subprotocol), Framing: framing, Positions: c.events, Joined: func(client *hub.Client) {
 		c.hub = client
 		c.server.clients.add(c) // before the welcome message, which has the client's id
 	}}

@@ -15,11 +15,12 @@ import (
 
 // Opcodes of RFC 6455 section 5.2.
 const (
-	opcodeText  = 0x1
-	opcodeClose = 0x8
-	opcodePing  = 0x9
-	finalFrame  = 0x80
-	compressed  = 0x40 // RSV1, RFC 7692 section 6
+	opcodeText   = 0x1
+	opcodeBinary = 0x2
+	opcodeClose  = 0x8
+	opcodePing   = 0x9
+	finalFrame   = 0x80
+	compressed   = 0x40 // RSV1, RFC 7692 section 6
 )
 
 // frames implements hub.Framing for WebSocket text messages. Each is one unfragmented, unmasked
@@ -76,6 +77,15 @@ func (f deflateFrames) AppendMessage(dst, payload []byte) []byte {
 // Ping implements hub.Framing.
 func (frames) Ping() []byte { return []byte{finalFrame | opcodePing, 0} }
 
+// binaryFrames implements hub.BinaryFraming for WebSocket connections with the subprotocol
+// protocol.NameBinary. They are never compressed: Deflate would make most binary messages longer.
+type binaryFrames struct{ frames }
+
+// AppendBinary implements hub.BinaryFraming.
+func (binaryFrames) AppendBinary(dst, payload []byte) []byte {
+	return appendFrame(dst, finalFrame|opcodeBinary, payload)
+}
+
 // eventFrames implements hub.Framing for Server-Sent Events (WHATWG HTML section 9.2), with one
 // event for each message.
 type eventFrames struct{}
@@ -128,11 +138,12 @@ func (eventFrames) Ping() []byte { return []byte(":\n\n") }
 // Framings returns the framings that a hub needs for the connections of this package. A
 // connection joins the hub with an index into them.
 func Framings() []hub.Framing {
-	return []hub.Framing{framingPlain: frames{}, framingDeflate: deflateFrames{}, framingEvents: eventFrames{}}
+	return []hub.Framing{framingPlain: frames{}, framingDeflate: deflateFrames{}, framingEvents: eventFrames{}, framingBinary: binaryFrames{}}
 }
 
 const (
 	framingPlain = iota
 	framingDeflate
 	framingEvents
+	framingBinary
 )

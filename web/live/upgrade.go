@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,16 +72,7 @@ func (s *Server) redeem(r *http.Request, sess session.Session) (session.Session,
 
 // checkUpgrade refuses a request that websocket.Accept would refuse, but with a problem.
 func checkUpgrade(w http.ResponseWriter, r *http.Request) error {
-	has := func(header, token string) bool {
-		for _, v := range r.Header.Values(header) {
-			for t := range strings.SplitSeq(v, ",") {
-				if strings.EqualFold(strings.TrimSpace(t), token) {
-					return true
-				}
-			}
-		}
-		return false
-	}
+	has := func(header, token string) bool { return hasToken(r.Header, header, token) }
 	if !r.ProtoAtLeast(1, 1) || r.Method != http.MethodGet || !has("Connection", "upgrade") || !has("Upgrade", "websocket") {
 		w.Header().Set("Upgrade", "websocket")
 		return &endpoint.Problem{Status: http.StatusUpgradeRequired, Title: "Upgrade required",
@@ -94,10 +86,26 @@ func checkUpgrade(w http.ResponseWriter, r *http.Request) error {
 	if keys := r.Header.Values("Sec-WebSocket-Key"); len(keys) != 1 || !validKey(keys[0]) {
 		return endpoint.BadRequest("Sec-WebSocket-Key: want one header with 16 bytes in base64")
 	}
-	if offered := r.Header.Values("Sec-WebSocket-Protocol"); len(offered) > 0 && !has("Sec-WebSocket-Protocol", protocol.Name) {
-		return endpoint.BadRequest("subprotocol: want %s, or none", protocol.Name)
+	known := func(name string) bool { return has("Sec-WebSocket-Protocol", name) }
+	if offered := r.Header.Values("Sec-WebSocket-Protocol"); len(offered) > 0 && !slices.ContainsFunc(subprotocols, known) {
+		return endpoint.BadRequest("subprotocol: want %s, or none", strings.Join(subprotocols, ", "))
 	}
 	return nil
+}
+
+// subprotocols are those of the WebSocket, the preferred one first.
+var subprotocols = []string{protocol.NameBinary, protocol.Name}
+
+// hasToken reports whether a header with a comma list has a token.
+func hasToken(h http.Header, header, token string) bool {
+	for _, v := range h.Values(header) {
+		for t := range strings.SplitSeq(v, ",") {
+			if strings.EqualFold(strings.TrimSpace(t), token) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func validKey(key string) bool {

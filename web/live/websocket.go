@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/coder/websocket"
@@ -59,9 +60,9 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) error {
 	defer s.sockets.Done()
 	up := &upgrader{ResponseWriter: w, socket: &c.socket, owner: c}
 	c.ws, err = websocket.Accept(up, r, &websocket.AcceptOptions{
-		Subprotocols:       []string{protocol.Name},
-		InsecureSkipVerify: true, // OriginAllowed has checked the origin
-		CompressionMode:    s.compression(),
+		Subprotocols:       subprotocols, // the first one that the client offers is chosen
+		InsecureSkipVerify: true,         // OriginAllowed has checked the origin
+		CompressionMode:    s.compression(r),
 		OnPingReceived:     c.pinged,
 		OnPongReceived:     func(context.Context, []byte) { c.alive() },
 	})
@@ -70,7 +71,10 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) error {
 	}
 	c.ws.SetReadLimit(protocol.MaxMessageBytes)
 	framing := framingPlain
-	if up.compressed {
+	switch {
+	case strings.EqualFold(c.ws.Subprotocol(), protocol.NameBinary):
+		framing = framingBinary
+	case up.compressed:
 		framing = framingDeflate
 	}
 	if refused := c.open(c, sess, framing); refused != nil {
@@ -101,8 +105,8 @@ func (c *wsConn) end(why protocol.Close) { _ = c.ws.Close(websocket.StatusCode(w
 
 // compression returns the mode to offer: permessage-deflate without context takeover, or none.
 // With context takeover, one compressed message could not serve all clients.
-func (s *Server) compression() websocket.CompressionMode {
-	if s.cfg.Compression {
+func (s *Server) compression(r *http.Request) websocket.CompressionMode {
+	if s.cfg.Compression && !hasToken(r.Header, "Sec-WebSocket-Protocol", protocol.NameBinary) {
 		return websocket.CompressionNoContextTakeover
 	}
 	return websocket.CompressionDisabled

@@ -9,10 +9,10 @@ import (
 // modes are all modes of delivery; a role may grant fewer.
 var modes = []string{protocol.ModeLatest, protocol.ModeAll}
 
-func (c *Client) welcome() []byte {
+func (c *Client) welcome(subprotocol string) []byte {
 	cfg := &c.server.cfg
 	return protocol.Welcome{
-		Protocol: protocol.Name, ConnID: c.id, ServerTime: protocol.At(time.Now()), Session: c.session.describe(),
+		Protocol: subprotocol, ConnID: c.id, ServerTime: protocol.At(time.Now()), Session: c.session.describe(),
 		Limits: protocol.Limits{MaxSymbols: c.grants.MaxSymbols, MaxRate: c.grants.MaxRate,
 			CommandsPerSecond: cfg.CommandsPerSecond, MaxMessageBytes: protocol.MaxMessageBytes,
 			MaxConnections: c.grants.MaxConnections, Symbols: names(c.grants.Symbols, nil),

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/internal/redistest"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // A Message is what our server may send, all types in one.
@@ -80,11 +81,12 @@ type Quote struct {
 // A Client is a peer that speaks the protocol.
 type Client struct {
 	*Peer
-	T testing.TB
+	T      testing.TB
+	Binary *protocol.Decoder // not nil: snapshots and updates come in binary
 }
 
 // NewClient returns the client that speaks over p.
-func NewClient(p *Peer, t testing.TB) *Client { return &Client{p, t} }
+func NewClient(p *Peer, t testing.TB) *Client { return &Client{Peer: p, T: t} }
 
 // Receive returns the next message, answering pings and leaving heartbeats out.
 func (c *Client) Receive() (Message, error) {
@@ -103,8 +105,8 @@ func (c *Client) Receive() (Message, error) {
 		case OpClose:
 			return Message{}, ClosedError{f.Code(), string(f.Payload[min(2, len(f.Payload)):])}
 		default:
-			m := Message{Raw: string(f.Payload)}
-			if err := json.Unmarshal(f.Payload, &m); err != nil {
+			m, err := c.message(f)
+			if err != nil {
 				return m, fmt.Errorf("%q: %w", f.Payload, err)
 			}
 			if m.Type != "heartbeat" {
@@ -112,6 +114,30 @@ func (c *Client) Receive() (Message, error) {
 			}
 		}
 	}
+}
+
+// message decodes a message. A binary one becomes its JSON; snapshots and updates come in no other
+// form than the client has asked for.
+func (c *Client) message(f Frame) (m Message, err error) {
+	text := f.Payload
+	if f.Opcode == OpBinary {
+		if c.Binary == nil {
+			return m, errors.New("a binary message")
+		}
+		decoded, err := c.Binary.Decode(f.Payload)
+		if err != nil {
+			return m, err
+		}
+		text = decoded.Append(nil)
+	}
+	m.Raw = string(text)
+	if err := json.Unmarshal(text, &m); err != nil {
+		return m, err
+	}
+	if c.Binary != nil && f.Opcode == OpText && (m.Type == "snapshot" || m.Type == "update") {
+		return m, errors.New("quotes as text")
+	}
+	return m, nil
 }
 
 // A ClosedError is a close frame.

@@ -27,6 +27,7 @@ import (
 	"github.com/fxcast/fxcast/internal/redistest"
 	"github.com/fxcast/fxcast/limiter"
 	"github.com/fxcast/fxcast/nodes"
+	"github.com/fxcast/fxcast/protocol"
 	"github.com/fxcast/fxcast/redisadmin"
 	"github.com/fxcast/fxcast/session"
 	"github.com/fxcast/fxcast/web"
@@ -52,6 +53,7 @@ type Config struct {
 	Origins, Channels             []string
 	Proxies                       []netip.Prefix
 	NoGuests, NoTokens, TLS       bool
+	Compression                   bool // permessage-deflate
 	Roles                         string
 	OwnHost                       string // address of both listeners, which then refuse a foreign Host
 	PublishPerSecond              int64
@@ -149,7 +151,7 @@ func Start(t testing.TB, change func(*Config)) *Node {
 		AllowedOrigins: cfg.Origins, TrustedProxies: cfg.Proxies, FeedBase: "EUR", Instruments: cfg.Instruments,
 		GuestTier:   limiter.Limit{Name: "guest", Max: cfg.GuestsPerMinute, Window: time.Minute},
 		PublishTier: limiter.Limit{Name: "publish", Max: cfg.PublishPerSecond, Window: time.Second},
-		Roles:       roles, Channels: cfg.Channels, CommandsPerSecond: cfg.Commands, Heartbeat: cfg.Heartbeat,
+		Roles:       roles, Channels: cfg.Channels, CommandsPerSecond: cfg.Commands, Compression: cfg.Compression, Heartbeat: cfg.Heartbeat,
 		Registry: n.Registry, Log: logger,
 	}
 	if !cfg.NoTokens {
@@ -263,7 +265,34 @@ func (n *Node) Dial(token string) *Client {
 		n.T.Fatalf("connect: %s %s", resp.Status, body)
 	}
 	n.T.Cleanup(func() { p.Close() })
-	return &Client{p, n.T}
+	return NewClient(p, n.T)
+}
+
+// DialBinary opens a socket with the subprotocol of binary quotes.
+func (n *Node) DialBinary(token string) *Client {
+	n.T.Helper()
+	h := Bearer(token)
+	h["Sec-Websocket-Protocol"] = []string{protocol.Name + ", " + protocol.NameBinary}
+	h["Sec-Websocket-Extensions"] = []string{"permessage-deflate"}
+	p, resp := Upgrade(n.T, DialServer(n.T, n.Public), "/ws", h, nil)
+	n.T.Cleanup(func() { p.Close() })
+	if resp.StatusCode != http.StatusSwitchingProtocols || resp.Header.Get("Sec-Websocket-Protocol") != protocol.NameBinary || resp.Header.Get("Sec-Websocket-Extensions") != "" {
+		n.T.Fatalf("connect: %s, %v", resp.Status, resp.Header)
+	}
+	c := NewClient(p, n.T)
+	c.Binary = new(protocol.Decoder)
+	return c
+}
+
+// BinaryUser connects as a new user of binary quotes.
+func (n *Node) BinaryUser() *Client {
+	n.T.Helper()
+	token, _ := n.SignIn("b-"+strings.ReplaceAll(n.T.Name(), "/", "-"), "user")
+	c := n.DialBinary(token)
+	if m := c.Want("welcome"); m.Protocol != protocol.NameBinary {
+		n.T.Errorf("welcome %s", m.Raw)
+	}
+	return c
 }
 
 // User connects as a new user.

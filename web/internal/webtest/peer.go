@@ -170,7 +170,7 @@ func (p *Peer) ReadFrame() (Frame, error) {
 		return f, fmt.Errorf("%w: fragmented", ErrFrame)
 	case head[1]&0x80 != 0:
 		return f, fmt.Errorf("%w: masked", ErrFrame)
-	case f.Opcode != OpText && f.Opcode != OpClose && f.Opcode != OpPing && f.Opcode != OpPong:
+	case f.Opcode != OpText && f.Opcode != OpBinary && f.Opcode != OpClose && f.Opcode != OpPing && f.Opcode != OpPong:
 		return f, fmt.Errorf("%w: opcode %#x", ErrFrame, f.Opcode)
 	}
 	n := uint64(head[1] & 0x7f)
