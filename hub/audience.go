@@ -1,12 +1,19 @@
 package hub
 
-import "slices"
+import (
+	"crypto/sha256"
+	"slices"
+)
+
+// An audienceKey is the same for equal filters and rhythms only. It is a hash, since their text would
+// take more memory than they do.
+type audienceKey [sha256.Size]byte
 
 // An audience is all clients of a shard with the same filters. They share their subscriptions: a
 // quote is offered once to an audience, and then a bit is set for each of its clients. Owned by
 // shard.run.
 type audience struct {
-	key     string
+	key     audienceKey
 	filters filters
 	pace    *pace // nil: none
 	subs    []*subscription
@@ -24,11 +31,12 @@ type audience struct {
 // audience returns the audience with these filters and this rhythm. A new one takes over the throttles of the one
 // that its first client leaves.
 func (s *shard) audience(fs filters, r rhythm, from *audience) *audience {
-	s.key = fs.ranked().appendKey(r.appendKey(s.key[:0]))
-	if a := s.audiences[string(s.key)]; a != nil {
+	s.text = fs.ranked().appendKey(r.appendKey(s.text[:0]))
+	key := audienceKey(sha256.Sum256(s.text))
+	if a := s.audiences[key]; a != nil {
 		return a
 	}
-	a := &audience{key: string(s.key), filters: fs, pace: s.paceOf(r)}
+	a := &audience{key: key, filters: fs, pace: s.paceOf(r)}
 	s.audiences[a.key] = a
 	if a.pace != nil {
 		a.pace.audiences = append(a.pace.audiences, a)
@@ -40,6 +48,9 @@ func (s *shard) audience(fs filters, r rhythm, from *audience) *audience {
 		}
 		for _, p := range s.matching(f.pattern) {
 			if fs.match(p) == f {
+				if f.pattern == p.name {
+					f.pattern = p.name // the topic's string, which many audiences share
+				}
 				s.add(a, p, f)
 			}
 		}
@@ -97,7 +108,7 @@ func (s *shard) add(a *audience, p *shardTopic, f *filter) *subscription {
 		v = s.view(p, a.pace)
 	}
 	i := len(a.subs)
-	sub := &subscription{audience: a, topic: p, pattern: f.pattern, index: int32(i), place: int32(len(p.subs)), all: f.all, view: v}
+	sub := &subscription{audience: a, topic: p, filter: f, index: int32(i), place: int32(len(p.subs)), all: f.all, view: v}
 	a.subs, p.subs = append(a.subs, sub), append(p.subs, sub)
 	a.changed, a.every, a.delayed = a.changed.resized(i+1), a.every.resized(i+1), a.delayed.resized(i+1)
 	a.every.set(i, f.all)

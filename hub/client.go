@@ -122,11 +122,11 @@ func (c *Client) Subscribe(patterns []string, settings Settings, ack []byte) {
 		}
 		for _, sub := range c.audience.subs {
 			switch {
-			case !named[sub.pattern]:
+			case !named[sub.filter.pattern]:
 			case sub.all && slices.Contains(settings.Hold, sub.topic.name):
 				c.hold(sub)
 			default:
-				c.snapshot(sub, !IsWildcard(sub.pattern))
+				c.snapshot(sub, !IsWildcard(sub.filter.pattern))
 				if m := &c.marks[sub.index]; settings.Reset && sub.all && m.stage == fresh {
 					m.stage = reset
 				}

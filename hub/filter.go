@@ -12,8 +12,8 @@ import (
 type filter struct {
 	pattern  string
 	interval time.Duration
+	asked    int32 // orders wildcards: a later one has a greater number; 0 for a topic
 	all      bool
-	asked    int // orders wildcards: a later one has a greater number; 0 for a topic
 }
 
 // filters are sorted by pattern. They are shared by the clients of an audience and never modified.
@@ -60,7 +60,7 @@ func (fs filters) ranked() filters {
 	}
 	slices.SortFunc(order, func(a, b *filter) int { return cmp.Compare(a.asked, b.asked) })
 	for i, f := range order {
-		f.asked = i + 1
+		f.asked = int32(i + 1)
 	}
 	return fs
 }

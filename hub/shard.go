@@ -41,11 +41,11 @@ type shard struct {
 	clients   []*Client
 	topics    map[string]*shardTopic
 	families  map[string][]*shardTopic // topics by the wildcard that matches them
-	audiences map[string]*audience     // by key
-	watchers  map[string][]*audience   // audiences by the wildcard they subscribed to
-	channels  map[string][]*Client     // clients by relayed channel
-	dirty     []*Client                // clients with something to write; served in order
-	served    int                      // dirty[:served] have been served
+	audiences map[audienceKey]*audience
+	watchers  map[string][]*audience // audiences by the wildcard they subscribed to
+	channels  map[string][]*Client   // clients by relayed channel
+	dirty     []*Client              // clients with something to write; served in order
+	served    int                    // dirty[:served] have been served
 	wheel     wheel
 	degraded  bool
 	swept     time.Duration
@@ -59,7 +59,7 @@ type shard struct {
 	ready     []*Client
 	wall      time.Time // roughly now; updated every few clients
 	heart     []byte    // heartbeat message of the last sweep
-	key       []byte    // of the audience being sought
+	text      []byte    // of the audience being sought
 	paces     map[rhythm]*pace
 
 	// The client being served; see write.go.
@@ -83,7 +83,7 @@ func newShard(h *Hub, index int) *shard {
 		mail:      mailbox{wake: make(chan struct{}, 1)},
 		topics:    make(map[string]*shardTopic),
 		families:  make(map[string][]*shardTopic),
-		audiences: make(map[string]*audience),
+		audiences: make(map[audienceKey]*audience),
 		watchers:  make(map[string][]*audience),
 		channels:  make(map[string][]*Client),
 		paces:     make(map[rhythm]*pace),

@@ -187,7 +187,7 @@ func (s *shard) settle(p *shardTopic) {
 			if m.stage == fresh { // with a reset due, the first tick still carries it
 				p.begin(m)
 			}
-			if sub.pattern == p.name {
+			if sub.filter.pattern == p.name {
 				s.owe(c, m)
 			}
 		}

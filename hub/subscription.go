@@ -10,7 +10,7 @@ import (
 type subscription struct {
 	audience *audience
 	topic    *shardTopic
-	pattern  string    // the filter that applies
+	filter   *filter   // of the audience; the one that applies
 	throttle *throttle // nil: no max_rate
 	index    int32     // in audience.subs and in each client's marks
 	place    int32     // in topic.subs

@@ -3,6 +3,8 @@ package live
 import (
 	"fmt"
 	"slices"
+	"strings"
+	"unique"
 
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/hub"
@@ -38,14 +40,35 @@ func settingsOf(c protocol.Command, grants *session.Grants, symbols []string) (s
 
 // subscriptions are the symbols and channels of one connection. Its reader owns them.
 type subscriptions struct {
-	symbols  []string // symbols and wildcards, in the order of the commands
+	symbols  nameList // symbols and wildcards, in the order of the commands
 	channels []string
+}
+
+// A nameList is a list of symbols and wildcards. Connections with equal lists share their memory.
+type nameList struct{ joined unique.Handle[string] }
+
+func listOf(names []string) nameList {
+	if len(names) == 0 {
+		return nameList{}
+	}
+	return nameList{unique.Make(strings.Join(names, nameSeparator))}
+}
+
+const nameSeparator = " " // which no symbol contains
+
+// names returns the list as a new slice.
+func (l nameList) names() []string {
+	if l == (nameList{}) {
+		return nil
+	}
+	return strings.Split(l.joined.Value(), nameSeparator)
 }
 
 // subscribe adds the names of a command that the grants include. It returns the granted symbols
 // and channels, and a refusal for each other name. A repeated name is answered once.
 func (s *subscriptions) subscribe(c protocol.Command, instruments *feed.Instruments, grants *session.Grants, relayed []string) (symbols, channels []string, failed []protocol.Refusal) {
 	failed = []protocol.Refusal{}
+	subscribed := s.symbols.names()
 	decided := make(map[string]bool, len(c.Symbols)+len(c.Channels)) // what clients name, and patterns
 	for _, name := range c.Symbols {
 		if decided[name] {
@@ -66,16 +89,17 @@ func (s *subscriptions) subscribe(c protocol.Command, instruments *feed.Instrume
 			failed = append(failed, protocol.Refusal{Symbol: pattern, Code: protocol.ErrorNotEntitled, Message: fmt.Sprintf("the session's role does not include mode %q", c.Mode)})
 		case !grants.Allows(pattern):
 			failed = append(failed, protocol.Refusal{Symbol: pattern, Code: protocol.ErrorNotEntitled, Message: "the session's role does not include this symbol"})
-		case !slices.Contains(s.symbols, pattern) && len(s.symbols) >= grants.MaxSymbols:
+		case !slices.Contains(subscribed, pattern) && len(subscribed) >= grants.MaxSymbols:
 			failed = append(failed, protocol.Refusal{Symbol: pattern, Code: protocol.ErrorTooManySymbols,
 				Message: fmt.Sprintf("at most %d symbols and wildcards per connection", grants.MaxSymbols)})
 		default:
-			if !slices.Contains(s.symbols, pattern) {
-				s.symbols = append(s.symbols, pattern)
+			if !slices.Contains(subscribed, pattern) {
+				subscribed = append(subscribed, pattern)
 			}
 			symbols = append(symbols, pattern)
 		}
 	}
+	s.symbols = listOf(subscribed)
 	clear(decided)
 	for _, name := range c.Channels {
 		switch {
@@ -99,6 +123,7 @@ func (s *subscriptions) subscribe(c protocol.Command, instruments *feed.Instrume
 // repeated name is answered once.
 func (s *subscriptions) unsubscribe(c protocol.Command, instruments *feed.Instruments) (symbols, channels []string, failed []protocol.Refusal) {
 	failed = []protocol.Refusal{}
+	subscribed := s.symbols.names()
 	decided := make(map[string]bool, len(c.Symbols)+len(c.Channels))
 	for _, name := range c.Symbols {
 		if decided[name] {
@@ -112,8 +137,8 @@ func (s *subscriptions) unsubscribe(c protocol.Command, instruments *feed.Instru
 			}
 			decided[pattern] = true
 		}
-		if i := slices.Index(s.symbols, pattern); err == nil && i >= 0 {
-			s.symbols = slices.Delete(s.symbols, i, i+1)
+		if i := slices.Index(subscribed, pattern); err == nil && i >= 0 {
+			subscribed = slices.Delete(subscribed, i, i+1)
 			symbols = append(symbols, pattern)
 			continue
 		}
@@ -123,6 +148,7 @@ func (s *subscriptions) unsubscribe(c protocol.Command, instruments *feed.Instru
 			failed = append(failed, protocol.Refusal{Symbol: pattern, Code: protocol.ErrorNotSubscribed, Message: "not subscribed under this name"})
 		}
 	}
+	s.symbols = listOf(subscribed)
 	clear(decided)
 	for _, name := range c.Channels {
 		if decided[name] {

@@ -157,7 +157,7 @@ func (c *wsConn) handle(message []byte) (why *protocol.Close) {
 		answer := protocol.Ack{ID: cmd.ID, Op: cmd.Op, EveryMS: new(every.Milliseconds()), Align: &cmd.Align}.Append(nil)
 		c.hub.Pace(every, cmd.Align, answer)
 	case protocol.OpList:
-		c.hub.Send(protocol.List{ID: cmd.ID, Symbols: names(c.subscribed.symbols, nil), Channels: names(c.subscribed.channels, nil)}.Append(nil))
+		c.hub.Send(protocol.List{ID: cmd.ID, Symbols: names(c.subscribed.symbols.names(), nil), Channels: names(c.subscribed.channels, nil)}.Append(nil))
 	case protocol.OpPing:
 		c.hub.Send(protocol.Pong{ID: cmd.ID, Time: protocol.At(time.Now())}.Append(nil))
 	}
@@ -198,7 +198,6 @@ func (c *wsConn) mayResume(cmd protocol.Command) (ok bool, wait time.Duration) {
 
 func (c *wsConn) subscribe(cmd protocol.Command) {
 	symbols, channels, failed := c.subscribed.subscribe(cmd, c.server.cfg.Instruments, c.grants, c.server.cfg.Channels)
-	c.subscribed.symbols = fitted(c.subscribed.symbols)
 	settings, since := settingsOf(cmd, c.grants, symbols)
 	answer := protocol.Ack{ID: cmd.ID, Op: cmd.Op, OK: names(symbols, channels), Failed: failed, MaxRate: &settings.MaxRate, Mode: cmd.Mode}.Append(nil)
 	c.hub.Subscribe(symbols, settings, answer)
@@ -211,12 +210,4 @@ func (c *wsConn) subscribe(cmd protocol.Command) {
 func (c *wsConn) fail(bad protocol.Error) {
 	c.server.metrics.commandErrors.WithLabelValues(bad.Code).Inc()
 	c.hub.Send(bad.Append(nil))
-}
-
-// fitted returns list, copied if it has spare capacity, which would stay allocated for long.
-func fitted(list []string) []string {
-	if cap(list)-len(list) < 2 {
-		return list
-	}
-	return append(make([]string, 0, len(list)), list...)
 }
