@@ -15,6 +15,7 @@ import (
 
 	"github.com/fxcast/fxcast/client"
 	"github.com/fxcast/fxcast/clients/conformance"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // scripted starts the scripted server and returns its address.
@@ -35,7 +36,7 @@ func scripted(t *testing.T) string {
 	return "http://" + l.Addr().String()
 }
 
-// TestConformance plays all scenarios.
+// TestConformance plays all scenarios in JSON and in binary.
 func TestConformance(t *testing.T) {
 	server := scripted(t)
 	scenarios, err := conformance.Scenarios()
@@ -43,10 +44,12 @@ func TestConformance(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range scenarios {
-		t.Run(s.Name, func(t *testing.T) {
-			t.Parallel()
-			(&runner{server: server, seen: make(chan struct{}, 1)}).play(t, s.Name, "fx.v1")
-		})
+		for _, name := range []string{protocol.Name, protocol.NameBinary} {
+			t.Run(s.Name+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				(&runner{server: server, seen: make(chan struct{}, 1)}).play(t, s.Name, name)
+			})
+		}
 	}
 }
 

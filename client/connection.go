@@ -32,6 +32,7 @@ type connection struct {
 	wire   map[string]Position // the last quote of each symbol on this connection; only for the reader
 	advice time.Duration       // of the closing message; only for the reader
 	beat   time.Duration       // between heartbeats; only for the reader
+	binary protocol.Decoder    // of snapshots and updates; only for the reader
 
 	outbox // guarded by Client.mu
 }
@@ -152,8 +153,14 @@ func (x *connection) ended(err error, welcomed bool) outcome {
 // decode decodes a message. It returns nil for a type of a later version.
 func (x *connection) decode(kind websocket.MessageType, data []byte) (protocol.Message, error) {
 	switch {
-	case kind != websocket.MessageText:
+	case kind != websocket.MessageText && x.ws.Subprotocol() != protocol.NameBinary:
 		return nil, &ProtocolError{What: "a binary message that was not agreed"}
+	case kind != websocket.MessageText:
+		message, err := x.binary.Decode(data)
+		if err != nil {
+			return nil, &ProtocolError{What: err.Error()}
+		}
+		return message, nil
 	case !utf8.Valid(data):
 		return nil, &ProtocolError{What: "a text message that is not UTF-8"}
 	case !bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")):

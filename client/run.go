@@ -72,7 +72,7 @@ func (c *Client) connect(p *pacer, badTickets *int) outcome {
 		target.RawQuery = query.Encode()
 	}
 	ws, resp, err := websocket.Dial(ctx, target.String(), &websocket.DialOptions{
-		HTTPClient: c.opts.HTTPClient, HTTPHeader: header, Subprotocols: []string{protocol.Name}, CompressionMode: websocket.CompressionContextTakeover,
+		HTTPClient: c.opts.HTTPClient, HTTPHeader: header, Subprotocols: []string{protocol.NameBinary, protocol.Name}, CompressionMode: websocket.CompressionContextTakeover,
 	})
 	if err != nil {
 		if resp == nil || resp.StatusCode == http.StatusSwitchingProtocols {

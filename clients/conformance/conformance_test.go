@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -244,4 +246,45 @@ func TestPaceIsJudged(t *testing.T) {
 	if got := b.faults(r, states("connecting", "live", "waiting", "connecting", "live", "closed")...); !strings.Contains(got, "connect 2 came") {
 		t.Errorf("faults %q, want that connect 2 came too soon", got)
 	}
+}
+
+// TestBinary checks that messages are the same in binary, and that what binary cannot express is
+// left to JSON.
+func TestBinary(t *testing.T) {
+	c, d := newCoder(), protocol.Decoder{}
+	for _, tc := range []struct {
+		text   string
+		binary bool
+	}{
+		{`{"type":"snapshot","data":[` + text(1, "k3f9", 0) + `]}`, true},
+		{`{"type":"update","data":[` + text(2, "", 0) + `,` + text(3, "", 0) + `]}`, true},
+		{`{"type":"update","data":[` + text(7, "", 3) + `]}`, true},
+		{`{"type":"update","data":[` + text(9, "", 0) + `]}`, false},
+		{`{"type":"update","data":[` + text(7, "", 0) + `]}`, false},
+		{`{"type":"update","data":[` + text(8, "", 0) + `]}`, true},
+		{`{"type":"snapshot","reset":true,"data":[` + text(90, "m7aa", 0) + `]}`, true},
+		{`{"type":"update","data":[` + text(1, "p0", 0) + `]}`, true},
+		{`{"type":"update","data":[{"symbol":"EUR/USD","bid":"NaN","ask":"1.1","ts":"2026-11-22T10:15:00Z","seq":1}]}`, false},
+		{`{"type":"status","status":"ok"}`, false},
+		{`{"type":"update","data":[` + text(2, "", 0) + `]}`, true},
+	} {
+		batch, ok := c.code([]byte(tc.text))
+		if ok != tc.binary {
+			t.Errorf("%s in binary: %v, want %v", tc.text, ok, tc.binary)
+		}
+		if !ok {
+			continue
+		}
+		want, err := protocol.Decode([]byte(tc.text))
+		got, err2 := d.Decode(batch)
+		if err != nil || err2 != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s\nis %+v, %v\nwant %+v, %v", tc.text, got, err2, want, err)
+		}
+	}
+}
+
+func text(seq uint64, epoch string, skipped uint64) string {
+	q := protocol.Quote{Symbol: "EUR/USD", Bid: bidOf(seq), Ask: askOf(seq), Seq: seq, Extra: protocol.Extra{Epoch: epoch, Skipped: skipped}}
+	q.Time = protocol.At(time.Date(2026, 11, 22, 10, 15, int(seq), 0, time.UTC))
+	return string(q.Append(nil))
 }

@@ -8,6 +8,7 @@
 //	server.go    the calls of runners: begin a run, ask for its verdict
 //	attempt.go   the connects of a client, each with its step of the script
 //	script.go    the steps of one connection
+//	binary.go    messages of the subprotocol fx.v1.pb
 //	line.go      TCP connections that can be frozen and cut
 //	judge.go     the verdict
 package conformance

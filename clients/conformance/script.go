@@ -33,6 +33,7 @@ type player struct {
 	commands chan command
 	ctx      context.Context
 	last     command
+	coder    *coder    // nil without fx.v1.pb
 	steps    time.Time // when the last step began
 }
 
@@ -71,6 +72,9 @@ func (r *run) play(w http.ResponseWriter, req *http.Request, a *attempt) {
 	ctx, cancel := context.WithCancel(r.ctx)
 	defer cancel()
 	p := &player{run: r, attempt: a, line: l, ws: ws, commands: make(chan command, maxQueued), ctx: ctx, steps: time.Now()}
+	if a.protocol == protocol.NameBinary {
+		p.coder = newCoder()
+	}
 	reader := make(chan struct{})
 	go func() {
 		defer close(reader)
@@ -293,7 +297,13 @@ func (p *player) awaitEnd(b Bounds) error {
 
 // send sends a message. Snapshots and updates are binary if that was agreed.
 func (p *player) send(m map[string]any) error {
-	return p.write(websocket.MessageText, encode(m))
+	text := encode(m)
+	if p.coder != nil {
+		if batch, ok := p.coder.code(text); ok {
+			return p.write(websocket.MessageBinary, batch)
+		}
+	}
+	return p.write(websocket.MessageText, text)
 }
 
 func (p *player) write(kind websocket.MessageType, text []byte) error {
