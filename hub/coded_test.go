@@ -91,6 +91,47 @@ func TestBinaryClients(t *testing.T) {
 	})
 }
 
+// Clients with one pace get differences to what their last message had, however much it skipped.
+func TestBinaryPace(t *testing.T) {
+	const difference = 24 // the longest: of seconds, and with skipped
+	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
+		steady := joinRecorder(t, h) // takes each tick
+		f.publish("EUR/USD", 1)
+		f.subscribe(steady.peer, 0, "EUR/USD")
+		var paced []*recorder
+		for range 3 {
+			r := joinRecorder(t, h)
+			pace(r.peer, quarter, false)
+			f.subscribe(r.peer, 0, "EUR/USD")
+			paced = append(paced, r)
+		}
+		synctest.Wait()
+		differences := 0
+		for n := range 20 {
+			for range 1 + n%3 { // one alone is not skipped over
+				f.publish("EUR/USD", 1)
+				synctest.Wait()
+			}
+			time.Sleep(quarter)
+			synctest.Wait()
+			for _, r := range paced {
+				if !bytes.Equal(r.batches[len(r.batches)-1], paced[0].batches[len(paced[0].batches)-1]) {
+					t.Fatal("equal clients got different messages")
+				}
+			}
+			if paced[0].last() <= difference {
+				differences++
+			}
+		}
+		if differences < 5 { // the decimals and sizes of these quotes change often
+			t.Errorf("%d of 20 messages were differences", differences)
+		}
+		for _, r := range append(paced, steady) {
+			f.settled(t, r.peer)
+		}
+	})
+}
+
 // The ticks that a client has missed come as differences, after a key.
 func TestBinaryResume(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {

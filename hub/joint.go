@@ -48,6 +48,9 @@ func (s *shard) single(c *Client) *tick {
 		return nil
 	}
 	t := due[0]
+	if s.binary != nil {
+		sub.keepSent(t, m)
+	}
 	m.at(t)
 	c.pending.remove(i)
 	s.observe(t, sub.allowed())

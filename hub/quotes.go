@@ -141,7 +141,7 @@ func (s *shard) quote(c *Client, sub *subscription, t *tick, due time.Duration) 
 		c.skipped += extra.Skipped
 	}
 	if s.binary != nil {
-		s.appendCoded(t, sub, extra, same && head == protocol.UpdateHead && m.precedes(t))
+		s.appendCoded(t, sub, m, extra, same && head == protocol.UpdateHead)
 	} else {
 		s.payload = protocol.AppendQuote(s.payload, t.body, extra)
 	}

@@ -39,6 +39,7 @@ type shardTopic struct {
 	views    []*view         // of aligned paces
 	awaiting []chan struct{} // closed when the topic is followed
 	found    *subscription   // of the audience that was located last
+	kept     sentTicks       // for clients of binary quotes
 }
 
 // last returns the newest tick of the topic, or nil.

@@ -36,6 +36,7 @@ const (
 	tagAskText     = 8<<3 | wireBytes
 	tagBidSizeText = 9<<3 | wireBytes
 	tagAskSizeText = 10<<3 | wireBytes
+	tagSkipped     = 11<<3 | wireVarint
 )
 
 // Indexes of the numbers of a tick in fx.proto.
@@ -64,7 +65,7 @@ type Coded struct {
 	gap                bool
 
 	texts, sizeTexts bool // prices, or sizes, are too long for integers: body has them
-	body             Body[[]byte]
+	body             []byte
 }
 
 // Code parses a body, as AppendBody writes it. The result shares the body's memory. ok is false if
@@ -74,7 +75,7 @@ func Code(body []byte) (q Coded, ok bool) {
 	if !ok {
 		return q, false
 	}
-	q.body, q.gap = b, b.Gap
+	q.body, q.gap = body, b.Gap
 	for _, c := range b.Seq {
 		q.seq = q.seq*10 + uint64(c-'0')
 	}
@@ -87,12 +88,11 @@ func Code(body []byte) (q Coded, ok bool) {
 	} else {
 		q.texts = true
 	}
-	q.codeSizes()
+	q.codeSizes(&b)
 	return q, true
 }
 
-func (q *Coded) codeSizes() {
-	b := &q.body
+func (q *Coded) codeSizes(b *Body[[]byte]) {
 	switch {
 	case len(b.BidSize)+len(b.AskSize) == 0:
 		return
@@ -111,10 +111,10 @@ func (q *Coded) codeSizes() {
 	}
 }
 
-// Follows reports whether q can be coded as the difference to a base: the quote just before it, of
-// the same epoch.
+// Follows reports whether q can be coded as the difference to a base, an earlier quote of the same
+// epoch.
 func (q *Coded) Follows(base *Coded) bool {
-	return q.seq == base.seq+1 && max(q.time-base.time, base.time-q.time) < codedLimit && q.digits == base.digits && q.sizeDigits == base.sizeDigits &&
+	return q.seq > base.seq && max(q.time-base.time, base.time-q.time) < codedLimit && q.digits == base.digits && q.sizeDigits == base.sizeDigits &&
 		!q.texts && !q.sizeTexts && !base.texts && !base.sizeTexts
 }
 
@@ -129,7 +129,11 @@ func (q *Coded) AppendDifference(dst []byte, number int, base *Coded) []byte {
 	for n[used-1] == 0 {
 		used--
 	}
-	return q.appendFlags(appendNumbers(dst, n[:used]))
+	dst = q.appendFlags(appendNumbers(dst, n[:used]))
+	if skipped := q.seq - base.seq - 1; skipped > 0 {
+		dst = binary.AppendUvarint(append(dst, tagSkipped), skipped)
+	}
+	return dst
 }
 
 // AppendKey appends a tick that is a key, without its length.
@@ -143,11 +147,15 @@ func (q *Coded) AppendKey(dst []byte, number int) []byte {
 		used--
 	}
 	dst = q.appendFlags(appendNumbers(dst, n[:used]))
+	if !q.texts && !q.sizeTexts {
+		return dst
+	}
+	b, _, _ := CutBody(q.body)
 	if q.texts {
-		dst = appendBytes(appendBytes(dst, tagBidText, q.body.Bid), tagAskText, q.body.Ask)
+		dst = appendBytes(appendBytes(dst, tagBidText, b.Bid), tagAskText, b.Ask)
 	}
 	if q.sizeTexts {
-		dst = appendBytes(appendBytes(dst, tagBidSizeText, q.body.BidSize), tagAskSizeText, q.body.AskSize)
+		dst = appendBytes(appendBytes(dst, tagBidSizeText, b.BidSize), tagAskSizeText, b.AskSize)
 	}
 	return dst
 }
@@ -191,7 +199,7 @@ func (q *Coded) appendFlags(dst []byte) []byte {
 }
 
 // AppendTick appends to a batch a tick, as AppendKey or AppendDifference wrote it, with the fields
-// for one client. Skipped is not written: the client computes it.
+// for one client. Skipped is not written: the client computes it, or the difference has it.
 func AppendTick(dst, tick []byte, x Extra) []byte {
 	dst = append(dst, tagTicks, 0)
 	begin := len(dst)

@@ -82,7 +82,7 @@ func (s *sender) append(batch []byte, q, before protocol.Quote, x protocol.Extra
 	if !ok {
 		panic(string(q.AppendBody(nil)))
 	}
-	if base, ok := protocol.Code(before.AppendBody(nil)); ok && x.Epoch == "" && head == protocol.UpdateHead && coded.Follows(&base) {
+	if base, ok := protocol.Code(before.AppendBody(nil)); ok && x.Epoch == "" && head == protocol.UpdateHead && coded.Follows(&base) && (x.Skipped == 0 || s.rng.IntN(2) == 0) {
 		s.differences++
 		return protocol.AppendTick(batch, coded.AppendDifference(nil, number, &base), x)
 	}
@@ -192,8 +192,8 @@ func TestCodedIsTheQuote(t *testing.T) {
 	}
 	keys, differences := 0, 0
 	for seed := range uint64(20) {
-		s, d := newSender(seed), protocol.Decoder{}
-		s.messages(ticks/20, func(text, batch []byte) { checkCoded(t, &d, text, batch) })
+		s, d, scan := newSender(seed), protocol.Decoder{}, protocol.Decoder{}
+		s.messages(ticks/20, func(text, batch []byte) { checkCoded(t, &d, &scan, text, batch) })
 		keys, differences = keys+s.keys, differences+s.differences
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
@@ -204,7 +204,7 @@ func TestCodedIsTheQuote(t *testing.T) {
 	}
 }
 
-func checkCoded(t *testing.T, d *protocol.Decoder, text, batch []byte) {
+func checkCoded(t *testing.T, d, s *protocol.Decoder, text, batch []byte) {
 	t.Helper()
 	want, err := protocol.Decode(text)
 	if err != nil {
@@ -214,8 +214,35 @@ func checkCoded(t *testing.T, d *protocol.Decoder, text, batch []byte) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Fatalf("%x, %v:\n%+v\nwant\n%+v", batch, err, got, want)
 	}
+	if s != nil {
+		checkScan(t, s, batch, got)
+	}
 	if again := got.Append(nil); !bytes.Equal(again, text) {
 		t.Fatalf("as JSON\n%s\nwant\n%s", again, text)
+	}
+}
+
+// checkScan compares what Scan finds in a batch with its quotes.
+func checkScan(t *testing.T, d *protocol.Decoder, batch []byte, m protocol.Message) {
+	t.Helper()
+	var want []protocol.Quote
+	switch m := m.(type) {
+	case protocol.Snapshot:
+		want = m.Data
+	case protocol.Update:
+		want = m.Data
+	}
+	n := 0
+	err := d.Scan(batch, func(q protocol.ScannedQuote) {
+		if n < len(want) {
+			if w := want[n]; q.Symbol != w.Symbol || q.Micros != w.Time.UnixMicro() || q.Seq != w.Seq || q.Skipped != w.Skipped || string(q.Epoch) != w.Epoch {
+				t.Fatalf("%+v, want %+v", q, w)
+			}
+		}
+		n++
+	})
+	if err != nil || n != len(want) {
+		t.Fatalf("%d quotes of %d, %v", n, len(want), err)
 	}
 }
 
@@ -270,7 +297,7 @@ func TestCodedRealTicks(t *testing.T) {
 		for len(quotes) > 0 {
 			n := min(1+s.rng.IntN(4), len(quotes))
 			text, batch := s.message(quotes[:n]...)
-			checkCoded(t, &d, text, batch)
+			checkCoded(t, &d, nil, text, batch)
 			quotes = quotes[min(n+s.rng.IntN(2), len(quotes)):]
 		}
 	}
@@ -333,10 +360,15 @@ func TestCodedAllocations(t *testing.T) {
 	body, dst := q.AppendBody(nil), make([]byte, 0, 512)
 	coded, _ := protocol.Code(body)
 	key := coded.AppendKey(nil, 1)
+	batch, d := protocol.AppendTick(protocol.AppendSymbol(nil, 1, "EUR/USD"), key, protocol.Extra{Epoch: "e"}), protocol.Decoder{}
+	if err := d.Scan(batch, func(protocol.ScannedQuote) {}); err != nil {
+		t.Fatal(err)
+	}
 	for name, f := range map[string]func(){
 		"Code":             func() { coded, _ = protocol.Code(body) },
 		"AppendDifference": func() { dst = coded.AppendDifference(dst[:0], 1, &base) },
 		"AppendKey":        func() { dst = coded.AppendKey(dst[:0], 1) },
+		"Scan":             func() { _ = d.Scan(batch, func(protocol.ScannedQuote) {}) },
 		"AppendTick": func() {
 			dst = protocol.AppendTick(protocol.AppendSymbol(dst[:0], 1, "EUR/USD"), key, protocol.Extra{Epoch: "e", Gap: true, Status: "stale"})
 		},
@@ -384,7 +416,9 @@ func BenchmarkCoded(b *testing.B) {
 		if first == nil {
 			b.Fatal("not decoded")
 		}
-		still := coded.AppendDifference(nil, 28, &coded) // nothing but the number
+		q.Seq++
+		after, _ := protocol.Code(q.AppendBody(nil))
+		still := after.AppendDifference(nil, 28, &coded) // nothing but the number
 		dst = dst[:0]
 		for range 10 {
 			dst = protocol.AppendTick(dst, still, protocol.Extra{})
@@ -400,11 +434,14 @@ func BenchmarkCoded(b *testing.B) {
 // A Decoder refuses what is malformed, and keeps within its bounds.
 func TestDecoderRefuses(t *testing.T) {
 	coded, _ := protocol.Code(quote.AppendBody(nil))
+	next := quote
+	next.Seq++
+	after, _ := protocol.Code(next.AppendBody(nil))
 	named := protocol.AppendSymbol(nil, 1, "EUR/USD")
 	key := protocol.AppendTick(named, coded.AppendKey(nil, 1), protocol.Extra{})
 	for what, batch := range map[string][]byte{
 		"an unknown symbol":       protocol.AppendTick(nil, coded.AppendKey(nil, 1), protocol.Extra{}),
-		"a difference to nothing": protocol.AppendTick(named, coded.AppendDifference(nil, 1, &coded), protocol.Extra{}),
+		"a difference to nothing": protocol.AppendTick(named, after.AppendDifference(nil, 1, &coded), protocol.Extra{}),
 		"another name":            protocol.AppendSymbol(key, 1, "GBP/USD"),
 		"number 0":                protocol.AppendSymbol(nil, 0, "EUR/USD"),
 		"a tick without numbers":  protocol.AppendTick(named, nil, protocol.Extra{}),

@@ -39,6 +39,7 @@ type wireTick struct {
 	n                        [numbers]int64
 	used                     int
 	cut, sizeCut             int64
+	skipped                  uint64
 	gap                      bool
 	epoch, status            []byte
 	bid, ask                 []byte
@@ -58,6 +59,23 @@ func (d *Decoder) Decode(message []byte) (Message, error) {
 		return Snapshot{Reset: reset, Data: quotes}, nil
 	}
 	return Update{Data: quotes}, nil
+}
+
+// A ScannedQuote is a quote of a binary message without its values as text.
+type ScannedQuote struct {
+	Symbol       string
+	Micros       int64 // its time, in Unix microseconds
+	Seq, Skipped uint64
+	Epoch        []byte // shares the memory of the message; empty if absent
+}
+
+// Scan decodes one binary message as Decode does and passes its quotes to f, for programs that read
+// too many to decode each message. It allocates nothing except for new symbols.
+func (d *Decoder) Scan(message []byte, f func(ScannedQuote)) error {
+	_, _, err := d.each(message, func(s *decoded, t *wireTick, skipped uint64) {
+		f(ScannedQuote{Symbol: s.name, Micros: s.time, Seq: s.seq, Skipped: skipped, Epoch: t.epoch})
+	})
+	return err
 }
 
 // each decodes a batch and passes each of its quotes to f.
@@ -152,7 +170,7 @@ func (s *decoded) apply(t *wireTick, micros bool) (ok bool) {
 		if !s.any || base.texts || base.sizeTexts || len(t.bid)+len(t.ask)+len(t.bidSizeText)+len(t.askSizeText) > 0 {
 			return false
 		}
-		base.seq++
+		base.seq += 1 + t.skipped
 	}
 	at := t.n[atTime]
 	if !micros {
@@ -238,6 +256,8 @@ func (t *wireTick) parse(tick []byte) (ok bool) {
 			t.sizeCut = unzigzag(value)
 		case tagGap:
 			t.gap = value != 0
+		case tagSkipped:
+			t.skipped = value
 		case tagEpoch:
 			t.epoch = text
 		case tagStatus:
@@ -257,7 +277,7 @@ func (t *wireTick) parse(tick []byte) (ok bool) {
 			return false
 		}
 	}
-	return ok && good
+	return ok && good && t.skipped < timeLimit
 }
 
 func unzigzag(v uint64) int64 { return int64(v>>1) ^ -int64(v&1) }

@@ -117,7 +117,7 @@ export class Decoder {
   #quote(tick, update) {
     /** @type {number[]} */
     const n = [];
-    /** Fields 2 to 10. @type {any[]} */
+    /** Fields 2 to 11. @type {any[]} */
     const f = [];
     fields(tick, (field, value) => {
       if (field === 1) {
@@ -136,7 +136,7 @@ export class Decoder {
     if (!key) {
       if (!last) bad();
       for (let i = 1; i < 6; i++) n[i] += last[i];
-      n[6] = last[6] + 1;
+      n[6] = last[6] + 1 + (f[11] ?? 0);
       n[7] = last[7];
       n[8] = last[8];
     }

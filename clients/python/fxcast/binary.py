@@ -68,7 +68,7 @@ class Reader:
     def _tick(self, data: bytes, snapshot: bool) -> Quote:
         n: list[int] = []
         texts: dict[int, str] = {}
-        cut = size_cut = 0
+        cut = size_cut = left_out = 0
         gap = False
         for tag, value, text in _fields(data):
             if tag == 1 << 3 | 2:
@@ -81,6 +81,8 @@ class Reader:
                 size_cut = _signed(value)
             elif tag == 5 << 3:
                 gap = value != 0
+            elif tag == 11 << 3:
+                left_out = value
             elif tag & 7 == 2 and tag >> 3 in (4, 6, 7, 8, 9, 10):
                 if len(text) > _MAX_TEXT:
                     raise ValueError("a text is too long")
@@ -91,7 +93,7 @@ class Reader:
         if last is None:
             raise ValueError("a tick of an unknown symbol")
         before = last.seq
-        last.apply(n, texts)
+        last.apply(n, texts, left_out)
         epoch = texts.get(4, "")
         skipped = max(last.seq - before - 1, 0) if before and not snapshot and not epoch else 0
         return last.quote(texts, cut, size_cut, gap, epoch, skipped)
@@ -109,7 +111,7 @@ class _Last:
         self.digits = self.size_digits = 0
         self.texts = self.size_texts = False
 
-    def apply(self, n: list[int], texts: Mapping[int, str]) -> None:
+    def apply(self, n: list[int], texts: Mapping[int, str], left_out: int) -> None:
         """Takes the numbers of a tick: for themselves, or as a difference."""
         n = n[:9] + [0] * (6 - len(n))
         if len(n) > _SEQ:
@@ -122,7 +124,7 @@ class _Last:
         elif not self.seq or self.texts or self.size_texts or any(texts.get(field) for field in (7, 8, 9, 10)):
             raise ValueError("a difference to nothing")
         else:
-            self.seq += 1
+            self.seq += 1 + left_out
         n[_TIME] *= 1 if n[_SYMBOL] < 0 else 1000
         self.n = [a + b for a, b in zip(self.n, n[_TIME:_SEQ])]
         time, bid, spread, bid_size, ask_size = self.n
