@@ -20,6 +20,8 @@ type dialect struct {
 	subprotocol string
 	// count returns the number of quotes in a message of which not each can be read. It may be nil.
 	count func(message []byte) int
+	// binary means that quotes come in the binary messages of fx.v1.pb.
+	binary bool
 	// op is the opcode of messages to the server; 0: text.
 	op byte
 }
@@ -28,20 +30,8 @@ type dialect struct {
 func (d dialect) opcode() byte { return max(d.op, opText) }
 
 var dialects = map[string]dialect{
-	"fxcast": {
-		hello: func(o options, wanted []feed.Symbol) [][]byte {
-			command := protocol.Command{Op: protocol.OpSubscribe, ID: []byte("1"), Symbols: []string{"*"}, MaxRate: o.maxRate}
-			if !o.wildcard {
-				command.Symbols = symbolNames(wanted)
-			}
-			messages := [][]byte{command.Append(nil)}
-			if o.pace > 0 {
-				pace := protocol.Command{Op: protocol.OpPace, EveryMS: new(float64(o.pace.Milliseconds())), Align: o.align}
-				messages = append(messages, pace.Append(nil))
-			}
-			return messages
-		},
-	},
+	"fxcast":    {hello: fxcastHello},
+	"fxcast-pb": {hello: fxcastHello, subprotocol: protocol.NameBinary, binary: true},
 	"centrifuge": {
 		hello: func(_ options, wanted []feed.Symbol) [][]byte {
 			messages := [][]byte{[]byte(`{"id":1,"connect":{}}`)}
@@ -63,6 +53,19 @@ var dialects = map[string]dialect{
 	// The same with differences instead of most quotes, which are counted but not read.
 	"centrifuge-delta": centrifugeProtobuf(cfBytes(nil, cfDelta, []byte("fossil")), cfPublications),
 	"plain":            {hello: func(options, []feed.Symbol) [][]byte { return nil }},
+}
+
+func fxcastHello(o options, wanted []feed.Symbol) [][]byte {
+	command := protocol.Command{Op: protocol.OpSubscribe, ID: []byte("1"), Symbols: []string{"*"}, MaxRate: o.maxRate}
+	if !o.wildcard {
+		command.Symbols = symbolNames(wanted)
+	}
+	messages := [][]byte{command.Append(nil)}
+	if o.pace > 0 {
+		pace := protocol.Command{Op: protocol.OpPace, EveryMS: new(float64(o.pace.Milliseconds())), Align: o.align}
+		messages = append(messages, pace.Append(nil))
+	}
+	return messages
 }
 
 // Fields of centrifuge's Command, SubscribeRequest and Reply; the id and the channel are field 1.

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // A pace is the speed at which a client reads.
@@ -32,13 +33,14 @@ const (
 
 // A client is one connection; owned by its worker after start.
 type client struct {
-	fd     int
-	pace   pace
-	part   []byte   // start of an incomplete frame
-	wanted []int    // indexes of symbols
-	last   []uint64 // by index
-	budget float64  // bytes a slow client may read now
-	closed bool
+	fd      int
+	pace    pace
+	part    []byte           // start of an incomplete frame
+	decoder protocol.Decoder // of binary quotes
+	wanted  []int            // indexes of symbols
+	last    []uint64         // by index
+	budget  float64          // bytes a slow client may read now
+	closed  bool
 }
 
 // A fleet is all clients.

@@ -69,7 +69,7 @@ func parseOptions(args []string) (options, error) {
 	var o options
 	f := flag.NewFlagSet("loadgen", flag.ContinueOnError)
 	f.StringVar(&o.url, "url", "ws://127.0.0.1:8080/ws", "URL of the socket; the host is an IPv4 address")
-	f.StringVar(&o.dialect, "dialect", "fxcast", "fxcast; centrifuge (JSON protocol, a channel per symbol), centrifuge-protobuf or centrifuge-delta; or plain (everything is sent unasked)")
+	f.StringVar(&o.dialect, "dialect", "fxcast", "fxcast, or fxcast-pb for binary quotes; centrifuge (JSON protocol, a channel per symbol), centrifuge-protobuf or centrifuge-delta; or plain (everything is sent unasked)")
 	f.StringVar(&o.admin, "admin", "", "admin listener, to create a session for each client")
 	f.StringVar(&o.adminToken, "admin-token", os.Getenv("ADMIN_TOKEN"), "its token")
 	f.StringVar(&o.redis, "redis", "", "redis://host:port to publish to; empty: only listen")

@@ -9,11 +9,10 @@ import (
 
 // A seen holds the parts of a quote that a client needs to check and time it.
 type seen struct {
-	symbol  []byte
 	at      int64 // the publisher's time, Unix µs
 	seq     uint64
 	skipped uint64
-	epoch   []byte
+	begins  bool // it has an epoch
 }
 
 // A scanner reads quotes without copying. It caches the last minute that it parsed, which almost
@@ -23,10 +22,10 @@ type scanner struct {
 	base   int64    // its Unix µs
 }
 
-// scan calls f for each quote object in a message.
-func (s *scanner) scan(message []byte, f func(seen)) {
+// scan calls f with the symbol of each quote object in a message.
+func (s *scanner) scan(message []byte, f func(symbol []byte, q seen)) {
 	for q := range protocol.RawQuotes(message) {
-		f(seen{symbol: q.Symbol, at: s.micros(q.Time), seq: number(q.Seq), skipped: number(q.Skipped), epoch: q.Epoch})
+		f(q.Symbol, seen{at: s.micros(q.Time), seq: number(q.Seq), skipped: number(q.Skipped), begins: len(q.Epoch) > 0})
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // A worker is one epoll loop over its clients.
@@ -176,19 +178,30 @@ func (w *worker) message(c *client, op byte, payload []byte, now int64) {
 		}
 		return
 	}
-	w.scanner.scan(payload, func(q seen) { w.quote(c, q, now, measuring) })
-}
-
-// quote checks the sequence arithmetic of one quote and times it.
-func (w *worker) quote(c *client, q seen, now int64, measuring bool) {
-	i, ok := w.fleet.symbols[string(q.symbol)]
-	if !ok {
+	if !d.binary || op == opText {
+		w.scanner.scan(payload, func(symbol []byte, q seen) {
+			if i, ok := w.fleet.symbols[string(symbol)]; ok {
+				w.quote(c, i, q, now, measuring)
+			}
+		})
 		return
 	}
+	err := c.decoder.Scan(payload, func(q protocol.ScannedQuote) {
+		if i, ok := w.fleet.symbols[q.Symbol]; ok {
+			w.quote(c, i, seen{at: q.Micros, seq: q.Seq, skipped: q.Skipped, begins: len(q.Epoch) > 0}, now, measuring)
+		}
+	})
+	if err != nil {
+		panic(err) // like a torn frame
+	}
+}
+
+// quote checks the sequence arithmetic of one quote of a symbol and times it.
+func (w *worker) quote(c *client, i int, q seen, now int64, measuring bool) {
 	last := c.last[i]
 	c.last[i] = q.seq
 	switch {
-	case len(q.epoch) > 0 || last == 0: // the count starts here
+	case q.begins || last == 0: // the count starts here
 	case q.seq <= last:
 		w.doubled++
 	case q.seq-last-1 != q.skipped:

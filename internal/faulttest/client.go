@@ -28,6 +28,7 @@ type ClientConfig struct {
 	Mode    string        // Latest or All
 	MaxRate float64       // updates per second and symbol, in Latest; 0 = any
 	Stream  bool          // Server-Sent Events; Address is then the http:// URL of the stream
+	Binary  bool          // quotes come in binary, as protocol.NameBinary
 
 	// HTTP opens the connections; nil = http.DefaultClient.
 	HTTP *http.Client
@@ -104,7 +105,11 @@ func (c *Client) connection(ctx context.Context) (code int, after time.Duration)
 	defer cancel()
 	dialing, done := context.WithTimeout(ctx, c.cfg.Silence)
 	defer done()
-	ws, resp, err := websocket.Dial(dialing, c.cfg.Address(), &websocket.DialOptions{HTTPClient: c.cfg.HTTP, HTTPHeader: c.cfg.Header, Subprotocols: []string{protocol.Name}})
+	subprotocol := protocol.Name
+	if c.cfg.Binary {
+		subprotocol = protocol.NameBinary
+	}
+	ws, resp, err := websocket.Dial(dialing, c.cfg.Address(), &websocket.DialOptions{HTTPClient: c.cfg.HTTP, HTTPHeader: c.cfg.Header, Subprotocols: []string{subprotocol}})
 	if err != nil {
 		if resp != nil && resp.StatusCode == http.StatusUnauthorized {
 			return protocol.CodeSession, 0
@@ -117,10 +122,16 @@ func (c *Client) connection(ctx context.Context) (code int, after time.Duration)
 	if err := ws.Write(dialing, websocket.MessageText, c.subscription()); err != nil {
 		return 0, 0
 	}
+	var decoder protocol.Decoder
 	for {
 		read, done := context.WithTimeout(ctx, c.cfg.Silence)
-		_, text, err := ws.Read(read)
+		kind, text, err := ws.Read(read)
 		done()
+		if err == nil && kind == websocket.MessageBinary {
+			if quotes, bad := decoder.Decode(text); bad == nil {
+				text = quotes.Append(nil)
+			} // else take finds that it cannot be read
+		}
 		frame := Frame{Text: text}
 		if err != nil {
 			frame = Frame{}

@@ -192,7 +192,7 @@ func (a *arena) startClients(tamper map[string]func(faulttest.Frame) []faulttest
 	for i := range arenaNodes {
 		for _, mode := range a.modes {
 			for j := range clientsEach {
-				cfg := faulttest.ClientConfig{Name: fmt.Sprintf("%s-%d-%d", mode, i, j), Mode: mode}
+				cfg := faulttest.ClientConfig{Name: fmt.Sprintf("%s-%d-%d", mode, i, j), Mode: mode, Binary: (i+j)%2 == 1}
 				if i == 0 && j == 0 {
 					cfg.Tamper = tamper[mode]
 				}

@@ -107,7 +107,7 @@ func TestRollingRestart(t *testing.T) {
 		}
 		turn := i - 1
 		cfg := faulttest.ClientConfig{Name: fmt.Sprint("client-", i), Mode: faulttest.All, Symbols: arenaSymbols[:2],
-			Header: bearer(user.Token), Tamper: back.tamper, Stream: i%10 == 9, Silence: time.Minute}
+			Header: bearer(user.Token), Tamper: back.tamper, Stream: i%10 == 9, Binary: i%2 == 0, Silence: time.Minute}
 		cfg.Address = func() string { turn++; back.came(); return addressOf(choose(turn), cfg.Stream) }
 		c := faulttest.NewClient(cfg)
 		a.clients = append(a.clients, c)
