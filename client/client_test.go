@@ -3,11 +3,15 @@ package client_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +22,15 @@ import (
 	"github.com/fxcast/fxcast/client"
 	"github.com/fxcast/fxcast/clients/conformance"
 )
+
+// TestMain lets more scenarios run at once than there are processors, because they mostly wait.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		_ = f.Value.Set("16")
+	}
+	os.Exit(m.Run())
+}
 
 // exampleServer starts the scripted server with one scenario.
 func exampleServer(scenario string) (url, token string, done func()) {
@@ -241,6 +254,9 @@ func TestCloseAnytime(t *testing.T) {
 				readers.Go(fx.Close)
 			}
 			readers.Wait()
+		}
+		if fx != nil && fx.State() != client.Closed {
+			t.Fatalf("seed %d: the state is %s after Close", seed, fx.State())
 		}
 		last := client.State("")
 		for _, s := range states {

@@ -26,7 +26,8 @@ var (
 
 	// All delivers every quote, in order. Up to 8,192 quotes wait for the subscriber; then the client
 	// stops reading, and the server ends a connection that has fallen too far behind. The client then
-	// resumes, so the subscriber still receives every quote, as long as the server has it.
+	// resumes, so the subscriber still receives every quote, as long as the server has it. Meanwhile
+	// the other subscriptions of the client receive nothing either.
 	All = Mode{all: true, queue: 8192}
 )
 
