@@ -1,6 +1,6 @@
 # The targets, explained: make help
 .DEFAULT_GOAL := help
-.PHONY: help run test soak hostile bench bench-compare fuzz lint cover deps
+.PHONY: help run test soak soak-clients hostile bench bench-compare fuzz lint cover deps
 
 FUZZTIME ?= 30s
 SOAK ?= 10m
@@ -22,6 +22,9 @@ test: deps ## run every test with the race detector, list the slowest; installs 
 
 soak: deps ## inject faults for SOAK (10m) over every kind of Redis, print what each cost (ACK=replicated: PUBLISH_ACK)
 	SOAK=$(SOAK) FXCAST_PUBLISH_ACK=$(ACK) go test -race -count 1 -timeout 0 -v -run '^TestSoak$$' ./cmd/broadcaster/e2e
+
+soak-clients: deps ## cut the connections of 100 clients 1,000 times at random moments
+	FXCAST_LONG=1 go test -race -count 1 -v -run '^TestCuts$$' ./client
 
 hostile: deps ## attack a node beside 500 good clients for HOSTILE (10m), print what each attack cost
 	HOSTILE=$(HOSTILE) go test -count 1 -timeout 0 -v -run '^TestHostileClients$$' ./cmd/broadcaster/e2e

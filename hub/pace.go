@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// pacedQuotes bounds the quotes of one message to a client with a pace; the rest follows at once.
-const pacedQuotes = 4096
+// pacedQuotes bounds the quotes of one batch to a client with a pace, and so what waits for a client
+// that does not read; the rest follows at once.
+const pacedQuotes = 2048
 
 // A rhythm is what a client asks of its pace. The zero value means no pace.
 type rhythm struct {

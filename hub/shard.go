@@ -14,6 +14,12 @@ const (
 	// serveSlice bounds the clients that are written to before the shard runs its tasks again. So a
 	// join waits for that many writes at most.
 	serveSlice = 32
+
+	// A round is a burst if several topics change within burstTime of waking.
+	burstTime    = time.Millisecond
+	burstPause   = 200 * time.Microsecond // the timer may round it up to 1 ms
+	burstClients = 64
+
 	// batchQuotes bounds the quotes of one write; the rest goes out with the next.
 	batchQuotes = 200
 	// replyBytes bounds the replies that may wait for a client before its next command is delayed.
@@ -46,6 +52,9 @@ type shard struct {
 	channels  map[string][]*Client   // clients by relayed channel
 	dirty     []*Client              // clients with something to write; served in order
 	served    int                    // dirty[:served] have been served
+	woke      time.Duration          // when the round began that will end with rest
+	wrote     int                    // clients served in this round
+	burst     bool                   // several topics changed at its beginning
 	wheel     wheel
 	degraded  bool
 	swept     time.Duration
@@ -115,6 +124,7 @@ func (s *shard) run(ctx context.Context) {
 			c := s.dirty[s.served]
 			s.dirty[s.served] = nil
 			s.served++
+			s.wrote++
 			s.serve(c)
 		}
 		if s.served < len(s.dirty) {
@@ -127,10 +137,21 @@ func (s *shard) run(ctx context.Context) {
 		timer.Reset(s.nap())
 		select {
 		case <-s.mail.wake:
+			s.wake()
 		case <-timer.C:
 		case <-ctx.Done():
 		}
 	}
+}
+
+// wake begins a round. The quotes of a burst are published one by one, which takes longer than it
+// takes to wake up: without a pause, the clients that are written to first would be written to
+// twice. A pause costs latency, so there is none unless the last round was a burst to many clients.
+func (s *shard) wake() {
+	if s.burst && s.wrote >= burstClients {
+		time.Sleep(burstPause)
+	}
+	s.woke, s.wrote, s.burst = s.now(), 0, false
 }
 
 // nap returns how long run may sleep if no mail comes.
@@ -153,6 +174,7 @@ func (s *shard) collect(now time.Duration) {
 		p.queued = false
 	}
 	s.mail.mu.Unlock()
+	s.burst = s.burst || len(s.changed) > 1 || len(s.changed) == 1 && s.wrote > 0 && now-s.woke < burstTime
 	for i, p := range s.changed {
 		s.changed[i] = nil
 		s.take(p, now)

@@ -49,6 +49,7 @@ var (
 	cfProtobuf = candidate{name: "centrifuge, Protobuf", kind: "centrifuge", dialect: "centrifuge-protobuf"}
 	cfBest     = candidate{name: "centrifuge, WriteDelay 2 ms, Protobuf", kind: "centrifuge", dialect: "centrifuge-protobuf", servers: []string{"-write-delay", "2ms"}}
 	cfDelta    = candidate{name: "centrifuge, WriteDelay 2 ms, Protobuf, deltas", kind: "centrifuge", dialect: "centrifuge-delta", servers: []string{"-write-delay", "2ms", "-delta"}}
+	cfSlow     = candidate{name: "centrifuge, WriteDelay 250 ms", kind: "centrifuge", dialect: "centrifuge", servers: []string{"-write-delay", "250ms"}}
 )
 
 func (c candidate) with(name string, load ...string) candidate {
@@ -70,6 +71,9 @@ func scenarios(rounds int) []scenario {
 			[]candidate{fxcast.with("all stay"), fxcast.with("200 joins/s", "-churn", "200")}, rounds},
 		{"interest", "1,000 clients that want 10 symbols, of 10 or of 1,000 published", args("-n 1000 -run 4s"),
 			[]candidate{fxcast.with("10 published", args("-symbols 10 -wanted 10 -rate 10 -burst 10")...), fxcast.with("1,000 published", args("-symbols 1000 -wanted 10 -rate 1000 -burst 10")...)}, rounds},
+		{"pace", "500 clients with 28 symbols, 300 quotes/s, with and without a pace of 250 ms", args("-n 500 -rate 300 -symbols 28"),
+			[]candidate{fxcast.with("fxcast", "-wildcard"), fxcast.with("fxcast, pace 250 ms", args("-wildcard -pace 250ms")...),
+				fxcast.with("fxcast, aligned pace 250 ms", args("-wildcard -pace 250ms -align")...), cfSlow}, rounds},
 		{"sets", "1,000 clients that want 10 of 100 symbols, 100 quotes/s in bursts of 10", args("-n 1000 -rate 100 -burst 10 -symbols 100 -wanted 10 -run 4s"),
 			[]candidate{fxcast.with("the same 10"), fxcast.with("each other ones", "-different")}, rounds},
 	}

@@ -39,7 +39,7 @@ type part struct {
 }
 
 // commands has every command. The first one runs if the command line names none.
-var commands = []command{serveCommand, feedCommand, sessionCommand, monitorCommand, configCommand, healthcheckCommand, versionCommand}
+var commands = []command{serveCommand, feedCommand, sessionCommand, monitorCommand, watchCommand, configCommand, healthcheckCommand, versionCommand}
 
 // usage is what "broadcaster --help" prints.
 func usage() string {

@@ -109,10 +109,10 @@ type historyAnswer struct {
 
 // How many ticks of a symbol one round trip reads. A client that reconnects after a moment has
 // missed few ticks, but many others reconnect with it. So the first chunk is small, and each
-// further chunk is four times as large.
+// further chunk is four times as large, up to one that takes a millisecond to decode.
 const (
 	firstChunk = 16
-	lastChunk  = 1024
+	lastChunk  = 256
 )
 
 // after is After for several symbols, with one pipeline per round trip. It reads each stream

@@ -17,7 +17,7 @@ const (
 	queueTime   = time.Minute      // for waiting in turn; many clients reconnect at once when a node stops
 	resumeTicks = 8000             // of a symbol; a client that missed more gets a snapshot
 	resumeTries = 3                // reads of the history, if new ticks arrive during a read
-	resumers    = 16               // connections that read history at a time
+	resumers    = 8                // connections that read history at a time; more would keep the hub from the processors
 )
 
 // resumeStep limits each wait for one symbol in the first round. It doubles each round. Only a test

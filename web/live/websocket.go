@@ -9,6 +9,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/fxcast/fxcast/hub"
 	"github.com/fxcast/fxcast/limiter"
 	"github.com/fxcast/fxcast/protocol"
 	"github.com/fxcast/fxcast/web/access"
@@ -122,7 +123,9 @@ func (c *wsConn) handle(message []byte) (why *protocol.Close) {
 			return nil
 		}
 	}
-	cmd, bad := protocol.ParseCommand(message, c.server.canonical)
+	var cmd protocol.Command
+	var bad *protocol.Error
+	c.server.inTurn(cost, func() { cmd, bad = protocol.ParseCommand(message, c.server.canonical) })
 	if bad != nil {
 		c.fail(*bad)
 		if c.bad++; c.bad >= maxBadInRow {
@@ -144,7 +147,7 @@ func (c *wsConn) handle(message []byte) (why *protocol.Close) {
 	c.limited = 0
 	switch cmd.Op {
 	case protocol.OpSubscribe:
-		c.subscribe(cmd)
+		c.subscribe(cmd, cost)
 	case protocol.OpUnsubscribe:
 		symbols, channels, failed := c.subscribed.unsubscribe(cmd, c.server.cfg.Instruments)
 		answer := protocol.Ack{ID: cmd.ID, Op: cmd.Op, OK: names(symbols, channels), Failed: failed}.Append(nil)
@@ -169,6 +172,17 @@ func (c *wsConn) handle(message []byte) (why *protocol.Close) {
 // may ever have.
 func (s *Server) cost(message []byte) int {
 	return max(1, min(1+len(message)/commandBytes, s.cfg.CommandsPerSecond))
+}
+
+// inTurn does work for a command. The work of long commands takes turns, since a client's reader
+// with milliseconds of work would keep the hub from the processor, and so others from their quotes.
+// work must not wait.
+func (s *Server) inTurn(cost int, work func()) {
+	if cost > 1 {
+		s.long <- struct{}{}
+		defer func() { <-s.long }()
+	}
+	work()
 }
 
 // limit refuses a command, and closes the connection of a client that goes on.
@@ -196,10 +210,17 @@ func (c *wsConn) mayResume(cmd protocol.Command) (ok bool, wait time.Duration) {
 	return c.resumes.Take(len(cmd.Since))
 }
 
-func (c *wsConn) subscribe(cmd protocol.Command) {
-	symbols, channels, failed := c.subscribed.subscribe(cmd, c.server.cfg.Instruments, c.grants, c.server.cfg.Channels)
-	settings, since := settingsOf(cmd, c.grants, symbols)
-	answer := protocol.Ack{ID: cmd.ID, Op: cmd.Op, OK: names(symbols, channels), Failed: failed, MaxRate: &settings.MaxRate, Mode: cmd.Mode}.Append(nil)
+func (c *wsConn) subscribe(cmd protocol.Command, cost int) {
+	var symbols, channels []string
+	var settings hub.Settings
+	var since map[string]protocol.Position
+	var answer []byte
+	c.server.inTurn(cost, func() {
+		var failed []protocol.Refusal
+		symbols, channels, failed = c.subscribed.subscribe(cmd, c.server.cfg.Instruments, c.grants, c.server.cfg.Channels)
+		settings, since = settingsOf(cmd, c.grants, symbols)
+		answer = protocol.Ack{ID: cmd.ID, Op: cmd.Op, OK: names(symbols, channels), Failed: failed, MaxRate: &settings.MaxRate, Mode: cmd.Mode}.Append(nil)
+	})
 	c.hub.Subscribe(symbols, settings, answer)
 	if len(channels) > 0 {
 		c.hub.SubscribeChannels(channels, nil)

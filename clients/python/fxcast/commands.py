@@ -207,7 +207,7 @@ class Commands:
         if command.op != "subscribe":
             return refusals
         granted = [name for name in ok if isinstance(name, str)]
-        refused = {f.get("symbol"): f for f in failed if isinstance(f, dict)}
+        refused = {f["symbol"]: f for f in failed if isinstance(f, dict) and isinstance(f.get("symbol"), str)}
         for entry in command.entries:
             if entry.name in granted:
                 entry.acked = True

@@ -23,6 +23,8 @@ log = logging.getLogger("fxcast")
 
 WELCOME_TIMEOUT = 10.0  # seconds from the beginning of a connect
 MESSAGE_TIMEOUT = 30.0  # seconds for one message that is still arriving
+MIN_SILENCE = 1.0  # seconds without a message that are no fault, whatever heartbeat the server says
+MAX_STRAY_ERRORS = 20  # on one connection, that answer no command
 
 TEXT, BINARY = "fx.v1", "fx.v1.pb"  # subprotocols
 
@@ -52,6 +54,7 @@ class Connection:
         self._reader: Reader | None = None  # of binary messages
         self._epochs: dict[str, str] = {}
         self._reading = False
+        self._stray_errors = 0
         self.session: Mapping[str, Any] = {}  # of the last welcome
         self.limits: Mapping[str, Any] = {}
 
@@ -66,7 +69,7 @@ class Connection:
         return self._error
 
     async def __aenter__(self) -> Connection:
-        if self._task is not None:
+        if self._task is not None or self._state == "closed":
             raise RuntimeError("a connection is entered once")
         self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(self._run(), name="fxcast")
@@ -78,8 +81,8 @@ class Connection:
     async def ready(self) -> None:
         """Waits until the connection is live for the first time. Raises the reason if it is refused."""
         await self._settled.wait()
-        if self._error is not None:
-            raise self._error
+        if self._state == "closed":
+            raise self._error or FxcastError("the connection is closed")
 
     async def close(self) -> None:
         """Closes the socket and ends all iterators. It may be called at any time, and repeatedly."""
@@ -206,13 +209,11 @@ class Connection:
         """Reads a connection to its end, which is always an exception. The welcome comes by until."""
         self._reader = Reader() if socket.subprotocol == BINARY else None
         self._epochs = {}
-        try:
-            first = self._decode(await self._clock.wait_for(socket.receive(), max(until - self._clock.now(), 0.0)))
-        except TimeoutError:
-            raise ConnectError(f"no welcome within {WELCOME_TIMEOUT:.0f} s") from None
-        if first["type"] == "closing":
+        self._stray_errors = 0
+        first = await self._first(socket, until)
+        if first["type"] == "closing":  # refused after the upgrade, with the reason in the close frame
             self._take(first)
-            await socket.receive()
+            first = await self._first(socket, until)
         if first["type"] != "welcome":
             raise ProtocolError(f"the first message is {clip(first['type'])}, not welcome")
         silence = self._welcome(first)
@@ -232,6 +233,13 @@ class Connection:
             for task in (writer, watch):
                 task.cancel()
             await asyncio.wait([writer, watch])
+
+    async def _first(self, socket: Socket, until: float) -> Mapping[str, Any]:
+        """Returns the next message, which comes by until."""
+        try:
+            return self._decode(await self._clock.wait_for(socket.receive(), max(until - self._clock.now(), 0.0)))
+        except TimeoutError:
+            raise ConnectError(f"no welcome within {WELCOME_TIMEOUT:.0f} s") from None
 
     async def _wait_for_room(self, socket: Socket) -> None:
         """Lets the server wait until the program has taken quotes. That time is not the server's."""
@@ -255,7 +263,7 @@ class Connection:
         self._set_state("live")
         self._settled.set()
         seconds = beat / 1000 if isinstance(beat, (int, float)) and 0 < beat <= 60_000 else 1.0
-        return 3 * seconds
+        return max(3 * seconds, MIN_SILENCE)
 
     async def _watch(self, socket: Socket, silence: float) -> None:
         """Drops a connection on which nothing comes, or on which a command is not answered."""
@@ -364,6 +372,10 @@ class Connection:
     def _refused(self, refusals: list[tuple[Feed | None, CommandError]]) -> None:
         for feed, error in refusals:
             self._report(error)
+            if feed is None:
+                self._stray_errors += 1
+                if self._stray_errors > MAX_STRAY_ERRORS:
+                    raise ProtocolError(f"more than {MAX_STRAY_ERRORS} errors that answer no command")
             if feed is not None and not feed.entries and feed in self._feeds:
                 del self._feeds[feed]
                 feed.finish(feed.failed[0])

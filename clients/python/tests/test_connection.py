@@ -80,6 +80,10 @@ class CloseTest(unittest.IsolatedAsyncioTestCase):
         await fx.close()
         with self.assertRaises(StopAsyncIteration):
             await sub.__anext__()
+        with self.assertRaises(fxcast.FxcastError):
+            await fx.ready()
+        with self.assertRaises(RuntimeError):
+            await fx.__aenter__()
 
     async def test_iterator_after_a_refusal(self) -> None:
         """What came before the server ended the session is delivered, then the reason is raised."""
@@ -281,6 +285,68 @@ class BoundsTest(unittest.IsolatedAsyncioTestCase):
             await asyncio.wait_for(done.wait(), 60)
             self.assertIsInstance(reported[0], fxcast.ProtocolError)
             self.assertLessEqual(len(sub._feed.sequences), 20_000)
+
+    async def test_any_message(self) -> None:
+        """Whatever a server sends, it is taken or is a ProtocolError; nothing else is raised."""
+        messages: list[dict[str, Any]] = [
+            {**WELCOME}, {"type": "ack", "id": 1, "op": "subscribe", "ok": ["EUR/USD"], "failed": [{"symbol": "X", "code": "c", "message": "m"}]},
+            {"type": "snapshot", "reset": True, "data": [tick(3), tick(9, "GBP/USD")]}, {"type": "update", "data": [tick(4, skipped=3, gap=True)]},
+            {"type": "status", "symbol": "EUR/USD", "status": "stale", "since": "2026-11-22T10:15:00Z"}, {"type": "status", "status": "degraded"},
+            {"type": "error", "id": 2, "code": "rate_limited", "message": "m", "retry_after_ms": 5}, {"type": "session", "session": {"id": "x"}},
+            {"type": "closing", "code": 1012, "reason": "r", "reconnect_after_ms": 100}, {"type": "heartbeat"}, {"type": "resumed", "symbol": "EUR/USD"}]
+        values = (None, True, 0, -1, 2**70, 1.5, float("nan"), float("inf"), "", "x" * 70, "EUR/USD", [], [[]], [None], {}, {"a": {}}, [1], "1.1")
+
+        def mutate(rng: random.Random, value: Any) -> Any:
+            if rng.random() < 0.15:
+                return rng.choice(values)
+            if isinstance(value, dict):
+                return {k: mutate(rng, v) for k, v in value.items() if rng.random() > 0.05}
+            return [mutate(rng, v) for v in value] if isinstance(value, list) else value
+
+        for seed in range(400):
+            rng = random.Random(seed)
+            fx = connection_to("ws://127.0.0.1:1/ws", on_error=lambda error: None)
+            fx._welcome({"limits": {}})
+            subs = [fx.subscribe(["EUR/USD", "GBP/*"], mode=rng.choice(("all", "latest"))), fx.subscribe(["*"])]
+            for _ in range(60):
+                try:
+                    if rng.random() < 0.3:
+                        fx._commands.next()
+                    message = fx._decode(json.dumps(mutate(rng, rng.choice(messages))))
+                    fx._welcome(message) if message["type"] == "welcome" else fx._take(message)
+                except fxcast.ProtocolError:
+                    pass
+            self.assertEqual(len(subs), 2)
+
+    async def test_errors_without_end(self) -> None:
+        """A server that sends errors as fast as it can does not fill the log."""
+        reported: list[fxcast.FxcastError] = []
+        done = asyncio.Event()
+
+        def on_error(error: fxcast.FxcastError) -> None:
+            reported.append(error)
+            if isinstance(error, fxcast.ProtocolError):
+                done.set()
+
+        async def serve(ws: Any) -> None:
+            await send(ws, **WELCOME)
+            for _ in range(10_000):
+                await send(ws, type="error", code="bad_json", message="no")
+
+        async with Fake(serve) as server, connection_to(server.url, on_error=on_error):
+            await asyncio.wait_for(done.wait(), 30)
+            self.assertLess(len(reported), 30)
+
+    async def test_closing_and_then_nothing(self) -> None:
+        """A server that says that it closes, and does not, is left after the time for a welcome."""
+        lost = asyncio.Event()
+
+        async def serve(ws: Any) -> None:
+            await send(ws, type="closing", code=1012, reason="restart", reconnect_after_ms=60000)
+            await ws.wait_closed()
+
+        async with Fake(serve) as server, connection_to(server.url, scale=0.02, on_error=lambda error: lost.set()):
+            await asyncio.wait_for(lost.wait(), 30)
 
     async def test_one_socket_at_a_time(self) -> None:
         async def serve(ws: Any) -> None:
