@@ -41,6 +41,7 @@ func (s *shard) audience(fs filters, r rhythm, from *audience) *audience {
 	if a.pace != nil {
 		a.pace.audiences = append(a.pace.audiences, a)
 	}
+	a.subs = make([]*subscription, 0, len(fs))
 	for i := range fs {
 		f := &fs[i]
 		if IsWildcard(f.pattern) {

@@ -188,7 +188,7 @@ func (s *shard) gather(sub *subscription, ticks int, first bool) {
 		}
 	}
 	if sub.all {
-		if sub.gathered += ticks; sub.gathered >= allTicks/2 {
+		if sub.gathered += int32(ticks); sub.gathered >= allTicks/2 {
 			sub.early, sub.gathered = true, 0
 			s.touch(sub)
 			return

@@ -6,19 +6,19 @@ import (
 )
 
 // A subscription is one topic for all clients of an audience. What each client has of the topic is
-// in its mark with the same index; owned by shard.run.
+// in its mark with the same index; owned by shard.run. Clients with different symbols have as many of
+// them as symbols, so the order of the fields saves memory.
 type subscription struct {
 	audience *audience
 	topic    *shardTopic
 	filter   *filter   // of the audience; the one that applies
 	throttle *throttle // nil: no max_rate
+	view     *view     // nil unless the audience has an aligned pace
 	index    int32     // in audience.subs and in each client's marks
 	place    int32     // in topic.subs
+	gathered int32     // with a pace: ticks since the last beat, if every tick is wanted
+	early    bool      // they go out before the next beat, whatever the view holds back
 	all      bool      // every tick is wanted, not only the newest
-
-	view     *view // nil unless the audience has an aligned pace
-	gathered int   // with a pace: ticks since the last beat, if every tick is wanted
-	early    bool  // they go out before the next beat, whatever the view holds back
 }
 
 // A throttle is the max_rate of a subscription. All its clients receive updates at the same times.
