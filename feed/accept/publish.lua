@@ -2,11 +2,12 @@
 -- in their order: for each a number, an entry of the history and a message; for the
 -- newest of them the last value. Nobody sees the state between.
 --
--- Redis does not undo what a failed script wrote. All arguments are checked before
--- anything is written. Of each symbol everything that can fail is checked before its
--- first write, with the rights of the user at this moment; and that first write,
--- XADD, is the one that a full server, a replica or a wrong kind of key refuses,
--- having changed nothing. A symbol that is refused leaves the others alone.
+-- Redis does not undo what a failed script wrote. So the script first judges the quotes
+-- of all symbols, which writes nothing: a bad argument ends it there. Of each symbol
+-- everything that can fail is checked before its first write, with the rights of the user
+-- at this moment; and that first write, XADD, is the one that a full server, a replica or
+-- a wrong kind of key refuses, having changed nothing. A symbol that is refused leaves the
+-- others alone.
 --
 -- KEYS three for each symbol: last quote (string), counter (hash), history (stream). Or the
 --      counter of one symbol alone, if its slot is on its way to this server: that
@@ -47,42 +48,52 @@
 -- accepted), o:SOURCE (outliers in a row, sum, digits and arrival of the last),
 -- h:SOURCE (when a named source was last heard).
 --
--- Numbers that may pass 10^14 are printed by %.0f: tostring would round them,
--- and %d, which costs half, may be of 32 bits. Long whole numbers are read with
--- '.0' after them: the embedded Lua reads no others above 2^63.
+-- Of a call little is spent in the commands and most in Lua: keep tables, functions and
+-- conversions between numbers and text out of the usual way. Numbers that may pass 10^14
+-- are printed by %.0f: tostring would round them, and %d, which costs half, may be of 32
+-- bits. Long whole numbers are read with '.0' after them: the embedded Lua reads no others
+-- above 2^63.
 
 local MAX_SOURCES = 16
 local MAX_AHEAD = 5000000 -- microseconds
 local MAX_COUNT = 9007199254740991 -- 2^53-1, the last number counted exactly
 local FIRST = 8 -- argument of the first symbol
 local OWN = 4 -- fields of the counter that belong to no source
+local FIRM, FIRM_TEXT = 1000, '1000' -- the gate counts accepted quotes up to this: no confirm is higher
 local TRIM = 16 -- a history longer than the square of this is cut only once in so many quotes
 local REFRESH = 60000000 -- microseconds: the life of the history is set again as often
 local KINDS = {'string', 'hash', 'stream'}
 local POINT, T, Z = 46, 84, 90 -- bytes
+local SYMBOL = '^([%u%d]+/[%u%d]+) (%d+) ([%w_-]+) (%d+) (%d+) (%S+)$'
+local QUOTE = '^(%d+%.?%d*) (%d+%.?%d*) ([-,":%l_%d.]+) ([%dT:.Z-]+) (%d+) ([%l%d_.-]+) (%-?%d+) (%d+)$'
 
 local call, try, format, find, match, byte = redis.call, redis.pcall, string.format, string.find, string.match, string.byte
 local abs, min, max, floor = math.abs, math.min, math.max, math.floor
+local may = rawget(redis, 'acl_check_cmd')
 
 local function bad(what)
   return redis.error_reply('FXARGS publish script: bad ' .. what)
 end
 local function whole(text, low, high)
-  local n = #text <= 16 and find(text, '^%d+$') and tonumber(text)
+  local n = #text <= 16 and not find(text, '%D') and tonumber(text)
   return n and n >= low and n <= high and n
 end
 -- A whole number of many digits, as near as a double is.
 local function large(text)
   return tonumber(#text < 16 and text or text .. '.0')
 end
+-- A whole number as text.
+local function count(n)
+  return n < 2147483648 and format('%d', n) or format('%.0f', n)
+end
 
-local keys = KEYS
+local keys, size = KEYS, #ARGV
 if #KEYS == 1 then
   local name = match(KEYS[1], '^(.*:)seq$')
   if not name then return bad('key') end
   keys = {name .. 'quote', KEYS[1], name .. 'ticks'}
 end
-if #keys == 0 or #keys % 3 ~= 0 or #ARGV <= FIRST then return bad('number of arguments') end
+if #keys == 0 or #keys % 3 ~= 0 or size <= FIRST then return bad('number of arguments') end
 local ttl, history = whole(ARGV[1], 1, 1e12), whole(ARGV[2], 1, 1e9)
 local candidate, run, ranked, publish = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 if not ttl then return bad('life of the last quote') end
@@ -92,60 +103,15 @@ if run == '' or #run > 64 then return bad('run id') end
 if publish ~= 'PUBLISH' and publish ~= 'SPUBLISH' then return bad('command to publish') end
 local gap, confirm, stale, lag, known = match(ARGV[7], '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
 if not gap then return bad('gate') end
-gap, confirm, stale, lag, known = tonumber(gap), tonumber(confirm), tonumber(stale), tonumber(lag), tonumber(known)
-
-local names, limits, rank = {}, {}, {} -- of named sources
-if ranked ~= '' then
-  for name, limit in ranked:gmatch('(%S+) (%d+)') do
-    names[#names + 1], limits[#limits + 1], rank[name] = name, tonumber(limit) * 1000, #names + 1
-  end
-  if #names == 0 or #names > MAX_SOURCES then return bad('named sources') end
-end
-
--- The symbols. Of each counter are read its own fields, then for each source of the
--- quotes its times and its outliers, for each named source when it was heard.
-local SYMBOL = '^([%u%d]+/[%u%d]+) (%d+) ([%w_-]+) (%d+) (%d+) (%S+)$'
-local QUOTE = '^(%d+%.?%d*) (%d+%.?%d*) ([-,":%l_%d.]+) ([%dT:.Z-]+) (%d+) ([%l%d_.-]+) (%-?%d+) (%d+)$'
-local BID, ASK, EXTRA, TEXT, TIME, SOURCE, SUM, DIGITS, MID = 1, 2, 3, 4, 5, 6, 7, 8, 9
-local symbols, argument = {}, FIRST
-for n = 1, #keys / 3 do
-  local symbol, jump, seen_epoch, seen, quotes, channel = match(ARGV[argument] or '', SYMBOL)
-  if not symbol or #symbol > 21 or #seen_epoch > 32 then return bad('symbol') end
-  quotes, seen = tonumber(quotes), whole(seen, 0, MAX_COUNT)
-  if not seen then return bad('highest number seen') end
-  if quotes == 0 or argument + quotes > #ARGV then return bad('number of quotes') end
-  local fields, sources, list = {'epoch', 'seq', 'run', 'ref'}, {}, {}
-  for i = 1, quotes do
-    local bid, ask, extra, text, time, source, sum, digits = match(ARGV[argument + i], QUOTE)
-    if not digits then return bad('quote') end
-    if #bid > 64 or byte(bid, -1) == POINT then return bad('bid') end
-    if #ask > 64 or byte(ask, -1) == POINT then return bad('ask') end
-    if extra ~= '-' and (#extra > 512 or not find(extra, '^","[%l_]+":"[^-]+$')) then return bad('extra') end
-    if text ~= '-' and (#text ~= 27 or byte(text, 11) ~= T or byte(text, -1) ~= Z) then return bad('time') end
-    if #time > 16 or tonumber(time) > MAX_COUNT then return bad('time in microseconds') end
-    if #sum > 73 or #digits > 2 then return bad('sum') end
-    if not sources[source] then
-      if #source > 32 then return bad('source') end
-      local k = #fields + 1
-      fields[k], fields[k + 1], sources[source] = 's:' .. source, 'o:' .. source, {field = k, time = false, time_at = false, taken = false}
-    end
-    list[i] = {bid, ask, extra, text, tonumber(time), source, sum, digits, large(sum)}
-  end
-  if #fields > OWN + 2 * MAX_SOURCES then return bad('number of sources') end
-  for i = 1, #names do fields[#fields + 1] = 'h:' .. names[i] end
-  symbols[n] = {
-    symbol = symbol, channel = channel, jump = tonumber(jump), seen_epoch = seen_epoch, seen = seen,
-    last = keys[3 * n - 2], counter = keys[3 * n - 1], history = keys[3 * n], fields = fields, sources = sources, quotes = list,
-    epoch = false, seq = 0, stored = false, ref = false, latest = false, outliers = false, -- set by read
-    changed = false, cleared = false, touched = false, -- set by judge
-  }
-  argument = argument + quotes + 1
-end
-if argument ~= #ARGV + 1 then return bad('number of arguments') end
+lag, known = tonumber(lag), tonumber(known)
 
 local clock = call('TIME')
 local at = clock[1] * 1000000 + clock[2]
 local accepted = clock[1] .. ('00000' .. clock[2]):sub(-6)
+-- The life of the history is set by the first quote after refreshed, not by each quote: so
+-- the history may live for refresh longer than known.
+local refresh = max(min(known / 16, REFRESH), 1)
+local refreshed = floor(at / refresh) * refresh
 
 -- The time of acceptance as text, for quotes that have none.
 local function now()
@@ -168,52 +134,15 @@ local function now()
 end
 local today
 
--- A whole number as text.
-local function count(n)
-  return n < 1e14 and n .. '' or format('%.0f', n)
+-- Whether x is further from y than a limit in parts per million of y. Exact
+-- where both have at most nine digits and a few.
+local function further(x, y, limit)
+  local a, b, more = x.mid, y.mid, x.digits - y.digits
+  local power = tonumber('1' .. ('0'):rep(abs(more)) .. '.0') -- of ten, exactly
+  if more < 0 then a = a * power else b = b * power end
+  return abs(a - b) * 1000000 > b * limit
 end
 
--- The text of an error of Redis, which names no key.
-local function refused(s, reply)
-  for i, key in ipairs({s.last, s.counter, s.history}) do
-    local kind = call('TYPE', key).ok
-    if kind ~= 'none' and kind ~= KINDS[i] then
-      return 'WRONGTYPE ' .. key .. ' is a ' .. kind .. ', it must be a ' .. KINDS[i]
-    end
-  end
-  return reply.err
-end
-
--- Before 7.0 a script cannot ask what its user may do: there a user with part
--- of these rights can leave an acceptance half done.
-local may = rawget(redis, 'acl_check_cmd')
-local function forbidden(s)
-  local command, key
-  if not may('XADD', s.history, '*', 'q', '') then
-    command, key = 'XADD', s.history
-  elseif not may('PEXPIRE', s.history, '1') then
-    command, key = 'PEXPIRE', s.history
-  elseif not may('HSET', s.counter, 'seq', '') then
-    command, key = 'HSET', s.counter
-  elseif not may('HDEL', s.counter, 's:') then
-    command, key = 'HDEL', s.counter
-  elseif not may('SET', s.last, '') then
-    command, key = 'SET', s.last
-  elseif not may(publish, s.channel, '') then
-    command, key = publish, s.channel
-  end
-  return command and 'NOPERM the publish script may not ' .. command .. ' ' .. key
-end
-
--- Reads what is known of a source: the time of its last quote that had one, when that
--- was accepted, when its last quote was accepted. Version 0.1 wrote the first two.
-local function learn(source, text)
-  local time, time_at, taken = match(text, '^(%d+) (%d+) ?(%d*)$')
-  if time then
-    source.time, source.time_at = tonumber(time), tonumber(time_at)
-    source.taken = tonumber(taken) or source.time_at
-  end
-end
 -- The last outlier of a source, and how many it had in a row.
 local function outlier(text)
   local n, sum, digits, at = match(text, '^(%d+) (%d+) (%d+) (%d+)$')
@@ -221,288 +150,390 @@ local function outlier(text)
     and {n = tonumber(n), sum = sum, mid = large(sum), digits = digits, at = tonumber(at)} or nil
 end
 
-local function power(n) -- of ten, exactly
-  return tonumber('1' .. ('0'):rep(n) .. '.0')
-end
--- Whether x is further from y than a limit in parts per million of y. Exact
--- where both have at most nine digits and a few.
-local function further(x, y, limit)
-  local a, b, more = x.mid, y.mid, x.digits - y.digits
-  if more < 0 then
-    a = a * power(-more)
-  elseif more > 0 then
-    b = b * power(more)
+local names, outranked = {}, nil -- of named sources; nil = all sources are equal
+if ranked ~= '' then
+  local fields, limits, rank = {}, {}, {}
+  for name, limit in ranked:gmatch('(%S+) (%d+)') do
+    local n = #names + 1
+    names[n], fields[n], limits[n], rank[name] = name, 'h:' .. name, tonumber(limit) * 1000, n
   end
-  return abs(a - b) * 1000000 > b * limit
+  if #names == 0 or #names > MAX_SOURCES then return bad('named sources') end
+
+  -- Judges the rank of a source; returns an answer, nil if the quote may be accepted. A source
+  -- that has been silent for longer than its limit does not count; one that was heard in
+  -- the future was heard by another clock.
+  function outranked(s, source)
+    if not s.heard then
+      s.heard = call('HMGET', s.counter, unpack(fields)) -- by rank
+      for i = 1, #names do s.heard[i] = tonumber(s.heard[i] or '') or false end
+    end
+    local by
+    for i = 1, (rank[source] or #names + 1) - 1 do
+      if s.heard[i] and abs(at - s.heard[i]) <= limits[i] then
+        by = {'outranked', names[i] .. ' ' .. format('%.0f', at - s.heard[i])}
+        break
+      end
+    end
+    if rank[source] then s.heard[rank[source]], s.touched = at, true end
+    return by
+  end
 end
 
--- Reads the rest of the counter, about sources that these quotes are not from: when the
--- first outlier comes, or when there may be too many sources.
-local function everything(s)
-  if s.whole then return end
-  s.whole, s.others = call('HGETALL', s.counter), {}
-  for i = 1, #s.whole, 2 do
-    local kind, name = match(s.whole[i], '^([so]):(.*)$')
-    if kind == 'o' and not s.sources[name] then
-      s.outliers[name] = outlier(s.whole[i + 1])
-    elseif kind == 's' and not s.sources[name] then
-      s.others[name] = {}
-      learn(s.others[name], s.whole[i + 1])
+-- Functions that few quotes need. They are made when the first quote of a call needs one:
+-- to make them costs more than to accept a quote.
+local made
+local function rare()
+  if made then return made end
+  local r = {}
+
+  -- The text of an error of Redis, which names no key and no command.
+  function r.refused(s, reply)
+    if may and not may('XADD', s.history, '*', 'q', '') then return 'NOPERM the publish script may not XADD ' .. s.history end
+    for i, key in ipairs({s.last, s.counter, s.history}) do
+      local kind = try('TYPE', key).ok
+      if kind and kind ~= 'none' and kind ~= KINDS[i] then
+        return 'WRONGTYPE ' .. key .. ' is a ' .. kind .. ', it must be a ' .. KINDS[i]
+      end
+    end
+    return reply.err
+  end
+
+  -- When an epoch began, in ms; 0 if that is not known. The first nine characters of an
+  -- epoch of 13 are that time in base 36; those of version 0.1 have eight and begin with
+  -- no digit below 2. Base 36 is read by hand: tonumber may have 32 bits.
+  local function born(epoch)
+    if #epoch ~= 13 or not find(epoch, '^[01][%d%l]+$') then return 0 end
+    local ms = 0
+    for i = 1, 9 do
+      local c = byte(epoch, i)
+      ms = ms * 36 + (c < 58 and c - 48 or c - 87)
+    end
+    return ms
+  end
+
+  -- Whether an epoch, which is not the one seen, is not newer than it. With two masters in a
+  -- split, the one that was replaced would otherwise go on with an epoch that clients have left.
+  function r.over(epoch, seen)
+    local ms = born(seen)
+    return ms > 0 and born(epoch) <= ms
+  end
+
+  -- The epoch to begin after these two. It is newer than both, even if the clock of the
+  -- caller is behind.
+  function r.begin(stored, seen)
+    local least, ms = max(born(stored), born(seen)), born(candidate)
+    if ms == 0 or ms > least then return candidate end
+    local digits, n = {}, least + 1
+    for i = 9, 1, -1 do
+      local d = n % 36
+      digits[i] = string.char(d < 10 and d + 48 or d + 87)
+      n = (n - d) / 36
+    end
+    return table.concat(digits) .. candidate:sub(10)
+  end
+
+  -- Reads the rest of the counter, about sources that these quotes are not from: when the
+  -- first outlier comes, or when there may be too many sources.
+  local function everything(s)
+    if s.whole then return end
+    s.whole, s.others, s.outliers = call('HGETALL', s.counter), {}, s.outliers or {}
+    for i = 1, #s.whole, 2 do
+      local kind, name = match(s.whole[i], '^([so]):(.*)$')
+      if kind == 'o' and not s.sources[name] then
+        s.outliers[name] = outlier(s.whole[i + 1])
+      elseif kind == 's' and not s.sources[name] then
+        s.others[name] = {times = s.whole[i + 1]}
+      end
     end
   end
-end
 
--- Whether a source that is none of these two had a quote accepted lately.
-local function another(s, one, two)
-  for _, sources in ipairs({s.sources, s.others}) do
-    for name, source in pairs(sources) do
-      if name ~= one and name ~= two and source.taken and abs(at - source.taken) <= stale then return true end
+  -- When the last quote of a source was accepted; nil = none was. Version 0.1 did not write it.
+  local function taken(source)
+    if source.taken then return at end
+    local time_at, last = match(source.times or '', '^%d+ (%d+) ?(%d*)$')
+    return tonumber(last or '') or tonumber(time_at or '')
+  end
+
+  -- Whether a source that is none of these two had a quote accepted lately.
+  local function another(s, one, two)
+    for _, sources in ipairs({s.sources, s.others}) do
+      for name, source in pairs(sources) do
+        local last = name ~= one and name ~= two and taken(source)
+        if last and abs(at - last) <= stale then return true end
+      end
     end
+    return false
   end
-  return false
-end
 
--- Judges a quote whose mid is further from that of ref, the reference, than the limit:
--- returns true if it confirms a gap, else its answer. What would confirm it: 'more' of
--- this source, 'second' source, 'third' source that must be silent, or 'reference' that
--- must be forgotten.
-local function gap_or_outlier(s, name, one, ref)
-  everything(s)
-  local before, confirmed, missing = s.outliers[name], false, 'more'
-  if before and not further(one, before, s.jump) then one.n = before.n + 1 end
-  if gap > 0 and ref.n >= confirm and further(one, ref, gap) then
-    missing = 'reference'
-  elseif not another(s, name, name) then
-    confirmed = one.n >= confirm
-  else
-    missing = 'second'
-  end
-  if missing ~= 'reference' and not confirmed then
-    for second, other in pairs(s.outliers) do
-      if second ~= name and abs(at - other.at) <= stale and not further(one, other, s.jump) then
-        if not another(s, name, second) then
-          confirmed = true
-        elseif missing == 'second' then
-          missing = 'third'
+  gap, confirm, stale = tonumber(gap), tonumber(confirm), tonumber(stale)
+
+  -- Judges a quote whose mid is further from that of ref, the reference, than the limit:
+  -- returns true if it confirms a gap, else its answer. What would confirm it: 'more' of
+  -- this source, 'second' source, 'third' source that must be silent, or 'reference' that
+  -- must be forgotten.
+  function r.gap_or_outlier(s, name, one, ref)
+    everything(s)
+    local before, confirmed, missing = s.outliers[name], false, 'more'
+    if before and not further(one, before, s.jump) then one.n = before.n + 1 end
+    if gap > 0 and ref.n >= confirm and further(one, ref, gap) then
+      missing = 'reference'
+    elseif not another(s, name, name) then
+      confirmed = one.n >= confirm
+    else
+      missing = 'second'
+    end
+    if missing ~= 'reference' and not confirmed then
+      for second, other in pairs(s.outliers) do
+        if second ~= name and abs(at - other.at) <= stale and not further(one, other, s.jump) then
+          if not another(s, name, second) then
+            confirmed = true
+          elseif missing == 'second' then
+            missing = 'third'
+          end
         end
       end
     end
+    s.changed = s.changed or {}
+    if confirmed then
+      s.outliers, s.changed, s.cleared = {}, {}, true
+      return true
+    end
+    s.outliers[name], s.changed[name] = one, true
+    return false, {'outlier', ref.sum .. ' ' .. ref.digits .. ' ' .. one.n .. ' ' .. missing}
   end
-  s.changed = s.changed or {}
-  if confirmed then
-    s.outliers, s.changed, s.cleared = {}, {}, true
-    return true
-  end
-  s.outliers[name], s.changed[name] = one, true
-  return false, {'outlier', ref.sum .. ' ' .. ref.digits .. ' ' .. one.n .. ' ' .. missing}
-end
 
--- A source that has been silent for longer than its limit does not count; one
--- that was heard in the future was heard by another clock.
-local function outranked(s, source)
-  local by
-  for i = 1, (rank[source] or #names + 1) - 1 do
-    if s.heard[i] and abs(at - s.heard[i]) <= limits[i] then
-      by = {'outranked', names[i] .. ' ' .. format('%.0f', at - s.heard[i])}
-      break
+  -- Forgets the least recent of too many sources; ages has when each was last used.
+  local function make_room(forget, kind, ages)
+    local list = {}
+    for source, used in pairs(ages) do list[#list + 1] = {source = source, used = used} end
+    table.sort(list, function(a, b) return a.used < b.used or a.used == b.used and a.source < b.source end)
+    for i = 1, #list - MAX_SOURCES do forget[#forget + 1] = kind .. list[i].source end
+  end
+
+  -- Adds what few quotes change in the counter: named sources that were heard, outliers (a
+  -- gap cleared those of all sources).
+  function r.changes(s, set, forget)
+    for i, name in ipairs(s.touched and names or {}) do
+      if s.heard[i] == at then set[#set + 1], set[#set + 2] = 'h:' .. name, accepted end
+    end
+    for i = 1, s.cleared and #s.whole or 0, 2 do
+      local name = match(s.whole[i], '^o:(.*)$')
+      if name and not s.changed[name] then forget[#forget + 1] = s.whole[i] end
+    end
+    local ages
+    for name in pairs(s.changed or {}) do
+      local o = s.outliers[name]
+      if o then
+        set[#set + 1], set[#set + 2] = 'o:' .. name, o.n .. ' ' .. o.sum .. ' ' .. o.digits .. ' ' .. accepted
+        ages = {}
+      elseif s.sources[name].outlier then
+        forget[#forget + 1] = 'o:' .. name
+      end
+    end
+    if ages then
+      for name, o in pairs(s.outliers) do ages[name] = o.at end
+      make_room(forget, 'o:', ages)
     end
   end
-  if rank[source] then s.heard[rank[source]], s.touched = at, true end
-  return by
-end
 
--- When an epoch began, in ms; 0 if that is not known. The first nine characters of an
--- epoch of 13 are that time in base 36; those of version 0.1 have eight and begin with
--- no digit below 2. Base 36 is read by hand: tonumber may have 32 bits.
-local function born(epoch)
-  if #epoch ~= 13 or not find(epoch, '^[01][%d%l]+$') then return 0 end
-  local ms = 0
-  for i = 1, 9 do
-    local c = byte(epoch, i)
-    ms = ms * 36 + (c < 58 and c - 48 or c - 87)
-  end
-  return ms
-end
-
--- Whether an epoch is another one than seen and not newer. With two masters in a split,
--- the one that was replaced would otherwise go on with an epoch that clients have left.
-local function over(epoch, seen)
-  if epoch == seen then return false end
-  local ms = born(seen)
-  return ms > 0 and born(epoch) <= ms
-end
-
--- The epoch to begin after these two. It is newer than both, even if the clock of the
--- caller is behind.
-local function begin(stored, seen)
-  local least, ms = max(born(stored), born(seen)), born(candidate)
-  if ms == 0 or ms > least then return candidate end
-  local digits, n = {}, least + 1
-  for i = 9, 1, -1 do
-    local d = n % 36
-    digits[i] = string.char(d < 10 and d + 48 or d + 87)
-    n = (n - d) / 36
-  end
-  return table.concat(digits) .. candidate:sub(10)
-end
-
--- Reads the state of a symbol; returns the text of the error that forbids it.
-local function read(s)
-  local kind = call('TYPE', s.last).ok -- of the three only SET would not mind another kind of key
-  if kind ~= 'none' and kind ~= 'string' then return refused(s) end
-  local stored = try('HMGET', s.counter, unpack(s.fields))
-  if stored.err then return refused(s, stored) end
-  local refusal = may and forbidden(s)
-  if refusal then return refusal end
-
-  local epoch, seq = stored[1] or '', whole(stored[2] or '', 0, MAX_COUNT - #s.quotes)
-  if not seq or #epoch > 32 or not find(epoch, '^[%w_-]+$') or stored[3] ~= run
-    or (s.seen_epoch == epoch and s.seen > seq) or over(epoch, s.seen_epoch) then
-    epoch, seq = begin(epoch, s.seen_epoch), 0
-  end
-  s.epoch, s.seq, s.stored, s.outliers = epoch, seq, stored, {}
-  for name, source in pairs(s.sources) do
-    if stored[source.field] then learn(source, stored[source.field]) end
-    if stored[source.field + 1] then s.outliers[name] = outlier(stored[source.field + 1]) end
-  end
-  if ranked ~= '' then
-    s.heard = {} -- by rank
-    for i = 1, #names do s.heard[i] = tonumber(stored[#s.fields - #names + i] or '') end
-  end
-  -- The reference of the gate. It is forgotten some days after its last quote. A time
-  -- in the future is that of a server whose clock was ahead: it counts as now, or quotes
-  -- would be refused as old for as long.
-  if stored[4] then
-    local sum, digits, n, when, latest = match(stored[4], '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
-    if sum and #sum <= 72 and #digits <= 2 and at - tonumber(when) <= known then
-      s.ref, s.latest = {sum = sum, mid = large(sum), digits = digits, n = tonumber(n), at = tonumber(when)}, min(tonumber(latest), at)
+  -- Makes room for new sources.
+  function r.remember(s, new, forget)
+    if call('HLEN', s.counter) + new <= OWN + MAX_SOURCES then return end
+    everything(s)
+    local ages = {}
+    for _, sources in ipairs({s.sources, s.others}) do
+      for name, source in pairs(sources) do ages[name] = taken(source) end
     end
+    make_room(forget, 's:', ages)
   end
+
+  made = r
+  return r
 end
 
--- Judges the quotes of a symbol. Returns the answers, behind the epoch, the messages of
--- the accepted quotes and the last of these; s.latest becomes the newest time of any.
-local function judge(s)
-  local answers, texts, n, last = {s.epoch}, {}, 0, nil -- n are accepted
-  local sources, jump, ref, latest, outliers, quotes = s.sources, s.jump, s.ref, s.latest, s.outliers, s.quotes
-  local sum, mid, digits = ref and ref.sum, ref and ref.mid, ref and ref.digits -- of the reference
-  local head, middle = '{"symbol":"' .. s.symbol .. '","bid":"', ',"epoch":"' .. s.epoch .. '","at":' .. accepted .. ',"source":"'
-  for i = 1, #quotes do
-    local q = quotes[i]
-    local name, text, own, answer, confirmed = q[SOURCE], q[TEXT], q[MID], nil, nil
-    local source, time = sources[name], text ~= '-' and q[TIME]
-    if time then
-      if time > at + MAX_AHEAD then
+-- Adds what is known of a source: its field s:, of which only the time is read here; and its
+-- last outlier. If one of these quotes is accepted, taken becomes true, and timed the
+-- text of its time.
+local function learn(s, name, times, last)
+  s.sources[name] = {time = times and tonumber(match(times, '^(%d+) %d') or ''), times = times, outlier = last, timed = false, taken = false}
+  if last and not s.cleared then
+    s.outliers = s.outliers or {}
+    s.outliers[name] = outlier(last)
+  end
+  if s.others then s.others[name] = nil end
+end
+
+-- Reads the state of a symbol, of sources only the one with this name. Returns the text of
+-- the error that forbids to write, or nil and the reference as text.
+local function read(s, name, seen_epoch, seen)
+  local length = try('STRLEN', s.last) -- of the three only SET would not mind another kind of key
+  if type(length) == 'table' then return rare().refused(s, length) end
+  local stored = try('HMGET', s.counter, 'epoch', 'seq', 'run', 'ref', 's:' .. name, 'o:' .. name)
+  if stored.err then return rare().refused(s, stored) end
+  local epoch, seq = stored[1] or '', whole(stored[2] or '', 0, MAX_COUNT - s.quotes)
+  local continues = seq and stored[3] == run
+  if continues and epoch == seen_epoch then
+    continues = seen <= seq
+  elseif continues then
+    continues = #epoch <= 32 and find(epoch, '^[%w_-]+$') and (seen_epoch == '-' or not rare().over(epoch, seen_epoch))
+  end
+  if not continues then
+    epoch, seq, s.begun = rare().begin(epoch, seen_epoch), 0, true
+  end
+  s.epoch, s.seq = epoch, seq
+  learn(s, name, stored[5], stored[6])
+  return nil, stored[4]
+end
+
+-- The reference of the gate: sum, mid, digits, how many quotes were accepted since there was
+-- none, when the last of them was, the newest time of any and its text. It is forgotten some
+-- days after its last quote. A time in the future is that of a server whose clock was ahead:
+-- it counts as now, or quotes would be refused as old for as long.
+local function reference(text)
+  local sum, digits, n, when, latest = match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+  if not sum or #sum > 72 or #digits > 2 or at - tonumber(when) > known then return end
+  local time = tonumber(latest)
+  if time > at then time, latest = at, accepted end
+  return sum, large(sum), digits, tonumber(n), tonumber(when), time, latest
+end
+
+-- The text of an error if the user may not run all that write runs of a symbol after its first
+-- write. Before 7.0 a script cannot ask: there a user with part of these rights can leave an
+-- acceptance half done.
+local function forbidden(s)
+  local command, key
+  if (s.begun or #s.forget > 0) and not may('HDEL', s.counter, 's:') then -- soon needed, if not now
+    command, key = 'HDEL', s.counter
+  elseif #s.texts == 0 then
+    return
+  elseif not may('HSET', s.counter, 'seq', '') then
+    command, key = 'HSET', s.counter
+  elseif not may('SET', s.last, '') then
+    command, key = 'SET', s.last
+  elseif s.expires and not may('PEXPIRE', s.history, '1') then
+    command, key = 'PEXPIRE', s.history
+  elseif not may(publish, s.channel, '') then
+    command, key = publish, s.channel
+  end
+  return command and 'NOPERM the publish script may not ' .. command .. ' ' .. key
+end
+
+-- Judges the quotes of the symbol whose arguments begin at first, with three keys from key on,
+-- and writes nothing. Returns what write needs, or nil and the error of a bad argument.
+local function judge(key, first)
+  local symbol, jump, seen_epoch, seen, quotes, channel = match(ARGV[first] or '', SYMBOL)
+  if not symbol or #symbol > 21 or #seen_epoch > 32 then return nil, bad('symbol') end
+  jump, seen, quotes = tonumber(jump), whole(seen, 0, MAX_COUNT), tonumber(quotes)
+  if not seen then return nil, bad('highest number seen') end
+  if quotes == 0 or first + quotes > size then return nil, bad('number of quotes') end
+  local sources, texts, answers = {}, {}, {}
+  local s = {
+    last = keys[key], counter = keys[key + 1], history = keys[key + 2], channel = channel, jump = jump, quotes = quotes,
+    epoch = false, seq = false, sources = sources, outliers = false, -- set by read
+    texts = texts, answers = answers, set = false, forget = false, -- for write
+  }
+  local n, number = 0, nil -- of the accepted quotes; of the last of them
+  local sum, mid, digits, firm, before, latest, latest_text -- the reference
+  for i = 1, quotes do
+    local bid, ask, extra, text, time, name, own_sum, own_digits = match(ARGV[first + i], QUOTE)
+    if not own_digits then return nil, bad('quote') end
+    if #bid > 64 or byte(bid, -1) == POINT then return nil, bad('bid') end
+    if #ask > 64 or byte(ask, -1) == POINT then return nil, bad('ask') end
+    if extra == '-' then
+      extra = ''
+    elseif #extra > 512 or not find(extra, '^","[%l_]+":"[^-]+$') then
+      return nil, bad('extra')
+    end
+    if text ~= '-' and (#text ~= 27 or byte(text, 11) ~= T or byte(text, -1) ~= Z) then return nil, bad('time') end
+    local micros = #time <= 16 and tonumber(time)
+    if not micros or micros > MAX_COUNT then return nil, bad('time in microseconds') end
+    if #own_sum > 73 or #own_digits > 2 then return nil, bad('sum') end
+    if #name > 32 then return nil, bad('source') end
+
+    if i == 1 then
+      local refusal, ref = read(s, name, seen_epoch, seen)
+      if refusal then
+        s.refusal = refusal
+        return s
+      end
+      answers[1] = s.epoch
+      if ref then sum, mid, digits, firm, before, latest, latest_text = reference(ref) end
+    elseif not sources[name] then
+      s.several = (s.several or 1) + 1
+      if s.several > MAX_SOURCES then return nil, bad('number of sources') end
+      learn(s, name, unpack(call('HMGET', s.counter, 's:' .. name, 'o:' .. name)))
+    end
+
+    local source, own, moment, answer, confirmed = sources[name], large(own_sum), text ~= '-' and micros, nil, nil
+    if moment then
+      if moment > at + MAX_AHEAD then
         answer = {'future', accepted}
-      elseif source.time and time < source.time and abs(at - source.time_at) <= ttl * 1000 then
+      elseif source.time and moment < source.time and (source.timed or abs(at - match(source.times, ' (%d+)')) <= ttl * 1000) then
         answer = {'old', count(source.time)}
-      elseif latest and lag > 0 and time < latest - lag then
-        answer = {'late', count(latest)}
+      elseif latest and lag > 0 and moment < latest - lag then
+        answer = {'late', latest_text}
       end
     end
-    if not answer and ranked ~= '' then answer = outranked(s, name) end
+    if outranked and not answer then answer = outranked(s, name) end
     if not answer and own < 0 then answer = {'wide', ''} end
-    if not answer and mid and jump > 0 and (q[DIGITS] ~= digits or abs(own - mid) * 1000000 > mid * jump) then
-      local one = {sum = q[SUM], mid = own, digits = q[DIGITS], n = 1, at = at}
-      local before = {sum = sum, mid = mid, digits = digits, n = n + (ref and ref.n or 0)}
-      if further(one, before, jump) then
-        confirmed, answer = gap_or_outlier(s, name, one, before)
-        outliers = s.outliers
-      end
+    if not answer and mid and jump > 0 and (own_digits ~= digits or abs(own - mid) * 1000000 > mid * jump) then
+      local one = {sum = own_sum, mid = own, digits = own_digits, n = 1, at = at}
+      local ref = {sum = sum, mid = mid, digits = digits, n = firm}
+      if further(one, ref, jump) then confirmed, answer = rare().gap_or_outlier(s, name, one, ref) end
     end
     if not answer then
-      if time then
-        source.time, source.time_at = time, at
+      if moment then
+        source.time, source.timed = moment, time
       else
         today = today or now()
         text = today
       end
-      source.taken = at
-      if outliers[name] then
-        outliers[name], s.changed = nil, s.changed or {}
-        s.changed[name] = true
+      source.taken = true
+      if s.outliers and s.outliers[name] then
+        s.changed = s.changed or {}
+        s.outliers[name], s.changed[name] = nil, true
       end
-      if not time or time > at then time = at end
-      if not latest or time > latest then latest = time end
-      sum, mid, digits, n, last = q[SUM], own, q[DIGITS], n + 1, q
-      texts[n] = head .. q[BID] .. '","ask":"' .. q[ASK] .. (q[EXTRA] == '-' and '' or q[EXTRA]) .. '","ts":"' .. text
-        .. '","seq":' .. count(s.seq + n) .. (confirmed and ',"gap":true' or '') .. middle .. name .. '"}'
+      if not moment or moment > at then moment, time = at, accepted end
+      if not latest or moment > latest then latest, latest_text = moment, time end
+      n = n + 1
+      number, sum, mid, digits, firm = count(s.seq + n), own_sum, own, own_digits, (firm or 0) + 1
+      texts[n] = '{"symbol":"' .. symbol .. '","bid":"' .. bid .. '","ask":"' .. ask .. extra .. '","ts":"' .. text .. '","seq":' .. number
+        .. (confirmed and ',"gap":true' or '') .. ',"epoch":"' .. s.epoch .. '","at":' .. accepted .. ',"source":"' .. name .. '"}'
       answer = confirmed and -s.seq - n or s.seq + n
     end
     answers[i + 1] = answer
   end
-  s.latest = latest
-  return answers, texts, last
+
+  local set, forget = {}, {}
+  if n > 0 then
+    set = {'seq', number, 'ref', sum .. ' ' .. digits .. ' ' .. (firm < FIRM and count(firm) or FIRM_TEXT) .. ' ' .. accepted .. ' ' .. latest_text}
+    if s.begun then set[5], set[6], set[7], set[8] = 'epoch', s.epoch, 'run', run end
+    local k, new = #set, 0
+    for name, source in pairs(sources) do
+      if source.taken then
+        local times = source.timed and source.timed .. ' ' .. accepted or match(source.times or '', '^%d+ %d+') or '0 0'
+        set[k + 1], set[k + 2], k = 's:' .. name, times .. ' ' .. accepted, k + 2
+        if not source.times then new = new + 1 end
+      end
+    end
+    if new > 0 then rare().remember(s, new, forget) end
+    s.expires = not before or before < refreshed
+  end
+  if s.changed or s.touched then rare().changes(s, set, forget) end
+  s.set, s.forget = set, forget
+  s.refusal = may and forbidden(s)
+  return s
 end
 
--- Forgets the least recent of too many sources; ages has when each was last used.
-local function make_room(forget, kind, ages)
-  local list = {}
-  for source, used in pairs(ages) do list[#list + 1] = {source = source, used = used} end
-  table.sort(list, function(a, b) return a.used < b.used or a.used == b.used and a.source < b.source end)
-  for i = 1, #list - MAX_SOURCES do forget[#forget + 1] = kind .. list[i].source end
-end
-
--- Adds what of the counter is to be set and deleted: named sources that were heard,
--- outliers (a gap cleared those of all sources), times of sources.
-local function changes(s, set, forget)
-  if s.touched and ranked ~= '' then
-    for i, name in ipairs(names) do
-      if s.heard[i] == at then set[#set + 1], set[#set + 2] = 'h:' .. name, accepted end
-    end
-  end
-  for i = 1, s.cleared and #s.whole or 0, 2 do
-    local name = match(s.whole[i], '^o:(.*)$')
-    if name and not s.changed[name] then forget[#forget + 1] = s.whole[i] end
-  end
-  local ages
-  for name in pairs(s.changed or {}) do
-    local o = s.outliers[name]
-    if o then
-      set[#set + 1], set[#set + 2] = 'o:' .. name, o.n .. ' ' .. o.sum .. ' ' .. o.digits .. ' ' .. accepted
-      ages = {}
-    elseif s.stored[s.sources[name].field + 1] then
-      forget[#forget + 1] = 'o:' .. name
-    end
-  end
-  if ages then
-    for name, o in pairs(s.outliers) do ages[name] = o.at end
-    make_room(forget, 'o:', ages)
-  end
-end
-
--- Adds the times of the sources of accepted quotes.
-local function remember(s, set, forget)
-  local unknown = 0
-  for name, source in pairs(s.sources) do
-    if source.taken == at then
-      if not s.stored[source.field] then unknown = unknown + 1 end
-      set[#set + 1], set[#set + 2] = 's:' .. name, count(source.time or 0) .. ' '
-        .. (source.time_at == at and accepted or count(source.time_at or 0)) .. ' ' .. accepted
-    end
-  end
-  if unknown > 0 and call('HLEN', s.counter) + unknown > OWN + MAX_SOURCES then
-    everything(s)
-    local ages = {}
-    for _, sources in ipairs({s.sources, s.others}) do
-      for name, source in pairs(sources) do ages[name] = source.taken end
-    end
-    make_room(forget, 's:', ages)
-  end
-end
-
--- Accepts the quotes of a symbol; returns its reply.
-local function accept(s)
-  local refusal = read(s)
-  if refusal then return refusal end
-  local begun, before = s.seq == 0, s.ref and s.ref.at or 0
-  local answers, texts, newest = judge(s)
-  local last, set, forget, failed = #texts, {}, {}, nil
+-- Writes what was judged of a symbol; returns its reply.
+local function write(s)
+  if s.refusal then return s.refusal end
+  local answers, texts, set, forget = s.answers, s.texts, s.set, s.forget
+  local last = #texts
   if last == 0 then
-    changes(s, set, forget)
     if #set > 0 then
       local reply = try('HSET', s.counter, unpack(set))
-      if type(reply) == 'table' and reply.err then return refused(s, reply) end
+      if type(reply) == 'table' and reply.err then return rare().refused(s, reply) end
       if #forget > 0 then call('HDEL', s.counter, unpack(forget)) end
     end
     return answers
@@ -517,38 +548,32 @@ local function accept(s)
       reply = try('XADD', s.history, '*', 'q', texts[n])
     end
     if type(reply) == 'table' and reply.err then
-      if n == 1 then return refused(s, reply) end
-      -- Not even the identifiers of a stream are endless: what has its entry is
-      -- accepted, the rest is not, nor is anything remembered of the sources and the price.
-      last, failed = n - 1, {'failed', reply.err}
+      if n == 1 then return rare().refused(s, reply) end
+      -- Not even the identifiers of a stream are endless: what has its entry is accepted,
+      -- the rest is not, nor is anything remembered of the sources and the price.
+      last, set, forget = n - 1, {'epoch', s.epoch, 'seq', count(s.seq + n - 1), 'run', run}, {}
+      for i = 2, #answers do
+        if type(answers[i]) == 'number' and abs(answers[i]) > s.seq + last then answers[i] = {'failed', reply.err} end
+      end
       break
     end
-  end
-  s.seq = s.seq + last
-  set[1], set[2] = 'seq', count(s.seq)
-  if begun then set[3], set[4], set[5], set[6] = 'epoch', s.epoch, 'run', run end
-  if failed then
-    for i, answer in ipairs(answers) do
-      if type(answer) == 'number' and abs(answer) > s.seq then answers[i] = failed end
-    end
-  else
-    set[#set + 1], set[#set + 2] = 'ref', newest[SUM] .. ' ' .. newest[DIGITS] .. ' ' .. min((s.ref and s.ref.n or 0) + last, 1000000) .. ' '
-      .. accepted .. ' ' .. (s.latest == at and accepted or count(s.latest))
-    changes(s, set, forget)
-    remember(s, set, forget)
   end
   if #forget > 0 then call('HDEL', s.counter, unpack(forget)) end
   call('HSET', s.counter, unpack(set))
   call('SET', s.last, texts[last], 'PX', ARGV[1])
-  -- Not at each quote: so the history may live for REFRESH longer than known.
-  local refresh = max(min(known / 16, REFRESH), 1)
-  if floor(at / refresh) ~= floor(before / refresh) then
-    call('PEXPIRE', s.history, format('%.0f', max((known + refresh) / 1000, 1)))
-  end
+  if s.expires then call('PEXPIRE', s.history, format('%.0f', max((known + refresh) / 1000, 1))) end
   for n = 1, last do call(publish, s.channel, texts[n]) end
   return answers
 end
 
+local judged, argument = {}, FIRST
+for n = 1, #keys / 3 do
+  local s, wrong = judge(3 * n - 2, argument)
+  if not s then return wrong end
+  if judged[s.counter] then return bad('symbol: twice') end -- it would give its numbers twice
+  judged[n], judged[s.counter], argument = s, true, argument + s.quotes + 1
+end
+if argument ~= size + 1 then return bad('number of arguments') end
 local replies = {at}
-for n, s in ipairs(symbols) do replies[n + 1] = accept(s) end
+for n = 1, #judged do replies[n + 1] = write(judged[n]) end
 return replies

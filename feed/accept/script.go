@@ -27,7 +27,7 @@ type lastSeen struct {
 }
 
 // Bounds of one call of the publish script. Redis serves no other client during a call, which takes
-// about 10 µs for each symbol plus 5 µs for each quote.
+// about 12 µs for each symbol plus 5 µs for each quote.
 const (
 	maxCallQuotes  = 64
 	maxCallSources = 16 // of one symbol, as many as the script remembers

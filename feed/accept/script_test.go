@@ -266,6 +266,10 @@ func TestScriptRefusesBadArguments(t *testing.T) {
 				t.Errorf("a bad second symbol: %v, %v, want a refusal", reply, err)
 			}
 		}
+		// A symbol that is named twice would give its numbers twice.
+		if reply, err := accept.PublishScript(ctx, c, append(slices.Clone(names), names...), append(slices.Clone(good), good[7:]...)...); err == nil || !strings.Contains(err.Error(), "twice") {
+			t.Errorf("a symbol twice: %v, %v, want a refusal", reply, err)
+		}
 		if n := c.Exists(ctx, names...).Val(); n != 0 {
 			t.Errorf("refused calls left %d keys", n)
 		}
@@ -356,6 +360,46 @@ func TestScriptNeedsAllRights(t *testing.T) {
 		if n := admin.Exists(ctx, keys.Quote("EUR/USD"), keys.Seq("EUR/USD"), keys.Ticks("EUR/USD")).Val(); n != 0 {
 			t.Errorf("user with %s: %d keys written", rights, n)
 		}
+	}
+}
+
+// TestScriptNeedsRightsOfTheMoment takes rights away between two quotes. The second is refused
+// whole if it needs the right that is missing, and accepted if it does not.
+func TestScriptNeedsRightsOfTheMoment(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	admin, ctx := s.Client(), t.Context()
+	if err := admin.Do(ctx, "ACL", "SETUSER", "u", "on", ">pw", "+@all", "~*", "&*").Err(); err != nil {
+		t.Fatal(err)
+	}
+	c := redis.NewClient(&redis.Options{Addr: s.Addr(), Username: "u", Password: "pw", DisableIdentity: true})
+	defer c.Close()
+	a := gated()
+	state := func(k feed.Keys) string {
+		return stateOf(admin, k, "EUR/USD") + fmt.Sprint(admin.HGetAll(ctx, k.Seq("EUR/USD")).Val())
+	}
+	for i, tc := range []struct {
+		right        string
+		afterOutlier bool // whose count the next quote ends
+		refused      bool
+	}{
+		{"publish", false, true}, {"set", false, true}, {"xadd", false, true}, {"hset", false, true}, {"strlen", false, true}, {"hmget", false, true},
+		{"hdel", false, false}, {"pexpire", false, false}, {"hdel", true, true}, {"publish", true, true},
+	} {
+		a.Keys = feed.Keys{Prefix: fmt.Sprintf("m%d:", i)}
+		mustAccept(t, c, at("EUR/USD", "1.1", "a"), a)
+		if tc.afterOutlier {
+			if o := mustAccept(t, c, at("EUR/USD", "2", "a"), a); verdict(o) != "outlier" {
+				t.Fatalf("%s, want outlier", verdict(o))
+			}
+		}
+		before := state(a.Keys)
+		admin.Do(ctx, "ACL", "SETUSER", "u", "-"+tc.right)
+		_, err := accept.Accept(ctx, c, at("EUR/USD", "1.1", "a"), a)
+		if refused := err != nil; refused != tc.refused || refused && state(a.Keys) != before {
+			t.Errorf("without %s, after an outlier %v: %v, want refused %v without a trace", tc.right, tc.afterOutlier, err, tc.refused)
+		}
+		admin.Do(ctx, "ACL", "SETUSER", "u", "+"+tc.right)
 	}
 }
 
