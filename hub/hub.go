@@ -53,7 +53,10 @@ type Config struct {
 	// Interest is called with a topic when the answer of Wanted for it may have changed. Shards
 	// call it, so it must not block. With Interest set, quotes of a topic come only between
 	// Follow(true) and Follow(false). nil means that quotes of every topic always come.
-	Interest   func(topic string)
+	Interest func(topic string)
+	// Ordered means that quotes of all topics are published in the order of their acceptance, as they
+	// come from one Redis server. Then a quote shows that all before it have been published.
+	Ordered    bool
 	Registerer prometheus.Registerer
 }
 
@@ -74,7 +77,8 @@ type Hub struct {
 	mu     sync.RWMutex // guards topics; nothing is called under it
 	topics map[string]*topic
 
-	clock redisClock
+	clock  redisClock
+	newest atomic.Int64 // when the last quote was accepted, if they are ordered, in Unix microseconds
 }
 
 // New returns a Hub. Run must be running before clients are served. New panics unless cfg has one
@@ -130,6 +134,9 @@ func (h *Hub) Publish(name, epoch string, seq uint64, body []byte, at int64) {
 	h.clock.observe(at, time.Since(h.start))
 	for _, p := range topic.inShard {
 		p.shard.publish(p, t)
+	}
+	if h.cfg.Ordered {
+		h.newest.Store(at)
 	}
 }
 

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"encoding/binary"
+	"math"
 	"time"
 )
 
@@ -92,6 +93,27 @@ func (s *shard) set(p *pace, at int64) {
 	}
 	p.instant, p.due = s.next(p, at)
 	s.wheel.add(&p.alarm)
+	if p.align {
+		s.upcoming = min(s.upcoming, p.instant)
+	}
+}
+
+// hasten makes the beats of aligned paces due whose ticks have all been received, as the newest one
+// shows. It leaves some time for a tick that another goroutine is about to publish.
+func (s *shard) hasten(newest, now time.Duration) {
+	const soon = 2 * time.Millisecond
+	s.upcoming = math.MaxInt64
+	for _, p := range s.paces {
+		switch {
+		case !p.align || !p.waiting || p.due <= now+soon:
+		case p.instant > newest:
+			s.upcoming = min(s.upcoming, p.instant)
+		default:
+			s.wheel.remove(&p.alarm)
+			p.due = now + soon
+			s.wheel.add(&p.alarm)
+		}
+	}
 }
 
 // next returns the instant that the next beat is for, and when the beat is due, on the hub's clock.

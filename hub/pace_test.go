@@ -149,6 +149,7 @@ func TestPaceHoldsBackNothingElse(t *testing.T) {
 				p.client.SubscribeChannels([]string{"news"}, ack("subscribe", channels("news"), 0, nil))
 				f.publish("EUR/USD", 1)
 				f.subscribe(p, 0, "EUR/USD", "GBP/USD")
+				synctest.Wait() // else the snapshot has the status
 				h.Relay("news", []byte(`1`))
 				f.setStatus("EUR/USD", "stale")
 				f.publish("EUR/USD", 1)
@@ -200,6 +201,7 @@ func TestPaceChanges(t *testing.T) {
 		pace(p, time.Minute, false)
 		f.publish("EUR/USD", 1)
 		f.subscribe(p, 0, "EUR/USD")
+		synctest.Wait() // else the snapshot has these ticks
 		f.publish("EUR/USD", 2)
 		pace(p, 10*time.Second, true)
 		synctest.Wait()
@@ -239,6 +241,7 @@ func TestPaceAndUnsubscribe(t *testing.T) {
 				}
 				pace(p, quarter, align)
 				f.subscribe(p, 0, "EUR/USD", "GBP/USD")
+				synctest.Wait() // else the snapshots have these ticks
 				f.publish("EUR/USD", 1)
 				f.publish("GBP/USD", 1)
 				f.unsubscribe(p, "EUR/USD")
@@ -384,7 +387,7 @@ func TestAlignedNodesAgree(t *testing.T) {
 			}
 			var nodes []*peer
 			for range 2 {
-				h := start(rt, hub.Config{Shards: 1})
+				h := start(rt, hub.Config{Shards: 1, Ordered: rapid.Bool().Draw(rt, "ordered")})
 				least := time.Duration(rapid.IntRange(0, 20_000).Draw(rt, "least µs")) * time.Microsecond
 				p := anyPeer(rt)
 				p.first = true
@@ -443,6 +446,44 @@ func TestAlignedNodesAgree(t *testing.T) {
 			}
 		})
 	})
+}
+
+// Where ticks are published in their order, the message of an instant is sent soon after the first
+// tick that was accepted later.
+func TestAlignedBeatComesEarly(t *testing.T) {
+	for _, ordered := range []bool{false, true} {
+		t.Run(fmt.Sprint("ordered=", ordered), func(t *testing.T) {
+			bubble(t, hub.Config{Shards: 1, Ordered: ordered}, func(t *testing.T, h *hub.Hub, f *feed) {
+				f.acceptNow()
+				p := join(t, h, newPeer())
+				f.publish("EUR/USD", 1)
+				pace(p, quarter, true)
+				f.subscribe(p, 0, "*")
+				synctest.Wait()
+				for range 200 { // a second
+					time.Sleep(5 * time.Millisecond)
+					f.publish("EUR/USD", 1)
+				}
+				time.Sleep(2 * quarter)
+				synctest.Wait()
+				f.settled(t, p)
+				got := p.messages("update")
+				if len(got) != 5 {
+					t.Fatalf("%d messages, want 5", len(got))
+				}
+				for i, m := range got {
+					instant := m.at.Truncate(quarter)
+					if seq := m.quotes[0].Seq; i < 4 && seq != uint64(50*(i+1)) {
+						t.Errorf("message %d has %d, want %d", i, seq, 50*(i+1))
+					}
+					early := ordered && i < 4 // nothing shows that the last tick was the last
+					if late := m.at.Sub(instant); early != (late <= 3*time.Millisecond) || late > 40*time.Millisecond {
+						t.Errorf("message %d came %v after its instant", i, late)
+					}
+				}
+			})
+		})
+	}
 }
 
 // Ticks between two beats allocate for the tick, and a beat allocates nothing per client.

@@ -24,7 +24,7 @@ func TestAnyInterleaving(t *testing.T) {
 	patterns := append(slices.Clone(topics), "*", "EUR/*", "*/USD", "*/JPY")
 	rapid.Check(t, func(rt *rapid.T) {
 		rapid.SyncTest(rt, func(rt *rapid.T) {
-			h := start(rt, hub.Config{Shards: rapid.IntRange(1, 3).Draw(rt, "shards")})
+			h := start(rt, hub.Config{Shards: rapid.IntRange(1, 3).Draw(rt, "shards"), Ordered: rapid.Bool().Draw(rt, "ordered")})
 			f := newFeed(h)
 			f.acceptNow()
 			var peers []*peer

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"math"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -70,6 +71,7 @@ type shard struct {
 	heart     []byte    // heartbeat message of the last sweep
 	text      []byte    // of the audience being sought
 	paces     map[rhythm]*pace
+	upcoming  time.Duration // the next instant of an aligned pace, or an earlier one
 
 	// The client being served; see write.go.
 	indexes    []int     // of its pending subscriptions
@@ -97,6 +99,7 @@ func newShard(h *Hub, index int) *shard {
 		watchers:  make(map[string][]*audience),
 		channels:  make(map[string][]*Client),
 		paces:     make(map[rhythm]*pace),
+		upcoming:  math.MaxInt64,
 	}
 	s.stats.begin()
 	return s
@@ -111,7 +114,11 @@ func (s *shard) run(ctx context.Context) {
 		s.sweep(now)
 		// New ticks join those still to be written. Clients that have been served already are
 		// queued again. A beat includes all that has been collected.
+		newest := microseconds(s.hub.newest.Load()) // before collect, which then includes all up to it
 		s.collect(now)
+		if newest >= s.upcoming {
+			s.hasten(newest, now)
+		}
 		s.wheel.fire(now, func(a *alarm) { a.ringer.ring(s, now) })
 		s.spread()
 		if s.served > len(s.dirty)/2 {

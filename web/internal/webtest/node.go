@@ -113,7 +113,7 @@ func Start(t testing.TB, change func(*Config)) *Node {
 	logger := slog.New(slog.NewTextHandler(n.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	keys := feed.Keys{Prefix: "fx:"}
 	name := fmt.Sprintf("node-%p", n)
-	n.Hub = hub.New(hub.Config{Framings: live.Framings(), Heartbeat: cfg.Heartbeat, Ping: cfg.Ping, WriteTimeout: cfg.WriteTimeout, Registerer: n.Registry,
+	n.Hub = hub.New(hub.Config{Framings: live.Framings(), Heartbeat: cfg.Heartbeat, Ping: cfg.Ping, WriteTimeout: cfg.WriteTimeout, Registerer: n.Registry, Ordered: true,
 		Interest: func(symbol string) { n.receiver.InterestChanged(symbol) }})
 	n.lost = redislink.NewHealth()
 	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.Hub, QuoteTTL: cfg.QuoteTTL, StaleAfter: cfg.StaleAfter, LastKnown: cfg.LastKnown, Instruments: cfg.Instruments, Registerer: n.Registry, Logger: logger})

@@ -87,7 +87,7 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 		Sentinels: n.sentinels, MasterName: cfg.Redis.MasterName, Logger: logger}
 	n.health = newRedisHealth(client, redisadmin.New(adminConfig), n.redis.Lost, logger, registry)
 	n.hub = hub.New(hub.Config{Framings: live.Framings(), Heartbeat: cfg.WS.Heartbeat, Ping: cfg.WS.Ping,
-		WriteTimeout: cfg.WS.WriteTimeout, Registerer: registry,
+		WriteTimeout: cfg.WS.WriteTimeout, Registerer: registry, Ordered: cfg.Redis.Mode != "cluster",
 		Interest: func(symbol string) { n.receiver.InterestChanged(symbol) }})
 	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.hub, QuoteTTL: cfg.Feed.QuoteTTL, StaleAfter: cfg.Feed.StaleAfter, LastKnown: cfg.Feed.LastKnown,
 		Instruments: cfg.Feed.Instruments, Registerer: registry, Logger: logger})
