@@ -62,34 +62,51 @@ func (s *shard) appendCoded(t *tick, sub *subscription, m *mark, x protocol.Extr
 		}
 	}
 	s.payload = protocol.AppendTick(s.payload, tick, x)
-	sub.keepSent(t, m)
+	sub.keepSent(t)
 }
 
-// A sentTicks holds the ticks of a topic that were sent last to clients that do not get each one.
-// Their next quotes are coded as differences to these: clients with one pace or max_rate have the
-// same, however many ticks they skip.
-type sentTicks struct {
+// A sentTicks holds the ticks of a topic that were sent last. Quotes of clients that do not get each
+// tick are coded as differences to these. Clients with a pace or max_rate have ticks of their own
+// here, so that those of other clients do not push them out; with one pace they have the same ones.
+type sentTicks struct{ steady, slow recentTicks }
+
+// sent returns the tick that a mark stands for, if it is kept; otherwise nil.
+func (p *shardTopic) sent(m *mark) *tick {
+	if t := p.kept.slow.find(m); t != nil {
+		return t
+	}
+	return p.kept.steady.find(m)
+}
+
+// keepSent keeps a tick that goes to a client of a subscription.
+func (sub *subscription) keepSent(t *tick) {
+	kept := &sub.topic.kept.steady
+	if sub.throttle != nil || sub.audience.pace != nil {
+		kept = &sub.topic.kept.slow
+	}
+	kept.add(t)
+}
+
+// recentTicks are the last few different ticks that were added.
+type recentTicks struct {
 	ticks [4]*tick
 	next  int
 }
 
-// sent returns the tick that a mark stands for, if it is kept; otherwise nil.
-func (p *shardTopic) sent(m *mark) *tick {
-	for _, t := range p.kept.ticks {
+func (r *recentTicks) add(t *tick) {
+	if slices.Contains(r.ticks[:], t) {
+		return
+	}
+	r.ticks[r.next] = t
+	r.next = (r.next + 1) % len(r.ticks)
+}
+
+// find returns the tick that a mark stands for, nil if there is none.
+func (r *recentTicks) find(m *mark) *tick {
+	for _, t := range r.ticks {
 		if t != nil && t.seq == m.seq && m.isEpoch(t.epoch) {
 			return t
 		}
 	}
 	return nil
-}
-
-// keepSent keeps a tick that goes to a client with this mark, unless the next one probably goes to
-// it too.
-func (sub *subscription) keepSent(t *tick, m *mark) {
-	kept := &sub.topic.kept
-	if sub.throttle == nil && sub.audience.pace == nil && m.precedes(t) || slices.Contains(kept.ticks[:], t) {
-		return
-	}
-	kept.ticks[kept.next] = t
-	kept.next = (kept.next + 1) % len(kept.ticks)
 }

@@ -49,7 +49,7 @@ func (s *shard) single(c *Client) *tick {
 	}
 	t := due[0]
 	if s.binary != nil {
-		sub.keepSent(t, m)
+		sub.keepSent(t)
 	}
 	m.at(t)
 	c.pending.remove(i)
