@@ -189,6 +189,52 @@ func TestSlowSubscriber(t *testing.T) {
 	}
 }
 
+// TestRefusedNames checks that refused names are errors of their iterator, which ends if no name is
+// left, and that a later subscription with another form of a name takes it over.
+func TestRefusedNames(t *testing.T) {
+	acks := []string{
+		`{"type":"ack","id":1,"op":"subscribe","ok":["EUR/USD"],"failed":[{"symbol":"EUR/XXY","code":"unknown_symbol","message":"XXY"}]}`,
+		`{"type":"ack","id":2,"op":"subscribe","ok":[],"failed":[{"symbol":"GBP/USD","code":"not_entitled","message":"no"}]}`,
+		`{"type":"ack","id":3,"op":"subscribe","ok":["EUR/USD"],"failed":[]}`,
+	}
+	fx := dial(t, welcoming(t, func(ctx context.Context, ws *websocket.Conn) {
+		for _, ack := range acks {
+			if _, _, err := ws.Read(ctx); err != nil || ws.Write(ctx, websocket.MessageText, []byte(ack)) != nil {
+				return
+			}
+		}
+		_ = ws.Write(ctx, websocket.MessageText, []byte(update(1, 1)))
+		_, _, _ = ws.Read(ctx)
+	}))
+	wantError := func(sub *client.Subscription, code, symbol string) {
+		t.Helper()
+		_, err := sub.Next(t.Context())
+		if e, ok := errors.AsType[*client.CommandError](err); !ok || e.Code != code || e.Symbol != symbol {
+			t.Errorf("%v, want the code %s of %s", err, code, symbol)
+		}
+	}
+	subscribe := func(names ...string) *client.Subscription {
+		t.Helper()
+		sub, err := fx.Subscribe(names, client.All)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sub
+	}
+	first := subscribe("EUR/USD", "EUR/XXY")
+	wantError(first, "unknown_symbol", "EUR/XXY")
+	second := subscribe("GBP/USD")
+	wantError(second, "not_entitled", "GBP/USD")
+	if _, err := second.Next(t.Context()); !errors.Is(err, client.ErrClosed) {
+		t.Errorf("without a name: %v, want ErrClosed", err)
+	}
+	third := subscribe("eurusd")
+	wantError(first, "replaced", "EUR/USD")
+	if q, err := third.Next(t.Context()); err != nil || q.Seq != 1 {
+		t.Errorf("%+v, %v, want the quote of the later subscription", q, err)
+	}
+}
+
 // TestCloseWhileFull checks that Close ends a client whose subscriber does not read.
 func TestCloseWhileFull(t *testing.T) {
 	fx := dial(t, welcoming(t, func(ctx context.Context, ws *websocket.Conn) {
