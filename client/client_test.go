@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -106,6 +107,54 @@ func TestDialEnds(t *testing.T) {
 	_, err := client.Dial(ctx, o)
 	if status, ok := errors.AsType[*client.StatusError](err); !ok || status.Status != http.StatusServiceUnavailable || !errors.Is(err, context.Canceled) {
 		t.Errorf("Dial: %v, want the status 503 and the end of the context", err)
+	}
+}
+
+// TestErrorsHaveNoTicket checks that a ticket gets into no log.
+func TestErrorsHaveNoTicket(t *testing.T) {
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_, err := client.Dial(ctx, client.Options{URL: gone.URL, Ticket: func(context.Context) (string, error) { return "sesame", nil },
+		OnError: func(err error) {
+			if strings.Contains(err.Error(), "sesame") {
+				t.Errorf("reported %v", err)
+			}
+			cancel()
+		}})
+	if !errors.Is(err, syscall.ECONNREFUSED) || strings.Contains(err.Error(), "sesame") {
+		t.Errorf("Dial: %v, want a refused connection without the ticket", err)
+	}
+}
+
+// TestManySymbols checks that a server which invents symbols does not fill the memory.
+func TestManySymbols(t *testing.T) {
+	broken := make(chan error, 1)
+	server := welcoming(t, func(ctx context.Context, ws *websocket.Conn) {
+		_, _, _ = ws.Read(ctx)
+		_ = ws.Write(ctx, websocket.MessageText, []byte(`{"type":"ack","id":1,"op":"subscribe","ok":["*"],"failed":[]}`))
+		for n := range 20_000 {
+			if ws.Write(ctx, websocket.MessageText, []byte(strings.Replace(update(1, 1), "EUR", strconv.Itoa(n), 1))) != nil {
+				return
+			}
+		}
+	})
+	fx, err := client.Dial(t.Context(), client.Options{URL: server.URL, OnError: func(err error) {
+		select {
+		case broken <- err:
+		default:
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fx.Close()
+	if _, err := fx.Subscribe([]string{"*"}, client.Latest); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-broken; !strings.Contains(err.Error(), "more than 10000 symbols") {
+		t.Errorf("reported %v, want that there are too many symbols", err)
 	}
 }
 

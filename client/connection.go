@@ -20,7 +20,7 @@ import (
 
 const (
 	maxMessage  = 1 << 20 // bytes of a message of the server
-	maxSymbols  = 10_000  // of one connection
+	maxSymbols  = 10_000  // of one subscription
 	maxReason   = 123     // bytes of the reason of a close frame
 	defaultBeat = time.Second
 )
@@ -221,7 +221,7 @@ func (x *connection) quotes(quotes []Quote, snapshot, reset bool) error {
 		if s == nil {
 			continue // in flight when it was unsubscribed
 		}
-		if _, known := x.wire[q.Symbol]; !known && len(x.wire) >= maxSymbols {
+		if _, known := s.last[q.Symbol]; !known && len(s.last) >= maxSymbols {
 			return &ProtocolError{What: fmt.Sprintf("more than %d symbols", maxSymbols)}
 		}
 		deliver, gap, err := s.follow(x.wire, &q, snapshot, reset)

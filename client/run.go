@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/coder/websocket"
@@ -76,6 +77,9 @@ func (c *Client) connect(p *pacer, badTickets *int) outcome {
 	})
 	if err != nil {
 		if resp == nil || resp.StatusCode == http.StatusSwitchingProtocols {
+			if failed, ok := errors.AsType[*url.Error](err); ok {
+				err = failed.Err // without the address, which may have a ticket
+			}
 			return outcome{err: fmt.Errorf("client: connect: %w", err)}
 		}
 		status := NewStatusError(resp)
