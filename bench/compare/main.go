@@ -42,6 +42,7 @@ type scenario struct {
 
 var (
 	fxcast     = candidate{name: "fxcast", kind: "fxcast", dialect: "fxcast"}
+	fxcastPB   = candidate{name: "fxcast, fx.v1.pb", kind: "fxcast", dialect: "fxcast-pb"}
 	floor      = candidate{name: "floor", kind: "floor", dialect: "plain"}
 	centrifuge = candidate{name: "centrifuge", kind: "centrifuge", dialect: "centrifuge"}
 	// Its options for less CPU and fewer bytes.
@@ -61,8 +62,8 @@ func scenarios(rounds int) []scenario {
 	all := []candidate{fxcast, floor, centrifuge}
 	args := func(s string) []string { return strings.Fields(s) }
 	list := []scenario{
-		{"single", "1,000 clients, 50 quotes/s, one at a time", args("-n 1000 -rate 50"), append(slices.Clone(all), cfProtobuf), rounds},
-		{"burst", "1,000 clients, 100 quotes/s in bursts of 10 symbols", args("-n 1000 -rate 100 -burst 10 -symbols 10"), append(slices.Clone(all), cfDelayed, cfBest, cfDelta), rounds},
+		{"single", "1,000 clients, 50 quotes/s, one at a time", args("-n 1000 -rate 50"), append(slices.Clone(all), fxcastPB, cfProtobuf), rounds},
+		{"burst", "1,000 clients, 100 quotes/s in bursts of 10 symbols", args("-n 1000 -rate 100 -burst 10 -symbols 10"), append(slices.Clone(all), fxcastPB, cfDelayed, cfBest, cfDelta), rounds},
 		{"many", "10,000 clients, 5 quotes/s", args("-n 10000 -rate 5 -run 6s"), all, max(1, rounds-1)},
 		{"overload", "1,000 clients, 1,000 quotes/s in bursts of 10 symbols: 1M deliveries/s offered", args("-n 1000 -rate 1000 -burst 10 -symbols 10 -drain 2s"), []candidate{fxcast, floor}, rounds},
 		{"stuck", "1,000 clients, 50 quotes/s, with and without 10 % that never read", args("-n 1000 -rate 50"),
@@ -73,7 +74,8 @@ func scenarios(rounds int) []scenario {
 			[]candidate{fxcast.with("10 published", args("-symbols 10 -wanted 10 -rate 10 -burst 10")...), fxcast.with("1,000 published", args("-symbols 1000 -wanted 10 -rate 1000 -burst 10")...)}, rounds},
 		{"pace", "500 clients with 28 symbols, 300 quotes/s, with and without a pace of 250 ms", args("-n 500 -rate 300 -symbols 28"),
 			[]candidate{fxcast.with("fxcast", "-wildcard"), fxcast.with("fxcast, pace 250 ms", args("-wildcard -pace 250ms")...),
-				fxcast.with("fxcast, aligned pace 250 ms", args("-wildcard -pace 250ms -align")...), cfSlow}, rounds},
+				fxcast.with("fxcast, aligned pace 250 ms", args("-wildcard -pace 250ms -align")...),
+				fxcastPB.with("fxcast, fx.v1.pb, pace 250 ms", args("-wildcard -pace 250ms")...), cfSlow}, rounds},
 		{"sets", "1,000 clients that want 10 of 100 symbols, 100 quotes/s in bursts of 10", args("-n 1000 -rate 100 -burst 10 -symbols 100 -wanted 10 -run 4s"),
 			[]candidate{fxcast.with("the same 10"), fxcast.with("each other ones", "-different")}, rounds},
 	}

@@ -60,6 +60,7 @@ func report(docs string, all []measured, took time.Duration) error {
 Made by `+"`make bench-compare`"+` in %v on a machine with %d processors (%s/%s, %s), on %s. The load client, the server and Redis share these processors; all talk over loopback. Absolute figures are this machine's; the ratios are what to compare. fxcast runs with sessions and limits on, each client signed in as another user; the peers have neither.
 
 - **floor** (`+"`bench/floor`"+`): bare non-blocking writes of prepared frames, nothing else: the price of write(2).
+- **fxcast, fx.v1.pb**: the same server, with clients that receive binary quotes.
 - **centrifuge** (`+"`bench/centrifuge`"+`): the library behind Centrifugo with its Redis broker: as it comes, and with its options for fewer writes (WriteDelay) and fewer bytes (Protobuf, deltas). It publishes the quotes of a burst in parallel. With deltas its quotes are counted but not read, so that latency and losses are unknown.
 
 Server CPU is user and system time from /proc per delivered quote. Lost counts gaps that `+"`skipped`"+` does not explain, quotes that came twice, and clients that do not end on the newest quote. For programs without `+"`skipped`"+` every gap is a loss.
