@@ -7,15 +7,19 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/fxcast/fxcast/client"
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/cli"
 )
 
-// guestTime bounds the request for a guest session.
-const guestTime = 10 * time.Second
+const (
+	guestTime = 10 * time.Second // for a request of a guest
+	maxAnswer = 64 << 10         // bytes of its answer
+)
 
 // A server is the address of a server's page.
 type server struct{ *url.URL }
@@ -42,36 +46,68 @@ func parseServer(text string) (server, error) {
 
 func (s server) socket() string { return s.JoinPath("ws").String() }
 
-// guest asks for a guest session, and returns the header that uses it.
-func (s server) guest(ctx context.Context) (http.Header, error) {
-	ctx, cancel := context.WithTimeout(ctx, guestTime)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.JoinPath("api/v1/session/guest").String(), nil)
+// A guest signs in as a guest. It keeps its session while the server has it.
+type guest struct {
+	server
+	http *http.Client // with the session's cookie
+}
+
+func (s server) guest() guest {
+	jar, _ := cookiejar.New(nil) // never fails without options
+	return guest{s, &http.Client{Jar: jar, Timeout: guestTime}}
+}
+
+// signIn asks for a guest session, or for the present one. Its errors are for the terminal.
+func (g guest) signIn(ctx context.Context) error {
+	answer, err := g.post(ctx, "api/v1/session/guest")
+	if err != nil {
+		return fmt.Errorf("%s: %w", g.server, err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode/100 != 2 {
+		return fmt.Errorf("%s gives no guest session: %s; want --token-file", g.server, problem(answer))
+	}
+	return nil
+}
+
+// ticket returns a ticket for one connect, of a new session if the server has lost the last one.
+func (g guest) ticket(ctx context.Context) (string, error) {
+	for _, path := range []string{"api/v1/session/guest", "api/v1/ws-ticket"} {
+		answer, err := g.post(ctx, path)
+		if err != nil {
+			return "", err
+		}
+		defer answer.Body.Close()
+		if answer.StatusCode/100 != 2 {
+			return "", client.NewStatusError(answer)
+		}
+		var body struct{ Ticket string }
+		if err := json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(&body); err != nil {
+			return "", err
+		}
+		if body.Ticket != "" {
+			return body.Ticket, nil
+		}
+	}
+	return "", errors.New("the server's answer has no ticket")
+}
+
+func (g guest) post(ctx context.Context, path string) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, g.JoinPath(path).String(), nil)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		if failed, ok := errors.AsType[*url.Error](err); ok {
-			err = failed.Err // without the address, which the message has
-		}
-		return nil, fmt.Errorf("%s: %w", s, err)
+	answer, err := g.http.Do(r)
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		err = failed.Err // without the address, which the message has
 	}
-	defer answer.Body.Close()
-	set := answer.Cookies()
-	switch {
-	case answer.StatusCode/100 != 2:
-		return nil, fmt.Errorf("%s gives no guest session: %s; want --token-file", s, problem(answer))
-	case len(set) == 0:
-		return nil, fmt.Errorf("%s gives no guest session: its answer has no cookie; want --token-file", s)
-	}
-	return cookies(set), nil
+	return answer, err
 }
 
 // problem describes an answer that is an error.
 func problem(answer *http.Response) string {
 	var body struct{ Title, Detail string }
-	if text, err := io.ReadAll(io.LimitReader(answer.Body, 4<<10)); err == nil && json.Unmarshal(text, &body) == nil && body.Detail != "" {
+	if text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer)); err == nil && json.Unmarshal(text, &body) == nil && body.Detail != "" {
 		return answer.Status + ": " + cli.Printable(body.Detail)
 	}
 	return answer.Status

@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"strings"
 
@@ -63,8 +62,12 @@ func Run(ctx context.Context, call cli.Call) int {
 		if o.Token, err = readToken(r.tokenFile); err != nil {
 			return call.Fail("watch", err)
 		}
-	} else if o.Header, err = server.guest(ctx); err != nil {
-		return call.Fail("watch", err)
+	} else {
+		guest := server.guest()
+		if err := guest.signIn(ctx); err != nil {
+			return call.Fail("watch", err)
+		}
+		o.Ticket = guest.ticket
 	}
 	view := newView(call, r)
 	o.OnState, o.OnStatus, o.OnError = view.state, view.status, view.trouble
@@ -127,13 +130,4 @@ func readToken(file string) (string, error) {
 		return "", fmt.Errorf("%s: it is empty, want a token", file)
 	}
 	return token, nil
-}
-
-// cookies returns the header that sends cookies back.
-func cookies(set []*http.Cookie) http.Header {
-	r := http.Request{Header: http.Header{}}
-	for _, c := range set {
-		r.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
-	}
-	return r.Header
 }

@@ -138,11 +138,15 @@ func TestGuest(t *testing.T) {
 	used := make(chan string, 1)
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /fx/api/v1/session/guest", func(w http.ResponseWriter, _ *http.Request) {
-		http.SetCookie(w, &http.Cookie{Name: "session_id", Value: "abc", HttpOnly: true})
+		http.SetCookie(w, &http.Cookie{Name: "session_id", Value: "abc", Path: "/", HttpOnly: true})
 		fmt.Fprint(w, `{}`)
 	})
+	mux.HandleFunc("POST /fx/api/v1/ws-ticket", func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusCreated)
+		fmt.Fprintf(w, `{"ticket":%q,"expires_in":30}`, "for "+r.Header.Get("Cookie"))
+	})
 	mux.HandleFunc("GET /fx/ws", func(w http.ResponseWriter, r *http.Request) {
-		used <- r.Header.Get("Cookie")
+		used <- r.URL.Query().Get("ticket")
 		ws, err := websocket.Accept(w, r, nil)
 		if err == nil {
 			_ = ws.Close(websocket.StatusPolicyViolation, "enough")
@@ -152,8 +156,8 @@ func TestGuest(t *testing.T) {
 	defer server.Close()
 	for _, address := range []string{server.URL + "/fx", server.URL + "/fx/", "ws" + strings.TrimPrefix(server.URL, "http") + "/fx/ws"} {
 		code, _, stderr := programtest.Run(t, Run, nil, "--url", address)
-		if cookie := <-used; code != cli.Failed || !strings.Contains(stderr, "enough") || cookie != "session_id=abc" {
-			t.Errorf("%s: %d %q, cookie %q", address, code, stderr, cookie)
+		if ticket := <-used; code != cli.Failed || !strings.Contains(stderr, "enough") || ticket != "for session_id=abc" {
+			t.Errorf("%s: %d %q, ticket %q", address, code, stderr, ticket)
 		}
 	}
 	code, _, stderr := programtest.Run(t, Run, nil, "--url", server.URL)
