@@ -24,6 +24,11 @@ func (p *peer) jumps(kind string) (seqs []uint64) {
 // TestJumpsAreReported checks that a quote has gap if it confirmed a jump, or if one that did was
 // conflated into it. A snapshot has gap only in the first case.
 func TestJumpsAreReported(t *testing.T) {
+	t.Run("text", func(t *testing.T) { testJumps(t, newPeer) })
+	t.Run("binary", func(t *testing.T) { testJumps(t, newBinaryPeer) })
+}
+
+func testJumps(t *testing.T, newPeer func() *peer) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
 		slow, fast, every := join(t, h, newPeer()), join(t, h, newPeer()), join(t, h, newPeer())
 		f.publish("EUR/USD", 1)

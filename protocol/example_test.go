@@ -2,6 +2,7 @@ package protocol_test
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/fxcast/fxcast/protocol"
 )
@@ -45,6 +46,31 @@ func ExampleDecode() {
 	// EUR/USD 1.08502 1.08514 k3f9 1842
 	// closing: 1012 yes, after `reconnect_after_ms`
 	// {"op":"subscribe","id":2,"symbols":["EUR/USD"],"mode":"all","since":{"EUR/USD":{"epoch":"k3f9","seq":1842}}}
+}
+
+// A client of the subprotocol NameBinary reads its binary messages with one Decoder per connection.
+func ExampleDecoder() {
+	quote := protocol.Quote{Symbol: "EUR/USD", Bid: "1.08501", Ask: "1.08513", Time: protocol.At(time.Date(2026, 11, 22, 10, 15, 0, 0, time.UTC)), Seq: 1841}
+	first, _ := protocol.Code(quote.AppendBody(nil))
+	quote.Bid, quote.Seq = "1.08500", 1842
+	second, _ := protocol.Code(quote.AppendBody(nil))
+	const number = 7 // of EUR/USD
+	messages := [][]byte{
+		protocol.AppendTick(protocol.AppendSymbol(nil, number, "EUR/USD"), first.AppendKey(nil, number), protocol.Extra{Epoch: "k3f9"}),
+		protocol.AppendTick(nil, second.AppendDifference(nil, number, &first), protocol.Extra{}),
+	}
+	var decoder protocol.Decoder
+	for _, data := range messages {
+		message, err := decoder.Decode(data)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(len(data), "bytes:", string(message.Append(nil)))
+	}
+	// Output:
+	// 39 bytes: {"type":"update","data":[{"symbol":"EUR/USD","bid":"1.08501","ask":"1.08513","ts":"2026-11-22T10:15:00.000000Z","seq":1841,"epoch":"k3f9"}]}
+	// 8 bytes: {"type":"update","data":[{"symbol":"EUR/USD","bid":"1.08500","ask":"1.08513","ts":"2026-11-22T10:15:00.000000Z","seq":1842}]}
 }
 
 // A server encodes a quote once and adds what only one client gets.
