@@ -33,7 +33,7 @@ func (n *numbers) last(s feed.Symbol) lastSeen {
 	return n.seen[s]
 }
 
-// saw remembers the number of an accepted quote.
+// saw remembers the number of the newest accepted quote.
 func (n *numbers) saw(s feed.Symbol, o Outcome) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -43,17 +43,14 @@ func (n *numbers) saw(s feed.Symbol, o Outcome) {
 	n.seen[s] = lastSeen{o.Epoch, o.Seq, o.At}
 }
 
-// saw remembers the number of an accepted quote.
-func (p *Publisher) saw(s feed.Symbol, o Outcome) {
-	if o.Seq == 1 {
-		p.metrics.epochs.Inc()
-		level := slog.LevelDebug
-		if p.lastSeen(s).epoch != "" {
-			level = slog.LevelWarn // Redis lost the counter
-		}
-		p.log.Log(context.Background(), level, "sequence begun", "symbol", string(s), "epoch", o.Epoch)
+// begun counts and logs that the sequence of a symbol has begun with o.
+func (p *Publisher) begun(s feed.Symbol, o Outcome) {
+	p.metrics.epochs.Inc()
+	level := slog.LevelDebug
+	if p.lastSeen(s).epoch != "" {
+		level = slog.LevelWarn // Redis lost the counter
 	}
-	p.numbers.saw(s, o)
+	p.log.Log(context.Background(), level, "sequence begun", "symbol", string(s), "epoch", o.Epoch)
 }
 
 // lastSeen returns the newest number known of s: from this publisher, or from others by

@@ -291,6 +291,7 @@ func (l *lane) settle(t *trip, of *part, at int64, reply any) error {
 	if err != nil {
 		return err
 	}
+	var last Outcome // of the accepted quotes
 	for i, a := range answers {
 		e := of.pending[i]
 		if a.err != nil {
@@ -298,12 +299,18 @@ func (l *lane) settle(t *trip, of *part, at int64, reply any) error {
 			continue
 		}
 		e.job.outcomes[e.i] = a.Outcome
-		if a.Rejection == nil {
-			l.saw(of.symbol(), a.Outcome)
-			if l.cfg.Replicated {
-				l.wrote(t, e)
-			}
+		if a.Rejection != nil {
+			continue
 		}
+		if last = a.Outcome; last.Seq == 1 {
+			l.begun(of.symbol(), last)
+		}
+		if l.cfg.Replicated {
+			l.wrote(t, e)
+		}
+	}
+	if last.Seq > 0 {
+		l.numbers.saw(of.symbol(), last)
 	}
 	return nil
 }

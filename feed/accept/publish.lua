@@ -426,7 +426,7 @@ local function judge(key, first)
   jump, seen, quotes = tonumber(jump), whole(seen, 0, MAX_COUNT), tonumber(quotes)
   if not seen then return nil, bad('highest number seen') end
   if quotes == 0 or first + quotes > size then return nil, bad('number of quotes') end
-  local sources, texts, answers = {}, {}, {}
+  local sources, texts, answers = {}, {}, {false}
   local s = {
     last = keys[key], counter = keys[key + 1], history = keys[key + 2], channel = channel, jump = jump, quotes = quotes,
     epoch = false, seq = false, sources = sources, outliers = false, -- set by read
@@ -445,7 +445,7 @@ local function judge(key, first)
       return nil, bad('extra')
     end
     if text ~= '-' and (#text ~= 27 or byte(text, 11) ~= T or byte(text, -1) ~= Z) then return nil, bad('time') end
-    local micros = #time <= 16 and tonumber(time)
+    local micros = #time <= 16 and time + 0 -- faster than tonumber
     if not micros or micros > MAX_COUNT then return nil, bad('time in microseconds') end
     if #own_sum > 73 or #own_digits > 2 then return nil, bad('sum') end
     if #name > 32 then return nil, bad('source') end
@@ -506,9 +506,10 @@ local function judge(key, first)
 
   local set, forget = {}, {}
   if n > 0 then
-    set = {'seq', number, 'ref', sum .. ' ' .. digits .. ' ' .. (firm < FIRM and count(firm) or FIRM_TEXT) .. ' ' .. accepted .. ' ' .. latest_text}
-    if s.begun then set[5], set[6], set[7], set[8] = 'epoch', s.epoch, 'run', run end
-    local k, new = #set, 0
+    local ref = sum .. ' ' .. digits .. ' ' .. (firm < FIRM and count(firm) or FIRM_TEXT) .. ' ' .. accepted .. ' ' .. latest_text
+    set = {'seq', number, 'ref', ref, nil, nil} -- with room for one source
+    local k, new = 4, 0
+    if s.begun then set[5], set[6], set[7], set[8], k = 'epoch', s.epoch, 'run', run, 8 end
     for name, source in pairs(sources) do
       if source.taken then
         local times = source.timed and source.timed .. ' ' .. accepted or match(source.times or '', '^%d+ %d+') or '0 0'

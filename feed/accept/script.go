@@ -78,7 +78,7 @@ func (a acceptance) args(symbols []symbolQuotes) (keys []string, args []any) {
 	keys = make([]string, 0, 3*len(symbols))
 	args = append(make([]any, 0, 7+len(symbols)+maxCallQuotes),
 		a.quoteTTL.Milliseconds(), a.history, a.candidate, a.run, a.rules.ranked, publish, a.rules.gateText)
-	text := make([]byte, 0, 8<<10) // the arguments share it; one that was cut from it stays valid when it grows
+	text := make([]byte, 0, 16<<10) // the arguments share it; one that was cut from it stays valid when it grows
 	add := func(appended []byte) {
 		args = append(args, appended[len(text):])
 		text = appended
@@ -87,7 +87,7 @@ func (a acceptance) args(symbols []symbolQuotes) (keys []string, args []any) {
 		s := one.quotes[0].Symbol
 		limits := a.rules.limits(s)
 		keys = append(keys, a.keys.Quote(s), a.keys.Seq(s), a.keys.Ticks(s))
-		add(fmt.Appendf(text, "%s %d %s %d %d %s", s, limits.Jump, cmp.Or(one.seen.epoch, "-"), one.seen.seq, len(one.quotes), a.keys.Channel(s)))
+		add(a.appendSymbol(text, s, limits.Jump, one))
 		for _, q := range one.quotes {
 			add(appendRecord(text, q, limits))
 		}
@@ -96,6 +96,16 @@ func (a acceptance) args(symbols []symbolQuotes) (keys []string, args []any) {
 		keys = keys[1:2] // a server that lacks one of several keys refuses them all
 	}
 	return keys, args
+}
+
+// appendSymbol appends a symbol, before its quotes, in the form that publish.lua reads.
+func (a acceptance) appendSymbol(dst []byte, s feed.Symbol, jump feed.Limit, one symbolQuotes) []byte {
+	dst = append(append(dst, s...), ' ')
+	dst = append(strconv.AppendInt(dst, int64(jump), 10), ' ')
+	dst = append(append(dst, cmp.Or(one.seen.epoch, "-")...), ' ')
+	dst = append(strconv.AppendUint(dst, one.seen.seq, 10), ' ')
+	dst = append(strconv.AppendInt(dst, int64(len(one.quotes)), 10), ' ')
+	return append(dst, a.keys.Channel(s)...)
 }
 
 // appendRecord appends a quote in the form that publish.lua reads.
