@@ -53,5 +53,5 @@ cover: deps ## test coverage, in coverage.html
 	go tool cover -func cover.out | tail -n 1
 	go tool cover -html cover.out -o coverage.html
 
-deps: ## install redis-server, chromium, promtool and Python modules, which some tests need
+deps: ## install redis-server, chromium, promtool, and modules of Python and Node, which some tests need
 	@.ci/deps

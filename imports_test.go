@@ -18,8 +18,9 @@ const module = "github.com/fxcast/fxcast"
 var leaves = []string{"hub", "feed", "limiter", "session", "cache", "redisadmin", "nodes"}
 
 // ground is what every package may import, and what imports nothing of ours
-// but itself: the wire that clients see, and the one way to talk to Redis.
-var ground = []string{"protocol", "internal/redislink"}
+// but itself: the wire that clients see, the one way to talk to Redis, and the
+// files of the JavaScript client, which are served with the page.
+var ground = []string{"protocol", "internal/redislink", "clients/js"}
 
 // webtest runs a node for the tests of web and its rooms. It is no package of its own
 // but code of tests that has one home: it may import what they may, and only they it.
@@ -194,6 +195,8 @@ func TestImportRules(t *testing.T) {
 		{"clients/conformance", module + "/web", false},
 		{"clients/conformance/server", module + "/clients/conformance", true},
 		{"cmd/broadcaster", module + "/clients/conformance", false},
+		{"web", module + "/clients/js", true},
+		{"clients/js", module + "/web", false},
 		{"cmd/broadcaster", module + "/client", true},
 		{"client", module + "/protocol", true},
 		{"client", module + "/feed", false},

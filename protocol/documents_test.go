@@ -167,23 +167,29 @@ func fieldNames(t reflect.Type) (names []string) {
 	return names
 }
 
-// The page comes back after the codes after which a client may.
-func TestPageCodes(t *testing.T) {
-	_, code, _ := strings.Cut(readFile(t, "../web/static/connection.js"), "\n  #closed(")
-	code, _, _ = strings.Cut(code, "\n  }\n")
-	named := map[int]bool{}
-	for _, m := range regexp.MustCompile(`case (\d+):`).FindAllStringSubmatch(code, -1) {
-		n, _ := strconv.Atoi(m[1])
-		named[n] = true
+// The JavaScript client, which the page uses, stays away after exactly the codes after which a client
+// must. 4009 depends on the advice.
+func TestClientCodes(t *testing.T) {
+	m := regexp.MustCompile(`const final = \[([\d, ]+)\]`).FindStringSubmatch(readFile(t, "../clients/js/src/client.js"))
+	if m == nil {
+		t.Fatal("the client has no list of final codes")
+	}
+	final := map[int]bool{}
+	for text := range strings.SplitSeq(m[1], ", ") {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		final[n] = true
 	}
 	for _, c := range protocol.CloseCodes() {
-		if c.Reconnect == protocol.ReconnectNo && !named[c.Code] {
-			t.Errorf("the page comes back after %d: %s", c.Code, c.Meaning)
+		if (c.Reconnect == protocol.ReconnectNo) != final[c.Code] {
+			t.Errorf("code %d (%s): may a client come back: %q; the client stays away: %v", c.Code, c.Meaning, c.Reconnect, final[c.Code])
 		}
-		delete(named, c.Code)
+		delete(final, c.Code)
 	}
-	for n := range named {
-		t.Errorf("the page knows a code %d that is in no table", n)
+	for n := range final {
+		t.Errorf("the client knows a code %d that is in no table", n)
 	}
 }
 

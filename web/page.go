@@ -3,6 +3,7 @@ package web
 import (
 	"embed"
 
+	"github.com/fxcast/fxcast/clients/js"
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
@@ -15,7 +16,9 @@ const contentSecurity = "default-src 'none'; script-src 'self'; " +
 	"style-src 'self' 'sha256-3pRED1tOXas1FXFoPb9TGCjmYe9XQsmO9OV23khV2nY='; img-src 'self' data:; " +
 	"connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// pageHandler returns the handler of the embedded page and its files.
+// pageHandler returns the handler of the embedded page, its files, and the client that it uses.
 func pageHandler() (endpoint.Handler, error) {
-	return endpoint.Assets(static, "static", contentSecurity)
+	return endpoint.Assets(contentSecurity,
+		endpoint.Folder{Files: static, Name: "static", At: "/"},
+		endpoint.Folder{Files: js.Files, Name: "src", At: "/client/"})
 }

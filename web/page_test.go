@@ -44,17 +44,16 @@ func TestPage(t *testing.T) {
 	browser := webtest.Browser(t)
 	server := webtest.StartProgram(t)
 	for name, test := range map[string]func(*testing.T, context.Context, string){
-		"prices move":     testPricesMove,
-		"chart draws":     testChartDraws,
-		"theme":           testTheme,
-		"keyboard":        testKeyboard,
-		"phone":           testPhone,
-		"sign out":        testSignOut,
-		"strict policy":   testStrictPolicy,
-		"exact decimals":  testExactDecimals,
-		"sequence checks": testSequenceChecks,
-		"sizes":           testSizes,
-		"under a path":    testUnderPath,
+		"prices move":    testPricesMove,
+		"chart draws":    testChartDraws,
+		"theme":          testTheme,
+		"keyboard":       testKeyboard,
+		"phone":          testPhone,
+		"sign out":       testSignOut,
+		"strict policy":  testStrictPolicy,
+		"exact decimals": testExactDecimals,
+		"sizes":          testSizes,
+		"under a path":   testUnderPath,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, browser, server.URL) })
 	}
@@ -246,34 +245,13 @@ func testExactDecimals(t *testing.T, browser context.Context, url string) {
 	}
 }
 
-func testSequenceChecks(t *testing.T, browser context.Context, url string) {
-	p := openPage(t, browser, url)
-	const quote = `const q = (seq, more) => [{ symbol: 'EUR/USD', bid: '1.1', ask: '1.2', ts: '2026-11-22T10:15:00.000000Z', seq, ...more }];`
-	for _, c := range []struct {
-		name, steps string
-		gaps        int
-	}{
-		{"each follows", "b.snapshot(q(5, {epoch: 'a'})); b.update(q(6)); b.update(q(9, {skipped: 2}));", 0},
-		{"one is missing", "b.snapshot(q(5, {epoch: 'a'})); b.update(q(7));", 1},
-		{"one comes twice", "b.snapshot(q(5, {epoch: 'a'})); b.update(q(5));", 1},
-		{"skipped too many", "b.snapshot(q(5, {epoch: 'a'})); b.update(q(7, {skipped: 2}));", 1},
-		{"a new epoch", "b.snapshot(q(5, {epoch: 'a'})); b.update(q(1, {epoch: 'b'})); b.update(q(2));", 0},
-		{"a new connection", "b.snapshot(q(5, {epoch: 'a'})); b.connected(); b.update(q(90, {epoch: 'a'})); b.update(q(91));", 0},
-		{"a snapshot again", "b.snapshot(q(5, {epoch: 'a'})); b.snapshot(q(8, {epoch: 'a'})); b.update(q(9));", 0},
-	} {
-		if got := webtest.Eval[int](p, "import('/board.js').then((m) => { const b = new m.Board(); "+quote+c.steps+" return b.counters.gaps; })"); got != c.gaps {
-			t.Errorf("%s: %d gaps, want %d", c.name, got, c.gaps)
-		}
-	}
-}
-
 // The page shows sizes digit by digit, and no field for sizes if a quote has none.
 func testSizes(t *testing.T, browser context.Context, url string) {
 	p := openPage(t, browser, url)
 	const steps = `Promise.all([import('/board.js'), import('/ticket.js')]).then(([b, t]) => {
 		const board = new b.Board(), root = document.getElementById('ticket').cloneNode(true), ticket = new t.Ticket(root), shown = [];
 		for (const sizes of [{}, { bid_size: '1000000.50', ask_size: '0' }, { ask_size: '2' }]) {
-			board.snapshot([{ symbol: 'EUR/USD', bid: '1.1', ask: '1.2', ts: '2026-11-22T10:15:00.000000Z', seq: shown.length + 1, epoch: 'a', ...sizes }]);
+			board.take({ symbol: 'EUR/USD', bid: '1.1', ask: '1.2', ts: '2026-11-22T10:15:00.000000Z', seq: shown.length + 1, epoch: 'a', ...sizes });
 			ticket.draw(board.instruments.get('EUR/USD'));
 			for (const side of ['bid', 'ask']) {
 				const e = root.querySelector('#t-' + side + '-size');

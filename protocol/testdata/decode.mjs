@@ -1,7 +1,7 @@
 // Reads lines of a JSON message and the same message in base64 of fx.v1.pb, which belong to one
 // connection. Prints what the decoder of the page makes of them if that differs.
 import { readFileSync } from 'node:fs';
-import { Decoder } from '../../web/static/binary.js';
+import { Decoder } from '../../clients/js/src/binary.js';
 
 let decoder = new Decoder();
 let broken = new Decoder();

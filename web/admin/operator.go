@@ -17,5 +17,5 @@ const operatorSecurity = "default-src 'none'; script-src 'self'; style-src 'self
 // operatorHandler returns the handler of the operator's page. The page needs no token, since it
 // contains no data: it asks the operator for a token and sends it with each call.
 func operatorHandler() (endpoint.Handler, error) {
-	return endpoint.Assets(operator, "operator", operatorSecurity)
+	return endpoint.Assets(operatorSecurity, endpoint.Folder{Files: operator, Name: "operator", At: "/"})
 }

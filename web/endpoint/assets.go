@@ -17,34 +17,22 @@ type asset struct {
 	etag string
 }
 
-// Assets returns a handler that serves the files of a folder, with index.html at /. It reads
-// them into memory once. Each answer has a strong ETag, and policy as its
-// Content-Security-Policy. The endpoint's pattern must be /.
-func Assets(files embed.FS, folder, policy string) (Handler, error) {
+// A Folder is a folder of embedded files and the path under which they are served: / or /name/.
+type Folder struct {
+	Files embed.FS
+	Name  string
+	At    string
+}
+
+// Assets returns a handler that serves the files of folders, with index.html at /. It reads them
+// into memory once. Each answer has a strong ETag, and policy as its Content-Security-Policy. The
+// endpoint's pattern must be /.
+func Assets(policy string, folders ...Folder) (Handler, error) {
 	assets := make(map[string]asset)
-	err := fs.WalkDir(files, folder, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
+	for _, f := range folders {
+		if err := f.load(assets); err != nil {
+			return nil, err
 		}
-		body, err := files.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		sum := sha256.Sum256(body)
-		kind := mime.TypeByExtension(path.Ext(name))
-		switch path.Ext(name) { // these do not depend on the MIME table of the machine
-		case ".mjs", ".js":
-			kind = "text/javascript; charset=utf-8"
-		case ".svg":
-			kind = "image/svg+xml"
-		case "":
-			kind = "text/plain; charset=utf-8"
-		}
-		assets[strings.TrimPrefix(name, folder)] = asset{body, kind, `"` + hex.EncodeToString(sum[:12]) + `"`}
-		return nil
-	})
-	if err != nil {
-		return nil, err
 	}
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -70,4 +58,29 @@ func Assets(files embed.FS, folder, policy string) (Handler, error) {
 		_, _ = w.Write(a.body) // the client may have gone
 		return nil
 	}, nil
+}
+
+// load adds the files of the folder to assets.
+func (f Folder) load(assets map[string]asset) error {
+	return fs.WalkDir(f.Files, f.Name, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		body, err := f.Files.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		sum := sha256.Sum256(body)
+		kind := mime.TypeByExtension(path.Ext(name))
+		switch path.Ext(name) { // these do not depend on the MIME table of the machine
+		case ".mjs", ".js":
+			kind = "text/javascript; charset=utf-8"
+		case ".svg":
+			kind = "image/svg+xml"
+		case "":
+			kind = "text/plain; charset=utf-8"
+		}
+		assets[f.At+strings.TrimPrefix(name, f.Name+"/")] = asset{body, kind, `"` + hex.EncodeToString(sum[:12]) + `"`}
+		return nil
+	})
 }

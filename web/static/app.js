@@ -1,14 +1,14 @@
-// The page. It passes messages from the connection to the board, and changes of the board to the
-// parts that draw them.
+// The page. It passes quotes from the feed to the board, and changes of the board to the parts that
+// draw them.
 //
-//   Connection ─ messages ─▶ Board ─ changed instruments, once a frame ─▶ Grid, Ticket, PriceChart
+//   Feed ─ quotes ─▶ Board ─ changed instruments, once a frame ─▶ Grid, Ticket, PriceChart
 //
-// No message is drawn directly, so a burst of messages costs one frame.
+// No quote is drawn directly, so a burst of quotes costs one frame.
 
 import { Board } from './board.js';
 import { PriceChart } from './chart.js';
-import { Connection } from './connection.js';
 import { Diagnostics } from './diagnostics.js';
+import { Feed } from './feed.js';
 import { Grid } from './grid.js';
 import { intervals } from './history.js';
 import { gates, names, tooMany } from './notices.js';
@@ -24,8 +24,8 @@ const board = new Board();
 const ticket = new Ticket(at('ticket'));
 const chart = new PriceChart(at('chart'), at('legend'));
 const grid = new Grid(/** @type {HTMLTableElement} */ (at('grid')), at('scroller'), at('empty'), choose);
-const connection = new Connection({ state: showState, message: receive, open: subscribe });
-const diagnostics = new Diagnostics(board, connection);
+const feed = new Feed({ state: showState, quote: receive, status: setStatus, gap: () => board.counters.gaps++, message: readMessage, error: (text) => { diagnostics.error = text; } });
+const diagnostics = new Diagnostics(board, feed);
 
 const rates = ['1', '4', '10', '0'];
 let rate = load('rate', '4');
@@ -34,53 +34,32 @@ let interval = load('interval', 0);
 if (!intervals.has(interval)) interval = 0;
 let wanted = load('symbol', 'EUR/USD');
 let standIn = ''; // the symbol shown while the wanted one has no price
-let degraded = false;
 let leaving = false; // signing out
 
-// Messages.
+// What the feed sends.
 
-function subscribe() {
-  degraded = false;
-  connection.send({ op: 'pace', every_ms: rate === '0' ? 0 : 1000 / Number(rate), align: true });
-  connection.send({ op: 'subscribe', symbols: ['*'], max_rate: Number(rate), mode: 'latest' });
-  refreshSymbols();
+/** @param {import('./feed.js').Quote} q */
+function receive(q) {
+  board.take(q);
+  diagnostics.arrived(q.ts);
+  wake();
 }
 
-/** @param {any} m */
-function receive(m) {
-  board.counters.messages++;
-  switch (m.type) {
-    case 'welcome':
-      board.connected();
-      diagnostics.connId = String(m.conn_id ?? '');
-      break;
-    case 'ack':
-      if (typeof m.max_rate === 'number') diagnostics.rate = m.max_rate === 0 ? 'every tick' : `${m.max_rate} per second`;
-      if (m.failed?.length > 0) diagnostics.error = m.failed.map((/** @type {any} */ f) => `${f.symbol}: ${f.message ?? f.code}`).join('; ');
-      break;
-    case 'snapshot':
-      board.snapshot(m.data ?? []);
-      wake();
-      break;
-    case 'update':
-      board.update(m.data ?? []);
-      if (m.data?.length > 0) diagnostics.arrived(m.data[m.data.length - 1].ts);
-      wake();
-      break;
-    case 'status':
-      if (m.symbol) {
-        board.setStatus(m.symbol, m.status);
-        wake();
-      } else {
-        degraded = m.status === 'degraded';
-        showState(connection.state);
-      }
-      break;
-    case 'error':
-      diagnostics.error = `${m.code}: ${m.message ?? ''}`;
-      break;
-  }
+/**
+ * @param {string} symbol
+ * @param {string} status
+ */
+function setStatus(symbol, status) {
+  board.setStatus(symbol, status);
+  wake();
 }
+
+/** @param {import('./feed.js').Message} m */
+function readMessage(m) {
+  if (m.type === 'ack' && typeof m.max_rate === 'number') diagnostics.rate = m.max_rate === 0 ? 'every tick' : `${m.max_rate} per second`;
+}
+
+let described = false; // the list of symbols was asked for on this connection
 
 async function refreshSymbols() {
   try {
@@ -104,7 +83,7 @@ function draw() {
   frame = 0;
   const { changed } = board;
   board.changed = new Set();
-  grid.draw(changed, connection.serverNow());
+  grid.draw(changed, feed.serverNow());
   if (!grid.selected || grid.selected === standIn) {
     const next = board.instruments.has(wanted) ? wanted : grid.selected || grid.visible()[0]?.dataset.symbol || '';
     standIn = next === wanted ? '' : next;
@@ -113,20 +92,20 @@ function draw() {
   const chosen = board.instruments.get(grid.selected);
   if (chosen && changed.has(chosen)) {
     ticket.draw(chosen);
-    ticket.drawAge(chosen, connection.serverNow());
+    ticket.drawAge(chosen, feed.serverNow());
     chart.draw();
   }
   at('waiting').hidden = board.instruments.size > 0;
 }
 
 function eachSecond() {
-  const now = connection.serverNow();
+  const now = feed.serverNow();
   at('clock').textContent = `${new Date(now).toISOString().slice(11, 19)} UTC`;
   grid.drawAges(now);
   const chosen = board.instruments.get(grid.selected);
   if (chosen) ticket.drawAge(chosen, now);
   diagnostics.draw();
-  showState(connection.state);
+  showState(feed.state);
 }
 
 // The chosen symbol.
@@ -140,7 +119,7 @@ function choose(symbol) {
   const chosen = board.instruments.get(symbol);
   if (!chosen) return;
   ticket.draw(chosen);
-  ticket.drawAge(chosen, connection.serverNow());
+  ticket.drawAge(chosen, feed.serverNow());
   chart.show(chosen, interval);
   at('chart').setAttribute('aria-label', `Chart of ${symbol}`);
   showTitle();
@@ -158,7 +137,7 @@ const seeded = new Set();
  * @param {import('./board.js').Instrument} chosen
  */
 async function seed(chosen) {
-  if (!historyOffered || seeded.has(chosen.symbol) || connection.state.name !== 'live') return;
+  if (!historyOffered || seeded.has(chosen.symbol) || feed.state.name !== 'live') return;
   seeded.add(chosen.symbol);
   try {
     const answer = await call('GET', `api/v1/quotes/${chosen.symbol}/history?limit=500`);
@@ -176,20 +155,22 @@ async function seed(chosen) {
   }
 }
 
-// The state of the connection.
+// The state of the feed.
 
-/** @param {import('./connection.js').State} state */
+/** @param {import('./feed.js').State} state */
 function showState(state) {
   if (state.name === 'stopped' && !leaving) return; // not started yet
-  const connected = state.name === 'live';
-  const name = !connected ? state.name : degraded ? 'degraded' : board.state;
+  const connected = state.name === 'live' || state.name === 'degraded';
+  if (connected && !described) refreshSymbols();
+  described = connected;
+  const name = state.name === 'live' ? board.state : state.name;
   const seconds = state.retryAt === undefined ? 0 : Math.max(0, Math.ceil((state.retryAt - performance.now()) / 1000));
   root.dataset.state = name;
   root.dataset.frozen = String(!connected);
   setText('state-name', names[name]);
   setText('state-more', seconds > 0 ? `in ${seconds} s` : '');
   at('retry').hidden = name !== 'waiting' && name !== 'offline';
-  setText('who', connection.role && connected ? connection.role : '');
+  setText('who', feed.role && connected ? feed.role : '');
   at('sign-out').hidden = !connected;
 
   const any = [...board.instruments.values()].some((i) => i.hasPrice);
@@ -252,7 +233,7 @@ function choice(name, value, onChange) {
 choice('rate', rate, (value) => {
   rate = value;
   save('rate', value);
-  if (connection.state.name === 'live') subscribe();
+  feed.subscribe(Number(rate));
 });
 
 choice('interval', String(interval), (value) => {
@@ -290,24 +271,24 @@ function setFilter(text) {
   grid.filter(text);
 }
 
-at('retry').addEventListener('click', () => connection.retryNow());
+at('retry').addEventListener('click', () => feed.retryNow());
 /** Until it resolves, an answer that deletes the session's cookie may be under way. */
 let signingOut = Promise.resolve(true);
 at('gate-button').addEventListener('click', async () => {
   await signingOut;
   leaving = false;
-  connection.start();
+  feed.start();
 });
 at('sign-out').addEventListener('click', async () => {
   leaving = true; // the server closes the socket with 4001 before it answers
-  connection.stop();
+  feed.stop();
   board.clear();
   wake();
   gates.stopped.more = '';
   signingOut = signOut();
   if (await signingOut) return;
   gates.stopped.more = 'The server could not be reached, so the session has not ended. It ends when it expires.';
-  showState(connection.state);
+  showState(feed.state);
 });
 
 const systemDark = matchMedia('(prefers-color-scheme: dark)');
@@ -331,5 +312,6 @@ systemDark.addEventListener('change', showTheme);
 showTheme();
 
 setInterval(eachSecond, 1000);
-connection.start();
+feed.subscribe(Number(rate));
+feed.start();
 eachSecond();

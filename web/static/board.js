@@ -1,21 +1,10 @@
-// The state of every symbol, and the check that no tick was lost.
+// The state of every symbol.
 
 import { History } from './history.js';
 import { compare, decimals } from './price.js';
 
 /**
- * @typedef {object} Quote as the server sends it
- * @property {string} symbol
- * @property {string} bid
- * @property {string} ask
- * @property {string} ts
- * @property {number} seq
- * @property {string} [bid_size]
- * @property {string} [ask_size]
- * @property {number} [skipped]
- * @property {string} [epoch]
- * @property {string} [status]
- *
+ * @typedef {import('./client/message.js').Quote} Quote
  * @typedef {'live'|'stale'|'closed'|'unknown'} Status
  */
 
@@ -44,8 +33,6 @@ export class Instrument {
     this.seq = 0;
     this.epoch = '';
     this.firstSeq = 0;
-    /** Whether seq was sent on this connection, so that the next one must follow it. */
-    this.follows = false;
     /** @type {Status} */
     this.status = 'unknown';
     this.history = new History();
@@ -60,7 +47,7 @@ export class Board {
   constructor() {
     /** @type {Map<string, Instrument>} */
     this.instruments = new Map();
-    this.counters = { messages: 0, snapshots: 0, updates: 0, skipped: 0, gaps: 0 };
+    this.counters = { updates: 0, skipped: 0, gaps: 0 };
     /** Instruments changed since the last frame was drawn.
      * @type {Set<Instrument>} */
     this.changed = new Set();
@@ -97,39 +84,16 @@ export class Board {
     }
   }
 
-  /** Starts a new connection: its sequences need not follow those of the last one. */
-  connected() {
-    for (const i of this.instruments.values()) i.follows = false;
-  }
-
-  /** @param {Quote[]} quotes */
-  snapshot(quotes) {
-    this.counters.snapshots += quotes.length;
-    for (const q of quotes) {
-      const i = this.instrument(q.symbol);
-      const known = i.seq === q.seq && i.epoch === q.epoch;
-      i.seq = q.seq;
-      i.epoch = q.epoch ?? i.epoch;
-      i.follows = true;
-      if (known && i.hasPrice) this.#setStatus(i, q.status ?? 'live');
-      else this.#take(i, q);
-    }
-  }
-
-  /** @param {Quote[]} quotes */
-  update(quotes) {
-    this.counters.updates += quotes.length;
-    for (const q of quotes) {
-      const i = this.instrument(q.symbol);
-      const skipped = q.skipped ?? 0;
-      this.counters.skipped += skipped;
-      const sameEpoch = q.epoch === undefined || q.epoch === i.epoch;
-      if (i.follows && sameEpoch && (skipped < 0 || q.seq - i.seq - 1 !== skipped)) this.counters.gaps++;
-      i.seq = q.seq;
-      i.epoch = q.epoch ?? i.epoch;
-      i.follows = true;
-      this.#take(i, q);
-    }
+  /** @param {Quote} q */
+  take(q) {
+    const i = this.instrument(q.symbol);
+    const known = i.hasPrice && i.seq === q.seq && i.epoch === q.epoch;
+    if (known) return this.#setStatus(i, q.status ?? 'live');
+    this.counters.updates++;
+    this.counters.skipped += q.skipped ?? 0;
+    i.seq = q.seq;
+    i.epoch = q.epoch ?? '';
+    this.#take(i, q);
   }
 
   /**

@@ -2,7 +2,7 @@
 // of prices.
 
 /** @typedef {import('./board.js').Board} Board */
-/** @typedef {import('./connection.js').Connection} Connection */
+/** @typedef {import('./feed.js').Feed} Feed */
 
 const count = new Intl.NumberFormat('en');
 const delaysKept = 200;
@@ -14,12 +14,11 @@ export class Diagnostics {
 
   /**
    * @param {Board} board
-   * @param {Connection} connection
+   * @param {Feed} feed
    */
-  constructor(board, connection) {
+  constructor(board, feed) {
     this.board = board;
-    this.connection = connection;
-    this.connId = '';
+    this.feed = feed;
     this.rate = '';
     this.error = '';
   }
@@ -30,26 +29,24 @@ export class Diagnostics {
    * @param {string} ts
    */
   arrived(ts) {
-    if (this.connection.clockOffset === undefined) return;
-    this.#delays[this.#next++ % delaysKept] = this.connection.serverNow() - Date.parse(ts);
+    if (this.feed.clockOffset === undefined) return;
+    this.#delays[this.#next++ % delaysKept] = this.feed.serverNow() - Date.parse(ts);
   }
 
   /** Called each second. */
   draw() {
-    const { messages, updates, skipped, gaps, snapshots } = this.board.counters;
+    const { updates, skipped, gaps } = this.board.counters;
     const delay = median(this.#delays);
-    const roundTrip = this.connection.roundTrip;
-    set('d-messages', count.format(messages));
+    const roundTrip = this.feed.roundTrip;
     set('d-updates', count.format(updates));
     set('d-skipped', count.format(skipped));
     set('d-gaps', count.format(gaps));
-    set('d-snapshots', count.format(snapshots));
     set('d-symbols', count.format(this.board.instruments.size));
-    set('d-reconnects', count.format(this.connection.reconnects));
+    set('d-reconnects', count.format(this.feed.reconnects));
     set('d-round-trip', roundTrip === undefined ? '–' : `${roundTrip.toFixed(roundTrip < 10 ? 1 : 0)} ms`);
     set('d-delay', delay === undefined ? '–' : milliseconds(delay));
     set('d-rate', this.rate || '–');
-    set('d-conn', this.connId || '–');
+    set('d-conn', this.feed.connId || '–');
     set('d-error', this.error || 'none');
     set('integrity', gaps === 1 ? '1 gap' : `${count.format(gaps)} gaps`);
     set('brief', `${count.format(updates)} updates, ${count.format(skipped)} conflated${delay === undefined ? '' : `, delay ${delay < 1 ? '' : 'about '}${milliseconds(delay)}`}`);

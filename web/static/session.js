@@ -1,13 +1,6 @@
 // The session calls of the public API. The session itself is a cookie that
 // scripts cannot read.
 
-/**
- * @typedef {object} SignIn
- * @property {'ok'|'forbidden'|'limited'|'failed'} result failed: try again later
- * @property {string} [role]
- * @property {number} [retryAfterMs] with limited
- */
-
 const deadline = 10_000;
 
 /**
@@ -25,20 +18,16 @@ export function call(method, path) {
 }
 
 /**
- * Returns the current session, or else a new guest session. The guest call answers with either. A
- * request for the current session would log an error in the console of every new visitor.
- *
- * @returns {Promise<SignIn>}
+ * Makes sure that there is a session: the current one, or else a new guest session. The guest call
+ * answers with either. A request for the current session would log an error in the console of every
+ * new visitor. It throws an Error with the status and the server's advice if there is none.
  */
 export async function signIn() {
-  try {
-    const answer = await call('POST', 'api/v1/session/guest');
-    if (answer.ok) return { result: 'ok', role: (await answer.json()).role };
-    if ([401, 403, 404].includes(answer.status)) return { result: 'forbidden' };
-    return refused(answer);
-  } catch {
-    return { result: 'failed' }; // no answer in time, or an unreadable one
-  }
+  const answer = await call('POST', 'api/v1/session/guest');
+  if (answer.ok) return;
+  const status = [401, 404].includes(answer.status) ? 403 : answer.status; // guest sessions are off
+  const seconds = Number(answer.headers.get('Retry-After')) || (status === 429 ? 10 : undefined);
+  throw Object.assign(new Error(`no guest session: ${status}`), { status, retryAfterMs: seconds && seconds * 1000 });
 }
 
 /** Ends the session on the server. Returns true if the session has certainly ended. */
@@ -49,14 +38,4 @@ export async function signOut() {
   } catch {
     return false;
   }
-}
-
-/**
- * @param {Response} answer
- * @returns {SignIn}
- */
-function refused(answer) {
-  if (answer.status !== 429) return { result: 'failed' };
-  const seconds = Number(answer.headers.get('Retry-After'));
-  return { result: 'limited', retryAfterMs: (seconds > 0 ? seconds : 10) * 1000 };
 }

@@ -1,0 +1,297 @@
+// What the application wants, what the server has granted, and the commands between the two.
+
+/**
+ * @typedef {import('./message.js').Quote} Quote
+ * @typedef {import('./message.js').Message} Message
+ * @typedef {import('./positions.js').Positions} Positions
+ *
+ * @typedef {object} SubscribeOptions
+ * @property {'latest'|'all'} [mode] latest, the default: the newest quote, and skipped counts the others.
+ *   all: every tick, also over reconnects
+ * @property {number} [maxRate] updates per second and symbol, in mode latest; 0 = every tick
+ * @property {string[]} [channels] relayed channels
+ * @property {(message: Message) => void} [onMessage] called with each message of the channels
+ *
+ * @typedef {number} Strength the settings of a name. Of several that apply, the highest serves all:
+ *   mode all, else every tick, else the highest rate. A channel has none.
+ */
+
+const all = Infinity;
+const everyTick = 1e9;
+const channel = -1;
+const maxPending = 1000; // commands that a server leaves unanswered
+const perCommand = 200; // names, so that a command stays well below the server's bound
+
+/** What one call of subscribe asked for. */
+export class Subscription {
+  closed = false;
+  #owner;
+
+  /**
+   * @param {Subscriptions} owner
+   * @param {string[]} symbols in the server's writing
+   * @param {SubscribeOptions} options
+   * @param {(quote: Quote) => void} callback
+   */
+  constructor(owner, symbols, options, callback) {
+    this.#owner = owner;
+    this.options = options;
+    this.callback = callback;
+    const { mode, maxRate, channels = [] } = options;
+    const strength = mode === 'all' ? all : maxRate || everyTick;
+    /** By name; that of a channel begins with #. @type {Map<string, Strength>} */
+    this.names = new Map([...symbols.map((name) => /** @type {const} */ ([name, strength])), ...channels.map((name) => /** @type {const} */ ([`#${name}`, channel]))]);
+  }
+
+  /** Ends the subscription. The callback is not called again. */
+  close() {
+    if (this.closed) return;
+    this.closed = true;
+    this.#owner.remove(this);
+  }
+}
+
+/**
+ * Returns a symbol in the server's writing: EUR/USD for eurusd, EUR_USD and eur-usd.
+ *
+ * @param {unknown} name
+ */
+export function canonical(name) {
+  if (typeof name !== 'string' || !/^[^#]{1,64}$/.test(name)) throw new TypeError(`symbols: ${name} is no symbol`);
+  return name.trim().toUpperCase().replace(/[-_]/, '/').replace(/^([A-Z]{3})([A-Z]{3})$/, '$1/$2');
+}
+
+/**
+ * Returns the values of all names in a map that match a symbol.
+ *
+ * @param {Map<string, Strength>} names
+ * @param {string} symbol
+ */
+function matching(names, symbol) {
+  const [base, quote] = symbol.split('/');
+  return [symbol, `${base}/*`, `*/${quote}`, '*'].flatMap((name) => names.get(name) ?? []);
+}
+
+/**
+ * Reports whether the server may apply an entry instead of another, because it matches some of the
+ * same symbols and is as exact.
+ *
+ * @param {string} name
+ * @param {string} other
+ */
+function hides(name, other) {
+  const [a, b] = [name, other].map((n) => (n === '*' ? '*/*' : n).split('/'));
+  const stars = (/** @type {string[]} */ parts) => parts.filter((part) => part === '*').length;
+  return stars(a) <= stars(b) && [0, 1].every((i) => a[i] === b[i] || a[i] === '*' || b[i] === '*');
+}
+
+export class Subscriptions {
+  /** @type {Set<Subscription>} */
+  all = new Set();
+  /** What the server was asked for on this connection. @type {Map<string, Strength>} */
+  #asked = new Map();
+  /** What it has granted. @type {Map<string, Strength>} */
+  #granted = new Map();
+  /** Commands that it has not answered, by id. @type {Map<number, { op: string, names: string[], strength: Strength }>} */
+  #pending = new Map();
+  /** Receivers by symbol, until something changes. @type {Map<string, Subscription[]>} */
+  #receivers = new Map();
+  #changed;
+
+  /** @param {() => void} changed called when commands may be due */
+  constructor(changed) {
+    this.#changed = changed;
+  }
+
+  /**
+   * @param {string|Iterable<string>} symbols
+   * @param {SubscribeOptions} options
+   * @param {(quote: Quote) => void} callback
+   */
+  add(symbols, options, callback) {
+    const { mode = 'latest', maxRate = 0 } = options;
+    const names = (typeof symbols === 'string' ? [symbols] : [...symbols]).map(canonical);
+    if (mode !== 'latest' && mode !== 'all') throw new TypeError('mode: want latest or all');
+    if (!(maxRate >= 0 && maxRate < everyTick)) throw new TypeError('maxRate: want a number');
+    if (typeof callback !== 'function') throw new TypeError('subscribe: want a callback');
+    const sub = new Subscription(this, names, options, callback);
+    if (sub.names.size === 0) throw new TypeError('symbols: want at least one');
+    this.all.add(sub);
+    this.#receivers.clear();
+    this.#changed();
+    return sub;
+  }
+
+  /** @param {Subscription} sub */
+  remove(sub) {
+    this.all.delete(sub);
+    this.#receivers.clear();
+    this.#changed();
+  }
+
+  /**
+   * The entries that serve all subscriptions. On the server the most exact entry of a symbol decides
+   * alone, so each one is as strong as those that it hides.
+   */
+  wanted() {
+    /** @type {Map<string, Strength>} */
+    const wanted = new Map();
+    const join = (/** @type {string} */ name, /** @type {Strength} */ strength) => wanted.set(name, Math.max(wanted.get(name) ?? channel, strength));
+    for (const sub of this.all) {
+      for (const [name, strength] of sub.names) join(name, strength);
+    }
+    for (const [other, strength] of [...wanted].filter(([name]) => name.includes('*') && name[0] !== '#')) {
+      for (const name of wanted.keys()) {
+        if (name[0] !== '#' && hides(name, other)) join(name, strength);
+      }
+    }
+    return wanted;
+  }
+
+  /**
+   * Forgets the positions of symbols that are no longer wanted, so that a later subscription begins anew.
+   *
+   * @param {Positions} positions
+   */
+  forget(positions) {
+    const wanted = this.wanted();
+    positions.keep((symbol) => matching(wanted, symbol).length > 0);
+  }
+
+  /** Begins a connection, on which nothing is asked for. */
+  connected() {
+    this.#asked.clear();
+    this.#granted.clear();
+    this.#pending.clear();
+  }
+
+  /**
+   * Returns the next command that is due, or undefined.
+   *
+   * @param {number} id of the command
+   * @param {Positions} positions
+   * @param {{ left: number }} resumable how many positions the server still takes
+   */
+  next(id, positions, resumable) {
+    const wanted = this.wanted();
+    let op = 'unsubscribe';
+    let due = [...this.#asked].filter(([name]) => !wanted.has(name));
+    if (due.length === 0) {
+      op = 'subscribe';
+      due = [...wanted].filter(([name, strength]) => this.#asked.get(name) !== strength);
+    }
+    const first = due[0];
+    if (!first || this.#pending.size >= maxPending) return undefined;
+    const strength = op === 'subscribe' ? first[1] : Math.min(first[1], 0); // only channels have a command of their own
+    const names = due.filter(([, s]) => (op === 'subscribe' ? s : Math.min(s, 0)) === strength).slice(0, perCommand).map(([name]) => name);
+    for (const name of names) {
+      if (op === 'subscribe') this.#asked.set(name, strength);
+      else this.#asked.delete(name) && this.#granted.delete(name);
+    }
+    this.#pending.set(id, { op, names, strength });
+    if (strength === channel) return { op, id, channels: names.map((name) => name.slice(1)) };
+    if (op === 'unsubscribe') {
+      this.forget(positions);
+      return { op, id, symbols: names };
+    }
+    if (strength !== all) return { op, id, symbols: names, mode: 'latest', max_rate: strength === everyTick ? 0 : strength };
+    const since = this.#since(names, positions, resumable);
+    return { op, id, symbols: names, mode: 'all', ...(Object.keys(since).length && { since }) };
+  }
+
+  /**
+   * @param {string[]} names
+   * @param {Positions} positions
+   * @param {{ left: number }} resumable
+   */
+  #since(names, positions, resumable) {
+    /** @type {Record<string, { epoch: string, seq: number }>} */
+    const since = {};
+    const of = new Map(names.map((name) => [name, all]));
+    for (const { last: { symbol, epoch, seq } } of positions.entries()) {
+      if (epoch === undefined || !matching(of, symbol).length || resumable.left-- <= 0) continue;
+      since[symbol] = { epoch, seq };
+    }
+    return since;
+  }
+
+  /**
+   * Takes the answer to a command in, and returns what was refused.
+   *
+   * @param {Message} m an ack or an error
+   * @param {boolean} stream whose ack answers its address
+   * @returns {import('./commands.js').Failure[]}
+   */
+  answer(m, stream) {
+    const command = this.#pending.get(m.id);
+    this.#pending.delete(m.id);
+    if (m.type === 'error') {
+      if (m.code !== 'rate_limited' || !command) return [{ code: m.code, message: m.message }];
+      for (const name of command.names) { // so that it is sent again
+        if (command.op === 'subscribe') this.#asked.delete(name);
+        else this.#asked.set(name, command.strength);
+      }
+      return [];
+    }
+    /** @type {import('./commands.js').Failure[]} */
+    const failed = (m.failed ?? []).map((/** @type {any} */ f) => ({ code: f.code, message: f.message, symbol: f.symbol ?? f.channel }));
+    const names = stream ? [...this.wanted().keys()] : command?.op === 'subscribe' && command.strength !== channel ? command.names : [];
+    const { ok = [] } = m;
+    const renamed = ok.filter((/** @type {string} */ name) => !names.includes(name)); // aliases, in order
+    for (const name of names) {
+      if (failed.some((f) => f.symbol === name) || [...this.#pending].some(([id, later]) => id > m.id && later.names.includes(name))) continue;
+      let own = name;
+      if (!ok.includes(name) && renamed.length) {
+        own = renamed.shift();
+        for (const map of [this.#asked, ...[...this.all].map((sub) => sub.names)]) {
+          const strength = map.get(name);
+          if (strength && map.delete(name)) map.set(own, strength);
+        }
+      }
+      this.#granted.set(own, command?.strength ?? (m.mode === 'all' ? all : everyTick));
+    }
+    this.#receivers.clear();
+    return failed;
+  }
+
+  /**
+   * Returns what an event stream is asked for in its address, and the positions to resume from. A
+   * stream has one mode for all symbols.
+   *
+   * @param {Positions} positions
+   */
+  stream(positions) {
+    const wanted = [...this.wanted()].filter(([name]) => name[0] !== '#');
+    const names = wanted.map(([name]) => name);
+    const strength = Math.max(...wanted.map(([, s]) => s));
+    const query = new URLSearchParams({ symbols: names.join(), ...(strength === all ? { mode: 'all' } : strength < everyTick && { max_rate: String(strength) }) });
+    const resumes = strength === all && names.length <= 50 && !names.some((name) => name.includes('*'));
+    const since = resumes ? this.#since(names, positions, { left: 50 }) : {};
+    return { query: String(query), position: Object.entries(since).map(([symbol, at]) => `${symbol}:${at.epoch}:${at.seq}`).join() };
+  }
+
+  /**
+   * Returns the settings that the server applies to a symbol; undefined if it is not granted.
+   *
+   * @param {string} symbol
+   * @returns {Strength|undefined}
+   */
+  strengthOf(symbol) {
+    const found = matching(this.#granted, symbol);
+    return found.length ? Math.max(...found) : undefined;
+  }
+
+  /**
+   * Returns the subscriptions that a symbol is for.
+   *
+   * @param {string} symbol
+   */
+  receivers(symbol) {
+    let subs = this.#receivers.get(symbol);
+    if (!subs) {
+      subs = [...this.all].filter((sub) => matching(sub.names, symbol).length);
+      this.#receivers.set(symbol, subs);
+    }
+    return subs;
+  }
+}
