@@ -62,7 +62,6 @@ local OWN = 4 -- fields of the counter that belong to no source
 local FIRM, FIRM_TEXT = 1000, '1000' -- the gate counts accepted quotes up to this: no confirm is higher
 local TRIM = 16 -- a history longer than the square of this is cut only once in so many quotes
 local REFRESH = 60000000 -- microseconds: the life of the history is set again as often
-local KINDS = {'string', 'hash', 'stream'}
 local POINT, T, Z = 46, 84, 90 -- bytes
 local SYMBOL = '^([%u%d]+/[%u%d]+) (%d+) ([%w_-]+) (%d+) (%d+) (%S+)$'
 local QUOTE = '^(%d+%.?%d*) (%d+%.?%d*) ([-,":%l_%d.]+) ([%dT:.Z-]+) (%d+) ([%l%d_.-]+) (%-?%d+) (%d+)$'
@@ -180,17 +179,19 @@ if ranked ~= '' then
 end
 
 -- Functions that few quotes need. They are made when the first quote of a call needs one:
--- to make them costs more than to accept a quote.
+-- to make them costs more than to accept a quote. Each local of the script that they use
+-- costs something at each call, so they take match and the like from the library.
 local made
 local function rare()
   if made then return made end
   local r = {}
 
   -- The text of an error of Redis, which names no key and no command.
+  local KINDS = {'string', 'hash', 'stream'}
   function r.refused(s, reply)
     if may and not may('XADD', s.history, '*', 'q', '') then return 'NOPERM the publish script may not XADD ' .. s.history end
     for i, key in ipairs({s.last, s.counter, s.history}) do
-      local kind = try('TYPE', key).ok
+      local kind = redis.pcall('TYPE', key).ok
       if kind and kind ~= 'none' and kind ~= KINDS[i] then
         return 'WRONGTYPE ' .. key .. ' is a ' .. kind .. ', it must be a ' .. KINDS[i]
       end
@@ -202,10 +203,10 @@ local function rare()
   -- epoch of 13 are that time in base 36; those of version 0.1 have eight and begin with
   -- no digit below 2. Base 36 is read by hand: tonumber may have 32 bits.
   local function born(epoch)
-    if #epoch ~= 13 or not find(epoch, '^[01][%d%l]+$') then return 0 end
+    if #epoch ~= 13 or not string.find(epoch, '^[01][%d%l]+$') then return 0 end
     local ms = 0
     for i = 1, 9 do
-      local c = byte(epoch, i)
+      local c = string.byte(epoch, i)
       ms = ms * 36 + (c < 58 and c - 48 or c - 87)
     end
     return ms
@@ -221,7 +222,7 @@ local function rare()
   -- The epoch to begin after these two. It is newer than both, even if the clock of the
   -- caller is behind.
   function r.begin(stored, seen)
-    local least, ms = max(born(stored), born(seen)), born(candidate)
+    local least, ms = math.max(born(stored), born(seen)), born(candidate)
     if ms == 0 or ms > least then return candidate end
     local digits, n = {}, least + 1
     for i = 9, 1, -1 do
@@ -236,9 +237,9 @@ local function rare()
   -- first outlier comes, or when there may be too many sources.
   local function everything(s)
     if s.whole then return end
-    s.whole, s.others, s.outliers = call('HGETALL', s.counter), {}, s.outliers or {}
+    s.whole, s.others, s.outliers = redis.call('HGETALL', s.counter), {}, s.outliers or {}
     for i = 1, #s.whole, 2 do
-      local kind, name = match(s.whole[i], '^([so]):(.*)$')
+      local kind, name = string.match(s.whole[i], '^([so]):(.*)$')
       if kind == 'o' and not s.sources[name] then
         s.outliers[name] = outlier(s.whole[i + 1])
       elseif kind == 's' and not s.sources[name] then
@@ -250,7 +251,7 @@ local function rare()
   -- When the last quote of a source was accepted; nil = none was. Version 0.1 did not write it.
   local function taken(source)
     if source.taken then return at end
-    local time_at, last = match(source.times or '', '^%d+ (%d+) ?(%d*)$')
+    local time_at, last = string.match(source.times or '', '^%d+ (%d+) ?(%d*)$')
     return tonumber(last or '') or tonumber(time_at or '')
   end
 
@@ -259,7 +260,7 @@ local function rare()
     for _, sources in ipairs({s.sources, s.others}) do
       for name, source in pairs(sources) do
         local last = name ~= one and name ~= two and taken(source)
-        if last and abs(at - last) <= stale then return true end
+        if last and math.abs(at - last) <= stale then return true end
       end
     end
     return false
@@ -284,7 +285,7 @@ local function rare()
     end
     if missing ~= 'reference' and not confirmed then
       for second, other in pairs(s.outliers) do
-        if second ~= name and abs(at - other.at) <= stale and not further(one, other, s.jump) then
+        if second ~= name and math.abs(at - other.at) <= stale and not further(one, other, s.jump) then
           if not another(s, name, second) then
             confirmed = true
           elseif missing == 'second' then
@@ -317,7 +318,7 @@ local function rare()
       if s.heard[i] == at then set[#set + 1], set[#set + 2] = 'h:' .. name, accepted end
     end
     for i = 1, s.cleared and #s.whole or 0, 2 do
-      local name = match(s.whole[i], '^o:(.*)$')
+      local name = string.match(s.whole[i], '^o:(.*)$')
       if name and not s.changed[name] then forget[#forget + 1] = s.whole[i] end
     end
     local ages
@@ -338,7 +339,7 @@ local function rare()
 
   -- Makes room for new sources.
   function r.remember(s, new, forget)
-    if call('HLEN', s.counter) + new <= OWN + MAX_SOURCES then return end
+    if redis.call('HLEN', s.counter) + new <= OWN + MAX_SOURCES then return end
     everything(s)
     local ages = {}
     for _, sources in ipairs({s.sources, s.others}) do
@@ -418,49 +419,91 @@ local function forbidden(s)
   return command and 'NOPERM the publish script may not ' .. command .. ' ' .. key
 end
 
--- Judges the quotes of the symbol whose arguments begin at first, with three keys from key on,
--- and writes nothing. Returns what write needs, or nil and the error of a bad argument.
-local function judge(key, first)
-  local symbol, jump, seen_epoch, seen, quotes, channel = match(ARGV[first] or '', SYMBOL)
-  if not symbol or #symbol > 21 or #seen_epoch > 32 then return nil, bad('symbol') end
+-- Writes what was judged of a symbol; returns its reply.
+local function write(s)
+  if s.refusal then return s.refusal end
+  local answers, texts, set, forget = s.answers, s.texts, s.set, s.forget
+  local last = #texts
+  if last == 0 then
+    if #set > 0 then
+      local reply = try('HSET', s.counter, unpack(set))
+      if type(reply) == 'table' and reply.err then return rare().refused(s, reply) end
+      if #forget > 0 then call('HDEL', s.counter, unpack(forget)) end
+    end
+    return answers
+  end
+
+  local cut = history < TRIM * TRIM or floor((s.seq + last) / TRIM) > floor(s.seq / TRIM)
+  for n = 1, last do
+    local reply
+    if n == last and cut then
+      reply = try('XADD', s.history, 'MAXLEN', '=', ARGV[2], '*', 'q', texts[n])
+    else
+      reply = try('XADD', s.history, '*', 'q', texts[n])
+    end
+    if type(reply) == 'table' and reply.err then
+      if n == 1 then return rare().refused(s, reply) end
+      -- Not even the identifiers of a stream are endless: what has its entry is accepted,
+      -- the rest is not, nor is anything remembered of the sources and the price.
+      last, set, forget = n - 1, {'epoch', s.epoch, 'seq', count(s.seq + n - 1), 'run', run}, {}
+      for i = 2, #answers do
+        if type(answers[i]) == 'number' and abs(answers[i]) > s.seq + last then answers[i] = {'failed', reply.err} end
+      end
+      break
+    end
+  end
+  if #forget > 0 then call('HDEL', s.counter, unpack(forget)) end
+  call('HSET', s.counter, unpack(set))
+  call('SET', s.last, texts[last], 'PX', ARGV[1])
+  if s.expires then call('PEXPIRE', s.history, format('%.0f', max((known + refresh) / 1000, 1))) end
+  for n = 1, last do call(publish, s.channel, texts[n]) end
+  return answers
+end
+
+-- First the quotes of all symbols are judged, which writes nothing. This is no function of its
+-- own, nor are more of its parts, since making a function costs up to half a microsecond.
+local judged, argument = {}, FIRST
+for k = 1, #keys, 3 do
+  local symbol, jump, seen_epoch, seen, quotes, channel = match(ARGV[argument] or '', SYMBOL)
+  if not symbol or #symbol > 21 or #seen_epoch > 32 then return bad('symbol') end
   jump, seen, quotes = tonumber(jump), whole(seen, 0, MAX_COUNT), tonumber(quotes)
-  if not seen then return nil, bad('highest number seen') end
-  if quotes == 0 or first + quotes > size then return nil, bad('number of quotes') end
+  if not seen then return bad('highest number seen') end
+  if quotes == 0 or argument + quotes > size then return bad('number of quotes') end
   local sources, texts, answers = {}, {}, {false}
   local s = {
-    last = keys[key], counter = keys[key + 1], history = keys[key + 2], channel = channel, jump = jump, quotes = quotes,
+    last = keys[k], counter = keys[k + 1], history = keys[k + 2], channel = channel, jump = jump, quotes = quotes,
     epoch = false, seq = false, sources = sources, outliers = false, -- set by read
     texts = texts, answers = answers, set = false, forget = false, -- for write
   }
   local n, number = 0, nil -- of the accepted quotes; of the last of them
   local sum, mid, digits, firm, before, latest, latest_text -- the reference
   for i = 1, quotes do
-    local bid, ask, extra, text, time, name, own_sum, own_digits = match(ARGV[first + i], QUOTE)
-    if not own_digits then return nil, bad('quote') end
-    if #bid > 64 or byte(bid, -1) == POINT then return nil, bad('bid') end
-    if #ask > 64 or byte(ask, -1) == POINT then return nil, bad('ask') end
+    local bid, ask, extra, text, time, name, own_sum, own_digits = match(ARGV[argument + i], QUOTE)
+    if not own_digits then return bad('quote') end
+    if #bid > 64 or byte(bid, -1) == POINT then return bad('bid') end
+    if #ask > 64 or byte(ask, -1) == POINT then return bad('ask') end
     if extra == '-' then
       extra = ''
     elseif #extra > 512 or not find(extra, '^","[%l_]+":"[^-]+$') then
-      return nil, bad('extra')
+      return bad('extra')
     end
-    if text ~= '-' and (#text ~= 27 or byte(text, 11) ~= T or byte(text, -1) ~= Z) then return nil, bad('time') end
+    if text ~= '-' and (#text ~= 27 or byte(text, 11) ~= T or byte(text, -1) ~= Z) then return bad('time') end
     local micros = #time <= 16 and time + 0 -- faster than tonumber
-    if not micros or micros > MAX_COUNT then return nil, bad('time in microseconds') end
-    if #own_sum > 73 or #own_digits > 2 then return nil, bad('sum') end
-    if #name > 32 then return nil, bad('source') end
+    if not micros or micros > MAX_COUNT then return bad('time in microseconds') end
+    if #own_sum > 73 or #own_digits > 2 then return bad('sum') end
+    if #name > 32 then return bad('source') end
 
     if i == 1 then
       local refusal, ref = read(s, name, seen_epoch, seen)
       if refusal then
         s.refusal = refusal
-        return s
+        break -- its other quotes are not looked at
       end
       answers[1] = s.epoch
       if ref then sum, mid, digits, firm, before, latest, latest_text = reference(ref) end
     elseif not sources[name] then
       s.several = (s.several or 1) + 1
-      if s.several > MAX_SOURCES then return nil, bad('number of sources') end
+      if s.several > MAX_SOURCES then return bad('number of sources') end
       learn(s, name, unpack(call('HMGET', s.counter, 's:' .. name, 'o:' .. name)))
     end
 
@@ -508,12 +551,12 @@ local function judge(key, first)
   if n > 0 then
     local ref = sum .. ' ' .. digits .. ' ' .. (firm < FIRM and count(firm) or FIRM_TEXT) .. ' ' .. accepted .. ' ' .. latest_text
     set = {'seq', number, 'ref', ref, nil, nil} -- with room for one source
-    local k, new = 4, 0
-    if s.begun then set[5], set[6], set[7], set[8], k = 'epoch', s.epoch, 'run', run, 8 end
+    local filled, new = 4, 0
+    if s.begun then set[5], set[6], set[7], set[8], filled = 'epoch', s.epoch, 'run', run, 8 end
     for name, source in pairs(sources) do
       if source.taken then
         local times = source.timed and source.timed .. ' ' .. accepted or match(source.times or '', '^%d+ %d+') or '0 0'
-        set[k + 1], set[k + 2], k = 's:' .. name, times .. ' ' .. accepted, k + 2
+        set[filled + 1], set[filled + 2], filled = 's:' .. name, times .. ' ' .. accepted, filled + 2
         if not source.times then new = new + 1 end
       end
     end
@@ -522,59 +565,13 @@ local function judge(key, first)
   end
   if s.changed or s.touched then rare().changes(s, set, forget) end
   s.set, s.forget = set, forget
-  s.refusal = may and forbidden(s)
-  return s
-end
-
--- Writes what was judged of a symbol; returns its reply.
-local function write(s)
-  if s.refusal then return s.refusal end
-  local answers, texts, set, forget = s.answers, s.texts, s.set, s.forget
-  local last = #texts
-  if last == 0 then
-    if #set > 0 then
-      local reply = try('HSET', s.counter, unpack(set))
-      if type(reply) == 'table' and reply.err then return rare().refused(s, reply) end
-      if #forget > 0 then call('HDEL', s.counter, unpack(forget)) end
-    end
-    return answers
-  end
-
-  local cut = history < TRIM * TRIM or floor((s.seq + last) / TRIM) > floor(s.seq / TRIM)
-  for n = 1, last do
-    local reply
-    if n == last and cut then
-      reply = try('XADD', s.history, 'MAXLEN', '=', ARGV[2], '*', 'q', texts[n])
-    else
-      reply = try('XADD', s.history, '*', 'q', texts[n])
-    end
-    if type(reply) == 'table' and reply.err then
-      if n == 1 then return rare().refused(s, reply) end
-      -- Not even the identifiers of a stream are endless: what has its entry is accepted,
-      -- the rest is not, nor is anything remembered of the sources and the price.
-      last, set, forget = n - 1, {'epoch', s.epoch, 'seq', count(s.seq + n - 1), 'run', run}, {}
-      for i = 2, #answers do
-        if type(answers[i]) == 'number' and abs(answers[i]) > s.seq + last then answers[i] = {'failed', reply.err} end
-      end
-      break
-    end
-  end
-  if #forget > 0 then call('HDEL', s.counter, unpack(forget)) end
-  call('HSET', s.counter, unpack(set))
-  call('SET', s.last, texts[last], 'PX', ARGV[1])
-  if s.expires then call('PEXPIRE', s.history, format('%.0f', max((known + refresh) / 1000, 1))) end
-  for n = 1, last do call(publish, s.channel, texts[n]) end
-  return answers
-end
-
-local judged, argument = {}, FIRST
-for n = 1, #keys / 3 do
-  local s, wrong = judge(3 * n - 2, argument)
-  if not s then return wrong end
+  s.refusal = s.refusal or may and forbidden(s)
   if judged[s.counter] then return bad('symbol: twice') end -- it would give its numbers twice
-  judged[n], judged[s.counter], argument = s, true, argument + s.quotes + 1
+  judged[#judged + 1], judged[s.counter], argument = s, true, argument + quotes + 1
 end
 if argument ~= size + 1 then return bad('number of arguments') end
+
+-- Then all that was accepted is written, and the reply of each symbol is its answers.
 local replies = {at}
 for n = 1, #judged do replies[n + 1] = write(judged[n]) end
 return replies
