@@ -23,8 +23,8 @@ test: deps ## run every test with the race detector, list the slowest; installs 
 soak: deps ## inject faults for SOAK (10m) over every kind of Redis, print what each cost (ACK=replicated: PUBLISH_ACK)
 	SOAK=$(SOAK) FXCAST_PUBLISH_ACK=$(ACK) go test -race -count 1 -timeout 0 -v -run '^TestSoak$$' ./cmd/broadcaster/e2e
 
-soak-clients: deps ## cut the connections of 100 clients 1,000 times at random moments
-	FXCAST_LONG=1 go test -race -count 1 -v -run '^TestCuts$$' ./client
+soak-clients: deps ## cut 100 clients of each language 1,000 times at random moments
+	FXCAST_LONG=1 go test -race -count 1 -v -run '^Test(Python)?Cuts$$' ./client ./cmd/broadcaster/e2e
 
 hostile: deps ## attack a node beside 500 good clients for HOSTILE (10m), print what each attack cost
 	HOSTILE=$(HOSTILE) go test -count 1 -timeout 0 -v -run '^TestHostileClients$$' ./cmd/broadcaster/e2e
