@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"reflect"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -47,7 +48,17 @@ func TestConformance(t *testing.T) {
 		for _, name := range []string{protocol.Name, protocol.NameBinary} {
 			t.Run(s.Name+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				(&runner{server: server, seen: make(chan struct{}, 1)}).play(t, s.Name, name)
+				for try := 1; ; try++ { // a busy machine makes any client late
+					faults := (&runner{server: server, seen: make(chan struct{}, 1)}).play(t, s.Name, name)
+					if len(faults) == 0 {
+						return
+					}
+					report := t.Logf
+					if try == conformance.Tries {
+						report = t.Fatalf
+					}
+					report("try %d: %s", try, strings.Join(faults, "\n"))
+				}
 			})
 		}
 	}
@@ -72,7 +83,7 @@ type runner struct {
 	waited  int // reports that earlier waits have passed
 }
 
-func (r *runner) play(t *testing.T, scenario, protocol string) {
+func (r *runner) play(t *testing.T, scenario, protocol string) (faults []string) {
 	if err := r.post("/runs", map[string]any{"scenario": scenario, "protocol": protocol}, &r.run); err != nil {
 		t.Fatal(err)
 	}
@@ -116,15 +127,14 @@ func (r *runner) play(t *testing.T, scenario, protocol string) {
 	if err := r.post("/runs/"+r.run.ID+"/verdict", map[string]any{"reports": r.reports}, &verdict); err != nil {
 		t.Fatal(err)
 	}
-	for _, fault := range verdict.Faults {
-		t.Error(fault)
-	}
+	faults = verdict.Faults
 	if failure != nil {
-		t.Error(failure)
+		faults = append(faults, failure.Error())
 	}
-	if t.Failed() {
-		t.Logf("seen: %.3000s", verdict.Seen)
+	if len(faults) > 0 {
+		faults = append(faults, fmt.Sprintf("seen: %.3000s", verdict.Seen))
 	}
+	return faults
 }
 
 // do does one step.

@@ -13,6 +13,9 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
+// Tries is how often a runner plays a scenario until it fails: a busy machine makes any client late.
+const Tries = 3
+
 const (
 	slack             = time.Second // real time by which a client may be late
 	commandsPerSecond = 10
