@@ -38,7 +38,7 @@ class Run {
   constructor(run) {
     this.run = run;
     this.fx = connect({
-      url: run.url, WebSocket, clockScale: run.scale, transport: 'websocket',
+      url: run.url, WebSocket, clockScale: run.scale, transport: 'websocket', binary: run.protocol === 'fx.v1.pb',
       ...(run.auth === 'ticket' ? { ticket: () => this.#ticket() } : { token: run.token }),
     });
     this.fx.addEventListener('state', ({ detail }) => this.#report({ report: 'state', ...detail }));
@@ -95,12 +95,12 @@ class Run {
 
 const able = ['tickets'];
 
-describe('conformance', { concurrency: 4 }, () => {
+for (const protocol of ['fx.v1', 'fx.v1.pb']) describe(`conformance in ${protocol}`, { concurrency: 4 }, () => {
   before(() => assert.ok(scenarios.length > 20, `only ${scenarios.length} scenarios`));
   for (const { name, needs } of scenarios) {
     const missing = needs.filter((need) => !able.includes(need));
     test(name, { skip: missing.length > 0 && `needs ${missing}` }, async () => {
-      const run = new Run(await post('/runs', { scenario: name }));
+      const run = new Run(await post('/runs', { scenario: name, protocol }));
       let failed;
       try {
         for (const step of run.run.client) await run.step(step);
