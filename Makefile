@@ -24,7 +24,7 @@ soak: deps ## inject faults for SOAK (10m) over every kind of Redis, print what 
 	SOAK=$(SOAK) FXCAST_PUBLISH_ACK=$(ACK) go test -race -count 1 -timeout 0 -v -run '^TestSoak$$' ./cmd/broadcaster/e2e
 
 soak-clients: deps ## cut 100 clients of each language 1,000 times at random moments
-	FXCAST_LONG=1 go test -race -count 1 -v -run '^Test(Python)?Cuts$$' ./client ./cmd/broadcaster/e2e
+	FXCAST_LONG=1 go test -race -count 1 -v -run '^Test(Python|JavaScript)?Cuts$$' ./client ./cmd/broadcaster/e2e
 
 hostile: deps ## attack a node beside 500 good clients for HOSTILE (10m), print what each attack cost
 	HOSTILE=$(HOSTILE) go test -count 1 -timeout 0 -v -run '^TestHostileClients$$' ./cmd/broadcaster/e2e

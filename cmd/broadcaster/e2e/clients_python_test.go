@@ -4,10 +4,8 @@ import (
 	"bufio"
 	"context"
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -56,95 +54,6 @@ func (n *testNode) publishTicks(ctx context.Context, interval time.Duration, sym
 		last[symbol] = programtest.Last(n.t, n.rdb, feed.Symbol(symbol)).Seq
 	}
 	return last
-}
-
-// TestPythonCuts cuts clients for Python off at random moments, by a reset or by silence. None
-// misses a tick or gets one twice.
-func TestPythonCuts(t *testing.T) {
-	t.Parallel()
-	clients, cuts := 8, 3
-	if long {
-		clients, cuts = 100, 10
-	}
-	symbols := []string{"EUR/USD", "GBP/JPY"}
-	// A client that was cut ten times waits for the rest of its minute.
-	n := startNode(t, redistest.Start(t), "HISTORY_TICKS=6000")
-	args := append([]string{n.signIn("7", "user").Token}, append(symbols, "--")...)
-	proxies := make([]*redistest.Proxy, clients)
-	for i := range proxies {
-		proxies[i] = redistest.StartProxy(t, strings.TrimPrefix(n.public, "http://"))
-		args = append(args, "ws://"+proxies[i].Addr()+"/ws")
-	}
-	cmd := python(t, nil, "clients/python/tests/cuts.py", args...)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	publishing, stop := context.WithCancel(t.Context())
-	var last map[string]uint64
-	var published, cutting sync.WaitGroup
-	published.Go(func() { last = n.publishTicks(publishing, 20*time.Millisecond, symbols...) })
-	for _, p := range proxies {
-		cutting.Go(func() {
-			for range cuts {
-				time.Sleep(time.Duration(rand.IntN(3000)) * time.Millisecond)
-				if rand.IntN(3) > 0 {
-					for p.Reset() == 0 && publishing.Err() == nil { // the client waits
-						time.Sleep(20 * time.Millisecond)
-					}
-					continue
-				}
-				p.Cut() // these links stay silent, which the client sees after 3 s; later ones are not
-				p.Restore()
-				time.Sleep(4 * time.Second)
-			}
-		})
-	}
-	cutting.Wait()
-	stop()
-	published.Wait()
-	line, err := json.Marshal(last)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := in.Write(append(line, '\n')); err != nil {
-		t.Fatal(err)
-	}
-	reports, connects := 0, 0
-	for lines := bufio.NewScanner(out); lines.Scan(); reports++ {
-		var got struct {
-			Connects int
-			Gaps     []string
-			Symbols  map[string]*struct {
-				First, Last, Count uint64
-				Ascending          bool
-			}
-		}
-		if err := json.Unmarshal(lines.Bytes(), &got); err != nil {
-			t.Fatal(err)
-		}
-		connects += got.Connects
-		if len(got.Gaps) > 0 || got.Connects < 2 {
-			t.Errorf("a client with %d connects has the gaps %q", got.Connects, got.Gaps)
-		}
-		for symbol, s := range got.Symbols {
-			if s == nil || s.Last != last[symbol] || !s.Ascending || s.Count != s.Last-s.First+1 {
-				t.Errorf("%s up to %d: %s", symbol, last[symbol], lines.Text())
-			}
-		}
-	}
-	if err := cmd.Wait(); err != nil || reports != clients {
-		t.Errorf("%d reports of %d clients, %v", reports, clients, err)
-	}
-	t.Logf("%d clients connected %d times, up to %v", clients, connects, last)
 }
 
 // TestPythonPublishExample publishes with examples/python/publish.py.
