@@ -4,6 +4,7 @@ package python_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -68,6 +69,26 @@ fxcast.connect("ws://127.0.0.1/ws", token="t")`, wheels[0], filepath.Join(out, "
 	unpack.Dir = out
 	if text, err := unpack.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, text)
+	}
+}
+
+// TestPythonVersion checks that the packages of all languages have one version.
+func TestPythonVersion(t *testing.T) {
+	t.Parallel()
+	version := func(file, pattern string) string {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := regexp.MustCompile(pattern).FindSubmatch(text)
+		if m == nil {
+			t.Fatalf("%s has no version", file)
+		}
+		return string(m[1])
+	}
+	python, js := version("pyproject.toml", `(?m)^version = "(.+)"$`), version("../js/package.json", `(?m)^  "version": "(.+)",$`)
+	if python != js {
+		t.Errorf("version %s, want that of clients/js, %s", python, js)
 	}
 }
 
