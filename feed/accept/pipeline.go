@@ -61,9 +61,9 @@ func (l *lane) execute(ctx context.Context, jobs []*publishJob) {
 	l.failed.Store(nil)
 	if len(left) > 0 {
 		l.failed.Store(&err)
-		err = redislink.Unavailable("not published", err)
+		failure := redislink.Unavailable("not published", err) // err itself is read by callers that wait
 		for _, e := range left {
-			e.job.fail(err)
+			e.job.fail(failure)
 		}
 	}
 	l.metrics.seconds.Observe(time.Since(began).Seconds())
