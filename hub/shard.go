@@ -16,6 +16,10 @@ const (
 	// join waits for that many writes at most.
 	serveSlice = 32
 
+	// yieldAfter is how long a fan-out may keep other goroutines from its processor. A shard that yields
+	// waits for all that are ready, and attackers see to it that those are many.
+	yieldAfter = 2 * time.Millisecond
+
 	// A round is a burst if several topics change within burstTime of waking.
 	burstTime    = time.Millisecond
 	burstPause   = 200 * time.Microsecond // the timer may round it up to 1 ms
@@ -55,6 +59,7 @@ type shard struct {
 	served    int                    // dirty[:served] have been served
 	woke      time.Duration          // when the round began that will end with rest
 	wrote     int                    // clients served in this round
+	yielded   time.Duration          // when other goroutines last had their turn
 	burst     bool                   // several topics changed at its beginning
 	wheel     wheel
 	degraded  bool
@@ -135,7 +140,10 @@ func (s *shard) run(ctx context.Context) {
 			s.serve(c)
 		}
 		if s.served < len(s.dirty) {
-			runtime.Gosched() // let readers and the feed run during a long fan-out
+			if now-s.yielded >= yieldAfter {
+				runtime.Gosched() // let readers and the feed run during a long fan-out
+				s.yielded = s.now()
+			}
 			continue
 		}
 		if s.rest() {
@@ -159,6 +167,7 @@ func (s *shard) wake() {
 		time.Sleep(burstPause)
 	}
 	s.woke, s.wrote, s.burst = s.now(), 0, false
+	s.yielded = s.woke
 }
 
 // nap returns how long run may sleep if no mail comes.

@@ -3,6 +3,7 @@ package receive
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"strconv"
 	"time"
@@ -145,6 +146,7 @@ func (h *History) after(ctx context.Context, from []position, limit int) []histo
 			}
 		}
 		open = still
+		runtime.Gosched() // many may read long histories at a time
 	}
 	return answers
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"time"
 	"unicode/utf8"
 
@@ -72,6 +73,9 @@ func (c *wsConn) read() (why *protocol.Close, idle bool) {
 		c.hub.Alive()
 		if why := c.handle(message); why != nil {
 			return why, false
+		}
+		if c.server.cost(message) > 1 {
+			runtime.Gosched() // else a client that sends much would run for 10 ms at a time
 		}
 	}
 }
