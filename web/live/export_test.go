@@ -85,6 +85,9 @@ func (u *Upgraded) spawn(f func()) { u.start(f) }
 
 func (u *Upgraded) ready() { u.onReady() }
 
+// ExpectLittle bounds what is read after a close for any reason but a message that is too big.
+func (u *Upgraded) ExpectLittle() { u.socket.expectLittle() }
+
 func (u *Upgraded) flooded() { u.floods++ }
 
 // Flood does what a reader does after a ping too many, and returns how many floods the owner knows of.

@@ -161,6 +161,13 @@ func (s *socket) countLate(n int) error {
 	return nil
 }
 
+// expectLittle bounds by littleInput what is read after the close frame.
+func (s *socket) expectLittle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.late = max(s.late, closingInput-littleInput)
+}
+
 // countMessage counts what arrives within a message, which may be any number of empty fragments.
 func (s *socket) countMessage(n int) {
 	s.mu.Lock()

@@ -8,7 +8,7 @@ import (
 // Ticks that may be replayed for the connections of one owner: so many at once, then so many per
 // second. A read of history counts as some ticks, even if it finds none.
 const (
-	replayBurst = 20_000
+	replayBurst = 5_000
 	replayRate  = 10_000
 	replayRead  = 20
 )

@@ -44,8 +44,9 @@ const (
 	messageFrames = 2 * protocol.MaxMessageBytes
 	closingTime   = 5 * time.Second // from our close frame to the peer's
 	// closingInput bounds the bytes that are read within closingTime. A message far too big fits, so
-	// that its client reads the close code.
+	// that its client reads the close code. littleInput is the bound for all other reasons.
 	closingInput = 1 << 20
+	littleInput  = 2 * protocol.MaxMessageBytes
 	floodDelay   = 10 * time.Millisecond // before each read from a peer that is closed for its flood
 	lingerTime   = 2 * time.Second       // for a waiting close frame to be sent
 	piece        = 8 << 10               // bytes of one blocking write, so that progress is visible

@@ -494,6 +494,12 @@ func (c countingConn) Read(b []byte) (int, error) {
 // which has just sent a big message receives the close code, and then ends the connection.
 func TestFloodAfterClose(t *testing.T) {
 	t.Parallel()
+	t.Run("after 1009", func(t *testing.T) { floodAfterClose(t, func(*live.Upgraded) {}, 1<<20) })
+	t.Run("after any other", func(t *testing.T) { floodAfterClose(t, (*live.Upgraded).ExpectLittle, 64<<10) })
+}
+
+func floodAfterClose(t *testing.T, before func(*live.Upgraded), want int64) {
+	t.Parallel()
 	var read atomic.Int64
 	ended := make(chan error, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -502,6 +508,7 @@ func TestFloodAfterClose(t *testing.T) {
 			t.Errorf("upgrade: %v", err)
 			return
 		}
+		before(u)
 		ended <- u.WS.Close(1008, "")
 	}))
 	defer server.Close()
@@ -520,8 +527,8 @@ func TestFloodAfterClose(t *testing.T) {
 	if err := <-ended; err == nil {
 		t.Error("the closing handshake ended well")
 	}
-	if n := read.Load(); n < 1<<20 || n > 1<<20+4<<10 {
-		t.Errorf("the server has read %d bytes after its close frame, want 1 MiB", n)
+	if n := read.Load(); n < want || n > want+4<<10 {
+		t.Errorf("the server has read %d bytes after its close frame, want %d", n, want)
 	}
 }
 

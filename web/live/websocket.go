@@ -18,7 +18,7 @@ import (
 
 const (
 	maxBadInRow  = 20      // bad messages, or rate-limited ones, until the connection is closed
-	commandBytes = 8 << 10 // that count as one command
+	commandBytes = 4 << 10 // that count as one command
 	controlBurst = 200
 	controlRate  = 10 // pings and pongs per second that any client may send
 	messageTime  = 10 * time.Second
@@ -102,7 +102,12 @@ func (c *wsConn) Close(why protocol.Close, last []byte) {
 
 // end does the closing handshake. It reads what the peer still sends, since a reset by the kernel
 // would lose the close code.
-func (c *wsConn) end(why protocol.Close) { _ = c.ws.Close(websocket.StatusCode(why.Code), why.Reason) }
+func (c *wsConn) end(why protocol.Close) {
+	if why.Code != protocol.CloseTooBig.Code {
+		c.socket.expectLittle()
+	}
+	_ = c.ws.Close(websocket.StatusCode(why.Code), why.Reason)
+}
 
 // compression returns the mode to offer: permessage-deflate without context takeover, or none.
 // With context takeover, one compressed message could not serve all clients.

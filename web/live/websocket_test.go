@@ -110,7 +110,7 @@ func TestBadMessages(t *testing.T) {
 func TestLongCommands(t *testing.T) {
 	t.Parallel()
 	n := webtest.Start(t, func(c *webtest.Config) { c.Commands = 4 })
-	long := `{"op":"unsubscribe","id":"long","symbols":["` + strings.Repeat(`EUR/USD","`, 900) + `EUR/USD"]}`
+	long := `{"op":"unsubscribe","id":"long","symbols":["` + strings.Repeat(`EUR/USD","`, 500) + `EUR/USD"]}`
 	list := `{"op":"list","id":"short"}`
 	for _, tc := range []struct {
 		what     string
