@@ -33,7 +33,8 @@ func (k Keys) Check() error {
 func (k Keys) Quote(s Symbol) string { return k.Prefix + "{" + string(s) + "}:quote" }
 
 // Seq is a hash with the epoch, the counter, the run id of the server that counted, the state of
-// the gate, the last time of each source, and when each source with a priority last sent a quote.
+// the gate, the last time of each source, when each source with a priority last sent a quote, and
+// the place in the stream that was settled last.
 func (k Keys) Seq(s Symbol) string { return k.Prefix + "{" + string(s) + "}:seq" }
 
 // Ticks is the stream of the last accepted quotes, each in the field q. It expires

@@ -23,6 +23,10 @@ type Quote struct {
 	Time   time.Time
 	Source string // [a-z0-9_.-]{1,32}; "" means DefaultSource
 
+	// Entry is the place in a stream from which the quote came, in the form that package accept
+	// reads: each place is settled once. "" = it came in by another way.
+	Entry string
+
 	// TimeUnzoned is set by ParseInput if the message had a time without a zone. Such a time is
 	// checked but may mean any zone, so Time is zero.
 	TimeUnzoned bool

@@ -19,13 +19,16 @@ type Outcome struct {
 	Gap       bool            // the quote confirmed a jump of the price
 	Rejection *feed.Rejection // nil if accepted
 
+	// Repeated means that this quote of a stream was settled before, accepted or not.
+	Repeated bool
+
 	// Unreplicated means that the quote was accepted and shown, but that no replica is known to
 	// have it: a failover may lose it. Only with PublisherConfig.Replicated.
 	Unreplicated bool
 }
 
-// Known reports whether the quote was certainly accepted or rejected.
-func (o Outcome) Known() bool { return o.Seq > 0 || o.Rejection != nil }
+// Known reports whether the quote was certainly accepted or rejected, now or before.
+func (o Outcome) Known() bool { return o.Seq > 0 || o.Rejection != nil || o.Repeated }
 
 // Errors of quotes that were certainly not accepted.
 var (
@@ -74,11 +77,18 @@ func (r rules) readAnswers(quotes []feed.Quote, at int64, reply any) ([]answer, 
 		a := &answers[i]
 		if seq, ok := one.(int64); ok && seq != 0 && epoch != "" {
 			a.Outcome = Outcome{Epoch: epoch, Seq: uint64(max(seq, -seq)), At: at, Gap: seq < 0}
+		} else if a.Repeated = isRepeated(one); a.Repeated {
+			continue
 		} else if a.Rejection, a.err = r.readRejection(quotes[i], one); a.err == nil && a.Rejection == nil {
 			a.err = errBadReply
 		}
 	}
 	return answers, nil
+}
+
+func isRepeated(why any) bool {
+	pair, _ := why.([]any)
+	return len(pair) == 2 && pair[0] == "repeated"
 }
 
 // readRejection decodes why a quote was not accepted. Exactly one of its results is not nil.

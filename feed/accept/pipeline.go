@@ -302,7 +302,10 @@ func (l *lane) settle(t *trip, of *part, at int64, reply any) error {
 		if a.Rejection != nil {
 			continue
 		}
-		if last = a.Outcome; last.Seq == 1 {
+		if a.Seq > 0 {
+			last = a.Outcome
+		}
+		if a.Seq == 1 {
 			l.begun(of.symbol(), last)
 		}
 		if l.cfg.Replicated {

@@ -27,7 +27,8 @@
 --        parts per million, 0 = none; the epoch and the highest number that the
 --        caller has seen, '-' and 0 = none; how many quotes follow. Then each quote:
 --        'bid ask extra text time source sum digits'. Extra is what the message has
---        between the ask and '","ts"', '-' = nothing. Text is the time as text, '-' = that
+--        between the ask and '","ts"', '-' = nothing; before it, of a quote that came in a
+--        stream, ':generation:place:before:', see entry. Text is the time as text, '-' = that
 --        of acceptance; time is the same in microseconds. Sum is bid + ask in units of
 --        10^-digits, twice the mid, with a minus where the spread is wider than its limit
 --
@@ -37,16 +38,21 @@
 -- {'future', 'old' or 'late', the microseconds that the time was compared with},
 -- {'outranked', 'source microseconds since it was heard'}, {'wide', ''},
 -- {'outlier', 'sum and digits of the reference, outliers of the source in a row,
--- what would confirm it'}, {'failed', why}. A quote with such an answer wrote
--- nothing, except that its outlier is remembered and that, under ARGV 5, its
--- source was heard.
+-- what would confirm it'}, {'repeated', the entry settled last}, {'failed', why}. A
+-- quote with such an answer wrote nothing, except that its outlier is remembered,
+-- that, under ARGV 5, its source was heard, and that its entry is settled.
 --
 -- The counter is a hash: epoch, seq, run (the server that counted), ref (the
 -- reference of the gate: sum, digits, quotes accepted since there was none, when
 -- the last of them was accepted, the newest time of any), s:SOURCE (time of its
 -- last quote that had one, when that was accepted, when its last quote was
 -- accepted), o:SOURCE (outliers in a row, sum, digits and arrival of the last),
--- h:SOURCE (when a named source was last heard).
+-- h:SOURCE (when a named source was last heard), entry (the place of the entry of a
+-- stream that was settled last, and the generation of that stream). A place is 'ms-seq-index':
+-- the id of the entry, and which of its quotes. A quote of a place that is not after the
+-- settled one is a repeated one. The place before it is that of the quote that precedes it in
+-- the stream, '' = unknown: if that is not settled, Redis has forgotten it, and the quote
+-- must wait until its reader has sent that one again.
 --
 -- Of a call little is spent in the commands and most in Lua: keep tables, functions and
 -- conversions between numbers and text out of the usual way. Numbers that may pass 10^14
@@ -62,7 +68,7 @@ local OWN = 4 -- fields of the counter that belong to no source
 local FIRM, FIRM_TEXT = 1000, '1000' -- the gate counts accepted quotes up to this: no confirm is higher
 local TRIM = 16 -- a history longer than the square of this is cut only once in so many quotes
 local REFRESH = 60000000 -- microseconds: the life of the history is set again as often
-local POINT, T, Z = 46, 84, 90 -- bytes
+local POINT, COLON, T, Z = 46, 58, 84, 90 -- bytes
 local SYMBOL = '^([%u%d]+/[%u%d]+) (%d+) ([%w_-]+) (%d+) (%d+) (%S+)$'
 local QUOTE = '^(%d+%.?%d*) (%d+%.?%d*) ([-,":%l_%d.]+) ([%dT:.Z-]+) (%d+) ([%l%d_.-]+) (%-?%d+) (%d+)$'
 
@@ -266,6 +272,34 @@ local function rare()
     return false
   end
 
+  local PLACE = '^(%d+)%-(%d+)%-(%d+)$'
+  -- Whether one place in a stream is after another. Their numbers may have 20 digits.
+  local function after(one, other)
+    local mine, its = {string.match(one, PLACE)}, {string.match(other, PLACE)}
+    for i = 1, 3 do
+      local x, y = mine[i], its[i]
+      if x ~= y then return #x > #y or #x == #y and x > y end
+    end
+    return false
+  end
+
+  -- Settles the entry of a stream; returns an answer if its quote may not be judged. A repeated
+  -- one is written again, so that WAIT covers it.
+  function r.entry(s, entry)
+    local generation, place, before = string.match(entry, '^(%w+):([%d-]+):([%d-]*)$')
+    if s.generation ~= generation then
+      local settled, of = string.match(redis.call('HGET', s.counter, 'entry') or '', '^(%d+%-%d+%-%d+) (%w+)$')
+      s.place = of == generation and settled or '0-0-0'
+    end
+    if before ~= '' and after(before, s.place) then
+      return {'failed', 'FXSTREAM Redis has forgotten ' .. before .. ', after which comes ' .. place}
+    end
+    local new = after(place, s.place)
+    if new then s.place = place end
+    s.generation, s.changed = generation, s.changed or {}
+    return not new and {'repeated', s.place} or nil
+  end
+
   gap, confirm, stale = tonumber(gap), tonumber(confirm), tonumber(stale)
 
   -- Judges a quote whose mid is further from that of ref, the reference, than the limit:
@@ -311,9 +345,10 @@ local function rare()
     for i = 1, #list - MAX_SOURCES do forget[#forget + 1] = kind .. list[i].source end
   end
 
-  -- Adds what few quotes change in the counter: named sources that were heard, outliers (a
-  -- gap cleared those of all sources).
+  -- Adds what few quotes change in the counter: the settled entry, named sources that were
+  -- heard, outliers (a gap cleared those of all sources).
   function r.changes(s, set, forget)
+    if s.generation then set[#set + 1], set[#set + 2] = 'entry', s.place .. ' ' .. s.generation end
     for i, name in ipairs(s.touched and names or {}) do
       if s.heard[i] == at then set[#set + 1], set[#set + 2] = 'h:' .. name, accepted end
     end
@@ -482,10 +517,16 @@ for k = 1, #keys, 3 do
     if not own_digits then return bad('quote') end
     if #bid > 64 or byte(bid, -1) == POINT then return bad('bid') end
     if #ask > 64 or byte(ask, -1) == POINT then return bad('ask') end
+    local entry
     if extra == '-' then
       extra = ''
-    elseif #extra > 512 or not find(extra, '^","[%l_]+":"[^-]+$') then
-      return bad('extra')
+    else
+      if byte(extra) == COLON then
+        entry, extra = match(extra, '^:(%w+:%d+%-%d+%-%d+:%d*%-?%d*%-?%d*):([^:].*)$')
+        if not entry or #entry > 160 then return bad('entry') end
+        if extra == '-' then extra = '' end
+      end
+      if #extra > 512 or extra ~= '' and not find(extra, '^","[%l_]+":"[^-]+$') then return bad('extra') end
     end
     if text ~= '-' and (#text ~= 27 or byte(text, 11) ~= T or byte(text, -1) ~= Z) then return bad('time') end
     local micros = #time <= 16 and time + 0 -- faster than tonumber
@@ -508,7 +549,8 @@ for k = 1, #keys, 3 do
     end
 
     local source, own, moment, answer, confirmed = sources[name], large(own_sum), text ~= '-' and micros, nil, nil
-    if moment then
+    if entry then answer = rare().entry(s, entry) end
+    if moment and not answer then
       if moment > at + MAX_AHEAD then
         answer = {'future', accepted}
       elseif source.time and moment < source.time and (source.timed or abs(at - match(source.times, ' (%d+)')) <= ttl * 1000) then

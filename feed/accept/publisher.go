@@ -229,6 +229,7 @@ func (p *Publisher) count(outcomes []Outcome) {
 			accepted++
 		case o.Rejection != nil:
 			rejected++
+		case o.Repeated: // counted when it was settled
 		default:
 			lost++
 		}

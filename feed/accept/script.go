@@ -112,6 +112,9 @@ func (a acceptance) appendSymbol(dst []byte, s feed.Symbol, jump feed.Limit, one
 func appendRecord(dst []byte, q feed.Quote, limits feed.Limits) []byte {
 	dst = append(append(dst, q.Bid...), ' ')
 	dst = append(append(dst, q.Ask...), ' ')
+	if q.Entry != "" {
+		dst = append(append(append(dst, ':'), q.Entry...), ':')
+	}
 	n := len(dst)
 	if dst = (protocol.Quote{BidSize: q.BidSize, AskSize: q.AskSize}).AppendOptional(dst); len(dst) == n {
 		dst = append(dst, '-')
