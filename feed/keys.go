@@ -41,6 +41,12 @@ func (k Keys) Seq(s Symbol) string { return k.Prefix + "{" + string(s) + "}:seq"
 // LAST_KNOWN_TTL after the newest of them, which is the last known price until then.
 func (k Keys) Ticks(s Symbol) string { return k.Prefix + "{" + string(s) + "}:ticks" }
 
+// Candles is the list of closed candles of a kept interval, the oldest first, each as DecodeCandle
+// reads it. It expires at the end of the interval's retention.
+func (k Keys) Candles(s Symbol, i Interval) string {
+	return k.Prefix + "{" + string(s) + "}:candles:" + i.String()
+}
+
 // OfSymbol returns every key of a symbol, Seq first. They share one slot of a cluster.
 func (k Keys) OfSymbol(s Symbol) []string { return []string{k.Seq(s), k.Quote(s), k.Ticks(s)} }
 
