@@ -38,6 +38,7 @@ type attempt struct {
 	protocol string
 	at       time.Time
 	ended    chan struct{} // closed with the end
+	played   chan struct{} // closed when no more steps are done; nil if none was begun
 	endedAt  time.Time
 	provoked time.Time // before this the client had no reason to end the connection; zero if the script ended it
 	end      string
@@ -194,7 +195,8 @@ func (r *run) redeem(ticket string) *attempt {
 	return nil
 }
 
-// await waits until all attempts are over, and returns a fault for each that is not.
+// await waits until all attempts are over and their steps are done, and returns a fault for each that
+// is not. The end of a connection may be noticed before the last step has been recorded as done.
 func (r *run) await(limit time.Duration) (faults []string) {
 	deadline := time.After(limit)
 	r.mu.Lock()
@@ -202,21 +204,25 @@ func (r *run) await(limit time.Duration) (faults []string) {
 	r.mu.Unlock()
 	for _, a := range attempts {
 		r.mu.Lock()
-		unused := a.ticket != ""
+		unused, played := a.ticket != "", a.played
 		r.mu.Unlock()
 		if unused {
 			r.finish(a, "closed before the upgrade")
 		}
-		select {
-		case <-a.ended:
-			continue
-		default:
-		}
-		select {
-		case <-a.ended:
-		case <-deadline:
-			faults = append(faults, fmt.Sprintf("the client did not end connect %d within %v after its close", a.number, limit))
-			return faults
+		for _, over := range []<-chan struct{}{a.ended, played} {
+			if over == nil {
+				continue
+			}
+			select {
+			case <-over:
+				continue
+			default:
+			}
+			select {
+			case <-over:
+			case <-deadline:
+				return []string{fmt.Sprintf("the client did not end connect %d within %v after its close", a.number, limit)}
+			}
 		}
 	}
 	return nil

@@ -229,6 +229,31 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// TestVerdictWaitsForTheScript checks that a client is judged after its connection has ended and the
+// server has recorded its last step, whichever comes first.
+func TestVerdictWaitsForTheScript(t *testing.T) {
+	s, err := Lookup("first-reset")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &run{scenario: s, script: s.connections()}
+	a := r.begin("token")
+	a.played = make(chan struct{})
+	r.finish(a, "cut by the client")
+	if faults := r.await(time.Millisecond); len(faults) != 1 {
+		t.Errorf("faults %q before the last step is recorded, want 1", faults)
+	}
+	verdict := make(chan []string)
+	go func() { verdict <- append(r.await(time.Minute), r.judge(nil)...) }()
+	r.mu.Lock()
+	a.idle = true
+	r.mu.Unlock()
+	close(a.played)
+	if got := strings.Join(<-verdict, "\n"); !strings.Contains(got, "without the client's close frame") {
+		t.Errorf("faults %q, want that the close frame is missing", got)
+	}
+}
+
 // TestPaceIsJudged checks the bounds between connects.
 func TestPaceIsJudged(t *testing.T) {
 	b := newBench(t)

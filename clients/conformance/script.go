@@ -44,6 +44,11 @@ type command map[string]any
 // connection.
 func (r *run) play(w http.ResponseWriter, req *http.Request, a *attempt) {
 	l := req.Context().Value(lineKey{}).(*line)
+	played := make(chan struct{})
+	defer close(played)
+	r.mu.Lock()
+	a.played = played
+	r.mu.Unlock()
 	if len(a.script.Steps) > 0 && a.script.Steps[0].Hang {
 		r.mu.Lock()
 		a.provoked = a.at
@@ -215,13 +220,13 @@ func (p *player) next() (command, error) {
 	select {
 	case c := <-p.commands:
 		return c, nil
-	default:
-	}
-	select {
-	case c := <-p.commands:
-		return c, nil
 	case <-p.ctx.Done():
-		return nil, errEnded
+		select {
+		case c := <-p.commands: // sent before the end
+			return c, nil
+		default:
+			return nil, errEnded
+		}
 	case <-limit.C:
 		return nil, fmt.Errorf("the client sent no command within %v", stepTime)
 	}
@@ -306,11 +311,13 @@ func (p *player) send(m map[string]any) error {
 	return p.write(websocket.MessageText, text)
 }
 
+// write writes a message. It returns no error if the client has ended the connection: the client may
+// have read the message before, and the judge sees the end and what was not reported.
 func (p *player) write(kind websocket.MessageType, text []byte) error {
 	ctx, cancel := context.WithTimeout(p.run.ctx, writeTime)
 	defer cancel()
-	if err := p.ws.Write(ctx, kind, text); err != nil {
-		return fmt.Errorf("%w (%v)", errEnded, err)
+	if err := p.ws.Write(ctx, kind, text); err != nil && ctx.Err() != nil {
+		return fmt.Errorf("the client read no message within %v", writeTime)
 	}
 	return nil
 }
