@@ -41,7 +41,7 @@ func (r rules) limits(s feed.Symbol) feed.Limits {
 	return r.instruments.Limits(s)
 }
 
-// argument returns the gate in the form that publish.lua reads.
+// argument returns the gate in the form that the publish script reads.
 func (g Gate) argument() string {
 	return fmt.Sprintf("%d %d %d %d %d", g.MaxGap, g.Confirm,
 		g.StaleAfter.Microseconds(), g.MaxLag.Microseconds(), g.LastKnown.Microseconds())
@@ -57,7 +57,7 @@ func (p *Publisher) ForgetReference(ctx context.Context, s feed.Symbol) (forgott
 	return n > 0, redislink.Unavailable("forget the reference of "+string(s), err)
 }
 
-// readOutlier explains the answer of publish.lua to an outlier. text holds the reference as sum and
+// readOutlier explains the answer of the publish script to an outlier. text holds the reference as sum and
 // digits, how many outliers in a row the source had, and what would confirm them.
 func (r rules) readOutlier(q feed.Quote, text string) (*feed.Rejection, error) {
 	f := strings.Fields(text)

@@ -2,7 +2,7 @@ package accept
 
 import (
 	"cmp"
-	_ "embed"
+	"embed"
 	"fmt"
 	"strconv"
 	"strings"
@@ -14,10 +14,26 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-//go:embed publish.lua
-var publishSource string
+//go:embed publish/*.lua
+var publishFiles embed.FS
+
+// publishSource is the publish script: one chunk, whose files share their locals.
+var publishSource = joinScript("arguments", "gate", "write", "judge")
 
 var publishScript = redis.NewScript(publishSource)
+
+// joinScript returns the text of files of the publish script, one after the other.
+func joinScript(names ...string) string {
+	var b strings.Builder
+	for _, name := range names {
+		text, err := publishFiles.ReadFile("publish/" + name + ".lua")
+		if err != nil { // go:embed has them all
+			panic(err)
+		}
+		b.Write(text)
+	}
+	return b.String()
+}
 
 // lastSeen is the newest known sequence number of a symbol.
 type lastSeen struct {
@@ -98,7 +114,7 @@ func (a acceptance) args(symbols []symbolQuotes) (keys []string, args []any) {
 	return keys, args
 }
 
-// appendSymbol appends a symbol, before its quotes, in the form that publish.lua reads.
+// appendSymbol appends a symbol, before its quotes, in the form that the publish script reads.
 func (a acceptance) appendSymbol(dst []byte, s feed.Symbol, jump feed.Limit, one symbolQuotes) []byte {
 	dst = append(append(dst, s...), ' ')
 	dst = append(strconv.AppendInt(dst, int64(jump), 10), ' ')
@@ -108,7 +124,7 @@ func (a acceptance) appendSymbol(dst []byte, s feed.Symbol, jump feed.Limit, one
 	return append(dst, a.keys.Channel(s)...)
 }
 
-// appendRecord appends a quote in the form that publish.lua reads.
+// appendRecord appends a quote in the form that the publish script reads.
 func appendRecord(dst []byte, q feed.Quote, limits feed.Limits) []byte {
 	dst = append(append(dst, q.Bid...), ' ')
 	dst = append(append(dst, q.Ask...), ' ')
