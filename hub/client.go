@@ -25,8 +25,8 @@ type Settings struct {
 
 // A Client is one joined connection. Its methods are safe for concurrent use.
 //
-// Commands (Subscribe, Unsubscribe, SubscribeChannels, UnsubscribeChannels, Send) run on the
-// client's shard, in the order of one goroutine's calls. Each returns once it has been carried out.
+// Commands (Subscribe, Unsubscribe, WatchCandles, UnwatchCandles, WatchDay, UnwatchDay,
+// SubscribeChannels, UnsubscribeChannels, Send) run on the client's shard, in the order of one goroutine's calls. Each returns once it has been carried out.
 // While more than 32 KiB of replies are unwritten, it waits for them to be written. So a caller
 // that reads commands from a connection stops reading from a client that does not read its replies.
 type Client struct {
@@ -68,6 +68,7 @@ type extras struct {
 	relays     []relayed
 	relayDrops int
 	missed     []*missed // own queues of topics that were resumed
+	watching   *watching // nil: no series
 }
 
 // relayed is a message of a relayed channel that waits for a client.

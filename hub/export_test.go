@@ -48,6 +48,9 @@ func (h *Hub) Disconnects() (lost, stalled, silent, panicked uint64) {
 	return lost, stalled, silent, panicked
 }
 
+// MaxFinals bounds the closed candles that wait for a client.
+const MaxFinals = maxFinals
+
 // A Wheel is a wheel whose entries have names.
 type Wheel struct {
 	w   wheel

@@ -18,6 +18,9 @@
 //	    shard.fillQuotes   (quotes.go) otherwise build one, from what the client has of each topic
 //	Client.Ready       the connection has room again: the client is served again
 //
+// Beside its quotes a topic has candles and day figures. They are rare and take a path of their own:
+// series.go.
+//
 // The log of a topic is one queue for all clients of a shard, and a client's mark says what it has
 // of it. A client that wants the newest quote takes the end of the log: a slow one receives fewer
 // quotes, and the topics it subscribed to bound its memory. A client that wants every tick takes all
@@ -50,8 +53,8 @@ type Config struct {
 	Heartbeat    time.Duration // longest time without a message on a connection; default 1 s
 	Ping         time.Duration // time between pings; a peer silent for three of them is closed; default 20 s
 	WriteTimeout time.Duration // a connection that takes nothing for this long is closed with 1013; default 10 s
-	// Interest is called with a topic when the answer of Wanted for it may have changed. Shards
-	// call it, so it must not block. With Interest set, quotes of a topic come only between
+	// Interest is called with a topic when the answer of Wanted, WantsCandles or WantsDay for it may
+	// have changed. Shards call it, so it must not block. With Interest set, quotes of a topic come only between
 	// Follow(true) and Follow(false). nil means that quotes of every topic always come.
 	Interest func(topic string)
 	// Ordered means that quotes of all topics are published in the order of their acceptance, as they
@@ -74,7 +77,7 @@ type Hub struct {
 	draining atomic.Bool
 	done     chan struct{} // closed when Run has returned
 
-	mu     sync.RWMutex // guards topics; nothing is called under it
+	mu     sync.RWMutex // guards topics and their series; nothing is called under it
 	topics map[string]*topic
 
 	clock  redisClock
@@ -171,7 +174,7 @@ func (h *Hub) Follow(name string, following bool) {
 // subscriptions of clients whose only match is a wildcard.
 func (h *Hub) List(name string, listed bool) { h.topic(name).list(listed) }
 
-// Wanted reports whether any client is subscribed to a topic.
+// Wanted reports whether any client is subscribed to a topic, its candles or its day figures.
 func (h *Hub) Wanted(name string) bool {
 	h.mu.RLock()
 	t := h.topics[name]

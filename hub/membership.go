@@ -51,6 +51,7 @@ func (s *shard) remove(c *Client) {
 	}
 	c.gone = true
 	s.leave(c)
+	s.endWatches(c)
 	if x := c.extras; x != nil {
 		x.release()
 		for _, n := range x.channels {

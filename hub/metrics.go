@@ -25,14 +25,15 @@ type shardStats struct {
 	writes, quotes, bytes, conflated counter
 	latency, fanOut, joined          distribution
 
-	replaced      atomic.Uint64 // conflated before the shard took them
-	relayDropped  atomic.Uint64
-	panics        atomic.Uint64
-	arrived       atomic.Uint64
-	subscriptions atomic.Int64
-	waiting       atomic.Int64
-	stuck         atomic.Int64
-	disconnects   map[string]*atomic.Uint64 // by label of protocol.Closes; the map is static after construction
+	replaced        atomic.Uint64 // conflated before the shard took them
+	relayDropped    atomic.Uint64
+	noticesReplaced atomic.Uint64
+	panics          atomic.Uint64
+	arrived         atomic.Uint64
+	subscriptions   atomic.Int64
+	waiting         atomic.Int64
+	stuck           atomic.Int64
+	disconnects     map[string]*atomic.Uint64 // by label of protocol.Closes; the map is static after construction
 }
 
 // begin initializes the zero value: every label exists from the start.
@@ -171,20 +172,21 @@ func newMetrics(h *Hub, reg prometheus.Registerer) *metrics {
 	m.published = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "fx_hub_published_total", Help: "Quotes published to the hub. Flat while producers publish: the feed is broken."})
 	for name, help := range map[string]string{
-		"fx_hub_clients":             "Connected clients.",
-		"fx_hub_subscriptions":       "Subscriptions of all clients to single symbols, with wildcards expanded.",
-		"fx_hub_stuck_clients":       "Clients whose connection has taken nothing for a second although data is waiting.",
-		"fx_hub_pending_bytes":       "Bytes waiting in connections that are full. Growing: many slow clients.",
-		"fx_hub_delivered_total":     "Quotes written to clients.",
-		"fx_hub_writes_total":        "Writes to clients.",
-		"fx_hub_written_bytes_total": "Bytes written to clients.",
-		"fx_hub_conflated_total":     "Quotes replaced by a newer one before they were sent. Growing fast: clients are slow or the node is overloaded.",
-		"fx_hub_relay_dropped_total": "Relayed messages dropped because a client or the node was behind.",
-		"fx_hub_panics_total":        "Clients disconnected because the code of their connection panicked. Above 0: a bug.",
-		"fx_hub_joined_total":        "Clients that have joined.",
-		"fx_hub_latency_seconds":     "Seconds from acceptance in Redis to the write to a client, per update; from the end of the interval if the client's max_rate held it back. Includes the skew between the two clocks. High upper quantiles: the node is overloaded.",
-		"fx_hub_fan_out_clients":     "Subscribers of a published quote, per shard.",
-		"fx_hub_quotes_per_write":    "Quotes joined into one write. Growing: bursts, or a node near its limit.",
+		"fx_hub_clients":                "Connected clients.",
+		"fx_hub_subscriptions":          "Subscriptions of all clients to single symbols, with wildcards expanded.",
+		"fx_hub_stuck_clients":          "Clients whose connection has taken nothing for a second although data is waiting.",
+		"fx_hub_pending_bytes":          "Bytes waiting in connections that are full. Growing: many slow clients.",
+		"fx_hub_delivered_total":        "Quotes written to clients.",
+		"fx_hub_writes_total":           "Writes to clients.",
+		"fx_hub_written_bytes_total":    "Bytes written to clients.",
+		"fx_hub_conflated_total":        "Quotes replaced by a newer one before they were sent. Growing fast: clients are slow or the node is overloaded.",
+		"fx_hub_candles_replaced_total": "Running candles and day figures replaced by newer ones before they were sent. Growing fast: clients are slow or the node is overloaded.",
+		"fx_hub_relay_dropped_total":    "Relayed messages dropped because a client or the node was behind.",
+		"fx_hub_panics_total":           "Clients disconnected because the code of their connection panicked. Above 0: a bug.",
+		"fx_hub_joined_total":           "Clients that have joined.",
+		"fx_hub_latency_seconds":        "Seconds from acceptance in Redis to the write to a client, per update; from the end of the interval if the client's max_rate held it back. Includes the skew between the two clocks. High upper quantiles: the node is overloaded.",
+		"fx_hub_fan_out_clients":        "Subscribers of a published quote, per shard.",
+		"fx_hub_quotes_per_write":       "Quotes joined into one write. Growing: bursts, or a node near its limit.",
 	} {
 		m.descs[name] = prometheus.NewDesc(name, help, nil, nil)
 	}
@@ -215,6 +217,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		counters["fx_hub_written_bytes_total"] += st.bytes.shown.Load()
 		counters["fx_hub_conflated_total"] += st.conflated.shown.Load() + st.replaced.Load()
 		counters["fx_hub_relay_dropped_total"] += st.relayDropped.Load()
+		counters["fx_hub_candles_replaced_total"] += st.noticesReplaced.Load()
 		counters["fx_hub_panics_total"] += st.panics.Load()
 		counters["fx_hub_joined_total"] += st.arrived.Load()
 		gauges["fx_hub_subscriptions"] += st.subscriptions.Load()

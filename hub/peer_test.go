@@ -353,6 +353,14 @@ func (p *peer) room() {
 
 func (p *peer) take(payload []byte) {
 	m := message{at: time.Now()}
+	if notice, err := protocol.Decode(payload); err == nil {
+		switch notice.(type) {
+		case protocol.CandleUpdate, protocol.DayUpdate:
+			m.Type, m.Text = "notice", strings.TrimSuffix(string(payload), "\n")
+			p.log = append(p.log, m)
+			return
+		}
+	}
 	d := json.NewDecoder(bytes.NewReader(payload))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&m); err != nil {

@@ -55,28 +55,30 @@ type shard struct {
 	audiences map[audienceKey]*audience
 	watchers  map[string][]*audience // audiences by the wildcard they subscribed to
 	channels  map[string][]*Client   // clients by relayed channel
-	dirty     []*Client              // clients with something to write; served in order
-	served    int                    // dirty[:served] have been served
-	woke      time.Duration          // when the round began that will end with rest
-	wrote     int                    // clients served in this round
-	yielded   time.Duration          // when other goroutines last had their turn
-	burst     bool                   // several topics changed at its beginning
-	wheel     wheel
-	degraded  bool
-	swept     time.Duration
-	waiting   int           // bytes pending in connections, as of this sweep
-	stuck     int           // clients whose connection takes nothing, as of this sweep
-	changed   []*shardTopic // the topics that collect works on
-	news      []*tick       // of the topic that take works on
-	touched   []*audience   // their clients do not know yet what was offered to them
-	rounds    uint64        // calls of expand
-	tasks     []func()
-	ready     []*Client
-	wall      time.Time // roughly now; updated every few clients
-	heart     []byte    // heartbeat message of the last sweep
-	text      []byte    // of the audience being sought
-	paces     map[rhythm]*pace
-	upcoming  time.Duration // the next instant of an aligned pace, or an earlier one
+
+	wildWatches map[string][]clientWatch // by wildcard
+	dirty       []*Client                // clients with something to write; served in order
+	served      int                      // dirty[:served] have been served
+	woke        time.Duration            // when the round began that will end with rest
+	wrote       int                      // clients served in this round
+	yielded     time.Duration            // when other goroutines last had their turn
+	burst       bool                     // several topics changed at its beginning
+	wheel       wheel
+	degraded    bool
+	swept       time.Duration
+	waiting     int           // bytes pending in connections, as of this sweep
+	stuck       int           // clients whose connection takes nothing, as of this sweep
+	changed     []*shardTopic // the topics that collect works on
+	news        []*tick       // of the topic that take works on
+	touched     []*audience   // their clients do not know yet what was offered to them
+	rounds      uint64        // calls of expand
+	tasks       []func()
+	ready       []*Client
+	wall        time.Time // roughly now; updated every few clients
+	heart       []byte    // heartbeat message of the last sweep
+	text        []byte    // of the audience being sought
+	paces       map[rhythm]*pace
+	upcoming    time.Duration // the next instant of an aligned pace, or an earlier one
 
 	// The client being served; see write.go.
 	indexes    []int     // of its pending subscriptions
@@ -97,14 +99,15 @@ type shard struct {
 func newShard(h *Hub, index int) *shard {
 	s := &shard{
 		hub: h, index: index,
-		mail:      mailbox{wake: make(chan struct{}, 1)},
-		topics:    make(map[string]*shardTopic),
-		families:  make(map[string][]*shardTopic),
-		audiences: make(map[audienceKey]*audience),
-		watchers:  make(map[string][]*audience),
-		channels:  make(map[string][]*Client),
-		paces:     make(map[rhythm]*pace),
-		upcoming:  math.MaxInt64,
+		mail:        mailbox{wake: make(chan struct{}, 1)},
+		topics:      make(map[string]*shardTopic),
+		families:    make(map[string][]*shardTopic),
+		audiences:   make(map[audienceKey]*audience),
+		watchers:    make(map[string][]*audience),
+		channels:    make(map[string][]*Client),
+		wildWatches: make(map[string][]clientWatch),
+		paces:       make(map[rhythm]*pace),
+		upcoming:    math.MaxInt64,
 	}
 	s.stats.begin()
 	return s

@@ -22,7 +22,7 @@ type shardTopic struct {
 	dropped    bool          // the last quote, if no tick is next, and all before are no snapshots any more
 	cleared    bool          // forget the log before next is applied
 	queued     bool          // is in shard.mail.changed
-	wanted     bool          // has subscriptions, so a change wakes the shard
+	wanted     bool          // has uses, so a change wakes the shard
 	wantsAll   bool          // some of them want every tick
 	overflowed bool          // next was full and its ticks were dropped
 
@@ -40,6 +40,7 @@ type shardTopic struct {
 	awaiting []chan struct{} // closed when the topic is followed
 	found    *subscription   // of the audience that was located last
 	kept     sentTicks       // for clients of binary quotes
+	uses     int             // 1 if there are subs, and 1 for each series with watchers
 }
 
 // last returns the newest tick of the topic, or nil.
@@ -72,23 +73,26 @@ func (p *shardTopic) begin(m *mark) {
 // adopt adds a topic to those this shard knows.
 func (s *shard) adopt(p *shardTopic) { s.topics[p.name] = p }
 
-// listen makes a topic wanted: from now on a change wakes the shard. It also collects what was
-// published while the topic had no subscription.
+// listen adds a use of a topic. The first one makes it wanted: from now on a change wakes the shard.
+// It also collects what was published while the topic had no use.
 func (s *shard) listen(p *shardTopic) {
-	s.mail.mu.Lock()
-	wanted := p.wanted
-	p.wanted = true
-	s.mail.mu.Unlock()
-	if wanted {
+	if p.uses++; p.uses > 1 {
 		return
 	}
+	s.mail.mu.Lock()
+	p.wanted = true
+	s.mail.mu.Unlock()
 	s.update(p)
 	if p.topic.listeners.Add(1) == 1 && s.hub.cfg.Interest != nil {
 		s.hub.cfg.Interest(p.name)
 	}
 }
 
+// ignore undoes one listen.
 func (s *shard) ignore(p *shardTopic) {
+	if p.uses--; p.uses > 0 {
+		return
+	}
 	s.mail.mu.Lock()
 	p.wanted = false
 	s.mail.mu.Unlock()

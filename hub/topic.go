@@ -80,12 +80,13 @@ type statusChange struct {
 // A topic has one shardTopic per shard, so that shards share nothing.
 type topic struct {
 	name    string
-	inShard []*shardTopic // by index of the shard
-	listed  atomic.Bool   // wildcards match it
-	number  int32         // from 1; fx.v1.pb has it instead of the name
-	newest  *tick         // owned by the goroutine that publishes the topic
+	inShard []*shardTopic      // by index of the shard
+	listed  atomic.Bool        // wildcards match it
+	number  int32              // from 1; fx.v1.pb has it instead of the name
+	newest  *tick              // owned by the goroutine that publishes the topic
+	series  map[string]*series // by name, those that have had watchers; guarded by Hub.mu
 
-	listeners atomic.Int32 // shards with subscriptions
+	listeners atomic.Int32 // shards with uses
 }
 
 // intern returns the topic's own copy of an epoch.

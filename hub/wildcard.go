@@ -38,6 +38,7 @@ func (s *shard) expand(p *shardTopic) {
 			s.addLate(a, p, f)
 		}
 	}
+	s.watchNew(p)
 	s.spread()
 }
 
@@ -86,4 +87,5 @@ func (s *shard) contract(p *shardTopic) {
 		}
 		s.unsubscribe(sub)
 	}
+	s.unwatchOld(p)
 }

@@ -80,8 +80,8 @@ func (s *shard) observe(t *tick, due time.Duration) {
 	s.stats.latency.observe(took)
 }
 
-// fillMessages appends everything but quotes: replies, the link's status, relayed messages, a
-// heartbeat and a ping.
+// fillMessages appends everything but quotes: replies, the link's status, relayed messages, candles
+// and day figures, a heartbeat and a ping.
 func (s *shard) fillMessages(c *Client) {
 	x := c.extras
 	if x != nil {
@@ -101,7 +101,9 @@ func (s *shard) fillMessages(c *Client) {
 			x.relays[i], x.relayDrops = relayed{}, 0
 		}
 		x.relays = x.relays[:0]
-		if len(x.channels)+len(x.missed) == 0 {
+		if x.watching != nil {
+			s.fillNotices(x.watching)
+		} else if len(x.channels)+len(x.missed) == 0 {
 			c.extras = nil
 		}
 	}
@@ -117,7 +119,12 @@ func (s *shard) fillMessages(c *Client) {
 
 // hasMessages reports whether any message other than a quote is due.
 func (c *Client) hasMessages() bool {
-	return c.linkDue || c.statusDue || c.beat || c.ping || c.extras != nil && len(c.extras.replies)+len(c.extras.relays) > 0
+	return c.linkDue || c.statusDue || c.beat || c.ping || c.extras != nil && c.extras.waiting()
+}
+
+// waiting reports whether any of these messages is due.
+func (x *extras) waiting() bool {
+	return len(x.replies)+len(x.relays) > 0 || x.watching != nil && x.watching.pending()
 }
 
 func (c *Client) hasPending() bool { return !c.pending.empty() || c.hasMessages() }

@@ -74,7 +74,7 @@ var (
 	CloseUnchecked = Close{CodeSession, "session cannot be checked", ReconnectNo, "closed",
 		"Redis was lost for longer than `SESSION_GRACE`"}
 	CloseSlow = Close{CodeSlow, "slow consumer", ReconnectYes, "slow",
-		"too slow for mode `all`"}
+		"too slow for mode `all`, or for closed candles"}
 	CloseTooMany = Close{CodeTooMany, "too many connections", ReconnectAdvised, "closed",
 		"too many connections of this user"}
 	CloseRateLimited = Close{CodeRateLimited, "rate limited", ReconnectAdvised, "closed",

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -28,6 +29,8 @@ type Command struct {
 	MaxRate  float64             `json:"max_rate,omitempty"`
 	Mode     string              `json:"mode,omitempty"`
 	Since    map[string]Position `json:"since,omitempty"`
+	Candles  string              `json:"candles,omitempty"`  // an interval: the command is about its candles instead of quotes
+	Day      bool                `json:"day,omitempty"`      // of subscribe: day figures, too
 	EveryMS  *float64            `json:"every_ms,omitempty"` // of pace: a whole number
 	Align    bool                `json:"align,omitempty"`
 }
@@ -123,6 +126,9 @@ func (c *Command) check(symbol Canonical) *Error {
 	case OpSubscribe:
 		return c.CheckSubscribe(symbol)
 	case OpUnsubscribe:
+		if bad := c.checkCandles(); bad != nil {
+			return bad
+		}
 		return c.checkNames()
 	case OpPace:
 		return c.CheckPace()
@@ -167,7 +173,7 @@ func fieldKind(field string) string {
 		return "an array of strings"
 	case "max_rate", "every_ms":
 		return "a number"
-	case "align":
+	case "align", "day":
 		return "true or false"
 	case "since":
 		return `an object of {"epoch","seq"} by symbol`
@@ -176,9 +182,19 @@ func fieldKind(field string) string {
 	}
 }
 
-// CheckSubscribe checks the fields of a subscribe command. It sets the default mode and makes the
-// names in Since canonical.
+// CheckSubscribe checks the fields of a subscribe command. It sets the default mode, unless the
+// command is about candles, and makes the names in Since canonical.
 func (c *Command) CheckSubscribe(symbol Canonical) *Error {
+	if c.Candles != "" {
+		bad := c.checkCandles()
+		if bad == nil {
+			bad = c.checkCandleSettings()
+		}
+		if bad == nil {
+			bad = c.checkNames()
+		}
+		return bad
+	}
 	switch c.Mode {
 	case "":
 		c.Mode = ModeLatest
@@ -230,6 +246,39 @@ func (c *Command) checkSince(canonical Canonical) *Error {
 		since[symbol] = at
 	}
 	c.Since = since
+	return nil
+}
+
+// intervals are the names of all intervals of candles, shortest first.
+var intervals = []string{"1m", "5m", "15m", "1h", "4h", "1d"}
+
+// Intervals returns the names of all intervals of candles, shortest first. The caller owns the
+// slice.
+func Intervals() []string { return slices.Clone(intervals) }
+
+// checkCandles checks the name of an interval, if there is one.
+func (c *Command) checkCandles() *Error {
+	switch {
+	case c.Candles == "":
+		return nil
+	case !slices.Contains(intervals, c.Candles):
+		return badField(`candles: want one of %s, got %s`, strings.Join(intervals, ", "), echo(c.Candles))
+	case len(c.Symbols) == 0:
+		return badField(`candles: want "symbols" with at least one name`)
+	}
+	return nil
+}
+
+// checkCandleSettings refuses settings that candles do not have.
+func (c *Command) checkCandleSettings() *Error {
+	switch {
+	case c.Mode != "":
+		return badField("mode: candles have none; subscribe to quotes with another command")
+	case c.MaxRate != 0:
+		return badField("max_rate: candles have none; subscribe to quotes with another command")
+	case c.Since != nil:
+		return badField("since: candles have none; GET /api/v1/quotes/{base}/{quote}/candles has earlier ones")
+	}
 	return nil
 }
 

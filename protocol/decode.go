@@ -30,6 +30,10 @@ func Decode(data []byte) (Message, error) {
 		return decodeAs[Update](data)
 	case TypeStatus:
 		return decodeAs[Status](data)
+	case TypeCandle:
+		return decodeAs[CandleUpdate](data)
+	case TypeDay:
+		return decodeAs[DayUpdate](data)
 	case TypeRelayed:
 		return decodeAs[Relayed](data)
 	case TypeResumed:

@@ -2,7 +2,9 @@ package protocol_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"regexp"
@@ -140,17 +142,54 @@ func TestAsyncAPIFields(t *testing.T) {
 		if err := json.Unmarshal([]byte(m.text), &head); err != nil {
 			t.Fatal(err)
 		}
-		if s, ok := byType[head.Type]; ok {
-			same(head.Type, s, reflect.TypeOf(m.message), "type")
-		} else {
+		if s, ok := byType[head.Type]; !ok {
 			t.Errorf("asyncapi.json has no message %s", head.Type)
+		} else if head.Type == protocol.TypeDay {
+			sameKeys(t, head.Type, s, m.message)
+		} else {
+			same(head.Type, s, reflect.TypeOf(m.message), "type")
 		}
 	}
+	sameKeys(t, "Candle", doc.Components.Schemas["Candle"], protocol.Candle{Open: true})
 	for name, goType := range map[string]reflect.Type{
 		"Quote": reflect.TypeFor[protocol.Quote](), "Position": reflect.TypeFor[protocol.Position](), "Session": reflect.TypeFor[protocol.Session](),
 		"Limits": reflect.TypeFor[protocol.Limits](), "Refusal": reflect.TypeFor[protocol.Refusal](),
 	} {
 		same(name, doc.Components.Schemas[name], goType)
+	}
+}
+
+// sameKeys checks the description of a value that marshals itself.
+func sameKeys(t *testing.T, what string, described schema, value any) {
+	t.Helper()
+	text, err := json.Marshal(value)
+	if m, ok := value.(protocol.Message); ok {
+		text = m.Append(nil)
+	}
+	var object map[string]any
+	if err = errors.Join(err, json.Unmarshal(text, &object)); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := described.names(), slices.Sorted(maps.Keys(object)); !slices.Equal(got, want) {
+		t.Errorf("asyncapi.json, %s has %q, the code %q", what, got, want)
+	}
+}
+
+// The intervals of the document and of the page are those of the code.
+func TestDocumentedIntervals(t *testing.T) {
+	var described struct {
+		Components struct {
+			Schemas struct{ Interval struct{ Enum []string } }
+		}
+	}
+	if err := json.Unmarshal([]byte(readFile(t, "../web/asyncapi.json")), &described); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := described.Components.Schemas.Interval.Enum, protocol.Intervals(); !slices.Equal(got, want) {
+		t.Errorf("asyncapi.json has the intervals %q, the code %q", got, want)
+	}
+	if want := "`" + strings.Join(protocol.Intervals(), "`, `") + "`"; !strings.Contains(readFile(t, "../docs/protocol.md"), want) {
+		t.Errorf("docs/protocol.md does not have the intervals %s", want)
 	}
 }
 

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"encoding/json"
+	"errors"
 	"strconv"
 )
 
@@ -13,6 +14,8 @@ const (
 	TypeSnapshot  = "snapshot"
 	TypeUpdate    = "update"
 	TypeStatus    = "status"
+	TypeCandle    = "candle"
+	TypeDay       = "day"
 	TypeRelayed   = "message"
 	TypeResumed   = "resumed"
 	TypeHeartbeat = "heartbeat"
@@ -33,8 +36,8 @@ const (
 // ClosingStart is the beginning of every Closing message, and of no other.
 const ClosingStart = `{"type":"closing"`
 
-// A Message is one message of the server: Welcome, Renewed, Ack, Snapshot, Update, Status, Relayed,
-// Resumed, Heartbeat, Pong, List, Error or Closing.
+// A Message is one message of the server: Welcome, Renewed, Ack, Snapshot, Update, Status,
+// CandleUpdate, DayUpdate, Relayed, Resumed, Heartbeat, Pong, List, Error or Closing.
 type Message interface {
 	// Append appends the message as JSON text.
 	Append(dst []byte) []byte
@@ -72,7 +75,7 @@ type (
 		Session Session `json:"session"`
 	}
 	// Ack answers subscribe and unsubscribe with OK and Failed, which then must not be nil, and pace
-	// with EveryMS and Align.
+	// with EveryMS and Align. Candles and Day repeat those of the command.
 	Ack struct {
 		ID      json.RawMessage `json:"id,omitempty"`
 		Op      string          `json:"op"`
@@ -80,8 +83,15 @@ type (
 		Failed  []Refusal       `json:"failed,omitzero"`
 		MaxRate *float64        `json:"max_rate,omitempty"` // granted; only in the answer to subscribe
 		Mode    string          `json:"mode,omitempty"`
+		Candles string          `json:"candles,omitempty"`
+		Day     bool            `json:"day,omitempty"`
 		EveryMS *int64          `json:"every_ms,omitempty"`
 		Align   *bool           `json:"align,omitempty"`
+	}
+	// A CandleEntry is a subscription to the candles of a symbol or wildcard.
+	CandleEntry struct {
+		Symbol   string `json:"symbol"`
+		Interval string `json:"interval"`
 	}
 	// A Refusal is one name that was not granted, with its error code.
 	Refusal struct {
@@ -107,6 +117,17 @@ type (
 		Source string `json:"source,omitempty"` // set if quotes now come from another source
 		Since  Time   `json:"since,omitzero"`
 	}
+	// CandleUpdate is the running candle of an interval, or one that has closed.
+	CandleUpdate struct {
+		Symbol   string `json:"symbol"`
+		Interval string `json:"interval"`
+		Data     Candle `json:"data"`
+	}
+	// DayUpdate has the day figures of a symbol after a change. Their fields follow the symbol.
+	DayUpdate struct {
+		Symbol string
+		Day    Day
+	}
 	// Relayed is a message of a relayed channel.
 	Relayed struct {
 		Channel string          `json:"channel"`
@@ -126,11 +147,14 @@ type (
 		ID   json.RawMessage `json:"id,omitempty"`
 		Time Time            `json:"ts"`
 	}
-	// List answers list. Symbols and Channels must not be nil.
+	// List answers list. Symbols and Channels must not be nil. Day has the symbols and wildcards
+	// with day figures.
 	List struct {
 		ID       json.RawMessage `json:"id,omitempty"`
 		Symbols  []string        `json:"symbols"`
 		Channels []string        `json:"channels"`
+		Candles  []CandleEntry   `json:"candles,omitempty"`
+		Day      []string        `json:"day,omitempty"`
 	}
 	// Error answers a bad command; the connection stays open. As a Go error it describes what is
 	// wrong with the command.
@@ -205,6 +229,27 @@ func appendQuotes(dst []byte, head string, quotes []Quote) []byte {
 // Append implements Message.
 func (m Resumed) Append(dst []byte) []byte {
 	return append(AppendString(append(dst, `{"type":"resumed","symbol":`...), m.Symbol), '}')
+}
+
+// Append implements Message.
+func (m CandleUpdate) Append(dst []byte) []byte {
+	dst = AppendString(append(dst, `{"type":"candle","symbol":`...), m.Symbol)
+	dst = AppendString(append(dst, `,"interval":`...), m.Interval)
+	return append(m.Data.Append(append(dst, `,"data":`...)), '}')
+}
+
+// Append implements Message.
+func (m DayUpdate) Append(dst []byte) []byte {
+	dst = AppendString(append(dst, `{"type":"day","symbol":`...), m.Symbol)
+	return append(m.Day.AppendFields(append(dst, ',')), '}')
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (m *DayUpdate) UnmarshalJSON(data []byte) error {
+	var head struct{ Symbol string }
+	err := errors.Join(json.Unmarshal(data, &head), json.Unmarshal(data, &m.Day))
+	m.Symbol = head.Symbol
+	return err
 }
 
 // Append implements Message.

@@ -57,6 +57,18 @@ var messages = []struct {
 		`{"type":"status","symbol":"EUR/USD","status":"stale","since":"2026-11-22T10:15:00.123456Z"}`},
 	{protocol.Status{Symbol: "EUR/USD", Status: protocol.StatusLive, Source: "backup"}, `{"type":"status","symbol":"EUR/USD","status":"live","source":"backup"}`},
 	{protocol.Status{Status: protocol.StatusDegraded}, `{"type":"status","status":"degraded"}`},
+	{protocol.CandleUpdate{Symbol: "EUR/USD", Interval: "1m", Data: protocol.Candle{Start: minute, Bid: protocol.OHLC{Open: "1.1", High: "1.2", Low: "1.0", Close: "1.10"}, Ask: protocol.OHLC{Open: "1.2", High: "1.3", Low: "1.1", Close: "1.2"}, Ticks: 57, Complete: true}},
+		`{"type":"candle","symbol":"EUR/USD","interval":"1m","data":{"t":"2026-11-22T10:15:00Z","bid":["1.1","1.2","1.0","1.10"],"ask":["1.2","1.3","1.1","1.2"],"ticks":57,"complete":true}}`},
+	{protocol.CandleUpdate{Symbol: "EUR/USD", Interval: "1d", Data: protocol.Candle{Start: minute, Ticks: 1, Open: true}},
+		`{"type":"candle","symbol":"EUR/USD","interval":"1d","data":{"t":"2026-11-22T10:15:00Z","bid":["","","",""],"ask":["","","",""],"ticks":1,"complete":false,"open":true}}`},
+	{protocol.DayUpdate{Symbol: "EUR/USD", Day: protocol.Day{Since: minute, Open: "1.10", High: "1.2", Low: "1.0", PreviousClose: "1.09"}},
+		`{"type":"day","symbol":"EUR/USD","since":"2026-11-22T10:15:00Z","open":"1.10","high":"1.2","low":"1.0","previous_close":"1.09"}`},
+	{protocol.DayUpdate{Symbol: "EUR/USD", Day: protocol.Day{Since: minute, Open: "1", High: "1", Low: "1"}},
+		`{"type":"day","symbol":"EUR/USD","since":"2026-11-22T10:15:00Z","open":"1","high":"1","low":"1","previous_close":null}`},
+	{protocol.Ack{ID: json.RawMessage(`3`), Op: "subscribe", OK: []string{"EUR/USD"}, Failed: []protocol.Refusal{}, Candles: "1m", Day: true},
+		`{"type":"ack","id":3,"op":"subscribe","ok":["EUR/USD"],"failed":[],"candles":"1m","day":true}`},
+	{protocol.List{Symbols: []string{}, Channels: []string{}, Candles: []protocol.CandleEntry{{Symbol: "GBP/*", Interval: "4h"}}, Day: []string{"*"}},
+		`{"type":"list","symbols":[],"channels":[],"candles":[{"symbol":"GBP/*","interval":"4h"}],"day":["*"]}`},
 	{protocol.Relayed{Channel: "news", Data: json.RawMessage(`{"a":1}`), Dropped: 2}, `{"type":"message","channel":"news","data":{"a":1},"dropped":2}`},
 	{protocol.Relayed{Channel: `a"b`, Data: json.RawMessage(`"x"`)}, `{"type":"message","channel":"a\"b","data":"x"}`},
 	{protocol.Resumed{Symbol: "EUR/USD"}, `{"type":"resumed","symbol":"EUR/USD"}`},
@@ -80,6 +92,8 @@ func sized(bid, ask string, x protocol.Extra) protocol.Quote {
 	q.BidSize, q.AskSize = bid, ask
 	return q
 }
+
+var minute = time.Date(2026, 11, 22, 10, 15, 0, 0, time.UTC)
 
 func TestMessages(t *testing.T) {
 	for _, m := range messages {
@@ -105,7 +119,7 @@ func TestDecodeRefuses(t *testing.T) {
 			t.Errorf("%s: %+v, %v; want an error with %q", text, m, err, want)
 		}
 	}
-	for _, text := range []string{`{}`, `{"type":"candle"}`} {
+	for _, text := range []string{`{}`, `{"type":"trade"}`} {
 		if _, err := protocol.Decode([]byte(text)); !errors.Is(err, protocol.ErrUnknownType) {
 			t.Errorf("%s: %v, want ErrUnknownType", text, err)
 		}

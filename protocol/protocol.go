@@ -9,6 +9,7 @@
 //	raw.go        quotes as text, for programs that read too many to decode each message
 //	message.go    the server's messages and Append
 //	decode.go     Decode decodes a server's message
+//	candle.go     candles and day figures
 //	command.go    ParseCommand parses and checks a client's message
 //	errorcode.go  the codes of error messages and refusals, with their meaning
 //	close.go      every way in which the server ends a connection, as one table

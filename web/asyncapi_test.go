@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fxcast/fxcast/protocol"
 	"github.com/fxcast/fxcast/web/internal/webtest"
 )
 
@@ -94,8 +95,16 @@ func TestAsyncAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	until("message")
+	say(`{"op":"subscribe","symbols":["EUR/USD"],"candles":"1m","day":true}`)
+	until("ack")
+	n.Hub.Candle("EUR/USD", "1m", protocol.Candle{Start: time.Unix(0, 0), Bid: protocol.OHLC{Open: "1", High: "1", Low: "1", Close: "1"}, Ask: protocol.OHLC{Open: "1", High: "1", Low: "1", Close: "1"}, Ticks: 1, Open: true})
+	until("candle")
+	n.Hub.Day("EUR/USD", protocol.Day{Since: time.Unix(0, 0), Open: "1", High: "1", Low: "1"})
+	until("day")
 	say(`{"op":"list","id":"two"}`)
 	until("list")
+	say(`{"op":"unsubscribe","symbols":["EUR/USD"],"candles":"1m"}`)
+	until("ack")
 	say(`{"op":"ping"}`)
 	until("pong")
 	say(`{"op":"unsubscribe","id":3,"symbols":["EUR/USD","USD/JPY"]}`)

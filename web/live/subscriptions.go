@@ -1,6 +1,7 @@
 package live
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,10 +39,64 @@ func settingsOf(c protocol.Command, grants *session.Grants, symbols []string) (s
 	return settings, since
 }
 
-// subscriptions are the symbols and channels of one connection. Its reader owns them.
+// subscriptions are the entries of one connection. Its reader owns them.
 type subscriptions struct {
-	symbols  nameList // symbols and wildcards, in the order of the commands
+	// entries are symbols and wildcards, in the order of the commands. Those for candles begin with
+	// their interval, as in 1m:EUR/USD.
+	entries  nameList
+	day      nameList // symbols and wildcards with day figures; each of them is in entries, too
 	channels []string
+}
+
+// entryOf returns the entry for a symbol or wildcard in a command.
+func entryOf(c protocol.Command, pattern string) string {
+	if c.Candles == "" {
+		return pattern
+	}
+	return c.Candles + ":" + pattern
+}
+
+// list returns the subscriptions as clients see them.
+func (s *subscriptions) list(id json.RawMessage) protocol.List {
+	l := protocol.List{ID: id, Symbols: []string{}, Channels: names(s.channels, nil), Day: s.day.names()}
+	for _, entry := range s.entries.names() {
+		if interval, pattern, ok := strings.Cut(entry, ":"); ok {
+			l.Candles = append(l.Candles, protocol.CandleEntry{Symbol: pattern, Interval: interval})
+		} else {
+			l.Symbols = append(l.Symbols, entry)
+		}
+	}
+	return l
+}
+
+// addDay adds day figures of symbols and wildcards.
+func (s *subscriptions) addDay(patterns []string) {
+	day := s.day.names()
+	for _, p := range patterns {
+		if !slices.Contains(day, p) {
+			day = append(day, p)
+		}
+	}
+	s.day = listOf(day)
+}
+
+// dropDay removes day figures of symbols and wildcards, and returns those that had some. If others
+// is set, it leaves alone those with another entry.
+func (s *subscriptions) dropDay(patterns []string, others bool) (ended []string) {
+	if s.day == (nameList{}) {
+		return nil
+	}
+	day, entries := s.day.names(), s.entries.names()
+	for _, p := range patterns {
+		i := slices.Index(day, p)
+		has := func(entry string) bool { return entry == p || strings.HasSuffix(entry, ":"+p) }
+		if i >= 0 && !(others && slices.ContainsFunc(entries, has)) {
+			day = slices.Delete(day, i, i+1)
+			ended = append(ended, p)
+		}
+	}
+	s.day = listOf(day)
+	return ended
 }
 
 // A nameList is a list of symbols and wildcards. Connections with equal lists share their memory.
@@ -68,7 +123,7 @@ func (l nameList) names() []string {
 // and channels, and a refusal for each other name. A repeated name is answered once.
 func (s *subscriptions) subscribe(c protocol.Command, instruments *feed.Instruments, grants *session.Grants, relayed []string) (symbols, channels []string, failed []protocol.Refusal) {
 	failed = []protocol.Refusal{}
-	subscribed := s.symbols.names()
+	subscribed := s.entries.names()
 	decided := make(map[string]bool, len(c.Symbols)+len(c.Channels)) // what clients name, and patterns
 	for _, name := range c.Symbols {
 		if decided[name] {
@@ -85,21 +140,21 @@ func (s *subscriptions) subscribe(c protocol.Command, instruments *feed.Instrume
 		switch {
 		case err != nil:
 			failed = append(failed, protocol.Refusal{Symbol: protocol.Clip(name, protocol.MaxEcho), Code: protocol.ErrorUnknownSymbol, Message: err.Error()})
-		case !grants.AllowsMode(c.Mode):
+		case c.Candles == "" && !grants.AllowsMode(c.Mode):
 			failed = append(failed, protocol.Refusal{Symbol: pattern, Code: protocol.ErrorNotEntitled, Message: fmt.Sprintf("the session's role does not include mode %q", c.Mode)})
 		case !grants.Allows(pattern):
 			failed = append(failed, protocol.Refusal{Symbol: pattern, Code: protocol.ErrorNotEntitled, Message: "the session's role does not include this symbol"})
-		case !slices.Contains(subscribed, pattern) && len(subscribed) >= grants.MaxSymbols:
+		case !slices.Contains(subscribed, entryOf(c, pattern)) && len(subscribed) >= grants.MaxSymbols:
 			failed = append(failed, protocol.Refusal{Symbol: pattern, Code: protocol.ErrorTooManySymbols,
 				Message: fmt.Sprintf("at most %d symbols and wildcards per connection", grants.MaxSymbols)})
 		default:
-			if !slices.Contains(subscribed, pattern) {
-				subscribed = append(subscribed, pattern)
+			if entry := entryOf(c, pattern); !slices.Contains(subscribed, entry) {
+				subscribed = append(subscribed, entry)
 			}
 			symbols = append(symbols, pattern)
 		}
 	}
-	s.symbols = listOf(subscribed)
+	s.entries = listOf(subscribed)
 	clear(decided)
 	for _, name := range c.Channels {
 		switch {
@@ -123,7 +178,7 @@ func (s *subscriptions) subscribe(c protocol.Command, instruments *feed.Instrume
 // repeated name is answered once.
 func (s *subscriptions) unsubscribe(c protocol.Command, instruments *feed.Instruments) (symbols, channels []string, failed []protocol.Refusal) {
 	failed = []protocol.Refusal{}
-	subscribed := s.symbols.names()
+	subscribed := s.entries.names()
 	decided := make(map[string]bool, len(c.Symbols)+len(c.Channels))
 	for _, name := range c.Symbols {
 		if decided[name] {
@@ -137,7 +192,7 @@ func (s *subscriptions) unsubscribe(c protocol.Command, instruments *feed.Instru
 			}
 			decided[pattern] = true
 		}
-		if i := slices.Index(subscribed, pattern); err == nil && i >= 0 {
+		if i := slices.Index(subscribed, entryOf(c, pattern)); err == nil && i >= 0 {
 			subscribed = slices.Delete(subscribed, i, i+1)
 			symbols = append(symbols, pattern)
 			continue
@@ -148,7 +203,7 @@ func (s *subscriptions) unsubscribe(c protocol.Command, instruments *feed.Instru
 			failed = append(failed, protocol.Refusal{Symbol: pattern, Code: protocol.ErrorNotSubscribed, Message: "not subscribed under this name"})
 		}
 	}
-	s.symbols = listOf(subscribed)
+	s.entries = listOf(subscribed)
 	clear(decided)
 	for _, name := range c.Channels {
 		if decided[name] {

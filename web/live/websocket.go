@@ -154,18 +154,13 @@ func (c *wsConn) handle(message []byte) (why *protocol.Close) {
 	case protocol.OpSubscribe:
 		c.subscribe(cmd, cost)
 	case protocol.OpUnsubscribe:
-		symbols, channels, failed := c.subscribed.unsubscribe(cmd, c.server.cfg.Instruments)
-		answer := protocol.Ack{ID: cmd.ID, Op: cmd.Op, OK: names(symbols, channels), Failed: failed}.Append(nil)
-		if len(channels) > 0 {
-			c.hub.UnsubscribeChannels(channels, nil)
-		}
-		c.hub.Unsubscribe(symbols, answer)
+		c.unsubscribe(cmd)
 	case protocol.OpPace:
 		every := cmd.Pace()
 		answer := protocol.Ack{ID: cmd.ID, Op: cmd.Op, EveryMS: new(every.Milliseconds()), Align: &cmd.Align}.Append(nil)
 		c.hub.Pace(every, cmd.Align, answer)
 	case protocol.OpList:
-		c.hub.Send(protocol.List{ID: cmd.ID, Symbols: names(c.subscribed.symbols.names(), nil), Channels: names(c.subscribed.channels, nil)}.Append(nil))
+		c.hub.Send(c.subscribed.list(cmd.ID).Append(nil))
 	case protocol.OpPing:
 		c.hub.Send(protocol.Pong{ID: cmd.ID, Time: protocol.At(time.Now())}.Append(nil))
 	}
@@ -216,21 +211,57 @@ func (c *wsConn) mayResume(cmd protocol.Command) (ok bool, wait time.Duration) {
 }
 
 func (c *wsConn) subscribe(cmd protocol.Command, cost int) {
-	var symbols, channels []string
+	var symbols, channels, noDay []string
 	var settings hub.Settings
 	var since map[string]protocol.Position
 	var answer []byte
 	c.server.inTurn(cost, func() {
-		var failed []protocol.Refusal
-		symbols, channels, failed = c.subscribed.subscribe(cmd, c.server.cfg.Instruments, c.grants, c.server.cfg.Channels)
-		settings, since = settingsOf(cmd, c.grants, symbols)
-		answer = protocol.Ack{ID: cmd.ID, Op: cmd.Op, OK: names(symbols, channels), Failed: failed, MaxRate: &settings.MaxRate, Mode: cmd.Mode}.Append(nil)
+		ack := protocol.Ack{ID: cmd.ID, Op: cmd.Op, Mode: cmd.Mode, Candles: cmd.Candles, Day: cmd.Day}
+		symbols, channels, ack.Failed = c.subscribed.subscribe(cmd, c.server.cfg.Instruments, c.grants, c.server.cfg.Channels)
+		ack.OK = names(symbols, channels)
+		if cmd.Candles == "" {
+			settings, since = settingsOf(cmd, c.grants, symbols)
+			ack.MaxRate = &settings.MaxRate
+		}
+		switch {
+		case cmd.Day:
+			c.subscribed.addDay(symbols)
+		case cmd.Candles == "":
+			noDay = c.subscribed.dropDay(symbols, false)
+		}
+		answer = ack.Append(nil)
 	})
-	c.hub.Subscribe(symbols, settings, answer)
+	if len(noDay) > 0 {
+		c.hub.UnwatchDay(noDay, nil)
+	}
+	if cmd.Candles != "" {
+		c.hub.WatchCandles(cmd.Candles, symbols, answer)
+	} else {
+		c.hub.Subscribe(symbols, settings, answer)
+	}
+	if cmd.Day {
+		c.hub.WatchDay(symbols, nil)
+	}
 	if len(channels) > 0 {
 		c.hub.SubscribeChannels(channels, nil)
 	}
 	c.resume(since)
+}
+
+func (c *wsConn) unsubscribe(cmd protocol.Command) {
+	symbols, channels, failed := c.subscribed.unsubscribe(cmd, c.server.cfg.Instruments)
+	answer := protocol.Ack{ID: cmd.ID, Op: cmd.Op, OK: names(symbols, channels), Failed: failed, Candles: cmd.Candles}.Append(nil)
+	if len(channels) > 0 {
+		c.hub.UnsubscribeChannels(channels, nil)
+	}
+	if noDay := c.subscribed.dropDay(symbols, cmd.Candles != ""); len(noDay) > 0 {
+		c.hub.UnwatchDay(noDay, nil)
+	}
+	if cmd.Candles != "" {
+		c.hub.UnwatchCandles(cmd.Candles, symbols, answer)
+	} else {
+		c.hub.Unsubscribe(symbols, answer)
+	}
 }
 
 func (c *wsConn) fail(bad protocol.Error) {
