@@ -49,6 +49,7 @@ func TestPage(t *testing.T) {
 		"theme":          testTheme,
 		"keyboard":       testKeyboard,
 		"phone":          testPhone,
+		"widths":         testWidths,
 		"sign out":       testSignOut,
 		"strict policy":  testStrictPolicy,
 		"exact decimals": testExactDecimals,

@@ -9,6 +9,7 @@ import { Board } from './board.js';
 import { PriceChart } from './chart.js';
 import { Diagnostics } from './diagnostics.js';
 import { Feed } from './feed.js';
+import { Frames } from './frames.js';
 import { Grid } from './grid.js';
 import { intervals } from './history.js';
 import { gates, names, tooMany } from './notices.js';
@@ -74,13 +75,13 @@ async function refreshSymbols() {
 
 // Drawing.
 
-let frame = 0;
+const frames = new Frames(draw);
+
 function wake() {
-  frame ||= requestAnimationFrame(draw);
+  frames.request();
 }
 
 function draw() {
-  frame = 0;
   const { changed } = board;
   board.changed = new Set();
   grid.draw(changed, feed.serverNow());

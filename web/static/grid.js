@@ -1,145 +1,27 @@
 // The table of prices. Each row is created once. A frame writes only the cells whose text has
 // changed. Columns have fixed widths, so no change of text moves another cell.
 
-import { ageOf } from './age.js';
-import { spreadInPips, split } from './price.js';
+import { Row } from './row.js';
 import { load, save } from './settings.js';
 
 const majors = ['EUR/USD', 'USD/JPY', 'GBP/USD', 'USD/CHF', 'AUD/USD', 'USD/CAD', 'NZD/USD'];
-const litFor = 350; // ms; light goes on and off in one step: fading hundreds of cells would cost a frame every 16 ms
 const metals = new Set(['XAU', 'XAG', 'XPT', 'XPD']);
+const putOutAfter = 400; // ms without a frame that would put the lights out
 
-/** @typedef {import('./board.js').Instrument} Instrument */
+/**
+ * @typedef {import('./board.js').Instrument} Instrument
+ * @typedef {import('./cell.js').PriceCell} PriceCell
+ */
 
-/** One price cell: arrow, big figure, pip digits, fraction. */
-class PriceCell {
-  #text = '';
-  #move = 0;
-  #lit = false;
-  /** When the light of the last change must go off, by performance.now(). */
-  litUntil = 0;
-
-  /** @param {HTMLTableCellElement} cell */
-  constructor(cell) {
-    // The box has a fixed size and CSS containment, so that new text does not lay out the table.
-    this.box = cell.appendChild(document.createElement('div'));
-    this.box.className = 'price';
-    this.parts = ['figure', 'pips', 'fraction'].map((name) => {
-      const span = this.box.appendChild(document.createElement('span'));
-      span.className = name;
-      return span.appendChild(document.createTextNode(''));
-    });
-  }
-
-  /**
-   * @param {string} text
-   * @param {number} move
-   * @param {number} pipDecimals
-   * @param {boolean} light
-   * @returns {boolean} true if the cell is lit, so that putOut must be called later
-   */
-  set(text, move, pipDecimals, light) {
-    if (text === this.#text && move === this.#move) return false;
-    if (text !== this.#text) {
-      const parts = text === '' ? ['–', '', ''] : split(text, pipDecimals);
-      for (let i = 0; i < 3; i++) if (this.parts[i].data !== parts[i]) this.parts[i].data = parts[i];
-    }
-    light &&= this.#text !== '' && move !== 0;
-    const turned = move !== this.#move;
-    this.#text = text;
-    this.#move = move;
-    if (turned || light !== this.#lit) this.#show(light);
-    if (light) this.litUntil = performance.now() + litFor;
-    return light;
-  }
-
-  putOut() {
-    if (this.#lit) this.#show(false);
-  }
-
-  /** @param {boolean} lit */
-  #show(lit) {
-    this.#lit = lit;
-    const direction = this.#move > 0 ? ' up' : this.#move < 0 ? ' down' : '';
-    this.box.className = `price${direction}${lit ? ' lit' : ''}`;
-  }
-}
-
-class Row {
-  #spread = '';
-  #word = '';
-  #age = '';
-  #state = '';
-
-  /**
-   * @param {Instrument} instrument
-   * @param {boolean} pinned
-   */
-  constructor(instrument, pinned) {
-    this.instrument = instrument;
-    this.inView = true;
-    this.behind = false; // changed while out of view, and not drawn since
-    const tr = document.createElement('tr');
-    this.tr = tr;
-    tr.dataset.symbol = instrument.symbol;
-    tr.tabIndex = -1;
-    tr.setAttribute('aria-selected', 'false');
-    this.pin = document.createElement('button');
-    this.pin.type = 'button';
-    this.pin.className = 'pin';
-    this.pin.tabIndex = -1;
-    tr.insertCell().append(this.pin);
-    const name = tr.appendChild(document.createElement('th'));
-    name.scope = 'row';
-    const [base, quote] = instrument.symbol.split('/');
-    const slash = document.createElement('i');
-    slash.textContent = '/';
-    name.append(base, slash, quote ?? '');
-    this.bid = new PriceCell(tr.insertCell());
-    this.ask = new PriceCell(tr.insertCell());
-    this.spread = tr.insertCell().appendChild(document.createElement('div'));
-    this.spread.className = 'spread';
-    const age = tr.insertCell();
-    age.className = 'age';
-    this.word = age.appendChild(document.createElement('span'));
-    this.age = age.appendChild(document.createTextNode(''));
-    this.setPinned(pinned);
-  }
-
-  /** @param {boolean} pinned */
-  setPinned(pinned) {
-    this.pinned = pinned;
-    this.pin.setAttribute('aria-pressed', String(pinned));
-    this.pin.setAttribute('aria-label', `${pinned ? 'Unpin' : 'Pin'} ${this.instrument.symbol}`);
-    this.pin.textContent = pinned ? '★' : '☆';
-  }
-
-  /** @param {Set<PriceCell>} lit receives the cells whose light must go off later */
-  draw(lit) {
-    this.behind = false;
-    const i = this.instrument;
-    if (this.bid.set(i.bid, i.bidMove, i.pipDecimals, this.inView)) lit.add(this.bid);
-    if (this.ask.set(i.ask, i.askMove, i.pipDecimals, this.inView)) lit.add(this.ask);
-    const spread = i.hasPrice ? spreadInPips(i.bid, i.ask, i.pip) : '';
-    if (spread !== this.#spread) this.spread.textContent = this.#spread = spread;
-    if (i.status !== this.#state) this.tr.dataset.status = this.#state = i.status;
-  }
-
-  /** @param {number} now the server's clock */
-  drawAge(now) {
-    const [word, age] = ageOf(this.instrument, now);
-    const before = word === '' ? '' : `${word} · `;
-    if (before !== this.#word) this.word.textContent = this.#word = before;
-    if (age !== this.#age) this.age.data = this.#age = age;
-  }
-
-  /** The group of the table that the row belongs to. */
-  get group() {
-    if (this.pinned) return 'pinned';
-    const { symbol } = this.instrument;
-    if (majors.includes(symbol)) return 'majors';
-    return symbol.split('/').some((code) => metals.has(code)) ? 'metals' : 'crosses';
-  }
+/**
+ * The group of the table that a row belongs to.
+ *
+ * @param {Row} row
+ */
+function groupOf({ pinned, instrument: { symbol } }) {
+  if (pinned) return 'pinned';
+  if (majors.includes(symbol)) return 'majors';
+  return symbol.split('/').some((code) => metals.has(code)) ? 'metals' : 'crosses';
 }
 
 /**
@@ -220,17 +102,17 @@ export class Grid {
       else row.behind = true;
     }
     if (this.#unplaced) this.#place();
-    if (this.#lit.size > 0) this.#sweep ||= setTimeout(() => this.#putOut(), litFor / 3);
+    this.#putOut();
   }
 
+  /** Puts lights out, in this frame or, if no other follows, in one of their own. */
   #putOut() {
     const now = performance.now();
     for (const cell of this.#lit) {
-      if (cell.litUntil > now) continue;
-      cell.putOut();
-      this.#lit.delete(cell);
+      if (cell.putOut(now)) this.#lit.delete(cell);
     }
-    this.#sweep = this.#lit.size > 0 ? setTimeout(() => this.#putOut(), litFor / 3) : 0;
+    clearTimeout(this.#sweep);
+    if (this.#lit.size > 0) this.#sweep = setTimeout(() => this.#putOut(), putOutAfter);
   }
 
   /** @param {number} now the server's clock */
@@ -282,7 +164,7 @@ export class Grid {
     const groups = /** @type {NodeListOf<HTMLTableSectionElement>} */ (this.table.querySelectorAll('tbody[data-group]'));
     let shown = 0;
     for (const body of groups) {
-      const rows = [...this.#rows.values()].filter((r) => r.group === body.dataset.group).sort(inOrder);
+      const rows = [...this.#rows.values()].filter((r) => groupOf(r) === body.dataset.group).sort(inOrder);
       let visible = 0;
       for (const [n, row] of rows.entries()) {
         if (body.rows[n + 1] !== row.tr) body.insertBefore(row.tr, body.rows[n + 1] ?? null);
