@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// Command returns a command of Node 20 or later, with the packages that the JavaScript client is
-// tested with installed in its folder. The test is skipped without them, or fails if
-// FXCAST_REQUIRE_ALL=1. The command ends with the test.
-func Command(t testing.TB, client string, args ...string) *exec.Cmd {
+// Command returns a command of Node 20 or later. The packages that it needs are installed in a folder
+// of the repository. The test is skipped without them, or fails if FXCAST_REQUIRE_ALL=1. The command
+// ends with the test.
+func Command(t testing.TB, folder string, args ...string) *exec.Cmd {
 	t.Helper()
 	skip := func(why string) {
 		t.Helper()
@@ -34,8 +34,8 @@ func Command(t testing.TB, client string, args ...string) *exec.Cmd {
 	if n, err := strconv.Atoi(major); err != nil || n < 20 {
 		skip("node is " + strings.TrimSpace(string(version)) + ", want 20 or later")
 	}
-	if _, err := os.Stat(filepath.Join(client, "node_modules")); err != nil {
-		skip("clients/js has no node_modules: npm ci makes them")
+	if _, err := os.Stat(filepath.Join(folder, "node_modules")); err != nil {
+		skip(folder + " has no node_modules: make deps installs them")
 	}
 	return exec.CommandContext(t.Context(), node, args...)
 }
