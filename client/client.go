@@ -22,6 +22,7 @@
 //	connection.go    one connection from its welcome to its end
 //	commands.go      what is sent, at the pace that the server allows
 //	subscription.go  Subscribe, and what a subscriber receives
+//	candles.go       Candles, and day figures
 //	sequence.go      the numbers of quotes, and gaps
 //	queue.go         what waits for a subscriber
 //	errors.go        the errors
@@ -57,13 +58,16 @@ type Options struct {
 	// HTTPClient opens connections; nil is http.DefaultClient.
 	HTTPClient *http.Client
 
-	// OnState, OnStatus and OnError are called one at a time and in order, by the goroutine that
+	// OnState, OnStatus, OnDay and OnError are called one at a time and in order, by the goroutine that
 	// reads from the server. They should return soon, and must not call Close.
+	//
+	// OnDay receives the day figures of subscriptions whose mode is WithDay.
 	//
 	// OnError receives what concerns no single subscription: a *ProtocolError if the server sent
 	// what it must not, a *CommandError, or why a connection failed that is tried again.
 	OnState  func(State)
 	OnStatus func(Status)
+	OnDay    func(Day)
 	OnError  func(error)
 
 	scale float64 // of time, for tests; 0 is 1

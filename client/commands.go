@@ -22,9 +22,13 @@ const (
 
 // A command is waiting to be sent: it subscribes sub, or unsubscribes names.
 type command struct {
-	sub   *Subscription
-	names []string
+	sub      *Subscription
+	names    []string
+	interval string // of the candles of names; empty: quotes
 }
+
+// An entry is what a server has granted: quotes of a name, or its candles of an interval.
+type entry struct{ name, interval string }
 
 // A route leads quotes to a subscription.
 type route struct {
@@ -38,7 +42,7 @@ type outbox struct {
 	limits   protocol.Limits
 	waiting  []command
 	inFlight map[string]*Subscription // subscribes without an answer, by id
-	routes   map[string]route         // by granted name
+	routes   map[entry]route          // granted
 	resend   time.Time                // not before
 	ids      int
 	acks     int
@@ -46,12 +50,12 @@ type outbox struct {
 }
 
 func newOutbox() outbox {
-	return outbox{inFlight: map[string]*Subscription{}, routes: map[string]route{}, wake: make(chan struct{}, 1)}
+	return outbox{inFlight: map[string]*Subscription{}, routes: map[entry]route{}, wake: make(chan struct{}, 1)}
 }
 
 // push adds a command. The caller holds Client.mu.
 func (o *outbox) push(c command) {
-	if last := len(o.waiting) - 1; c.sub == nil && last >= 0 && o.waiting[last].sub == nil && len(o.waiting[last].names)+len(c.names) <= maxNames {
+	if last := len(o.waiting) - 1; c.sub == nil && last >= 0 && o.waiting[last].sub == nil && o.waiting[last].interval == c.interval && len(o.waiting[last].names)+len(c.names) <= maxNames {
 		o.waiting[last].names = append(o.waiting[last].names, c.names...)
 	} else {
 		o.waiting = append(o.waiting, c)
@@ -65,14 +69,14 @@ func (o *outbox) push(c command) {
 // drop forgets a subscription that was closed, and unsubscribes it if that is necessary. The caller
 // holds Client.mu.
 func (o *outbox) drop(s *Subscription) {
-	maps.DeleteFunc(o.routes, func(_ string, r route) bool { return r.sub == s })
+	maps.DeleteFunc(o.routes, func(_ entry, r route) bool { return r.sub == s })
 	if i := slices.IndexFunc(o.waiting, func(c command) bool { return c.sub == s }); i >= 0 {
 		o.waiting = slices.Delete(o.waiting, i, i+1)
 		return
 	}
 	maps.DeleteFunc(o.inFlight, func(_ string, f *Subscription) bool { return f == s })
 	if len(s.names) > 0 {
-		o.push(command{names: slices.Clone(s.names)})
+		o.push(command{names: slices.Clone(s.names), interval: s.interval})
 	}
 }
 
@@ -135,7 +139,7 @@ func (x *connection) next() []byte {
 	x.ids++
 	id := strconv.Itoa(x.ids)
 	if next.sub == nil {
-		return protocol.Command{Op: protocol.OpUnsubscribe, ID: json.RawMessage(id), Symbols: next.names}.Append(nil)
+		return protocol.Command{Op: protocol.OpUnsubscribe, ID: json.RawMessage(id), Symbols: next.names, Candles: next.interval}.Append(nil)
 	}
 	x.inFlight[id] = next.sub
 	return next.sub.command(id, x.limits)
@@ -162,11 +166,12 @@ func (x *connection) acked(m protocol.Ack) error {
 	s.names = m.OK
 	taken := map[*Subscription][]string{}
 	for _, name := range m.OK {
-		if old, ok := x.routes[name]; ok && old.sub != s { // under another form of its name
+		at := entry{name, s.interval}
+		if old, ok := x.routes[at]; ok && old.sub != s { // under another form of its name
 			taken[old.sub] = append(taken[old.sub], name)
 			old.sub.names = slices.DeleteFunc(slices.Clone(old.sub.names), func(n string) bool { return n == name })
 		}
-		x.routes[name] = route{s, x.acks}
+		x.routes[at] = route{s, x.acks}
 	}
 	if len(m.OK) == 0 {
 		c.remove(s)

@@ -75,6 +75,7 @@ type runner struct {
 	}
 	fx      *client.Client
 	subs    map[string]*client.Subscription
+	candles map[string]*client.CandleSubscription
 	readers sync.WaitGroup
 
 	mu      sync.Mutex
@@ -93,6 +94,13 @@ func (r *runner) play(t *testing.T, scenario, protocol string) (faults []string)
 		OnStatus: func(s client.Status) {
 			r.report(map[string]any{"report": "status", "symbol": s.Symbol, "status": s.Status})
 		},
+		OnDay: func(d client.Day) {
+			var close any
+			if d.Day.PreviousClose != "" {
+				close = d.Day.PreviousClose
+			}
+			r.report(map[string]any{"report": "day", "symbol": d.Symbol, "since": d.Day.Since, "open": d.Day.Open, "high": d.Day.High, "low": d.Day.Low, "previous_close": close})
+		},
 		OnError: r.failed,
 	}
 	if r.run.Auth == "ticket" {
@@ -106,7 +114,7 @@ func (r *runner) play(t *testing.T, scenario, protocol string) (faults []string)
 		defer close(dialed)
 		r.fx, _ = client.Dial(ctx, client.WithScale(o, r.run.Scale)) // its error was reported
 	}()
-	r.subs = map[string]*client.Subscription{}
+	r.subs, r.candles = map[string]*client.Subscription{}, map[string]*client.CandleSubscription{}
 	var failure error
 	for i, step := range r.run.Client {
 		if failure = r.do(step, dialed, cancel); failure != nil {
@@ -149,11 +157,26 @@ func (r *runner) do(s conformance.ClientStep, dialed <-chan struct{}, cancel fun
 		if s.Mode == "all" {
 			mode = client.All
 		}
+		if s.Day {
+			mode = mode.WithDay()
+		}
 		if r.subs[s.Name], err = r.fx.Subscribe(s.Symbols, mode); err == nil {
 			r.read(r.subs[s.Name])
 		}
+	case "candles":
+		<-dialed
+		sub, err := r.fx.Candles(s.Symbols, s.Interval)
+		if err != nil {
+			return err
+		}
+		r.candles[s.Name] = sub
+		r.readers.Go(func() { r.readCandles(sub) })
 	case "unsubscribe":
-		r.subs[s.Name].Close()
+		if sub := r.candles[s.Name]; sub != nil {
+			sub.Close()
+		} else {
+			r.subs[s.Name].Close()
+		}
 	case "churn":
 		<-dialed
 		for range s.Times {
@@ -187,6 +210,18 @@ func (r *runner) read(sub *client.Subscription) {
 			}
 		}
 	})
+}
+
+// readCandles reports what a subscription of candles receives.
+func (r *runner) readCandles(sub *client.CandleSubscription) {
+	for c, err := range sub.All(context.Background()) {
+		if err != nil {
+			r.failed(err)
+			continue
+		}
+		r.report(map[string]any{"report": "candle", "symbol": c.Symbol, "interval": c.Interval, "t": c.Data.Start, "bid": c.Data.Bid, "ask": c.Data.Ask,
+			"ticks": c.Data.Ticks, "complete": c.Data.Complete, "open": c.Data.Open})
+	}
 }
 
 // failed reports an error. The last one of an iterator was reported before.

@@ -185,7 +185,7 @@ func (x *connection) take(message protocol.Message) error {
 	case protocol.Snapshot:
 		return x.quotes(m.Data, true, m.Reset)
 	case protocol.Resumed:
-		if s := x.subscriber(m.Symbol); s != nil {
+		if s := x.subscriber(m.Symbol, ""); s != nil {
 			if last, ok := s.last[m.Symbol]; ok {
 				x.wire[m.Symbol] = last
 			}
@@ -203,6 +203,10 @@ func (x *connection) take(message protocol.Message) error {
 		case m.Status == protocol.StatusOK:
 			c.setState(Live)
 		}
+	case protocol.CandleUpdate:
+		return x.candle(m)
+	case protocol.DayUpdate:
+		c.reportDay(m)
 	case protocol.Closing:
 		if m.ReconnectAfterMS > 0 {
 			x.advice = time.Duration(min(m.ReconnectAfterMS, maxAdvice.Milliseconds())) * time.Millisecond
@@ -217,7 +221,7 @@ func (x *connection) quotes(quotes []Quote, snapshot, reset bool) error {
 		if fault := faultOf(q); fault != "" {
 			return &ProtocolError{What: fault}
 		}
-		s := x.subscriber(q.Symbol)
+		s := x.subscriber(q.Symbol, "")
 		if s == nil {
 			continue // in flight when it was unsubscribed
 		}
@@ -235,18 +239,18 @@ func (x *connection) quotes(quotes []Quote, snapshot, reset bool) error {
 	return nil
 }
 
-// subscriber returns the subscription to which quotes of a symbol belong: the exact one, else the
-// newer of EUR/* and */USD, else *.
-func (x *connection) subscriber(symbol string) *Subscription {
+// subscriber returns the subscription to which quotes of a symbol belong, or its candles of an
+// interval: the exact one, else the newer of EUR/* and */USD, else *.
+func (x *connection) subscriber(symbol, interval string) *Subscription {
 	base, quote, _ := strings.Cut(symbol, "/")
 	x.client.mu.Lock()
 	defer x.client.mu.Unlock()
-	if r, ok := x.routes[symbol]; ok {
+	if r, ok := x.routes[entry{symbol, interval}]; ok {
 		return r.sub
 	}
-	found := slices.MaxFunc([]route{x.routes[base+"/*"], x.routes["*/"+quote]}, func(a, b route) int { return a.number - b.number })
+	found := slices.MaxFunc([]route{x.routes[entry{base + "/*", interval}], x.routes[entry{"*/" + quote, interval}]}, func(a, b route) int { return a.number - b.number })
 	if found.sub == nil {
-		found = x.routes["*"]
+		found = x.routes[entry{"*", interval}]
 	}
 	return found.sub
 }

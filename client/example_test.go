@@ -87,3 +87,40 @@ func ExampleClient_Subscribe() {
 	// EUR/USD 1.08500 1.085001
 	// closed
 }
+
+// A chart shows the running candle and keeps those that have closed. Earlier ones come from the
+// server's candles endpoint.
+func ExampleClient_Candles() {
+	server, token, done := exampleServer("candles")
+	defer done()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+
+	fx, err := client.Dial(ctx, client.Options{URL: server, Token: token})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer fx.Close()
+	if _, err := fx.Subscribe([]string{"EUR/USD"}, client.Latest.WithDay()); err != nil { // the scenario asks for it
+		fmt.Println(err)
+		return
+	}
+	sub, err := fx.Candles([]string{"EUR/USD"}, "1m")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for c, err := range sub.All(ctx) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		if !c.Data.Open {
+			fmt.Println(c.Symbol, c.Data.Start.Format("15:04"), c.Data.Bid.Close, c.Data.Ticks)
+			break
+		}
+	}
+	// Output:
+	// EUR/USD 10:15 1.1 57
+}

@@ -5,17 +5,19 @@ import (
 	"sync"
 )
 
-// An item waits for a subscriber: a quote, the gap before it, or only an error.
+// An item waits for a subscriber: a quote and the gap before it, a candle, or only an error.
 type item struct {
-	quote Quote
-	gap   *GapError
-	err   error
+	quote  Quote
+	gap    *GapError
+	candle Candle
+	err    error
 }
 
 // A queue holds what waits for one subscriber.
 //
 // With All it holds so many quotes as the mode allows, and push waits for room. With Latest a newer
-// quote replaces the waiting one of its symbol, so that it holds one per symbol. Beside quotes it
+// quote replaces the waiting one of its symbol, so that it holds one per symbol. A running candle is
+// replaced too, and candles that have closed are kept, as many as the mode allows. Beside these it
 // holds at most one error per name of the subscription.
 type queue struct {
 	mode  Mode
@@ -24,7 +26,7 @@ type queue struct {
 
 	mu      sync.Mutex // guards what follows
 	items   []*item
-	pending map[string]*item // by symbol, with Latest
+	pending map[string]*item // by symbol, with Latest and of running candles
 	dropped bool             // by Close of the subscription
 	end     error            // returned after the last item
 }
@@ -42,11 +44,21 @@ func signal(c chan struct{}) {
 
 // push adds a quote, and waits while the queue is full. It returns false if ctx has ended.
 func (q *queue) push(ctx context.Context, quote Quote, gap *GapError) bool {
+	return q.enter(ctx, func() { q.add(quote, gap) })
+}
+
+// pushCandle adds a candle, and waits while the queue is full.
+func (q *queue) pushCandle(ctx context.Context, c Candle) {
+	q.enter(ctx, func() { q.addCandle(c) })
+}
+
+// enter calls add once there is room. It returns false if ctx has ended.
+func (q *queue) enter(ctx context.Context, add func()) bool {
 	for {
 		q.mu.Lock()
-		full := q.mode.all && len(q.items) >= q.mode.queue && !q.dropped
+		full := q.mode.queue > 0 && len(q.items) >= q.mode.queue && !q.dropped
 		if !full {
-			q.add(quote, gap)
+			add()
 			q.mu.Unlock()
 			signal(q.ready)
 			return true
@@ -88,6 +100,22 @@ func (q *queue) add(quote Quote, gap *GapError) {
 	old.quote, old.gap = quote, gap
 }
 
+// addCandle adds a candle. The caller holds mu.
+func (q *queue) addCandle(c Candle) {
+	if q.dropped || q.end != nil {
+		return
+	}
+	i := q.pending[c.Symbol]
+	if i == nil {
+		i = &item{}
+		q.items = append(q.items, i)
+		q.pending[c.Symbol] = i
+	}
+	if i.candle = c; !c.Data.Open {
+		delete(q.pending, c.Symbol) // nothing replaces it
+	}
+}
+
 // fail adds an error.
 func (q *queue) fail(err error) {
 	q.mu.Lock()
@@ -119,39 +147,41 @@ func (q *queue) drop() {
 	signal(q.room)
 }
 
-// pop returns the next quote or error. It waits until ctx ends.
-func (q *queue) pop(ctx context.Context) (Quote, error) {
+// pop returns the next item, or its error. It waits until ctx ends.
+func (q *queue) pop(ctx context.Context) (item, error) {
 	for {
 		q.mu.Lock()
-		quote, err, ok := q.take()
+		next, err, ok := q.take()
 		q.mu.Unlock()
 		if ok {
 			signal(q.room)
 			signal(q.ready) // there may be more, for another caller
-			return quote, err
+			return next, err
 		}
 		select {
 		case <-q.ready:
 		case <-ctx.Done():
-			return Quote{}, ctx.Err()
+			return item{}, ctx.Err()
 		}
 	}
 }
 
 // take takes the first item, or the gap before it. The caller holds mu.
-func (q *queue) take() (quote Quote, err error, ok bool) {
+func (q *queue) take() (next item, err error, ok bool) {
 	if len(q.items) == 0 {
-		return Quote{}, q.end, q.end != nil
+		return item{}, q.end, q.end != nil
 	}
 	first := q.items[0]
 	if gap := first.gap; gap != nil {
 		first.gap = nil
-		return Quote{}, gap, true
+		return item{}, gap, true
 	}
 	q.items[0] = nil
 	q.items = q.items[1:]
-	if first.err == nil && q.pending[first.quote.Symbol] == first {
-		delete(q.pending, first.quote.Symbol)
+	for _, symbol := range []string{first.quote.Symbol, first.candle.Symbol} {
+		if symbol != "" && q.pending[symbol] == first {
+			delete(q.pending, symbol)
+		}
 	}
-	return first.quote, first.err, true
+	return *first, first.err, true
 }

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/fxcast/fxcast/protocol"
 )
 
 func quote(symbol string, seq, skipped uint64) Quote {
@@ -28,10 +30,10 @@ func TestLatestConflates(t *testing.T) {
 	if _, err := q.pop(t.Context()); err.(*GapError).Missing != 4 {
 		t.Errorf("first %v, want the gap of 4", err)
 	}
-	if a, err := q.pop(t.Context()); err != nil || a.Seq != 10 || a.Skipped != 5 {
+	if a, err := q.pop(t.Context()); err != nil || a.quote.Seq != 10 || a.quote.Skipped != 5 {
 		t.Errorf("then %+v, %v, want A 10 with 5 skipped", a, err)
 	}
-	if b, err := q.pop(t.Context()); err != nil || b.Seq != 7 || b.Skipped != 0 {
+	if b, err := q.pop(t.Context()); err != nil || b.quote.Seq != 7 || b.quote.Skipped != 0 {
 		t.Errorf("then %+v, %v, want B 7", b, err)
 	}
 	ended, cancel := context.WithCancel(t.Context())
@@ -52,7 +54,8 @@ func TestNothingIsSilent(t *testing.T) {
 		seq, skipped, reached := uint64(10), uint64(0), uint64(0)
 		read := func() {
 			for len(s.queue.items) > 0 {
-				q, err := s.queue.pop(t.Context())
+				next, err := s.queue.pop(t.Context())
+				q := next.quote
 				if gap, ok := errors.AsType[*GapError](err); ok {
 					reached += gap.Missing
 					continue
@@ -126,5 +129,25 @@ func TestPacer(t *testing.T) {
 	}
 	if slices.Min(waits) < 0.2 || slices.Max(waits) > 1 || slices.Max(waits)-slices.Min(waits) < 0.3 {
 		t.Errorf("waits from %v to %v s, want 0.2 to 1 at random", slices.Min(waits), slices.Max(waits))
+	}
+}
+
+// A running candle is replaced by a newer one, a closed one is kept.
+func TestCandleQueue(t *testing.T) {
+	q := newQueue(Mode{queue: 5})
+	candle := func(symbol string, ticks uint64, open bool) Candle {
+		return Candle{Symbol: symbol, Data: protocol.Candle{Ticks: ticks, Open: open}}
+	}
+	for _, c := range []Candle{candle("A", 1, true), candle("A", 2, true), candle("B", 1, true), candle("A", 3, false), candle("A", 4, true), candle("A", 5, false)} {
+		q.pushCandle(t.Context(), c)
+	}
+	for _, want := range []Candle{candle("A", 3, false), candle("B", 1, true), candle("A", 5, false)} {
+		if got, err := q.pop(t.Context()); err != nil || got.candle != want {
+			t.Errorf("%+v, %v, want %+v", got.candle, err, want)
+		}
+	}
+	q.pushCandle(t.Context(), candle("B", 2, false)) // the running one was read
+	if got, err := q.pop(t.Context()); err != nil || got.candle != candle("B", 2, false) {
+		t.Errorf("%+v, %v", got.candle, err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 type Mode struct {
 	all     bool
 	maxRate float64
+	day     bool
 	queue   int
 }
 
@@ -34,27 +35,40 @@ var (
 // MaxRate is Latest with at most so many quotes of each symbol per second.
 func MaxRate(perSecond float64) Mode { return Mode{maxRate: perSecond} }
 
+// WithDay is the mode with the day figures of the symbols, which Options.OnDay receives.
+func (m Mode) WithDay() Mode {
+	m.day = true
+	return m
+}
+
 // A Subscription receives the quotes of some symbols. Its methods are safe for concurrent use, but
 // each quote reaches one caller only.
 type Subscription struct {
-	client *Client
-	mode   Mode
-	names  []string            // as granted, or as named until then; guarded by Client.mu
-	last   map[string]Position // the last quote of each symbol; owned by the reader after the ack
-	queue  *queue
+	client   *Client
+	mode     Mode
+	interval string // of candles; empty: quotes
+
+	names []string            // as granted, or as named until then; guarded by Client.mu
+	last  map[string]Position // the last quote of each symbol; owned by the reader after the ack
+	queue *queue
 }
 
 // Subscribe subscribes to symbols and wildcards: "EUR/USD", "EUR/*", "*/JPY", "*". It returns at
 // once; a name that the server refuses is a *CommandError of the iterator. A name belongs to one
 // subscription of a client at a time.
 func (c *Client) Subscribe(symbols []string, mode Mode) (*Subscription, error) {
+	return c.newSubscription(symbols, "", mode)
+}
+
+// newSubscription subscribes to quotes, or to candles of an interval.
+func (c *Client) newSubscription(symbols []string, interval string, mode Mode) (*Subscription, error) {
 	if len(symbols) == 0 || len(symbols) > maxNames {
 		return nil, fmt.Errorf("client: want 1 to %d symbols, got %d", maxNames, len(symbols))
 	}
 	if slices.Contains(symbols, "") {
 		return nil, errors.New("client: a symbol is empty")
 	}
-	s := &Subscription{client: c, mode: mode, names: slices.Compact(slices.Sorted(slices.Values(symbols))), last: map[string]Position{}, queue: newQueue(mode)}
+	s := &Subscription{client: c, mode: mode, interval: interval, names: slices.Compact(slices.Sorted(slices.Values(symbols))), last: map[string]Position{}, queue: newQueue(mode)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
@@ -65,7 +79,7 @@ func (c *Client) Subscribe(symbols []string, mode Mode) (*Subscription, error) {
 	}
 	for _, other := range c.subs {
 		for _, name := range other.names {
-			if slices.Contains(s.names, name) {
+			if other.interval == interval && slices.Contains(s.names, name) {
 				return nil, fmt.Errorf("client: %s is subscribed already", name)
 			}
 		}
@@ -91,15 +105,23 @@ func (s *Subscription) Close() {
 // Next returns the next quote. It waits for it until ctx ends. Its error is a *GapError before a
 // quote that does not follow the one before it, or a *CommandError: the subscription goes on after
 // both. Any other error is final: ErrClosed, or a *RefusedError.
-func (s *Subscription) Next(ctx context.Context) (Quote, error) { return s.queue.pop(ctx) }
+func (s *Subscription) Next(ctx context.Context) (Quote, error) {
+	i, err := s.queue.pop(ctx)
+	return i.quote, err
+}
 
 // Quotes returns an iterator over the results of Next. It goes on after a *GapError and a
 // *CommandError, and ends with any other error.
 func (s *Subscription) Quotes(ctx context.Context) iter.Seq2[Quote, error] {
-	return func(yield func(Quote, error) bool) {
+	return results(ctx, s.Next)
+}
+
+// results returns an iterator over the results of next, up to a final error.
+func results[T any](ctx context.Context, next func(context.Context) (T, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
 		for {
-			q, err := s.Next(ctx)
-			if !yield(q, err) || err != nil && !goesOn(err) {
+			v, err := next(ctx)
+			if !yield(v, err) || err != nil && !goesOn(err) {
 				return
 			}
 		}
@@ -115,7 +137,10 @@ func goesOn(err error) bool {
 
 // command returns the text of the command that subscribes, or resumes. The caller holds Client.mu.
 func (s *Subscription) command(id string, limits protocol.Limits) []byte {
-	c := protocol.Command{Op: protocol.OpSubscribe, ID: json.RawMessage(id), Symbols: s.names, Mode: protocol.ModeLatest, MaxRate: s.mode.maxRate}
+	c := protocol.Command{Op: protocol.OpSubscribe, ID: json.RawMessage(id), Symbols: s.names, Mode: protocol.ModeLatest, MaxRate: s.mode.maxRate, Day: s.mode.day, Candles: s.interval}
+	if s.interval != "" {
+		c.Mode = ""
+	}
 	if !s.mode.all {
 		return c.Append(nil)
 	}

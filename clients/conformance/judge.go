@@ -61,9 +61,15 @@ func (r *run) judge(reports []map[string]any) (faults []string) {
 	faults = append(faults, bySymbol(expect.Statuses, byKind["status"], func(_ string, want, got []map[string]any) []string {
 		return compare("status", want, got)
 	})...)
+	faults = append(faults, bySymbol(expect.Candles, byKind["candle"], func(_ string, want, got []map[string]any) []string {
+		return compareCandles(want, got)
+	})...)
+	faults = append(faults, bySymbol(expect.Days, byKind["day"], func(_ string, want, got []map[string]any) []string {
+		return compare("day", want, got)
+	})...)
 	faults = append(faults, compare("error", expect.Errors, byKind["error"])...)
 	for kind := range byKind {
-		if !slices.Contains([]string{"state", "quote", "gap", "status", "error"}, kind) {
+		if !slices.Contains([]string{"state", "quote", "gap", "status", "candle", "day", "error"}, kind) {
 			faults = append(faults, fmt.Sprintf("a report of the unknown kind %q", kind))
 		}
 	}
@@ -188,6 +194,21 @@ func compareConflated(want, got []map[string]any) []string {
 		return []string{fmt.Sprintf("the last quotes were not reported: %s", list(want, next))}
 	}
 	return nil
+}
+
+// compareCandles compares candles. A client may replace a running one that its subscriber has not read
+// by a later one.
+func compareCandles(want, got []map[string]any) []string {
+	for len(want) > 0 && len(got) > 0 {
+		if differs(want[0], got[0]) == "" {
+			want, got = want[1:], got[1:]
+		} else if want[0]["open"] == true && len(want) > 1 {
+			want = want[1:]
+		} else {
+			break
+		}
+	}
+	return compare("candle", want, got)
 }
 
 // compareTotal compares gaps of mode latest, which may be conflated like quotes.

@@ -94,8 +94,12 @@ type ClientStep struct {
 	Symbols []string       `json:"symbols,omitempty"`
 	Mode    string         `json:"mode,omitempty"`
 	MaxRate float64        `json:"max_rate,omitempty"`
-	Times   int            `json:"times,omitempty"`
-	MS      float64        `json:"ms,omitempty"`
+
+	Day      bool   `json:"day,omitempty"`
+	Interval string `json:"interval,omitempty"` // of candles
+
+	Times int     `json:"times,omitempty"`
+	MS    float64 `json:"ms,omitempty"`
 }
 
 // Expect lists what the client must report, in order and by kind.
@@ -104,6 +108,8 @@ type Expect struct {
 	Quotes   []map[string]any `json:"quotes"`
 	Gaps     []map[string]any `json:"gaps"`
 	Statuses []map[string]any `json:"statuses"`
+	Candles  []map[string]any `json:"candles"`
+	Days     []map[string]any `json:"days"`
 	Errors   []map[string]any `json:"errors"`
 	Tickets  int              `json:"tickets"` // asked for; judged if auth is "ticket"
 }
@@ -159,7 +165,7 @@ func parseScenario(name string, text []byte) (*Scenario, error) {
 	}
 	for i, step := range s.Client {
 		switch step.Do {
-		case "wait", "subscribe", "unsubscribe", "churn", "pause", "close":
+		case "wait", "subscribe", "candles", "unsubscribe", "churn", "pause", "close":
 		default:
 			return nil, fmt.Errorf("step %d of the client: unknown %q", i+1, step.Do)
 		}

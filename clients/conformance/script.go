@@ -268,8 +268,10 @@ func (p *player) ack(fields map[string]any) error {
 	}
 	ack := map[string]any{"type": protocol.TypeAck, "id": p.last["id"], "op": p.last["op"], "ok": names, "failed": []any{}}
 	if p.last["op"] == protocol.OpSubscribe {
-		ack["mode"], ack["max_rate"] = protocol.ModeLatest, 0
-		for _, name := range []string{"mode", "max_rate"} {
+		if p.last["candles"] == nil {
+			ack["mode"], ack["max_rate"] = protocol.ModeLatest, 0
+		}
+		for _, name := range []string{"mode", "max_rate", "candles", "day"} {
 			if v := p.last[name]; v != nil {
 				ack[name] = v
 			}
