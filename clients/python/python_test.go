@@ -4,7 +4,6 @@ package python_test
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -44,7 +43,7 @@ func TestPythonTypes(t *testing.T) {
 func TestPythonWheel(t *testing.T) {
 	t.Parallel()
 	source, out := filepath.Join(t.TempDir(), "source"), t.TempDir()
-	for _, part := range []string{"fxcast", "pyproject.toml", "README.md"} {
+	for _, part := range []string{"fxcast", "pyproject.toml", "README.md", "LICENSE"} {
 		if err := copyTo(filepath.Join(source, part), part); err != nil {
 			t.Fatal(err)
 		}
@@ -65,30 +64,11 @@ assert os.path.dirname(fxcast.__file__) == os.path.join(sys.argv[2], "fxcast"), 
 assert os.path.exists(os.path.join(os.path.dirname(fxcast.__file__), "py.typed"))
 [need] = importlib.metadata.requires("fxcast")
 assert need.startswith("websockets") and ">=10" in need, need
+assert any(os.path.basename(f) == "LICENSE" for f in importlib.metadata.files("fxcast"))
 fxcast.connect("ws://127.0.0.1/ws", token="t")`, wheels[0], filepath.Join(out, "unpacked"))
 	unpack.Dir = out
 	if text, err := unpack.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, text)
-	}
-}
-
-// TestPythonVersion checks that the packages of all languages have one version.
-func TestPythonVersion(t *testing.T) {
-	t.Parallel()
-	version := func(file, pattern string) string {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m := regexp.MustCompile(pattern).FindSubmatch(text)
-		if m == nil {
-			t.Fatalf("%s has no version", file)
-		}
-		return string(m[1])
-	}
-	python, js := version("pyproject.toml", `(?m)^version = "(.+)"$`), version("../js/package.json", `(?m)^  "version": "(.+)",$`)
-	if python != js {
-		t.Errorf("version %s, want that of clients/js, %s", python, js)
 	}
 }
 

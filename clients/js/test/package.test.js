@@ -24,7 +24,7 @@ test('the package has the modules, their types and no dependency', () => {
   const [{ files }] = JSON.parse(execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
   const names = files.map((f) => f.path);
   for (const name of names) assert.match(name, /^(src\/\w+\.js|types\/\w+\.d\.ts|package\.json|README\.md|LICENSE)$/);
-  for (const name of ['src/index.js', 'types/index.d.ts', 'README.md']) assert.ok(names.includes(name), `no ${name} in ${names}`);
+  for (const name of ['src/index.js', 'types/index.d.ts', 'README.md', 'LICENSE']) assert.ok(names.includes(name), `no ${name} in ${names}`);
 });
 
 test('the lockfile names no registry', () => {
