@@ -78,10 +78,10 @@ func FoldCandles(candles []Candle, i Interval, h *Hours, now time.Time) []Candle
 	return folded
 }
 
-// DayOf returns the figures of the bid on the day of a candle. before is the candle of the last
-// trading day before it that had a tick; its Ticks are 0 if there was none.
-func DayOf(today, before Candle) protocol.Day {
+// DayOf returns the figures of the bid on the day of a candle. previousClose is the last bid of the
+// trading day before, "" if it is not known.
+func DayOf(today Candle, previousClose string) protocol.Day {
 	return protocol.Day{
-		Since: today.Start, Open: today.Bid.Open, High: today.Bid.High, Low: today.Bid.Low, PreviousClose: before.Bid.Close,
+		Since: today.Start, Open: today.Bid.Open, High: today.Bid.High, Low: today.Bid.Low, PreviousClose: previousClose,
 	}
 }

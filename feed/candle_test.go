@@ -212,12 +212,8 @@ func TestFoldedCandleIsOpen(t *testing.T) {
 
 func TestDayFigures(t *testing.T) {
 	today := feed.Candle{Candle: protocol.Candle{Start: utc(t, "2026-11-24T22:00:00Z"), Bid: protocol.OHLC{Open: "2", High: "4", Low: "1", Close: "3"}}}
-	before := feed.Candle{Candle: protocol.Candle{Bid: protocol.OHLC{Close: "2.10"}}}
 	want := protocol.Day{Since: today.Start, Open: "2", High: "4", Low: "1", PreviousClose: "2.10"}
-	if got := feed.DayOf(today, before); got != want {
+	if got := feed.DayOf(today, "2.10"); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
-	}
-	if got := feed.DayOf(today, feed.Candle{}); got.PreviousClose != "" {
-		t.Errorf("got %+v without a day before", got)
 	}
 }

@@ -9,49 +9,9 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/feed/internal/feedtest"
 	"github.com/fxcast/fxcast/protocol"
 )
-
-// pack writes a candle in the form that feed.DecodeCandle describes, by another way: over big
-// numbers.
-func pack(start int64, ticks uint64, complete bool, prices [8]string) string {
-	b := binary.AppendUvarint(nil, uint64(start))
-	n := ticks * 2
-	if complete {
-		n++
-	}
-	b = binary.AppendUvarint(b, n)
-	digits := func(p string) int { _, after, _ := strings.Cut(p, "."); return len(after) }
-	most, least := 0, 99
-	for _, p := range prices {
-		most, least = max(most, digits(p)), min(least, digits(p))
-	}
-	scaled := func(p string) *big.Int {
-		n, _ := new(big.Int).SetString(strings.Replace(p, ".", "", 1)+strings.Repeat("0", most-digits(p)), 10)
-		return n
-	}
-	for _, p := range prices {
-		if len(scaled(p).String()) > 15 || most > 15 {
-			return string(binary.AppendUvarint(b, 1)) + strings.Join(prices[:], " ")
-		}
-	}
-	if least == most {
-		b = binary.AppendUvarint(b, uint64(2*most))
-	} else {
-		b = binary.AppendUvarint(b, uint64(2*most+1))
-		for _, p := range prices {
-			b = binary.AppendUvarint(b, uint64(most-digits(p)))
-		}
-	}
-	for _, pair := range [][2]int{{0, -1}, {1, 0}, {0, 2}, {3, 2}, {4, 0}, {5, 4}, {4, 6}, {7, 6}} {
-		n := scaled(prices[pair[0]])
-		if pair[1] >= 0 {
-			n.Sub(n, scaled(prices[pair[1]]))
-		}
-		b = binary.AppendUvarint(b, n.Uint64())
-	}
-	return string(b)
-}
 
 func storedCandle(start int64, ticks uint64, complete bool, p [8]string) feed.Candle {
 	return feed.Candle{Candle: protocol.Candle{
@@ -73,7 +33,7 @@ var storedPrices = [][8]string{
 func TestDecodeCandle(t *testing.T) {
 	for _, p := range storedPrices {
 		for _, complete := range []bool{true, false} {
-			element := pack(29_850_000, 57, complete, p)
+			element := feedtest.PackCandle(29_850_000, 57, complete, p)
 			want := storedCandle(29_850_000, 57, complete, p)
 			got, err := feed.DecodeCandle(element)
 			if err != nil || got != want {
@@ -93,7 +53,7 @@ func TestDecodeCandle(t *testing.T) {
 
 func FuzzDecodeCandle(f *testing.F) {
 	for _, p := range storedPrices {
-		f.Add(pack(29_850_000, 57, true, p))
+		f.Add(feedtest.PackCandle(29_850_000, 57, true, p))
 	}
 	f.Add("\x01\x03\x01" + "1 2 3 4 5 6 7 8 9")
 	f.Add("\x01\x03\x01" + "01 2 3 4 5 6 7 8")
@@ -136,7 +96,7 @@ func TestDecodeCandleProperty(t *testing.T) {
 			}
 		}
 		want := storedCandle(random.Int64N(1e8), 1+random.Uint64N(1e9), random.IntN(2) == 0, p)
-		got, err := feed.DecodeCandle(pack(want.Start.Unix()/60, want.Ticks, want.Complete, p))
+		got, err := feed.DecodeCandle(feedtest.PackCandle(want.Start.Unix()/60, want.Ticks, want.Complete, p))
 		if err != nil || got != want {
 			t.Fatalf("%v\ngot  %+v\nwant %+v", err, got, want)
 		}
