@@ -69,6 +69,11 @@ func (k Keys) Probe(node, conn string) string { return k.Prefix + "probe:" + nod
 // It belongs to the same slot as the symbol's Channel.
 func (k Keys) SymbolProbe(node string, s Symbol) string { return k.Channel(s) + ":probe:" + node }
 
+// StreamPlace is a hash with the id up to which all entries of a stream are settled, how many were
+// ever added up to it, and the generation of the stream. It shares the slot of the stream, so the
+// name of a stream must not contain braces.
+func (k Keys) StreamPlace(stream string) string { return k.Prefix + "stream:{" + stream + "}" }
+
 // InboxLeader names the node that reads the inbox.
 func (k Keys) InboxLeader() string { return k.Prefix + "inbox:lease" }
 

@@ -23,18 +23,22 @@ type InboxConfig struct {
 	Redis     redis.UniversalClient // only its options are used; see PublisherConfig
 	Keys      feed.Keys
 	Channel   string            // the channel that producers publish to
+	Stream    string            // the stream that producers add to; "" = none
 	Input     feed.InputOptions // how to read messages
 	Node      string            // unique among the nodes of this Redis
 	Publisher interface {
 		Accept(context.Context, []feed.Quote) ([]Outcome, error)
+		Publish(context.Context, []feed.Quote) ([]Outcome, error) // for the stream, as Check is
+		Check(feed.Quote) *feed.Rejection
 	}
 	Rejected   *RejectedLog // may be nil
 	Registerer prometheus.Registerer
 	Logger     *slog.Logger
 }
 
-// Inbox takes producers' messages from a Redis channel, on one node at a time: the leader. The
-// other nodes check every half second whether there is a leader.
+// Inbox takes producers' messages from a Redis channel and from a stream, on one node at a time: the
+// leader. The other nodes check every half second whether there is a leader. Of the stream nothing
+// is lost or doubled; what follows is about the channel.
 //
 // A node becomes the leader after it has subscribed and a test message has come back. The leader
 // stops and discards the quotes that it has not published in three cases:
@@ -49,8 +53,9 @@ type Inbox struct {
 	log     *slog.Logger
 	metrics *inboxMetrics
 	leader  *leader
-	router  *router             // set by Run, as is listen
-	queues  []*inboxQueue       // one, or in a cluster one for each lane
+	router  *router       // set by Run, as is listen
+	queues  []*inboxQueue // one, or in a cluster one for each lane
+	stream  *stream
 	listen  *redislink.Listener // set by Run
 	started atomic.Bool
 	leads   atomic.Bool
@@ -75,6 +80,7 @@ func NewInbox(cfg InboxConfig) *Inbox {
 	for i := range in.queues {
 		in.queues[i] = newInboxQueue()
 	}
+	in.stream = newStream(cfg, in.leader, in.log)
 	return in
 }
 
@@ -95,6 +101,7 @@ func (in *Inbox) Leader() string {
 //	  * take        SplitInput, ParseInput, queue; never waits (Run's goroutine)
 //	  * opened      becomes the leader, then renews        (1 goroutine)
 //	  * publish     batches from a queue                   (1 goroutine, in a cluster 1 per lane)
+//	  * stream.run  entries of the stream, each once       (1 goroutine)
 func (in *Inbox) Run(ctx context.Context) error {
 	if in.started.Swap(true) {
 		return errors.New("feed: Inbox.Run called twice")
@@ -103,6 +110,7 @@ func (in *Inbox) Run(ctx context.Context) error {
 	defer release()
 	// The leader must be named by the present master: one that Sentinel has replaced would name another.
 	in.leader.client, in.router = redislink.Once(redislink.Prober(in.cfg.Redis, client)), newRouter(client, in.cfg.Keys)
+	in.stream.client = in.leader.client
 	in.listen = redislink.NewListener(redislink.ListenerConfig{
 		Name: "inbox", Client: client, Channels: []string{in.cfg.Channel}, Message: in.take, Opened: in.opened,
 		Probe: in.cfg.Keys.Probe(in.cfg.Node, "inbox"), Prober: redislink.Prober(in.cfg.Redis, client),
@@ -176,6 +184,9 @@ func (in *Inbox) opened(c *redislink.Conn) error {
 		in.setLeads(true)
 		for _, q := range in.queues {
 			c.Go(func(ctx context.Context) error { return in.publish(ctx, q) })
+		}
+		if in.cfg.Stream != "" {
+			c.Go(in.stream.run)
 		}
 		return in.renew(ctx)
 	})

@@ -315,6 +315,12 @@ func (s *stuck) Accept(ctx context.Context, quotes []feed.Quote) ([]accept.Outco
 	return out, nil
 }
 
+func (s *stuck) Publish(ctx context.Context, quotes []feed.Quote) ([]accept.Outcome, error) {
+	return s.Accept(ctx, quotes)
+}
+
+func (s *stuck) Check(feed.Quote) *feed.Rejection { return nil }
+
 func TestInboxDropsOldestWhenFull(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

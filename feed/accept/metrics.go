@@ -1,6 +1,9 @@
 package accept
 
 import (
+	"sync/atomic"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
@@ -84,7 +87,7 @@ func newRejectedMetrics(reg prometheus.Registerer) *rejectedMetrics {
 	}, []string{"reason"})
 	byVia := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "fx_feed_rejected_via_total",
-		Help: "Rejected quotes by reason and by the way they came in: inbox and http on nodes, simulate on an embedded one. One of them growing: a producer there sends quotes that cannot be used.",
+		Help: "Rejected quotes by reason and by the way they came in: inbox, stream and http on nodes, simulate on an embedded one. One of them growing: a producer there sends quotes that cannot be used.",
 	}, []string{"reason", "via"})
 	m := &rejectedMetrics{byReason: map[feed.Reason]prometheus.Counter{}, byVia: map[rejectedBy]prometheus.Counter{}, dropped: f.NewCounter(prometheus.CounterOpts{
 		Name: "fx_feed_rejected_log_dropped_total",
@@ -150,4 +153,49 @@ func newInboxMetrics(reg prometheus.Registerer) *inboxMetrics {
 		m.lost[c] = lost.WithLabelValues(string(c))
 	}
 	return m
+}
+
+type streamMetrics struct {
+	entries, repeated, trimmed, retries prometheus.Counter
+	waiting                             prometheus.Gauge
+	since                               atomic.Int64 // when the oldest entry that waits was added, by this node's clock in ns; 0 = none
+}
+
+func newStreamMetrics(reg prometheus.Registerer) *streamMetrics {
+	f := promauto.With(reg)
+	m := &streamMetrics{
+		entries: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_stream_entries_total", Help: "Entries of FEED_STREAM that this node has settled. Still on every node while producers add entries: no node reads the stream."}),
+		repeated: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_stream_repeated_total", Help: "Quotes of FEED_STREAM that were read again and had been settled before. Grows with failures and changes of the leader only."}),
+		trimmed: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_stream_trimmed_total", Help: "Entries of FEED_STREAM that were removed before they were read, and so lost (Redis 7.0 or later). Above 0: no node read for long, or the MAXLEN of producers is too low."}),
+		retries: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_stream_retries_total", Help: "Times that FEED_STREAM was read again from the stored place because Redis had failed. Growing: the log line stream: retrying has the reason."}),
+		waiting: f.NewGauge(prometheus.GaugeOpts{
+			Name: "fx_feed_stream_lag_entries", Help: "Entries of FEED_STREAM that are not settled yet, on the node that reads it. Growing: producers are faster than Redis accepts quotes."}),
+	}
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "fx_feed_stream_lag_seconds", Help: "Age of the oldest entry of FEED_STREAM that is not settled yet, in seconds, on the node that reads it. Above 5: the stream is held up."}, m.lag)
+	return m
+}
+
+// behind notes that entries wait, and for how long the oldest one has.
+func (m *streamMetrics) behind(entries int64, oldest time.Duration) {
+	m.waiting.Set(float64(entries))
+	m.since.Store(time.Now().Add(-oldest).UnixNano())
+}
+
+// caughtUp notes that none waits.
+func (m *streamMetrics) caughtUp() {
+	m.waiting.Set(0)
+	m.since.Store(0)
+}
+
+func (m *streamMetrics) lag() float64 {
+	since := m.since.Load()
+	if since == 0 {
+		return 0
+	}
+	return max(time.Since(time.Unix(0, since)), 0).Seconds()
 }

@@ -162,15 +162,20 @@ func (p *Publisher) Accept(ctx context.Context, quotes []feed.Quote) ([]Outcome,
 	return p.publish(ctx, quotes, false)
 }
 
+// Check returns why a quote would be rejected whatever was accepted before, nil if only the publish
+// script can decide.
+func (p *Publisher) Check(q feed.Quote) *feed.Rejection {
+	if r, ok := errors.AsType[*feed.Rejection](p.cfg.Instruments.Check(q)); ok {
+		return r
+	}
+	return p.cfg.Priorities.Admit(q)
+}
+
 func (p *Publisher) publish(ctx context.Context, quotes []feed.Quote, waits bool) ([]Outcome, error) {
 	outcomes := make([]Outcome, len(quotes))
 	groups := make([]group, len(p.lanes))
 	for i, q := range quotes {
-		r, _ := errors.AsType[*feed.Rejection](p.cfg.Instruments.Check(q))
-		if r == nil {
-			r = p.cfg.Priorities.Admit(q)
-		}
-		if r != nil {
+		if r := p.Check(q); r != nil {
 			outcomes[i].Rejection = r
 			continue
 		}

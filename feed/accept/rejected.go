@@ -32,11 +32,11 @@ type Via string
 const (
 	ViaInbox    Via = "inbox"    // the inbox channel
 	ViaHTTP     Via = "http"     // POST /api/v1/quotes
-	ViaStream   Via = "stream"   // reserved: no quote comes in this way yet
+	ViaStream   Via = "stream"   // the stream
 	ViaReplay   Via = "replay"   // feed replay
 	ViaSimulate Via = "simulate" // feed simulate, and the market of an embedded server
-	ViaConnect  Via = "connect"  // reserved, as ViaStream
-	ViaPipe     Via = "pipe"     // reserved, as ViaStream
+	ViaConnect  Via = "connect"  // reserved: no quote comes in this way yet
+	ViaPipe     Via = "pipe"     // reserved, as ViaConnect
 )
 
 var vias = []Via{ViaInbox, ViaHTTP, ViaStream, ViaReplay, ViaSimulate, ViaConnect, ViaPipe}
@@ -68,6 +68,7 @@ type RejectedLog struct {
 	log     *slog.Logger
 	metrics *rejectedMetrics
 	streaks *streaks
+	writing chan struct{} // holds a token while entries are written
 
 	mu      sync.Mutex                 // guards the fields below
 	ring    [maxRejected]RejectedQuote // entry n is at n % maxRejected; Input not yet cleaned
@@ -78,7 +79,7 @@ type RejectedLog struct {
 // NewRejectedLog returns an empty log.
 func NewRejectedLog(cfg RejectedConfig) *RejectedLog {
 	logger := cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
-	return &RejectedLog{cfg: cfg, log: logger, metrics: newRejectedMetrics(cfg.Registerer), streaks: newStreaks(logger)}
+	return &RejectedLog{cfg: cfg, log: logger, metrics: newRejectedMetrics(cfg.Registerer), streaks: newStreaks(logger), writing: make(chan struct{}, 1)}
 }
 
 // Add counts a rejected quote and keeps an entry for it. The entry takes symbol and source from q,
@@ -156,12 +157,21 @@ func (l *RejectedLog) Run(ctx context.Context) error {
 // flush writes the entries that are not in Redis yet. A failed write is tried again, which may
 // duplicate an entry.
 func (l *RejectedLog) flush(ctx context.Context) error {
-	entries, upTo := l.unwritten()
-	if len(entries) == 0 {
+	if l == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, redislink.OpTimeout)
 	defer cancel()
+	select {
+	case l.writing <- struct{}{}:
+		defer func() { <-l.writing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	entries, upTo := l.unwritten()
+	if len(entries) == 0 {
+		return nil
+	}
 	values := make([]any, len(entries))
 	for i, e := range entries {
 		text, err := json.Marshal(e)

@@ -19,6 +19,11 @@ func TestUsers(t *testing.T) {
 	}{
 		// A producer hands in quotes and does nothing else.
 		{"producer", "PUBLISH forex_updates {}", yes},
+		{"producer", "XADD forex_stream MAXLEN ~ 100000 * data {}", yes},
+		{"producer", "XADD other * data {}", no},
+		{"producer", "XRANGE forex_stream - +", no},
+		{"producer", "XLEN forex_stream", no},
+		{"producer", "DEL forex_stream", no},
 		{"producer", "PING", yes},
 		{"producer", "PUBLISH fx:{EUR/USD} {}", no},
 		{"producer", "PUBLISH fx:control {}", no},
@@ -41,6 +46,9 @@ func TestUsers(t *testing.T) {
 		{"broadcaster", "SET ratelimit:{a} 1", yes},
 		{"broadcaster", "SET cache:default:0:a 1", yes},
 		{"broadcaster", "XADD fx:{EUR/USD}:ticks * q 1", yes},
+		{"broadcaster", "XRANGE forex_stream - +", yes},
+		{"broadcaster", "XREAD COUNT 1 STREAMS forex_stream 0", yes},
+		{"broadcaster", `EVAL "return redis.call('xinfo','STREAM',KEYS[1])" 1 forex_stream`, yes},
 		{"broadcaster", "UNLINK cache:default:0:a", yes},
 		{"broadcaster", "SCAN 0 MATCH cache:*", yes},
 		{"broadcaster", "PUBLISH fx:{EUR/USD} {}", yes},

@@ -19,7 +19,7 @@ type mode struct {
 }
 
 // rights are what a node's user needs: nothing that is dangerous but INFO.
-const rights = "~fx:* ~session:* ~ratelimit:* ~cache:* resetchannels &fx:* &forex_updates &news &__keyevent@0__:* +@all -@admin -@dangerous +info"
+const rights = "~fx:* ~forex_stream ~session:* ~ratelimit:* ~cache:* resetchannels &fx:* &forex_updates &news &__keyevent@0__:* +@all -@admin -@dangerous +info"
 
 var (
 	plain   = redistest.Options{}

@@ -34,7 +34,7 @@ func TestDefaults(t *testing.T) {
 		"REDIS_CONF": "", "EMBEDDED_REDIS_ADDR": "127.0.0.1:0",
 		"HTTP_ADDR": ":8080", "ADMIN_ADDR": "127.0.0.1:9090", "TLS_CERT_FILE": "", "TLS_KEY_FILE": "", "ADMIN_TOKEN": AdminTokens(nil),
 		"PUBLISH_TOKEN": PublishTokens(nil), "ALLOWED_ORIGINS": Origins(nil), "TRUSTED_PROXIES": Networks(nil),
-		"QUOTE_TTL": time.Minute, "STALE_AFTER": 10 * time.Second, "HISTORY_TICKS": 1000, "FEED_INBOX": "forex_updates", "FEED_BASE": "EUR",
+		"QUOTE_TTL": time.Minute, "STALE_AFTER": 10 * time.Second, "HISTORY_TICKS": 1000, "FEED_INBOX": "forex_updates", "FEED_STREAM": "forex_stream", "FEED_BASE": "EUR",
 		"FEED_CHANNELS": []string(nil), "FEED_SOURCES": []string(nil),
 		"SESSION_COOKIE_NAME": "session_id", "SESSION_TTL": time.Hour, "SESSION_ABSOLUTE_TTL": 24 * time.Hour, "SESSION_AUTO_EXTEND": true,
 		"SESSION_GRACE": time.Minute, "GUEST_SESSIONS": false, "GUEST_CONNECTIONS_PER_ADDRESS": 100, "ROLES": "",

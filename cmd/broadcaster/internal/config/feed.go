@@ -32,6 +32,11 @@ func (c *Config) checkFeed(k *checker) {
 		}
 	}
 	own("FEED_INBOX", f.Inbox)
+	for _, prefix := range []string{c.Redis.Prefix, "session:", "ratelimit:", "cache:"} {
+		if strings.HasPrefix(f.Stream, prefix) {
+			k.fault("FEED_STREAM", f.Stream, fmt.Sprintf("want a key that does not begin with %q, as keys of the broadcaster do", prefix))
+		}
+	}
 	for i, ch := range f.Channels {
 		own("FEED_CHANNELS", ch)
 		if slices.Contains(f.Channels[:i], ch) {

@@ -67,6 +67,7 @@ type Feed struct {
 	StaleAfter   time.Duration `env:"STALE_AFTER" default:"10s" range:"10ms..8784h" doc:"time without a tick after which a symbol is marked stale"`
 	HistoryTicks int           `env:"HISTORY_TICKS" default:"1000" range:"0..1000000" doc:"ticks kept per symbol; the newest is kept in any case"`
 	Inbox        string        `env:"FEED_INBOX" default:"forex_updates" form:"channel" doc:"Redis channel on which any producer may publish JSON"`
+	Stream       string        `env:"FEED_STREAM" default:"forex_stream" empty:"off" form:"key" doc:"Redis stream to which any producer may add quotes ({XADD}), each of which is settled exactly once; deployments that share a Redis differ in it; empty: off"`
 	Base         string        `env:"FEED_BASE" default:"EUR" doc:"base currency of a message that names only one currency"`
 	Channels     []string      `env:"FEED_CHANNELS" form:"channel" doc:"further Redis channels whose messages clients get unchanged, {news,alerts}"`
 	Replicated   bool          `env:"PUBLISH_ACK" default:"accepted" oneof:"accepted,replicated" doc:"when a published quote is answered: {accepted}, or {replicated}, once a replica of Redis has it too, at most 1 s later"`

@@ -95,7 +95,7 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 		HistoryTicks: max(cfg.Feed.HistoryTicks, 1), Priorities: cfg.Feed.Sources, Gate: cfg.Feed.Gate(), Instruments: cfg.Feed.Instruments, Known: n.board.Last,
 		Replicated: cfg.Feed.Replicated, Failovers: failovers, Registerer: registry, Logger: logger})
 	n.rejected = accept.NewRejectedLog(accept.RejectedConfig{Redis: client, Keys: keys, Registerer: registry, Logger: logger})
-	n.inbox = accept.NewInbox(accept.InboxConfig{Redis: client, Keys: keys, Channel: cfg.Feed.Inbox, Node: name,
+	n.inbox = accept.NewInbox(accept.InboxConfig{Redis: client, Keys: keys, Channel: cfg.Feed.Inbox, Stream: cfg.Feed.Stream, Node: name,
 		Input:     feed.InputOptions{Instruments: cfg.Feed.Instruments, Base: cfg.Feed.Base},
 		Publisher: n.publisher, Rejected: n.rejected, Registerer: registry, Logger: logger})
 	n.receiver = receive.NewReceiver(receive.ReceiverConfig{Redis: client, Keys: keys, Node: name, Channels: cfg.Feed.Channels,
