@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/fxcast/fxcast/client"
 	"github.com/fxcast/fxcast/clients/conformance"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // TestMain lets more scenarios run at once than there are processors, because they mostly wait.
@@ -35,20 +35,18 @@ func TestMain(m *testing.M) {
 
 // exampleServer starts the scripted server with one scenario.
 func exampleServer(scenario string) (url, token string, done func()) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, stop, err := conformance.Start()
 	if err != nil {
 		panic(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- conformance.Serve(ctx, l) }()
-	r := &runner{server: "http://" + l.Addr().String()}
-	if err := r.post("/runs", map[string]any{"scenario": scenario}, &r.run); err != nil {
+	task, err := conformance.Begin(address, scenario, protocol.Name)
+	if err != nil {
 		panic(err)
 	}
-	return r.run.URL, r.run.Token, func() {
-		cancel()
-		<-served
+	return task.URL, task.Token, func() {
+		if err := stop(); err != nil {
+			panic(err)
+		}
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"reflect"
 	"strings"
@@ -19,27 +18,9 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// scripted starts the scripted server and returns its address.
-func scripted(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- conformance.Serve(ctx, l) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	return "http://" + l.Addr().String()
-}
-
 // TestConformance plays all scenarios in JSON and in binary.
 func TestConformance(t *testing.T) {
-	server := scripted(t)
+	server := conformance.StartTest(t)
 	scenarios, err := conformance.Scenarios()
 	if err != nil {
 		t.Fatal(err)
@@ -66,13 +47,8 @@ func TestConformance(t *testing.T) {
 
 // A runner plays one scenario.
 type runner struct {
-	server string
-	run    struct {
-		ID, URL, Token, Auth string
-		TicketURL            string `json:"ticket_url"`
-		Scale                float64
-		Client               []conformance.ClientStep
-	}
+	server  string
+	run     conformance.Task
 	fx      *client.Client
 	subs    map[string]*client.Subscription
 	candles map[string]*client.CandleSubscription
@@ -85,7 +61,8 @@ type runner struct {
 }
 
 func (r *runner) play(t *testing.T, scenario, protocol string) (faults []string) {
-	if err := r.post("/runs", map[string]any{"scenario": scenario, "protocol": protocol}, &r.run); err != nil {
+	var err error
+	if r.run, err = conformance.Begin(r.server, scenario, protocol); err != nil {
 		t.Fatal(err)
 	}
 	o := client.Options{

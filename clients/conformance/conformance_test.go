@@ -3,7 +3,6 @@ package conformance
 import (
 	"bytes"
 	"encoding/json"
-	"net"
 	"net/http"
 	"reflect"
 	"strings"
@@ -46,20 +45,7 @@ type bench struct {
 	url string
 }
 
-func newBench(t *testing.T) bench {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- Serve(t.Context(), l) }()
-	t.Cleanup(func() {
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	return bench{t, "http://" + l.Addr().String()}
-}
+func newBench(t *testing.T) bench { return bench{t, StartTest(t)} }
 
 func (b bench) post(path string, body, answer any) {
 	b.Helper()
@@ -77,15 +63,16 @@ func (b bench) post(path string, body, answer any) {
 	}
 }
 
-type begun struct{ ID, URL, Token string }
-
-func (b bench) begin(scenario string) (r begun) {
+func (b bench) begin(scenario string) Task {
 	b.Helper()
-	b.post("/runs", map[string]any{"scenario": scenario}, &r)
-	return r
+	task, err := Begin(b.url, scenario, protocol.Name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return task
 }
 
-func (b bench) faults(r begun, reports ...map[string]any) string {
+func (b bench) faults(r Task, reports ...map[string]any) string {
 	b.Helper()
 	var verdict struct {
 		Pass   bool
@@ -98,7 +85,7 @@ func (b bench) faults(r begun, reports ...map[string]any) string {
 	return strings.Join(verdict.Faults, "\n")
 }
 
-func (b bench) dial(r begun, token string) *websocket.Conn {
+func (b bench) dial(r Task, token string) *websocket.Conn {
 	b.Helper()
 	ws, _, err := websocket.Dial(b.Context(), r.URL, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + token}}})
 	if err != nil {
@@ -145,7 +132,7 @@ func TestVerdicts(t *testing.T) {
 	rightStates := states("connecting", "live", "closed")
 	rightReports := append(rightStates, quote(10), quote(11), quote(12), map[string]any{"report": "gap", "symbol": "EUR/USD", "reason": "reset", "missing": 0})
 	const subscribe = `{"op":"subscribe","id":1,"symbols":["EUR/USD"],"mode":"all"}`
-	play := func(r begun, command string) *websocket.Conn {
+	play := func(r Task, command string) *websocket.Conn {
 		ws := b.dial(r, r.Token)
 		b.readTo(ws, protocol.TypeWelcome)
 		b.write(ws, command)
@@ -155,39 +142,39 @@ func TestVerdicts(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		name string
-		run  func(begun) (reports []map[string]any)
+		run  func(Task) (reports []map[string]any)
 		want string // in the faults; "": none
 	}{
-		{"right", func(r begun) []map[string]any {
+		{"right", func(r Task) []map[string]any {
 			_ = play(r, subscribe).Close(websocket.StatusNormalClosure, "")
 			return rightReports
 		}, ""},
-		{"cut", func(r begun) []map[string]any {
+		{"cut", func(r Task) []map[string]any {
 			_ = play(r, subscribe).CloseNow()
 			return rightReports
 		}, "without the client's close frame"},
-		{"left open", func(r begun) []map[string]any {
+		{"left open", func(r Task) []map[string]any {
 			play(r, subscribe)
 			return rightReports
 		}, "did not end connect 1"},
-		{"quote missing", func(r begun) []map[string]any {
+		{"quote missing", func(r Task) []map[string]any {
 			_ = play(r, subscribe).Close(websocket.StatusNormalClosure, "")
 			return append(rightStates, quote(10), quote(12), map[string]any{"report": "gap", "symbol": "EUR/USD", "reason": "reset", "missing": 0})
 		}, "quote 2"},
-		{"gap missing", func(r begun) []map[string]any {
+		{"gap missing", func(r Task) []map[string]any {
 			_ = play(r, subscribe).Close(websocket.StatusNormalClosure, "")
 			return append(rightStates, quote(10), quote(11), quote(12))
 		}, `0 reports of "gap", want 1`},
-		{"wrong state", func(r begun) []map[string]any {
+		{"wrong state", func(r Task) []map[string]any {
 			_ = play(r, subscribe).Close(websocket.StatusNormalClosure, "")
 			return append(states("connecting", "closed"), rightReports[3:]...)
 		}, "state 2"},
-		{"unexpected error", func(r begun) []map[string]any {
+		{"unexpected error", func(r Task) []map[string]any {
 			_ = play(r, subscribe).Close(websocket.StatusNormalClosure, "")
 			return append([]map[string]any{{"report": "error", "kind": "protocol", "message": "x"}, {"report": "error", "kind": "connection"}}, rightReports...)
 		}, `1 reports of "error", want 0`},
-		{"not connected", func(begun) []map[string]any { return rightReports }, "connected 0 times, want 1"},
-		{"two connects", func(r begun) []map[string]any {
+		{"not connected", func(Task) []map[string]any { return rightReports }, "connected 0 times, want 1"},
+		{"two connects", func(r Task) []map[string]any {
 			ws := play(r, subscribe)
 			if second, _, err := websocket.Dial(t.Context(), r.URL, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + r.Token}}}); err == nil {
 				_ = second.CloseNow()
@@ -195,13 +182,13 @@ func TestVerdicts(t *testing.T) {
 			_ = ws.Close(websocket.StatusNormalClosure, "")
 			return rightReports
 		}, "connect 2 began while connect 1 was not over"},
-		{"no token", func(r begun) []map[string]any {
+		{"no token", func(r Task) []map[string]any {
 			ws := b.dial(r, "x")
 			b.readTo(ws, protocol.TypeWelcome)
 			_ = ws.Close(websocket.StatusNormalClosure, "")
 			return rightReports
 		}, "neither the token nor a ticket"},
-		{"wrong command", func(r begun) []map[string]any {
+		{"wrong command", func(r Task) []map[string]any {
 			ws := b.dial(r, r.Token)
 			b.readTo(ws, protocol.TypeWelcome)
 			b.write(ws, `{"op":"subscribe","id":1,"symbols":["EUR/USD"],"mode":"all","since":{}}`)
@@ -210,7 +197,7 @@ func TestVerdicts(t *testing.T) {
 			}
 			return rightReports
 		}, `"since" differs`},
-		{"binary", func(r begun) []map[string]any {
+		{"binary", func(r Task) []map[string]any {
 			ws := play(r, subscribe)
 			if err := ws.Write(t.Context(), websocket.MessageBinary, []byte("x")); err != nil {
 				t.Error(err)

@@ -109,9 +109,9 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request) {
 	s.runs[run.id] = run
 	s.mu.Unlock()
 	at := s.host + "/runs/" + run.id
-	answer(w, http.StatusOK, map[string]any{
-		"id": run.id, "url": "ws://" + at + "/ws", "token": run.token, "ticket_url": "http://" + at + "/api/v1/ws-ticket", "protocol": run.protocol,
-		"scale": scenario.Scale, "auth": scenario.Auth, "needs": append([]string{}, scenario.Needs...), "client": append([]ClientStep{}, scenario.Client...),
+	answer(w, http.StatusOK, Task{
+		ID: run.id, URL: "ws://" + at + "/ws", Token: run.token, TicketURL: "http://" + at + "/api/v1/ws-ticket", Protocol: run.protocol,
+		Scale: scenario.Scale, Auth: scenario.Auth, Needs: append([]string{}, scenario.Needs...), Client: append([]ClientStep{}, scenario.Client...),
 	})
 }
 

@@ -261,7 +261,7 @@ export class Client extends EventTarget {
   }
 
   /**
-   * Does what must precede a connection. It returns the ticket, if the connection needs one.
+   * Signs in or gets a ticket before a connection. It returns the ticket, if the connection needs one.
    *
    * @param {AbortSignal} signal
    */

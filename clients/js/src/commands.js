@@ -52,7 +52,7 @@ export class Commands {
     this.#cancel();
   }
 
-  /** Sends what is due, at the end of the current task, so that calls that cancel each other cost nothing. */
+  /** Sends the commands that are due, at the end of the current task, so that calls that cancel each other cost nothing. */
   due() {
     if (!this.#ready || this.#waiting) return;
     this.#waiting = true;
@@ -77,7 +77,7 @@ export class Commands {
   }
 
   /**
-   * Takes an ack or an error in, and returns what was refused.
+   * Takes an ack or an error in, and returns the names that were refused.
    *
    * @param {Message} m
    * @returns {Failure[]}

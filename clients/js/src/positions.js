@@ -74,7 +74,7 @@ export class Positions {
     if (entry) entry.seen = 0;
   }
 
-  /** Ends a connection: what the next one sends need not follow, but in mode all. */
+  /** Ends a connection: quotes of the next one need not follow, except in mode all. */
   disconnect() {
     for (const entry of this.#entries.values()) entry.seen = 0;
   }

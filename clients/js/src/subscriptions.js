@@ -1,4 +1,5 @@
-// What the application wants, what the server has granted, and the commands between the two.
+// The symbols that the application wants, those that the server has granted, and the commands between
+// the two.
 
 /**
  * @typedef {import('./message.js').Quote} Quote
@@ -149,7 +150,8 @@ export class Subscriptions {
   }
 
   /**
-   * Forgets the positions of symbols that are no longer wanted, so that a later subscription begins anew.
+   * Forgets the positions of symbols that are no longer wanted, so that a later
+   * subscription reports no gap.
    *
    * @param {Positions} positions
    */
@@ -216,7 +218,7 @@ export class Subscriptions {
   }
 
   /**
-   * Takes the answer to a command in, and returns what was refused.
+   * Takes the answer to a command in, and returns the names that were refused.
    *
    * @param {Message} m an ack or an error
    * @param {boolean} stream whose ack answers its address
@@ -255,7 +257,7 @@ export class Subscriptions {
   }
 
   /**
-   * Returns what an event stream is asked for in its address, and the positions to resume from. A
+   * Returns the query of an event stream's address, and the positions to resume from. A
    * stream has one mode for all symbols.
    *
    * @param {Positions} positions

@@ -86,7 +86,7 @@ test('quotes come over the event stream where no WebSocket is let through', { ti
   const asked = [];
   const url = await listen(t, (request, answer) => {
     asked.push(request.url);
-    if (!request.url.startsWith('/api/v1/stream')) return answer.writeHead(426).end(); // what a server answers behind a proxy without Upgrade
+    if (!request.url.startsWith('/api/v1/stream')) return answer.writeHead(426).end(); // as behind a proxy without Upgrade
     assert.equal(request.headers.authorization, 'Bearer secret');
     answer.writeHead(200, { 'Content-Type': 'text/event-stream' });
     const event = (m) => answer.write(`id: x\r\ndata: ${JSON.stringify(m)}\r\n\r\n`);
@@ -204,7 +204,7 @@ test('an alias is served under the name that the server gives it', { timeout: 20
   assert.deepEqual((await event(fx, 'message', (m) => m.type === 'message')).data, ['XAU/USD']);
 });
 
-test('what the application throws harms nothing', { timeout: 20_000 }, async (t) => {
+test('errors of the application harm nothing', { timeout: 20_000 }, async (t) => {
   const url = await listen(t, () => {}, serve);
   const fx = connect({ url, WebSocket, clockScale: scale });
   t.after(() => fx.close());

@@ -59,7 +59,7 @@ test('a lying server cannot fill the memory with symbols', () => {
   }, /more than 20000 symbols/);
 });
 
-test('what is not a message', () => {
+test('frames that are no messages', () => {
   for (const [text, want] of [
     ['nonsense', /not JSON: nonsense/],
     ['[1]', /without a type/],

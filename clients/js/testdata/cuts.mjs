@@ -1,7 +1,7 @@
 // Clients that are cut again and again, for a test that cuts them: cuts.mjs TOKEN SYMBOL… -- URL…
 //
 // Each URL gets a client in mode all. The line on standard input has the last seq of each symbol. When
-// every client has them, one line of JSON per client is printed: what it received, and its gaps.
+// every client has them, one line of JSON per client is printed: the ticks that it received, and its gaps.
 
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';

@@ -1,4 +1,4 @@
-"""The publishers against an HTTP server that answers as it is told."""
+"""The publishers against an HTTP server that gives scripted answers."""
 
 from __future__ import annotations
 

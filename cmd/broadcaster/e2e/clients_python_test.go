@@ -56,31 +56,6 @@ func (n *testNode) publishTicks(ctx context.Context, interval time.Duration, sym
 	return last
 }
 
-// TestPythonPublishExample publishes with examples/python/publish.py.
-func TestPythonPublishExample(t *testing.T) {
-	t.Parallel()
-	n := startNode(t, redistest.Start(t))
-	publish := func(lines string) (string, error) {
-		cmd := python(t, nil, "examples/python/publish.py")
-		cmd.Env = append(cmd.Env, "FXCAST_URL="+n.public, "PUBLISH_TOKEN="+pubToken)
-		cmd.Stdin = strings.NewReader(lines)
-		out, err := cmd.CombinedOutput()
-		return string(out), err
-	}
-	if out, err := publish(strings.Repeat("EUR/USD 1.08500 1.0851\n", 2500)); err != nil || out != "" {
-		t.Errorf("%v: %s", err, out)
-	}
-	if got := programtest.Last(t, n.rdb, "EUR/USD"); got.Seq != 2500 || got.Bid != "1.08500" {
-		t.Errorf("the last quote is %d %s", got.Seq, got.Bid)
-	}
-	if out, err := publish("EUR/USD 1.2 1.1\nEUR/USD 1.0851 1.0852\n"); err == nil || !strings.Contains(out, "EUR/USD 1.2 1.1 is refused:") {
-		t.Errorf("a crossed quote: %v: %s", err, out)
-	}
-	if got := programtest.Last(t, n.rdb, "EUR/USD").Seq; got != 2501 {
-		t.Errorf("the last quote is %d", got)
-	}
-}
-
 // TestPythonTicksExample runs examples/python/ticks_to_csv.py, and kills and cuts it while ticks
 // come. The file has every tick once.
 func TestPythonTicksExample(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,36 +19,19 @@ import (
 	"github.com/fxcast/fxcast/clients/conformance"
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/cli"
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/programtest"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // scripted plays a scenario, and returns the address and a file with the token.
 func scripted(t *testing.T, scenario string) (url, tokenFile string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	task, err := conformance.Begin(conformance.StartTest(t), scenario, protocol.Name)
 	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- conformance.Serve(ctx, l) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	answer, err := http.Post("http://"+l.Addr().String()+"/runs", "application/json", strings.NewReader(`{"scenario":"`+scenario+`"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	var run struct{ URL, Token string }
-	if err := json.NewDecoder(answer.Body).Decode(&run); err != nil {
 		t.Fatal(err)
 	}
 	tokenFile = filepath.Join(t.TempDir(), "token")
-	programtest.WriteFile(t, tokenFile, run.Token+"\n")
-	return run.URL, tokenFile
+	programtest.WriteFile(t, tokenFile, task.Token+"\n")
+	return task.URL, tokenFile
 }
 
 // until runs the command until it has printed a text, and then ends it as Ctrl-C does.
