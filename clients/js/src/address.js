@@ -7,18 +7,14 @@
  * @param {string|URL|undefined} url
  */
 export function baseOf(url) {
-  const page = globalThis.document?.baseURI;
-  /** @type {URL} */
+  /** @type {URL|undefined} */
   let base;
   try {
-    base = new URL(url ?? '.', page);
-  } catch {
-    throw new TypeError(`url: want the address of the server, such as wss://host/ws, not ${url}`);
-  }
-  const scheme = /^(ws|http)(s?):$/.exec(base.protocol);
-  if (!scheme) throw new TypeError('url: want ws, wss, http or https');
-  const path = base.pathname.replace(/\/ws$/, '/').replace(/\/?$/, '/');
-  return new URL(`http${scheme[2]}://${base.host}${path}`);
+    base = new URL(url ?? '.', globalThis.document?.baseURI);
+  } catch {} // as another scheme
+  const scheme = /^(ws|http)(s?):$/.exec(base?.protocol ?? '');
+  if (!base || !scheme) throw new TypeError(`url: want wss://host/ws, not ${url}`);
+  return new URL(`http${scheme[2]}://${base.host}${base.pathname.replace(/(\/ws|\/)?$/, '/')}`);
 }
 
 /**
@@ -28,8 +24,7 @@ export function baseOf(url) {
  */
 export function checkToken(token) {
   if (token === undefined) return;
-  if (/[\r\n]/.test(String(token))) throw new TypeError('token: it has a line break, perhaps from the end of a file');
-  if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token)) throw new TypeError('token: want visible ASCII characters without spaces');
+  if (typeof token !== 'string' || !/^[!-~]+$/.test(token)) throw new TypeError('token: want visible ASCII, no space or line break');
 }
 
 /**
@@ -38,30 +33,16 @@ export function checkToken(token) {
  */
 export const authorization = (token) => (token === undefined ? {} : { Authorization: `Bearer ${token}` });
 
-/** A connect that was refused by an HTTP answer, or by the application's own sign-in. */
-export class Refused extends Error {
-  /**
-   * @param {string} message
-   * @param {number} [status] of the answer
-   * @param {number} [retryAfterMs] the server's advice
-   */
-  constructor(message, status, retryAfterMs) {
-    super(message);
-    this.status = status;
-    this.retryAfterMs = retryAfterMs;
-  }
-}
-
 /**
- * Returns the error for an HTTP answer that is not a success.
+ * Returns the error for an HTTP answer that is not a success, with its status and the server's advice.
  *
  * @param {string} what
  * @param {number|undefined} status
  * @param {string|null|undefined} header its Retry-After: seconds, or a date
  */
 export function refused(what, status, header) {
-  const ms = !header ? NaN : /^\s*\d+\s*$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
-  return new Refused(`${what} answered ${status}`, status, ms >= 0 ? ms : undefined);
+  const ms = Number(header) * 1000 || Date.parse(header ?? '') - Date.now();
+  return Object.assign(new Error(`${what} answered ${status}`), { status, retryAfterMs: ms >= 0 ? ms : undefined });
 }
 
 /**

@@ -14,11 +14,13 @@ import { parse } from './message.js';
 import { Positions } from './positions.js';
 import { openSocket, takesHeaders } from './socket.js';
 import { openStream } from './stream.js';
-import { Subscriptions } from './subscriptions.js';
+import { all, Subscriptions } from './subscriptions.js';
 
 /**
  * @typedef {import('./message.js').Message} Message
  * @typedef {import('./message.js').Quote} Quote
+ * @typedef {import('./message.js').Candle} Candle
+ * @typedef {import('./message.js').Day} Day
  * @typedef {import('./positions.js').Gap} Gap
  * @typedef {import('./subscriptions.js').SubscribeOptions} SubscribeOptions
  *
@@ -52,7 +54,7 @@ import { Subscriptions } from './subscriptions.js';
  * @typedef {{ symbol: string, status: string, since?: string, source?: string }} StatusDetail
  *
  * @typedef {{ state: CustomEvent<StateDetail>, gap: CustomEvent<Gap>, status: CustomEvent<StatusDetail>,
- *   error: CustomEvent<Fault>, message: CustomEvent<Message> }} Events
+ *   day: CustomEvent<Day>, error: CustomEvent<Fault>, message: CustomEvent<Message> }} Events
  */
 
 const openTimeout = 10_000;
@@ -110,7 +112,7 @@ export class Client extends EventTarget {
     this.#base = baseOf(url);
     this.#Socket = options.WebSocket ?? globalThis.WebSocket;
     if (!this.#Socket && options.transport !== 'stream') {
-      throw new TypeError('WebSocket: this platform has none; pass that of the package ws');
+      throw new TypeError('WebSocket: want that of the package ws');
     }
     this.#options = options;
     this.#pace = options.pace;
@@ -124,12 +126,28 @@ export class Client extends EventTarget {
   }
 
   /**
+   * Calls back with the candles of an interval, the running ones and those that have closed.
+   *
+   * @overload
+   * @param {string|Iterable<string>} symbols
+   * @param {SubscribeOptions & { candles: string }} options
+   * @param {(candle: Candle) => void} callback
+   * @returns {import('./subscriptions.js').Subscription}
+   */
+  /**
    * Calls back with the quotes of symbols (EUR/USD) and wildcards (*, EUR/*, *\/JPY), beginning with
    * the last known ones.
    *
+   * @overload
    * @param {string|Iterable<string>} symbols
    * @param {SubscribeOptions|((quote: Quote) => void)} options
    * @param {(quote: Quote) => void} [callback]
+   * @returns {import('./subscriptions.js').Subscription}
+   */
+  /**
+   * @param {string|Iterable<string>} symbols
+   * @param {SubscribeOptions|((data: any) => void)} options
+   * @param {(data: any) => void} [callback]
    */
   subscribe(symbols, options, callback) {
     if (typeof options === 'function') [options, callback] = [{}, options];
@@ -249,7 +267,7 @@ export class Client extends EventTarget {
     this.#set({ state: 'connecting' });
     if (turn.signal.aborted) return; // closed by a listener
     this.#cancel[0] = this.#clock.after(openTimeout, () => {
-      this.#end({ message: 'no welcome in time' }, true);
+      this.#end({ message: 'no welcome' }, true);
     });
     try {
       const ticket = await this.#admission(turn.signal);
@@ -293,7 +311,7 @@ export class Client extends EventTarget {
       const { query, position } = this.#subscriptions.stream(this.#positions);
       const url = new URL(`api/v1/stream?${query}`, this.#base);
       if (ticket !== undefined) url.searchParams.set('ticket', ticket);
-      if (this.#pace?.everyMs) url.searchParams.set('pace_ms', String(this.#pace.everyMs));
+      if (this.#pace?.everyMs) url.searchParams.set('pace_ms', /** @type {any} */ (this.#pace.everyMs));
       this.#streamed = query;
       this.#line = openStream(url, token, position, on);
       return;
@@ -340,6 +358,11 @@ export class Client extends EventTarget {
         break;
       case 'status':
         return this.#status(m);
+      case 'candle':
+        for (const sub of this.#subscriptions.receivers(m.symbol, `#${m.interval} `)) this.#call(() => sub.closed || sub.callback({ symbol: m.symbol, interval: m.interval, ...m.data }));
+        return;
+      case 'day':
+        return this.#emit('day', m);
       case 'message':
         for (const { options } of this.#subscriptions.all) {
           if (options.channels?.includes(m.channel)) this.#call(() => options.onMessage?.(m));
@@ -390,7 +413,7 @@ export class Client extends EventTarget {
   #quote(quote, m) {
     const strength = this.#subscriptions.strengthOf(quote.symbol);
     if (strength === undefined) return; // it was in flight when the subscription ended
-    const { fresh, gap, last } = this.#positions.take(quote, { all: strength === Infinity, snapshot: m.type === 'snapshot', reset: m.reset === true });
+    const { fresh, gap, last } = this.#positions.take(quote, { all: strength === all, snapshot: m.type === 'snapshot', reset: m.reset === true });
     if (!fresh) {
       const { symbol, status = 'live' } = quote;
       if (last.seq === quote.seq && status !== (last.status ?? 'live')) this.#status({ type: 'status', symbol, status });
@@ -451,7 +474,7 @@ export class Client extends EventTarget {
     this.#drop(dead);
     let advice = Number(end.retryAfterMs ?? closing?.reconnect_after_ms) || undefined;
     /** @type {Fault} */
-    const reason = { kind: fault ? 'protocol' : 'connection', code: status ?? code, message: end.message || closing?.reason || 'the connection was lost' };
+    const reason = { kind: fault ? 'protocol' : 'connection', code: status ?? code, message: end.message || closing?.reason || 'connection lost' };
     const expired = status === 401 && this.#ticketed && ++this.#unticketed < 2; // a new ticket may do
     if (opened && !welcomed && !fault && (this.#viaStream ? this.#stopped > 0 : blocked.includes(status))) this.#stopped++;
     this.#signedIn = welcomed && code !== 4001;

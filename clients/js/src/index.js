@@ -16,6 +16,8 @@ import { Client } from './client.js';
  * @typedef {import('./client.js').Fault} Fault
  * @typedef {import('./positions.js').Gap} Gap
  * @typedef {import('./message.js').Quote} Quote
+ * @typedef {import('./message.js').Candle} Candle
+ * @typedef {import('./message.js').Day} Day
  * @typedef {import('./message.js').Status} Status
  * @typedef {import('./message.js').Message} Message
  * @typedef {import('./subscriptions.js').Subscription} Subscription

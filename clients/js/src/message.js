@@ -14,6 +14,24 @@
  * @property {boolean} [gap] the price jumped, and the jump was confirmed
  * @property {Status} [status] when not live
  *
+ * @typedef {object} Candle the prices of an interval; those of bid and ask are open, high, low and close
+ * @property {string} symbol
+ * @property {string} interval
+ * @property {string} t when the interval began: RFC 3339, UTC
+ * @property {[string, string, string, string]} bid
+ * @property {[string, string, string, string]} ask
+ * @property {number} ticks how many quotes
+ * @property {boolean} complete false: some quotes may be missing in it
+ * @property {boolean} [open] the interval has not ended
+ *
+ * @typedef {object} Day figures of the bid in the trading day
+ * @property {string} symbol
+ * @property {string} since RFC 3339, UTC
+ * @property {string} open
+ * @property {string} high
+ * @property {string} low
+ * @property {string|null} previous_close null if it is not known
+ *
  * @typedef {'live'|'stale'|'closed'|'unknown'} Status
  *
  * @typedef {Record<string, any> & { type: string }} Message
@@ -57,8 +75,9 @@ const messageFields = {
   update: { data: list },
   status: { status: text, symbol: maybe(text) },
   resumed: { symbol: text },
+  candle: { symbol: text, interval: text, data: (v) => object(v) && [v.bid, v.ask].every(each(price)) },
+  day: { symbol: text, open: price, high: price, low: price },
   message: { channel: text },
-  pong: { ts: maybe(text) },
   error: { code: text, message: maybe(text), retry_after_ms: maybe(count) },
   closing: { code: count, reason: maybe(text), reconnect_after_ms: maybe(count) },
 };
@@ -85,7 +104,7 @@ const isPrices = (m) => m.type === 'snapshot' || m.type === 'update';
  * @returns {Message}
  */
 function checked(m) {
-  if (!object(m) || typeof m.type !== 'string') throw new Error(`a message without a type: ${excerpt(m)}`);
+  check('message', m ?? {}, { type: text });
   check(m.type, m, messageFields[m.type] ?? {});
   if (isPrices(m)) m.data.forEach((/** @type {any} */ quote) => check('quote', quote ?? {}, quoteFields));
   return m;
@@ -101,7 +120,7 @@ export function parse(data, decode) {
   const length = data.byteLength ?? data.length;
   if (length > maxMessage) throw new Error(`a message of ${length} bytes`);
   if (typeof data !== 'string') {
-    if (!decode) throw new Error('a binary message, which was not agreed');
+    if (!decode) throw new Error('a binary message');
     return checked(decode(data));
   }
   let m;
@@ -115,5 +134,5 @@ export function parse(data, decode) {
 
 /** @param {unknown} value */
 function excerpt(value) {
-  return String(typeof value === 'string' ? value : JSON.stringify(value) ?? 'absent').slice(0, 60);
+  return String(JSON.stringify(value)).slice(0, 60);
 }

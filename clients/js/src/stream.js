@@ -28,7 +28,7 @@ export function openStream(url, token, position, on) {
     });
     if (!answer.ok || !answer.body) {
       answer.body?.cancel().catch(() => {});
-      throw refused('the event stream', answer.status, answer.headers.get('Retry-After'));
+      throw refused('the server', answer.status, answer.headers.get('Retry-After'));
     }
     const reader = answer.body.getReader();
     const decoder = new TextDecoder();
@@ -41,7 +41,7 @@ export function openStream(url, token, position, on) {
       for (const line of lines) {
         if (line.startsWith('data:') && !abort.signal.aborted) on.message(line.slice(5).trimStart());
       }
-      if (rest.length > maxMessage) return { fault: true, message: `an event of more than ${maxMessage} bytes` };
+      if (rest.length > maxMessage) return { fault: true, message: `a message of ${rest.length} bytes` };
     }
   }
 

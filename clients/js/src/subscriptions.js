@@ -10,16 +10,21 @@
  * @property {'latest'|'all'} [mode] latest, the default: the newest quote, and skipped counts the others.
  *   all: every tick, also over reconnects
  * @property {number} [maxRate] updates per second and symbol, in mode latest; 0 = every tick
+ * @property {boolean} [day] day figures of the symbols too, as events day
+ * @property {string} [candles] an interval, such as '1m': the callback gets its candles instead of quotes.
+ *   mode, maxRate and day do not apply
  * @property {string[]} [channels] relayed channels
  * @property {(message: Message) => void} [onMessage] called with each message of the channels
  *
  * @typedef {number} Strength the settings of a name. Of several that apply, the highest serves all:
- *   mode all, else every tick, else the highest rate. A channel has none.
+ *   mode all, else every tick, else the highest rate. It is negative with day figures. Channels and
+ *   candles have none.
  */
 
-const all = Infinity;
 const everyTick = 1e9;
-const channel = -1;
+export const all = 2e9;
+const channel = 3e9;
+const candle = 4e9;
 const maxPending = 1000; // commands that a server leaves unanswered
 const perCommand = 200; // names, so that a command stays well below the server's bound
 
@@ -32,16 +37,16 @@ export class Subscription {
    * @param {Subscriptions} owner
    * @param {string[]} symbols in the server's writing
    * @param {SubscribeOptions} options
-   * @param {(quote: Quote) => void} callback
+   * @param {(data: any) => void} callback
    */
   constructor(owner, symbols, options, callback) {
     this.#owner = owner;
     this.options = options;
     this.callback = callback;
-    const { mode, maxRate, channels = [] } = options;
-    const strength = mode === 'all' ? all : maxRate || everyTick;
-    /** By name; that of a channel begins with #. @type {Map<string, Strength>} */
-    this.names = new Map([...symbols.map((name) => /** @type {const} */ ([name, strength])), ...channels.map((name) => /** @type {const} */ ([`#${name}`, channel]))]);
+    const { mode, maxRate, channels = [], candles, day } = options;
+    const strength = candles ? candle : (mode === 'all' ? all : maxRate || everyTick) * (day ? -1 : 1);
+    /** By name; that of a channel begins with #, and of candles with #1m/. @type {Map<string, Strength>} */
+    this.names = new Map([...symbols.map((name) => /** @type {const} */ ([candles ? `#${candles} ${name}` : name, strength])), ...channels.map((name) => /** @type {const} */ ([`#${name}`, channel]))]);
   }
 
   /** Ends the subscription. The callback is not called again. */
@@ -58,7 +63,7 @@ export class Subscription {
  * @param {unknown} name
  */
 export function canonical(name) {
-  if (typeof name !== 'string' || !/^[^#]{1,64}$/.test(name)) throw new TypeError(`symbols: ${name} is no symbol`);
+  if (typeof name !== 'string' || !/^[^#]{1,64}$/.test(name)) throw new TypeError(`symbols: want text, not ${name}`);
   return name.trim().toUpperCase().replace(/[-_]/, '/').replace(/^([A-Z]{3})([A-Z]{3})$/, '$1/$2');
 }
 
@@ -67,10 +72,11 @@ export function canonical(name) {
  *
  * @param {Map<string, Strength>} names
  * @param {string} symbol
+ * @param {string} [prefix] of the names
  */
-function matching(names, symbol) {
+function matching(names, symbol, prefix = '') {
   const [base, quote] = symbol.split('/');
-  return [symbol, `${base}/*`, `*/${quote}`, '*'].flatMap((name) => names.get(name) ?? []);
+  return [symbol, `${base}/*`, `*/${quote}`, '*'].flatMap((name) => names.get(prefix + name) ?? []);
 }
 
 /**
@@ -82,8 +88,8 @@ function matching(names, symbol) {
  */
 function hides(name, other) {
   const [a, b] = [name, other].map((n) => (n === '*' ? '*/*' : n).split('/'));
-  const stars = (/** @type {string[]} */ parts) => parts.filter((part) => part === '*').length;
-  return stars(a) <= stars(b) && [0, 1].every((i) => a[i] === b[i] || a[i] === '*' || b[i] === '*');
+  const stars = (/** @type {string[]} */ parts) => String(parts).split('*').length;
+  return stars(a) <= stars(b) && a.every((part, i) => part === b[i] || (part + b[i]).includes('*'));
 }
 
 export class Subscriptions {
@@ -114,9 +120,9 @@ export class Subscriptions {
     const names = (typeof symbols === 'string' ? [symbols] : [...symbols]).map(canonical);
     if (mode !== 'latest' && mode !== 'all') throw new TypeError('mode: want latest or all');
     if (!(maxRate >= 0 && maxRate < everyTick)) throw new TypeError('maxRate: want a number');
-    if (typeof callback !== 'function') throw new TypeError('subscribe: want a callback');
+    if (typeof callback !== 'function') throw new TypeError('callback: want a function');
     const sub = new Subscription(this, names, options, callback);
-    if (sub.names.size === 0) throw new TypeError('symbols: want at least one');
+    if (sub.names.size === 0) throw new TypeError('symbols: want text');
     this.all.add(sub);
     this.#receivers.clear();
     this.#changed();
@@ -137,7 +143,10 @@ export class Subscriptions {
   wanted() {
     /** @type {Map<string, Strength>} */
     const wanted = new Map();
-    const join = (/** @type {string} */ name, /** @type {Strength} */ strength) => wanted.set(name, Math.max(wanted.get(name) ?? channel, strength));
+    const join = (/** @type {string} */ name, /** @type {Strength} */ strength) => {
+      const other = wanted.get(name) ?? 0;
+      wanted.set(name, Math.max(other, strength, -other, -strength) * (other < 0 || strength < 0 ? -1 : 1));
+    };
     for (const sub of this.all) {
       for (const [name, strength] of sub.names) join(name, strength);
     }
@@ -184,21 +193,25 @@ export class Subscriptions {
     }
     const first = due[0];
     if (!first || this.#pending.size >= maxPending) return undefined;
-    const strength = op === 'subscribe' ? first[1] : Math.min(first[1], 0); // only channels have a command of their own
-    const names = due.filter(([, s]) => (op === 'subscribe' ? s : Math.min(s, 0)) === strength).slice(0, perCommand).map(([name]) => name);
+    const group = (/** @type {Strength} */ s) => (op === 'subscribe' || s >= channel ? s : 0); // one command takes all quotes away
+    const strength = group(first[1]);
+    const prefix = strength === candle ? first[0].split(' ')[0] : '';
+    const names = due.filter(([name, s]) => group(s) === strength && name.startsWith(prefix)).slice(0, perCommand).map(([name]) => name);
     for (const name of names) {
       if (op === 'subscribe') this.#asked.set(name, strength);
       else this.#asked.delete(name) && this.#granted.delete(name);
     }
     this.#pending.set(id, { op, names, strength });
     if (strength === channel) return { op, id, channels: names.map((name) => name.slice(1)) };
+    if (prefix) return { op, id, symbols: names.map((name) => name.split(' ')[1]), candles: prefix.slice(1) };
     if (op === 'unsubscribe') {
       this.forget(positions);
       return { op, id, symbols: names };
     }
-    if (strength !== all) return { op, id, symbols: names, mode: 'latest', max_rate: strength === everyTick ? 0 : strength };
+    const command = { op, id, symbols: names, day: strength < 0 || undefined };
+    if (Math.abs(strength) !== all) return { ...command, mode: 'latest', max_rate: Math.abs(strength) % everyTick };
     const since = this.#since(names, positions, resumable);
-    return { op, id, symbols: names, mode: 'all', ...(Object.keys(since).length && { since }) };
+    return { ...command, mode: 'all', ...(Object.keys(since).length && { since }) };
   }
 
   /**
@@ -228,7 +241,7 @@ export class Subscriptions {
     const command = this.#pending.get(m.id);
     this.#pending.delete(m.id);
     if (m.type === 'error') {
-      if (m.code !== 'rate_limited' || !command) return [{ code: m.code, message: m.message }];
+      if (m.code !== 'rate_limited' || !command) return [/** @type {any} */ (m)];
       for (const name of command.names) { // so that it is sent again
         if (command.op === 'subscribe') this.#asked.delete(name);
         else this.#asked.set(name, command.strength);
@@ -236,8 +249,8 @@ export class Subscriptions {
       return [];
     }
     /** @type {import('./commands.js').Failure[]} */
-    const failed = (m.failed ?? []).map((/** @type {any} */ f) => ({ code: f.code, message: f.message, symbol: f.symbol ?? f.channel }));
-    const names = stream ? [...this.wanted().keys()] : command?.op === 'subscribe' && command.strength !== channel ? command.names : [];
+    const failed = (m.failed ?? []).map((/** @type {any} */ f) => ({ ...f, symbol: f.symbol ?? f.channel }));
+    const names = stream ? [...this.wanted().keys()] : command?.op === 'subscribe' && command.strength < channel ? command.names : [];
     const { ok = [] } = m;
     const renamed = ok.filter((/** @type {string} */ name) => !names.includes(name)); // aliases, in order
     for (const name of names) {
@@ -265,8 +278,8 @@ export class Subscriptions {
   stream(positions) {
     const wanted = [...this.wanted()].filter(([name]) => name[0] !== '#');
     const names = wanted.map(([name]) => name);
-    const strength = Math.max(...wanted.map(([, s]) => s));
-    const query = new URLSearchParams({ symbols: names.join(), ...(strength === all ? { mode: 'all' } : strength < everyTick && { max_rate: String(strength) }) });
+    const strength = Math.max(...wanted.map(([, s]) => Math.abs(s)));
+    const query = new URLSearchParams({ symbols: names.join(), ...(strength === all ? { mode: 'all' } : strength < everyTick && { max_rate: /** @type {any} */ (strength) }) });
     const resumes = strength === all && names.length <= 50 && !names.some((name) => name.includes('*'));
     const since = resumes ? this.#since(names, positions, { left: 50 }) : {};
     return { query: String(query), position: Object.entries(since).map(([symbol, at]) => `${symbol}:${at.epoch}:${at.seq}`).join() };
@@ -280,19 +293,20 @@ export class Subscriptions {
    */
   strengthOf(symbol) {
     const found = matching(this.#granted, symbol);
-    return found.length ? Math.max(...found) : undefined;
+    return found.length ? Math.max(...found.map(Math.abs)) : undefined;
   }
 
   /**
    * Returns the subscriptions that a symbol is for.
    *
    * @param {string} symbol
+   * @param {string} [prefix] of the names
    */
-  receivers(symbol) {
-    let subs = this.#receivers.get(symbol);
+  receivers(symbol, prefix = '') {
+    let subs = this.#receivers.get(prefix + symbol);
     if (!subs) {
-      subs = [...this.all].filter((sub) => matching(sub.names, symbol).length);
-      this.#receivers.set(symbol, subs);
+      subs = [...this.all].filter((sub) => matching(sub.names, symbol, prefix).length);
+      this.#receivers.set(prefix + symbol, subs);
     }
     return subs;
   }

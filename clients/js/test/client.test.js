@@ -231,7 +231,7 @@ test('options that cannot work', () => {
   ]) {
     assert.throws(() => connect({ WebSocket, ...options }), want);
   }
-  if (!globalThis.WebSocket) assert.throws(() => connect({ url: 'ws://h' }), /WebSocket: this platform has none/);
+  if (!globalThis.WebSocket) assert.throws(() => connect({ url: 'ws://h' }), /WebSocket: want that of the package ws/);
   const fx = connect({ url: 'ws://127.0.0.1:9', WebSocket });
   for (const [symbols, options, want] of [
     [[], {}, /symbols/], ['EUR/USD', { mode: 'some' }, /mode/], ['EUR/USD', { maxRate: -1 }, /maxRate/], [[5], {}, /symbols/],

@@ -42,7 +42,7 @@ class Run {
       ...(run.auth === 'ticket' ? { ticket: () => this.#ticket() } : { token: run.token }),
     });
     this.fx.addEventListener('state', ({ detail }) => this.#report({ report: 'state', ...detail }));
-    for (const type of ['gap', 'status', 'error']) {
+    for (const type of ['gap', 'status', 'day', 'error']) {
       this.fx.addEventListener(type, ({ detail }) => this.#report({ report: type, ...detail }));
     }
   }
@@ -73,15 +73,17 @@ class Run {
     }
   }
 
-  #subscribe({ symbols, mode, max_rate: maxRate }) {
-    return this.fx.subscribe(symbols, { ...(mode && { mode }), ...(maxRate !== undefined && { maxRate }) },
+  #subscribe({ symbols, mode, max_rate: maxRate, day, interval: candles }) {
+    if (candles) return this.fx.subscribe(symbols, { candles }, (candle) => this.#report({ report: 'candle', ...candle, open: candle.open === true }));
+    return this.fx.subscribe(symbols, { ...(mode && { mode }), ...(maxRate !== undefined && { maxRate }), ...(day && { day }) },
       (quote) => this.#report({ report: 'quote', ...quote, skipped: quote.skipped ?? 0 }));
   }
 
   async step(step) {
     switch (step.do) {
       case 'wait': return this.#wait(step.for);
-      case 'subscribe': return void this.#subs.set(step.name, this.#subscribe(step));
+      case 'subscribe':
+      case 'candles': return void this.#subs.set(step.name, this.#subscribe(step));
       case 'unsubscribe': return this.#subs.get(step.name).close();
       case 'churn':
         for (let i = 0; i < step.times; i++) this.#subscribe(step).close();
@@ -93,7 +95,7 @@ class Run {
   }
 }
 
-const able = ['tickets'];
+const able = ['tickets', 'candles'];
 
 for (const protocol of ['fx.v1', 'fx.v1.pb']) describe(`conformance in ${protocol}`, { concurrency: 4 }, () => {
   before(() => assert.ok(scenarios.length > 20, `only ${scenarios.length} scenarios`));

@@ -61,19 +61,19 @@ test('a lying server cannot fill the memory with symbols', () => {
 
 test('frames that are no messages', () => {
   for (const [text, want] of [
-    ['nonsense', /not JSON: nonsense/],
-    ['[1]', /without a type/],
-    ['null', /without a type/],
-    ['{"type":5}', /without a type/],
-    ['{"type":"update"}', /update: data is absent/],
-    ['{"type":"update","data":[null]}', /quote: symbol is absent/],
+    ['nonsense', /not JSON: "nonsense"/],
+    ['[1]', /message: type is undefined/],
+    ['null', /message: type is undefined/],
+    ['{"type":5}', /message: type is 5/],
+    ['{"type":"update"}', /update: data is undefined/],
+    ['{"type":"update","data":[null]}', /quote: symbol is undefined/],
     [`{"type":"update","data":[${JSON.stringify(quote(0))}]}`, /quote: seq is 0/],
     [`{"type":"update","data":[${JSON.stringify(quote(1, { bid: 1.1 }))}]}`, /quote: bid is 1.1/],
-    [`{"type":"update","data":[${JSON.stringify(quote(1, { bid: '1e9' }))}]}`, /quote: bid is 1e9/],
-    ['{"type":"closing"}', /closing: code is absent/],
+    [`{"type":"update","data":[${JSON.stringify(quote(1, { bid: '1e9' }))}]}`, /quote: bid is "1e9"/],
+    ['{"type":"closing"}', /closing: code is undefined/],
     ['{"type":"ack","ok":[{}]}', /ack: ok is/],
     [' '.repeat(2 << 20), /a message of 2097152 bytes/],
-    [new ArrayBuffer(3), /binary message, which was not agreed/],
+    [new ArrayBuffer(3), /a binary message/],
   ]) {
     assert.throws(() => parse(text, false), want);
   }
@@ -118,7 +118,7 @@ test('addresses', () => {
 });
 
 test('a token that fits into no header', () => {
-  assert.throws(() => checkToken('abc\n'), /^TypeError: token: it has a line break/);
+  assert.throws(() => checkToken('abc\n'), /^TypeError: token: want .*no .*line break/);
   assert.throws(() => checkToken('abc\r\nX: y'), /line break/);
   for (const token of ['', 'a b', 'é', 5, null]) assert.throws(() => checkToken(token), /^TypeError: token: want visible ASCII/);
   assert.doesNotThrow(() => checkToken(undefined));
@@ -137,10 +137,10 @@ test('an entry is as strong as those that it hides', () => {
   for (const [subscribed, want] of [
     [[['EUR/USD', rate(4)], ['EUR/USD', rate(1)]], { 'EUR/USD': 4 }],
     [[['EUR/USD', rate(4)], ['EUR/USD', {}]], { 'EUR/USD': 1e9 }],
-    [[['EUR/USD', rate(4)], ['*', all]], { 'EUR/USD': Infinity, '*': Infinity }],
-    [[['EUR/USD', all], ['*', rate(4)]], { 'EUR/USD': Infinity, '*': 4 }],
-    [[['EUR/*', all], ['*/USD', rate(4)]], { 'EUR/*': Infinity, '*/USD': Infinity }],
-    [[['EUR/*', all], ['GBP/*', rate(4)]], { 'EUR/*': Infinity, 'GBP/*': 4 }],
+    [[['EUR/USD', rate(4)], ['*', all]], { 'EUR/USD': 2e9, '*': 2e9 }],
+    [[['EUR/USD', all], ['*', rate(4)]], { 'EUR/USD': 2e9, '*': 4 }],
+    [[['EUR/*', all], ['*/USD', rate(4)]], { 'EUR/*': 2e9, '*/USD': 2e9 }],
+    [[['EUR/*', all], ['GBP/*', rate(4)]], { 'EUR/*': 2e9, 'GBP/*': 4 }],
     [[['EUR/*', rate(1)], ['*', rate(4)], ['GBP/USD', rate(2)]], { 'EUR/*': 4, '*': 4, 'GBP/USD': 4 }],
   ]) {
     const subscriptions = new Subscriptions(() => {});
