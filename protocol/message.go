@@ -52,6 +52,7 @@ type (
 		Session     Session `json:"session"`
 		Limits      Limits  `json:"limits"`
 		HeartbeatMS int64   `json:"heartbeat_ms"`
+		Simulated   bool    `json:"simulated,omitempty"` // quotes are those of the simulator
 	}
 	// Session describes the session of a connection to its client.
 	Session struct {

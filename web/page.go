@@ -2,6 +2,8 @@ package web
 
 import (
 	"embed"
+	"html"
+	"strings"
 
 	"github.com/fxcast/fxcast/clients/js"
 	"github.com/fxcast/fxcast/web/endpoint"
@@ -17,8 +19,13 @@ const contentSecurity = "default-src 'none'; script-src 'self'; " +
 	"connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // pageHandler returns the handler of the embedded page, its files, and the client that it uses.
-func pageHandler() (endpoint.Handler, error) {
+// The page shows the notice, if there is one.
+func pageHandler(notice string) (endpoint.Handler, error) {
+	shown := ""
+	if notice != "" {
+		shown = `<p class="notice">` + html.EscapeString(notice) + "</p>"
+	}
 	return endpoint.Assets(contentSecurity,
-		endpoint.Folder{Files: static, Name: "static", At: "/"},
+		endpoint.Folder{Files: static, Name: "static", At: "/", Replace: strings.NewReplacer("<!-- notice -->", shown)},
 		endpoint.Folder{Files: js.Files, Name: "src", At: "/client/"})
 }

@@ -83,6 +83,8 @@ type Config struct {
 	AdminTokens    []string                 // optional: without a token, the admin API answers 403
 	PublishTokens  []PublishToken           // optional: without a token, publishing answers 403
 	PublishTier    limiter.Limit
+	Notice         string         // optional: a line of text that the page shows
+	Simulated      func() bool    // optional: reports whether quotes are the simulator's
 	RateExempt     []netip.Prefix // optional: clients whose requests are not counted
 	FeedBase       string         // base currency of a quote that names only one currency
 
@@ -125,14 +127,14 @@ func New(cfg Config) (*Server, error) {
 	if s.caches, err = openCaches(cfg.Cache); err != nil {
 		return nil, err
 	}
-	if s.page, err = pageHandler(); err != nil {
+	if s.page, err = pageHandler(cfg.Notice); err != nil {
 		return nil, err
 	}
 	s.access = access.New(access.Config{Sessions: cfg.Sessions, Limiter: cfg.Limiter, Roles: cfg.Roles,
 		CookieName: cfg.CookieName, SecureCookies: cfg.SecureCookies, TrustedProxies: cfg.TrustedProxies, RateExempt: cfg.RateExempt, GuestTier: cfg.GuestTier,
 		Registry: cfg.Registry, Log: cfg.Log})
 	s.live = live.New(live.Config{Hub: cfg.Hub, Nodes: cfg.Nodes, Sessions: cfg.Sessions, Access: s.access, History: cfg.History, OriginAllowed: s.originAllowed, Instruments: cfg.Instruments,
-		Channels: cfg.Channels, CommandsPerSecond: cfg.CommandsPerSecond, Compression: cfg.Compression, Heartbeat: cfg.Heartbeat,
+		Channels: cfg.Channels, CommandsPerSecond: cfg.CommandsPerSecond, Compression: cfg.Compression, Heartbeat: cfg.Heartbeat, Simulated: cfg.Simulated,
 		Panics: s.stats.panics, Registry: cfg.Registry, Log: cfg.Log})
 	s.admin, err = admin.New(admin.Config{Access: s.access, Sessions: cfg.Sessions, Limiter: cfg.Limiter, Cache: cfg.Cache, Redis: cfg.Admin,
 		Nodes: cfg.Nodes, Live: s.live, Rejected: cfg.Rejected, Lasts: cfg.Lasts, Publisher: cfg.Publisher, Instruments: cfg.Instruments, PubSub: cfg.PubSub, Prefix: cfg.Prefix, Channels: cfg.Channels,

@@ -18,10 +18,12 @@ type asset struct {
 }
 
 // A Folder is a folder of embedded files and the path under which they are served: / or /name/.
+// Replace, which is optional, applies to its HTML.
 type Folder struct {
-	Files embed.FS
-	Name  string
-	At    string
+	Files   embed.FS
+	Name    string
+	At      string
+	Replace *strings.Replacer
 }
 
 // Assets returns a handler that serves the files of folders, with index.html at /. It reads them
@@ -69,6 +71,9 @@ func (f Folder) load(assets map[string]asset) error {
 		body, err := f.Files.ReadFile(name)
 		if err != nil {
 			return err
+		}
+		if f.Replace != nil && path.Ext(name) == ".html" {
+			body = []byte(f.Replace.Replace(string(body)))
 		}
 		sum := sha256.Sum256(body)
 		kind := mime.TypeByExtension(path.Ext(name))

@@ -51,6 +51,7 @@ type Config struct {
 	CommandsPerSecond int
 	Compression       bool // offer permessage-deflate
 	Heartbeat         time.Duration
+	Simulated         func() bool // optional: reports whether quotes are the simulator's
 
 	Panics   prometheus.Counter
 	Registry prometheus.Registerer

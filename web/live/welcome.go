@@ -18,6 +18,7 @@ func (c *Client) welcome(subprotocol string) []byte {
 			MaxConnections: c.grants.MaxConnections, Symbols: names(c.grants.Symbols, nil),
 			Channels: granted(cfg.Channels, c.grants.AllowsChannel), Modes: granted(modes, c.grants.AllowsMode)},
 		HeartbeatMS: cfg.Heartbeat.Milliseconds(),
+		Simulated:   cfg.Simulated != nil && cfg.Simulated(),
 	}.Append(nil)
 }
 

@@ -57,6 +57,8 @@ type Config struct {
 	Roles                         string
 	OwnHost                       string // address of both listeners, which then refuse a foreign Host
 	PublishPerSecond              int64
+	Notice                        string
+	Simulated                     bool // the welcome says that quotes are the simulator's
 	Replicated                    bool // answers of published quotes wait for a replica
 	RedisConf                     string
 	Instruments                   *feed.Instruments
@@ -146,6 +148,7 @@ func Start(t testing.TB, change func(*Config)) *Node {
 		PubSub: func(ctx context.Context, channel string, message []byte) (int64, error) {
 			return n.RDB.Publish(ctx, channel, message).Result()
 		},
+		Notice: cfg.Notice, Simulated: func() bool { return cfg.Simulated },
 		PublicHost: cfg.OwnHost, AdminHost: cfg.OwnHost,
 		CookieName: "session_id", GuestSessions: !cfg.NoGuests, SecureCookies: cfg.TLS,
 		AllowedOrigins: cfg.Origins, TrustedProxies: cfg.Proxies, FeedBase: "EUR", Instruments: cfg.Instruments,

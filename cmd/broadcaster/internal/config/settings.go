@@ -56,6 +56,7 @@ type HTTP struct {
 	PublishTokens  PublishTokens `env:"PUBLISH_TOKEN" secret:"true" doc:"bearer tokens for publishing quotes, a comma list of {token} or {name:token}; the name becomes the source of the quotes"`
 	AllowedOrigins Origins       `env:"ALLOWED_ORIGINS" doc:"browser origins allowed in addition to the server's own, {https://*.example.com,capacitor://localhost,null,…}; without a scheme, that of the server"`
 	Proxies        Networks      `env:"TRUSTED_PROXIES" doc:"networks of proxies whose {X-Forwarded-For} is trusted, {10.0.0.0/8,…}"`
+	Notice         string        `env:"PAGE_NOTICE" doc:"a line of text that the page shows to all visitors"`
 
 	MaxConnections int `env:"MAX_CONNECTIONS" default:"0" range:"0..10000000" doc:"connections of the public listener; 0: as many as the limit of open files allows, less a reserve of a quarter, at most 256"`
 	MaxPerAddress  int `env:"MAX_CONNECTIONS_PER_ADDRESS" default:"200" range:"1..10000000" doc:"connections of one address (IPv6: one /64), except those of {RATE_EXEMPT}; behind {TRUSTED_PROXIES} the forwarded address counts, from its request on; if not set, at most half of {MAX_CONNECTIONS}"`

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/receive"
+	"github.com/fxcast/fxcast/feed/simulator"
 	"github.com/fxcast/fxcast/protocol"
 )
 
@@ -31,6 +32,7 @@ type feedWatch struct {
 	rate   float64    // accepted ticks per second between the last two looks; NaN = not known
 	last   map[feed.Symbol]protocol.Position
 	looked time.Time
+	ours   bool // a current quote is the simulator's
 }
 
 // newFeedWatch returns a feedWatch of quotes, which is LastQuotes.Quotes.
@@ -57,6 +59,13 @@ func (w *feedWatch) age() float64 {
 		return math.NaN()
 	}
 	return max(0, time.Since(w.newest).Seconds())
+}
+
+// simulated reports whether quotes of the simulator were live at the last look.
+func (w *feedWatch) simulated() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ours
 }
 
 // Run looks every 15 s until ctx ends; it returns nil.
@@ -87,8 +96,10 @@ func (w *feedWatch) look(ctx context.Context) {
 		return
 	}
 	accepted, before := uint64(0), w.last
+	w.ours = false
 	w.last, w.newest = make(map[feed.Symbol]protocol.Position, len(quotes)), time.Time{}
 	for _, q := range quotes {
+		w.ours = w.ours || q.Source == simulator.DefaultSource && q.Status == feed.StatusLive
 		w.last[q.Symbol] = protocol.Position{Epoch: q.Epoch, Seq: q.Seq}
 		if at := time.UnixMicro(q.At); at.After(w.newest) {
 			w.newest = at

@@ -14,6 +14,7 @@ import (
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/accept"
 	"github.com/fxcast/fxcast/feed/receive"
+	"github.com/fxcast/fxcast/feed/simulator"
 	"github.com/fxcast/fxcast/hub"
 	"github.com/fxcast/fxcast/internal/redistest"
 	"github.com/fxcast/fxcast/web/live"
@@ -53,6 +54,13 @@ func TestFeedWatchWithoutClients(t *testing.T) {
 	if age := w.age(); age > 30 {
 		t.Errorf("the newest quote is %g s old", age)
 	}
+	if w.simulated() {
+		t.Error("quotes of another source are called simulated")
+	}
+	if _, err := publisher.Publish(t.Context(), []feed.Quote{{Symbol: "USD/JPY", Bid: "150.1", Ask: "150.2", Source: simulator.DefaultSource, Time: time.Now()}}); err != nil {
+		t.Fatal(err)
+	}
+	programtest.Eventually(t, "the simulator's quotes are known as such", func() bool { w.look(t.Context()); return w.simulated() })
 	publish(5)
 	w.looked = w.looked.Add(-time.Hour)
 	if w.look(t.Context()); math.Abs(w.rate-10./3600) > 1e-5 {

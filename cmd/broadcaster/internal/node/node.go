@@ -119,6 +119,7 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 	n.places = newConnections(cfg, openFiles(), registry, logger)
 	publicHost, adminHost := guardedHosts(cfg)
 	n.web, err = web.New(web.Config{
+		Notice: cfg.HTTP.Notice, Simulated: func() bool { return cfg.Embedded() || n.watch.simulated() },
 		PublicHost: publicHost, AdminHost: adminHost, Admitted: n.places.forwarded,
 		Hub: n.hub, Sessions: n.sessions, Limiter: n.limiter, Lasts: lasts, Publisher: n.publisher, Rejected: n.rejected,
 		History: receive.NewHistory(client, keys),
