@@ -51,3 +51,26 @@ func testWidths(t *testing.T, browser context.Context, url string) {
 	}
 	p.CheckClean(nil)
 }
+
+// testLowScreens holds a telephone sideways, and zooms to 200 %: some prices are in view, and the chart
+// does not push them out.
+func testLowScreens(t *testing.T, browser context.Context, url string) {
+	p := openPage(t, browser, url)
+	for _, size := range [][2]int64{{720, 450}, {844, 390}, {640, 360}, {568, 320}, {960, 450}} {
+		p.Do(chromedp.EmulateViewport(size[0], size[1]))
+		seen := webtest.Eval[int](p, `[...document.querySelectorAll('tr[data-symbol]')].filter((r) => {
+			const box = r.getBoundingClientRect();
+			return box.height > 0 && box.top >= 0 && box.bottom <= innerHeight;
+		}).length`)
+		if seen < 3 {
+			t.Errorf("at %d x %d px %d rows are in view, want at least 3", size[0], size[1], seen)
+		}
+		if wide := webtest.Eval[int64](p, "document.documentElement.scrollWidth"); wide > size[0] {
+			t.Errorf("the page is %d px wide on a screen of %d", wide, size[0])
+		}
+		for _, bad := range webtest.Eval[[]string](p, misfits) {
+			t.Errorf("at %d x %d px: %s", size[0], size[1], bad)
+		}
+	}
+	p.CheckClean(nil)
+}

@@ -5,15 +5,17 @@
 //
 // No quote is drawn directly, so a burst of quotes costs one frame.
 
+import { get, refusedFor } from './api.js';
 import { Board } from './board.js';
+import { Catalog } from './catalog.js';
 import { PriceChart } from './chart.js';
 import { Diagnostics } from './diagnostics.js';
 import { Feed } from './feed.js';
 import { Frames } from './frames.js';
 import { Grid } from './grid.js';
 import { intervals } from './history.js';
-import { gates, names, tooMany } from './notices.js';
-import { call, signOut } from './session.js';
+import { gates, names, noPrices, tooMany, tooOften } from './notices.js';
+import { signOut } from './session.js';
 import { load, save } from './settings.js';
 import { Ticket } from './ticket.js';
 
@@ -60,18 +62,7 @@ function readMessage(m) {
   if (m.type === 'ack' && typeof m.max_rate === 'number') diagnostics.rate = m.max_rate === 0 ? 'every tick' : `${m.max_rate} per second`;
 }
 
-let described = false; // the list of symbols was asked for on this connection
-
-async function refreshSymbols() {
-  try {
-    const answer = await call('GET', 'api/v1/symbols');
-    if (!answer.ok) return;
-    board.describe(await answer.json());
-    wake();
-  } catch {
-    // Without the list, digits and pips come from the prices.
-  }
-}
+const catalog = new Catalog((list) => board.describe(list));
 
 // Drawing.
 
@@ -90,14 +81,24 @@ function draw() {
     standIn = next === wanted ? '' : next;
     if (next && next !== grid.selected) grid.select(next);
   }
+  if (board.instruments.size > 0) at('waiting').hidden = true;
   const chosen = board.instruments.get(grid.selected);
   if (chosen && changed.has(chosen)) {
     ticket.draw(chosen);
     ticket.drawAge(chosen, feed.serverNow());
     chart.draw();
   }
-  at('waiting').hidden = board.instruments.size > 0;
 }
+
+/** Says that there are no prices, and after a while how to publish some. */
+function showEmptiness() {
+  const empty = ![...board.instruments.values()].some((i) => i.status !== 'unknown' || i.hasPrice);
+  at('waiting').hidden = !empty || board.instruments.size > 0;
+  if (!empty) return;
+  emptyFor = feed.state.name === 'live' ? emptyFor + 1 : 0;
+  setText('waiting', emptyFor > 2 ? noPrices : 'Waiting for the first prices.');
+}
+let emptyFor = 0; // seconds
 
 function eachSecond() {
   const now = feed.serverNow();
@@ -106,6 +107,7 @@ function eachSecond() {
   const chosen = board.instruments.get(grid.selected);
   if (chosen) ticket.drawAge(chosen, now);
   diagnostics.draw();
+  showEmptiness();
   showState(feed.state);
 }
 
@@ -129,32 +131,42 @@ function choose(symbol) {
 }
 
 let seedTimer = 0;
-let historyOffered = true;
+/** Symbols whose earlier ticks were asked for. */
 const seeded = new Set();
+let looking = new AbortController();
 
 /**
- * Fetches earlier ticks from the server, once per symbol, and puts them before those received here.
+ * Fetches earlier ticks from the server, once per symbol, and puts them before those received here. A
+ * hidden page waits until it is seen.
  *
  * @param {import('./board.js').Instrument} chosen
  */
 async function seed(chosen) {
-  if (!historyOffered || seeded.has(chosen.symbol) || feed.state.name !== 'live') return;
+  looking.abort();
+  if (seeded.has(chosen.symbol) || feed.state.name !== 'live' || document.hidden) return;
+  looking = new AbortController();
+  const { signal } = looking;
   seeded.add(chosen.symbol);
   try {
-    const answer = await call('GET', `api/v1/quotes/${chosen.symbol}/history?limit=500`);
-    if (answer.status === 404 || answer.status === 501) historyOffered = false;
-    if (!answer.ok) return;
-    const body = await answer.json();
-    const list = Array.isArray(body) ? body : body?.data ?? body?.quotes;
+    const list = await get(`api/v1/quotes/${chosen.symbol}/history?limit=500`, signal);
     if (!Array.isArray(list)) return;
     const older = list.filter((q) => chosen.firstSeq === 0 || (q.seq < chosen.firstSeq && (q.epoch === undefined || q.epoch === chosen.epoch)));
     chosen.history = chosen.history.after(older.sort((a, b) => a.seq - b.seq));
     board.changed.add(chosen);
     wake();
-  } catch {
-    seeded.delete(chosen.symbol); // the chart begins with live ticks; the next choice of the symbol tries again
+  } catch (e) {
+    const { status } = /** @type {{ status?: number }} */ (e);
+    if (status && status < 500) diagnostics.error = /** @type {Error} */ (e).message;
+    else seeded.delete(chosen.symbol); // the next choice of the symbol tries again
   }
 }
+
+/** Does what waited while the page was hidden, or until it was connected. */
+function seedChosen() {
+  const chosen = board.instruments.get(grid.selected);
+  if (chosen) seed(chosen);
+}
+document.addEventListener('visibilitychange', seedChosen);
 
 // The state of the feed.
 
@@ -162,25 +174,29 @@ async function seed(chosen) {
 function showState(state) {
   if (state.name === 'stopped' && !leaving) return; // not started yet
   const connected = state.name === 'live' || state.name === 'degraded';
-  if (connected && !described) refreshSymbols();
-  described = connected;
+  if (connected && board.instruments.size > 0 && !document.hidden) catalog.refresh(board.instruments.keys());
   const name = state.name === 'live' ? board.state : state.name;
   const seconds = state.retryAt === undefined ? 0 : Math.max(0, Math.ceil((state.retryAt - performance.now()) / 1000));
   root.dataset.state = name;
   root.dataset.frozen = String(!connected);
   setText('state-name', names[name]);
   setText('state-more', seconds > 0 ? `in ${seconds} s` : '');
-  at('retry').hidden = name !== 'waiting' && name !== 'offline';
+  at('retry').hidden = name !== 'waiting' && name !== 'offline' || state.why === 'too-often';
+  at('simulated').hidden = !feed.simulated;
   setText('who', feed.role && connected ? feed.role : '');
   at('sign-out').hidden = !connected;
 
   const any = [...board.instruments.values()].some((i) => i.hasPrice);
+  const refused = refusedFor();
+  if (refused > 0) diagnostics.error = 'too many requests';
   let strip = '';
   if (name === 'degraded') strip = 'The server has lost its source of prices. The prices shown may be late.';
   else if (name === 'closed') strip = 'The market is closed. These are the last prices.';
   else if (name === 'stale') strip = 'No new prices are arriving. These are the last prices.';
   else if (state.why === 'too-many') strip = tooMany;
+  else if (state.why === 'too-often') strip = tooOften(seconds);
   else if (any && !connected && name !== 'stopped') strip = 'Not live. These are the last prices received.';
+  else if (refused > 0) strip = `Too many requests. The earlier prices of the chart follow in ${Math.ceil(refused / 1000)} s.`;
   setText('strip', strip);
   at('strip').hidden = strip === '';
 

@@ -18,6 +18,8 @@ export class Instrument {
     this.pipDecimals = decimals(this.pip);
     this.bid = '';
     this.ask = '';
+    /** A price has come, whose digits hold. */
+    this.priced = false;
     /** The text that the producer sent, or '' if it sent none. */
     this.bidSize = '';
     this.askSize = '';
@@ -44,6 +46,9 @@ export class Instrument {
 }
 
 export class Board {
+  /** The server's description of each symbol. @type {Map<string, any>} */
+  #described = new Map();
+
   constructor() {
     /** @type {Map<string, Instrument>} */
     this.instruments = new Map();
@@ -59,28 +64,35 @@ export class Board {
     if (!i) {
       i = new Instrument(symbol);
       this.instruments.set(symbol, i);
+      this.#describe(i);
     }
     this.changed.add(i);
     return i;
   }
 
   /**
-   * Applies the server's list of symbols: a bare array, or one under "symbols".
+   * Takes in the server's list of symbols, which has their digits and pips.
    *
-   * @param {any} list
+   * @param {any[]} list
    */
   describe(list) {
-    const items = Array.isArray(list) ? list : list?.symbols;
-    if (!Array.isArray(items)) return;
-    for (const item of items) {
+    for (const item of list) {
       if (typeof item?.symbol !== 'string') continue;
-      const i = this.instrument(item.symbol);
-      if (Number.isInteger(item.digits)) i.digits = item.digits;
-      if (/^\d*\.?\d+$/.test(item.pip)) {
-        i.pip = item.pip;
-        i.pipDecimals = decimals(item.pip);
-      }
-      if (!i.hasPrice && isStatus(item.status) && item.status !== 'live') i.status = item.status;
+      this.#described.set(item.symbol, item);
+      const i = this.instruments.get(item.symbol);
+      if (!i) continue;
+      this.#describe(i);
+      this.changed.add(i);
+    }
+  }
+
+  /** @param {Instrument} i */
+  #describe(i) {
+    const { digits, pip } = this.#described.get(i.symbol) ?? {};
+    if (Number.isInteger(digits) && !i.priced) i.digits = digits; // else the prices have shown them
+    if (/^\d*\.?\d+$/.test(pip)) {
+      i.pip = pip;
+      i.pipDecimals = decimals(pip);
     }
   }
 
@@ -155,7 +167,8 @@ export class Board {
     i.ask = q.ask;
     i.bidSize = q.bid_size ?? '';
     i.askSize = q.ask_size ?? '';
-    i.digits = Math.max(i.digits, decimals(q.bid), decimals(q.ask));
+    i.digits = Math.max(i.priced ? i.digits : 0, decimals(q.bid), decimals(q.ask));
+    i.priced = true;
     if (i.low === '' || compare(q.bid, i.low) < 0) i.low = q.bid;
     if (i.high === '' || compare(q.ask, i.high) > 0) i.high = q.ask;
     i.time = Date.parse(q.ts);

@@ -1,13 +1,13 @@
 // The page's connection: the client of clients/js with a guest session, and what a visitor sees of it.
 
 import { connect } from './client/index.js';
-import { signIn } from './session.js';
+import { noteSession, signIn } from './session.js';
 
 /**
  * @typedef {object} State
  * @property {'connecting'|'live'|'degraded'|'waiting'|'offline'|'refused'|'stopped'} name
  * @property {number} [retryAt] waiting, offline: when the next attempt starts, by performance.now()
- * @property {'guest'|'ended'|'policy'|'too-many'} [why] refused; waiting: only too-many
+ * @property {'guest'|'ended'|'policy'|'too-many'|'too-often'} [why] refused; waiting: only too-many and too-often
  * @property {string} [detail] the server's reason, for the visitor
  *
  * @typedef {import('./client/message.js').Quote} Quote
@@ -92,6 +92,11 @@ export class Feed {
     return String(this.#fx?.welcome?.session?.role ?? '');
   }
 
+  /** Whether the prices are those of the simulator. */
+  get simulated() {
+    return this.#fx?.welcome?.simulated === true;
+  }
+
   get connId() {
     return String(this.#fx?.welcome?.conn_id ?? '');
   }
@@ -112,12 +117,15 @@ export class Feed {
     switch (state) {
       case 'live':
         this.#pingAt = performance.now() + firstPing;
+        noteSession(this.#fx?.welcome?.session?.expires_at);
         this.clockOffset ??= Date.parse(this.#fx?.welcome?.server_time) - Date.now();
         break;
       case 'waiting':
         this.reconnects++;
-        return this.#set({ name: navigator.onLine ? 'waiting' : 'offline', retryAt, why: reason?.code === 4009 ? 'too-many' : undefined });
+        if (reason?.code === 4001) noteSession();
+        return this.#set({ name: navigator.onLine ? 'waiting' : 'offline', retryAt, why: { 429: /** @type {const} */ ('too-often'), 4029: /** @type {const} */ ('too-often'), 4009: /** @type {const} */ ('too-many') }[Number(reason?.code)] });
       case 'closed':
+        if (reason?.code === 4001) noteSession();
         return this.#refused(reason);
     }
     this.#set({ name: state });

@@ -16,6 +16,12 @@ export const names = {
 /** The notice while the page waits because the visitor has too many connections. */
 export const tooMany = 'You have as many open connections as the server allows. Close another window with prices.';
 
+/** The notice while the server refuses this page's requests. @param {number} seconds */
+export const tooOften = (seconds) => `Too many requests. The server takes the next one in ${seconds} s, and this page then goes on automatically.`;
+
+/** How to get prices into a server that has none. */
+export const noPrices = 'Connected, but this server has no prices yet. Publish some, for example with “broadcaster feed simulate”, or with POST /api/v1/quotes. They show here as soon as they arrive.';
+
 /**
  * The notices that replace the prices when the connection was refused, by State.why, and the
  * notice for "stopped".
