@@ -6,7 +6,7 @@ import (
 )
 
 // Keys builds the names of the keys and channels of quotes, and of the channel between nodes. The
-// three keys of a symbol share the hash tag {SYMBOL}, so that one script can use them in a cluster
+// keys of a symbol share the hash tag {SYMBOL}, so that one script can use them in a cluster
 // too.
 type Keys struct {
 	// Prefix begins the name of every key and channel, such as "fx:". Two deployments on one Redis
@@ -34,7 +34,7 @@ func (k Keys) Quote(s Symbol) string { return k.Prefix + "{" + string(s) + "}:qu
 
 // Seq is a hash with the epoch, the counter, the run id of the server that counted, the state of
 // the gate, the last time of each source, when each source with a priority last sent a quote, and
-// the place in the stream that was settled last.
+// the place in the stream that was settled last, and the running candles.
 func (k Keys) Seq(s Symbol) string { return k.Prefix + "{" + string(s) + "}:seq" }
 
 // Ticks is the stream of the last accepted quotes, each in the field q. It expires
@@ -48,7 +48,13 @@ func (k Keys) Candles(s Symbol, i Interval) string {
 }
 
 // OfSymbol returns every key of a symbol, Seq first. They share one slot of a cluster.
-func (k Keys) OfSymbol(s Symbol) []string { return []string{k.Seq(s), k.Quote(s), k.Ticks(s)} }
+func (k Keys) OfSymbol(s Symbol) []string {
+	keys := []string{k.Seq(s), k.Quote(s), k.Ticks(s)}
+	for _, i := range Intervals {
+		keys = append(keys, k.Candles(s, i))
+	}
+	return keys
+}
 
 // Channel is the channel of a symbol's accepted quotes.
 func (k Keys) Channel(s Symbol) string { return k.Prefix + "{" + string(s) + "}" }

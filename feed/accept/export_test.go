@@ -1,8 +1,11 @@
 package accept
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/fxcast/fxcast/feed"
@@ -23,7 +26,13 @@ type AcceptArgs struct {
 
 	Gate        Gate
 	Instruments *feed.Instruments
+	Candles     feed.KeptCandles
+
+	Clock time.Time // the time of Redis; zero = its own
 }
+
+// clockedScript is the publish script with the time that it is given instead of Redis's.
+var clockedScript = redis.NewScript(strings.Replace(publishSource, "call('TIME')", "{match(ARGV[#ARGV], '^(%d+) (%d+)$')}; size = size - 1", 1))
 
 func isCluster(c redis.UniversalClient) bool {
 	_, ok := c.(*redis.ClusterClient)
@@ -39,13 +48,18 @@ func AcceptAll(ctx context.Context, c redis.UniversalClient, quotes []feed.Quote
 // AcceptSymbols does it for quotes of several symbols; outcomes and errors are by symbol.
 func AcceptSymbols(ctx context.Context, c redis.UniversalClient, symbols [][]feed.Quote, a AcceptArgs) ([][]Outcome, []error) {
 	outcomes, errs := make([][]Outcome, len(symbols)), make([]error, len(symbols))
-	rules := newRules(a.Priorities, a.Gate, a.Instruments)
+	rules := newRules(a.Priorities, a.Gate, a.Instruments, a.Candles)
 	var of []symbolQuotes
 	for _, quotes := range symbols {
 		of = append(of, symbolQuotes{quotes, lastSeen{epoch: a.KnownEpoch, seq: a.KnownSeq}})
 	}
-	keys, args := acceptance{keys: a.Keys, quoteTTL: a.QuoteTTL, history: a.History, candidate: a.Candidate, run: a.Run, sharded: isCluster(c), rules: rules}.args(of)
-	reply, err := publishScript.Run(ctx, c, keys, args...).Result()
+	keys, args := acceptance{keys: a.Keys, quoteTTL: a.QuoteTTL, history: a.History, candidate: a.Candidate, run: a.Run, sharded: isCluster(c), rules: rules, now: cmp.Or(a.Clock, time.Now())}.args(of)
+	script := publishScript
+	if !a.Clock.IsZero() {
+		script = clockedScript
+		args = append(args, fmt.Sprintf("%d %d", a.Clock.Unix(), a.Clock.Nanosecond()/1000))
+	}
+	reply, err := script.Run(ctx, c, keys, args...).Result()
 	var at int64
 	replies := make([]any, len(symbols))
 	if err == nil {

@@ -112,9 +112,10 @@ func (l *lane) carryOut(ctx context.Context, t *trip) {
 	if t.err != nil {
 		return
 	}
+	now := time.Now()
 	accept := acceptance{
-		keys: l.cfg.Keys, quoteTTL: l.cfg.QuoteTTL, history: l.cfg.HistoryTicks,
-		candidate: feed.NewEpoch(time.Now()), run: *t.over.run.Load(), rules: l.rules, sharded: l.masters.cluster != nil, asking: t.asking,
+		now: now, keys: l.cfg.Keys, quoteTTL: l.cfg.QuoteTTL, history: l.cfg.HistoryTicks,
+		candidate: feed.NewEpoch(now), run: *t.over.run.Load(), rules: l.rules, sharded: l.masters.cluster != nil, asking: t.asking,
 	}
 	pipe := t.over.client.Pipeline()
 	for _, c := range t.calls {

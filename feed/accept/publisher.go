@@ -60,6 +60,10 @@ type PublisherConfig struct {
 	// Instruments defines the known symbols; nil = the table without settings.
 	Instruments *feed.Instruments
 
+	// Candles are kept of these intervals, and with any of them the figures of the day. They must be
+	// the same on all nodes.
+	Candles feed.KeptCandles
+
 	// Timeout bounds how long quotes wait in the queue and, separately, a round trip with its
 	// retries; 0 = 2 s.
 	Timeout time.Duration
@@ -124,7 +128,7 @@ func NewPublisher(cfg PublisherConfig) *Publisher {
 		cfg.Timeout = 2 * time.Second
 	}
 	p := &Publisher{
-		cfg: cfg, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), rules: newRules(cfg.Priorities, cfg.Gate, cfg.Instruments),
+		cfg: cfg, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), rules: newRules(cfg.Priorities, cfg.Gate, cfg.Instruments, cfg.Candles),
 		router: newRouter(cfg.Redis, cfg.Keys), numbers: newNumbers(),
 	}
 	for range p.router.lanes() {

@@ -18,7 +18,7 @@ import (
 var publishFiles embed.FS
 
 // publishSource is the publish script: one chunk, whose files share their locals.
-var publishSource = joinScript("arguments", "gate", "write", "judge")
+var publishSource = joinScript("arguments", "gate", "candle", "write", "judge")
 
 var publishScript = redis.NewScript(publishSource)
 
@@ -59,6 +59,7 @@ type acceptance struct {
 	sharded   bool   // in a cluster: messages stay on the server of the symbol's slot
 	asking    bool   // the slot of the symbol is on its way to the server
 	rules     rules
+	now       time.Time
 }
 
 // rules decide which quotes are accepted. They must be the same on all nodes and for all producers.
@@ -68,13 +69,14 @@ type rules struct {
 	gate        Gate
 	gateText    string // argument of the gate
 	instruments *feed.Instruments
+	candles     *candles
 }
 
-func newRules(p feed.Priorities, g Gate, t *feed.Instruments) rules {
+func newRules(p feed.Priorities, g Gate, t *feed.Instruments, kept feed.KeptCandles) rules {
 	if g.LastKnown <= 0 {
 		g.LastKnown = lastKnown
 	}
-	return rules{p, rankedArgument(p), g, g.argument(), t}
+	return rules{p, rankedArgument(p), g, g.argument(), t, newCandles(kept, t)}
 }
 
 // symbolQuotes holds quotes of one symbol in order, from at most maxCallSources, and the newest
@@ -91,9 +93,10 @@ func (a acceptance) args(symbols []symbolQuotes) (keys []string, args []any) {
 	if a.sharded {
 		publish = "SPUBLISH"
 	}
+	kept, days := a.rules.candles.arguments(symbols, a.now)
 	keys = make([]string, 0, 3*len(symbols))
-	args = append(make([]any, 0, 7+len(symbols)+maxCallQuotes),
-		a.quoteTTL.Milliseconds(), a.history, a.candidate, a.run, a.rules.ranked, publish, a.rules.gateText)
+	args = append(make([]any, 0, 9+len(symbols)+maxCallQuotes),
+		a.quoteTTL.Milliseconds(), a.history, a.candidate, a.run, a.rules.ranked, publish, a.rules.gateText, kept, days)
 	text := make([]byte, 0, 16<<10) // the arguments share it; one that was cut from it stays valid when it grows
 	add := func(appended []byte) {
 		args = append(args, appended[len(text):])

@@ -215,15 +215,15 @@ func TestScriptRefusesBadArguments(t *testing.T) {
 		header := []string{"EUR/USD", "0", "-", "0", "1", "fx:{EUR/USD}"}
 		record := []string{"1.1", "1.2", "-", "-", "0", "inbox", "23", "1"}
 		const noGate = "0 0 0 0 604800000000"
-		good := []any{60000, 10, "aaaa", "run", "main 5000", "PUBLISH", noGate, strings.Join(header, " "), strings.Join(record, " ")}
+		good := []any{60000, 10, "aaaa", "run", "main 5000", "PUBLISH", noGate, "", "", strings.Join(header, " "), strings.Join(record, " ")}
 		names := []string{keys.Quote("EUR/USD"), keys.Seq("EUR/USD"), keys.Ticks("EUR/USD")}
 		bad := map[int][]any{
 			0: {"", 0, -1, "nan", "inf", "0x10", "1e3"}, 1: {"", 0, -1, "1.5", "0x10"}, 2: {"", `a"`}, 3: {"", strings.Repeat("r", 65)},
-			4: {"main", "main x", strings.Repeat("a 1 ", 17)},
-			5: {"", "publish", "DEL"},
-			6: {"", "1 2 3", "2% 0 0 0 1", noGate + " 1", "-1 0 0 0 1"},
-			7: {"", "EUR/USD", strings.Join(header, " ") + " 1", " " + strings.Join(header, " ")},
-			8: {"", "1.1 1.2", strings.Join(record, " ") + " 1", " " + strings.Join(record, " ")},
+			4:  {"main", "main x", strings.Repeat("a 1 ", 17)},
+			5:  {"", "publish", "DEL"},
+			6:  {"", "1 2 3", "2% 0 0 0 1", noGate + " 1", "-1 0 0 0 1"},
+			9:  {"", "EUR/USD", strings.Join(header, " ") + " 1", " " + strings.Join(header, " ")},
+			10: {"", "1.1 1.2", strings.Join(record, " ") + " 1", " " + strings.Join(record, " ")},
 		}
 		replace := func(argument int, fields []string, by map[int][]string) {
 			for i, values := range by {
@@ -234,11 +234,11 @@ func TestScriptRefusesBadArguments(t *testing.T) {
 				}
 			}
 		}
-		replace(7, header, map[int][]string{
+		replace(9, header, map[int][]string{
 			0: {"", "EURUSD", `EU"/USD`, "EUR/USD/X", strings.Repeat("A", 21) + "/B"}, 1: {"", "2%", "-1", "1.5"}, 2: {"", `a"`, strings.Repeat("a", 33)},
 			3: {"", "x", "-1", "nan", "99999999999999999"}, 4: {"", "0", "2", "-1", "x", "1.5"}, 5: {"", "a b"},
 		})
-		replace(8, record, map[int][]string{
+		replace(10, record, map[int][]string{
 			0: {"", "1.", ".1", "-1", "1e5", `1"`, "1.2.3", strings.Repeat("1", 65)}, 1: {"x", "1,2", "-", "1."},
 			2: {"", "x", "1.", "-1", "--", `,"a":"1`, `","a":"`, `","a":1`, `","A":"1`, `","a":"1","b":"-`, `","a":"` + strings.Repeat("1", 512)},
 			3: {"", "2026-11-22T10:15:00Z", "2026-11-22T10:15:00.123456+00:00"}, 4: {"", "x", "-1", "1.5", "1e300", strings.Repeat("9", 300)},
@@ -259,15 +259,15 @@ func TestScriptRefusesBadArguments(t *testing.T) {
 			}
 		}
 		// The last quote of the last symbol is looked at before the first is accepted.
-		two := append(append([]any(nil), good...), "GBP/USD 0 - 0 2 fx:{GBP/USD}", good[8], "1.1 x - - 0 inbox 23 1")
+		two := append(append([]any(nil), good...), "GBP/USD 0 - 0 2 fx:{GBP/USD}", good[10], "1.1 x - - 0 inbox 23 1")
 		more := append(slices.Clone(names), keys.Quote("GBP/USD"), keys.Seq("GBP/USD"), keys.Ticks("GBP/USD"))
-		for _, list := range [][]any{two, two[:len(two)-1], append(slices.Clone(two[:len(two)-1]), good[8], good[8])} {
+		for _, list := range [][]any{two, two[:len(two)-1], append(slices.Clone(two[:len(two)-1]), good[10], good[10])} {
 			if reply, err := accept.PublishScript(ctx, c, more, list...); err == nil || !strings.Contains(err.Error(), "FXARGS") {
 				t.Errorf("a bad second symbol: %v, %v, want a refusal", reply, err)
 			}
 		}
 		// A symbol that is named twice would give its numbers twice.
-		if reply, err := accept.PublishScript(ctx, c, append(slices.Clone(names), names...), append(slices.Clone(good), good[7:]...)...); err == nil || !strings.Contains(err.Error(), "twice") {
+		if reply, err := accept.PublishScript(ctx, c, append(slices.Clone(names), names...), append(slices.Clone(good), good[9:]...)...); err == nil || !strings.Contains(err.Error(), "twice") {
 			t.Errorf("a symbol twice: %v, %v, want a refusal", reply, err)
 		}
 		if n := c.Exists(ctx, names...).Val(); n != 0 {

@@ -23,7 +23,12 @@
 --        reference, 0 = no limit; the last three are in microseconds, lag 0 = no
 --        limit. The history lives for known too: its newest entry is the last known
 --        quote when the last quote has expired
---      8… for each symbol 'symbol jump epoch seen quotes channel': its jump limit in
+--      8 the kept candles: '1m:1:4320:259200000 1h:60:1440:5184000000 1d:0:1825:157680000000',
+--        name, minutes, how many are kept, at most, and the life of their list in ms; 1m is the
+--        first, 1d the last; '' = none
+--      9 when days begin, in Unix minutes: '* 29401380 29402820 29404260 29405700', the day of
+--        this moment from the second to the third; then the same for symbols of other days
+--     10… for each symbol 'symbol jump epoch seen quotes channel': its jump limit in
 --        parts per million, 0 = none; the epoch and the highest number that the
 --        caller has seen, '-' and 0 = none; how many quotes follow. Then each quote:
 --        'bid ask extra text time source sum digits'. Extra is what the message has
@@ -48,7 +53,7 @@
 -- last quote that had one, when that was accepted, when its last quote was
 -- accepted), o:SOURCE (outliers in a row, sum, digits and arrival of the last),
 -- h:SOURCE (when a named source was last heard), entry (the place of the entry of a
--- stream that was settled last, and the generation of that stream). A place is 'ms-seq-index':
+-- stream that was settled last, and the generation of that stream), 1m and others (candles). A place is 'ms-seq-index':
 -- the id of the entry, and which of its quotes. A quote of a place that is not after the
 -- settled one is a repeated one. The place before it is that of the quote that precedes it in
 -- the stream, '' = unknown: if that is not settled, Redis has forgotten it, and the quote
@@ -63,7 +68,7 @@
 local MAX_SOURCES = 16
 local MAX_AHEAD = 5000000 -- microseconds
 local MAX_COUNT = 9007199254740991 -- 2^53-1, the last number counted exactly
-local FIRST = 8 -- argument of the first symbol
+local FIRST = 10 -- argument of the first symbol
 local OWN = 4 -- fields of the counter that belong to no source
 local FIRM, FIRM_TEXT = 1000, '1000' -- the gate counts accepted quotes up to this: no confirm is higher
 local TRIM = 16 -- a history longer than the square of this is cut only once in so many quotes
@@ -109,10 +114,13 @@ if publish ~= 'PUBLISH' and publish ~= 'SPUBLISH' then return bad('command to pu
 local gap, confirm, stale, lag, known = match(ARGV[7], '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
 if not gap then return bad('gate') end
 lag, known = tonumber(lag), tonumber(known)
+local candles, days = ARGV[8], ARGV[9]
 
 local clock = call('TIME')
 local at = clock[1] * 1000000 + clock[2]
 local accepted = clock[1] .. ('00000' .. clock[2]):sub(-6)
+local minute = floor(at / 60000000)
+local minute_text = format('%d', minute)
 -- The life of the history is set by the first quote after refreshed, not by each quote: so
 -- the history may live for refresh longer than known.
 local refresh = max(min(known / 16, REFRESH), 1)

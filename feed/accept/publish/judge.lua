@@ -11,11 +11,11 @@ local function learn(s, name, times, last)
 end
 
 -- Reads the state of a symbol, of sources only the one with this name. Returns the text of
--- the error that forbids to write, or nil and the reference as text.
+-- the error that forbids to write, or nil and as text the reference, the running minute and the last number.
 local function read(s, name, seen_epoch, seen)
   local length = try('STRLEN', s.last) -- of the three only SET would not mind another kind of key
   if type(length) == 'table' then return rare().refused(s, length) end
-  local stored = try('HMGET', s.counter, 'epoch', 'seq', 'run', 'ref', 's:' .. name, 'o:' .. name)
+  local stored = try('HMGET', s.counter, 'epoch', 'seq', 'run', 'ref', 's:' .. name, 'o:' .. name, '1m')
   if stored.err then return rare().refused(s, stored) end
   local epoch, seq = stored[1] or '', whole(stored[2] or '', 0, MAX_COUNT - s.quotes)
   local continues = seq and stored[3] == run
@@ -29,7 +29,7 @@ local function read(s, name, seen_epoch, seen)
   end
   s.epoch, s.seq = epoch, seq
   learn(s, name, stored[5], stored[6])
-  return nil, stored[4]
+  return nil, stored[4], stored[7], stored[2]
 end
 
 -- The reference of the gate: sum, mid, digits, how many quotes were accepted since there was
@@ -61,6 +61,8 @@ for k = 1, #keys, 3 do
   }
   local n, number = 0, nil -- of the accepted quotes; of the last of them
   local sum, mid, digits, firm, before, latest, latest_text -- the reference
+  local running, stored, start, high, low, ask_high, ask_low, rest -- the minute
+  local high_n, low_n, ask_high_n, ask_low_n, last_bid, last_ask
   for i = 1, quotes do
     local bid, ask, extra, text, time, name, own_sum, own_digits = match(ARGV[argument + i], QUOTE)
     if not own_digits then return bad('quote') end
@@ -84,7 +86,8 @@ for k = 1, #keys, 3 do
     if #name > 32 then return bad('source') end
 
     if i == 1 then
-      local refusal, ref = read(s, name, seen_epoch, seen)
+      local refusal, ref
+      refusal, ref, running, stored = read(s, name, seen_epoch, seen)
       if refusal then
         s.refusal = refusal
         break -- its other quotes are not looked at
@@ -115,6 +118,33 @@ for k = 1, #keys, 3 do
       local ref = {sum = sum, mid = mid, digits = digits, n = firm}
       if further(one, ref, jump) then confirmed, answer = rare().gap_or_outlier(s, name, one, ref) end
     end
+    if not answer and candles ~= '' then
+      local bid_n, ask_n = #bid < 16 and bid + 0 or candle().number(bid), #ask < 16 and ask + 0 or candle().number(ask)
+      if n == 0 then
+        local epoch, last, refusal, first, ask_first
+        if running then
+          epoch, last, start, high, low, ask_high, ask_low, rest = match(running, RUNNING)
+        end
+        local follows = not s.begun and epoch == s.epoch and last == stored
+        if follows and start == minute_text and #high + #low + #ask_high + #ask_low < 64 then
+          high_n, low_n, ask_high_n, ask_low_n = tonumber(high), tonumber(low), tonumber(ask_high), tonumber(ask_low)
+        end
+        if not (high_n and low_n and ask_high_n and ask_low_n) then
+          s.refusal, start, high, low, ask_high, ask_low, rest, first, ask_first = candle().turn(s, symbol, running, follows)
+          if s.refusal then break end
+          if not high then high, low, ask_high, ask_low, first, ask_first = bid, bid, ask, ask, bid, ask end
+          rest = rest .. ' ' .. first .. ' ' .. ask_first
+          local number = candle().number
+          high_n, low_n, ask_high_n, ask_low_n = number(high), number(low), number(ask_high), number(ask_low)
+        end
+      end
+      -- Unless both are short, different prices can have the same nearest number.
+      if bid_n > high_n or bid_n == high_n and (#bid > 15 or #high > 15) and candle().above(bid, high) then high, high_n = bid, bid_n end
+      if bid_n < low_n or bid_n == low_n and (#bid > 15 or #low > 15) and candle().above(low, bid) then low, low_n = bid, bid_n end
+      if ask_n > ask_high_n or ask_n == ask_high_n and (#ask > 15 or #ask_high > 15) and candle().above(ask, ask_high) then ask_high, ask_high_n = ask, ask_n end
+      if ask_n < ask_low_n or ask_n == ask_low_n and (#ask > 15 or #ask_low > 15) and candle().above(ask_low, ask) then ask_low, ask_low_n = ask, ask_n end
+      last_bid, last_ask = bid, ask
+    end
     if not answer then
       if moment then
         source.time, source.timed = moment, time
@@ -141,9 +171,17 @@ for k = 1, #keys, 3 do
   local set, forget = {}, {}
   if n > 0 then
     local ref = sum .. ' ' .. digits .. ' ' .. (firm < FIRM and count(firm) or FIRM_TEXT) .. ' ' .. accepted .. ' ' .. latest_text
-    set = {'seq', number, 'ref', ref, nil, nil} -- with room for one source
+    set = {'seq', number, 'ref', ref, nil, nil, nil, nil} -- with room for a minute and one source
     local filled, new = 4, 0
-    if s.begun then set[5], set[6], set[7], set[8], filled = 'epoch', s.epoch, 'run', run, 8 end
+    if start then
+      set[5], set[6], filled = '1m', s.epoch .. ' ' .. number .. ' ' .. last_bid .. ' ' .. last_ask .. ' ' .. start .. ' '
+        .. high .. ' ' .. low .. ' ' .. ask_high .. ' ' .. ask_low .. ' ' .. rest, 6
+      if s.fields then
+        for i = 1, #s.fields do set[6 + i] = s.fields[i] end
+        filled = 6 + #s.fields
+      end
+    end
+    if s.begun then set[filled + 1], set[filled + 2], set[filled + 3], set[filled + 4], filled = 'epoch', s.epoch, 'run', run, filled + 4 end
     for name, source in pairs(sources) do
       if source.taken then
         local times = source.timed and source.timed .. ' ' .. accepted or match(source.times or '', '^%d+ %d+') or '0 0'

@@ -16,6 +16,7 @@ local function forbidden(s)
   elseif not may(publish, s.channel, '') then
     command, key = publish, s.channel
   end
+  if s.closed and not command then command, key = candle().forbidden(s) end
   return command and 'NOPERM the publish script may not ' .. command .. ' ' .. key
 end
 
@@ -44,7 +45,8 @@ local function write(s)
     if type(reply) == 'table' and reply.err then
       if n == 1 then return rare().refused(s, reply) end
       -- Not even the identifiers of a stream are endless: what has its entry is accepted,
-      -- the rest is not, nor is anything remembered of the sources and the price.
+      -- the rest is not, nor is anything remembered of the sources and the price; the minute misses it.
+      s.closed = nil
       last, set, forget = n - 1, {'epoch', s.epoch, 'seq', count(s.seq + n - 1), 'run', run}, {}
       for i = 2, #answers do
         if type(answers[i]) == 'number' and abs(answers[i]) > s.seq + last then answers[i] = {'failed', reply.err} end
@@ -54,6 +56,7 @@ local function write(s)
   end
   if #forget > 0 then call('HDEL', s.counter, unpack(forget)) end
   call('HSET', s.counter, unpack(set))
+  if s.closed then candle().store(s) end
   call('SET', s.last, texts[last], 'PX', ARGV[1])
   if s.expires then call('PEXPIRE', s.history, format('%.0f', max((known + refresh) / 1000, 1))) end
   for n = 1, last do call(publish, s.channel, texts[n]) end
