@@ -226,6 +226,21 @@ func (h *Hub) Join(conn Conn, o JoinOptions) (*Client, error) {
 	return c, nil
 }
 
+// AwaitRest waits until no shard is fanning out, for about limit at most. Work that takes long and
+// can wait should begin then, since a shard needs a processor only when quotes come.
+func (h *Hub) AwaitRest(limit time.Duration) {
+	for until := time.Since(h.start) + limit; ; time.Sleep(restLook) {
+		runtime.Gosched()
+		resting := true
+		for _, s := range h.shards {
+			resting = resting && s.rests.Load()
+		}
+		if resting || time.Since(h.start) >= until {
+			return
+		}
+	}
+}
+
 // Ping returns the time between pings.
 func (h *Hub) Ping() time.Duration { return h.cfg.Ping }
 

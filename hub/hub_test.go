@@ -56,6 +56,33 @@ func TestHeartbeatWhenIdle(t *testing.T) {
 	}
 }
 
+func TestAwaitRest(t *testing.T) {
+	bubble(t, hub.Config{Shards: 2}, func(t *testing.T, h *hub.Hub, f *feed) {
+		await := func(limit time.Duration) time.Duration {
+			began := time.Now()
+			h.AwaitRest(limit)
+			return time.Since(began)
+		}
+		p := join(t, h, newPeer())
+		f.subscribe(p, 0, "EUR/USD")
+		synctest.Wait()
+		if took := await(time.Minute); took != 0 {
+			t.Errorf("a hub without work was awaited for %v", took)
+		}
+		const write = 100 * time.Millisecond
+		p.onWrite = func() error { time.Sleep(write); return nil }
+		for _, limit := range []time.Duration{time.Minute, 10 * time.Millisecond} {
+			f.publish("EUR/USD", 1)
+			synctest.Wait() // within the write
+			// A status may follow the quote.
+			if took := await(limit); took < min(limit, write) || took > min(limit, 2*write)+time.Millisecond {
+				t.Errorf("a write of %v was awaited for %v, at most %v", write, took, limit)
+			}
+			time.Sleep(2 * write)
+		}
+	})
+}
+
 func TestPingAndSilentPeers(t *testing.T) {
 	bubble(t, hub.Config{Ping: 20 * time.Second}, func(t *testing.T, h *hub.Hub, _ *feed) {
 		answers, silent := newPeer(), join(t, h, newPeer())

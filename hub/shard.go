@@ -20,6 +20,9 @@ const (
 	// waits for all that are ready, and attackers see to it that those are many.
 	yieldAfter = 2 * time.Millisecond
 
+	// restLook is how often AwaitRest looks.
+	restLook = 200 * time.Microsecond
+
 	// A round is a burst if several topics change within burstTime of waking.
 	burstTime    = time.Millisecond
 	burstPause   = 200 * time.Microsecond // the timer may round it up to 1 ms
@@ -47,6 +50,7 @@ type shard struct {
 	index int // in hub.shards
 	mail  mailbox
 	size  atomic.Int64 // clients that have joined and not left
+	rests atomic.Bool  // between rounds
 
 	// Owned by run.
 	clients   []*Client
@@ -153,10 +157,13 @@ func (s *shard) run(ctx context.Context) {
 			continue
 		}
 		timer.Reset(s.nap())
+		s.rests.Store(true)
 		select {
 		case <-s.mail.wake:
+			s.rests.Store(false)
 			s.wake()
 		case <-timer.C:
+			s.rests.Store(false)
 		case <-ctx.Done():
 		}
 	}

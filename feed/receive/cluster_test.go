@@ -268,7 +268,7 @@ func TestSlotOnItsWay(t *testing.T) {
 			t.Errorf("history of %s: %d quotes, %v", s, len(newest), err)
 			continue
 		}
-		after, complete, err := history.After(t.Context(), s, newest[0].Epoch, newest[0].Seq, 9000)
+		after, complete, err := history.After(t.Context(), s, newest[0].Epoch, newest[0].Seq, 9000, func() {})
 		if err != nil || !complete || len(after) < 9 {
 			t.Errorf("history of %s after %d: %d quotes, %v, %v", s, newest[0].Seq, len(after), complete, err)
 		}

@@ -2,6 +2,7 @@ package receive
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"time"
 
@@ -94,7 +95,7 @@ func (r *Receiver) fillBatch(ctx context.Context, history *History, gaps []gap) 
 		positions[i] = g.position
 	}
 	all := true
-	for i, a := range history.after(ctx, positions, refillLimit) {
+	for i, a := range history.after(ctx, positions, refillLimit, runtime.Gosched) {
 		giveUp := a.err != nil
 		if giveUp && time.Since(gaps[i].since) < refillPatience {
 			all = false

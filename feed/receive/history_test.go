@@ -111,7 +111,7 @@ func TestHistoryAfter(t *testing.T) {
 		// the position itself, or its successor in the same epoch, must be there.
 		want := max(len(follow)-kept, len(follow)-limit, 0)
 		complete := want == 0 && (kept >= len(follow)+1 || len(follow) > 0 && follow[0].Epoch == all[at].Epoch)
-		ticks, got, err := h.After(ctx, "EUR/USD", all[at].Epoch, all[at].Seq, limit)
+		ticks, got, err := h.After(ctx, "EUR/USD", all[at].Epoch, all[at].Seq, limit, func() {})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,30 +137,30 @@ func TestHistoryAfter(t *testing.T) {
 		read := &countingReads{}
 		counted := server.Client()
 		counted.AddHook(read)
-		ticks, complete, err := receive.NewHistory(counted, keys).After(t.Context(), "EUR/USD", vain.Epoch, vain.Seq, 900)
+		ticks, complete, err := receive.NewHistory(counted, keys).After(t.Context(), "EUR/USD", vain.Epoch, vain.Seq, 900, func() {})
 		if err != nil || complete || len(ticks) != 0 || read.entries != 2 {
 			t.Errorf("%v: %d ticks, %v, %v, %d entries read, want 2", vain, len(ticks), complete, err, read.entries)
 		}
 	}
-	if ticks, complete, err := h.After(t.Context(), "EUR/USD", "e0", 1000, 1000); err != nil || !complete || len(ticks) != 1000 {
+	if ticks, complete, err := h.After(t.Context(), "EUR/USD", "e0", 1000, 1000, func() {}); err != nil || !complete || len(ticks) != 1000 {
 		t.Errorf("just before the oldest: %d ticks, %v, %v", len(ticks), complete, err)
 	}
 	next := acceptedQuote("EUR/USD", "e1", 1).AppendJSON(nil)
 	if err := client.XAdd(t.Context(), &redis.XAddArgs{Stream: keys.Ticks("EUR/USD"), Values: []any{"q", next}}).Err(); err != nil {
 		t.Fatal(err)
 	}
-	if ticks, complete, err := h.After(t.Context(), "EUR/USD", "e0", 1000, 1001); err != nil || !complete || len(ticks) != 1001 {
+	if ticks, complete, err := h.After(t.Context(), "EUR/USD", "e0", 1000, 1001, func() {}); err != nil || !complete || len(ticks) != 1001 {
 		t.Errorf("just before the oldest, in an older epoch: %d ticks, %v, %v", len(ticks), complete, err)
 	}
 
-	if ticks, complete, err := h.After(t.Context(), "EUR/USD", "other", 3, 5); err != nil || complete || len(ticks) > 5 {
+	if ticks, complete, err := h.After(t.Context(), "EUR/USD", "other", 3, 5, func() {}); err != nil || complete || len(ticks) > 5 {
 		t.Errorf("an unknown epoch: %d ticks, %v, %v", len(ticks), complete, err)
 	}
-	if ticks, complete, err := h.After(t.Context(), "GBP/USD", "e0", 3, 5); err != nil || complete || len(ticks) != 0 {
+	if ticks, complete, err := h.After(t.Context(), "GBP/USD", "e0", 3, 5, func() {}); err != nil || complete || len(ticks) != 0 {
 		t.Errorf("a symbol without history: %d ticks, %v, %v", len(ticks), complete, err)
 	}
 	server.Kill()
-	if _, _, err := h.After(t.Context(), "EUR/USD", "e0", 1, 5); !errors.Is(err, redislink.ErrUnavailable) {
+	if _, _, err := h.After(t.Context(), "EUR/USD", "e0", 1, 5, func() {}); !errors.Is(err, redislink.ErrUnavailable) {
 		t.Errorf("without Redis: %v, want ErrUnavailable", err)
 	}
 }

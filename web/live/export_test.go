@@ -63,8 +63,11 @@ func (u *Upgraded) Next() ([]byte, error) {
 	u.parks.CompareAndSwap(0, 1)
 	for {
 		_, message, err := u.socket.next(u.WS)
-		if !errors.Is(err, errIdle) {
-			return message, err
+		switch {
+		case err == nil:
+			return message.Bytes(), nil
+		case !errors.Is(err, errIdle):
+			return nil, err
 		}
 		u.parks.Add(1)
 		u.socket.park(u.poller)

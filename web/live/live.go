@@ -67,9 +67,7 @@ type Server struct {
 	draining atomic.Bool
 	clients  registry
 	poller   poller        // of parked connections
-	resuming chan struct{} // holds a token for each connection that reads history
-	replays  replayBudget
-	long     chan struct{} // holds a token while a long command is worked on
+	turns    turns         // of work that takes long
 	asking   chan struct{} // holds a token for each question of makeRoom
 	commands *limiter.Rate // of the commands of one connection, and of its answered pings
 	controls *limiter.Rate // of the pings and pongs of one connection
@@ -79,7 +77,7 @@ type Server struct {
 func New(cfg Config) *Server {
 	perSecond := float64(cfg.CommandsPerSecond)
 	s := &Server{cfg: cfg, metrics: newMetrics(cfg.Registry), start: time.Now(),
-		resuming: make(chan struct{}, resumers), asking: make(chan struct{}, askers), long: make(chan struct{}, 1), commands: limiter.NewRate(perSecond, perSecond),
+		turns: newTurns(cfg.Hub), asking: make(chan struct{}, askers), commands: limiter.NewRate(perSecond, perSecond),
 		controls: limiter.NewRate(max(perSecond, controlRate), max(perSecond, controlBurst))}
 	if cfg.Nodes != nil {
 		s.answerNodes()

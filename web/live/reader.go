@@ -1,10 +1,10 @@
 package live
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"io"
-	"runtime"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -67,29 +67,33 @@ func (c *wsConn) read() (why *protocol.Close, idle bool) {
 			return nil, false // the peer, the network or the hub has ended the connection
 		case kind != websocket.MessageText:
 			return &protocol.CloseNotText, false
-		case !utf8.Valid(message): // the library does not check
+		case !utf8.Valid(message.Bytes()): // the library does not check
 			return &protocol.CloseBadText, false
 		}
 		c.hub.Alive()
-		if why := c.handle(message); why != nil {
+		why := c.handle(message.Bytes())
+		messages.Put(message)
+		if why != nil {
 			return why, false
-		}
-		if c.server.cost(message) > 1 {
-			runtime.Gosched() // else a client that sends much would run for 10 ms at a time
 		}
 	}
 }
 
-// next reads one message, which must be complete within messageTime after it began. On a plain
-// connection without bytes to read, it fails with errIdle.
-func (s *socket) next(ws *websocket.Conn) (websocket.MessageType, []byte, error) {
+// messages holds buffers for messages. The library bounds a message, and so a buffer.
+var messages = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// next reads one message, which must be complete within messageTime after it began. The caller may put
+// the buffer back into messages. On a plain connection without bytes to read, next fails with errIdle.
+func (s *socket) next(ws *websocket.Conn) (websocket.MessageType, *bytes.Buffer, error) {
 	s.betweenFrames()
 	kind, r, err := ws.Reader(context.Background())
 	if err != nil {
 		return 0, nil, err
 	}
 	s.beginMessage(time.Now().Add(messageTime))
-	message, err := io.ReadAll(r)
+	message := messages.Get().(*bytes.Buffer)
+	message.Reset()
+	_, err = message.ReadFrom(r)
 	s.endMessage()
 	return kind, message, err
 }

@@ -8,9 +8,9 @@ import (
 // Ticks that may be replayed for the connections of one owner: so many at once, then so many per
 // second. A read of history counts as some ticks, even if it finds none.
 const (
-	replayBurst = 5_000
-	replayRate  = 10_000
-	replayRead  = 20
+	replayBurst = 2_500
+	replayRate  = 5_000
+	replayRead  = 10
 )
 
 // A replayBudget shares the replay of ticks among owners. What an owner's connections replay

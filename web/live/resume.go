@@ -17,7 +17,6 @@ const (
 	queueTime   = time.Minute      // for waiting in turn; many clients reconnect at once when a node stops
 	resumeTicks = 8000             // of a symbol; a client that missed more gets a snapshot
 	resumeTries = 3                // reads of the history, if new ticks arrive during a read
-	resumers    = 8                // connections that read history at a time; more would keep the hub from the processors
 )
 
 // resumeStep limits each wait for one symbol in the first round. It doubles each round. Only a test
@@ -96,13 +95,13 @@ func (r *resumption) one(symbol string, at protocol.Position, step time.Duration
 	if !r.turn() {
 		return false, false
 	}
-	defer func() { <-r.server.resuming }()
+	defer r.server.turns.endRead()
 	ctx, cancel := context.WithTimeout(r.ctx, step)
 	defer cancel()
 	from := protocol.Position{Epoch: at.Epoch, Seq: at.Seq}
 	for range resumeTries {
-		ticks, complete, err := r.server.cfg.History.After(ctx, feed.Symbol(symbol), at.Epoch, at.Seq, resumeTicks)
-		r.server.replays.charge(r.owner, len(ticks), r.server.age())
+		ticks, complete, err := r.server.cfg.History.After(ctx, feed.Symbol(symbol), at.Epoch, at.Seq, resumeTicks, r.server.turns.rest)
+		r.server.turns.replays.charge(r.owner, len(ticks), r.server.age())
 		switch {
 		case err != nil:
 			return false, false
@@ -115,29 +114,21 @@ func (r *resumption) one(symbol string, at protocol.Position, step time.Duration
 	return false, false
 }
 
-// turn waits until this connection may read history: until its owner's budget allows it, then until
-// fewer than resumers read. Meanwhile no pings and pongs are read, so turn reports the client as
-// alive.
+// turn waits until this connection may read history. Meanwhile no pings and pongs are read, so turn
+// reports the client as alive.
 func (r *resumption) turn() bool {
 	began := time.Now()
 	defer func() { r.queued += time.Since(began) }()
-	for {
+	for r.ctx.Err() == nil {
 		r.hub.Alive()
-		again, resuming := resumeStep, r.server.resuming
-		if wait := r.server.replays.wait(r.owner, r.server.age()); wait > 0 {
-			again, resuming = min(wait, resumeStep), nil
-		}
-		timer := time.NewTimer(again)
-		select {
-		case resuming <- struct{}{}:
-			timer.Stop()
+		wait, cancel := context.WithTimeout(r.ctx, resumeStep)
+		ok := r.server.turns.beginRead(wait, r.owner, r.server.age)
+		cancel()
+		if ok {
 			return true
-		case <-timer.C:
-		case <-r.ctx.Done():
-			timer.Stop()
-			return false
 		}
 	}
+	return false
 }
 
 // pause waits for d, or until the context ends.

@@ -130,7 +130,7 @@ func (c *wsConn) handle(message []byte) (why *protocol.Close) {
 	}
 	var cmd protocol.Command
 	var bad *protocol.Error
-	c.server.inTurn(cost, func() { cmd, bad = protocol.ParseCommand(message, c.server.canonical) })
+	c.server.turns.work(cost, func() { cmd, bad = protocol.ParseCommand(message, c.server.canonical) })
 	if bad != nil {
 		c.fail(*bad)
 		if c.bad++; c.bad >= maxBadInRow {
@@ -174,17 +174,6 @@ func (s *Server) cost(message []byte) int {
 	return max(1, min(1+len(message)/commandBytes, s.cfg.CommandsPerSecond))
 }
 
-// inTurn does work for a command. The work of long commands takes turns, since a client's reader
-// with milliseconds of work would keep the hub from the processor, and so others from their quotes.
-// work must not wait.
-func (s *Server) inTurn(cost int, work func()) {
-	if cost > 1 {
-		s.long <- struct{}{}
-		defer func() { <-s.long }()
-	}
-	work()
-}
-
 // limit refuses a command, and closes the connection of a client that goes on.
 func (c *wsConn) limit(cmd protocol.Command, wait time.Duration, why string) {
 	if c.limited == maxBadInRow {
@@ -215,7 +204,7 @@ func (c *wsConn) subscribe(cmd protocol.Command, cost int) {
 	var settings hub.Settings
 	var since map[string]protocol.Position
 	var answer []byte
-	c.server.inTurn(cost, func() {
+	c.server.turns.work(cost, func() {
 		ack := protocol.Ack{ID: cmd.ID, Op: cmd.Op, Mode: cmd.Mode, Candles: cmd.Candles, Day: cmd.Day}
 		symbols, channels, ack.Failed = c.subscribed.subscribe(cmd, c.server.cfg.Instruments, c.grants, c.server.cfg.Channels)
 		ack.OK = names(symbols, channels)
