@@ -12,12 +12,15 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/fxcast/fxcast/internal/redistest"
 	"github.com/fxcast/fxcast/internal/testprogram"
 )
+
+const lowest = 19 // of the priorities of processes
 
 // A siege is a node with the limits that it has by default, whose clients and attackers are
 // processes of loadgen.
@@ -30,6 +33,7 @@ type siege struct {
 	symbols  int
 	good     []string // arguments of the good clients
 	nice     int      // of the attacker; 0 where nothing is measured
+	neighbor *siege   // whose node is attacked to learn what an attack costs the machine; may be nil
 	networks int      // used so far; limits know addresses for longer than an attack lasts
 }
 
@@ -108,25 +112,38 @@ type assault struct {
 	before, peak, after int // memory of the node, KiB
 }
 
-// play attacks the node from addresses of its own while good clients connect and receive quotes. The
-// attack ends after them, once the node has refused it. In a long run it has the lowest priority: it
-// takes only the time of the processors that neither the node nor the good clients want.
-func (s *siege) play(name string) (a assault) {
+// lowerPriority gives all threads of the node the lowest priority.
+func (s *siege) lowerPriority() {
+	s.t.Helper()
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", s.node.cmd.Process.Pid))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, task := range tasks { // later ones inherit it
+		id, _ := strconv.Atoi(task.Name())
+		_ = syscall.Setpriority(syscall.PRIO_PROCESS, id, lowest) // a thread may have ended
+	}
+}
+
+// play attacks the target's node from addresses of its own while good clients of s connect and receive
+// quotes. The attack ends after them, once the node has refused it. In a long run it has the lowest
+// priority: it takes only the time of the processors that neither the node nor the good clients want.
+func (s *siege) play(name string, target *siege) (a assault) {
 	s.t.Helper()
 	s.networks++
 	from := netip.AddrFrom4([4]byte{127, 1 + byte(s.networks>>8), byte(s.networks), 0})
 	ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Minute)
 	defer cancel()
-	c := exec.CommandContext(ctx, "nice", "-n", strconv.Itoa(s.nice), s.loadgen, "-attack", name, "-json", "-url", s.socketURL(), "-from", from.String(),
+	c := exec.CommandContext(ctx, "nice", "-n", strconv.Itoa(s.nice), s.loadgen, "-attack", name, "-json", "-url", target.socketURL(), "-from", from.String(),
 		"-sources", strconv.Itoa(s.sources), "-symbols", strconv.Itoa(s.symbols), "-run", "5m")
 	c.SysProcAttr, c.Stderr = redistest.ProcAttr(), os.Stderr
 	stdout, err := c.StdoutPipe()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.resetPeak()
-	a.before = s.memory("VmRSS")
-	metrics := s.metrics()
+	target.resetPeak()
+	a.before = target.memory("VmRSS")
+	metrics := target.metrics()
 	if err := c.Start(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -144,8 +161,8 @@ func (s *siege) play(name string) (a assault) {
 	if err := c.Wait(); err != nil {
 		s.t.Fatalf("%s: %v", name, err)
 	}
-	a.counted = sum(s.metrics(), a.Metric) - sum(metrics, a.Metric)
-	a.peak, a.after = s.memory("VmHWM"), s.memory("VmRSS")
+	a.counted = sum(target.metrics(), a.Metric) - sum(metrics, a.Metric)
+	a.peak, a.after = target.memory("VmHWM"), target.memory("VmRSS")
 	return a
 }
 
