@@ -66,6 +66,16 @@ func (p *processNode) metric(name string) (value float64, took time.Duration) {
 	return value, took
 }
 
+// levelsOff reports whether measures of memory have grown little in their second half. A busy machine
+// only delays that; a leak never ends.
+func levelsOff(used []int) bool {
+	if len(used) < 8 {
+		return false
+	}
+	early, late := slices.Max(used[:len(used)/2]), slices.Max(used[len(used)/2:])
+	return late <= early+early/4+8<<10
+}
+
 // TestOverload publishes far more than a node can send. Its memory stays flat, it
 // answers, who reads stays connected and has the newest, and who does not read is
 // closed.
@@ -127,7 +137,8 @@ func TestOverload(t *testing.T) {
 	var used []int // memory, again and again
 	var slowest, newest time.Duration
 	quick := &http.Client{Timeout: 10 * time.Second}
-	for began := time.Now(); time.Since(began) < run || len(used) < 4; {
+	var flat bool
+	for began := time.Now(); time.Since(began) < run || !flat && time.Since(began) < 5*run; {
 		asked := time.Now()
 		if err := field.AwaitRight(right); err != nil {
 			t.Fatal(err)
@@ -146,6 +157,7 @@ func TestOverload(t *testing.T) {
 		}
 		slowest = max(slowest, took, time.Since(asked))
 		used = append(used, rss(t, n.cmd.Process.Pid))
+		flat = levelsOff(used)
 		time.Sleep(20 * time.Millisecond)
 	}
 	programtest.Eventually(t, "clients that read nothing are closed", func() bool {
@@ -180,15 +192,14 @@ func TestOverload(t *testing.T) {
 			}
 		}
 	}
-	early, late := slices.Max(used[:len(used)/2]), slices.Max(used[len(used)/2:])
 	part := 100 * got / (slow * len(p.Ticks()))
-	t.Logf("%d ticks published, %.0f conflated, slow readers got %d %%; at most %d KiB early and %d late; slowest answer %v; every reader newer than now within %v, the last value within %v",
-		len(p.Ticks()), conflated, part, early, late, slowest.Round(time.Millisecond), newest.Round(time.Millisecond), last.Round(time.Millisecond))
+	t.Logf("%d ticks published, %.0f conflated, slow readers got %d %%; memory %d KiB; slowest answer %v; every reader newer than now within %v, the last value within %v",
+		len(p.Ticks()), conflated, part, used, slowest.Round(time.Millisecond), newest.Round(time.Millisecond), last.Round(time.Millisecond))
 	if part > 80 {
 		t.Errorf("slow readers got %d %% of the ticks: there was no overload", part)
 	}
-	if late > early+early/4+8<<10 {
-		t.Errorf("memory grows: %d KiB in the first half, %d in the second", early, late)
+	if !flat {
+		t.Errorf("memory grows on and on: %d KiB", used)
 	}
 	if slowest > 3*time.Second {
 		t.Errorf("an answer took %v", slowest)
