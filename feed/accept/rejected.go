@@ -36,7 +36,7 @@ const (
 	ViaReplay   Via = "replay"   // feed replay
 	ViaSimulate Via = "simulate" // feed simulate, and the market of an embedded server
 	ViaConnect  Via = "connect"  // reserved: no quote comes in this way yet
-	ViaPipe     Via = "pipe"     // reserved, as ViaConnect
+	ViaPipe     Via = "pipe"     // feed pipe
 )
 
 var vias = []Via{ViaInbox, ViaHTTP, ViaStream, ViaReplay, ViaSimulate, ViaConnect, ViaPipe}

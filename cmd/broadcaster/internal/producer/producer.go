@@ -12,7 +12,7 @@ import (
 )
 
 // Run runs `broadcaster feed` and returns the exit code: 0 also after an interrupt, 1 if some
-// quotes could not be published. The usage of replay lists its codes.
+// quotes could not be published. The usages of replay and pipe list their codes.
 func Run(ctx context.Context, call cli.Call) int { return run(ctx, call, openOutput(call)) }
 
 // output holds the parts through which a producer command publishes.
@@ -27,7 +27,7 @@ type openFunc func(context.Context) (*output, error)
 
 func run(ctx context.Context, call cli.Call, open openFunc) int {
 	if len(call.Args) == 0 {
-		return call.Misused("feed: no command, want one of: simulate, replay")
+		return call.Misused("feed: no command, want one of: simulate, replay, pipe")
 	}
 	command := call.Args[0]
 	call.Args = call.Args[1:]
@@ -38,10 +38,13 @@ func run(ctx context.Context, call cli.Call, open openFunc) int {
 	case "replay":
 		call.Usage = replayUsage
 		return replayCommand(ctx, call, open)
+	case "pipe":
+		call.Usage = pipeUsage
+		return pipeCommand(ctx, call, open)
 	case "help", "-h", "-help", "--help":
 		return call.Help()
 	}
-	return call.Misused("feed: unknown command %.64q, want one of: simulate, replay", command)
+	return call.Misused("feed: unknown command %.64q, want one of: simulate, replay, pipe", command)
 }
 
 // sourceName reads the value of --source.

@@ -84,6 +84,9 @@ func TestFeedUsage(t *testing.T) {
 		{[]string{"simulate", "--sped", "1"}, "--sped"},
 		{[]string{"simulate", "--rate"}, "--rate"},
 		{[]string{"simulate", "EURUSD"}, "EURUSD"},
+		{[]string{"pipe", "quotes.json"}, "quotes.json"},
+		{[]string{"pipe", "--source", ""}, "--source"},
+		{[]string{"pipe", "--speed", "1"}, "--speed"},
 		{[]string{"replay"}, "FILE"},
 		{[]string{"replay", file, "--speed", "fast"}, "--speed"},
 		{[]string{"replay", file, "--speed", "0"}, "--speed"},
@@ -109,7 +112,7 @@ func TestFeedUsage(t *testing.T) {
 			t.Errorf("feed %q: exit code %d, %q%q, want 2 and one line with %q", tt.args, code, &stdout, got, tt.want)
 		}
 	}
-	for _, args := range [][]string{{"--help"}, {"help"}, {"simulate", "--help"}, {"replay", "-h"}} {
+	for _, args := range [][]string{{"--help"}, {"help"}, {"simulate", "--help"}, {"replay", "-h"}, {"pipe", "-h"}} {
 		var stdout, stderr bytes.Buffer
 		if code := feedCommand(t.Context(), args, noOpen, &stdout, &stderr); code != cli.OK || !strings.HasPrefix(stdout.String(), "Usage: broadcaster feed") || stderr.Len() > 0 {
 			t.Errorf("feed %q: exit code %d: %s%s", args, code, &stdout, &stderr)

@@ -19,6 +19,7 @@ type tally struct {
 type tallyCounts struct {
 	made, accepted, bad, skipped, dropped, unsent, unknown, files uint64 // files: unreadable ones, entirely or from some line on
 	unreplicated                                                  uint64 // of the accepted ones
+	reports                                                       uint64 // lines of a pipe that were no quotes
 	rejected                                                      map[feed.Reason]uint64
 }
 
@@ -48,6 +49,12 @@ func (t *tally) published(accepted, unreplicated, unknown int) {
 // badLine counts a bad line and returns how many there have been.
 func (t *tally) badLine() (n uint64) {
 	t.change(func(c *tallyCounts) { c.bad++; n = c.bad })
+	return n
+}
+
+// reported counts a line that was no quote and returns how many there have been.
+func (t *tally) reported() (n uint64) {
+	t.change(func(c *tallyCounts) { c.reports++; n = c.reports })
 	return n
 }
 
