@@ -241,6 +241,27 @@ func TestVerdictWaitsForTheScript(t *testing.T) {
 	}
 }
 
+func TestLateness(t *testing.T) {
+	began := time.Now()
+	l := &lateness{begun: began.Add(-time.Hour)}
+	hour := int64(time.Hour)
+	l.last.Store(hour)
+	l.fired(hour + int64(beat+tooLate/2))
+	if l.since(began) && !l.isLate(int64(time.Since(l.begun))) {
+		t.Error("a timer that was hardly late counts")
+	}
+	l.fired(hour + int64(2*beat+2*tooLate))
+	if !l.since(began) {
+		t.Error("a timer that was late does not count")
+	}
+	if l.last.Store(int64(time.Since(l.begun)) + hour); l.since(began.Add(time.Minute)) {
+		t.Error("it counts for a later run")
+	}
+	if l.last.Store(0); !l.since(began.Add(time.Minute)) {
+		t.Error("a timer that has not fired for an hour is not late")
+	}
+}
+
 // TestPaceIsJudged checks the bounds between connects.
 func TestPaceIsJudged(t *testing.T) {
 	b := newBench(t)

@@ -13,7 +13,7 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// Tries is how often a runner plays a scenario until it fails: a busy machine makes any client late.
+// Tries is how often a runner plays a scenario until it fails, if each time the machine was late.
 const Tries = 3
 
 const (

@@ -24,6 +24,7 @@ const (
 type Server struct {
 	host string
 	mux  http.ServeMux
+	late *lateness
 
 	mu   sync.Mutex
 	runs map[string]*run
@@ -33,7 +34,12 @@ type lineKey struct{}
 
 // Serve serves runners and clients until ctx ends.
 func Serve(ctx context.Context, l net.Listener) error {
-	s := &Server{host: l.Addr().String(), runs: map[string]*run{}}
+	ctx, cancel := context.WithCancel(ctx)
+	s := &Server{host: l.Addr().String(), late: &lateness{begun: time.Now()}, runs: map[string]*run{}}
+	var measuring sync.WaitGroup
+	measuring.Go(func() { s.late.run(ctx) })
+	defer measuring.Wait()
+	defer cancel()
 	s.mux.HandleFunc("GET /scenarios", s.list)
 	s.mux.HandleFunc("POST /runs", s.begin)
 	s.mux.HandleFunc("GET /runs/{id}", s.seen)
@@ -141,7 +147,7 @@ func (s *Server) verdict(w http.ResponseWriter, r *http.Request) {
 		open := run.await(verdictTime)
 		run.cancel()
 		faults := append(run.judge(body.Reports), open...)
-		answer(w, http.StatusOK, map[string]any{"pass": len(faults) == 0, "faults": append([]string{}, faults...), "seen": run.seen()})
+		answer(w, http.StatusOK, map[string]any{"pass": len(faults) == 0, "faults": append([]string{}, faults...), "late": s.late.since(run.began), "seen": run.seen()})
 	})
 }
 

@@ -70,10 +70,11 @@ func testCuts(t *testing.T, command func(t *testing.T, args ...string) *exec.Cmd
 		cutting.Go(func() {
 			for range cuts {
 				time.Sleep(time.Duration(rand.IntN(3000)) * time.Millisecond)
+				for p.Connections() == 0 && publishing.Err() == nil { // the client waits
+					time.Sleep(20 * time.Millisecond)
+				}
 				if rand.IntN(3) > 0 {
-					for p.Reset() == 0 && publishing.Err() == nil { // the client waits
-						time.Sleep(20 * time.Millisecond)
-					}
+					p.Reset()
 					continue
 				}
 				p.Cut() // these links stay silent, which the client sees after 3 s; later ones are not
