@@ -22,6 +22,7 @@ type BoardConfig struct {
 	// Instruments decides which of the symbols listed in Redis are known, and when the market of a
 	// symbol is closed. nil uses the table without settings.
 	Instruments *feed.Instruments
+	Candles     *CandleStream // receives every tick after the Sink; nil = none
 	Registerer  prometheus.Registerer
 	Logger      *slog.Logger
 }
@@ -151,7 +152,10 @@ func (b *Board) handOver(s feed.Symbol, e *entry) {
 		b.mu.Unlock()
 		for i := range events {
 			events[i].deliver(b.cfg.Sink, s)
-			if events[i].kind == eventDrop {
+			switch events[i].kind {
+			case eventTick:
+				b.cfg.Candles.add(&events[i].tick)
+			case eventDrop:
 				b.metrics.dropped.Inc()
 			}
 		}

@@ -79,6 +79,7 @@ func dayQuery(s feed.Symbol) candleQuery {
 type candleAnswer struct {
 	candles       []feed.Candle
 	previousClose string    // of the bid, before the last candle; "" = not known
+	minute        time.Time // when the minute of the last tick began; zero if there is no running candle
 	now           time.Time // by Redis's clock
 	enough        bool      // all candles that were asked for were looked at
 	err           error
@@ -174,8 +175,11 @@ func (r *candleRead) answer() candleAnswer {
 	}
 	a := candleAnswer{now: time.UnixMicro(at).UTC()}
 	candles := r.closed(elements)
-	if running, previous, ok := r.running(fields, a.now); ok && (len(candles) == 0 || candles[len(candles)-1].Start.Before(running.Start)) {
-		candles, a.previousClose = append(candles, running), previous
+	if minute, ok := r.minute(fields, a.now); ok {
+		running, previous := r.running(minute, fields)
+		if n := len(candles); n == 0 || candles[n-1].Start.Before(running.Start) {
+			candles, a.previousClose, a.minute = append(candles, running), previous, minute.Start
+		}
 	}
 	beginning := r.elements == 0 || len(elements) < r.elements
 	cut := r.cutBegin(candles, beginning, len(elements))
@@ -229,27 +233,33 @@ func (r *candleRead) closed(elements []any) []feed.Candle {
 	return candles
 }
 
-// running returns the running candle of the source, by the fields of the counter. It is forgotten as
-// closed ones are.
-func (r *candleRead) running(fields []any, now time.Time) (c feed.Candle, previous string, ok bool) {
+// minute returns the minute of the newest tick, by the fields of the counter. It is forgotten as
+// closed candles are.
+func (r *candleRead) minute(fields []any, now time.Time) (c feed.Candle, ok bool) {
 	text := func(i int) string { s, _ := fields[i].(string); return s }
 	c, err := feed.ParseMinute(text(2))
-	if err != nil || c.Start.Add(max(r.source.For, feed.Minute.Length())).Before(now) && !r.day {
-		return feed.Candle{}, "", false
+	if err != nil || !r.day && c.Start.Add(r.source.For).Before(now) {
+		return feed.Candle{}, false
 	}
 	if c.Last.Epoch != text(0) || strconv.FormatUint(c.Last.Seq, 10) != text(1) {
 		c.Complete = false // ticks were accepted by a program that keeps no candles
 	}
+	return c, true
+}
+
+// running returns the running candle of the source, and the bid at the end of the one before.
+func (r *candleRead) running(minute feed.Candle, fields []any) (c feed.Candle, previous string) {
 	if r.source.Interval == feed.Minute {
-		return c, "", true
+		return minute, ""
 	}
-	part, err := feed.ParsePart(text(3))
-	if err != nil || c.Start.Before(part.Candle.Start) || !c.Start.Before(part.End) {
-		c.Start, _ = r.source.Interval.Around(r.hours, c.Start) // of an interval that was not kept before
-		c.Complete = false
-		return c, "", true
+	text, _ := fields[3].(string)
+	part, err := feed.ParsePart(text)
+	if err != nil || minute.Start.Before(part.Candle.Start) || !minute.Start.Before(part.End) {
+		minute.Start, _ = r.source.Interval.Around(r.hours, minute.Start) // of an interval that was not kept before
+		minute.Complete = false
+		return minute, ""
 	}
-	return part.With(c), part.PreviousClose, true
+	return part.With(minute), part.PreviousClose
 }
 
 // cutBegin reports whether the first candle of the interval lacks parts that are not kept any more,

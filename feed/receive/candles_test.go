@@ -65,10 +65,13 @@ func pricesOf(c feed.Candle) [8]string {
 	return [8]string{c.Bid.Open, c.Bid.High, c.Bid.Low, c.Bid.Close, c.Ask.Open, c.Ask.High, c.Ask.Low, c.Ask.Close}
 }
 
-// storeCandles writes the candles of ticks as the accept script would have stored them.
+// storeCandles writes the candles of ticks as the accept script would have stored them, at once and in
+// place of all others of the symbol.
 func storeCandles(t testing.TB, client redis.UniversalClient, s feed.Symbol, ticks []feed.Tick, kept feed.KeptCandles, h *feed.Hours) {
 	t.Helper()
 	minutes := func(at time.Time) int64 { return at.Unix() / 60 }
+	pipe := client.TxPipeline()
+	pipe.Del(t.Context(), keys.Seq(s))
 	last := ticks[len(ticks)-1]
 	minute, _ := feed.Minute.Around(h, time.UnixMicro(last.At))
 	first := slices.IndexFunc(ticks, func(tick feed.Tick) bool { return tick.At >= minute.UnixMicro() })
@@ -99,15 +102,14 @@ func storeCandles(t testing.TB, client redis.UniversalClient, s feed.Symbol, tic
 		if k.For == 0 {
 			continue
 		}
+		pipe.Del(t.Context(), keys.Candles(s, k.Interval))
 		closed = closed[max(len(closed)-int(k.For/k.Interval.Length()), 0):]
 		for _, c := range closed {
-			element := feedtest.PackCandle(minutes(c.Start), c.Ticks, c.Complete, pricesOf(c))
-			if err := client.RPush(t.Context(), keys.Candles(s, k.Interval), element).Err(); err != nil {
-				t.Fatal(err)
-			}
+			pipe.RPush(t.Context(), keys.Candles(s, k.Interval), feedtest.PackCandle(minutes(c.Start), c.Ticks, c.Complete, pricesOf(c)))
 		}
 	}
-	if err := client.HSet(t.Context(), keys.Seq(s), fields...).Err(); err != nil {
+	pipe.HSet(t.Context(), keys.Seq(s), fields...)
+	if _, err := pipe.Exec(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }

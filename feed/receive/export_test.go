@@ -71,3 +71,6 @@ const (
 
 // Receive handles one message of a quote channel.
 func (r *Receiver) Receive(channel, payload string) { r.receive(channel, payload) }
+
+// Add folds a tick into the running candles, as the Board does.
+func (c *CandleStream) Add(t feed.Tick) { c.add(&t) }

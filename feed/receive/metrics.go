@@ -93,3 +93,20 @@ func (m *boardMetrics) count(c change) {
 		m.outdated.Inc()
 	}
 }
+
+type candleMetrics struct {
+	followed      prometheus.Gauge
+	reads, failed prometheus.Counter
+}
+
+func newCandleMetrics(reg prometheus.Registerer) *candleMetrics {
+	f := promauto.With(reg)
+	return &candleMetrics{
+		followed: f.NewGauge(prometheus.GaugeOpts{
+			Name: "fx_feed_candles_followed", Help: "Symbols of which this node keeps running candles or day figures, since clients are subscribed to them."}),
+		reads: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_candle_reads_total", Help: "Running candles read from Redis: newly wanted ones, those that end without a further quote, and those with missing quotes. Many while quotes flow: this node misses quotes."}),
+		failed: f.NewCounter(prometheus.CounterOpts{
+			Name: "fx_feed_candle_read_failures_total", Help: "Running candles that could not be read from Redis and are read again. While it grows, clients receive closed candles late."}),
+	}
+}

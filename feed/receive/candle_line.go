@@ -1,0 +1,301 @@
+package receive
+
+import (
+	"sync"
+	"time"
+
+	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/protocol"
+)
+
+// dayFigures is the place of the day figures among the lines of a symbol, beside the intervals.
+const dayFigures feed.Interval = 0
+
+const (
+	maxHeldTicks     = 256 // of a symbol, while a candle of it is read
+	maxClosedCandles = 100 // that are passed on together, after a loss
+	maxCandlePause   = 4 * time.Second
+	candleSettled    = 5 * time.Second // without a read, until reads need no pause
+)
+
+// symbolCandles holds what clients want of one symbol. Its methods are called with mu held.
+type symbolCandles struct {
+	symbol feed.Symbol
+	hours  *feed.Hours
+
+	mu    sync.Mutex // guards the fields below and the lines; nothing is called under it
+	lines [feed.Day + 1]*candleLine
+	held  []feed.Tick   // the ticks since the oldest read under way was asked for
+	ahead time.Duration // of Redis's clock against this machine's, by the newest read
+	at    int64         // of the newest tick
+}
+
+// candleLine is the running candle of an interval, and what the Sink has not received yet.
+type candleLine struct {
+	interval feed.Interval // Day for the day figures
+	day      bool
+
+	sure     bool // candle has all ticks up to candle.Last
+	begun    bool // candle was read at least once
+	candle   feed.Candle
+	end      time.Time
+	minute   int64  // of the last tick, since 1970
+	previous string // the last bid before the candle
+
+	closed  []feed.Candle // not passed on yet, oldest first
+	through time.Time     // start of the newest of those that were closed
+	changed bool          // the running candle was not passed on yet
+	passed  time.Time     // when the last one was
+	shown   protocol.Day  // the last figures that were
+
+	asking   bool // a read is under way
+	short    bool // the last read did not reach back to through: a clock is wrong
+	from     int  // the ticks held from here on came after it was asked for; < 0 = not all are held
+	askedAt  time.Time
+	askAfter time.Time
+	pause    time.Duration
+}
+
+func newCandleLine(i feed.Interval) *candleLine {
+	if i == dayFigures {
+		return &candleLine{interval: feed.Day, day: true}
+	}
+	return &candleLine{interval: i}
+}
+
+// follow begins and ends lines, by the places of those that are wanted.
+func (f *symbolCandles) follow(wants [feed.Day + 1]bool) {
+	for i, wanted := range wants {
+		switch {
+		case !wanted:
+			f.lines[i] = nil
+		case f.lines[i] == nil:
+			f.lines[i] = newCandleLine(feed.Interval(i))
+		default:
+			f.lines[i].again()
+		}
+	}
+}
+
+// add folds a tick into each line, and holds it while any line is read: the read may not have it.
+func (f *symbolCandles) add(t *feed.Tick) {
+	asking := false
+	f.at = t.At
+	for _, l := range f.lines {
+		if l != nil {
+			l.add(t, f.hours)
+			asking = asking || l.asking
+		}
+	}
+	if !asking {
+		return
+	}
+	if len(f.held) == maxHeldTicks {
+		f.held = nil
+		for _, l := range f.lines {
+			if l != nil {
+				l.from = -1
+			}
+		}
+	}
+	f.held = append(f.held, *t)
+}
+
+// add folds a tick that follows the last one. With any other tick the line is in doubt, and is read.
+// A line in doubt ignores ticks: a read that begins later has them.
+func (l *candleLine) add(t *feed.Tick, h *feed.Hours) {
+	last := l.candle.Last
+	if !l.sure || t.Epoch == last.Epoch && t.Seq <= last.Seq {
+		return
+	}
+	at := time.UnixMicro(t.At)
+	minute := t.At / time.Minute.Microseconds()
+	switch {
+	case t.Epoch != last.Epoch || t.Seq != last.Seq+1, minute < l.minute, !l.candle.Open && at.Before(l.end):
+		l.sure = false
+		return
+	case at.Before(l.end):
+		l.candle.Add(*t)
+	default:
+		if l.candle.Open {
+			l.close(l.candle)
+		}
+		l.previous = l.candle.Bid.Close
+		var start time.Time
+		start, l.end = l.interval.Around(h, at)
+		l.candle = feed.CandleOf(start, *t)
+	}
+	l.minute, l.changed = minute, true
+}
+
+// again passes the running candle on again, to clients that have just subscribed.
+func (l *candleLine) again() { l.changed, l.shown = l.candle.Ticks > 0, protocol.Day{} }
+
+// close notes a closed candle for the Sink.
+func (l *candleLine) close(c feed.Candle) {
+	c.Open = false
+	l.through = c.Start
+	if l.day {
+		return
+	}
+	if len(l.closed) == maxClosedCandles {
+		l.closed = l.closed[1:]
+	}
+	l.closed = append(l.closed, c)
+}
+
+// candleAsk is a line to read.
+type candleAsk struct {
+	of    *symbolCandles
+	line  *candleLine
+	query candleQuery
+}
+
+// asks appends the lines that must be read now: those in doubt, and those whose candle has ended a
+// while ago.
+func (f *symbolCandles) asks(asks []candleAsk, now time.Time) []candleAsk {
+	for _, l := range f.lines {
+		if l == nil || l.asking || now.Before(l.askAfter) {
+			continue
+		}
+		ended := l.candle.Open && !l.day && now.Add(f.ahead).Sub(l.end) >= candleWait
+		if l.sure && !ended {
+			continue
+		}
+		l.asking, l.from = true, len(f.held)
+		if now.Sub(l.askedAt) < candleSettled {
+			l.pause = min(max(2*l.pause, candleBeat), maxCandlePause)
+		} else {
+			l.pause = 0
+		}
+		l.askedAt, l.askAfter = now, now.Add(l.pause)
+		asks = append(asks, candleAsk{f, l, l.query(f, now)})
+	}
+	return asks
+}
+
+// query asks for the running candle and those that may have closed since the line was sure.
+func (l *candleLine) query(f *symbolCandles, now time.Time) candleQuery {
+	if l.day {
+		return dayQuery(f.symbol)
+	}
+	q := candleQuery{symbol: f.symbol, interval: l.interval, limit: 1}
+	if l.begun {
+		since := max(now.Add(f.ahead).Sub(l.through), time.UnixMicro(f.at).Sub(l.through), 0)
+		q.limit = int(min(since/l.interval.Length()+2, maxClosedCandles))
+	}
+	if l.short {
+		q.limit = maxClosedCandles
+	}
+	return q
+}
+
+// take takes over what was read of a line, at most limit candles in a read that began at sent, and
+// adds the ticks that came meanwhile.
+func (f *symbolCandles) take(l *candleLine, a candleAnswer, limit int, sent time.Time) {
+	l.asking = false
+	if a.err == nil {
+		f.ahead = a.now.Sub(sent)
+		if l.takes(a, limit) {
+			l.replace(a, f.hours)
+			if l.sure = l.from >= 0; l.sure {
+				for i := range f.held[l.from:] {
+					l.add(&f.held[l.from+i], f.hours)
+				}
+			}
+		}
+	}
+	for _, other := range f.lines {
+		if other != nil && other.asking {
+			return
+		}
+	}
+	f.held = nil
+}
+
+// takes reports whether the answer may replace the line. One that is older is of no use, even in
+// doubt: a server that lost quotes begins another epoch with its next one. Nor is one that may lack
+// candles that have closed.
+func (l *candleLine) takes(a candleAnswer, limit int) bool {
+	n, own := len(a.candles), l.candle.Last
+	if n == 0 {
+		return true
+	}
+	if !l.day && l.begun && n == limit && limit < maxClosedCandles && a.candles[0].Start.After(l.through) {
+		l.short, l.sure = true, false
+		return false
+	}
+	l.short = false
+	return a.candles[n-1].Last.Epoch != own.Epoch || a.candles[n-1].Last.Seq >= own.Seq
+}
+
+// replace makes the newest candle of an answer the running one, and closes those before it.
+func (l *candleLine) replace(a candleAnswer, h *feed.Hours) {
+	before := *l
+	l.sure, l.begun = true, true
+	l.candle, l.end, l.minute, l.previous = feed.Candle{}, time.Time{}, a.minute.Unix()/60, a.previousClose
+	running, _ := l.interval.Around(h, a.now)
+	if n := len(a.candles); n > 0 {
+		l.candle = a.candles[n-1]
+		running, l.end = l.interval.Around(h, l.candle.Start)
+	}
+	l.changed = l.candle.Ticks > 0
+	switch {
+	case !before.begun && l.candle.Ticks > 0 && !l.candle.Open:
+		l.through = running // closed before anybody wanted it
+	case !before.begun, running.Before(l.through): // the latter after a clock went back
+		l.through = running.Add(-1)
+	}
+	for _, c := range a.candles {
+		if !c.Open && c.Start.After(l.through) {
+			l.close(c)
+		}
+	}
+}
+
+// candleOut is a candle or the figures of a day on the way to the Sink.
+type candleOut struct {
+	symbol   feed.Symbol
+	interval feed.Interval // dayFigures for the figures of the day
+	candle   protocol.Candle
+	day      protocol.Day
+}
+
+// due appends what the Sink must receive now.
+func (f *symbolCandles) due(out []candleOut, now time.Time) []candleOut {
+	for _, l := range f.lines {
+		if l == nil {
+			continue
+		}
+		for _, c := range l.closed {
+			out = append(out, candleOut{symbol: f.symbol, interval: l.interval, candle: c.Candle})
+		}
+		l.closed = nil
+		every := candleEvery
+		if l.day {
+			every = dayEvery
+		}
+		if !l.changed || !l.sure || now.Sub(l.passed) < every {
+			continue
+		}
+		l.changed = false
+		figures := feed.DayOf(l.candle, l.previous)
+		switch {
+		case l.day && figures != l.shown:
+			l.shown, l.passed = figures, now
+			out = append(out, candleOut{symbol: f.symbol, interval: dayFigures, day: figures})
+		case !l.day && l.candle.Open:
+			l.passed = now
+			out = append(out, candleOut{symbol: f.symbol, interval: l.interval, candle: l.candle.Candle})
+		}
+	}
+	return out
+}
+
+func (o candleOut) deliver(sink CandleSink) {
+	if o.interval == dayFigures {
+		sink.Day(string(o.symbol), o.day)
+		return
+	}
+	sink.Candle(string(o.symbol), o.interval.String(), o.candle)
+}
