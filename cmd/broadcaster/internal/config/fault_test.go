@@ -45,6 +45,7 @@ var faulty = map[string]string{
 	"GATE_MAX_SPREAD":               "2%,1e9%",
 	"GATE_CONFIRM":                  "0",
 	"GATE_MAX_GAP":                  "-1%",
+	"CANDLES":                       "1h:60d",
 	"FEED_MAX_LAG":                  "5",
 	"LAST_KNOWN_TTL":                "0s",
 	"SESSION_COOKIE_NAME":           "session id",

@@ -41,6 +41,17 @@ func (l *Limit) read(name, text string, k *checker) {
 	*l = Limit(limit)
 }
 
+// Candles are the intervals of CANDLES.
+type Candles feed.KeptCandles
+
+func (l *Candles) read(name, text string, k *checker) {
+	kept, err := feed.ParseKeptCandles(text)
+	if err != nil {
+		k.fault(name, text, err.Error())
+	}
+	*l = Candles(kept)
+}
+
 // Gate returns the settings of the gate that do not depend on the symbol.
 func (f *Feed) Gate() accept.Gate {
 	return accept.Gate{Confirm: f.GateConfirm, MaxGap: feed.Limit(f.MaxGap), StaleAfter: f.StaleAfter, MaxLag: f.MaxLag, LastKnown: f.LastKnown}

@@ -48,3 +48,22 @@ func TestInstruments(t *testing.T) {
 		}
 	}
 }
+
+func TestCandles(t *testing.T) {
+	for text, want := range map[string]string{"": "1m:3d,1h:60d,1d:5y", "1d:1y,1m:90m": "1m:90m,1d:1y", "off": "off"} {
+		var set []string
+		if text != "" {
+			set = []string{"CANDLES=" + text}
+		}
+		if got := feed.KeptCandles(mustLoad(t, set...).Feed.Candles).String(); got != want {
+			t.Errorf("CANDLES=%s: %s, want %s", text, got, want)
+		}
+	}
+	for text, want := range map[string]string{"1h:60d": "1m", "1m:72h,2m:72h": `unknown interval "2m"`, "1m:3s": "retention of 1m", "1m:10y": "at most"} {
+		_, err := Load([]string{"CANDLES=" + text})
+		faults, _ := errors.AsType[Faults](err)
+		if len(faults) != 1 || !strings.HasPrefix(faults[0], "CANDLES: ") || !strings.Contains(faults[0], want) {
+			t.Errorf("%s: %q, want one fault that says %s", text, faults, want)
+		}
+	}
+}

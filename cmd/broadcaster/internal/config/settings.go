@@ -85,6 +85,8 @@ type Feed struct {
 	MaxLag      time.Duration `env:"FEED_MAX_LAG" default:"5s" range:"0s..8784h" doc:"greatest age of a quote, measured from the newest accepted quote of its symbol; 0s: no limit, for a replay of old times"`
 	LastKnown   time.Duration `env:"LAST_KNOWN_TTL" default:"168h" range:"1s..87840h" doc:"how long the last price of a symbol stays known, as stale or closed, and counts for these limits; then the symbol leaves the list"`
 
+	Candles Candles `env:"CANDLES" default:"1m:72h,1h:60d,1d:5y" doc:"intervals whose candles are kept, and for how long, in {m}, {h}, {d} or {y}; {1m} must be among them, and the others of {1m,5m,15m,1h,4h,1d} are made from these; {off}: no candles and no day figures; the same on all nodes and producers"`
+
 	Sources     feed.Priorities   // parsed from SourceList; in the zero value all sources are equal
 	Instruments *feed.Instruments // made of the five above
 }

@@ -93,6 +93,7 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 		Instruments: cfg.Feed.Instruments, Registerer: registry, Logger: logger})
 	n.publisher = accept.NewPublisher(accept.PublisherConfig{Redis: client, Keys: keys, QuoteTTL: cfg.Feed.QuoteTTL,
 		HistoryTicks: max(cfg.Feed.HistoryTicks, 1), Priorities: cfg.Feed.Sources, Gate: cfg.Feed.Gate(), Instruments: cfg.Feed.Instruments, Known: n.board.Last,
+		Candles:    feed.KeptCandles(cfg.Feed.Candles),
 		Replicated: cfg.Feed.Replicated, Failovers: failovers, Registerer: registry, Logger: logger})
 	n.rejected = accept.NewRejectedLog(accept.RejectedConfig{Redis: client, Keys: keys, Registerer: registry, Logger: logger})
 	n.inbox = accept.NewInbox(accept.InboxConfig{Redis: client, Keys: keys, Channel: cfg.Feed.Inbox, Stream: cfg.Feed.Stream, Node: name,

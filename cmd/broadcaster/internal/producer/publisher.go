@@ -46,6 +46,7 @@ func startOutput(ctx context.Context, cfg config.Config, logger *slog.Logger) (*
 		Priorities:   cfg.Feed.Sources,
 		Gate:         cfg.Feed.Gate(),
 		Instruments:  cfg.Feed.Instruments,
+		Candles:      feed.KeptCandles(cfg.Feed.Candles),
 		Replicated:   cfg.Feed.Replicated,
 		Failovers:    failovers,
 		Logger:       logger,
