@@ -142,7 +142,7 @@ func TestCandles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for seed := range uint64(6) {
+		for seed := range uint64(4) {
 			c.FlushAll(t.Context())
 			r := rand.New(rand.NewPCG(seed, 17))
 			a := args()
