@@ -46,6 +46,8 @@ func TestPage(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, context.Context, string){
 		"prices move":    testPricesMove,
 		"chart draws":    testChartDraws,
+		"candles":        testCandles,
+		"gaps":           testGaps,
 		"theme":          testTheme,
 		"keyboard":       testKeyboard,
 		"phone":          testPhone,
@@ -101,7 +103,7 @@ const drawn = `(() => {
 func testChartDraws(t *testing.T, browser context.Context, url string) {
 	p := openPage(t, browser, url)
 	p.Wait("a line in the chart", drawn+" > 100")
-	for _, interval := range []string{"1", "5", "60"} {
+	for _, interval := range []string{"1", "5"} {
 		p.Do(chromedp.Click(chromedp.CSS(`#interval input[value="` + interval + `"]`)))
 		p.Wait("the line replaced by candles of "+interval+" s", drawn+" === 0")
 	}

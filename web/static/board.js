@@ -5,6 +5,7 @@ import { compare, decimals } from './price.js';
 
 /**
  * @typedef {import('./client/message.js').Quote} Quote
+ * @typedef {import('./client/message.js').Day} Day
  * @typedef {'live'|'stale'|'closed'|'unknown'} Status
  */
 
@@ -27,6 +28,8 @@ export class Instrument {
     this.bidMove = 0;
     /** @type {-1|0|1} */
     this.askMove = 0;
+    /** Figures of the bid in the trading day. @type {Day|undefined} */
+    this.day = undefined;
     this.low = '';
     this.high = '';
     /** Time of the quote on the server's clock, ms since 1970. */
@@ -114,6 +117,11 @@ export class Board {
    */
   setStatus(symbol, status) {
     this.#setStatus(this.instrument(symbol), status);
+  }
+
+  /** @param {Day} day */
+  setDay(day) {
+    this.instrument(day.symbol).day = day;
   }
 
   /**

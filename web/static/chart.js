@@ -1,23 +1,24 @@
-// The chart of one symbol: ticks as two stepped lines, or candles of the mid price.
+// The chart of one symbol: ticks as two stepped lines, or candles of the bid with the ask as a line.
 
 import { CandlestickSeries, ColorType, CrosshairMode, LineSeries, LineStyle, LineType, createChart } from './third_party/lightweight-charts-5.2.1.mjs';
+import { Bands, isGap, withGaps } from './gaps.js';
 
-/** @typedef {import('./board.js').Instrument} Instrument */
-/** @typedef {import('./history.js').History} History */
+/** @typedef {import('./series.js').Series} Series */
 
 const fewChanges = 60; // up to this many new points are added one by one
+const ahead = 60; // candles are loaded when fewer than these are left of the view
 
 export class PriceChart {
   #chart;
+  #bands;
   /** @type {any[]} */
-  #series = [];
-  /** @type {Instrument|undefined} */
-  #instrument;
-  /** @type {History|undefined} */
-  #drawnHistory;
+  #lines = [];
+  /** @type {Series|undefined} */
+  #shown;
+  /** @type {unknown} */
+  #version;
   #drawn = 0;
   #digits = -1;
-  #seconds = 0;
   #spacing = 0;
   #moved = false; // the visitor has moved the chart, so it does not follow new points
 
@@ -31,12 +32,16 @@ export class PriceChart {
       autoSize: true,
       timeScale: { timeVisible: true, secondsVisible: true, rightOffset: 4, minBarSpacing: 0.2, allowBoldLabels: false },
       crosshair: { mode: CrosshairMode.Normal },
-      localization: { timeFormatter: (/** @type {number} */ t) => `${clock(t)} UTC` },
+      localization: { timeFormatter: (/** @type {number} */ t) => this.#clock(t) },
     });
+    this.#bands = new Bands(this.#chart);
     for (const gesture of ['wheel', 'pointerdown']) {
       container.addEventListener(gesture, () => (this.#moved = true), { passive: true });
     }
     this.#chart.subscribeCrosshairMove((move) => this.#describe(move));
+    this.#chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
+      if (range && range.from < ahead && this.#moved) this.#shown?.kept?.older();
+    });
     this.retheme();
   }
 
@@ -44,14 +49,11 @@ export class PriceChart {
   retheme() {
     const style = getComputedStyle(document.documentElement);
     const color = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
+    const { fontFamily } = getComputedStyle(document.body);
     this.colors = { up: color('--up'), down: color('--down'), bid: color('--bid'), ask: color('--ask') };
+    this.#bands.colors = { ground: color('--panel'), line: color('--line'), text: color('--dim'), font: fontFamily };
     this.#chart.applyOptions({
-      layout: {
-        background: { type: ColorType.Solid, color: color('--panel') },
-        textColor: color('--dim'),
-        fontFamily: getComputedStyle(document.body).fontFamily,
-        fontSize: 11,
-      },
+      layout: { background: { type: ColorType.Solid, color: color('--panel') }, textColor: color('--dim'), fontFamily, fontSize: 11 },
       grid: { vertLines: { color: color('--grid') }, horzLines: { color: color('--grid') } },
       rightPriceScale: { borderColor: color('--line') },
       timeScale: { borderColor: color('--line') },
@@ -63,38 +65,29 @@ export class PriceChart {
     this.#rebuild();
   }
 
-  /**
-   * @param {Instrument|undefined} instrument
-   * @param {number} seconds length of a candle; 0 draws ticks
-   */
-  show(instrument, seconds) {
-    this.#instrument = instrument;
-    this.#seconds = seconds;
+  /** @param {Series|undefined} series */
+  show(series) {
+    this.#shown = series;
     this.#moved = false;
     this.#rebuild();
   }
 
   /** Draws the points that were added since the last call. */
   draw() {
-    const i = this.#instrument;
-    if (!i) return;
-    const ring = this.#ring(i);
-    if (i.history !== this.#drawnHistory || i.digits !== this.#digits) {
-      this.#rebuild();
-      return;
-    }
-    const isNew = ring.pushed - this.#drawn;
-    if (isNew > fewChanges || isNew > ring.length) {
-      this.#setData(i);
-      return;
-    }
+    const s = this.#shown;
+    if (!s) return;
+    if (s.instrument.digits !== this.#digits) return this.#rebuild();
+    const isNew = s.added - this.#drawn;
+    if (s.version !== this.#version || isNew > fewChanges || isNew > s.length) return this.#setData(s);
     // The last candle may have changed since it was drawn.
-    const from = this.#seconds > 0 ? Math.max(0, ring.length - isNew - 1) : ring.length - isNew;
-    for (let n = from; n < ring.length; n++) {
-      for (const [k, series] of this.#series.entries()) series.update(this.#point(ring, n, k));
+    const from = Math.max(0, s.length - isNew - (s.seconds > 0 ? 1 : 0));
+    for (let n = from; n < s.length; n++) {
+      const point = s.point(n);
+      if (n > 0 && isGap(s.point(n - 1).time, point.time, s.longest)) return this.#setData(s);
+      for (const [k, line] of this.#lines.entries()) line.update(this.#datum(point, k));
     }
-    this.#drawn = ring.pushed;
-    this.#spread(ring.length);
+    this.#drawn = s.added;
+    this.#spread(s.length);
   }
 
   /**
@@ -104,7 +97,7 @@ export class PriceChart {
    */
   #spread(points) {
     if (this.#moved) return;
-    const [least, most] = this.#seconds > 0 ? [8, 14] : [5, 20];
+    const [least, most] = this.#shown && this.#shown.seconds > 0 ? [6, 14] : [5, 20];
     const room = this.#chart.timeScale().width() / (points + 8);
     const spacing = Math.max(least, Math.min(most, Math.floor(room)));
     if (spacing === this.#spacing) return;
@@ -112,72 +105,66 @@ export class PriceChart {
     this.#chart.applyOptions({ timeScale: { barSpacing: spacing } });
   }
 
-  /** @param {Instrument} i */
-  #ring(i) {
-    return this.#seconds > 0 ? /** @type {import('./ring.js').Ring} */ (i.history.candles.get(this.#seconds)) : i.history.ticks;
-  }
-
   /**
-   * @param {import('./ring.js').Ring} ring
-   * @param {number} n
-   * @param {number} k which series
+   * @param {any} point of the series, or an empty place
+   * @param {number} k which line: bid, ask
    */
-  #point(ring, n, k) {
-    if (this.#seconds === 0) return { time: ring.at(n, 0), value: ring.at(n, k + 1) };
-    return { time: ring.at(n, 0), open: ring.at(n, 1), high: ring.at(n, 2), low: ring.at(n, 3), close: ring.at(n, 4) };
+  #datum(point, k) {
+    if (point.bid === undefined) return point;
+    return k === 0 && this.#shown && this.#shown.seconds > 0 ? point : { time: point.time, value: k === 0 ? point.bid : point.ask };
   }
 
   #rebuild() {
-    for (const series of this.#series) this.#chart.removeSeries(series);
-    this.#series = [];
+    for (const line of this.#lines) this.#chart.removeSeries(line);
+    this.#lines = [];
     this.legend.textContent = '';
-    const i = this.#instrument;
-    if (!i || !this.colors) return;
-    this.#digits = i.digits;
-    const digits = i.digits || 5;
+    const s = this.#shown;
+    if (!s || !this.colors) return;
+    this.#digits = s.instrument.digits;
+    const digits = this.#digits || 5;
     const priceFormat = { type: /** @type {const} */ ('price'), precision: digits, minMove: Number(`1e-${digits}`) };
     const { up, down, bid, ask } = this.colors;
-    if (this.#seconds > 0) {
-      this.#series = [this.#chart.addSeries(CandlestickSeries, {
-        priceFormat, upColor: up, downColor: down, borderVisible: false, wickUpColor: up, wickDownColor: down,
-      })];
-    } else {
-      const line = { priceFormat, lineType: LineType.WithSteps, lineWidth: /** @type {const} */ (1), priceLineStyle: LineStyle.Dotted, crosshairMarkerRadius: 3 };
-      this.#series = [
-        this.#chart.addSeries(LineSeries, { ...line, color: bid }),
-        this.#chart.addSeries(LineSeries, { ...line, color: ask }),
-      ];
-    }
-    this.#chart.applyOptions({ timeScale: { secondsVisible: this.#seconds < 60 } });
+    const line = { priceFormat, lineWidth: /** @type {const} */ (1), lineType: s.seconds > 0 ? LineType.Simple : LineType.WithSteps, priceLineStyle: LineStyle.Dotted, crosshairMarkerRadius: 3 };
+    const first = s.seconds > 0
+      ? this.#chart.addSeries(CandlestickSeries, { priceFormat, upColor: up, downColor: down, borderVisible: false, wickUpColor: up, wickDownColor: down })
+      : this.#chart.addSeries(LineSeries, { ...line, color: bid });
+    this.#lines = [first, this.#chart.addSeries(LineSeries, { ...line, color: ask })];
+    this.#lines[1].attachPrimitive(this.#bands);
+    this.#chart.applyOptions({ timeScale: { secondsVisible: s.seconds < 60, timeVisible: s.seconds < 86_400 } });
     this.#spacing = 0;
-    this.#setData(i);
+    this.#setData(s);
     if (!this.#moved) this.#chart.timeScale().scrollToRealTime();
   }
 
-  /** @param {Instrument} i */
-  #setData(i) {
-    const ring = this.#ring(i);
-    for (const [k, series] of this.#series.entries()) {
-      series.setData(Array.from({ length: ring.length }, (_, n) => this.#point(ring, n, k)));
-    }
-    this.#drawnHistory = i.history;
-    this.#drawn = ring.pushed;
-    this.#spread(ring.length);
+  /** @param {Series} s */
+  #setData(s) {
+    const { points, gaps } = withGaps(Array.from({ length: s.length }, (_, n) => s.point(n)), s.longest, s.seconds < 60 ? 14 : 1);
+    for (const [k, line] of this.#lines.entries()) line.setData(points.map((p) => this.#datum(p, k)));
+    this.#bands.show(gaps);
+    this.#version = s.version;
+    this.#drawn = s.added;
+    this.#spread(points.length);
   }
 
   /** @param {any} move the crosshair's */
   #describe(move) {
-    const values = move.time === undefined ? [] : this.#series.map((s) => move.seriesData.get(s));
+    const values = move.time === undefined ? [] : this.#lines.map((s) => move.seriesData.get(s));
     const price = (/** @type {number} */ v) => v.toFixed(Math.max(0, this.#digits));
-    if (values.length === 0 || values.some((v) => v === undefined)) this.legend.textContent = '';
-    else if (this.#seconds > 0) {
-      const { open, high, low, close } = values[0];
-      this.legend.textContent = `O ${price(open)}  H ${price(high)}  L ${price(low)}  C ${price(close)}`;
-    } else this.legend.textContent = `Bid ${price(values[0].value)}  Ask ${price(values[1].value)}`;
+    const [bid, ask] = values;
+    if (ask?.value === undefined) this.legend.textContent = this.note;
+    else if (bid?.open !== undefined) this.legend.textContent = `O ${price(bid.open)}  H ${price(bid.high)}  L ${price(bid.low)}  C ${price(bid.close)}  Ask ${price(ask.value)}`;
+    else if (bid?.value !== undefined) this.legend.textContent = `Bid ${price(bid.value)}  Ask ${price(ask.value)}`;
   }
-}
 
-/** @param {number} t seconds since 1970 */
-function clock(t) {
-  return new Date(t * 1000).toISOString().slice(11, 19);
+  /** What the legend says when the pointer is elsewhere. */
+  get note() {
+    return this.#shown?.kept?.absent ? 'This server keeps no candles.' : '';
+  }
+
+  /** @param {number} t seconds since 1970 */
+  #clock(t) {
+    const text = new Date(t * 1000).toISOString();
+    const seconds = this.#shown?.seconds ?? 0;
+    return seconds >= 86_400 ? text.slice(0, 10) : seconds >= 60 ? `${text.slice(0, 16).replace('T', ' ')} UTC` : `${text.slice(11, 19)} UTC`;
+  }
 }

@@ -23,6 +23,10 @@ export class Feed {
   #fx;
   /** @type {import('./client/subscriptions.js').Subscription|undefined} */
   #subscription;
+  /** The candles that are followed: symbol, interval, callback. @type {[string, string, (candle: any) => void]|undefined} */
+  #candles;
+  /** @type {import('./client/subscriptions.js').Subscription|undefined} */
+  #following;
   #rate = 0;
   #endedAt = -Infinity; // when the session was last ended by the server
   #pingAt = 0;
@@ -33,6 +37,7 @@ export class Feed {
    * @param {(s: State) => void} on.state
    * @param {(q: Quote) => void} on.quote
    * @param {(symbol: string, status: string) => void} on.status
+   * @param {(day: import('./client/message.js').Day) => void} on.day
    * @param {() => void} on.gap
    * @param {(m: Message) => void} on.message answers, and messages about the connection
    * @param {(text: string) => void} on.error
@@ -56,13 +61,15 @@ export class Feed {
     this.#fx = fx;
     fx.addEventListener('state', ({ detail }) => fx === this.#fx && this.#changed(detail));
     fx.addEventListener('status', ({ detail }) => this.on.status(detail.symbol, detail.status));
+    fx.addEventListener('day', ({ detail }) => this.on.day(detail));
     fx.addEventListener('gap', () => this.on.gap());
     fx.addEventListener('message', ({ detail }) => this.#receive(detail));
     fx.addEventListener('error', ({ detail }) => {
       if (detail.kind === 'protocol' || detail.kind === 'command') this.on.error(`${detail.symbol ? `${detail.symbol}: ` : ''}${detail.message}`);
     });
-    this.#subscription = undefined;
+    this.#subscription = this.#following = undefined;
     this.subscribe(this.#rate);
+    if (this.#candles) this.follow(...this.#candles);
   }
 
   /** Ends the connection. Only start opens another one. */
@@ -82,9 +89,23 @@ export class Feed {
   subscribe(rate) {
     this.#rate = rate;
     const before = this.#subscription;
-    this.#subscription = this.#fx?.subscribe('*', { maxRate: rate }, (quote) => this.on.quote(quote));
+    this.#subscription = this.#fx?.subscribe('*', { maxRate: rate, day: true }, (quote) => this.on.quote(quote));
     this.#fx?.pace(rate === 0 ? 0 : 1000 / rate, { align: true });
     before?.close();
+  }
+
+  /**
+   * Follows the candles of one symbol, or of none.
+   *
+   * @param {string} [symbol]
+   * @param {string} [interval]
+   * @param {(candle: any) => void} [callback]
+   */
+  follow(symbol, interval, callback) {
+    this.#following?.close();
+    this.#following = undefined;
+    this.#candles = symbol && interval && callback ? [symbol, interval, callback] : undefined;
+    if (this.#candles) this.#following = this.#fx?.subscribe(this.#candles[0], { candles: this.#candles[1] }, /** @type {any} */ (this.#candles[2]));
   }
 
   /** The role of the session, or ''. */

@@ -1,22 +1,21 @@
-// The data of the chart of one symbol: its last ticks, and candles of the mid price. Times are
-// seconds since 1970 and never decrease, even if those of a producer do.
+// The ticks of one symbol that this page has, and candles of a few seconds made of them: of the bid, and
+// the last ask. Times are seconds since 1970 and never decrease, even if those of a producer do.
 
-import { midpoint } from './price.js';
 import { Ring } from './ring.js';
 
 const keptTicks = 1000;
 
 /** The lengths of candles in seconds, and the number of candles kept of each. */
-export const intervals = new Map([[1, 300], [5, 360], [60, 480]]);
+const kept = new Map([[1, 300], [5, 360]]);
 
 export class History {
   constructor() {
     /** Columns: time, bid, ask. */
     this.ticks = new Ring(3, keptTicks);
-    /** Columns: time, open, high, low, close. One ring per interval.
+    /** Columns: time, open, high, low, close, ask. One ring per interval.
      * @type {Map<number, Ring>} */
     this.candles = new Map();
-    for (const [seconds, kept] of intervals) this.candles.set(seconds, new Ring(5, kept));
+    for (const [seconds, count] of kept) this.candles.set(seconds, new Ring(6, count));
     this.changes = 0;
   }
 
@@ -29,8 +28,7 @@ export class History {
     const { ticks } = this;
     if (ticks.length > 0) time = Math.max(time, ticks.at(ticks.length - 1, 0) + 0.001);
     ticks.push(time, Number(bid), Number(ask));
-    const mid = midpoint(bid, ask);
-    for (const [seconds, ring] of this.candles) addToCandle(ring, Math.floor(time / seconds) * seconds, mid);
+    for (const [seconds, ring] of this.candles) addToCandle(ring, Math.floor(time / seconds) * seconds, Number(bid), Number(ask));
     this.changes++;
   }
 
@@ -57,15 +55,16 @@ export class History {
 /**
  * @param {Ring} ring
  * @param {number} time start of the candle
- * @param {number} price
+ * @param {number} bid
+ * @param {number} ask
  */
-function addToCandle(ring, time, price) {
+function addToCandle(ring, time, bid, ask) {
   const i = ring.length - 1;
   if (i < 0 || time > ring.at(i, 0)) {
-    ring.push(time, price, price, price, price);
+    ring.push(time, bid, bid, bid, bid, ask);
     return;
   }
-  ring.set(i, ring.at(i, 0), ring.at(i, 1), Math.max(ring.at(i, 2), price), Math.min(ring.at(i, 3), price), price);
+  ring.set(i, ring.at(i, 0), ring.at(i, 1), Math.max(ring.at(i, 2), bid), Math.min(ring.at(i, 3), bid), bid, ask);
 }
 
 /**
@@ -74,11 +73,11 @@ function addToCandle(ring, time, price) {
  */
 function joinCandles(older, newer) {
   for (let i = 0; i < newer.length; i++) {
-    const row = [0, 1, 2, 3, 4].map((column) => newer.at(i, column));
+    const row = [0, 1, 2, 3, 4, 5].map((column) => newer.at(i, column));
     const end = older.length - 1;
     if (end < 0 || row[0] > older.at(end, 0)) older.push(...row);
     else {
-      older.set(end, older.at(end, 0), older.at(end, 1), Math.max(older.at(end, 2), row[2]), Math.min(older.at(end, 3), row[3]), row[4]);
+      older.set(end, older.at(end, 0), older.at(end, 1), Math.max(older.at(end, 2), row[2]), Math.min(older.at(end, 3), row[3]), row[4], row[5]);
     }
   }
 }

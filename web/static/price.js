@@ -90,13 +90,3 @@ export function split(text, pipDecimals) {
   if (end > text.length) return [text.slice(0, dot + 1), text.slice(dot + 1), ''];
   return [text.slice(0, end - 2), text.slice(end - 2, end), text.slice(end)];
 }
-
-/**
- * Returns the mid price for drawing only: a float is precise enough for a pixel.
- *
- * @param {string} bid
- * @param {string} ask
- */
-export function midpoint(bid, ask) {
-  return (Number(bid) + Number(ask)) / 2;
-}
