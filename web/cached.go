@@ -11,6 +11,7 @@ import (
 	"github.com/fxcast/fxcast/cache"
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/receive"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // CacheNamespaces are the namespaces that this package uses; cache.Config needs them. Keys
@@ -21,7 +22,7 @@ const (
 	symbolsNamespace = "symbols"
 	historyNamespace = "history"
 
-	// symbolsAge bounds the age of the list of symbols.
+	// symbolsAge bounds the age of the list of symbols, and of their day figures.
 	symbolsAge = time.Second
 	// historyAge bounds the age of a page of history. The key of a page has the position of
 	// the newest quote that this node knows. So a page has every quote that a client of this
@@ -38,12 +39,14 @@ type caches struct {
 	symbols *cache.Namespace
 	history cache.Typed[historyPage]
 	unknown cache.Typed[historyPage]
+	days    cache.Typed[map[feed.Symbol]protocol.Day]
 }
 
 func openCaches(c *cache.Cache) (opened caches, err error) {
 	if opened.symbols, err = c.Namespace(symbolsNamespace, symbolsAge, cache.Jitter(0)); err != nil {
 		return opened, err
 	}
+	opened.days = cache.As[map[feed.Symbol]protocol.Day](opened.symbols)
 	history, err := c.Namespace(historyNamespace, historyAge, cache.Jitter(0))
 	if err != nil {
 		return opened, err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/fxcast/fxcast/protocol"
 	"github.com/fxcast/fxcast/web/access"
 	"github.com/fxcast/fxcast/web/endpoint"
 )
@@ -26,7 +27,7 @@ func (s *Server) publicTable() []endpoint.Endpoint {
 	document := map[string]json.RawMessage{}
 	return append(s.live.Endpoints(), []endpoint.Endpoint{
 		{Pattern: "GET /api/v1/symbols", Handler: s.getSymbols, Access: endpoint.Visitor,
-			Tag: "quotes", Summary: "All symbols that have been published; a new one shows within 3 s",
+			Tag: "quotes", Summary: "All symbols that have been published; a new one shows within 3 s. Symbols that the role of the request's session includes have the day figures of their bid",
 			Answers: map[int]any{200: []symbolAnswer{}}},
 		{Pattern: "GET /api/v1/quotes", Handler: s.getQuotes, Access: endpoint.SignedIn,
 			Tag: "quotes", Summary: "Last quotes",
@@ -37,6 +38,12 @@ func (s *Server) publicTable() []endpoint.Endpoint {
 			Query: []endpoint.Parameter{historyLimit.Parameter(),
 				{Name: "since", About: "only quotes accepted at this time or later: RFC 3339 or Unix time", Schema: text}},
 			Answers: map[int]any{200: []quoteAnswer{}}, Errors: []int{403, 404}},
+		{Pattern: "GET /api/v1/quotes/{base}/{quote}/candles", Handler: s.getCandles, Access: endpoint.SignedIn,
+			Tag: "quotes", Summary: "The last candles of a symbol, oldest first; the running one is open", Path: currencies,
+			Query: []endpoint.Parameter{{Name: "interval", About: "the length of a candle", Schema: endpoint.Object{"type": "string", "enum": intervalNames, "default": "1m"}},
+				candleLimit.Parameter(),
+				{Name: "before", About: "only candles that begin before this time: RFC 3339 or Unix time", Schema: text}},
+			Answers: map[int]any{200: []protocol.Candle{}}, Errors: []int{403, 404}},
 		{Pattern: "POST /api/v1/quotes", Handler: s.postQuotes, Access: endpoint.Publisher, Time: endpoint.Endless, // the publisher sets its own bound
 			Tag: "quotes", Summary: "Publish one quote, an array, or NDJSON; at most 1 MiB", Body: publishedQuotes{}, Lines: true,
 			Answers: map[int]any{200: publishAnswer{}}, Errors: []int{415, 429}},

@@ -143,6 +143,8 @@ func TestOpenAPI(t *testing.T) {
 	call(400, "GET", "/api/v1/quotes?symbols=FOO/BAR", "", token)
 	call(200, "GET", "/api/v1/quotes/EUR/USD/history?limit=5", "", token)
 	call(404, "GET", "/api/v1/quotes/FOO/BAR/history", "", token)
+	call(200, "GET", "/api/v1/quotes/EUR/USD/candles?interval=1d", "", token)
+	call(200, "GET", "/api/v1/symbols", "", token)
 	call(401, "GET", "/api/v1/quotes", "", "")
 	call(401, "GET", "/api/v1/stream", "", "")
 	call(426, "GET", "/ws", "", token)

@@ -25,10 +25,20 @@ type symbolAnswer struct {
 	Aliases []string    `json:"aliases"`
 	Status  feed.Status `json:"status"`
 	TS      string      `json:"ts,omitempty"`
+
+	Day *protocol.Day `json:"day,omitempty"` // see symbolsWithDay
 }
 
-// getSymbols lists the symbols that have been published. It needs no session.
+// getSymbols lists the symbols that have been published. It needs no session; with one, the symbols
+// that its role includes have day figures.
 func (s *Server) getSymbols(w http.ResponseWriter, r *http.Request) error {
+	if sess, err := access.Session(r); err == nil {
+		symbols, err := s.symbolsWithDay(r.Context(), s.access.Grants(sess))
+		if err != nil {
+			return err
+		}
+		return endpoint.WriteJSON(w, http.StatusOK, symbols)
+	}
 	symbols, err := s.symbolList(r.Context())
 	if err != nil {
 		return err
@@ -85,13 +95,9 @@ func quoteJSON(q receive.LastQuote) json.RawMessage {
 // getHistory answers with the newest quotes of a symbol, oldest first: at most ?limit= (default
 // 100), and only those accepted at ?since= (RFC 3339 or Unix time) or later.
 func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) error {
-	symbol, err := s.cfg.Instruments.ParseSymbol(r.PathValue("base") + "/" + r.PathValue("quote"))
+	symbol, err := s.grantedSymbol(r)
 	if err != nil {
-		return endpoint.NotFound(err.Error())
-	}
-	sess, _ := access.Session(r)
-	if !s.access.Grants(sess).Allows(string(symbol)) {
-		return endpoint.Forbidden("the session's role does not include this symbol")
+		return err
 	}
 	limit, err := historyLimit.Read(r)
 	if err != nil {

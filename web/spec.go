@@ -97,6 +97,34 @@ var publicSchemas = endpoint.Schemas{
 	reflect.TypeFor[*feed.Hours]():     hoursSchema,
 	reflect.TypeFor[quoteAnswer]():     quoteSchema,
 	reflect.TypeFor[publishedQuotes](): publishedSchema,
+	reflect.TypeFor[protocol.Candle](): candleSchema,
+	reflect.TypeFor[*protocol.Day]():   daySchema,
+}
+
+var pricesSchema = endpoint.Object{"type": "array", "items": endpoint.Object{"type": "string"}, "minItems": 4, "maxItems": 4, "description": "open, high, low, close"}
+
+var candleSchema = endpoint.Object{
+	"type": "object", "required": []string{"t", "bid", "ask", "ticks", "complete"},
+	"properties": endpoint.Object{
+		"t":        endpoint.Object{"type": "string", "format": "date-time", "description": "when the interval began"},
+		"bid":      pricesSchema,
+		"ask":      pricesSchema,
+		"ticks":    endpoint.Object{"type": "integer", "minimum": 1, "description": "how many quotes were accepted in the interval"},
+		"complete": endpoint.Object{"type": "boolean", "description": "false: some accepted quotes may be missing in it"},
+		"open":     endpoint.Object{"type": "boolean", "description": "true while the interval has not ended; absent: it has"},
+	},
+}
+
+var daySchema = endpoint.Object{
+	"type": "object", "required": []string{"since", "open", "high", "low", "previous_close"},
+	"description": "figures of the bid in the trading day; only with a session whose role includes the symbol",
+	"properties": endpoint.Object{
+		"since":          endpoint.Object{"type": "string", "format": "date-time"},
+		"open":           endpoint.Object{"type": "string"},
+		"high":           endpoint.Object{"type": "string"},
+		"low":            endpoint.Object{"type": "string"},
+		"previous_close": endpoint.Object{"type": []string{"string", "null"}, "description": "the last bid of the day before; null if it is not known"},
+	},
 }
 
 var hoursSchema = endpoint.Object{

@@ -60,6 +60,7 @@ type Config struct {
 	Lasts     *receive.LastQuotes
 	Publisher *accept.Publisher
 	History   *receive.History
+	Candles   *receive.Candles
 	Rejected  *accept.RejectedLog
 	Cache     *cache.Cache
 	Admin     *redisadmin.Admin

@@ -40,6 +40,9 @@ const (
 	NamedToken   = "named-token-0123456789-abcdef"
 )
 
+// KeptCandles are the candles that a node keeps by default.
+var KeptCandles = feed.KeptCandles{{Interval: feed.Minute, For: 72 * time.Hour}, {Interval: feed.Hour, For: 60 * 24 * time.Hour}, {Interval: feed.Day, For: 5 * 365 * 24 * time.Hour}}
+
 // A Config is what a test may want otherwise.
 type Config struct {
 	Redis *redistest.Server // nil: a new one
@@ -62,6 +65,7 @@ type Config struct {
 	Replicated                    bool // answers of published quotes wait for a replica
 	RedisConf                     string
 	Instruments                   *feed.Instruments
+	Candles                       feed.KeptCandles                                                         // nil: none
 	PubSub                        func(ctx context.Context, channel string, message []byte) (int64, error) // nil: as it is
 }
 
@@ -76,6 +80,7 @@ type Node struct {
 	Publisher *accept.Publisher
 	Sessions  *session.Manager
 	receiver  *receive.Receiver
+	candles   *receive.CandleStream
 	inbox     *accept.Inbox
 	lost      *redislink.Health
 	Cache     *cache.Cache
@@ -99,7 +104,7 @@ func Start(t testing.TB, change func(*Config)) *Node {
 	cfg := Config{
 		QuoteTTL: time.Minute, StaleAfter: 10 * time.Second,
 		Heartbeat: time.Second, Ping: 20 * time.Second, WriteTimeout: 10 * time.Second,
-		Commands: 1000, Symbols: 200, Conns: 1000, PublishPerSecond: 1 << 20,
+		Candles: KeptCandles, Commands: 1000, Symbols: 200, Conns: 1000, PublishPerSecond: 1 << 20,
 		Rate: session.Rate{PerMinute: 1 << 20, PerHour: 1 << 20, PerDay: 1 << 20},
 	}
 	if change != nil {
@@ -116,11 +121,13 @@ func Start(t testing.TB, change func(*Config)) *Node {
 	keys := feed.Keys{Prefix: "fx:"}
 	name := fmt.Sprintf("node-%p", n)
 	n.Hub = hub.New(hub.Config{Framings: live.Framings(), Heartbeat: cfg.Heartbeat, Ping: cfg.Ping, WriteTimeout: cfg.WriteTimeout, Registerer: n.Registry, Ordered: true,
-		Interest: func(symbol string) { n.receiver.InterestChanged(symbol) }})
+		Interest: func(symbol string) { n.receiver.InterestChanged(symbol); n.candles.InterestChanged(symbol) }})
+	candles := receive.NewCandles(n.RDB, keys, cfg.Instruments, cfg.Candles)
+	n.candles = receive.NewCandleStream(receive.CandleStreamConfig{Candles: candles, Sink: n.Hub, Registerer: n.Registry, Logger: logger})
 	n.lost = redislink.NewHealth()
-	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.Hub, QuoteTTL: cfg.QuoteTTL, StaleAfter: cfg.StaleAfter, LastKnown: cfg.LastKnown, Instruments: cfg.Instruments, Registerer: n.Registry, Logger: logger})
+	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.Hub, Candles: n.candles, QuoteTTL: cfg.QuoteTTL, StaleAfter: cfg.StaleAfter, LastKnown: cfg.LastKnown, Instruments: cfg.Instruments, Registerer: n.Registry, Logger: logger})
 	n.Lasts = receive.NewLastQuotes(n.board, n.RDB, keys)
-	n.Publisher = accept.NewPublisher(accept.PublisherConfig{Redis: n.RDB, Keys: keys, QuoteTTL: cfg.QuoteTTL, Gate: accept.Gate{LastKnown: cfg.LastKnown}, Instruments: cfg.Instruments, Known: n.board.Last, Replicated: cfg.Replicated, Registerer: n.Registry, Logger: logger})
+	n.Publisher = accept.NewPublisher(accept.PublisherConfig{Redis: n.RDB, Keys: keys, Candles: cfg.Candles, QuoteTTL: cfg.QuoteTTL, Gate: accept.Gate{LastKnown: cfg.LastKnown}, Instruments: cfg.Instruments, Known: n.board.Last, Replicated: cfg.Replicated, Registerer: n.Registry, Logger: logger})
 	rejected := accept.NewRejectedLog(accept.RejectedConfig{Redis: n.RDB, Keys: keys, Registerer: n.Registry, Logger: logger})
 	n.inbox = accept.NewInbox(accept.InboxConfig{Redis: n.RDB, Keys: keys, Channel: "forex_updates", Input: feed.InputOptions{Instruments: cfg.Instruments, Base: "EUR"}, Node: name,
 		Publisher: n.Publisher, Rejected: rejected, Registerer: n.Registry, Logger: logger})
@@ -143,7 +150,7 @@ func Start(t testing.TB, change func(*Config)) *Node {
 	}
 	wc := web.Config{
 		Hub: n.Hub, Sessions: n.Sessions, Limiter: limits, Lasts: n.Lasts, Publisher: n.Publisher, Rejected: rejected,
-		Ready: n.ready, History: receive.NewHistory(n.RDB, keys), Cache: n.Cache, Nodes: n.Nodes, Prefix: "fx:",
+		Ready: n.ready, History: receive.NewHistory(n.RDB, keys), Candles: candles, Cache: n.Cache, Nodes: n.Nodes, Prefix: "fx:",
 		Admin: redisadmin.New(redisadmin.Config{Redis: n.RDB, ConfPath: cfg.RedisConf, Logger: logger}),
 		PubSub: func(ctx context.Context, channel string, message []byte) (int64, error) {
 			return n.RDB.Publish(ctx, channel, message).Result()
@@ -174,7 +181,7 @@ func Start(t testing.TB, change func(*Config)) *Node {
 	ctx, cancel := context.WithCancel(context.Background())
 	n.cancel = cancel
 	lostRun := func(ctx context.Context) error { return n.lost.Run(ctx, n.Hub.Degraded) }
-	for _, run := range []func(context.Context) error{lostRun, n.board.Run, n.Publisher.Run, rejected.Run, n.inbox.Run, n.receiver.Run, n.Sessions.Run, limits.Run, n.Nodes.Run} {
+	for _, run := range []func(context.Context) error{lostRun, n.board.Run, n.Publisher.Run, rejected.Run, n.inbox.Run, n.receiver.Run, n.candles.Run, n.Sessions.Run, limits.Run, n.Nodes.Run} {
 		n.parts.Go(func() {
 			if err := run(ctx); err != nil {
 				t.Errorf("a part of the node ended: %v", err)

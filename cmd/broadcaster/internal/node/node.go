@@ -47,6 +47,7 @@ type Node struct {
 	rejected  *accept.RejectedLog
 	inbox     *accept.Inbox
 	receiver  *receive.Receiver
+	candles   *receive.CandleStream
 	watch     *feedWatch
 	accepts   *acceptErrors
 	places    *connections
@@ -88,8 +89,10 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 	n.health = newRedisHealth(client, redisadmin.New(adminConfig), n.redis.Lost, logger, registry)
 	n.hub = hub.New(hub.Config{Framings: live.Framings(), Heartbeat: cfg.WS.Heartbeat, Ping: cfg.WS.Ping,
 		WriteTimeout: cfg.WS.WriteTimeout, Registerer: registry, Ordered: cfg.Redis.Mode != "cluster",
-		Interest: func(symbol string) { n.receiver.InterestChanged(symbol) }})
-	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.hub, QuoteTTL: cfg.Feed.QuoteTTL, StaleAfter: cfg.Feed.StaleAfter, LastKnown: cfg.Feed.LastKnown,
+		Interest: func(symbol string) { n.receiver.InterestChanged(symbol); n.candles.InterestChanged(symbol) }})
+	candles := receive.NewCandles(client, keys, cfg.Feed.Instruments, feed.KeptCandles(cfg.Feed.Candles))
+	n.candles = receive.NewCandleStream(receive.CandleStreamConfig{Candles: candles, Sink: n.hub, Registerer: registry, Logger: logger})
+	n.board = receive.NewBoard(receive.BoardConfig{Sink: n.hub, Candles: n.candles, QuoteTTL: cfg.Feed.QuoteTTL, StaleAfter: cfg.Feed.StaleAfter, LastKnown: cfg.Feed.LastKnown,
 		Instruments: cfg.Feed.Instruments, Registerer: registry, Logger: logger})
 	n.publisher = accept.NewPublisher(accept.PublisherConfig{Redis: client, Keys: keys, QuoteTTL: cfg.Feed.QuoteTTL,
 		HistoryTicks: max(cfg.Feed.HistoryTicks, 1), Priorities: cfg.Feed.Sources, Gate: cfg.Feed.Gate(), Instruments: cfg.Feed.Instruments, Known: n.board.Last,
@@ -124,6 +127,7 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 		PublicHost: publicHost, AdminHost: adminHost, Admitted: n.places.forwarded,
 		Hub: n.hub, Sessions: n.sessions, Limiter: n.limiter, Lasts: lasts, Publisher: n.publisher, Rejected: n.rejected,
 		History: receive.NewHistory(client, keys),
+		Candles: candles,
 		Cache:   n.cache,
 		Nodes:   n.nodes,
 		Admin:   redisadmin.New(adminConfig),

@@ -39,6 +39,7 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener, stdout io.Wr
 	parts.start("rejected quotes", n.rejected.Run)
 	parts.start("inbox", n.inbox.Run)
 	parts.start("receiver", n.receiver.Run)
+	parts.start("candles", n.candles.Run)
 	parts.start("feed watch", n.watch.Run)
 	parts.start("sessions", n.sessions.Run)
 	parts.start("limiter", n.limiter.Run)
