@@ -83,6 +83,7 @@ func (p *Proxy) Reset() int {
 	for l := range p.links {
 		links = append(links, l)
 	}
+	clear(p.links)
 	p.mu.Unlock()
 	for _, l := range links {
 		p.reset(l)
