@@ -24,6 +24,7 @@ type Tick struct {
 	Gap    bool      // the quote confirmed a jump of the price
 	At     int64     // acceptance by Redis's clock, Unix microseconds
 	Source string    // never ""
+	Halted bool      // not a new quote: the last one, which is not current any more
 
 	// Body is the quote as clients receive it: JSON without the closing brace, so that fields can
 	// be appended: {"symbol":…,"bid":…,"ask":…,"ts":…,"seq":… It may be kept but must not be
@@ -41,7 +42,7 @@ func (a Tick) AppendBody(dst []byte) []byte {
 }
 
 // AppendJSON appends the message of the quote channel to dst, byte for byte as the publish script
-// writes it. The fields must be valid, as for AppendBody.
+// writes it. The fields must be valid, as for AppendBody. Halted is left out.
 func (a Tick) AppendJSON(dst []byte) []byte {
 	dst = a.AppendBody(dst)
 	dst = append(dst, `,"epoch":"`...)
@@ -101,11 +102,11 @@ func exactTime(s string) bool {
 	return len(s) == len(protocol.TimeLayout) && s[10] == 'T' && s[19] == '.' && s[26] == 'Z'
 }
 
-var tickFields = []string{"symbol", "bid", "ask", "ts", "epoch", "bid_size", "ask_size", "source", "seq", "at", "gap"}
+var tickFields = []string{"symbol", "bid", "ask", "ts", "epoch", "bid_size", "ask_size", "source", "seq", "at", "gap", "halted"}
 
 // decodeObject reads any JSON object with the fields of AppendJSON.
 func decodeObject(msg []byte) (Tick, *Rejection) {
-	var values [11]json.RawMessage
+	var values [12]json.RawMessage
 	if r := readObject(msg, tickFields, values[:]); r != nil {
 		return Tick{}, r
 	}
@@ -128,6 +129,7 @@ func decodeObject(msg []byte) (Tick, *Rejection) {
 	if r != nil {
 		return Tick{}, r
 	}
+	a.Halted = string(values[11]) == "true"
 	a.Body = slices.Clip(a.AppendBody(nil))
 	return a, nil
 }

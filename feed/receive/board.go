@@ -97,6 +97,20 @@ func (b *Board) Apply(t feed.Tick) {
 	b.handOver(t.Symbol, e) // unlocks
 }
 
+// halt makes a symbol stale or closed if t is its last tick. A tick that arrives later makes it live
+// again.
+func (b *Board) halt(t feed.Tick) {
+	now := time.Now()
+	b.mu.Lock()
+	e := b.entries[t.Symbol]
+	if e == nil || !e.value.has || e.value.last.Epoch != t.Epoch || e.value.last.Seq != t.Seq {
+		b.mu.Unlock()
+		return
+	}
+	e.value.halt(now, b.aging(), &e.out)
+	b.handOver(t.Symbol, e) // unlocks
+}
+
 // take subtracts the ticks that e holds from b.held until show adds them again. It returns the
 // moment to call the sequence with. b.mu must be held.
 func (b *Board) take(e *entry, now time.Time) moment {

@@ -9,6 +9,7 @@ import (
 // Open, Merge, Leave and Heal are what the Receiver does with a Board.
 func (b *Board) Open(s feed.Symbol)  { b.open(s) }
 func (b *Board) Leave(s feed.Symbol) { b.leave(s) }
+func (b *Board) Halt(t feed.Tick)    { b.halt(t) }
 func (b *Board) Heal()               { b.setRefills(true) }
 
 // Merge merges a last value of an age; the zero value means that there is none.

@@ -231,6 +231,10 @@ func (r *Receiver) receiveTick(s feed.Symbol, payload string) {
 		}
 		return
 	}
+	if t.Halted {
+		r.cfg.Board.halt(t)
+		return
+	}
 	r.metrics.received.Inc()
 	r.metrics.lag.Observe(max(float64(time.Now().UnixMicro()-t.At)/1e6, 0))
 	r.cfg.Board.Apply(t)

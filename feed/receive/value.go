@@ -58,6 +58,14 @@ func (v *value) set(a arrival, now time.Time, by aging, out *handover) {
 	out.add(event{kind: eventTick, tick: a.tick})
 }
 
+// halt makes the last tick as old as one that is not live any more.
+func (v *value) halt(now time.Time, by aging, out *handover) {
+	if old := now.Add(-by.staleAfter); old.Before(v.arrived) {
+		v.arrived = old
+	}
+	v.age(now, by, out)
+}
+
 // age updates status and expiry as of now.
 func (v *value) age(now time.Time, by aging, out *handover) {
 	if v.has && !now.Before(v.expires) {
