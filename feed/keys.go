@@ -83,6 +83,9 @@ func (k Keys) StreamPlace(stream string) string { return k.Prefix + "stream:{" +
 // InboxLeader names the node that reads the inbox.
 func (k Keys) InboxLeader() string { return k.Prefix + "inbox:lease" }
 
+// ConnectLease names the process that is connected to a vendor. name identifies the connection.
+func (k Keys) ConnectLease(name string) string { return k.Prefix + "connect:" + name + ":lease" }
+
 // Rejected is the list of the newest rejected quotes.
 func (k Keys) Rejected() string { return k.Prefix + "rejected" }
 

@@ -45,8 +45,8 @@ return 0`)
 )
 
 var (
-	errNotLeader     = errors.New("this node is no longer the leader of the inbox")
-	errAnotherLeader = errors.New("another node has become the leader of the inbox")
+	errNotLeader     = errors.New("this node is no longer the leader")
+	errAnotherLeader = errors.New("another node has become the leader")
 )
 
 // node returns the name of the leader, "" if there is none.
