@@ -32,11 +32,11 @@ const programtest = "cmd/broadcaster/internal/programtest"
 // only names who may import something, by the beginning of the path within the
 // module. cmd/loadgen plays the clients and may import what they need.
 var only = map[string][]string{
-	"github.com/coder/websocket":  {"web", "internal", "client", "clients"},
+	"github.com/coder/websocket":  {"web", "internal", "client", "clients", "feed/vendor"},
 	"github.com/caarlos0/env/v11": {"cmd"},
 	"github.com/redis/go-redis":   {"cmd", "feed", "limiter", "session", "cache", "redisadmin", "nodes", "internal"},
 	"github.com/alicebob":         {"cmd", "internal"},
-	"net/http":                    {"cmd", "web", "session/httpsession", "limiter/httplimit", "internal", "client", "clients"}, // cookies and limit headers
+	"net/http":                    {"cmd", "web", "session/httpsession", "limiter/httplimit", "feed/vendor", "internal", "client", "clients"}, // cookies and limit headers
 }
 
 type listed struct {
@@ -175,6 +175,10 @@ func TestImportRules(t *testing.T) {
 		{"limiter", module + "/session", false},
 		{"cache", "net/http", false},
 		{"feed", "net/http/httptest", false},
+		{"feed/accept", "net/http", false},
+		{"feed/vendor", "net/http", true},
+		{"feed/vendor", "github.com/coder/websocket", true},
+		{"feed/vendor", module + "/feed", true},
 		{"session", "net/http", false},
 		{"session/httpsession", "net/http", true},
 		{"session/httpsession", module + "/session", true},
