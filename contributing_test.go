@@ -8,7 +8,7 @@ import (
 
 // changes are the changes for which CONTRIBUTING.md names the files.
 var changes = []string{
-	"field of a quote", "close code", "file format", "tier", "cookie", "metric", "conflation policy",
+	"field of a quote", "close code", "file format", "vendor", "tier", "cookie", "metric", "conflation policy",
 	"setting", "endpoint", "Redis mode", "instrument",
 }
 

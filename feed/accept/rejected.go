@@ -35,7 +35,7 @@ const (
 	ViaStream   Via = "stream"   // the stream
 	ViaReplay   Via = "replay"   // feed replay
 	ViaSimulate Via = "simulate" // feed simulate, and the market of an embedded server
-	ViaConnect  Via = "connect"  // reserved: no quote comes in this way yet
+	ViaConnect  Via = "connect"  // feed connect
 	ViaPipe     Via = "pipe"     // feed pipe
 )
 

@@ -38,7 +38,6 @@ type connection struct {
 	mu       sync.Mutex // guards the fields below, and log
 	accepted []feed.Quote
 	rejected map[feed.Reason]int
-	halted   int
 }
 
 // symbolsOf are the symbols of the tests that a vendor has.
@@ -89,13 +88,7 @@ func start(t *testing.T, client *redis.Client, server *vendortest.Server, name s
 			}
 		},
 		Halt: func(ctx context.Context, s feed.Symbol) (bool, error) {
-			halted, err := p.Halt(ctx, s, "test")
-			if halted {
-				c.mu.Lock()
-				c.halted++
-				c.mu.Unlock()
-			}
-			return halted, err
+			return p.Halt(ctx, s, "test")
 		},
 	}
 	cfg.Target.Source = "test"
@@ -137,12 +130,6 @@ func (c *connection) refusals(r feed.Reason) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.rejected[r]
-}
-
-func (c *connection) halts() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.halted
 }
 
 func (c *connection) metric(name string) float64 { return feedtest.Metric(c.t, c.reg, name) }

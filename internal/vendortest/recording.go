@@ -43,7 +43,7 @@ var (
 	krakenTime  = regexp.MustCompile(`"timestamp":"[^"]*"`)
 	massiveTime = regexp.MustCompile(`"t":\d+`)
 	ecbDate     = regexp.MustCompile(`time='[^']*'`)
-	price       = regexp.MustCompile(`("bid":|"b":|"bids":\[\{"price":"|rate=')([0-9.]+)`)
+	price       = regexp.MustCompile(`("bid":|"b":|"bids":\[\{(?:"liquidity":\d+,)?"price":"|rate=')([0-9.]+)`)
 )
 
 func at(message string, place *regexp.Regexp, format string, args ...any) string {

@@ -74,6 +74,8 @@ type Feed struct {
 	Replicated   bool          `env:"PUBLISH_ACK" default:"accepted" oneof:"accepted,replicated" doc:"when a published quote is answered: {accepted}, or {replicated}, once a replica of Redis has it too, at most 1 s later"`
 	SourceList   []string      `env:"FEED_SOURCES" doc:"sources by priority, best first, {main:2s,backup:5s,*}: quotes of a later source are accepted only after each earlier one has been silent on the symbol for its limit (default {STALE_AFTER}); {*} at the end accepts all other sources, which are otherwise rejected; the same on all nodes and producers"`
 
+	Key string `env:"FEED_KEY" secret:"true" doc:"key of the vendor, for {broadcaster feed connect}; instead of its {--key-file}"`
+
 	Listing   string   `env:"INSTRUMENTS" doc:"symbols in addition to pairs of the built-in codes (ISO 4217, XAU, XAG, XPT, XPD, CNH), and properties of symbols, as JSON or the path of a JSON file: for a symbol, such as {BTC/USD}, an object of {digits}, {pip}, {aliases}, {hours}, {max_jump}, {max_spread}; the same on all nodes and producers"`
 	Suffixes  []string `env:"FEED_SUFFIXES" form:"suffix" doc:"endings that producers may add to symbols, {.m,#,.FXCM}"`
 	Holidays  Dates    `env:"HOLIDAYS" doc:"holidays of the spot market, {2026-12-25,2027-01-01}: the market is closed from 17:00 New York on the day before until 17:00 on that day"`

@@ -12,7 +12,7 @@ import (
 
 // job is one run of a producer command: its counts and its output.
 type job struct {
-	word    string // "made" or "read"
+	word    string // "made", "read" or "received"
 	stdout  io.Writer
 	console *console
 	tally   *tally

@@ -5,6 +5,10 @@ package producer
 import (
 	"context"
 	"errors"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/cli"
 	"github.com/fxcast/fxcast/feed"
@@ -19,7 +23,11 @@ func Run(ctx context.Context, call cli.Call) int { return run(ctx, call, openOut
 type output struct {
 	publisher *accept.Publisher
 	rejected  *accept.RejectedLog // may be nil
-	close     func()              // ends both and waits; publish nothing afterwards
+	client    redis.UniversalClient
+	keys      feed.Keys
+	registry  *prometheus.Registry // of the metrics of both
+	logger    *slog.Logger
+	close     func() // ends both and waits; publish nothing afterwards
 }
 
 // openFunc returns a running output. It fails when Redis cannot be reached.
@@ -27,7 +35,7 @@ type openFunc func(context.Context) (*output, error)
 
 func run(ctx context.Context, call cli.Call, open openFunc) int {
 	if len(call.Args) == 0 {
-		return call.Misused("feed: no command, want one of: simulate, replay, pipe")
+		return call.Misused("feed: no command, want one of: simulate, replay, pipe, connect")
 	}
 	command := call.Args[0]
 	call.Args = call.Args[1:]
@@ -41,10 +49,13 @@ func run(ctx context.Context, call cli.Call, open openFunc) int {
 	case "pipe":
 		call.Usage = pipeUsage
 		return pipeCommand(ctx, call, open)
+	case "connect":
+		call.Usage = connectUsage
+		return connectCommand(ctx, call, open)
 	case "help", "-h", "-help", "--help":
 		return call.Help()
 	}
-	return call.Misused("feed: unknown command %.64q, want one of: simulate, replay, pipe", command)
+	return call.Misused("feed: unknown command %.64q, want one of: simulate, replay, pipe, connect", command)
 }
 
 // sourceName reads the value of --source.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/cli"
@@ -38,7 +40,10 @@ func openWithin(t *testing.T, client *redis.Client, timeout time.Duration) openF
 			}
 		})
 		wg.Go(func() { _ = rejected.Run(ctx) })
-		return &output{p, rejected, func() { cancel(); wg.Wait() }}, nil
+		return &output{
+			publisher: p, rejected: rejected, client: client, keys: keys, registry: prometheus.NewRegistry(), logger: slog.New(slog.DiscardHandler),
+			close: func() { cancel(); wg.Wait() },
+		}, nil
 	}
 }
 
@@ -87,6 +92,18 @@ func TestFeedUsage(t *testing.T) {
 		{[]string{"pipe", "quotes.json"}, "quotes.json"},
 		{[]string{"pipe", "--source", ""}, "--source"},
 		{[]string{"pipe", "--speed", "1"}, "--speed"},
+		{[]string{"connect"}, "VENDOR"},
+		{[]string{"connect", "reuters"}, `"reuters"`},
+		{[]string{"connect", "kraken", "ecb"}, `"ecb"`},
+		{[]string{"connect", "kraken", "--symbols", "BTC/USD"}, "--symbols"},
+		{[]string{"connect", "kraken", "--symbols", ","}, "--symbols"},
+		{[]string{"connect", "kraken", "--url", "https://user:secret@kraken.com"}, "--url"},
+		{[]string{"connect", "ecb", "--url", "rates.xml"}, "--url"},
+		{[]string{"connect", "kraken", "--key-file", "/no/such/file"}, "--key-file"},
+		{[]string{"connect", "massive", "--key-file", "/no/such/file"}, "--key-file"},
+		{[]string{"connect", "massive"}, "FEED_KEY"},
+		{[]string{"connect", "oanda"}, "--account"},
+		{[]string{"connect", "ecb", "--source", ""}, "--source"},
 		{[]string{"replay"}, "FILE"},
 		{[]string{"replay", file, "--speed", "fast"}, "--speed"},
 		{[]string{"replay", file, "--speed", "0"}, "--speed"},
@@ -112,7 +129,7 @@ func TestFeedUsage(t *testing.T) {
 			t.Errorf("feed %q: exit code %d, %q%q, want 2 and one line with %q", tt.args, code, &stdout, got, tt.want)
 		}
 	}
-	for _, args := range [][]string{{"--help"}, {"help"}, {"simulate", "--help"}, {"replay", "-h"}, {"pipe", "-h"}} {
+	for _, args := range [][]string{{"--help"}, {"help"}, {"simulate", "--help"}, {"replay", "-h"}, {"pipe", "-h"}, {"connect", "-h"}} {
 		var stdout, stderr bytes.Buffer
 		if code := feedCommand(t.Context(), args, noOpen, &stdout, &stderr); code != cli.OK || !strings.HasPrefix(stdout.String(), "Usage: broadcaster feed") || stderr.Len() > 0 {
 			t.Errorf("feed %q: exit code %d: %s%s", args, code, &stdout, &stderr)

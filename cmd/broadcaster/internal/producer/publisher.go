@@ -5,6 +5,9 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/cli"
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/config"
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/redisclient"
@@ -37,7 +40,8 @@ func startOutput(ctx context.Context, cfg config.Config, logger *slog.Logger) (*
 		client.Close()
 		return nil, err
 	}
-	keys := feed.Keys{Prefix: cfg.Redis.Prefix}
+	keys, registry := feed.Keys{Prefix: cfg.Redis.Prefix}, prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	p := accept.NewPublisher(accept.PublisherConfig{
 		Redis:        client,
 		Keys:         keys,
@@ -49,9 +53,10 @@ func startOutput(ctx context.Context, cfg config.Config, logger *slog.Logger) (*
 		Candles:      feed.KeptCandles(cfg.Feed.Candles),
 		Replicated:   cfg.Feed.Replicated,
 		Failovers:    failovers,
+		Registerer:   registry,
 		Logger:       logger,
 	})
-	rejected := accept.NewRejectedLog(accept.RejectedConfig{Redis: client, Keys: keys, Logger: logger})
+	rejected := accept.NewRejectedLog(accept.RejectedConfig{Redis: client, Keys: keys, Registerer: registry, Logger: logger})
 	// They outlive ctx, so that quotes in flight at its end are still published.
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
@@ -61,9 +66,12 @@ func startOutput(ctx context.Context, cfg config.Config, logger *slog.Logger) (*
 		}
 	})
 	wg.Go(func() { _ = rejected.Run(running) }) // it returns nil
-	return &output{p, rejected, func() {
-		cancel()
-		wg.Wait()
-		client.Close()
-	}}, nil
+	return &output{
+		publisher: p, rejected: rejected, client: client, keys: keys, registry: registry, logger: logger,
+		close: func() {
+			cancel()
+			wg.Wait()
+			client.Close()
+		},
+	}, nil
 }
