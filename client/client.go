@@ -16,15 +16,15 @@
 // The files are in the order of a connection:
 //
 //	client.go        Options, Dial and Close
-//	state.go         the states, and what is reported
+//	state.go         the states, and reports of them
 //	run.go           connects and waits, one connection after the other
 //	pace.go          when the next connect may begin
 //	connection.go    one connection from its welcome to its end
-//	commands.go      what is sent, at the pace that the server allows
-//	subscription.go  Subscribe, and what a subscriber receives
+//	commands.go      commands, at the pace that the server allows
+//	subscription.go  Subscribe, and the quotes of a subscriber
 //	candles.go       Candles, and day figures
 //	sequence.go      the numbers of quotes, and gaps
-//	queue.go         what waits for a subscriber
+//	queue.go         the queue of a subscriber
 //	errors.go        the errors
 package client
 
@@ -63,8 +63,8 @@ type Options struct {
 	//
 	// OnDay receives the day figures of subscriptions whose mode is WithDay.
 	//
-	// OnError receives what concerns no single subscription: a *ProtocolError if the server sent
-	// what it must not, a *CommandError, or why a connection failed that is tried again.
+	// OnError receives the errors that concern no single subscription: a *ProtocolError if the server
+	// broke the protocol, a *CommandError, or the reason of a lost connection that is tried again.
 	OnState  func(State)
 	OnStatus func(Status)
 	OnDay    func(Day)

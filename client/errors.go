@@ -53,7 +53,7 @@ func (e *GapError) Error() string {
 	return fmt.Sprintf("client: %s: %d quotes are missing between %d and %d", e.Symbol, e.Missing, e.After.Seq, e.Before.Seq)
 }
 
-// A ProtocolError reports that the server sent what it must not. The connection is replaced.
+// A ProtocolError reports that the server broke the protocol. The connection is replaced.
 type ProtocolError struct{ What string }
 
 // Error implements error.

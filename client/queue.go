@@ -13,7 +13,7 @@ type item struct {
 	err    error
 }
 
-// A queue holds what waits for one subscriber.
+// A queue holds quotes and gaps that wait for one subscriber.
 //
 // With All it holds so many quotes as the mode allows, and push waits for room. With Latest a newer
 // quote replaces the waiting one of its symbol, so that it holds one per symbol. A running candle is

@@ -54,7 +54,7 @@ type message struct {
 	text []byte
 }
 
-// fault records what is wrong with the client.
+// fault records a fault of the client.
 func (r *run) fault(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

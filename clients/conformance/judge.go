@@ -23,7 +23,7 @@ const (
 	minute            = 54 * time.Second // of the scenario, less what the network may shift
 )
 
-// judge returns what was wrong with the client.
+// judge returns the faults of the client.
 func (r *run) judge(reports []map[string]any) (faults []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

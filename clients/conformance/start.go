@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// A Task is a run that has begun, and what the runner has to do.
+// A Task is a run that has begun, with the steps of the runner.
 type Task struct {
 	ID        string       `json:"id"`
 	URL       string       `json:"url"`

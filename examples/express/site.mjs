@@ -60,7 +60,9 @@ async function redisSessions() {
   };
 }
 
-const sessions = await { admin: adminSessions, redis: redisSessions }[SESSIONS]();
+const kinds = { admin: adminSessions, redis: redisSessions };
+if (!FXCAST_URL || !kinds[SESSIONS]) throw new Error('set FXCAST_URL, and SESSIONS to admin or redis');
+const sessions = await kinds[SESSIONS]();
 const { outputFiles: [script] } = await build({ // your own bundler does this
   entryPoints: [fileURLToPath(new URL('page.jsx', import.meta.url))], bundle: true, minify: true, format: 'esm', jsx: 'automatic', write: false,
   define: { 'process.env.NODE_ENV': '"production"' },

@@ -1,4 +1,4 @@
-// The addresses of a server, and how a client proves who it is.
+// The addresses of a server, and the client's proof of identity.
 
 /**
  * Returns the server's base address over HTTP, which ends with a slash, from any of its forms:

@@ -1,4 +1,4 @@
-// Reading what a server sends, which may be anything.
+// The messages of a server, which are checked before use: a server may send anything.
 
 /**
  * @typedef {object} Quote one price; the prices are decimal text with the producer's own digits
@@ -97,7 +97,7 @@ function check(what, value, fields) {
 const isPrices = (m) => m.type === 'snapshot' || m.type === 'update';
 
 /**
- * Throws an Error that names what is wrong with a message, if anything is. Unknown types and fields
+ * Throws an Error that names the fault of a message, if it has one. Unknown types and fields
  * are right.
  *
  * @param {any} m
@@ -111,7 +111,7 @@ function checked(m) {
 }
 
 /**
- * Returns the message in a frame, or throws an Error that names what is wrong.
+ * Returns the message in a frame, or throws an Error that names the fault.
  *
  * @param {any} data text, or an ArrayBuffer
  * @param {false|((data: ArrayBuffer) => object)} decode reads binary messages, if they were agreed

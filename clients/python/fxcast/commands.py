@@ -1,4 +1,4 @@
-"""The commands of a connection: what the server should send, and what it has been asked for."""
+"""The commands of a connection: the subscriptions that are wanted, and those that were asked for."""
 
 from __future__ import annotations
 

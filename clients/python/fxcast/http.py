@@ -62,7 +62,7 @@ def request(url: SplitResult, method: str, path: str, headers: Mapping[str, str]
 
 
 async def in_thread(call: Callable[[], T]) -> T:
-    """Returns what a blocking call returns. A cancelled caller does not wait for the call to end."""
+    """Returns the result of a blocking call. A cancelled caller does not wait for the call to end."""
     loop = asyncio.get_running_loop()
     result: asyncio.Future[T] = loop.create_future()
 

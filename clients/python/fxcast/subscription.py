@@ -1,4 +1,4 @@
-"""A subscription: what the server sends for it, checked and queued for the program's loop."""
+"""A subscription: its quotes, checked and queued for the program's loop."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Feed:
         self._arrived.set()
 
     def pop(self) -> Quote | Gap | None:
-        """Returns what comes next, or None."""
+        """Returns the next quote or gap, or None."""
         if self._queue:
             item = self._queue.popleft()
             if len(self._queue) <= self.max_pending // 2:
@@ -108,7 +108,7 @@ class Feed:
         return None
 
     async def next(self) -> Quote | Gap:
-        """Waits for what comes next. At the end it raises the reason, or StopAsyncIteration."""
+        """Waits for the next quote or gap. At the end it raises the reason, or StopAsyncIteration."""
         while True:
             item = self.pop()
             if item is not None:

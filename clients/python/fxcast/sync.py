@@ -120,7 +120,7 @@ class SyncConnection:
         self._call(pace())
 
     def _call(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
-        """Runs a coroutine in the thread of the client and returns what it returns."""
+        """Runs a coroutine in the thread of the client and returns its result."""
         future = self._submit(coroutine)
         try:
             return future.result(timeout)

@@ -50,7 +50,7 @@ def parse_url(url: str, schemes: tuple[str, ...]) -> SplitResult:
 
 
 class Target:
-    """Where the client connects to, and as what."""
+    """The address that the client connects to, and its identity."""
 
     def __init__(self, url: str, token: str | None, ticket: Ticket | None, guest: bool,
                  tls: ssl.SSLContext | None, clock: Clock) -> None:
