@@ -1,11 +1,12 @@
 # The targets, explained: make help
 .DEFAULT_GOAL := help
-.PHONY: help run test soak soak-clients hostile bench bench-compare fuzz lint cover deps
+.PHONY: help run test soak soak-clients soak-stream hostile bench bench-compare fuzz lint cover deps
 
 FUZZTIME ?= 30s
 SOAK ?= 10m
 HOSTILE ?= 10m
 ACK ?= accepted
+KILLS ?= 200
 
 # Packages whose tests take longest: they start first. Tests mostly wait, so that more run at
 # once than there are processors.
@@ -25,6 +26,9 @@ soak: deps ## inject faults for SOAK (10m) over every kind of Redis, print what 
 
 soak-clients: deps ## cut 100 clients of each language 1,000 times at random moments
 	FXCAST_LONG=1 go test -race -count 1 -v -run '^Test(Python|JavaScript)?Cuts$$' ./client ./cmd/broadcaster/e2e
+
+soak-stream: deps ## kill KILLS (200) nodes, servers and producers for each kind of Redis while quotes come in the stream
+	FXCAST_KILLS=$(KILLS) go test -count 1 -timeout 0 -v -run '^TestStreamKills$$' ./cmd/broadcaster/e2e
 
 hostile: deps ## attack a node beside 500 good clients for HOSTILE (10m), print what each attack cost
 	HOSTILE=$(HOSTILE) go test -count 1 -timeout 0 -v -run '^TestHostileClients$$' ./cmd/broadcaster/e2e

@@ -176,7 +176,7 @@ func newStreamMetrics(reg prometheus.Registerer) *streamMetrics {
 			Name: "fx_feed_stream_lag_entries", Help: "Entries of FEED_STREAM that are not settled yet, on the node that reads it. Growing: producers are faster than Redis accepts quotes."}),
 	}
 	f.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "fx_feed_stream_lag_seconds", Help: "Age of the oldest entry of FEED_STREAM that is not settled yet, in seconds, on the node that reads it. Above 5: the stream is held up."}, m.lag)
+		Name: "fx_feed_stream_lag_seconds", Help: "Age of the oldest entry of FEED_STREAM that is not settled yet, in seconds, on the node that reads it; or the time for which it cannot read. Above 5: the stream is held up."}, m.lag)
 	return m
 }
 
@@ -185,6 +185,9 @@ func (m *streamMetrics) behind(entries int64, oldest time.Duration) {
 	m.waiting.Set(float64(entries))
 	m.since.Store(time.Now().Add(-oldest).UnixNano())
 }
+
+// held notes that it is not known whether entries wait, which counts as if one did from now on.
+func (m *streamMetrics) held() { m.since.CompareAndSwap(0, time.Now().UnixNano()) }
 
 // caughtUp notes that none waits.
 func (m *streamMetrics) caughtUp() {

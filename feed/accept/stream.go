@@ -118,6 +118,7 @@ func (s *stream) run(ctx context.Context) error {
 			s.log.Info("stream: reading again from the place that Redis has", "stream", s.cfg.Stream)
 		case !errors.Is(err, errUnreplicated):
 			s.metrics.retries.Inc()
+			s.metrics.held()
 			if !failing {
 				s.log.Warn("stream: retrying", "stream", s.cfg.Stream, "err", err)
 			}

@@ -207,6 +207,27 @@ func TestStreamMadeAgain(t *testing.T) {
 	})
 }
 
+// TestStreamOfTheWrongKind has a string where the stream should be. The lag shows it, and nothing
+// else is held up.
+func TestStreamOfTheWrongKind(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, c *redis.Client) {
+		c.Set(t.Context(), streamName, "x", 0)
+		in := startInbox(t, c, "n1", withStream)
+		in.awaitLead(t, 5*time.Second)
+		eventually(t, 10*time.Second, "the lag grows", func() bool { return metric(t, in.reg, "fx_feed_stream_lag_seconds") > 0.2 })
+		send(t, c, tick("EUR/USD", 1))
+		awaitBids(t, c, "EUR/USD", "1.000001")
+		c.Del(t.Context(), streamName)
+		addEntry(t, c, "*", "data", tick("EUR/USD", 2))
+		awaitBids(t, c, "EUR/USD", "1.000001", "1.000002")
+		eventually(t, 10*time.Second, "no lag is left", func() bool { return metric(t, in.reg, "fx_feed_stream_lag_seconds") == 0 })
+		if n := metric(t, in.reg, "fx_feed_inbox_lost_lease_total"); n != 0 {
+			t.Error("it cost the lead")
+		}
+	})
+}
+
 // TestStreamTrimmed has producers trim entries that no node has read, and others that were read.
 func TestStreamTrimmed(t *testing.T) {
 	t.Parallel()

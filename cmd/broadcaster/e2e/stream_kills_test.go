@@ -1,0 +1,303 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/cmd/broadcaster/internal/programtest"
+	"github.com/fxcast/fxcast/feed"
+	"github.com/fxcast/fxcast/internal/redistest"
+)
+
+// killsVariable sets how many processes TestStreamKills kills for each kind of Redis.
+const killsVariable = "FXCAST_KILLS"
+
+// TestStreamKills kills nodes, servers of Redis and producers with SIGKILL, as a seed decides, while
+// producers add quotes to the stream. In the end every quote of the stream, as Redis has it, must
+// have been accepted once and in the order of its symbol.
+func TestStreamKills(t *testing.T) {
+	t.Parallel()
+	kills := 2
+	if text := os.Getenv(killsVariable); text != "" {
+		var err error
+		if kills, err = strconv.Atoi(text); err != nil {
+			t.Fatalf("%s: %v", killsVariable, err)
+		}
+	}
+	durable := func(fsync string) redistest.Options {
+		return redistest.Options{Args: []string{"--appendonly", "yes", "--appendfsync", fsync}}
+	}
+	t.Run("standalone", func(t *testing.T) {
+		t.Parallel()
+		s := durable("everysec").Start(t)
+		killAll(t, kills, streamRedis{settings: []string{"REDIS_URL=" + s.URL()}, client: s.Client(), addr: s.Addr,
+			kill: func(func(int) int) { s.Restart() }})
+	})
+	t.Run("sentinel", func(t *testing.T) {
+		t.Parallel()
+		s := redistest.StartSentinel(t)
+		killAll(t, kills, streamRedis{settings: append(sentinelSettings(s, plain), "PUBLISH_ACK=replicated"), client: s.Client(), addr: s.MasterAddr,
+			kill: func(func(int) int) {
+				killed := s.KillMaster()
+				s.AwaitFailover(killed)
+				s.Restart(killed)
+				s.AwaitWhole()
+			}})
+	})
+	t.Run("cluster", func(t *testing.T) {
+		t.Parallel()
+		c := durable("always").StartCluster(t) // the stream and the counters are on different servers
+		killAll(t, kills, streamRedis{settings: clusterSettings(c, plain), client: c.Client(), addr: func() string { return c.Addrs()[0] }, cluster: true,
+			kill: func(random func(int) int) {
+				c.Server(random(len(c.Addrs()))).Restart()
+				c.AwaitWhole()
+			}})
+	})
+}
+
+// streamRedis is a Redis with which killAll runs.
+type streamRedis struct {
+	settings []string // of nodes
+	client   redis.UniversalClient
+	addr     func() string // where producers connect
+	cluster  bool
+	kill     func(random func(int) int) // kills a server and makes all whole again
+}
+
+func killAll(t *testing.T, kills int, r streamRedis) {
+	seed := uint64(time.Now().UnixNano())
+	if text := os.Getenv("FXCAST_FAULT_SEED"); text != "" {
+		seed, _ = strconv.ParseUint(text, 10, 64)
+	}
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1)).IntN
+	settings := append(r.settings, "HISTORY_TICKS=1000000", "FEED_MAX_LAG=0s", "LOG_LEVEL=info")
+	nodes := []*processNode{launchProcess(t, settings...), launchProcess(t, settings...)}
+
+	ctx, stop := context.WithCancel(t.Context())
+	p := &streamProducer{t: t, redis: r, numbers: map[string]int{}, random: rand.New(rand.NewPCG(seed, 2)).IntN}
+	var producing sync.WaitGroup
+	defer producing.Wait()
+	defer stop()
+	producing.Go(func() { p.run(ctx) })
+
+	var killed struct{ leaders, others, servers, producers int }
+	for range kills {
+		before := r.accepted(t)
+		programtest.Eventually(t, "quotes are accepted", func() bool { return r.accepted(t) > before+int64(10+random(200)) })
+		switch what := random(10); {
+		case what < 5:
+			at := 0
+			if leads(nodes[1]) {
+				at = 1
+			}
+			if what == 4 {
+				at = 1 - at
+			}
+			if leads(nodes[at]) {
+				killed.leaders++
+			} else {
+				killed.others++
+			}
+			nodes[at].kill()
+			nodes[at] = launchProcess(t, settings...)
+		case what < 8:
+			killed.servers++
+			r.kill(random)
+		default:
+			killed.producers++
+			p.kill()
+		}
+	}
+	stop()
+	producing.Wait()
+	added, accepted := r.verify(t)
+	t.Logf("killed %d leaders, %d other nodes, %d servers, %d producers; %d quotes in %d entries, %d accepted",
+		killed.leaders, killed.others, killed.servers, killed.producers, added.quotes, added.entries, accepted)
+}
+
+// leads reports whether a node reads the stream.
+func leads(n *processNode) bool {
+	return strings.Contains(n.do("GET", n.admin+"/metrics", "", nil).body, "\nfx_feed_inbox_held 1\n")
+}
+
+// accepted returns how many quotes were accepted, as far as Redis answers.
+func (r streamRedis) accepted(t *testing.T) (n int64) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	for _, s := range exotic {
+		n += r.client.XLen(ctx, "fx:{"+s+"}:ticks").Val()
+	}
+	return n
+}
+
+type addedQuotes struct{ quotes, entries int }
+
+// verify compares what is in the stream with what was accepted.
+func (r streamRedis) verify(t *testing.T) (added addedQuotes, accepted int) {
+	t.Helper()
+	var want map[string][]string
+	last := ""
+	read := func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		entries, err := r.client.XRange(ctx, "forex_stream", "-", "+").Result()
+		if err != nil || len(entries) == 0 {
+			return false
+		}
+		want, added = map[string][]string{}, addedQuotes{entries: len(entries)}
+		for _, e := range entries {
+			var quotes []struct{ Symbol, Bid string }
+			if data, ok := e.Values["data"].(string); ok {
+				if err := json.Unmarshal([]byte(data), &quotes); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				quotes = append(quotes, struct{ Symbol, Bid string }{e.Values["symbol"].(string), e.Values["bid"].(string)})
+			}
+			for _, q := range quotes {
+				want[q.Symbol] = append(want[q.Symbol], q.Bid)
+				added.quotes++
+			}
+		}
+		last = entries[len(entries)-1].ID
+		return true
+	}
+	programtest.Eventually(t, "the stream is read", read)
+	programtest.Eventually(t, "all entries are settled", func() bool {
+		return r.client.HGet(t.Context(), "fx:stream:{forex_stream}", "id").Val() == last
+	})
+	for _, s := range exotic {
+		var got []string
+		for _, e := range r.client.XRange(t.Context(), "fx:{"+s+"}:ticks", "-", "+").Val() {
+			tick, err := feed.DecodeTick([]byte(e.Values["q"].(string)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, tick.Bid)
+		}
+		accepted += len(got)
+		if slices.Equal(got, want[s]) {
+			continue
+		}
+		at := 0
+		for at < min(len(got), len(want[s])) && got[at] == want[s][at] {
+			at++
+		}
+		t.Errorf("%s: %d accepted of %d; they differ from the %d. on: accepted %v, in the stream %v", s, len(got), len(want[s]), at+1,
+			got[at:min(at+5, len(got))], want[s][at:min(at+5, len(want[s]))])
+	}
+	if n := r.client.LLen(t.Context(), "fx:rejected").Val(); n != 0 {
+		t.Errorf("%d rejected: %s", n, r.client.LIndex(t.Context(), "fx:rejected", 0).Val())
+	}
+	return added, accepted
+}
+
+// streamProducer adds quotes by redis-cli, which is killed with what it has not sent yet.
+type streamProducer struct {
+	t       *testing.T
+	redis   streamRedis
+	random  func(int) int
+	numbers map[string]int // of quotes by symbol
+
+	mu  sync.Mutex // guards cmd
+	cmd *exec.Cmd
+}
+
+const producerPace = 10 * time.Millisecond // between two entries
+
+func (p *streamProducer) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := p.produce(ctx); err != nil {
+			p.t.Error(err)
+			return
+		}
+	}
+}
+
+// produce adds quotes until the process has ended or ctx does.
+func (p *streamProducer) produce(ctx context.Context) error {
+	host, port, err := net.SplitHostPort(p.redis.addr())
+	if err != nil {
+		return nil // no sentinel knows the master
+	}
+	args := []string{"-h", host, "-p", port}
+	if p.redis.cluster {
+		args = append(args, "-c")
+	}
+	cmd := exec.Command("redis-cli", args...)
+	cmd.SysProcAttr = redistest.ProcAttr()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.cmd = cmd
+	p.mu.Unlock()
+	defer func() {
+		in.Close()
+		p.kill()
+		_ = cmd.Wait() // it was killed
+	}()
+	pace := time.NewTicker(producerPace)
+	defer pace.Stop()
+	fresh := time.After(2 * time.Second) // Redis may be elsewhere by then
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-fresh:
+			return nil
+		case <-pace.C:
+		}
+		if _, err := io.WriteString(in, p.command()); err != nil {
+			return nil // killed
+		}
+	}
+}
+
+// command returns an XADD of one quote, or of several quotes of one or two symbols.
+func (p *streamProducer) command() string {
+	quote := func(s string) (bid, ask string) {
+		p.numbers[s]++
+		return fmt.Sprintf("1.%06d", p.numbers[s]), fmt.Sprintf("1.%06d", p.numbers[s]+100)
+	}
+	one, other := exotic[p.random(len(exotic))], exotic[p.random(len(exotic))]
+	if p.random(2) == 0 {
+		bid, ask := quote(one)
+		return fmt.Sprintf("XADD forex_stream * symbol %s bid %s ask %s\n", one, bid, ask)
+	}
+	var items []string
+	for _, s := range []string{one, other, one} {
+		bid, ask := quote(s)
+		items = append(items, fmt.Sprintf(`{\"symbol\":\"%s\",\"bid\":\"%s\",\"ask\":\"%s\"}`, s, bid, ask))
+	}
+	return `XADD forex_stream * data "[` + strings.Join(items, ",") + `]"` + "\n"
+}
+
+// kill ends the process that adds.
+func (p *streamProducer) kill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd != nil {
+		_ = p.cmd.Process.Kill() // it may have ended
+		p.cmd = nil
+	}
+}
