@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -75,7 +76,14 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	if name == "--version" {
 		name = versionCommand.name
 	}
-	var names []string
+	if helpWord(name) {
+		if len(call.Args) == 0 {
+			return call.Help()
+		}
+		// "help feed replay" is "feed replay --help".
+		name, call.Args = call.Args[0], append(slices.DeleteFunc(slices.Clone(call.Args[1:]), helpWord), "--help")
+	}
+	names := []string{"help"}
 	for _, c := range commands {
 		if c.name == name {
 			call.Usage = c.usage
@@ -86,12 +94,10 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		}
 		names = append(names, c.name)
 	}
-	what := "command"
-	switch {
-	case name == "help", name == "-h", name == "-help", name == "--help":
-		return call.Help()
-	case strings.HasPrefix(name, "-"):
-		what = "flag"
+	if strings.HasPrefix(name, "-") {
+		return call.Misused("unknown flag %.64q, want one of: %s", name, strings.Join(names, ", "))
 	}
-	return call.Misused("unknown %s %.64q, want one of: %s, help", what, name, strings.Join(names, ", "))
+	return call.Misused("%s", cli.UnknownCommand(name, names))
 }
+
+func helpWord(s string) bool { return s == "help" || s == "-h" || s == "-help" || s == "--help" }

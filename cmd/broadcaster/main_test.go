@@ -40,6 +40,25 @@ func TestVersionAndHelp(t *testing.T) {
 	}
 }
 
+// TestHelpOfCommands: "help feed replay" prints what "feed replay --help" does.
+func TestHelpOfCommands(t *testing.T) {
+	for _, c := range commands {
+		for _, words := range [][]string{{c.name}, {c.name, "--help"}} {
+			code, out, errs := runCommand(t, nil, append([]string{"help"}, words...)...)
+			if code != 0 || errs != "" || out != c.usage {
+				t.Errorf("help %q: %d %q %q", words, code, out, errs)
+			}
+		}
+	}
+	for _, words := range [][]string{{"feed", "simulate"}, {"feed", "replay"}, {"feed", "pipe"}} {
+		_, want, _ := runCommand(t, nil, append(words, "--help")...)
+		code, out, errs := runCommand(t, nil, append([]string{"help"}, words...)...)
+		if code != 0 || errs != "" || out != want || !strings.Contains(out, words[1]) {
+			t.Errorf("help %q: %d %q %q", words, code, out, errs)
+		}
+	}
+}
+
 // TestUsages: the usage of each command names it and fits a terminal.
 func TestUsages(t *testing.T) {
 	for _, c := range commands {
@@ -64,7 +83,10 @@ func TestUsageFaults(t *testing.T) {
 		environ, args []string
 		want          string
 	}{
-		{nil, []string{"server"}, `"server"`},
+		{nil, []string{"server"}, `"server", did you mean serve?`},
+		{nil, []string{"fed", "simulate"}, `"fed", did you mean feed?`},
+		{nil, []string{"x"}, `"x", want one of`},
+		{nil, []string{"help", "fed"}, `"fed", did you mean feed?`},
 		{nil, []string{"--port", "80"}, `"--port"`},
 		{nil, []string{"serve", "--port=80"}, `"--port=80"`},
 		{nil, []string{"serve", "now"}, `"now"`},

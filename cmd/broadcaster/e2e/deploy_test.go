@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fxcast/fxcast/cache"
+	"github.com/fxcast/fxcast/cmd/broadcaster/internal/cli"
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/programtest"
 )
 
@@ -60,8 +61,8 @@ func TestDeployment(t *testing.T) {
 	}
 	d.read(ws, `"symbol":"GBP/[A-Z]{3}".*"seq":[1-9]`)
 	cancel()
-	if _ = cmd.Wait(); cmd.ProcessState.ExitCode() != 0 { // it is interrupted, and ends well
-		t.Errorf("feed simulate: %v %s", cmd.ProcessState, &errs)
+	if _ = cmd.Wait(); cmd.ProcessState.ExitCode() != cli.Interrupted {
+		t.Errorf("feed simulate: %v, want %d: %s", cmd.ProcessState, cli.Interrupted, &errs)
 	}
 
 	// Reading.

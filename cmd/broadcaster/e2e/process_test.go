@@ -78,9 +78,7 @@ func launch(t *testing.T, environ []string, by ...string) *processNode {
 		default:
 		}
 		p.public = p.stdout.Find(`fxcast is at (https?://\S+?)/\s`)
-		if admin := p.stderr.Find(`msg="admin listener" addr=(\S+)`); admin != "" {
-			p.admin = "http://" + admin
-		}
+		p.admin = p.stdout.Find(`The operator's page is at (http://\S+?)/\s`)
 		return p.public != "" && p.admin != ""
 	})
 	return p

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/config"
 	"github.com/fxcast/fxcast/feed"
@@ -39,6 +40,16 @@ func (c Call) Help() int {
 func (c Call) Misused(format string, args ...any) int {
 	fmt.Fprintf(c.Stderr, "broadcaster: "+format+"\n", args...)
 	return Misuse
+}
+
+// UnknownCommand returns the message for a word that is none of the commands. It names the command
+// that the word resembles.
+func UnknownCommand(word string, commands []string) string {
+	text := fmt.Sprintf("unknown command %.64q", word)
+	if meant, slips := config.Nearest(word, commands); slips <= 1+len(word)/6 && slips < len(word) {
+		text += ", did you mean " + meant + "?"
+	}
+	return text + ", want one of: " + strings.Join(commands, ", ")
 }
 
 // Fail reports the error of a command. Faults of the settings get one line each.

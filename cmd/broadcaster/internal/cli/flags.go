@@ -3,9 +3,30 @@ package cli
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"io"
+	"regexp"
 	"strings"
+	"time"
 )
+
+// badValue matches the error of package flag for a value of the wrong type.
+var badValue = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-(\S+): (?:parse error|value out of range)$`)
+
+// wanted describes the values that a flag takes.
+func wanted(f *flag.Flag) string {
+	switch f.Value.(flag.Getter).Get().(type) {
+	case bool:
+		return "true or false"
+	case float64:
+		return "a number"
+	case time.Duration:
+		return "a time such as 30s or 1h"
+	case uint, uint64:
+		return "a whole number from 0"
+	}
+	return "a whole number"
+}
 
 // ParseMixed parses flags before, between and after the other arguments, which it returns. Its
 // errors name flags as users write them; flag.ErrHelp means that the user asked for help.
@@ -18,6 +39,9 @@ func ParseMixed(fs *flag.FlagSet, args []string) (rest []string, err error) {
 				return nil, err
 			}
 			text := strings.Replace(err.Error(), "flag provided but not defined: -", "unknown flag --", 1)
+			if m := badValue.FindStringSubmatch(text); m != nil {
+				return nil, fmt.Errorf("--%s: want %s, got %s", m[2], wanted(fs.Lookup(m[2])), m[1])
+			}
 			for _, before := range []string{"for flag -", "argument: -"} {
 				text = strings.Replace(text, before, before+"-", 1)
 			}

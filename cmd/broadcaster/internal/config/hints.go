@@ -73,7 +73,7 @@ func hint(name string, known []string) string {
 			candidates = append(candidates, s+"_FILE")
 		}
 	}
-	best, distance := nearest(upper, candidates)
+	best, distance := Nearest(upper, candidates)
 	// A short name may have one slip, a long one two.
 	if distance == 1 && len(name) >= 4 || distance == 2 && len(name) >= 8 {
 		return name + ": not a setting, did you mean " + best + "?"
@@ -86,7 +86,7 @@ func hint(name string, known []string) string {
 		if i := slices.IndexFunc(family, func(k string) bool { return strings.HasPrefix(k, name+"_") }); i >= 0 {
 			return name + ": not a setting, did you mean " + family[i] + "?"
 		}
-		if best, distance := nearest(name, family); distance <= len(name)/3+1 {
+		if best, distance := Nearest(name, family); distance <= len(name)/3+1 {
 			return name + ": not a setting, did you mean " + best + "?"
 		}
 		return name + ": not a setting; `broadcaster config` lists them all"
@@ -94,8 +94,8 @@ func hint(name string, known []string) string {
 	return ""
 }
 
-// nearest returns the candidate with the fewest slips, and their number.
-func nearest(name string, candidates []string) (best string, distance int) {
+// Nearest returns the candidate with the fewest slips, and their number.
+func Nearest(name string, candidates []string) (best string, distance int) {
 	distance = math.MaxInt
 	for _, k := range candidates {
 		if d := editDistance(name, k); d < distance {

@@ -70,6 +70,9 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener, stdout io.Wr
 		n.log.Info("admin listener", "addr", admin.Addr().String())
 	}
 	fmt.Fprintf(stdout, "fxcast is at %s://%s/\n", scheme, reachable(public.Addr()))
+	if admin != nil {
+		fmt.Fprintf(stdout, "The operator's page is at http://%s/\n", reachable(admin.Addr()))
+	}
 	n.log.Info("serving", "addr", public.Addr().String(), "max_connections", n.places.max, "per_address", n.places.perAddress)
 
 	failure := func(ctx context.Context) error {

@@ -57,12 +57,17 @@ func pipeCommand(ctx context.Context, call cli.Call, open openFunc) int {
 		return call.Fail("feed pipe", fault)
 	}
 	in, err := openStream(ctx, standardInput)
-	if err != nil {
-		return call.Fail("feed pipe", err)
+	if err == nil {
+		defer in.Close()
 	}
-	defer in.Close()
-	out, err := open(ctx)
-	if err != nil {
+	var out *output
+	if err == nil {
+		out, err = open(ctx)
+	}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return cli.Interrupted
+	case err != nil:
 		return call.Fail("feed pipe", err)
 	}
 	defer out.close()

@@ -15,8 +15,8 @@ import (
 	"github.com/fxcast/fxcast/feed/accept"
 )
 
-// Run runs `broadcaster feed` and returns the exit code: 0 also after an interrupt, 1 if some
-// quotes could not be published. The usages of replay and pipe list their codes.
+// Run runs `broadcaster feed` and returns the exit code, which the usage of each
+// command lists.
 func Run(ctx context.Context, call cli.Call) int { return run(ctx, call, openOutput(call)) }
 
 // output holds the parts through which a producer command publishes.
@@ -55,7 +55,7 @@ func run(ctx context.Context, call cli.Call, open openFunc) int {
 	case "help", "-h", "-help", "--help":
 		return call.Help()
 	}
-	return call.Misused("feed: unknown command %.64q, want one of: simulate, replay, pipe, connect", command)
+	return call.Misused("feed: %s", cli.UnknownCommand(command, []string{"simulate", "replay", "pipe", "connect"}))
 }
 
 // sourceName reads the value of --source.

@@ -28,6 +28,9 @@ reference rates of 13 April 2026 and agree with each other within their spreads.
   --count N        end after N quotes
   --duration D     end after this time, such as 30s or 1h
   --source NAME    the quotes' source (default simulator)
+
+Exit codes: 0 the end of --count or --duration was reached; 1 some quotes could
+not be published; 130 interrupted.
 `
 
 // simulateCommand is `feed simulate`.
@@ -76,7 +79,10 @@ func simulateCommand(ctx context.Context, call cli.Call, open openFunc) int {
 		cfg.Seed, cfg.Start = rand.Uint64(), time.Now()
 	}
 	out, err := open(ctx)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return cli.Interrupted
+	case err != nil:
 		return call.Fail("feed simulate", err)
 	}
 	defer out.close()
@@ -108,7 +114,10 @@ func simulateCommand(ctx context.Context, call cli.Call, open openFunc) int {
 	})
 	c := run.tally.snapshot()
 	run.total(c)
-	if ctx.Err() == nil && c.unsent+c.unknown > 0 {
+	switch {
+	case ctx.Err() != nil:
+		return cli.Interrupted
+	case c.unsent+c.unknown > 0:
 		return cli.Failed
 	}
 	return cli.OK

@@ -76,8 +76,8 @@ func TestSimulateEnds(t *testing.T) {
 		return n > 100
 	})
 	cancel()
-	if code := <-done; code != cli.OK {
-		t.Errorf("interrupted: exit code %d", code)
+	if code := <-done; code != cli.Interrupted {
+		t.Errorf("interrupted: exit code %d, want %d", code, cli.Interrupted)
 	}
 	if made, accepted := number(t, stdout.String(), "made"), number(t, stdout.String(), "accepted"); made != accepted {
 		t.Errorf("interrupted: %s", &stdout)

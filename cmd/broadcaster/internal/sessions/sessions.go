@@ -50,7 +50,7 @@ func parse(args []string) (r request, err error) {
 	case "help", "-h", "-help", "--help":
 		return r, flag.ErrHelp
 	default:
-		return r, fmt.Errorf("unknown command %.64q, want one of: create, show, list, revoke", r.command)
+		return r, errors.New(cli.UnknownCommand(r.command, []string{"create", "show", "list", "revoke"}))
 	}
 	rest, err := cli.ParseMixed(fs, args[1:])
 	if err != nil {
