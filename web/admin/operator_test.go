@@ -183,6 +183,7 @@ func testOperatorNumbers(t *testing.T, browser context.Context) {
 	}
 	p.Wait("the rejected quote", `document.getElementById('rejected').textContent.includes('<img src=x')`)
 	p.Wait("its reason counted", `/since its start: \w/.test(document.getElementById('rejected-note').textContent) && !/none/.test(document.getElementById('rejected-note').textContent)`)
+	p.Wait("its reason to choose", `[...document.querySelectorAll('#reasons button')].map((b) => b.dataset.reason + b.textContent.replace(/\D/g, '')).join() === '1,' + document.querySelectorAll('#reasons button')[1].dataset.reason + '1'`)
 	if webtest.Eval[int](p, `document.querySelectorAll('img').length`) != 0 {
 		t.Error("a quote became markup")
 	}
@@ -278,6 +279,7 @@ func testOperatorRedisLost(t *testing.T, browser context.Context) {
 	if !webtest.Eval[bool](p, live) {
 		t.Error("the node is said not to answer")
 	}
+	p.Wait("the worst of all lamps in the head", `document.documentElement.dataset.worst === 'fail' && /checks? fails?: .*reachable/.test(document.getElementById('link-name').textContent)`)
 	n.Redis.Restart()
 	p.Wait("recovery", `/^(healthy|degraded)$/.test(document.documentElement.dataset.redis) && !document.querySelector('#checks [data-result="fail"]')`)
 	p.Wait("its numbers again", `/\d/.test(document.querySelector('#redis-facts').textContent)`)
@@ -374,9 +376,14 @@ func testOperatorNotReported(t *testing.T, browser context.Context) {
 	server := webtest.StartProgram(t)
 	p := operate(t, browser, server.Admin)
 	p.Wait("memory that is not reported", `document.getElementById('memory-used').textContent === 'not available here' && /not available here/.test(document.getElementById('memory').textContent)`)
-	p.Wait("numbers that are not reported", `/Evicted\s*not available here/.test(document.getElementById('redis-facts').textContent)`)
+	p.Wait("numbers that are not reported", `/Not available here.*evicted/.test(document.getElementById('redis-facts').textContent)`)
 	p.Wait("a slow log that is not reported", `/slow log is not available here/.test(document.getElementById('slow').textContent)`)
-	p.Wait("quotes that are accepted", `/^[1-9][\d.,]*\/s accepted here$/.test(document.querySelector('#tile-received + .more').textContent)`)
+	p.Wait("a feed that runs without clients", `/the feed runs at [1-9][\d.,]*\/s$/.test(document.querySelector('#tile-received + .more').textContent)`)
+	p.Wait("no symbol counted as unknown", `document.getElementById('tile-symbols').textContent === 'feed runs'`)
+	p.Wait("unknown checks in one line", `document.querySelectorAll('#checks [data-result="unknown"]').length === 1 && /, \d+ not available here$/.test(document.getElementById('checks-note').textContent)`)
+	p.Wait("that not all is known", `/^No problem is known, but this Redis does not report \d+ of \d+ checks/.test(document.getElementById('redis-reason').textContent)`)
+	p.Wait("no empty panels", `['slow', 'advice'].every((id) => document.getElementById(id).offsetHeight === 0)`)
+	p.Wait("one node", `document.querySelectorAll('#nodes tbody tr').length === 1 && /this node/.test(document.getElementById('nodes').textContent)`)
 	p.CheckClean(regexp.MustCompile(`status of 501`))
 }
 

@@ -4,8 +4,8 @@ import { byId, facts, make, say } from '/dom.js';
 import { bytes, count, decimal, missing, seconds, span } from '/format.js';
 import { value } from '/metrics.js';
 
-const words = { ok: 'ok', warn: 'warns', fail: 'fails', unknown: 'unknown' };
-const order = ['fail', 'warn', 'unknown', 'ok'];
+const words = { ok: 'ok', warn: 'warns', fail: 'fails' };
+const order = ['fail', 'warn', 'ok'];
 
 /**
  * Returns the checks that this node's metrics allow.
@@ -34,15 +34,26 @@ function nodeChecks(sample) {
 
 function row(check) {
   const { result } = check;
-  const head = make('p', {}, make('strong', {}, check.name.replaceAll('_', ' ')), make('span', { className: 'dim' }, ` ${check.node} `));
-  const shown = check.value ?? (result === 'unknown' ? missing : '');
+  const head = make('p', {}, make('strong', {}, plain(check.name)), make('span', { className: 'dim' }, ` ${check.node} `));
+  const shown = check.value ?? '';
   if (shown) head.append(make('span', { className: 'value' }, shown + (result !== 'ok' && check.limit ? ` (limit ${check.limit})` : '')));
   const item = make('li', {}, make('span', { className: 'result' }, words[result] ?? result), head);
   item.dataset.result = result;
-  if (check.why && check.why !== missing) item.append(make('p', {}, check.why));
+  if (check.why) item.append(make('p', {}, check.why));
   if (check.what_to_do) item.append(make('p', { className: 'act' }, `Do: ${check.what_to_do}`));
   return item;
 }
+
+/** Returns one line for the checks that this server does not report: they are neither fine nor faults. */
+function unknownRow(checks) {
+  const names = [...new Set(checks.map((c) => plain(c.name)))].join(', ');
+  const item = make('li', {}, make('span', { className: 'result' }, '–'), make('p', { className: 'dim' }, `${missing}: ${names}`));
+  item.dataset.result = 'unknown';
+  return item;
+}
+
+const plain = (name) => name.replaceAll('_', ' ');
+const checksOf = (n) => `${n} ${n === 1 ? 'check' : 'checks'}`;
 
 /** The last health of Redis and the last metrics of this node, which arrive at different times. */
 export class Health {
@@ -56,7 +67,9 @@ export class Health {
     this.redis = redis;
     document.documentElement.dataset.redis = redis.status;
     say(byId('redis-status'), redis.status);
-    say(byId('redis-reason'), redis.reason || 'All checks of Redis pass.');
+    const unknown = redis.checks.filter((c) => c.result === 'unknown').length;
+    say(byId('redis-reason'), redis.reason || (unknown
+      ? `No problem is known, but this Redis does not report ${unknown} of ${checksOf(redis.checks.length)}.` : 'All checks of Redis pass.'));
     this.show();
   }
 
@@ -73,12 +86,28 @@ export class Health {
 
   show() {
     const redis = (this.redis?.checks ?? []).map((c) => ({ ...c, node: c.node || 'Redis' }));
-    const all = [...redis, ...nodeChecks(this.sample)].sort((a, b) => order.indexOf(a.result) - order.indexOf(b.result));
-    const made = all.map(row);
+    const all = [...redis, ...nodeChecks(this.sample)];
+    const known = all.filter((c) => c.result !== 'unknown').sort((a, b) => order.indexOf(a.result) - order.indexOf(b.result));
+    const unknown = all.filter((c) => c.result === 'unknown');
+    const made = known.map(row);
+    if (unknown.length) made.push(unknownRow(unknown));
     const list = byId('checks');
     if (made.length !== list.children.length || !made.every((node, i) => node.isEqualNode(list.children[i]))) list.replaceChildren(...made);
-    const bad = all.filter((c) => c.result === 'fail' || c.result === 'warn').length;
-    say(byId('checks-note'), bad ? `${bad} of ${all.length} with a problem` : `${all.length} checks, no problems`);
+    const bad = known.filter((c) => c.result !== 'ok');
+    say(byId('checks-note'), [bad.length ? `${bad.length} of ${known.length} with a problem` : `${checksOf(known.length)}, no problems`,
+      unknown.length && `${unknown.length} ${missing}`].filter(Boolean).join(', '));
+    document.documentElement.dataset.worst = this.redis && this.sample ? (bad[0]?.result ?? 'ok') : '';
+    this.bad = bad;
+  }
+
+  /** The worst of all lamps in words: how this node and its Redis are. */
+  get verdict() {
+    const of = (result) => (this.bad ?? []).filter((c) => c.result === result).map((c) => plain(c.name));
+    const [fails, warns] = [of('fail'), of('warn')];
+    if (!this.redis || !this.sample) return 'Live, checking';
+    if (fails.length) return `${checksOf(fails.length)} ${fails.length === 1 ? 'fails' : 'fail'}: ${fails.join(', ')}`;
+    if (warns.length) return `${checksOf(warns.length)} ${warns.length === 1 ? 'warns' : 'warn'}: ${warns.join(', ')}`;
+    return 'Live, no problem known';
   }
 
   /** @param {any} stats The answer of /api/v1/redis/stats; null while Redis does not answer. */
@@ -87,7 +116,7 @@ export class Health {
     const of = (n, most) => (n === null || n === undefined ? missing : most ? `${count(n)} of ${count(most)}` : count(n));
     const waiting = stats ? null : '–';
     const keys = stats?.keyspace?.reduce((sum, db) => sum + (db.keys ?? 0), 0);
-    facts(byId('redis-facts'), [
+    const all = [
       ['Round trip', waiting && !redis?.latency_seconds ? waiting : seconds(redis?.latency_seconds)],
       ['Server', waiting ?? (redis?.server || redis?.version ? [redis.server, redis.version].filter(Boolean).join(' ') : missing)],
       ['Role', waiting ?? redis?.role ?? missing],
@@ -99,6 +128,9 @@ export class Health {
       ['Evicted', waiting ?? count(stats.evictions)],
       ['Refused', waiting ?? count(stats.rejected_connections)],
       ['Channels', waiting ?? count(stats.pubsub.channels)],
-    ]);
+    ];
+    const unknown = all.filter(([, text]) => text === missing).map(([name]) => name.toLowerCase());
+    const known = all.filter(([, text]) => text !== missing);
+    facts(byId('redis-facts'), unknown.length ? [...known, ['Not available here', unknown.join(', ')]] : known);
   }
 }

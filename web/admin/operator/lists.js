@@ -1,8 +1,7 @@
-// The lists: the memory and the slow commands of Redis, rejected quotes and limited subjects.
+// The lists: the memory and the slow commands of Redis, and limited subjects.
 
 import { byId, cell, fill, say } from '/dom.js';
 import { bytes, count, missing, moment, percent, seconds } from '/format.js';
-import { value } from '/metrics.js';
 
 /** @param {any} m The answer of /api/v1/redis/memory. */
 export function showMemory(m) {
@@ -14,6 +13,7 @@ export function showMemory(m) {
   byId('memory-bar').classList.toggle('none', part === null);
   byId('memory-bar').classList.toggle('high', part >= 0.9);
   const kinds = m.kinds ?? [];
+  byId('memory').closest('.panel').classList.toggle('folded', m.kinds === null);
   fill(byId('memory'), kinds.map((k) => [
     cell((k.kind + (k.namespace ? ` · ${k.namespace}` : '')).replaceAll('_', ' '), { head: true }),
     cell((m.complete ? '' : '≈ ') + count(k.keys), { kind: 'n' }),
@@ -31,26 +31,8 @@ export function showSlow(entries) {
     cell(e.command, { kind: 'code cut', full: e.command }),
     cell(e.client_name || e.client || missing, { full: e.client }),
   ]), entries ? 'No command was slow.' : `The slow log is ${missing}.`);
-  say(byId('slow-note'), entries ? `${entries.length} shown, as of ${moment(new Date())}` : '');
-}
-
-/** @param {any[] | null} entries The answer of /api/v1/feed/rejected. */
-export function showRejected(entries) {
-  fill(byId('rejected'), (entries ?? []).slice(0, 50).map((e) => [
-    cell(moment(e.ts), { head: true }),
-    cell(e.reason.replaceAll('_', ' '), { kind: 'reason' }),
-    cell(e.message, { kind: 'cut', full: e.message }),
-    cell([e.source, e.via].filter(Boolean).join(', ')),
-    cell(e.input, { kind: 'code cut', full: e.input }),
-  ]), 'No quote was rejected.');
-}
-
-/** Shows how many quotes this node has rejected, by reason. */
-export function showReasons(sample) {
-  const total = value(sample, 'fx_feed_rejected_total');
-  const by = (sample.series.get('fx_feed_rejected_total') ?? []).filter((s) => s.value > 0).sort((a, b) => b.value - a.value);
-  say(byId('rejected-note'), total === undefined ? missing
-    : `on this node since its start: ${total === 0 ? 'none' : by.map((s) => `${s.labels.reason.replaceAll('_', ' ')} ${count(s.value)}`).join(', ')}`);
+  byId('slow').closest('.panel').classList.toggle('folded', !entries);
+  say(byId('slow-note'), entries ? `${entries.length} shown, as of ${moment(new Date())}` : missing);
 }
 
 /** @param {any[]} list The answer of /api/v1/redis/rate-limit/offenders. */

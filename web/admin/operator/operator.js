@@ -1,14 +1,17 @@
 // The operator's page. It signs in with an admin token, and polls the node while the tab
 // is visible. It asks for confirmation before each change.
 
+import { showAdvice } from '/advice.js';
 import { attempt, confirm } from '/confirm.js';
 import { Connections } from '/connections.js';
 import { byId, say } from '/dom.js';
 import { moment } from '/format.js';
 import { Health } from '/health.js';
-import { showMemory, showOffenders, showReasons, showRejected, showSlow, withoutRedis } from '/lists.js';
+import { showMemory, showOffenders, showSlow, withoutRedis } from '/lists.js';
 import { parse } from '/metrics.js';
 import { Beat, call, Refusal, Silence } from '/node.js';
+import { showNodes } from '/nodes.js';
+import { Rejects, showReasons } from '/rejects.js';
 import { Sessions } from '/sessions.js';
 import { Vitals } from '/vitals.js';
 
@@ -24,17 +27,24 @@ let ratio = null;
 
 const vitals = new Vitals();
 const health = new Health();
+const rejects = new Rejects();
+const notOffered = new Set(); // calls that this Redis does not support
 const get = (path, signal, timeout) => call(token, path, { signal, timeout });
 const id = encodeURIComponent;
 
 /** Makes a call that this Redis may not support, or that fails while Redis is lost. */
 async function ask(path, signal, show) {
+  if (notOffered.has(path)) return;
   try {
     show(await get(path, signal));
   } catch (err) {
     if (!(err instanceof Refusal) || err.status < 500) throw err;
-    if (err.status === 501) show(null);
-    else withoutRedis();
+    if (err.status === 501) {
+      notOffered.add(path);
+      show(null);
+    } else {
+      withoutRedis();
+    }
   }
 }
 
@@ -51,11 +61,16 @@ const beats = [
     } },
   ], failed),
   new Beat([
-    { every: 2 * second, run: async (signal) => connections.show(await get('/api/v1/connections?limit=200', signal, livePatience), health.reachable) },
+    { every: 2 * second, run: async (signal) => {
+      const answer = await get('/api/v1/connections?limit=200', signal, livePatience);
+      connections.show(answer, health.reachable);
+      showNodes(answer, ratio?.node ?? '', health.reachable);
+    } },
   ], failed),
   new Beat([
     { every: 3 * second, run: async (signal) => {
       health.showRedis(await get('/api/v1/redis/health', signal, livePatience));
+      if (document.documentElement.dataset.link === 'live') linked();
       if (!health.reachable) health.showStats(null);
     } },
     { every: 6 * second, run: async (signal) => {
@@ -63,13 +78,14 @@ const beats = [
     } },
   ], failed),
   new Beat([
-    { every: 4 * second, run: (signal) => ask('/api/v1/feed/rejected', signal, showRejected) },
+    { every: 4 * second, run: (signal) => ask('/api/v1/feed/rejected', signal, (entries) => rejects.show(entries)) },
     { every: 4 * second, run: async (signal) => {
       ratio = await get('/api/v1/redis/cache/hit-ratio', signal);
       say(byId('node'), `node ${ratio.node}`);
     } },
     { every: 6 * second, run: (signal) => ask('/api/v1/redis/rate-limit/offenders?limit=20', signal, showOffenders) },
     { every: 10 * second, run: (signal) => (health.reachable ? ask('/api/v1/redis/slowlog?limit=50', signal, showSlow) : withoutRedis()) },
+    { every: 60 * second, run: (signal) => (health.reachable ? ask('/api/v1/redis/config', signal, showAdvice) : undefined) },
     { every: 30 * second, run: (signal) => (health.reachable ? ask('/api/v1/redis/memory', signal, showMemory) : withoutRedis()) },
   ], failed),
 ];
@@ -89,7 +105,7 @@ function state(name, text) {
 
 function linked() {
   wait = 0;
-  state('live', 'Live');
+  state('live', health.verdict);
 }
 
 function failed(err) {

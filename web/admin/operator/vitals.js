@@ -11,6 +11,9 @@ const longest = 10_000; // ms between samples; a longer interval does not descri
 const join = (...parts) => parts.filter(Boolean).join(', ');
 const per = (n, unit = '') => (n === undefined ? missing : `${decimal(n)}${unit}/s`);
 
+/** Whether no client of this node subscribes. The node then receives no quotes, which is no fault. */
+const idle = (now) => value(now, 'fx_hub_subscriptions') === 0;
+
 /**
  * The tiles by id and name. A tile shows `main` large, `more` below it, and the trend of
  * `trend`. `bad` names the text that needs attention.
@@ -25,6 +28,8 @@ const tiles = [
   ['received', 'Quotes in', (now, last) => {
     const n = rate(last, now, 'fx_feed_received_total');
     const missed = value(now, 'fx_feed_missed_total');
+    const all = value(now, 'fx_feed_ticks_per_second'); // with or without clients
+    if (idle(now) && n === 0 && all > 0) return { main: 'none wanted', more: `no client here subscribes; the feed runs at ${per(all)}`, trend: n };
     return { main: per(n), more: join(`${per(rate(last, now, 'fx_feed_published_total', { result: 'accepted' }))} accepted here`, missed > 0 && `${count(missed)} missed`), trend: n, bad: missed > 0 && 'more' };
   }],
   ['delivered', 'Quotes out', (now, last) => {
@@ -54,7 +59,11 @@ const tiles = [
   ['symbols', 'Symbols live', (now) => {
     const of = (status) => value(now, 'fx_feed_symbols', { status });
     const stale = of('stale');
-    return { main: count(of('live')), more: of('live') === undefined ? '' : `${count(stale)} stale, ${count(of('closed'))} closed, ${count(of('unknown'))} unknown here`, trend: stale, bad: stale > 0 && 'more' };
+    const age = value(now, 'fx_feed_newest_tick_age_seconds');
+    if (idle(now) && of('unknown') > 0 && age >= 0) {
+      return { main: age < 60 ? 'feed runs' : 'feed is still', more: `newest quote ${seconds(age)} ago; ${count(of('unknown'))} symbols, which no client here wants`, trend: null };
+    }
+    return { main: count(of('live')), more: of('live') === undefined ? '' : `${count(stale)} stale, ${count(of('closed'))} closed, ${count(of('unknown'))} not followed here`, trend: stale, bad: stale > 0 && 'more' };
   }],
   ['refused', 'Limiter refusals', (now, last) => {
     const n = rate(last, now, 'fx_limiter_decisions_total', { outcome: 'refused' });
