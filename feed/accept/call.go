@@ -13,6 +13,20 @@ type part struct {
 	pending []pending
 	quotes  []feed.Quote
 	sources []string // the distinct sources of quotes
+	names   *symbolNames
+
+	// Where the slices begin: many symbols have one quote each.
+	one struct {
+		pending [1]pending
+		quotes  [1]feed.Quote
+		sources [1]string
+	}
+}
+
+func newPart() *part {
+	t := &part{}
+	t.pending, t.quotes, t.sources = t.one.pending[:0], t.one.quotes[:0], t.one.sources[:0]
+	return t
 }
 
 // add adds a quote if there is room and reports whether there was.
@@ -46,7 +60,7 @@ func parts(quotes []pending) []*part {
 		q := e.quote()
 		t := open[q.Symbol]
 		if t == nil || !t.add(e, q) {
-			t = &part{}
+			t = newPart()
 			open[q.Symbol] = t
 			all = append(all, t)
 			t.add(e, q)

@@ -16,8 +16,8 @@ type candles struct {
 	kept        string // argument of the kept intervals
 	instruments *feed.Instruments
 
-	mu   sync.Mutex // guards the following field
-	days map[*feed.Hours]dayBounds
+	mu     sync.Mutex // guards the following field
+	bounds map[*feed.Hours]dayBounds
 }
 
 // dayBounds is the text of the days around a moment, which holds until the day ends.
@@ -47,41 +47,49 @@ func newCandles(kept feed.KeptCandles, t *feed.Instruments) *candles {
 			b.WriteString(":" + strconv.FormatInt(n, 10))
 		}
 	}
-	return &candles{kept: b.String(), instruments: t, days: map[*feed.Hours]dayBounds{}}
+	return &candles{kept: b.String(), instruments: t, bounds: map[*feed.Hours]dayBounds{}}
 }
 
-// arguments returns the kept intervals and the days around now, in the forms that the publish script
-// reads. The days of the first symbol are those of all symbols that are not named.
-func (c *candles) arguments(symbols []symbolQuotes, now time.Time) (kept, days string) {
+// keptArgument returns the kept intervals in the form that the publish script reads.
+func (c *candles) keptArgument() string {
 	if c == nil {
-		return "", ""
+		return ""
+	}
+	return c.kept
+}
+
+// days returns the days around now in the form that the publish script reads. Those of the first
+// symbol are those of all symbols that are not named.
+func (c *candles) days(symbols []symbolQuotes, now time.Time) string {
+	if c == nil {
+		return ""
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	first := c.instruments.Hours(symbols[0].quotes[0].Symbol)
-	days = "*" + c.around(first, now)
+	days := c.around(first, now)
 	for _, one := range symbols[1:] {
 		s := one.quotes[0].Symbol
 		if h := c.instruments.Hours(s); h != first {
-			days += " " + string(s) + c.around(h, now)
+			days += " " + string(s) + c.around(h, now)[1:]
 		}
 	}
-	return c.kept, days
+	return days
 }
 
-// around returns the bounds of the day before now, of that of now and of the day after it. The
-// caller must hold mu.
+// around returns, after a star, the bounds of the day before now, of that of now and of the day
+// after it. The caller must hold mu.
 func (c *candles) around(h *feed.Hours, now time.Time) string {
-	d, ok := c.days[h]
+	d, ok := c.bounds[h]
 	if !ok || now.Before(d.start) || !now.Before(d.end) {
 		d.start, d.end = feed.Day.Around(h, now)
 		before, _ := feed.Day.Around(h, d.start.Add(-1))
 		_, after := feed.Day.Around(h, d.end)
-		d.text = ""
+		d.text = "*"
 		for _, t := range []time.Time{before, d.start, d.end, after} {
 			d.text += " " + strconv.FormatInt(t.Unix()/60, 10)
 		}
-		c.days[h] = d
+		c.bounds[h] = d
 	}
 	return d.text
 }

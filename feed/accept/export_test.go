@@ -51,9 +51,14 @@ func AcceptSymbols(ctx context.Context, c redis.UniversalClient, symbols [][]fee
 	rules := newRules(a.Priorities, a.Gate, a.Instruments, a.Candles)
 	var of []symbolQuotes
 	for _, quotes := range symbols {
-		of = append(of, symbolQuotes{quotes, lastSeen{epoch: a.KnownEpoch, seq: a.KnownSeq}})
+		of = append(of, symbolQuotes{newSymbolNames(a.Keys, quotes[0].Symbol), quotes, lastSeen{epoch: a.KnownEpoch, seq: a.KnownSeq}})
 	}
-	keys, args := acceptance{keys: a.Keys, quoteTTL: a.QuoteTTL, history: a.History, candidate: a.Candidate, run: a.Run, sharded: isCluster(c), rules: rules, now: cmp.Or(a.Clock, time.Now())}.args(of)
+	accept := acceptance{quoteTTL: a.QuoteTTL, history: a.History, candidate: a.Candidate, run: a.Run, sharded: isCluster(c), rules: rules, now: cmp.Or(a.Clock, time.Now())}
+	names, args := accept.args(accept.header(), of)
+	var keys []string
+	for _, name := range names {
+		keys = append(keys, name.(string))
+	}
 	script := publishScript
 	if !a.Clock.IsZero() {
 		script = clockedScript

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/internal/redislink"
 
 	"github.com/redis/go-redis/v9"
@@ -25,6 +26,7 @@ type lane struct {
 
 	// Owned by run.
 	masters *masters
+	names   map[feed.Symbol]*symbolNames // at most maxNames
 
 	// Owned by run, and used with Replicated only.
 	waited       chan *written // WAITs that have ended
@@ -38,9 +40,13 @@ func newLane(p *Publisher) *lane {
 		room:      semaphore.NewWeighted(maxPublishQueue),
 		queue:     make(chan *publishJob, maxPublishQueue),
 		stopped:   make(chan struct{}),
+		names:     map[feed.Symbol]*symbolNames{},
 		waited:    make(chan *written),
 	}
 }
+
+// maxNames bounds the symbols whose keys a lane remembers.
+const maxNames = 4096
 
 // run sends quotes until ctx ends.
 func (l *lane) run(ctx context.Context, cluster redis.UniversalClient) {

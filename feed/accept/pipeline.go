@@ -92,6 +92,9 @@ func (l *lane) trips(ctx context.Context, quotes []pending) []*trip {
 	var all []*trip
 	to := map[*master]*trip{} // the key nil: the master is not known
 	for _, c := range calls(quotes, l.masters.cluster != nil) {
+		for _, one := range c.parts {
+			one.names = l.namesOf(one.symbol())
+		}
 		m, err := l.masters.of(ctx, l.cfg.Keys.Seq(c.parts[0].symbol()))
 		t := to[m]
 		if t == nil {
@@ -104,6 +107,19 @@ func (l *lane) trips(ctx context.Context, quotes []pending) []*trip {
 	return all
 }
 
+// namesOf returns the keys and the channel of a symbol.
+func (l *lane) namesOf(s feed.Symbol) *symbolNames {
+	names := l.names[s]
+	if names == nil {
+		if len(l.names) >= maxNames {
+			clear(l.names)
+		}
+		names = newSymbolNames(l.cfg.Keys, s)
+		l.names[s] = names
+	}
+	return names
+}
+
 // carryOut runs all calls of a trip in one pipeline. Several trips may run concurrently.
 func (l *lane) carryOut(ctx context.Context, t *trip) {
 	if t.err == nil {
@@ -114,20 +130,23 @@ func (l *lane) carryOut(ctx context.Context, t *trip) {
 	}
 	now := time.Now()
 	accept := acceptance{
-		now: now, keys: l.cfg.Keys, quoteTTL: l.cfg.QuoteTTL, history: l.cfg.HistoryTicks,
+		now: now, quoteTTL: l.cfg.QuoteTTL, history: l.cfg.HistoryTicks,
 		candidate: feed.NewEpoch(now), run: *t.over.run.Load(), rules: l.rules, sharded: l.masters.cluster != nil, asking: t.asking,
 	}
+	header, hash := accept.header(), any(publishScript.Hash())
 	pipe := t.over.client.Pipeline()
+	var symbols []symbolQuotes
 	for _, c := range t.calls {
-		symbols := make([]symbolQuotes, len(c.parts))
-		for i, one := range c.parts {
-			symbols[i] = symbolQuotes{one.quotes, l.lastSeen(one.symbol())}
+		symbols = symbols[:0]
+		for _, one := range c.parts {
+			symbols = append(symbols, symbolQuotes{one.names, one.quotes, l.lastSeen(one.symbol())})
 		}
-		keys, args := accept.args(symbols)
+		keys, args := accept.args(header, symbols)
 		if t.asking {
 			pipe.Do(ctx, "ASKING")
 		}
-		c.answer = pipe.EvalSha(ctx, publishScript.Hash(), keys, args...)
+		command := append(make([]any, 0, 3+len(keys)+len(args)), "evalsha", hash, len(keys))
+		c.answer = pipe.Do(ctx, append(append(command, keys...), args...)...)
 	}
 	var info *redis.StringCmd
 	if t.to.replicas.due() {

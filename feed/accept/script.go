@@ -51,7 +51,6 @@ const (
 
 // acceptance holds the arguments of the publish script other than the quotes.
 type acceptance struct {
-	keys      feed.Keys
 	quoteTTL  time.Duration
 	history   int
 	candidate string // the new epoch, if one must begin
@@ -79,37 +78,58 @@ func newRules(p feed.Priorities, g Gate, t *feed.Instruments, kept feed.KeptCand
 	return rules{p, rankedArgument(p), g, g.argument(), t, newCandles(kept, t)}
 }
 
+// symbolNames holds the keys and the channel of a symbol. The keys are arguments of a command already,
+// which would otherwise be allocated at each call.
+type symbolNames struct {
+	quote, seq, ticks any // string
+	channel           string
+}
+
+func newSymbolNames(k feed.Keys, s feed.Symbol) *symbolNames {
+	return &symbolNames{k.Quote(s), k.Seq(s), k.Ticks(s), k.Channel(s)}
+}
+
 // symbolQuotes holds quotes of one symbol in order, from at most maxCallSources, and the newest
 // number known of the symbol.
 type symbolQuotes struct {
+	names  *symbolNames
 	quotes []feed.Quote
 	seen   lastSeen
 }
 
-// args returns the keys and arguments of publishScript. The symbols must differ and have at most
-// maxCallQuotes together, and each quote must pass Check. With asking there is one symbol.
-func (a acceptance) args(symbols []symbolQuotes) (keys []string, args []any) {
+// header returns the arguments of publishScript that do not depend on the symbols.
+func (a acceptance) header() []any {
 	publish := "PUBLISH"
 	if a.sharded {
 		publish = "SPUBLISH"
 	}
-	kept, days := a.rules.candles.arguments(symbols, a.now)
-	keys = make([]string, 0, 3*len(symbols))
-	args = append(make([]any, 0, 9+len(symbols)+maxCallQuotes),
-		a.quoteTTL.Milliseconds(), a.history, a.candidate, a.run, a.rules.ranked, publish, a.rules.gateText, kept, days)
-	text := make([]byte, 0, 16<<10) // the arguments share it; one that was cut from it stays valid when it grows
-	add := func(appended []byte) {
-		args = append(args, appended[len(text):])
-		text = appended
-	}
+	return []any{a.quoteTTL.Milliseconds(), a.history, a.candidate, a.run, a.rules.ranked, publish, a.rules.gateText, a.rules.candles.keptArgument()}
+}
+
+// args returns the keys and arguments of publishScript. The symbols must differ and have at most
+// maxCallQuotes together, and each quote must pass Check. With asking there is one symbol.
+func (a acceptance) args(header []any, symbols []symbolQuotes) (keys, args []any) {
+	records := len(symbols)
 	for _, one := range symbols {
-		s := one.quotes[0].Symbol
-		limits := a.rules.limits(s)
-		keys = append(keys, a.keys.Quote(s), a.keys.Seq(s), a.keys.Ticks(s))
-		add(a.appendSymbol(text, s, limits.Jump, one))
+		records += len(one.quotes)
+	}
+	keys = make([]any, 0, 3*len(symbols))
+	args = append(append(make([]any, 0, len(header)+1+records), header...), a.rules.candles.days(symbols, a.now))
+	text, ends := make([]byte, 0, 160*records), make([]int, 0, records)
+	for _, one := range symbols {
+		limits := a.rules.limits(one.quotes[0].Symbol)
+		keys = append(keys, one.names.quote, one.names.seq, one.names.ticks)
+		text = appendSymbol(text, limits.Jump, one)
+		ends = append(ends, len(text))
 		for _, q := range one.quotes {
-			add(appendRecord(text, q, limits))
+			text = appendRecord(text, q, limits)
+			ends = append(ends, len(text))
 		}
+	}
+	joined, begin, cut := string(text), 0, make([]string, records)
+	for i, end := range ends {
+		cut[i], begin = joined[begin:end], end
+		args = append(args, &cut[i]) // a pointer is no allocation
 	}
 	if a.asking {
 		keys = keys[1:2] // a server that lacks one of several keys refuses them all
@@ -118,13 +138,13 @@ func (a acceptance) args(symbols []symbolQuotes) (keys []string, args []any) {
 }
 
 // appendSymbol appends a symbol, before its quotes, in the form that the publish script reads.
-func (a acceptance) appendSymbol(dst []byte, s feed.Symbol, jump feed.Limit, one symbolQuotes) []byte {
-	dst = append(append(dst, s...), ' ')
+func appendSymbol(dst []byte, jump feed.Limit, one symbolQuotes) []byte {
+	dst = append(append(dst, one.quotes[0].Symbol...), ' ')
 	dst = append(strconv.AppendInt(dst, int64(jump), 10), ' ')
 	dst = append(append(dst, cmp.Or(one.seen.epoch, "-")...), ' ')
 	dst = append(strconv.AppendUint(dst, one.seen.seq, 10), ' ')
 	dst = append(strconv.AppendInt(dst, int64(len(one.quotes)), 10), ' ')
-	return append(dst, a.keys.Channel(s)...)
+	return append(dst, one.names.channel...)
 }
 
 // appendRecord appends a quote in the form that the publish script reads.
