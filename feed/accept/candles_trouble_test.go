@@ -171,6 +171,30 @@ func TestCandlesInTrouble(t *testing.T) {
 	}
 }
 
+// TestCandlesWhileASlotMoves closes no candle on a server that lacks the list, which may come later.
+func TestCandlesWhileASlotMoves(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, c *redis.Client) {
+		a := candleArgs(t, "1m:72h", candleNoon)
+		mustAccept(t, c, eurusd("1", "3"), a)
+		a.Clock, a.Asking = candleNoon.Add(time.Minute), true
+		before := stateOf(c, keys, "EUR/USD")
+		if _, err := accept.Accept(t.Context(), c, eurusd("2", "3"), a); !redislink.MayRetry(err) {
+			t.Errorf("without the list: %v, want one that may be retried", err)
+		}
+		if stateOf(c, keys, "EUR/USD") != before {
+			t.Error("the refused quote left a trace")
+		}
+		a.Asking = false
+		mustAccept(t, c, eurusd("2", "3"), a)
+		a.Clock, a.Asking = candleNoon.Add(2*time.Minute), true
+		mustAccept(t, c, eurusd("3", "3"), a)
+		if all := keptCandles(t, c, "EUR/USD", feed.Minute); len(all) != 3 || !all[2].Complete || all[2].Bid.Open != "3" {
+			t.Errorf("afterwards: %+v", all)
+		}
+	})
+}
+
 // TestCandlesFitInMemory fills all lists of the default CANDLES with prices that move like real ones.
 func TestCandlesFitInMemory(t *testing.T) {
 	t.Parallel()

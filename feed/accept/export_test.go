@@ -28,7 +28,8 @@ type AcceptArgs struct {
 	Instruments *feed.Instruments
 	Candles     feed.KeptCandles
 
-	Clock time.Time // the time of Redis; zero = its own
+	Clock  time.Time // the time of Redis; zero = its own
+	Asking bool      // the slot of the symbol is on its way
 }
 
 // clockedScript is the publish script with the time that it is given instead of Redis's.
@@ -53,7 +54,7 @@ func AcceptSymbols(ctx context.Context, c redis.UniversalClient, symbols [][]fee
 	for _, quotes := range symbols {
 		of = append(of, symbolQuotes{newSymbolNames(a.Keys, quotes[0].Symbol), quotes, lastSeen{epoch: a.KnownEpoch, seq: a.KnownSeq}})
 	}
-	accept := acceptance{quoteTTL: a.QuoteTTL, history: a.History, candidate: a.Candidate, run: a.Run, sharded: isCluster(c), rules: rules, now: cmp.Or(a.Clock, time.Now())}
+	accept := acceptance{quoteTTL: a.QuoteTTL, history: a.History, candidate: a.Candidate, run: a.Run, sharded: isCluster(c), rules: rules, now: cmp.Or(a.Clock, time.Now()), asking: a.Asking}
 	names, args := accept.args(accept.header(), of)
 	var keys []string
 	for _, name := range names {

@@ -221,6 +221,8 @@ local function candle()
             return 'TRYAGAIN the slot of ' .. one.key .. ' is on its way'
           end
           return reply.err
+        elseif reply == 0 and #KEYS == 1 then
+          return 'TRYAGAIN the slot of ' .. one.key .. ' is on its way' -- perhaps so is the list
         end
       end
     end
