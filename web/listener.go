@@ -49,8 +49,8 @@ func (s *Server) publicTable() []endpoint.Endpoint {
 			Answers: map[int]any{200: publishAnswer{}}, Errors: []int{415, 429}},
 
 		{Pattern: "POST /api/v1/session/guest", Handler: s.postGuest, Access: endpoint.Visitor, AdmitsItself: true,
-			Tag: "session", Summary: "Return the session of the request, or else a new guest session, as a cookie",
-			Answers: map[int]any{200: access.SessionAnswer{}, 201: access.SessionAnswer{}}, Errors: []int{403, 503}},
+			Tag: "session", Summary: "Return the session of the request, or else a new guest session, as a cookie; a page of ALLOWED_ORIGINS gets its token instead",
+			Answers: map[int]any{200: access.SessionAnswer{}, 201: guestAnswer{}}, Errors: []int{403, 503}},
 		{Pattern: "POST /api/v1/session", Handler: s.postSession, Access: endpoint.SignedIn, AdmitsItself: true,
 			Tag: "session", Summary: "Exchange a bearer token for a cookie with a new token and session id",
 			Answers: map[int]any{200: access.SessionAnswer{}}},

@@ -26,6 +26,6 @@ func pageHandler(notice string) (endpoint.Handler, error) {
 		shown = `<p class="notice">` + html.EscapeString(notice) + "</p>"
 	}
 	return endpoint.Assets(contentSecurity,
-		endpoint.Folder{Files: static, Name: "static", At: "/", Replace: strings.NewReplacer("<!-- notice -->", shown)},
-		endpoint.Folder{Files: js.Files, Name: "src", At: "/client/"})
+		endpoint.Folder{Files: static, Name: "static", At: "/", Replace: strings.NewReplacer("<!-- notice -->", shown), Shared: true},
+		endpoint.Folder{Files: js.Files, Name: "src", At: "/client/", Shared: true})
 }

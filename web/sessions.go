@@ -14,6 +14,13 @@ func (s *Server) getSession(w http.ResponseWriter, r *http.Request) error {
 	return endpoint.WriteJSON(w, http.StatusOK, access.AnswerOf(sess))
 }
 
+// A guestAnswer describes a new guest session. It has the token for pages of ALLOWED_ORIGINS, which
+// have no use for the cookie; other clients get that alone.
+type guestAnswer struct {
+	access.SessionAnswer
+	Token string `json:"token,omitempty"`
+}
+
 // postGuest returns the session of the request, or else a new guest session.
 func (s *Server) postGuest(w http.ResponseWriter, r *http.Request) error {
 	if token, _ := s.access.Cookie().Token(r); token == "" {
@@ -43,8 +50,11 @@ func (s *Server) postGuest(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if !s.sameOrigin(r) && s.originListed(r) { // a page whose cookies do not count
+		return endpoint.WriteJSON(w, http.StatusCreated, guestAnswer{access.AnswerOf(sess), token})
+	}
 	s.access.Cookie().Set(w, r, token, sess)
-	return endpoint.WriteJSON(w, http.StatusCreated, access.AnswerOf(sess))
+	return endpoint.WriteJSON(w, http.StatusCreated, guestAnswer{SessionAnswer: access.AnswerOf(sess)})
 }
 
 // postSession exchanges a bearer token for a cookie with a new token and session id.

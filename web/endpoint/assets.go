@@ -15,15 +15,18 @@ type asset struct {
 	body []byte
 	kind string
 	etag string
+	open bool // to pages of any origin
 }
 
 // A Folder is a folder of embedded files and the path under which they are served: / or /name/.
-// Replace, which is optional, applies to its HTML.
+// Replace, which is optional, applies to its HTML. Pages of any origin may load its scripts if they
+// are Shared.
 type Folder struct {
 	Files   embed.FS
 	Name    string
 	At      string
 	Replace *strings.Replacer
+	Shared  bool
 }
 
 // Assets returns a handler that serves the files of folders, with index.html at /. It reads them
@@ -53,6 +56,9 @@ func Assets(policy string, folders ...Folder) (Handler, error) {
 		h.Set("Content-Security-Policy", policy)
 		h.Set("Cache-Control", "no-cache")
 		h.Set("ETag", a.etag)
+		if a.open {
+			h.Set("Access-Control-Allow-Origin", "*")
+		}
 		if strings.Contains(r.Header.Get("If-None-Match"), a.etag) {
 			w.WriteHeader(http.StatusNotModified)
 			return nil
@@ -85,7 +91,7 @@ func (f Folder) load(assets map[string]asset) error {
 		case "":
 			kind = "text/plain; charset=utf-8"
 		}
-		assets[f.At+strings.TrimPrefix(name, f.Name+"/")] = asset{body, kind, `"` + hex.EncodeToString(sum[:12]) + `"`}
+		assets[f.At+strings.TrimPrefix(name, f.Name+"/")] = asset{body, kind, `"` + hex.EncodeToString(sum[:12]) + `"`, f.Shared && strings.HasPrefix(kind, "text/javascript")}
 		return nil
 	})
 }
