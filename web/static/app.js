@@ -5,18 +5,22 @@
 //
 // No quote is drawn directly, so a burst of quotes costs one frame.
 
+import { Alerts } from './alerts.js';
 import { refusedFor } from './api.js';
 import { Board } from './board.js';
 import { Catalog } from './catalog.js';
 import { bindColors, bindFilter, choice } from './controls.js';
+import { bindAlerts, bindLists } from './dialogs.js';
 import { Diagnostics } from './diagnostics.js';
 import { Feed } from './feed.js';
 import { Focus } from './focus.js';
 import { Frames } from './frames.js';
 import { Grid } from './grid.js';
+import { Lists } from './lists.js';
 import { gates } from './notices.js';
 import { signOut } from './session.js';
 import { load, save } from './settings.js';
+import { bindSheet } from './sheet.js';
 import { setText, StatusLine } from './status.js';
 
 /** @param {string} id */
@@ -31,7 +35,13 @@ const grid = new Grid(/** @type {HTMLTableElement} */ (at('grid')), at('scroller
 const focus = new Focus(feed, () => frames.request(), (text) => { diagnostics.error = text; });
 const status = new StatusLine(board, feed, () => focus.chosen);
 
-let wanted = load('symbol', 'EUR/USD');
+const lists = new Lists();
+const alerts = new Alerts((text) => {
+  setText('alerted-text', text);
+  at('alerted').hidden = false;
+});
+
+let wanted = lists.symbol || load('symbol', 'EUR/USD');
 let standIn = ''; // the symbol shown while the wanted one has no price
 
 // What the feed sends.
@@ -39,6 +49,7 @@ let standIn = ''; // the symbol shown while the wanted one has no price
 /** @param {import('./feed.js').Quote} q */
 function receive(q) {
   board.take(q);
+  alerts.check(q);
   diagnostics.arrived(q.ts);
   frames.request();
 }
@@ -55,6 +66,7 @@ function setStatus(symbol, word) {
 /** @param {import('./board.js').Day} day */
 function setDay(day) {
   board.setDay(day);
+  at('grid').dataset.day = 'true'; // shows its columns
   frames.request();
 }
 
@@ -95,6 +107,7 @@ function choose(symbol) {
   if (symbol !== standIn) {
     wanted = symbol;
     save('symbol', symbol);
+    lists.choose(symbol);
   }
   const chosen = board.instruments.get(symbol);
   if (!chosen) return;
@@ -120,6 +133,9 @@ choice('rate', rate, (value) => {
 });
 choice('interval', focus.interval, (value) => focus.setInterval(value));
 bindFilter(grid);
+bindLists(lists, grid);
+bindAlerts(alerts, () => focus.chosen);
+bindSheet(() => grid.visible().flatMap((tr) => board.instruments.get(tr.dataset.symbol ?? '') ?? []));
 bindColors(() => focus.chart.retheme());
 
 at('retry').addEventListener('click', () => feed.retryNow());

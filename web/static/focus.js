@@ -11,6 +11,7 @@ import { Ticket } from './ticket.js';
  * @typedef {import('./feed.js').Feed} Feed
  */
 
+const chartEvery = 500; // ms: drawing a chart costs as much as drawing all prices
 const looked = 250; // ms on a symbol, so that rows which the arrow keys pass cause no request
 
 export class Focus {
@@ -20,6 +21,7 @@ export class Focus {
   /** @type {Series|undefined} */
   #series;
   #timer = 0;
+  #charting = 0; // the timer of the chart's next frame
   /** Symbols whose earlier ticks were asked for. @type {Set<string>} */
   #seeded = new Set();
   #looking = new AbortController();
@@ -109,7 +111,10 @@ export class Focus {
     if (!chosen) return;
     this.ticket.draw(chosen);
     this.drawAge();
-    this.chart.draw();
+    this.#charting ||= setTimeout(() => {
+      this.#charting = 0;
+      if (!document.hidden) this.chart.draw();
+    }, chartEvery);
   }
 
   drawAge() {

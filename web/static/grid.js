@@ -24,6 +24,20 @@ function groupOf({ pinned, instrument: { symbol } }) {
   return symbol.split('/').some((code) => metals.has(code)) ? 'metals' : 'crosses';
 }
 
+/** How two instruments compare by a column. */
+const keys = {
+  symbol: (/** @type {Instrument} */ a, /** @type {Instrument} */ b) => (a.symbol < b.symbol ? -1 : 1),
+  spread: (/** @type {Instrument} */ a, /** @type {Instrument} */ b) => spread(a) - spread(b),
+  change: (/** @type {Instrument} */ a, /** @type {Instrument} */ b) => change(a) - change(b),
+  age: (/** @type {Instrument} */ a, /** @type {Instrument} */ b) => b.time - a.time,
+};
+
+/** For the order only. @param {Instrument} i */
+const spread = (i) => (i.hasPrice ? (Number(i.ask) - Number(i.bid)) / Number(i.pip) : Infinity);
+
+/** For the order only. @param {Instrument} i */
+const change = (i) => (i.day && i.hasPrice ? Number(i.bid) / Number(i.day.previous_close ?? i.day.open) : -Infinity);
+
 /**
  * @param {Row} a
  * @param {Row} b
@@ -46,6 +60,11 @@ export class Grid {
   /** @type {Set<PriceCell>} */
   #lit = new Set();
   #sweep = 0;
+  /** The list that is shown instead of the groups. @type {string[]|undefined} */
+  #list;
+  /** The column by which the rows are sorted, and the direction; '' = as they are. */
+  #sort = '';
+  #down = false;
   #pins = new Set(load('pins', /** @type {string[]} */ ([])));
   #seen;
 
@@ -77,6 +96,9 @@ export class Grid {
       else this.select(row.instrument.symbol, true);
     });
     table.addEventListener('keydown', (e) => this.#key(e));
+    for (const button of /** @type {NodeListOf<HTMLElement>} */ (table.querySelectorAll('button[data-sort]'))) {
+      button.addEventListener('click', () => this.#sortBy(button.dataset.sort ?? ''));
+    }
   }
 
   get selected() {
@@ -153,6 +175,41 @@ export class Grid {
     if (changed) this.onSelect(symbol);
   }
 
+  /**
+   * Shows a list in its order, instead of all symbols in their groups.
+   *
+   * @param {string[]|undefined} list
+   */
+  showList(list) {
+    this.#list = list;
+    this.#place();
+  }
+
+  /**
+   * Sorts by a column; the second time the other way round, the third time not.
+   *
+   * @param {string} column
+   */
+  #sortBy(column) {
+    if (this.#sort !== column) [this.#sort, this.#down] = [column, false];
+    else if (!this.#down) this.#down = true;
+    else this.#sort = '';
+    for (const th of this.table.querySelectorAll('thead th')) {
+      const own = th.querySelector('button')?.dataset.sort === this.#sort && this.#sort !== '';
+      if (own) th.setAttribute('aria-sort', this.#down ? 'descending' : 'ascending');
+      else th.removeAttribute('aria-sort');
+    }
+    this.#place();
+  }
+
+  /** The rows of a list or of all symbols, sorted; undefined = the groups are shown. */
+  #arranged() {
+    const rows = this.#list ? this.#list.flatMap((symbol) => this.#rows.get(symbol) ?? []) : [...this.#rows.values()];
+    if (!this.#sort) return this.#list && rows;
+    const key = keys[/** @type {keyof typeof keys} */ (this.#sort)];
+    return rows.sort((a, b) => (this.#down ? -1 : 1) * key(a.instrument, b.instrument) || inOrder(a, b));
+  }
+
   /** The visible rows in their order. */
   visible() {
     return /** @type {HTMLTableRowElement[]} */ ([...this.table.querySelectorAll('tr[data-symbol]:not([hidden])')]);
@@ -163,8 +220,14 @@ export class Grid {
     const focused = document.activeElement;
     const groups = /** @type {NodeListOf<HTMLTableSectionElement>} */ (this.table.querySelectorAll('tbody[data-group]'));
     let shown = 0;
+    const arranged = this.#arranged();
+    if (arranged) {
+      const listed = new Set(arranged);
+      for (const row of this.#rows.values()) if (!listed.has(row)) row.tr.remove();
+    }
     for (const body of groups) {
-      const rows = [...this.#rows.values()].filter((r) => groupOf(r) === body.dataset.group).sort(inOrder);
+      const own = body.dataset.group === 'list';
+      const rows = own ? arranged ?? [] : arranged ? [] : [...this.#rows.values()].filter((r) => groupOf(r) === body.dataset.group).sort(inOrder);
       let visible = 0;
       for (const [n, row] of rows.entries()) {
         if (body.rows[n + 1] !== row.tr) body.insertBefore(row.tr, body.rows[n + 1] ?? null);

@@ -65,6 +65,24 @@ export function spreadInPips(bid, ask, pip) {
 }
 
 /**
+ * The change from one price to another in percent, with two digits, exact but for their rounding.
+ *
+ * @param {string} from
+ * @param {string} to
+ */
+export function changeInPercent(from, to) {
+  const a = scaled(from);
+  const b = scaled(to);
+  const scale = Math.max(a.scale, b.scale);
+  const base = unitsAt(a, scale);
+  if (base <= 0n) return '';
+  const twice = ((unitsAt(b, scale) - base) * 20_000n) / base; // half hundredths of a percent
+  const size = ((twice < 0n ? -twice : twice) + 1n) / 2n;
+  const text = size.toString().padStart(3, '0');
+  return `${size === 0n ? '' : twice < 0n ? '−' : '+'}${text.slice(0, -2)}.${text.slice(-2)} %`;
+}
+
+/**
  * Digits after the point.
  *
  * @param {string} text

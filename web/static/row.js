@@ -2,7 +2,7 @@
 
 import { ageOf } from './age.js';
 import { PriceCell } from './cell.js';
-import { spreadInPips } from './price.js';
+import { changeInPercent, spreadInPips } from './price.js';
 
 /** @typedef {import('./board.js').Instrument} Instrument */
 
@@ -67,6 +67,9 @@ export class Row {
     this.bid = new PriceCell(tr.insertCell());
     this.ask = new PriceCell(tr.insertCell());
     this.spread = new TextCell(tr, 'spread');
+    this.change = new TextCell(tr, 'change');
+    this.low = new TextCell(tr, 'low');
+    this.high = new TextCell(tr, 'high');
     const age = tr.insertCell();
     age.setAttribute('role', 'gridcell');
     age.className = 'c-age age';
@@ -90,6 +93,10 @@ export class Row {
     if (this.bid.set(i.bid, i.bidMove, i.pipDecimals, this.inView)) lit.add(this.bid);
     if (this.ask.set(i.ask, i.askMove, i.pipDecimals, this.inView)) lit.add(this.ask);
     this.spread.set(i.hasPrice ? spreadInPips(i.bid, i.ask, i.pip) : '');
+    const from = i.day?.previous_close ?? i.day?.open;
+    this.change.set(from && i.hasPrice ? changeInPercent(from, i.bid) : '');
+    this.low.set(i.day?.low ?? '');
+    this.high.set(i.day?.high ?? '');
     if (i.status !== this.#state) this.tr.dataset.status = this.#state = i.status;
   }
 

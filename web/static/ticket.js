@@ -1,7 +1,7 @@
 // The chosen symbol, large.
 
 import { ageOf } from './age.js';
-import { spreadInPips, split } from './price.js';
+import { changeInPercent, spreadInPips, split } from './price.js';
 
 /** @typedef {import('./board.js').Instrument} Instrument */
 
@@ -16,7 +16,7 @@ export class Ticket {
   /** @param {HTMLElement} root */
   constructor(root) {
     this.root = root;
-    for (const name of ['symbol', 'name', 'bid', 'ask', 'spread', 'bid-size', 'ask-size', 'low', 'high', 'ticks', 'since', 'age']) {
+    for (const name of ['symbol', 'name', 'bid', 'ask', 'spread', 'bid-size', 'ask-size', 'change', 'day-low', 'day-high', 'low', 'high', 'ticks', 'since', 'age']) {
       this.#parts.set(name, /** @type {HTMLElement} */ (root.querySelector(`#t-${name}`)));
     }
     for (const side of ['bid', 'ask']) {
@@ -38,6 +38,10 @@ export class Ticket {
     this.#text('spread', i.hasPrice ? spreadInPips(i.bid, i.ask, i.pip) : '–');
     this.#size('bid-size', i.bidSize);
     this.#size('ask-size', i.askSize);
+    const from = i.day?.previous_close ?? i.day?.open;
+    this.#size('change', from && i.hasPrice ? changeInPercent(from, i.bid) : '');
+    this.#size('day-low', i.day?.low ?? '');
+    this.#size('day-high', i.day?.high ?? '');
     this.#text('low', i.low || '–');
     this.#text('high', i.high || '–');
     this.#text('ticks', count.format(i.ticks));
@@ -66,7 +70,7 @@ export class Ticket {
   }
 
   /**
-   * Shows a size, or hides its field if the producer sends no size.
+   * Shows a figure, or hides its field if there is none.
    *
    * @param {string} name
    * @param {string} text
