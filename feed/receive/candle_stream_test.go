@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/fxcast/fxcast/feed"
@@ -198,33 +199,46 @@ func TestCandleStreamFollows(t *testing.T) {
 	})
 }
 
-// A candle closes soon after its end though no tick follows, exactly once, as it is stored.
+// A candle closes after its end by Redis's clock though no tick follows, exactly once, as it is
+// stored.
 func TestCandleClosesWithoutTick(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes up to a minute")
-	}
-	client := redistest.Start(t).Client()
 	const setting = "1m:72h,1h:60d,1d:5y"
 	kept, h := keptCandles(t, setting), (*feed.Instruments)(nil).Hours("EUR/USD")
+	server := miniredis.RunT(t)
+	client := redis.NewClient(&redis.Options{Addr: server.Addr(), DisableIdentity: true})
+	t.Cleanup(func() { client.Close() })
+	end := time.Date(2026, 11, 25, 10, 16, 0, 0, time.UTC)
+	server.SetTime(end.Add(-time.Millisecond)) // where it stays
 	c, sink := startCandles(t, client, setting)
-	now, err := client.Time(t.Context()).Result()
-	if err != nil {
-		t.Fatal(err)
+	tick := func(seq uint64, bid string, at time.Time) feed.Tick {
+		return feed.Tick{Symbol: "EUR/USD", Bid: bid, Ask: "2", Epoch: "e", Seq: seq, At: at.UnixMicro()}
 	}
-	ticks := []feed.Tick{{Symbol: "EUR/USD", Bid: "1.1", Ask: "1.2", Epoch: "e", Seq: 1, At: now.UnixMicro()}}
+	ticks := []feed.Tick{tick(1, "1.1", end.Add(-time.Second))}
 	storeCandles(t, client, "EUR/USD", ticks, kept, h)
 	sink.want(c, true, "EUR/USD", "1m")
-	ticks = append(ticks, feed.Tick{Symbol: "EUR/USD", Bid: "1.3", Ask: "1.4", Epoch: "e", Seq: 2, At: now.UnixMicro()})
-	storeCandles(t, client, "EUR/USD", ticks, kept, h) // this node does not receive the last tick
 	want := foldTicks(ticks, feed.Minute, h)[0].Candle
-	want.Open = false
-	_, end := feed.Minute.Around(h, now)
-	eventually(t, 75*time.Second, "the closed candle", func() bool { return !lastCandle(sink.of("EUR/USD 1m")).Open && len(sink.of("EUR/USD 1m")) > 0 })
-	if late := time.Since(end); late > time.Second {
-		t.Errorf("it came %v after its end", late)
+	shownCandle(t, sink, "EUR/USD 1m", want)
+	ticks = append(ticks, tick(2, "1.3", end.Add(-time.Second)))
+	storeCandles(t, client, "EUR/USD", ticks, kept, h) // this node does not receive the last tick
+	reads := func() int { return server.CommandCount() }
+	before := reads()
+	eventually(t, 10*time.Second, "a read after the end by this machine's clock", func() bool { return reads() > before })
+	for _, c := range sink.of("EUR/USD 1m") {
+		if !c.Open {
+			t.Fatalf("closed before its end: %+v", c)
+		}
 	}
-	if got := lastCandle(sink.of("EUR/USD 1m")); got != want {
-		t.Errorf("got %+v\nwant %+v", got, want)
+	server.SetTime(end)
+	want = foldTicks(ticks, feed.Minute, h)[0].Candle
+	want.Open = false
+	shownCandle(t, sink, "EUR/USD 1m", want)
+	ticks = append(ticks, tick(3, "1.4", end.Add(time.Second)))
+	storeCandles(t, client, "EUR/USD", ticks, kept, h)
+	c.Add(ticks[2])
+	shownCandle(t, sink, "EUR/USD 1m", foldTicks(ticks, feed.Minute, h)[1].Candle)
+	closed := slices.DeleteFunc(sink.of("EUR/USD 1m"), func(c protocol.Candle) bool { return c.Open })
+	if len(closed) != 1 {
+		t.Errorf("closed candles: %+v", closed)
 	}
 }
 
