@@ -17,6 +17,7 @@ import (
 
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/receive"
+	"github.com/fxcast/fxcast/internal/redistest"
 	"github.com/fxcast/fxcast/protocol"
 )
 
@@ -28,7 +29,7 @@ var (
 )
 
 // TestCandlesOfRecordedDays publishes recorded ticks through two nodes that are killed at seeded
-// moments, over the end of a minute. All candles, from Redis, over HTTP and over the WebSocket, are
+// moments, once with their Redis, over the end of a minute. All candles, from Redis, over HTTP and over the WebSocket, are
 // those of another fold of what was accepted: every candle, every digit. With FXCAST_LONG=1 it goes
 // on for ten minutes.
 func TestCandlesOfRecordedDays(t *testing.T) {
@@ -46,6 +47,14 @@ func TestCandlesOfRecordedDays(t *testing.T) {
 		rdb := redis.NewClient(&redis.Options{Addr: addr, DisableIdentity: true})
 		t.Cleanup(func() { rdb.Close() })
 		newCandleProof(t, rdb, 1, a, b).run(recorded)
+	})
+	t.Run("killed Redis", func(t *testing.T) {
+		t.Parallel()
+		server := redistest.Start(t, redistest.Durable...)
+		own := append([]string{"REDIS_URL=" + server.URL()}, settings...)
+		p := newCandleProof(t, server.Client(), 0, startProcess(t, own...), startProcess(t, own...))
+		p.redis = server
+		p.run(recorded)
 	})
 	for _, m := range modes {
 		if m.name != "standalone" && m.name != "cluster" {
@@ -69,6 +78,8 @@ type candleProof struct {
 	rdb  redis.UniversalClient
 	dice *rand.Rand
 	from int // the nodes before it are not killed, since Redis is in them
+
+	redis *redistest.Server // is killed too; nil if not
 
 	mu    sync.Mutex
 	nodes []*processNode
@@ -116,6 +127,11 @@ func (p *candleProof) run(recorded [][]feed.Quote) {
 		if now.After(kill) && (!quiet || now.After(minute.Add(candleWithin+slack))) {
 			kills++
 			kill = time.Now().Add(time.Duration(3+p.dice.IntN(12)) * time.Second)
+			if p.redis != nil && kills%2 == 1 {
+				p.redis.Kill()
+				p.redis.Restart()
+				continue
+			}
 			victim := p.from + p.dice.IntN(len(p.nodes)-p.from)
 			old := p.node(victim)
 			during := make(chan struct{})
@@ -337,15 +353,20 @@ func (p *candleProof) accepted(symbol string) []acceptedTick {
 		if err := json.Unmarshal([]byte(text), &ticks[i]); err != nil {
 			p.t.Fatal(err)
 		}
-		if ticks[i].Seq != uint64(i+1) || ticks[i].Epoch != ticks[0].Epoch {
-			p.t.Fatalf("tick %d of %s has the number %d of epoch %s", i+1, symbol, ticks[i].Seq, ticks[i].Epoch)
+		before, epochs := acceptedTick{}, p.redis != nil
+		if i > 0 {
+			before = ticks[i-1]
+		}
+		follows := ticks[i].Epoch == before.Epoch && ticks[i].Seq == before.Seq+1
+		if begins := ticks[i].Epoch != before.Epoch && ticks[i].Seq == 1 && (epochs || i == 0); !follows && !begins {
+			p.t.Fatalf("after tick %d of epoch %s of %s comes %d of %s", before.Seq, before.Epoch, symbol, ticks[i].Seq, ticks[i].Epoch)
 		}
 	}
 	return ticks
 }
 
-// foldAccepted is another fold, over rational numbers and with bounds of its own. Only the candle of
-// the first tick of all is incomplete: it begins an epoch.
+// foldAccepted is another fold, over rational numbers and with bounds of its own. Only the candles in
+// which an epoch begins are incomplete.
 func foldAccepted(ticks []acceptedTick, interval string) []protocol.Candle {
 	var candles []protocol.Candle
 	var high, low [2]*big.Rat
@@ -353,9 +374,12 @@ func foldAccepted(ticks []acceptedTick, interval string) []protocol.Candle {
 		start := startOf(time.UnixMicro(tick.At), interval)
 		begun := n == 0 || !candles[len(candles)-1].Start.Equal(start)
 		if begun {
-			candles = append(candles, protocol.Candle{Start: start, Complete: n > 0})
+			candles = append(candles, protocol.Candle{Start: start, Complete: true})
 		}
 		c := &candles[len(candles)-1]
+		if n == 0 || tick.Epoch != ticks[n-1].Epoch {
+			c.Complete = false
+		}
 		c.Ticks++
 		for i, text := range []string{tick.Bid, tick.Ask} {
 			side := []*protocol.OHLC{&c.Bid, &c.Ask}[i]
