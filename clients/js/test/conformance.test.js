@@ -95,7 +95,7 @@ class Run {
   }
 }
 
-const able = ['tickets', 'candles'];
+const able = ['tickets'];
 
 for (const protocol of ['fx.v1', 'fx.v1.pb']) describe(`conformance in ${protocol}`, { concurrency: 4 }, () => {
   before(() => assert.ok(scenarios.length > 20, `only ${scenarios.length} scenarios`));

@@ -9,15 +9,15 @@ from .connection import Connection, connect
 from .errors import (CommandError, ConnectError, ConnectionLost, FxcastError, GapError, ProtocolError,
                      PublishError)
 from .publisher import Published, Publisher, Rejected
-from .quote import Position, Quote, Status
+from .quote import Candle, Day, Position, Prices, Quote, Status
 from .sequence import Gap
-from .subscription import Subscription
+from .subscription import CandleSubscription, Subscription
 from .target import tickets
-from .sync import SyncConnection, SyncPublisher, SyncSubscription, connect_sync
+from .sync import SyncCandles, SyncConnection, SyncPublisher, SyncSubscription, connect_sync
 
 __all__ = [
-    "CommandError", "ConnectError", "Connection", "ConnectionLost", "FxcastError", "Gap", "GapError", "Position",
-    "ProtocolError", "PublishError", "Published", "Publisher", "Quote", "Rejected", "Status", "Subscription",
-    "SyncConnection", "SyncPublisher", "SyncSubscription", "connect", "connect_sync",
+    "Candle", "CandleSubscription", "CommandError", "ConnectError", "Connection", "ConnectionLost", "Day", "FxcastError", "Gap", "GapError", "Position",
+    "Prices", "ProtocolError", "PublishError", "Published", "Publisher", "Quote", "Rejected", "Status", "Subscription",
+    "SyncCandles", "SyncConnection", "SyncPublisher", "SyncSubscription", "connect", "connect_sync",
     "tickets",
 ]

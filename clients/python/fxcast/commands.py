@@ -9,7 +9,7 @@ from typing import Any, Callable, Mapping
 from .errors import CommandError, ProtocolError
 from .pattern import candidates, is_canonical
 from .quote import Position, clip
-from .subscription import Entry, Feed
+from .subscription import Entry, Feed, key
 
 ACK_TIMEOUT = 10.0  # seconds for the server to answer a command
 MAX_NAMES = 100  # in one command
@@ -58,34 +58,35 @@ class Commands:
     def add(self, feed: Feed) -> None:
         """Wants the symbols of a subscription. Raises ValueError if another one has one of them."""
         for entry in feed.entries:
-            if entry.name in self.wanted:
+            if entry.key in self.wanted:
                 raise ValueError(f"{entry.name} is subscribed already on this connection; close that "
                                  "subscription first, or open a second connection")
         for entry in feed.entries:
-            self.wanted[entry.name] = entry
+            self.wanted[entry.key] = entry
 
     def remove(self, feed: Feed) -> None:
         """Wants the symbols of a subscription no longer."""
         for entry in feed.entries:
-            if self.wanted.get(entry.name) is entry:
-                del self.wanted[entry.name]
+            if self.wanted.get(entry.key) is entry:
+                del self.wanted[entry.key]
         self._owners.clear()
 
-    def owner(self, symbol: str) -> Entry | None:
-        """Returns the entry to which the server attributes the quotes of a symbol.
+    def owner(self, symbol: str, interval: str = "") -> Entry | None:
+        """Returns the entry to which the server attributes the quotes of a symbol, or its candles.
 
         An exact name is before wildcards, then the newer of EUR/* and */USD, then *.
         """
-        if symbol in self._owners:
-            return self._owners[symbol]
-        base, quote, every = candidates(symbol)
-        entry = self.asked.get(symbol)
+        own = key(symbol, interval)
+        if own in self._owners:
+            return self._owners[own]
+        base, quote, every = (key(name, interval) for name in candidates(symbol))
+        entry = self.asked.get(own)
         if entry is None:
             order = {name: i for i, name in enumerate(self.asked) if name in (base, quote)}
             entry = self.asked[max(order, key=order.__getitem__)] if order else self.asked.get(every)
         if len(self._owners) >= 20_000:
             self._owners.clear()
-        self._owners[symbol] = entry
+        self._owners[own] = entry
         return entry
 
     def delay(self) -> float:
@@ -112,12 +113,13 @@ class Commands:
         if self.pace != self._pace_sent and self.pace is not None:
             self._pace_sent = self.pace
             return self._command("pace", [], every_ms=self.pace[0], align=self.pace[1]), None
-        leaving = [e for e in self.asked.values() if e.acked and not e.leaving and e.name not in self.wanted]
+        leaving = [e for e in self.asked.values() if e.acked and not e.leaving and e.key not in self.wanted]
         if leaving:
-            leaving = leaving[:MAX_NAMES]
+            interval = leaving[0].feed.interval
+            leaving = [e for e in leaving if e.feed.interval == interval][:MAX_NAMES]
             for entry in leaving:
                 entry.leaving = True
-            return self._command("unsubscribe", leaving, symbols=[e.name for e in leaving]), None
+            return self._command("unsubscribe", leaving, symbols=[e.name for e in leaving], **({"candles": interval} if interval else {})), None
         now = self._clock()
         missing = [e for e in self.wanted.values() if self._missing(e)]
         ready = [e for e in missing if e.retry_at <= now]
@@ -130,7 +132,7 @@ class Commands:
 
     def _missing(self, entry: Entry) -> bool:
         """Reports whether an entry still has to be asked for, and can be."""
-        asked = self.asked.get(entry.name)
+        asked = self.asked.get(entry.key)
         return asked is not entry and (asked is None or asked.acked)
 
     def _batch(self, ready: list[Entry]) -> list[Entry]:
@@ -139,7 +141,7 @@ class Commands:
         if not is_canonical(batch[0].name):  # alone, so that its answer shows its canonical name
             return batch
         for entry in ready[1:MAX_NAMES]:
-            if (entry.feed.every, entry.feed.max_rate) != (feed.every, feed.max_rate):
+            if _settings(entry.feed) != _settings(feed):
                 break
             if not is_canonical(entry.name) or len(self._since(batch + [entry])) > self._max_since:
                 break
@@ -148,13 +150,19 @@ class Commands:
 
     def _subscribe(self, batch: list[Entry]) -> str:
         feed = batch[0].feed
-        fields: dict[str, Any] = {"symbols": [e.name for e in batch], "mode": "all" if feed.every else "latest"}
+        fields: dict[str, Any] = {"symbols": [e.name for e in batch]}
+        if feed.interval:
+            fields["candles"] = feed.interval
+        else:
+            fields["mode"] = "all" if feed.every else "latest"
         if feed.max_rate:
             fields["max_rate"] = feed.max_rate
+        if feed.day:
+            fields["day"] = True
         since = self._since(batch)
         for entry in batch:
-            self.asked.pop(entry.name, None)  # the newer of two wildcards is the later one
-            self.asked[entry.name] = entry
+            self.asked.pop(entry.key, None)  # the newer of two wildcards is the later one
+            self.asked[entry.key] = entry
             entry.acked = False
         self._owners.clear()
         while True:
@@ -224,15 +232,15 @@ class Commands:
     def _rename(self, entry: Entry, name: str) -> None:
         """Takes the canonical name of an alias."""
         for entries in (self.wanted, self.asked):
-            if entries.get(entry.name) is entry:
-                del entries[entry.name]
-                entries[name] = entry
+            if entries.get(entry.key) is entry:
+                del entries[entry.key]
+                entries[key(name, entry.feed.interval)] = entry
         entry.name, entry.acked = name, True
 
     def _refuse(self, entry: Entry, refusal: Mapping[str, Any]) -> CommandError:
         for entries in (self.wanted, self.asked):
-            if entries.get(entry.name) is entry:
-                del entries[entry.name]
+            if entries.get(entry.key) is entry:
+                del entries[entry.key]
         if entry in entry.feed.entries:
             entry.feed.entries.remove(entry)
         error = CommandError(_text(refusal.get("code")), _text(refusal.get("message")), entry.name)
@@ -252,8 +260,8 @@ class Commands:
         for entry in command.entries:
             if command.op == "unsubscribe":
                 entry.leaving = False
-            elif self.asked.get(entry.name) is entry:
-                del self.asked[entry.name]
+            elif self.asked.get(entry.key) is entry:
+                del self.asked[entry.key]
             entry.retry_at = self._clock() + wait
             if not later:
                 refusals.append((entry.feed, self._refuse(entry, message)))
@@ -271,9 +279,13 @@ class Commands:
     def _left(self, command: Command) -> None:
         """Notes that the server sends nothing more for the entries of an unsubscribe."""
         for entry in command.entries:
-            if self.asked.get(entry.name) is entry:
-                del self.asked[entry.name]
+            if self.asked.get(entry.key) is entry:
+                del self.asked[entry.key]
         self._owners.clear()
+
+
+def _settings(feed: Feed) -> tuple[object, ...]:
+    return feed.every, feed.max_rate, feed.day, feed.interval
 
 
 def _limit(limits: Mapping[str, Any], name: str, default: int, most: int) -> int:

@@ -13,10 +13,10 @@ from .binary import Reader
 from .clock import Clock
 from .commands import Commands
 from .errors import CommandError, ConnectError, ConnectionLost, FxcastError, ProtocolError
-from .quote import Position, Quote, Status, clip, parse_quote, parse_status
+from .quote import Day, Position, Quote, Status, clip, parse_candle, parse_day, parse_quote, parse_status
 from .reconnect import LASTING_CODES, Backoff
 from .socket import CLOSE_TIMEOUT, Socket
-from .subscription import MAX_PENDING, MAX_SYMBOLS, Feed, OnGap, Subscription
+from .subscription import MAX_PENDING, MAX_SYMBOLS, CandleSubscription, Feed, OnGap, Subscription
 from .target import Target, Ticket
 
 log = logging.getLogger("fxcast")
@@ -34,10 +34,12 @@ class Connection:
 
     def __init__(self, target: Target, on_gap: OnGap | None, on_state: Callable[[str], object] | None,
                  on_status: Callable[[Status], object] | None, on_error: Callable[[FxcastError], object] | None,
-                 pace: tuple[int, bool] | None, binary: bool, clock: Clock) -> None:
+                 pace: tuple[int, bool] | None, binary: bool, clock: Clock,
+                 on_day: Callable[[Day], object] | None = None) -> None:
         self._target = target
         self._clock = clock
         self._on_gap, self._on_state, self._on_status, self._on_error = on_gap, on_state, on_status, on_error
+        self._on_day = on_day
         self._state = "waiting"
         self._commands = Commands(clock.now)
         self._commands.pace = pace
@@ -94,12 +96,14 @@ class Connection:
 
     def subscribe(self, symbols: Iterable[str], *, mode: str = "latest", max_rate: float | None = None,
                   since: Mapping[str, Position | tuple[str, int]] | None = None, on_gap: OnGap | None = None,
-                  max_pending: int = MAX_PENDING) -> Subscription:
+                  max_pending: int = MAX_PENDING, day: bool = False) -> Subscription:
         """Returns an iterator of quotes; wildcards are ``*``, ``EUR/*`` and ``*/JPY``.
 
         Mode ``latest`` gives the newest quote of each symbol, at most ``max_rate`` per second, and
         counts the others as ``skipped``. Mode ``all`` gives every tick, resumed after each reconnect
         and, with ``since``, from the positions of an earlier run.
+
+        With ``day`` the callback ``on_day`` of the connection gets the day figures of the symbols.
 
         A gap calls ``on_gap``, which may be a coroutine function, or else is raised as GapError.
         """
@@ -114,7 +118,26 @@ class Connection:
         if max_pending < 1:
             raise ValueError("max_pending is at least 1")
         feed = Feed(symbols, mode == "all", max_rate,
-                    {s: Position(*at) for s, at in (since or {}).items()}, max_pending)
+                    {s: Position(*at) for s, at in (since or {}).items()}, max_pending, day)
+        self._add(feed)
+        return Subscription(self, feed, on_gap or self._on_gap)
+
+    def candles(self, symbols: Iterable[str], interval: str) -> CandleSubscription:
+        """Returns an iterator of candles of an interval: 1m, 5m, 15m, 1h, 4h or 1d.
+
+        It gives the running candle of each symbol, the newest only, and every one that has closed.
+        What closes while the client is not connected does not come: the server has it at
+        ``/api/v1/quotes/EUR/USD/candles``.
+        """
+        if isinstance(symbols, str):
+            raise TypeError("symbols is a list of names, not one str")
+        if not isinstance(interval, str) or not interval:
+            raise ValueError("an interval is a name such as 1m")
+        feed = Feed(symbols, False, None, {}, MAX_PENDING, interval=interval)
+        self._add(feed)
+        return CandleSubscription(self, feed)
+
+    def _add(self, feed: Feed) -> None:
         if not feed.entries:
             raise ValueError("no symbols")
         if self._state == "closed":
@@ -123,7 +146,6 @@ class Connection:
             self._commands.add(feed)
             self._feeds[feed] = None
             self._changed.set()
-        return Subscription(self, feed, on_gap or self._on_gap)
 
     def pace(self, every_ms: int, *, align: bool = False) -> None:
         """Has quotes sent together, at most every so many milliseconds; 0 ends that."""
@@ -328,6 +350,13 @@ class Connection:
             return True
         if kind == "status":
             self._take_status(message)
+        elif kind == "candle":
+            candle = parse_candle(message)
+            entry = self._commands.owner(candle.symbol, candle.interval)
+            if entry is not None and entry.acked and not entry.leaving and entry.feed in self._feeds:
+                entry.feed.put_candle(candle)
+        elif kind == "day":
+            self._call(self._on_day, parse_day(message))
         elif kind == "ack":
             self._refused(self._commands.ack(message))
             self._changed.set()
@@ -418,7 +447,7 @@ def check_pace(every_ms: int, align: bool) -> tuple[int, bool]:
 def connect(url: str, token: str | None = None, *, ticket: Ticket | None = None, guest: bool = False,
             on_gap: OnGap | None = None, on_state: Callable[[str], object] | None = None,
             on_status: Callable[[Status], object] | None = None,
-            on_error: Callable[[FxcastError], object] | None = None,
+            on_error: Callable[[FxcastError], object] | None = None, on_day: Callable[[Day], object] | None = None,
             pace_ms: int = 0, align: bool = False, binary: bool = False, ssl: ssl.SSLContext | None = None) -> Connection:
     """Returns a connection, which ``async with`` opens and closes.
 
@@ -427,7 +456,8 @@ def connect(url: str, token: str | None = None, *, ticket: Ticket | None = None,
     each connect, or as a ``guest``.
 
     The callbacks are called in the loop of the connection: ``on_state`` with each new state,
-    ``on_status`` when a symbol becomes live, stale, closed or unknown, ``on_error`` with everything
+    ``on_status`` when a symbol becomes live, stale, closed or unknown, ``on_day`` with the day figures
+    of symbols that were subscribed to with ``day``, ``on_error`` with everything
     that went wrong, also if the client recovers from it. Without ``on_error`` it is logged.
 
     With ``pace_ms`` quotes come together, at most once in so many milliseconds; with ``align`` at
@@ -436,4 +466,4 @@ def connect(url: str, token: str | None = None, *, ticket: Ticket | None = None,
     """
     pace, clock = check_pace(pace_ms, align), Clock()
     return Connection(Target(url, token, ticket, guest, ssl, clock), on_gap, on_state, on_status, on_error,
-                      pace if pace_ms else None, binary, clock)
+                      pace if pace_ms else None, binary, clock, on_day)

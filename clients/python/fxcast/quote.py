@@ -1,4 +1,4 @@
-"""Quotes and statuses, and how they are read from messages."""
+"""Quotes, statuses, candles and day figures, and how they are read from messages."""
 
 from __future__ import annotations
 
@@ -54,6 +54,39 @@ class Status(NamedTuple):
     source: str | None = None
 
 
+class Prices(NamedTuple):
+    """The first, highest, lowest and last price of an interval."""
+
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+
+
+class Candle(NamedTuple):
+    """The prices of an interval. While it is ``open``, the interval has not ended."""
+
+    symbol: str
+    interval: str
+    start: datetime
+    bid: Prices
+    ask: Prices
+    ticks: int
+    complete: bool  # false: some quotes may be missing in it
+    open: bool
+
+
+class Day(NamedTuple):
+    """Figures of the bid in the trading day."""
+
+    symbol: str
+    since: datetime
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    previous_close: Decimal | None  # None if it is not known
+
+
 def parse_time(text: object) -> datetime:
     """Returns the time of an RFC 3339 text, in UTC. More digits than microseconds are cut."""
     match = _TIME.fullmatch(text) if isinstance(text, str) and len(text) <= 64 else None
@@ -100,6 +133,31 @@ def parse_status(message: Mapping[str, Any]) -> Status:
     since = message.get("since")
     return Status(symbol, status, None if since is None else parse_time(since),
                   source if isinstance(source, str) else None)
+
+
+def parse_candle(message: Mapping[str, Any]) -> Candle:
+    """Reads a candle."""
+    symbol, interval, data = message.get("symbol"), message.get("interval"), message.get("data")
+    if not isinstance(symbol, str) or len(symbol) > 64 or not isinstance(interval, str) or not isinstance(data, dict):
+        raise ProtocolError(f"bad candle {clip(message)}")
+    return Candle(symbol, interval, parse_time(data.get("t")), _prices(data.get("bid"), "bid", symbol), _prices(data.get("ask"), "ask", symbol),
+                  _count(data, "ticks", symbol, 0, None), data.get("complete") is True, data.get("open") is True)
+
+
+def _prices(data: object, field: str, symbol: str) -> Prices:
+    if not isinstance(data, list) or len(data) != 4:
+        raise ProtocolError(f"{symbol}: bad {field} {clip(data)}")
+    return Prices(*(parse_price(text, field, symbol) for text in data))
+
+
+def parse_day(message: Mapping[str, Any]) -> Day:
+    """Reads day figures."""
+    symbol, close = message.get("symbol"), message.get("previous_close")
+    if not isinstance(symbol, str) or len(symbol) > 64:
+        raise ProtocolError(f"bad symbol {clip(symbol)}")
+    first, high, low = (parse_price(message.get(field), field, symbol) for field in ("open", "high", "low"))
+    return Day(symbol, parse_time(message.get("since")), first, high, low,
+               None if close is None else parse_price(close, "previous_close", symbol))
 
 
 def clip(value: object) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, Mapping
 
 from .errors import CommandError, FxcastError, GapError, ProtocolError
 from .pattern import canonical
-from .quote import Position, Quote
+from .quote import Candle, Position, Quote
 from .sequence import Gap, Sequence
 
 if TYPE_CHECKING:
@@ -33,6 +33,16 @@ class Entry:
         self.leaving = False  # an unsubscribe is under way
         self.retry_at = 0.0  # time before which the server wants no other attempt
 
+    @property
+    def key(self) -> str:
+        """The name, after the interval if the entry is for candles."""
+        return key(self.name, self.feed.interval)
+
+
+def key(name: str, interval: str) -> str:
+    """Returns the key of an entry for quotes or, with an interval, for candles."""
+    return f"{interval} {name}" if interval else name
+
 
 class Feed:
     """The queue of a subscription. The connection puts quotes in, the subscription takes them out.
@@ -40,11 +50,13 @@ class Feed:
     Mode "latest" holds one quote per symbol: a newer one replaces it and adds up ``skipped``.
     Mode "all" holds every quote; when ``max_pending`` wait, the connection stops reading until half
     of them are taken. The server then slows down, and at last closes with 4008, after which the
-    client resumes.
+    client resumes. Of candles a newer one replaces the running one, and closed ones are all held.
     """
 
     def __init__(self, names: Iterable[str], every: bool, max_rate: float | None,
-                 since: Mapping[str, Position], max_pending: int) -> None:
+                 since: Mapping[str, Position], max_pending: int, day: bool = False, interval: str = "") -> None:
+        self.day = day
+        self.interval = interval  # of candles; empty: quotes
         self.entries = [Entry(name, self) for name in dict.fromkeys(map(canonical, names))]
         self.every = every
         self.max_rate = max_rate
@@ -54,8 +66,8 @@ class Feed:
             canonical(symbol): Sequence(every, Position(*at)) for symbol, at in since.items()}
         self.finished = False
         self._error: FxcastError | None = None
-        self._queue: deque[Quote | Gap] = deque()  # mode "all"; in mode "latest" gaps only
-        self._latest: dict[str, Quote] = {}  # the oldest pending symbol first
+        self._queue: deque[Any] = deque()  # quotes and gaps of mode "all"; of mode "latest" gaps only; closed candles
+        self._latest: dict[str, Any] = {}  # quotes and running candles, the oldest pending symbol first
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -90,14 +102,25 @@ class Feed:
             self._latest[q.symbol] = q
         self._arrived.set()
 
+    def put_candle(self, candle: Candle) -> None:
+        """Queues a candle."""
+        if candle.open:
+            self._latest[candle.symbol] = candle
+        else:
+            self._latest.pop(candle.symbol, None)
+            self._queue.append(candle)
+            if len(self._queue) >= self.max_pending:
+                self._room.clear()
+        self._arrived.set()
+
     def _put_gap(self, gap: Gap) -> None:
         if not self.every and len(self._queue) >= self.max_pending:
             self._queue.popleft()  # the oldest of more gaps than anyone reads
         self._queue.append(gap)
         self._arrived.set()
 
-    def pop(self) -> Quote | Gap | None:
-        """Returns the next quote or gap, or None."""
+    def pop(self) -> Any:
+        """Returns the next quote, gap or candle, or None."""
         if self._queue:
             item = self._queue.popleft()
             if len(self._queue) <= self.max_pending // 2:
@@ -107,8 +130,8 @@ class Feed:
             return self._latest.pop(next(iter(self._latest)))
         return None
 
-    async def next(self) -> Quote | Gap:
-        """Waits for the next quote or gap. At the end it raises the reason, or StopAsyncIteration."""
+    async def next(self) -> Any:
+        """Waits for the next quote, gap or candle. At the end it raises the reason, or StopAsyncIteration."""
         while True:
             item = self.pop()
             if item is not None:
@@ -191,6 +214,39 @@ class Subscription:
         self._connection._unsubscribe(self._feed)
 
     async def __aenter__(self) -> Subscription:
+        return self
+
+    async def __aexit__(self, *exc: Any) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        feed = getattr(self, "_feed", None)
+        if feed is not None and not feed.finished:
+            self._connection._unsubscribe_later(feed)
+
+
+class CandleSubscription:
+    """An asynchronous iterator of candles; made by ``candles`` of a connection.
+
+    It is closed by ``close()``, at the end of ``async with``, or when nothing refers to it.
+    """
+
+    def __init__(self, connection: Connection, feed: Feed) -> None:
+        self._connection = connection
+        self._feed = feed
+
+    def __aiter__(self) -> CandleSubscription:
+        return self
+
+    async def __anext__(self) -> Candle:
+        candle: Candle = await self._feed.next()
+        return candle
+
+    def close(self) -> None:
+        """Ends the subscription; the iterator then stops."""
+        self._connection._unsubscribe(self._feed)
+
+    async def __aenter__(self) -> CandleSubscription:
         return self
 
     async def __aexit__(self, *exc: Any) -> None:

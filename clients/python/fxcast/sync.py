@@ -1,7 +1,7 @@
 """The same client for code without asyncio: notebooks, scripts, bots.
 
 A thread runs the asynchronous client. Quotes, gaps and errors come out in the thread that iterates;
-``on_state``, ``on_status`` and ``on_error`` are called in the thread of the client.
+``on_state``, ``on_status``, ``on_day`` and ``on_error`` are called in the thread of the client.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any, Callable, Coroutine, Iterable, Mapping, TypeVar
 from .connection import Connection, connect
 from .errors import CommandError, FxcastError, GapError
 from .publisher import SyncPublisher
-from .quote import Position, Quote
+from .quote import Candle, Position, Quote
 from .sequence import Gap
-from .subscription import MAX_PENDING, Subscription
+from .subscription import MAX_PENDING, CandleSubscription, Subscription
 
-__all__ = ["SyncConnection", "SyncPublisher", "SyncSubscription", "connect_sync"]
+__all__ = ["SyncCandles", "SyncConnection", "SyncPublisher", "SyncSubscription", "connect_sync"]
 
 T = TypeVar("T")
 OnGap = Callable[[Gap], object]
@@ -103,14 +103,23 @@ class SyncConnection:
 
     def subscribe(self, symbols: Iterable[str], *, mode: str = "latest", max_rate: float | None = None,
                   since: Mapping[str, Position | tuple[str, int]] | None = None, on_gap: OnGap | None = None,
-                  max_pending: int = MAX_PENDING) -> SyncSubscription:
+                  max_pending: int = MAX_PENDING, day: bool = False) -> SyncSubscription:
         """Returns an iterator of quotes; see ``Connection.subscribe``."""
         names = symbols if isinstance(symbols, str) else list(symbols)
 
         async def subscribe() -> Subscription:
-            return self._connection.subscribe(names, mode=mode, max_rate=max_rate, since=since, max_pending=max_pending)
+            return self._connection.subscribe(names, mode=mode, max_rate=max_rate, since=since, max_pending=max_pending, day=day)
 
         return SyncSubscription(self, self._call(subscribe()), mode == "all", on_gap or self._on_gap)
+
+    def candles(self, symbols: Iterable[str], interval: str) -> SyncCandles:
+        """Returns an iterator of candles; see ``Connection.candles``."""
+        names = symbols if isinstance(symbols, str) else list(symbols)
+
+        async def candles() -> CandleSubscription:
+            return self._connection.candles(names, interval)
+
+        return SyncCandles(self, self._call(candles()))
 
     def pace(self, every_ms: int, *, align: bool = False) -> None:
         """Has quotes sent together, at most every so many milliseconds; 0 ends that."""
@@ -223,6 +232,44 @@ class SyncSubscription:
                 raise
 
     def __enter__(self) -> SyncSubscription:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self.close()
+
+
+class SyncCandles:
+    """An iterator of candles; made by ``candles`` of a connection. One thread iterates at a time."""
+
+    def __init__(self, connection: SyncConnection, subscription: CandleSubscription) -> None:
+        self._connection = connection
+        self._subscription = subscription
+
+    def __iter__(self) -> SyncCandles:
+        return self
+
+    def __next__(self) -> Candle:
+        try:
+            return self._connection._call(self._subscription.__anext__())
+        except (StopAsyncIteration, concurrent.futures.CancelledError):
+            raise StopIteration from None
+        except RuntimeError:
+            if self._connection._closed:
+                raise StopIteration from None
+            raise
+
+    def close(self) -> None:
+        """Ends the subscription; the iterator then stops."""
+        async def close() -> None:
+            self._subscription.close()
+
+        try:
+            self._connection._call(close())
+        except RuntimeError:
+            if not self._connection._closed:
+                raise
+
+    def __enter__(self) -> SyncCandles:
         return self
 
     def __exit__(self, *exc: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from fxcast import connection, errors, quote, sequence, sync, target
 from fxcast.clock import Clock
-from fxcast.subscription import Subscription
+from fxcast.subscription import CandleSubscription, Subscription
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 KIT = pathlib.Path(os.environ.get("FXCAST_CONFORMANCE", ROOT / "clients" / "conformance"))
@@ -76,6 +76,15 @@ class Reports:
     def status(self, status: quote.Status) -> None:
         self.add("status", symbol=status.symbol, status=status.status)
 
+    def candle(self, c: quote.Candle) -> None:
+        self.add("candle", symbol=c.symbol, interval=c.interval, t=c.start.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                 bid=[str(price) for price in c.bid], ask=[str(price) for price in c.ask],
+                 ticks=c.ticks, complete=c.complete, open=c.open)
+
+    def day(self, d: quote.Day) -> None:
+        self.add("day", symbol=d.symbol, since=d.since.strftime("%Y-%m-%dT%H:%M:%SZ"), open=str(d.open), high=str(d.high),
+                 low=str(d.low), previous_close=None if d.previous_close is None else str(d.previous_close))
+
     def gap(self, gap: sequence.Gap) -> None:
         self.add("gap", symbol=gap.symbol, reason=gap.reason, missing=gap.missing or 0)
 
@@ -102,7 +111,7 @@ class AsyncPlayer:
         self.run = run
         self.reports = Reports()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._subscriptions: dict[str, Subscription] = {}
+        self._subscriptions: dict[str, Any] = {}
         self._connection = self._open(self.reports)
 
     def _open(self, to: Any) -> connection.Connection:
@@ -111,7 +120,7 @@ class AsyncPlayer:
         if self.run["auth"] == "ticket":
             token, ticket = None, target.tickets(self.run["url"], token)
         return connection.Connection(target.Target(self.run["url"], token, ticket, False, None, clock),
-                                     to.gap, to.state, to.status, to.error, None, self.run["protocol"] == connection.BINARY, clock)
+                                     to.gap, to.state, to.status, to.error, None, self.run["protocol"] == connection.BINARY, clock, to.day)
 
     async def play(self) -> list[dict[str, Any]]:
         try:
@@ -133,6 +142,9 @@ class AsyncPlayer:
         elif do == "subscribe":
             sub = self._subscriptions[step["name"]] = self._subscribe(step)
             self._tasks.add(asyncio.create_task(self._consume(sub)))
+        elif do == "candles":
+            candles = self._subscriptions[step["name"]] = self._connection.candles(step["symbols"], step["interval"])
+            self._tasks.add(asyncio.create_task(self._consume_candles(candles)))
         elif do == "unsubscribe":
             self._subscriptions.pop(step["name"]).close()
         elif do == "churn":
@@ -146,7 +158,15 @@ class AsyncPlayer:
             raise ValueError(f"unknown step {do}")
 
     def _subscribe(self, step: dict[str, Any]) -> Subscription:
-        return self._connection.subscribe(step["symbols"], mode=step.get("mode", "latest"), max_rate=step.get("max_rate"))
+        return self._connection.subscribe(step["symbols"], mode=step.get("mode", "latest"), max_rate=step.get("max_rate"),
+                                          day=step.get("day", False))
+
+    async def _consume_candles(self, candles: CandleSubscription) -> None:
+        try:
+            async for c in candles:
+                self.reports.candle(c)
+        except errors.FxcastError:
+            pass
 
     async def _consume(self, sub: Subscription) -> None:
         try:
@@ -193,6 +213,10 @@ class SyncPlayer(AsyncPlayer):
             sub = await asyncio.to_thread(self._subscribe, step)
             self._subscriptions[step["name"]] = sub
             self._threads.append(asyncio.ensure_future(asyncio.to_thread(self._iterate, sub)))
+        elif step["do"] == "candles":
+            candles = await asyncio.to_thread(self._sync.candles, step["symbols"], step["interval"])
+            self._subscriptions[step["name"]] = candles
+            self._threads.append(asyncio.ensure_future(asyncio.to_thread(self._iterate_candles, candles)))
         elif step["do"] == "unsubscribe":
             await asyncio.to_thread(self._subscriptions.pop(step["name"]).close)
         elif step["do"] == "close":
@@ -205,9 +229,17 @@ class SyncPlayer(AsyncPlayer):
     def _subscribe(self, step: dict[str, Any]) -> Any:
         try:
             return self._sync.subscribe(step["symbols"], mode=step.get("mode", "latest"), max_rate=step.get("max_rate"),
+                                        day=step.get("day", False),
                                         on_gap=lambda gap: self._loop.call_soon_threadsafe(self.reports.gap, gap))
         except RuntimeError:  # a later step than close
             return self._sync
+
+    def _iterate_candles(self, candles: sync.SyncCandles) -> None:
+        try:
+            for c in candles:
+                self._loop.call_soon_threadsafe(self.reports.candle, c)
+        except errors.FxcastError:
+            pass
 
     def _iterate(self, sub: Any) -> None:
         if sub is self._sync:
