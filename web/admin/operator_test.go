@@ -378,7 +378,7 @@ func testOperatorNotReported(t *testing.T, browser context.Context) {
 	p.Wait("memory that is not reported", `document.getElementById('memory-used').textContent === 'not available here' && /not available here/.test(document.getElementById('memory').textContent)`)
 	p.Wait("numbers that are not reported", `/Not available here.*evicted/.test(document.getElementById('redis-facts').textContent)`)
 	p.Wait("a slow log that is not reported", `/slow log is not available here/.test(document.getElementById('slow').textContent)`)
-	p.Wait("a feed that runs without clients", `/the feed runs at [1-9][\d.,]*\/s$/.test(document.querySelector('#tile-received + .more').textContent)`)
+	p.Wait("a feed that runs without clients", `/^[1-9][\d.,]*\/s$/.test(document.getElementById('tile-received').textContent) && document.querySelector('#tile-received + .more').textContent === 'in the feed, none wanted here'`)
 	p.Wait("no symbol counted as unknown", `document.getElementById('tile-symbols').textContent === 'feed runs'`)
 	p.Wait("unknown checks in one line", `document.querySelectorAll('#checks [data-result="unknown"]').length === 1 && /, \d+ not available here$/.test(document.getElementById('checks-note').textContent)`)
 	p.Wait("that not all is known", `/^No problem is known, but this Redis does not report \d+ of \d+ checks/.test(document.getElementById('redis-reason').textContent)`)

@@ -20,7 +20,7 @@ export class Rejects {
     const groups = new Map();
     for (const e of this.entries) groups.set(e.reason, (groups.get(e.reason) ?? 0) + 1);
     if (!groups.has(this.reason)) this.reason = '';
-    const choices = [['', this.entries.length], ...[...groups].sort((a, b) => b[1] - a[1])];
+    const choices = !this.entries.length ? [] : [['', this.entries.length], ...[...groups].sort((a, b) => b[1] - a[1])];
     const list = byId('reasons');
     const made = choices.map(([reason, n]) => this.choice(reason, n));
     // Buttons that stay keep the focus.

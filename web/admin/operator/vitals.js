@@ -29,7 +29,7 @@ const tiles = [
     const n = rate(last, now, 'fx_feed_received_total');
     const missed = value(now, 'fx_feed_missed_total');
     const all = value(now, 'fx_feed_ticks_per_second'); // with or without clients
-    if (idle(now) && n === 0 && all > 0) return { main: 'none wanted', more: `no client here subscribes; the feed runs at ${per(all)}`, trend: n };
+    if (idle(now) && n === 0 && all > 0) return { main: per(all), more: 'in the feed, none wanted here', trend: n };
     return { main: per(n), more: join(`${per(rate(last, now, 'fx_feed_published_total', { result: 'accepted' }))} accepted here`, missed > 0 && `${count(missed)} missed`), trend: n, bad: missed > 0 && 'more' };
   }],
   ['delivered', 'Quotes out', (now, last) => {
@@ -61,7 +61,7 @@ const tiles = [
     const stale = of('stale');
     const age = value(now, 'fx_feed_newest_tick_age_seconds');
     if (idle(now) && of('unknown') > 0 && age >= 0) {
-      return { main: age < 60 ? 'feed runs' : 'feed is still', more: `newest quote ${seconds(age)} ago; ${count(of('unknown'))} symbols, which no client here wants`, trend: null };
+      return { main: age < 60 ? 'feed runs' : 'feed is still', more: `${count(of('unknown'))} symbols, newest ${seconds(age)} ago`, trend: null };
     }
     return { main: count(of('live')), more: of('live') === undefined ? '' : `${count(stale)} stale, ${count(of('closed'))} closed, ${count(of('unknown'))} not followed here`, trend: stale, bad: stale > 0 && 'more' };
   }],
