@@ -19,7 +19,7 @@ run: ## run the server; with nothing configured it brings its own Redis and pric
 	go run ./cmd/broadcaster
 
 test: deps ## run every test with the race detector, list the slowest; installs what is missing
-	go run ./internal/testrun -race -parallel 4 -timeout 15m $(LONGEST) ./...
+	go run ./internal/testrun -race -parallel 3 -timeout 20m $(LONGEST) ./...
 
 soak: deps ## inject faults for SOAK (10m) over every kind of Redis, print what each cost (ACK=replicated: PUBLISH_ACK)
 	SOAK=$(SOAK) FXCAST_PUBLISH_ACK=$(ACK) go test -race -count 1 -timeout 0 -v -run '^TestSoak$$' ./cmd/broadcaster/e2e

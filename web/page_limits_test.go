@@ -11,9 +11,9 @@ import (
 )
 
 // TestPageManyTabs opens 22 pages of 22 guests behind one address, with the limits of an address that
-// are the default. All show prices at once: what a page can do without waits.
+// are the default. All show prices at once: what a page can do without waits. No other test of the
+// package runs meanwhile, since so many pages keep a machine busy.
 func TestPageManyTabs(t *testing.T) {
-	t.Parallel()
 	browser := webtest.Browser(t)
 	n := webtest.Start(t, func(c *webtest.Config) {
 		c.Rate, c.GuestsPerMinute, c.Conns = session.Rate{PerMinute: 60, PerHour: 1000, PerDay: 10_000}, 60, 100

@@ -88,7 +88,7 @@ func TestCandlesOnTwoNodes(t *testing.T) {
 			}
 		})
 	}
-	for n := 0; time.Until(minute.Add(time.Minute)) > 2*time.Second; n++ {
+	for n := 0; time.Until(minute.Add(time.Minute)) > 5*time.Second; n++ {
 		publish(one, "1.100")
 		if n > 100 {
 			time.Sleep(time.Second) // no client waits for longer than its patience
@@ -103,7 +103,7 @@ func TestCandlesOnTwoNodes(t *testing.T) {
 		if most := int(4*time.Since(began).Seconds()) + 1; len(all) > most {
 			t.Errorf("client %d received %d candles in %v", i, len(all), time.Since(began))
 		}
-		if late := last.at.Sub(minute.Add(time.Minute)); late > time.Second {
+		if late := last.at.Sub(minute.Add(time.Minute)); late > 3*time.Second { // a second, and two of a busy machine
 			t.Errorf("client %d received the closed candle %v after its end", i, late)
 		}
 		got, _ := json.Marshal(last.Data)

@@ -45,6 +45,11 @@ func TestCandleEntries(t *testing.T) {
 		return refusal(symbol, "too_many_symbols", "at most 4 symbols and wildcards per connection")
 	}
 
+	watched := func(symbol string) { // which may come after the ack
+		t.Helper()
+		webtest.Eventually(t, "the day figures are wanted", func() bool { return n.Hub.WantsDay(symbol) })
+	}
+
 	ask(c, `{"op":"subscribe","id":1,"symbols":["eurusd","USD/JPY"],"candles":"1m"}`, `{"type":"ack","id":1,"op":"subscribe","ok":["EUR/USD"],"failed":[`+foreign+`],"candles":"1m"}`)
 	n.Hub.Candle("EUR/USD", "1m", candle)
 	n.Hub.Candle("EUR/USD", "5m", candle)
@@ -73,6 +78,7 @@ func TestCandleEntries(t *testing.T) {
 	}
 	ask(c, `{"op":"subscribe","symbols":["EUR/USD"],"candles":"1h"}`, `{"type":"ack","op":"subscribe","ok":[],"failed":[`+many("EUR/USD")+`],"candles":"1h"}`)
 	ask(c, `{"op":"list","id":2}`, `{"type":"list","id":2,"symbols":["EUR/GBP","EUR/CHF"],"channels":[],"candles":[{"symbol":"EUR/USD","interval":"1m"},{"symbol":"EUR/*","interval":"5m"}],"day":["EUR/GBP","EUR/CHF"]}`)
+	watched("EUR/GBP")
 	n.Hub.Day("EUR/GBP", day)
 	receive(c, `{"type":"day","symbol":"EUR/GBP",`+figures)
 
@@ -91,6 +97,7 @@ func TestCandleEntries(t *testing.T) {
 	ask(c, `{"op":"subscribe","symbols":["EUR/CHF"]}`, `{"type":"ack","op":"subscribe","ok":["EUR/CHF"],"failed":[],"max_rate":1,"mode":"latest"}`)
 	c.Want("status")
 	ask(c, `{"op":"subscribe","symbols":["EUR/JPY"],"candles":"1d","day":true}`, `{"type":"ack","op":"subscribe","ok":["EUR/JPY"],"failed":[],"candles":"1d","day":true}`)
+	watched("EUR/JPY")
 	n.Hub.Day("EUR/CHF", day)
 	n.Hub.Day("EUR/JPY", day)
 	receive(c, `{"type":"day","symbol":"EUR/JPY",`+figures)

@@ -29,9 +29,9 @@ var (
 )
 
 // TestCandlesOfRecordedDays publishes recorded ticks through two nodes that are killed at seeded
-// moments, once with their Redis, over the end of a minute. All candles, from Redis, over HTTP and over the WebSocket, are
-// those of another fold of what was accepted: every candle, every digit. With FXCAST_LONG=1 it goes
-// on for ten minutes.
+// moments, once with their Redis, over the end of a minute. All candles, from Redis, over HTTP and
+// over the WebSocket, are those of another fold of what was accepted: every candle, every digit. With
+// FXCAST_LONG=1 it goes on for ten minutes.
 func TestCandlesOfRecordedDays(t *testing.T) {
 	t.Parallel()
 	var recorded [][]feed.Quote
@@ -106,12 +106,13 @@ func (p *candleProof) run(recorded [][]feed.Quote) {
 	const calm = 15 * time.Second // without a kill before the end of a minute
 	minute := time.Now().Add(calm + 15*time.Second).Truncate(time.Minute).Add(time.Minute)
 	end := minute.Add(candleWithin + slack)
+	every := 100 * time.Millisecond
 	if long {
-		end = end.Add(10 * time.Minute)
+		end, every = end.Add(10*time.Minute), 20*time.Millisecond
 	}
 	kill := time.Now().Add(time.Duration(3+p.dice.IntN(8)) * time.Second)
 	kills, next, quiet := 0, 0, false
-	pace := time.NewTicker(20 * time.Millisecond)
+	pace := time.NewTicker(every)
 	defer pace.Stop()
 	for now := range pace.C {
 		if now.After(end) {

@@ -14,7 +14,7 @@ import (
 // can be wrong has one in the test above.
 func TestEverySettingIsDocumentedAndChecked(t *testing.T) {
 	seen := map[string]bool{}
-	anything := []string{"REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_MASTER_NAME", "REDIS_CONF", "EMBEDDED_REDIS_ADDR", "TLS_KEY_FILE", "REDIS_KEY_FILE", "FEED_KEY"}
+	anything := []string{"REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_MASTER_NAME", "REDIS_CONF", "EMBEDDED_REDIS_ADDR", "TLS_KEY_FILE", "REDIS_KEY_FILE", "FEED_KEY", "PAGE_NOTICE"}
 	for _, s := range settings {
 		if seen[s.name] || s.meaning == "" {
 			t.Errorf("%s: listed twice, or without a meaning", s.name)
