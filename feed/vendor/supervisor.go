@@ -53,9 +53,8 @@ type Supervisor struct {
 
 	// Owned by the goroutine that works.
 	delays    delays
-	worked    bool // the vendor has sent a price
-	refusals  int  // in a row
-	connected time.Time
+	worked    bool      // the vendor has sent a price
+	refusals  int       // in a row
 	silent    time.Time // since when the vendor is silent; zero if it is not
 	published map[feed.Symbol]bool
 	halted    map[feed.Symbol]bool
