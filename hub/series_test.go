@@ -107,7 +107,7 @@ func TestCandles(t *testing.T) {
 		}
 		mu.Unlock()
 
-		// What was the newest when the last client left is old.
+		// The newest candle of the time when the last client left is old.
 		p.forget()
 		p.client.WatchCandles("1m", []string{"EUR/USD"}, watchAck)
 		p.client.WatchDay([]string{"EUR/USD"}, watchAck)

@@ -37,7 +37,7 @@ func (m *candleModel) accepted(t testing.TB, q feed.Quote, at time.Time, follows
 		start, _ := i.Around(m.hours, at)
 		n := len(all)
 		if n > 0 && !follows {
-			all[n-1].Complete = false // what is missing may have been in this one
+			all[n-1].Complete = false // the missing ticks may have been in this one
 		}
 		if n == 0 || all[n-1].Start.Before(start) {
 			one := func(p string) protocol.OHLC { return protocol.OHLC{Open: p, High: p, Low: p, Close: p} }

@@ -212,7 +212,7 @@ func cutReply(reply []any) (at int64, fields, elements []any, ok bool) {
 	return at, fields, elements, ok && ok2 && ok3 && len(fields) == 4
 }
 
-// closed decodes the elements that may be asked for. What is no candle is left out.
+// closed decodes the elements that may be asked for. Other elements are left out.
 func (r *candleRead) closed(elements []any) []feed.Candle {
 	candles := make([]feed.Candle, 0, len(elements)+1)
 	bound := time.Time{}

@@ -191,7 +191,7 @@ func (s *krakenStream) status(data json.RawMessage) (Update, error) {
 	was := s.offline
 	if s.offline = states[0].System != "online"; !s.offline {
 		if was { // the last prices are not sent again: take them from a new connection
-			return Update{}, errors.New("kraken is online again, connecting anew for its prices")
+			return Update{}, errors.New("kraken is online again: reconnecting for its prices")
 		}
 		return Update{}, nil
 	}

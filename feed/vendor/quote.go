@@ -32,7 +32,7 @@ type sent struct {
 }
 
 // add reads a quote and adds it to the update, unless its symbol is not selected. input is the
-// message, for the list of rejected quotes. What is wrong with a price that can be read is left to
+// message, for the list of rejected quotes. A price that can be read but is wrong is left to
 // the gate.
 func (u *Update) add(t Target, q sent, input []byte) {
 	symbol, ok := u.symbol(t, q.symbol, input)

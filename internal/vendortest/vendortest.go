@@ -19,7 +19,7 @@ type Switch string
 // The switches.
 const (
 	Freeze       Switch = "freeze"          // connections stay open, and nothing is sent
-	HalfOpen     Switch = "half-open"       // what is sent gets lost on the way
+	HalfOpen     Switch = "half-open"       // sent bytes get lost on the way
 	Drop         Switch = "drop"            // connections are reset, and new ones too
 	Duplicate    Switch = "duplicate"       // each price is sent twice
 	Reorder      Switch = "reorder"         // each second price is sent before the one before

@@ -161,7 +161,7 @@ local function candle()
   -- although quotes are missing. text is the field 1m. follows: the next quote of the symbol is
   -- the one after its last one. Returns the text of the error that forbids it, or nil and the
   -- start, highs and lows of bid and ask, and 'base complete' of the minute; and its first
-  -- prices, nil = it begins. What is to be written is left for write.
+  -- prices, nil = it begins. The values to write are left for write.
   --
   -- A clock that went back a little, over the last boundary, leaves the quotes to the running
   -- minute. If it went back further it was wrong before: later candles are dropped.

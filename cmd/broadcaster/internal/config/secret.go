@@ -45,8 +45,8 @@ func readSecretFiles(vars map[string]string, k *checker) map[string]string {
 	return paths
 }
 
-// SecretFile reads a secret from the file that a flag names. what is the secret's name in errors.
-func SecretFile(what, path string) (string, error) { return readSecret(what, path) }
+// SecretFile reads a secret from the file that a flag names. Errors call the secret by name.
+func SecretFile(name, path string) (string, error) { return readSecret(name, path) }
 
 // readSecret reads a secret from a file. Errors contain the path and never the content.
 func readSecret(name, path string) (string, error) {
