@@ -106,7 +106,7 @@ func testCuts(t *testing.T, command func(t *testing.T, args ...string) *exec.Cmd
 			t.Fatal(err)
 		}
 		connects += got.Connects
-		if len(got.Gaps) > 0 || got.Connects < 2 {
+		if len(got.Gaps) > 0 || got.Connects == 0 {
 			t.Errorf("a client with %d connects has the gaps %q", got.Connects, got.Gaps)
 		}
 		for symbol, s := range got.Symbols {
@@ -118,5 +118,9 @@ func testCuts(t *testing.T, command func(t *testing.T, args ...string) *exec.Cmd
 	if err := cmd.Wait(); err != nil || reports != clients {
 		t.Errorf("%d reports of %d clients, %v", reports, clients, err)
 	}
-	t.Logf("%d clients connected %d times, up to %v", clients, connects, last)
+	// A cut may hit a client before it is live, so only their sum shows that cuts were survived.
+	if connects < clients+cuts {
+		t.Errorf("%d clients were live only %d times in spite of %d cuts each", clients, connects, cuts)
+	}
+	t.Logf("%d clients were live %d times, up to %v", clients, connects, last)
 }
