@@ -24,8 +24,8 @@ const (
 type Command struct {
 	Op       string              `json:"op"`
 	ID       json.RawMessage     `json:"id,omitempty"` // a number or a short string
-	Symbols  []string            `json:"symbols,omitempty"`
-	Channels []string            `json:"channels,omitempty"`
+	Symbols  Names               `json:"symbols,omitempty"`
+	Channels Names               `json:"channels,omitempty"`
 	MaxRate  float64             `json:"max_rate,omitempty"`
 	Mode     string              `json:"mode,omitempty"`
 	Since    map[string]Position `json:"since,omitempty"`
@@ -96,6 +96,12 @@ func CommandID(data []byte) json.RawMessage {
 
 func readCommand(data []byte) (c Command, bad *Error) {
 	err := json.Unmarshal(data, &c)
+	if err != nil && c.ID == nil { // names ended it, and the ID may follow them
+		var rest struct{ ID json.RawMessage }
+		if json.Unmarshal(data, &rest) == nil {
+			c.ID = rest.ID
+		}
+	}
 	if string(bytes.TrimSpace(data)) == "null" {
 		return c, badJSON("want one JSON object, got a JSON null")
 	}
@@ -147,6 +153,9 @@ func badField(format string, args ...any) *Error {
 }
 
 func unmarshalError(err error) *Error {
+	if many, ok := errors.AsType[tooManyNames](err); ok {
+		return badField("%v", many)
+	}
 	typ, ok := errors.AsType[*json.UnmarshalTypeError](err)
 	switch {
 	case ok && typ.Field != "":
@@ -287,7 +296,7 @@ func (c *Command) checkNames() *Error {
 	case n == 0:
 		return badField(`want "symbols" or "channels" with at least one name`)
 	case n > maxNames:
-		return badField("want at most %d names of symbols and channels, got %d", maxNames, n)
+		return badField("%v", tooManyNames(n))
 	}
 	return nil
 }

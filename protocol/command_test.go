@@ -74,33 +74,57 @@ func TestParseCommandRefuses(t *testing.T) {
 		`{"op":"ping","id":[]}`: "bad_field: id: want a number or a string of at most 64 bytes",
 		`{}`:                    `unknown_op: op is missing; want "subscribe", "unsubscribe", "pace", "list" or "ping"`,
 		`{"op":"no\u0000pe"}`:   `unknown_op: unknown op "no\x00pe"; want "subscribe", "unsubscribe", "pace", "list" or "ping"`,
-		`{"op":"subscribe","symbols":["*"],"candles":"2m"}`:                 `bad_field: candles: want one of 1m, 5m, 15m, 1h, 4h, 1d, got "2m"`,
-		`{"op":"subscribe","symbols":["*"],"candles":true}`:                 "bad_field: candles: want a string, got a JSON bool",
-		`{"op":"subscribe","channels":["news"],"candles":"1m"}`:             `bad_field: candles: want "symbols" with at least one name`,
-		`{"op":"subscribe","symbols":["*"],"candles":"1m","mode":"latest"}`: "bad_field: mode: candles have none; subscribe to quotes with another command",
-		`{"op":"subscribe","symbols":["*"],"candles":"1m","max_rate":4}`:    "bad_field: max_rate: candles have none; subscribe to quotes with another command",
-		`{"op":"subscribe","symbols":["*"],"candles":"1m","since":{}}`:      "bad_field: since: candles have none; GET /api/v1/quotes/{base}/{quote}/candles has earlier ones",
-		`{"op":"subscribe","symbols":["*"],"day":1}`:                        "bad_field: day: want true or false, got a JSON number",
-		`{"op":"unsubscribe","symbols":["*"],"candles":"1w"}`:               `bad_field: candles: want one of 1m, 5m, 15m, 1h, 4h, 1d, got "1w"`,
-		`{"op":"unsubscribe","candles":"1m"}`:                               `bad_field: candles: want "symbols" with at least one name`,
-		`{"op":"unsubscribe"}`:                                              `bad_field: want "symbols" or "channels" with at least one name`,
-		`{"op":"subscribe","mode":"some","symbols":["*"]}`:                  `bad_field: mode: want "latest" or "all", got "some"`,
-		`{"op":"subscribe","symbols":"*"}`:                                  "bad_field: symbols: want an array of strings, got a JSON string",
-		`{"op":"subscribe","max_rate":-1,"symbols":["*"]}`:                  "bad_field: max_rate: want 0 (no limit) or a positive number of updates per second",
-		`{"op":"subscribe","max_rate":1e999,"symbols":["*"]}`:               "bad_field: max_rate: want a number, got 1e999",
-		`{"op":"subscribe","max_rate":1,"mode":"all","symbols":["*"]}`:      `bad_field: max_rate: mode "all" is every tick; want no max_rate, or mode "latest"`,
-		`{"op":"subscribe","since":{"x":` + position + `}}`:                 "bad_field: since: no such symbol",
-		`{"op":"subscribe","since":{"a/b":{"epoch":"e"}}}`:                  `bad_field: since: A/B: want the "epoch" and "seq" of the last quote received`,
-		`{"op":"subscribe","since":{"a/b":7}}`:                              `bad_field: since: want an object of {"epoch","seq"} by symbol, got a JSON number`,
-		`{"op":"subscribe","since":{` + many(1001) + `},"symbols":["*"]}`:   "bad_field: since: want at most 1000 symbols",
+		`{"op":"subscribe","symbols":["*"],"candles":"2m"}`:                      `bad_field: candles: want one of 1m, 5m, 15m, 1h, 4h, 1d, got "2m"`,
+		`{"op":"subscribe","symbols":["*"],"candles":true}`:                      "bad_field: candles: want a string, got a JSON bool",
+		`{"op":"subscribe","channels":["news"],"candles":"1m"}`:                  `bad_field: candles: want "symbols" with at least one name`,
+		`{"op":"subscribe","symbols":["*"],"candles":"1m","mode":"latest"}`:      "bad_field: mode: candles have none; subscribe to quotes with another command",
+		`{"op":"subscribe","symbols":["*"],"candles":"1m","max_rate":4}`:         "bad_field: max_rate: candles have none; subscribe to quotes with another command",
+		`{"op":"subscribe","symbols":["*"],"candles":"1m","since":{}}`:           "bad_field: since: candles have none; GET /api/v1/quotes/{base}/{quote}/candles has earlier ones",
+		`{"op":"subscribe","symbols":["*"],"day":1}`:                             "bad_field: day: want true or false, got a JSON number",
+		`{"op":"unsubscribe","symbols":["*"],"candles":"1w"}`:                    `bad_field: candles: want one of 1m, 5m, 15m, 1h, 4h, 1d, got "1w"`,
+		`{"op":"unsubscribe","candles":"1m"}`:                                    `bad_field: candles: want "symbols" with at least one name`,
+		`{"op":"unsubscribe"}`:                                                   `bad_field: want "symbols" or "channels" with at least one name`,
+		`{"op":"subscribe","mode":"some","symbols":["*"]}`:                       `bad_field: mode: want "latest" or "all", got "some"`,
+		`{"op":"subscribe","symbols":"*"}`:                                       "bad_field: symbols: want an array of strings, got a JSON string",
+		`{"op":"subscribe","max_rate":-1,"symbols":["*"]}`:                       "bad_field: max_rate: want 0 (no limit) or a positive number of updates per second",
+		`{"op":"subscribe","max_rate":1e999,"symbols":["*"]}`:                    "bad_field: max_rate: want a number, got 1e999",
+		`{"op":"subscribe","max_rate":1,"mode":"all","symbols":["*"]}`:           `bad_field: max_rate: mode "all" is every tick; want no max_rate, or mode "latest"`,
+		`{"op":"subscribe","since":{"x":` + position + `}}`:                      "bad_field: since: no such symbol",
+		`{"op":"subscribe","since":{"a/b":{"epoch":"e"}}}`:                       `bad_field: since: A/B: want the "epoch" and "seq" of the last quote received`,
+		`{"op":"subscribe","since":{"a/b":7}}`:                                   `bad_field: since: want an object of {"epoch","seq"} by symbol, got a JSON number`,
+		`{"op":"subscribe","since":{` + many(1001) + `},"symbols":["*"]}`:        "bad_field: since: want at most 1000 symbols",
+		`{"op":"subscribe","symbols":[` + names(1001) + `]}`:                     "bad_field: want at most 1000 names of symbols and channels, got 1001",
+		`{"op":"subscribe","symbols":[` + names(999) + `],"channels":["a","b"]}`: "bad_field: want at most 1000 names of symbols and channels, got 1001",
+		`{"op":"subscribe","symbols":[[` + names(1001) + `]]}`:                   "bad_field: symbols: want an array of strings, got a JSON array",
+		`{"op":"subscribe","symbols":"` + strings.Repeat(",", 1001) + `"}`:       "bad_field: symbols: want an array of strings, got a JSON string",
 	} {
 		if _, bad := protocol.ParseCommand([]byte(text), canonical); bad == nil || bad.Error() != want {
 			t.Errorf("%.60s: %v\nwant %s", text, bad, want)
 		}
 	}
 	// The answer to a bad command has its id, if it had one.
-	if c, bad := protocol.ParseCommand([]byte(`{"id":7,"op":"x"}`), canonical); bad == nil || string(bad.ID) != "7" || string(c.ID) != "7" {
-		t.Errorf("%+v, %+v", c, bad)
+	for _, text := range []string{`{"id":7,"op":"x"}`, `{"op":"subscribe","symbols":[1],"id":7}`, `{"op":"subscribe","symbols":[` + names(1001) + `],"id":7}`} {
+		if c, bad := protocol.ParseCommand([]byte(text), canonical); bad == nil || string(bad.ID) != "7" || string(c.ID) != "7" {
+			t.Errorf("%.60s: %+v, %+v", text, c, bad)
+		}
+	}
+}
+
+// names returns n names for a JSON array; each has what could be taken for the end of a name.
+func names(n int) string { return strings.Repeat(`,"\\\",]"`, n)[1:] }
+
+// TestTooManyNamesTakeNoMemory holds a list of too many names to the same cost, however long it is.
+func TestTooManyNamesTakeNoMemory(t *testing.T) {
+	parse := func(n int) float64 {
+		text := []byte(`{"op":"subscribe","symbols":[` + names(n) + `]}`)
+		return testing.AllocsPerRun(100, func() { protocol.ParseCommand(text, canonical) })
+	}
+	if few, many := parse(1001), parse(4000); many > few {
+		t.Errorf("1001 names are refused with %v allocations, 4000 with %v", few, many)
+	}
+	text := []byte(`{"op":"subscribe","symbols":[` + names(1000) + `]}`)
+	if c, bad := protocol.ParseCommand(text, canonical); bad != nil || len(c.Symbols) != 1000 || c.Symbols[999] != `\",]` {
+		t.Errorf("%+v, %d names", bad, len(c.Symbols))
 	}
 }
 

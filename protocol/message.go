@@ -3,6 +3,7 @@ package protocol
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 )
 
@@ -197,12 +198,26 @@ func (m Error) Append(dst []byte) []byte { return appendTyped(dst, TypeError, m)
 // appendTyped appends a message that is rare enough for encoding/json. Each such message has a
 // field that is always present and follows the type.
 func appendTyped(dst []byte, typ string, m any) []byte {
-	text, err := json.Marshal(m)
-	if err != nil {
+	t := typedText{dst, typ}
+	if err := json.NewEncoder(&t).Encode(m); err != nil {
 		return dst // an ID that is not JSON, or a rate that is not a number: ParseCommand rejects both
 	}
-	dst = append(append(append(dst, `{"type":"`...), typ...), `",`...)
-	return append(dst, text[1:]...)
+	return t.text
+}
+
+// A typedText is text to which an Encoder writes one object, as a message with a type. The object is
+// copied only once: the answer to a long command has a hundred kilobytes.
+type typedText struct {
+	text []byte
+	typ  string
+}
+
+// Write implements io.Writer. An Encoder writes a whole object and a line feed.
+func (t *typedText) Write(object []byte) (int, error) {
+	head := len(`{"type":"",`) + len(t.typ)
+	t.text = append(append(append(slices.Grow(t.text, head+len(object)), `{"type":"`...), t.typ...), `",`...)
+	t.text = append(t.text, object[1:len(object)-1]...)
+	return len(object), nil
 }
 
 // Append implements Message.

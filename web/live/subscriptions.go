@@ -122,7 +122,7 @@ func (l nameList) names() []string {
 // subscribe adds the names of a command that the grants include. It returns the granted symbols
 // and channels, and a refusal for each other name. A repeated name is answered once.
 func (s *subscriptions) subscribe(c protocol.Command, instruments *feed.Instruments, grants *session.Grants, relayed []string) (symbols, channels []string, failed []protocol.Refusal) {
-	failed = []protocol.Refusal{}
+	failed = make([]protocol.Refusal, 0, len(c.Symbols)+len(c.Channels))
 	subscribed := s.entries.names()
 	decided := make(map[string]bool, len(c.Symbols)+len(c.Channels)) // what clients name, and patterns
 	for _, name := range c.Symbols {
@@ -177,7 +177,7 @@ func (s *subscriptions) subscribe(c protocol.Command, instruments *feed.Instrume
 // matches. It returns the removed symbols and channels, and a refusal for each other name. A
 // repeated name is answered once.
 func (s *subscriptions) unsubscribe(c protocol.Command, instruments *feed.Instruments) (symbols, channels []string, failed []protocol.Refusal) {
-	failed = []protocol.Refusal{}
+	failed = make([]protocol.Refusal, 0, len(c.Symbols)+len(c.Channels))
 	subscribed := s.entries.names()
 	decided := make(map[string]bool, len(c.Symbols)+len(c.Channels))
 	for _, name := range c.Symbols {
