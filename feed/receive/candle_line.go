@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -194,7 +195,7 @@ func (l *candleLine) query(f *symbolCandles, now time.Time) candleQuery {
 // adds the ticks that came meanwhile.
 func (f *symbolCandles) take(l *candleLine, a candleAnswer, limit int, sent time.Time) {
 	l.asking = false
-	if a.err == nil {
+	if a.err == nil && slices.Contains(f.lines[:], l) { // else nobody wants the line any more
 		f.ahead = a.now.Sub(sent)
 		if l.takes(a, limit) {
 			l.replace(a, f.hours)

@@ -1,6 +1,7 @@
 package receive_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -327,6 +328,55 @@ func TestCandleStreamWithoutRedis(t *testing.T) {
 	proxy.Restore()
 	storeCandles(t, server.Client(), "EUR/USD", ticks, kept, h)
 	shownCandle(t, sink, "EUR/USD 1m", foldTicks(ticks, feed.Minute, h)[0].Candle)
+}
+
+// heldPipelines holds up the pipelines of a client until it is released.
+type heldPipelines struct {
+	redis.Hook
+	began, release chan struct{}
+}
+
+func (h heldPipelines) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (h heldPipelines) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (h heldPipelines) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, commands []redis.Cmder) error {
+		select {
+		case h.began <- struct{}{}:
+		default:
+		}
+		<-h.release
+		return next(ctx, commands)
+	}
+}
+
+// An interval that nobody wants any more when its read ends is left alone: the ticks that were held
+// for the read are gone.
+func TestCandlesEndWhileTheyAreRead(t *testing.T) {
+	client := redistest.Start(t).Client()
+	const setting = "1m:72h,1h:60d,1d:5y"
+	kept, h := keptCandles(t, setting), (*feed.Instruments)(nil).Hours("EUR/USD")
+	hook := heldPipelines{began: make(chan struct{}, 1), release: make(chan struct{})}
+	ticks := []feed.Tick{{Symbol: "EUR/USD", Bid: "1.1", Ask: "1.2", Epoch: "e", Seq: 1, At: time.Now().Add(24 * time.Hour).UnixMicro()}}
+	storeCandles(t, client, "EUR/USD", ticks, kept, h)
+	client.AddHook(hook)
+	c, sink := startCandles(t, client, setting)
+	sink.want(c, true, "EUR/USD", "1m")
+	<-hook.began
+	for range 3 { // which the read under way has not
+		next := ticks[len(ticks)-1]
+		next.Seq++
+		ticks = append(ticks, next)
+		c.Add(next)
+	}
+	sink.want(c, true, "EUR/USD", "5m")
+	eventually(t, 10*time.Second, "a read of the other interval", c.Asked)
+	sink.want(c, false, "EUR/USD", "5m")
+	eventually(t, 10*time.Second, "its end", func() bool { return !c.Follows("EUR/USD", feed.FiveMinutes) })
+	close(hook.release)
+	shownCandle(t, sink, "EUR/USD 1m", foldTicks(ticks, feed.Minute, h)[0].Candle)
+	storeCandles(t, client, "EUR/USD", ticks, kept, h)
+	sink.want(c, true, "EUR/USD", "5m")
+	shownCandle(t, sink, "EUR/USD 5m", foldTicks(ticks, feed.FiveMinutes, h)[0].Candle)
 }
 
 // Without clients that want candles a tick allocates nothing for them, and with some it does not

@@ -75,3 +75,18 @@ func (r *Receiver) Receive(channel, payload string) { r.receive(channel, payload
 
 // Add folds a tick into the running candles, as the Board does.
 func (c *CandleStream) Add(t feed.Tick) { c.add(&t) }
+
+// Asked reports whether reads of running candles wait until others have ended.
+func (c *CandleStream) Asked() bool { return len(c.asks) > 0 }
+
+// Follows reports whether the candles of an interval are followed.
+func (c *CandleStream) Follows(s feed.Symbol, i feed.Interval) bool {
+	symbols := c.symbols.Load()
+	if symbols == nil || (*symbols)[s] == nil {
+		return false
+	}
+	f := (*symbols)[s]
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lines[i] != nil
+}
