@@ -129,9 +129,10 @@ var (
 	errTimeout = errors.New("the vendor did not answer in time")
 )
 
-// connection connects once and passes on what arrives. It returns why the connection ended.
-func (s *Supervisor) connection(ctx context.Context, silence *time.Timer) error {
-	ctx, end := context.WithCancelCause(ctx)
+// connection connects once and passes on what arrives. It returns why the connection ended. Silence
+// counts although the connection may end at the same moment: the timer does not fire again.
+func (s *Supervisor) connection(working context.Context, silence *time.Timer) error {
+	ctx, end := context.WithCancelCause(working)
 	established, updates := make(chan struct{}), make(chan Update)
 	var reading sync.WaitGroup
 	reading.Go(func() { end(s.converse(ctx, end, established, updates)) })
@@ -158,9 +159,9 @@ func (s *Supervisor) connection(ctx context.Context, silence *time.Timer) error 
 			silence.Reset(s.limit())
 			watch.Reset(s.limit())
 		case <-silence.C:
-			s.fellSilent(ctx)
+			s.fellSilent(working)
 		case <-watch.C:
-			s.fellSilent(ctx)
+			s.fellSilent(working)
 			return errSilent
 		case <-ctx.Done():
 			return context.Cause(ctx)

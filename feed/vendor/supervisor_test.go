@@ -206,6 +206,8 @@ func TestSwitches(t *testing.T) {
 
 // without are the vendors whose protocol has no place for a switch.
 var without = map[vendortest.Switch][]string{
+	vendortest.Crossed:      {"ecb"}, // one rate is both
+	vendortest.DayOld:       {"ecb"}, // the file of the day before is a repetition
 	vendortest.NotTradeable: {"massive", "ecb"},
 	vendortest.UsedTwice:    {"oanda", "kraken", "ecb"},
 }
@@ -260,12 +262,11 @@ var switches = map[vendortest.Switch]func(*connection){
 			last[q.Symbol] = q.Time
 		}
 	},
-	vendortest.WrongDigits: func(c *connection) {
-		c.server.Set(vendortest.WrongDigits, true)
-		c.eventually("wrong prices are refused", func() bool { return c.refusals(feed.ReasonTooLong) >= 3 })
-		c.server.Set(vendortest.WrongDigits, false)
-		c.more("quotes")
-	},
+	vendortest.WrongDigits: func(c *connection) { c.refused(vendortest.WrongDigits, feed.ReasonTooLong) },
+	vendortest.Zero:        func(c *connection) { c.refused(vendortest.Zero, feed.ReasonZero) },
+	vendortest.Crossed:     func(c *connection) { c.refused(vendortest.Crossed, feed.ReasonCrossed) },
+	vendortest.DayOld:      func(c *connection) { c.refused(vendortest.DayOld, feed.ReasonOld) },
+	vendortest.DayAhead:    func(c *connection) { c.refused(vendortest.DayAhead, feed.ReasonFuture) },
 	vendortest.Unauthorized: func(c *connection) {
 		c.server.Set(vendortest.Unauthorized, true)
 		c.server.Set(vendortest.Drop, true)
@@ -332,6 +333,14 @@ var switches = map[vendortest.Switch]func(*connection){
 		c.server.Set(vendortest.UsedTwice, false)
 		c.more("quotes after the other connection has ended")
 	},
+}
+
+// refused checks that quotes are refused for a reason, and accepted again afterwards.
+func (c *connection) refused(sw vendortest.Switch, reason feed.Reason) {
+	c.server.Set(sw, true)
+	c.eventually("quotes are refused as "+string(reason), func() bool { return c.refusals(reason) >= 1 })
+	c.server.Set(sw, false)
+	c.more("quotes after refused ones")
 }
 
 // fallsSilent checks what is reported of a vendor that sends nothing any more, and afterwards.

@@ -54,10 +54,7 @@ func (s *Server) ecb(w http.ResponseWriter, r *http.Request) {
 	case s.on(Reorder):
 		day += 1 - 2*(day%2)
 	}
-	file := atTime(s.vendor, s.messages.one("price"), time.Date(2024, 6, 28+day, 0, 0, 0, 0, time.UTC))
-	if s.on(WrongDigits) {
-		file = wrongDigits(file)
-	}
+	file := s.spoiled(s.messages.one("price"), time.Date(2024, 6, 28+day, 0, 0, 0, 0, time.UTC))
 	if s.on(UnknownType) {
 		file = strings.Replace(file, "<Cube><Cube time", s.messages.one("unknown")+"<Cube><Cube time", 1)
 	}

@@ -63,11 +63,31 @@ func atTime(vendor, message string, t time.Time) string {
 	return at(message, ecbDate, "time='%s'", t.UTC().Format(time.DateOnly))
 }
 
-// wrongDigits returns a message whose first price has far too many digits.
-func wrongDigits(message string) string {
+// withPrice returns a message with another first price, which is the bid.
+func withPrice(message string, change func(price string) string) string {
 	m := price.FindStringSubmatchIndex(message)
 	if m == nil {
 		return message
 	}
-	return message[:m[5]] + strings.Repeat("7", 60) + message[m[5]:]
+	return message[:m[4]] + change(message[m[4]:m[5]]) + message[m[5]:]
+}
+
+// spoiled returns a message of a price at a time, as the switches of prices and clocks change it.
+func (s *Server) spoiled(message string, t time.Time) string {
+	switch {
+	case s.on(DayOld):
+		t = t.AddDate(0, 0, -1)
+	case s.on(DayAhead):
+		t = time.Now().AddDate(0, 0, 1)
+	}
+	message = atTime(s.vendor, message, t)
+	switch {
+	case s.on(WrongDigits):
+		return withPrice(message, func(p string) string { return p + strings.Repeat("7", 60) })
+	case s.on(Zero):
+		return withPrice(message, func(string) string { return "0.00000" })
+	case s.on(Crossed):
+		return withPrice(message, func(p string) string { return "9" + p })
+	}
+	return message
 }

@@ -24,6 +24,10 @@ const (
 	Duplicate    Switch = "duplicate"       // each price is sent twice
 	Reorder      Switch = "reorder"         // each second price is sent before the one before
 	WrongDigits  Switch = "wrong digits"    // prices have far too many digits
+	Zero         Switch = "zero"            // prices are 0
+	Crossed      Switch = "crossed"         // the bid is far above the ask
+	DayOld       Switch = "a day old"       // times are those of the day before
+	DayAhead     Switch = "tomorrow"        // the clock is a day ahead
 	Unauthorized Switch = "401"             // the key is refused
 	TooMany      Switch = "429"             // connects are refused
 	TooManyAfter Switch = "429 Retry-After" // the same, with the time to wait
@@ -36,7 +40,7 @@ const (
 
 // Switches returns all switches.
 func Switches() []Switch {
-	return []Switch{Freeze, HalfOpen, Drop, Duplicate, Reorder, WrongDigits, Unauthorized, TooMany, TooManyAfter, Slow, CloseAfter, UnknownType, NotTradeable, UsedTwice}
+	return []Switch{Freeze, HalfOpen, Drop, Duplicate, Reorder, WrongDigits, Zero, Crossed, DayOld, DayAhead, Unauthorized, TooMany, TooManyAfter, Slow, CloseAfter, UnknownType, NotTradeable, UsedTwice}
 }
 
 // What a Server expects and how it behaves.
@@ -229,10 +233,7 @@ func (s *Server) play(ctx context.Context, wanted func(message string) bool, sen
 			if !wanted(message) {
 				continue
 			}
-			now := []string{atTime(s.vendor, message, time.Now())}
-			if s.on(WrongDigits) {
-				now[0] = wrongDigits(now[0])
-			}
+			now := []string{s.spoiled(message, time.Now())}
 			switch {
 			case s.on(Duplicate):
 				now = append(now, now[0])

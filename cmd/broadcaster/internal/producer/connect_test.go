@@ -150,11 +150,87 @@ func TestConnectEnds(t *testing.T) {
 	}
 }
 
-// Some symbols that a vendor does not know do not keep it from sending the others.
+// TestConnectWrongQuotes has vendors send wrong prices and times. Each is refused and listed with
+// its source and its way in, and good ones are accepted again afterwards.
+func TestConnectWrongQuotes(t *testing.T) {
+	keys := feed.Keys{Prefix: "fx:"}
+	for _, vendor := range []string{"oanda", "kraken", "massive"} {
+		t.Run(vendor, func(t *testing.T) {
+			t.Parallel()
+			client, server := redistest.Start(t).Client(), vendortest.Start(t, vendor)
+			connecting(t, client, keyed(t, vendor, server, "--symbols", "EUR/USD", "--source", "bad clock"))
+			accepted := func() int64 { return client.XLen(t.Context(), keys.Ticks("EUR/USD")).Val() }
+			more := func() {
+				t.Helper()
+				before := accepted()
+				programtest.Eventually(t, "quotes are accepted", func() bool { return accepted() > before+2 })
+			}
+			more()
+			for sw, reason := range map[vendortest.Switch]feed.Reason{
+				vendortest.DayOld: feed.ReasonOld, vendortest.DayAhead: feed.ReasonFuture,
+				vendortest.Zero: feed.ReasonZero, vendortest.Crossed: feed.ReasonCrossed,
+			} {
+				server.Set(sw, true)
+				programtest.Eventually(t, string(reason)+" is listed", func() bool {
+					for _, text := range client.LRange(t.Context(), keys.Rejected(), 0, -1).Val() {
+						var r accept.RejectedQuote
+						if json.Unmarshal([]byte(text), &r) == nil && r.Reason == reason {
+							if r.Via != accept.ViaConnect || r.Source != "bad_clock" || r.Symbol != "EUR/USD" || r.Message == "" || r.Input == "" {
+								t.Fatalf("a rejection that does not name what was refused: %s", text)
+							}
+							return true
+						}
+					}
+					return false
+				})
+				server.Set(sw, false)
+				more()
+			}
+		})
+	}
+}
+
+// TestConnectRevokedKey revokes the key of a connection that has worked. It ends with 2 and one line
+// that says why, after it was refused several times.
+func TestConnectRevokedKey(t *testing.T) {
+	for _, vendor := range []string{"oanda", "massive"} {
+		t.Run(vendor, func(t *testing.T) {
+			t.Parallel()
+			client, server := redistest.Start(t).Client(), vendortest.Start(t, vendor)
+			out, code := &programtest.Buffer{}, make(chan int, 1)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			go func() {
+				code <- feedCommand(ctx, keyed(t, vendor, server, "--symbols", "EUR/USD"), openOn(t, client), out, out)
+			}()
+			programtest.Eventually(t, "a quote", func() bool { return client.Exists(ctx, "fx:{EUR/USD}:quote").Val() == 1 })
+			server.Set(vendortest.Unauthorized, true)
+			server.Set(vendortest.Drop, true)
+			server.Set(vendortest.Drop, false)
+			if code := <-code; code != cli.Misuse || out.Find(`(broadcaster: feed connect: .*FEED_KEY)`) == "" {
+				t.Errorf("exit code %d: %s", code, out)
+			}
+			if n := len(server.Connects()); n < 4 {
+				t.Errorf("%d connects, want three more after the key had worked", n)
+			}
+			if out.Find("("+vendortest.Key+")") != "" {
+				t.Errorf("the key was printed: %s", out)
+			}
+		})
+	}
+}
+
+// Some symbols that a vendor does not know do not keep it from sending the others. OANDA refuses
+// them all.
 func TestConnectKnownSymbolsGoOn(t *testing.T) {
-	client, server := redistest.Start(t).Client(), vendortest.Start(t, "kraken")
-	connecting(t, client, keyed(t, "kraken", server, "--symbols", "CHF/JPY,EUR/USD"))
-	programtest.Eventually(t, "a quote", func() bool { return client.Exists(t.Context(), "fx:{EUR/USD}:quote").Val() == 1 })
+	for vendor, symbols := range map[string]string{"kraken": "CHF/JPY,EUR/USD", "massive": "CHF/JPY,EUR/USD", "ecb": "EUR/RUB,EUR/USD"} {
+		t.Run(vendor, func(t *testing.T) {
+			t.Parallel()
+			client, server := redistest.Start(t).Client(), vendortest.Start(t, vendor)
+			connecting(t, client, keyed(t, vendor, server, "--symbols", symbols))
+			programtest.Eventually(t, "a quote", func() bool { return client.Exists(t.Context(), "fx:{EUR/USD}:quote").Val() == 1 })
+		})
+	}
 }
 
 // TestConnectStandby runs three processes for the same symbols, and one for others.
