@@ -58,17 +58,22 @@ type Options struct {
 	// HTTPClient opens connections; nil is http.DefaultClient.
 	HTTPClient *http.Client
 
-	// OnState, OnStatus, OnDay and OnError are called one at a time and in order, by the goroutine that
-	// reads from the server. They should return soon, and must not call Close.
+	// OnState, OnStatus, OnDay, OnError and OnMessage are called one at a time and in order, by the
+	// goroutine that reads from the server. They should return soon, and must not call Close.
 	//
 	// OnDay receives the day figures of subscriptions whose mode is WithDay.
 	//
 	// OnError receives the errors that concern no single subscription: a *ProtocolError if the server
 	// broke the protocol, a *CommandError, or the reason of a lost connection that is tried again.
-	OnState  func(State)
-	OnStatus func(Status)
-	OnDay    func(Day)
-	OnError  func(error)
+	//
+	// OnMessage receives each message as the server sent it, before the client acts on it: for logs,
+	// and to see what no subscriber receives, such as a quote that repeats the last one. It must not
+	// change the message.
+	OnState   func(State)
+	OnStatus  func(Status)
+	OnDay     func(Day)
+	OnError   func(error)
+	OnMessage func(Message)
 
 	scale float64 // of time, for tests; 0 is 1
 }

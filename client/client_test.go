@@ -192,6 +192,47 @@ func update(from, to int) string {
 	return `{"type":"update","data":[` + b.String()[1:] + `]}`
 }
 
+// TestOnMessage checks that OnMessage receives what no subscriber does: a snapshot that repeats the
+// last quote, and heartbeats.
+func TestOnMessage(t *testing.T) {
+	server := welcoming(t, func(ctx context.Context, ws *websocket.Conn) {
+		if _, _, err := ws.Read(ctx); err != nil {
+			return
+		}
+		snapshot := strings.Replace(update(1, 1), "update", "snapshot", 1)
+		for _, text := range []string{`{"type":"ack","id":1,"op":"subscribe","ok":["EUR/USD"]}`, snapshot, snapshot, `{"type":"new"}`, `{"type":"heartbeat"}`, update(2, 2)} {
+			if err := ws.Write(ctx, websocket.MessageText, []byte(text)); err != nil {
+				return
+			}
+		}
+		_, _, _ = ws.Read(ctx)
+	})
+	var got []client.Message
+	fx, err := client.Dial(t.Context(), client.Options{URL: server.URL, OnMessage: func(m client.Message) { got = append(got, m) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fx.Close()
+	sub, err := fx.Subscribe([]string{"EUR/USD"}, client.All)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want := uint64(1); want <= 2; want++ {
+		if q, err := sub.Next(t.Context()); err != nil || q.Seq != want {
+			t.Fatalf("%+v, %v, want the quote %d", q, err, want)
+		}
+	}
+	fx.Close()
+	var types []string
+	for _, m := range got {
+		types = append(types, fmt.Sprintf("%T", m))
+	}
+	want := "protocol.Welcome protocol.Ack protocol.Snapshot protocol.Snapshot protocol.Heartbeat protocol.Update"
+	if strings.Join(types, " ") != want {
+		t.Errorf("received %v, want %s", types, want)
+	}
+}
+
 // TestSlowSubscriber checks that a client with All stops reading while its subscriber does not read,
 // and that the subscriber then receives every quote.
 func TestSlowSubscriber(t *testing.T) {

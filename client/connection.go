@@ -66,13 +66,14 @@ func (c *Client) serve(connecting context.Context, ws *websocket.Conn, p *pacer)
 			break
 		}
 		message, err := x.decode(kind, data)
-		if err == nil {
+		if err == nil && message != nil {
+			c.reportMessage(message)
 			if w, ok := message.(protocol.Welcome); ok && !welcomed {
 				welcomed = true
 				p.welcomed()
 				x.welcome(w)
 				helpers.Go(func() { x.send(c.ctx, over) })
-			} else if welcomed && message != nil {
+			} else if welcomed {
 				err = x.take(message)
 			}
 		}

@@ -27,6 +27,9 @@ type (
 
 	// A Status is the status of a symbol: live, stale, closed or unknown.
 	Status = protocol.Status
+
+	// A Message is a message of the server: a type of package protocol, such as protocol.Update.
+	Message = protocol.Message
 )
 
 // State returns the present state.
@@ -50,6 +53,12 @@ func (c *Client) setState(s State) {
 func (c *Client) reportStatus(s Status) {
 	if c.opts.OnStatus != nil {
 		c.opts.OnStatus(s)
+	}
+}
+
+func (c *Client) reportMessage(m Message) {
+	if c.opts.OnMessage != nil {
+		c.opts.OnMessage(m)
 	}
 }
 

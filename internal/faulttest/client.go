@@ -3,13 +3,15 @@ package faulttest
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"net/http"
+	"net/url"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/coder/websocket"
 
+	"github.com/fxcast/fxcast/client"
 	"github.com/fxcast/fxcast/protocol"
 )
 
@@ -22,45 +24,43 @@ const (
 // ClientConfig configures NewClient.
 type ClientConfig struct {
 	Name    string
-	Address func() string // the ws:// URL, asked for before each connection
-	Header  http.Header   // with the session
+	Address func() string // the base URL of a node, asked for before each connect
+	Token   string        // of the session
 	Symbols []string      // exact
 	Mode    string        // Latest or All
 	MaxRate float64       // updates per second and symbol, in Latest; 0 = any
-	Stream  bool          // Server-Sent Events; Address is then the http:// URL of the stream
-	Binary  bool          // quotes come in binary, as protocol.NameBinary
+	Stream  bool          // Server-Sent Events, by a client of this package
+	Binary  bool          // quotes may come in binary, as protocol.NameBinary
 
-	// HTTP opens the connections; nil = http.DefaultClient.
-	HTTP *http.Client
+	// Transport opens the connections; nil = http.DefaultTransport.
+	Transport http.RoundTripper
 
-	// Silence is the time without a message, even a heartbeat, after which the client reconnects;
-	// 0 = 10 s.
+	// Silence is the time without an event, even a heartbeat, after which a stream is replaced;
+	// 0 = 10 s. Other clients leave after three heartbeats.
 	Silence time.Duration
 
-	// Tamper may change what the client receives, to test the checker; nil changes nothing. It is
-	// called by one goroutine.
-	Tamper func(Frame) []Frame
+	// Slow is how long it takes to read a message.
+	Slow time.Duration
+
+	// Tamper may change what is recorded, to test the checker; nil changes nothing. It is called by
+	// one goroutine.
+	Tamper func(Event) []Event
 }
 
-// Frame is one message from the server, or the end of the connection.
-type Frame struct {
-	Text  []byte
-	Close int // close code; with Text nil
-}
-
-// Client is a client that records everything it receives. It reconnects as the protocol requires,
-// after the advised delay, and resumes in mode All.
+// Client is a client that records everything it receives. It is one of package client, which
+// reconnects and resumes in mode All, and whose deliveries are recorded too. A client of a stream
+// does the same by itself.
 type Client struct {
 	cfg    ClientConfig
 	lastID string // of a stream; owned by Run
 
-	mu      sync.Mutex // guards what follows
-	events  []Event
-	last    map[string]Event          // newest data event by symbol, with its epoch
-	newest  map[string]map[int]uint64 // by symbol and publisher: highest number received
-	up, bad bool                      // connected; the last status was degraded
-	revoked time.Time
-	within  time.Duration
+	mu         sync.Mutex // guards what follows
+	events     []Event
+	deliveries []Delivery
+	newest     map[string]map[int]uint64 // by symbol and publisher: highest number delivered
+	up, bad    bool                      // connected; the last status was degraded
+	revoked    time.Time
+	within     time.Duration
 }
 
 // NewClient returns a client that works once Run is called.
@@ -68,124 +68,98 @@ func NewClient(cfg ClientConfig) *Client {
 	if cfg.Silence <= 0 {
 		cfg.Silence = 10 * time.Second
 	}
-	if cfg.HTTP == nil {
-		cfg.HTTP = http.DefaultClient
+	if cfg.Transport == nil {
+		cfg.Transport = http.DefaultTransport
 	}
-	return &Client{cfg: cfg, last: map[string]Event{}, newest: map[string]map[int]uint64{}}
+	return &Client{cfg: cfg, newest: map[string]map[int]uint64{}}
 }
 
 // Name returns the name of the client.
 func (c *Client) Name() string { return c.cfg.Name }
 
-// Run connects and reads until ctx ends, or until a close code forbids a reconnect.
+// Run connects and reads until ctx ends, or until the server refuses the client for good.
 func (c *Client) Run(ctx context.Context) {
-	for ctx.Err() == nil {
-		connection := c.connection
-		if c.cfg.Stream {
-			connection = c.stream
-		}
-		code, after := connection(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		c.add(Event{At: time.Now(), Kind: Closed, Code: code})
-		if protocol.ReconnectAfter(code) == protocol.ReconnectNo {
-			return
-		}
-		if after <= 0 {
-			after = 50*time.Millisecond + rand.N(200*time.Millisecond)
-		}
-		wait(ctx, after)
+	if c.cfg.Stream {
+		c.streams(ctx)
+		return
 	}
-}
-
-// connection is one WebSocket from its beginning to its end.
-func (c *Client) connection(ctx context.Context) (code int, after time.Duration) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	dialing, done := context.WithTimeout(ctx, c.cfg.Silence)
-	defer done()
-	subprotocol := protocol.Name
-	if c.cfg.Binary {
-		subprotocol = protocol.NameBinary
-	}
-	ws, resp, err := websocket.Dial(dialing, c.cfg.Address(), &websocket.DialOptions{HTTPClient: c.cfg.HTTP, HTTPHeader: c.cfg.Header, Subprotocols: []string{subprotocol}})
+	fx, err := client.Dial(ctx, client.Options{
+		URL: "ws://node", Token: c.cfg.Token, HTTPClient: &http.Client{Transport: c},
+		OnMessage: c.take, OnError: c.failed,
+	})
 	if err != nil {
-		if resp != nil && resp.StatusCode == http.StatusUnauthorized {
-			return protocol.CodeSession, 0
-		}
-		return 0, 0
+		return // OnError has recorded why
 	}
-	defer ws.CloseNow()
-	ws.SetReadLimit(16 << 20)
-	c.add(Event{At: time.Now(), Kind: Connected})
-	if err := ws.Write(dialing, websocket.MessageText, c.subscription()); err != nil {
-		return 0, 0
-	}
-	var decoder protocol.Decoder
-	for {
-		read, done := context.WithTimeout(ctx, c.cfg.Silence)
-		kind, text, err := ws.Read(read)
-		done()
-		if err == nil && kind == websocket.MessageBinary {
-			if quotes, bad := decoder.Decode(text); bad == nil {
-				text = quotes.Append(nil)
-			} // else take finds that it cannot be read
-		}
-		frame := Frame{Text: text}
-		if err != nil {
-			frame = Frame{}
-			if closed, ok := errors.AsType[websocket.CloseError](err); ok {
-				frame.Close = int(closed.Code)
-			}
-		}
-		frames := []Frame{frame}
-		if c.cfg.Tamper != nil && ctx.Err() == nil {
-			frames = c.cfg.Tamper(frame)
-		}
-		for _, f := range frames {
-			if f.Text == nil {
-				return f.Close, after
-			}
-			if d := c.take(f.Text); d > 0 {
-				after = d
-			}
-		}
-		if err != nil { // Tamper hid the end from the client
-			<-ctx.Done()
-			return 0, 0
-		}
-	}
-}
-
-// subscription returns the command that subscribes, or resumes.
-func (c *Client) subscription() []byte {
-	command := protocol.Command{Op: protocol.OpSubscribe, ID: []byte("1"), Symbols: c.cfg.Symbols, Mode: c.cfg.Mode, MaxRate: c.cfg.MaxRate}
+	defer fx.Close()
+	mode := client.MaxRate(c.cfg.MaxRate)
 	if c.cfg.Mode == All {
-		c.mu.Lock()
-		command.Since = make(map[string]protocol.Position, len(c.last))
-		for s, e := range c.last {
-			command.Since[s] = protocol.Position{Epoch: e.Epoch, Seq: e.Seq}
-		}
-		c.mu.Unlock()
+		mode = client.All
 	}
-	return command.Append(nil)
+	sub, err := fx.Subscribe(c.cfg.Symbols, mode)
+	if err != nil {
+		return // refused meanwhile
+	}
+	gap := false
+	for q, err := range sub.Quotes(ctx) {
+		refused, is := errors.AsType[*client.CommandError](err)
+		switch {
+		case is:
+			c.failed(refused)
+		case err != nil:
+			gap = true // or the end
+		default:
+			c.deliver(q, gap)
+			gap = false
+		}
+	}
 }
 
-// take records one message. It returns the delay before a reconnect if the message has one.
-func (c *Client) take(text []byte) (reconnect time.Duration) {
-	now := time.Now()
-	message, err := protocol.Decode(text)
-	switch {
-	case errors.Is(err, protocol.ErrUnknownType):
-		return 0
-	case err != nil:
-		c.add(Event{At: now, Kind: Closed, Code: unreadable})
-		return 0
+// RoundTrip connects to the node whose turn it is, and offers only the subprotocol that the client
+// is to get. It implements http.RoundTripper for package client.
+func (c *Client) RoundTrip(r *http.Request) (*http.Response, error) {
+	node, err := url.Parse(c.cfg.Address())
+	if err != nil {
+		return nil, err
 	}
+	r = r.Clone(r.Context())
+	r.URL.Host, r.Host = node.Host, node.Host
+	if !c.cfg.Binary {
+		r.Header.Set("Sec-WebSocket-Protocol", protocol.Name)
+	}
+	return c.cfg.Transport.RoundTrip(r)
+}
+
+// failed records why package client lost a connection, or did not get one.
+func (c *Client) failed(err error) {
+	e := Event{At: time.Now(), Kind: Closed}
+	refused, isRefused := errors.AsType[*client.RefusedError](err)
+	lied, isLie := errors.AsType[*client.ProtocolError](err)
+	command, isCommand := errors.AsType[*client.CommandError](err)
+	closed, isClosed := errors.AsType[websocket.CloseError](err)
+	switch {
+	case isRefused && refused.Code == http.StatusUnauthorized:
+		e.Code = protocol.CodeSession
+	case isRefused:
+		e.Code = refused.Code
+	case isLie:
+		e.Code, e.Detail = unreadable, lied.What
+	case isCommand:
+		e.Code, e.Detail = unreadable, command.Error()
+	case isClosed:
+		e.Code = int(closed.Code)
+	}
+	c.add(e)
+}
+
+// take records one message.
+func (c *Client) take(message protocol.Message) {
+	now := time.Now()
+	time.Sleep(c.cfg.Slow)
 	switch m := message.(type) {
+	case protocol.Welcome:
+		c.add(Event{At: now, Kind: Connected})
 	case protocol.Closing:
-		return time.Duration(m.ReconnectAfterMS) * time.Millisecond
+		c.add(Event{At: now, Kind: Closing, Advice: time.Duration(m.ReconnectAfterMS) * time.Millisecond})
 	case protocol.Status:
 		switch {
 		case m.Symbol == "" && m.Status == protocol.StatusDegraded:
@@ -206,19 +180,20 @@ func (c *Client) take(text []byte) (reconnect time.Duration) {
 	case protocol.Update:
 		c.addQuotes(now, Update, m.Data)
 	}
-	return 0
 }
 
 func (c *Client) addQuotes(now time.Time, kind Kind, quotes []protocol.Quote) {
 	for _, q := range quotes {
 		c.add(Event{At: now, Kind: kind, Symbol: q.Symbol, Bid: q.Bid, Epoch: q.Epoch, Seq: q.Seq, Skipped: q.Skipped})
+		if c.cfg.Stream {
+			c.deliver(q, false)
+		}
 	}
 }
 
 func (c *Client) add(e Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.events = append(c.events, e)
 	switch e.Kind {
 	case Connected:
 		c.up, c.bad = true, false
@@ -228,17 +203,26 @@ func (c *Client) add(e Event) {
 		c.bad = true
 	case OK:
 		c.bad = false
-	case Snapshot, Reset, Update:
-		if e.Epoch == "" {
-			e.Epoch = c.last[e.Symbol].Epoch
+	}
+	if c.cfg.Tamper != nil {
+		c.events = append(c.events, c.cfg.Tamper(e)...)
+		return
+	}
+	c.events = append(c.events, e)
+}
+
+// deliver records a quote that reached the subscriber.
+func (c *Client) deliver(q protocol.Quote, gap bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.cfg.Stream {
+		c.deliveries = append(c.deliveries, Delivery{q.Symbol, q.Epoch, q.Seq, gap})
+	}
+	if p, n, ok := tickOf(q.Bid); ok {
+		if c.newest[q.Symbol] == nil {
+			c.newest[q.Symbol] = map[int]uint64{}
 		}
-		c.last[e.Symbol] = e
-		if p, n, ok := tickOf(e.Bid); ok {
-			if c.newest[e.Symbol] == nil {
-				c.newest[e.Symbol] = map[int]uint64{}
-			}
-			c.newest[e.Symbol][p] = max(n, c.newest[e.Symbol][p])
-		}
+		c.newest[q.Symbol][p] = max(n, c.newest[q.Symbol][p])
 	}
 }
 
@@ -254,7 +238,8 @@ func (c *Client) Revoked(within time.Duration) {
 func (c *Client) Record() Record {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Record{Client: c.cfg.Name, Mode: c.cfg.Mode, Symbols: c.cfg.Symbols, Events: append([]Event(nil), c.events...), Revoked: c.revoked, Within: c.within}
+	return Record{Client: c.cfg.Name, Mode: c.cfg.Mode, Symbols: c.cfg.Symbols, Events: slices.Clone(c.events), Deliveries: slices.Clone(c.deliveries),
+		Revoked: c.revoked, Within: c.within}
 }
 
 // Connected reports whether the client is connected and has a value of each symbol.

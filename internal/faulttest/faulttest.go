@@ -2,7 +2,7 @@
 // record its outcome. Clients record everything they receive. Meanwhile a schedule, made from a
 // seed, injects faults. Afterwards Verify returns the broken promises.
 //
-// The package uses the protocol only, nothing internal to the server.
+// The package uses package client and the protocol, nothing internal to the server.
 package faulttest
 
 import (
@@ -38,7 +38,8 @@ type Kind int
 // Kinds of Event.
 const (
 	Connected Kind = iota
-	Closed         // Code; 0 = without a close frame, unreadable = by the checker
+	Closed         // Code; 0 = without a close frame, unreadable = a message broke the protocol
+	Closing        // the server advises to reconnect after Advice
 	Snapshot
 	Reset   // a snapshot before which ticks may be missing
 	Resumed // the missed ticks follow
@@ -52,7 +53,7 @@ const (
 const unreadable = -1
 
 func (k Kind) String() string {
-	return [...]string{"connected", "closed", "snapshot", "reset", "resumed", "update", "degraded", "ok", "stale"}[k]
+	return [...]string{"connected", "closed", "closing", "snapshot", "reset", "resumed", "update", "degraded", "ok", "stale"}[k]
 }
 
 // Event is one thing that a client received. Events are in the order of their arrival.
@@ -63,6 +64,15 @@ type Event struct {
 	Epoch        string // as it stood in the message, often ""
 	Seq, Skipped uint64
 	Code         int
+	Detail       string        // of unreadable
+	Advice       time.Duration // of Closing
+}
+
+// Delivery is one quote that package client delivered to its subscriber.
+type Delivery struct {
+	Symbol, Epoch string
+	Seq           uint64
+	Gap           bool // a gap was reported before it
 }
 
 // price returns the prices that identify the n-th tick of a publisher. The publisher's number, 1 to

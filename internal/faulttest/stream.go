@@ -3,8 +3,9 @@ package faulttest
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
-	"maps"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strings"
@@ -12,6 +13,24 @@ import (
 
 	"github.com/fxcast/fxcast/protocol"
 )
+
+// streams reads one stream after the other, until ctx ends or the session has.
+func (c *Client) streams(ctx context.Context) {
+	for {
+		code, after := c.stream(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		c.add(Event{At: time.Now(), Kind: Closed, Code: code})
+		if protocol.ReconnectAfter(code) == protocol.ReconnectNo {
+			return
+		}
+		if after <= 0 {
+			after = 50*time.Millisecond + rand.N(200*time.Millisecond)
+		}
+		wait(ctx, after)
+	}
+}
 
 // stream is one connection of a client of Server-Sent Events, from its beginning to its end. It
 // resumes with the last event's id, as browsers do.
@@ -21,15 +40,15 @@ func (c *Client) stream(ctx context.Context) (code int, after time.Duration) {
 	silence := time.AfterFunc(c.cfg.Silence, cancel)
 	defer silence.Stop()
 	query := url.Values{"symbols": {strings.Join(c.cfg.Symbols, ",")}, "mode": {c.cfg.Mode}}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.cfg.Address()+"?"+query.Encode(), nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.cfg.Address()+"/api/v1/stream?"+query.Encode(), nil)
 	if err != nil {
 		return 0, 0
 	}
-	maps.Copy(r.Header, c.cfg.Header)
+	r.Header.Set("Authorization", "Bearer "+c.cfg.Token)
 	if c.lastID != "" {
 		r.Header.Set("Last-Event-ID", c.lastID)
 	}
-	resp, err := c.cfg.HTTP.Do(r)
+	resp, err := c.cfg.Transport.RoundTrip(r)
 	if err != nil {
 		return 0, 0
 	}
@@ -42,8 +61,7 @@ func (c *Client) stream(ctx context.Context) (code int, after time.Duration) {
 		_, _ = io.Copy(io.Discard, resp.Body) // the content does not matter
 		return 0, 0
 	}
-	c.add(Event{At: time.Now(), Kind: Connected})
-	var event, id, data string
+	var id, data string
 	for lines := bufio.NewScanner(resp.Body); ; {
 		if !lines.Scan() {
 			return code, after
@@ -52,8 +70,6 @@ func (c *Client) stream(ctx context.Context) (code int, after time.Duration) {
 		name, value, _ := strings.Cut(lines.Text(), ":")
 		value = strings.TrimPrefix(value, " ")
 		switch name {
-		case "event":
-			event = value
 		case "id":
 			id = value
 		case "data":
@@ -65,21 +81,17 @@ func (c *Client) stream(ctx context.Context) (code int, after time.Duration) {
 			if id != "" {
 				c.lastID = id
 			}
-			if event == protocol.TypeClosing {
-				message, _ := protocol.Decode([]byte(data)) // take reports a bad message
-				closing, _ := message.(protocol.Closing)
-				code = closing.Code
+			message, err := protocol.Decode([]byte(data))
+			switch {
+			case err == nil:
+				c.take(message)
+			case !errors.Is(err, protocol.ErrUnknownType):
+				return unreadable, 0
 			}
-			frames := []Frame{{Text: []byte(data)}}
-			if c.cfg.Tamper != nil {
-				frames = c.cfg.Tamper(frames[0])
+			if closing, ok := message.(protocol.Closing); ok {
+				code, after = closing.Code, time.Duration(closing.ReconnectAfterMS)*time.Millisecond
 			}
-			for _, f := range frames {
-				if d := c.take(f.Text); d > 0 {
-					after = d
-				}
-			}
-			event, id, data = "", "", ""
+			id, data = "", ""
 		}
 	}
 }

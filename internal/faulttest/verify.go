@@ -12,6 +12,7 @@ type Record struct {
 	Client, Mode string
 	Symbols      []string
 	Events       []Event
+	Deliveries   []Delivery // of a client of package client
 
 	// Revoked is the time at which its session was ended, zero if it was not. Its connection must
 	// then be closed with 4001 within this time.
@@ -32,7 +33,8 @@ const (
 	NeedlessReset = "reset"      // a reset although history reaches back to the client's position
 	Final         = "final"      // the last value is not the last accepted one
 	Revocation    = "revocation" // the session was ended and the connection was not
-	Protocol      = "protocol"   // a message that cannot be read
+	Protocol      = "protocol"   // a message that breaks the protocol
+	Delivered     = "delivered"  // package client delivered other quotes than it received
 	Unkept        = "unkept"     // a tick that a replica had, by the answer, and Redis has no more
 )
 
@@ -84,6 +86,10 @@ type Entry struct {
 //
 // kept is the history at the end, which must have been long enough for all accepted ticks. If it
 // has the tick of a client's position, a reset was needless.
+//
+// What package client delivered is compared with what it received: in mode all it is the same
+// without what came twice, and a gap was reported where there is one; in mode latest it is part of
+// that.
 //
 // On a new connection of mode latest the snapshot may be older than the last quote of the previous
 // connection: another node may be a moment behind.
@@ -159,7 +165,7 @@ func (v *verifier) record(r Record) {
 		case Closed:
 			switch {
 			case e.Code == unreadable:
-				v.say(Protocol, r, e, "a message is not the protocol's JSON")
+				v.say(Protocol, r, e, "%s", e.Detail)
 			case e.Code == protocol.CodeSession && r.Revoked.IsZero():
 				v.say(Revocation, r, e, "closed with 4001 and the session was not ended")
 			case e.Code == protocol.CodeSession:
@@ -177,6 +183,7 @@ func (v *verifier) record(r Record) {
 			v.step(r, p, e)
 		}
 	}
+	v.deliveries(r)
 	if !r.Revoked.IsZero() {
 		if !ended {
 			v.say(Revocation, r, Event{}, "the session was ended at %s and the connection never", r.Revoked.Format("15:04:05.000"))

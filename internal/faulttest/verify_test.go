@@ -162,6 +162,49 @@ func TestVerifyReset(t *testing.T) {
 	}
 }
 
+// What package client delivers is what it received, once, with every gap reported.
+func TestVerifyDelivered(t *testing.T) {
+	day := accepted("a", 1, 6)
+	whole := stream(nil).connect().snapshot("a", 1).updates(2, 4).closed(0).connect().quote(faulttest.Update, "a", 5, 0).updates(6, 6)
+	again := stream(nil).connect().snapshot("a", 1).updates(2, 4).closed(0).connect().snapshot("a", 4).updates(5, 6)
+	reset := stream(nil).connect().snapshot("a", 1).updates(2, 3).closed(0).connect().reset("a", 6)
+	delivered := func(seqs ...int) (d []faulttest.Delivery) { // below zero: after a gap
+		for _, n := range seqs {
+			d = append(d, faulttest.Delivery{Symbol: symbol, Epoch: "a", Seq: uint64(max(n, -n)), Gap: n < 0})
+		}
+		return d
+	}
+	for _, tc := range []struct {
+		name       string
+		stream     stream
+		deliveries []faulttest.Delivery
+		latest     []string
+		all        []string
+	}{
+		{"all of it", whole, delivered(1, 2, 3, 4, 5, 6), nil, nil},
+		{"what came twice once", again, delivered(1, 2, 3, 4, 5, 6), nil, nil},
+		{"twice", again, delivered(1, 2, 3, 4, 4, 5, 6), []string{"delivered"}, []string{"delivered"}},
+		{"out of order", whole, delivered(1, 3, 2, 4, 5, 6), []string{"delivered"}, []string{"delivered"}},
+		{"one left out", whole, delivered(1, 2, 3, 5, 6), nil, []string{"delivered"}},
+		{"one left out and a gap reported", whole, delivered(1, 2, 3, -5, 6), []string{"delivered"}, []string{"delivered"}},
+		{"the last left out", whole, delivered(1, 2, 3, 4, 5), nil, []string{"delivered"}},
+		{"one that did not come", whole, delivered(1, 2, 3, 4, 5, 6, 7), []string{"delivered"}, []string{"delivered"}},
+		{"a gap reported and none there", whole, delivered(1, 2, -3, 4, 5, 6), []string{"delivered"}, []string{"delivered"}},
+		{"a gap and none reported", reset, delivered(1, 2, 3, 6), nil, []string{"delivered"}},
+		{"a gap reported", reset, delivered(1, 2, 3, -6), []string{"delivered"}, nil},
+	} {
+		for mode, want := range map[string][]string{faulttest.Latest: tc.latest, faulttest.All: tc.all} {
+			found := faulttest.Verify(day, nil, []faulttest.Record{{Client: "c", Mode: mode, Events: tc.stream, Deliveries: tc.deliveries}})
+			if mode == faulttest.Latest { // its snapshot may be older, and is never a gap
+				found = slices.DeleteFunc(found, func(v faulttest.Violation) bool { return v.Kind != faulttest.Delivered })
+			}
+			if got := kinds(found); !slices.Equal(got, want) {
+				t.Errorf("%s, mode %s: %v, want %v\n%v", tc.name, mode, got, want, found)
+			}
+		}
+	}
+}
+
 func TestVerifyRevocation(t *testing.T) {
 	day := accepted("a", 1, 10)
 	open := stream(nil).connect().snapshot("a", 1).updates(2, 4)

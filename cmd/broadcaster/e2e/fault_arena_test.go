@@ -54,8 +54,8 @@ type arena struct {
 }
 
 // newArena starts everything; environ are the settings of Redis for a node.
-// tamper, which may be nil, is between a server and the first client of a mode.
-func newArena(t *testing.T, rdb redis.UniversalClient, environ []string, tamper map[string]func(faulttest.Frame) []faulttest.Frame) *arena {
+// tamper, which may be nil, changes what the first client of a mode records.
+func newArena(t *testing.T, rdb redis.UniversalClient, environ []string, tamper map[string]func(faulttest.Event) []faulttest.Event) *arena {
 	t.Helper()
 	environ = append(environ, fmt.Sprint("HISTORY_TICKS=", arenaHistory))
 	a := &arena{t: t, rdb: rdb, environ: environ, tokens: map[string]madeSession{}}
@@ -174,7 +174,7 @@ func withoutCertificate(environ []string) (kept []string) {
 	return kept
 }
 
-func (a *arena) startClients(tamper map[string]func(faulttest.Frame) []faulttest.Frame) {
+func (a *arena) startClients(tamper map[string]func(faulttest.Event) []faulttest.Event) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	a.stopClients = func() { cancel(); wg.Wait() }
@@ -182,8 +182,8 @@ func (a *arena) startClients(tamper map[string]func(faulttest.Frame) []faulttest
 	a.startClient = func(node int, cfg faulttest.ClientConfig) *faulttest.Client {
 		s := a.node(0).signIn(cfg.Name, "user")
 		turn := node - 1
-		cfg.Header, cfg.Symbols = bearer(s.Token), arenaSymbols
-		cfg.Address = func() string { turn++; return addressOf(a.node(turn), cfg.Stream) }
+		cfg.Token, cfg.Symbols = s.Token, arenaSymbols
+		cfg.Address = func() string { turn++; return a.node(turn).public }
 		c := faulttest.NewClient(cfg)
 		a.clients, a.tokens[cfg.Name] = append(a.clients, c), s
 		wg.Go(func() { c.Run(ctx) })
@@ -204,14 +204,6 @@ func (a *arena) startClients(tamper map[string]func(faulttest.Frame) []faulttest
 		}
 		a.startClient(i, faulttest.ClientConfig{Name: fmt.Sprintf("stream-%d", i), Mode: faulttest.All, Stream: true})
 	}
-}
-
-// addressOf is where clients connect to a node.
-func addressOf(n *processNode, stream bool) string {
-	if stream {
-		return n.public + "/api/v1/stream"
-	}
-	return "ws" + strings.TrimPrefix(n.public, "http") + "/ws"
 }
 
 // revoke ends the session of a client.

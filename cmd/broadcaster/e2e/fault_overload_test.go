@@ -92,7 +92,7 @@ func TestOverload(t *testing.T) {
 		}
 	}
 	server := redistest.Start(t)
-	n := startProcess(t, "REDIS_URL="+server.URL(), "WS_WRITE_TIMEOUT=8s", "LOG_LEVEL=info")
+	n := startProcess(t, "REDIS_URL="+server.URL(), "WS_WRITE_TIMEOUT=8s", "WS_HEARTBEAT=20s", "LOG_LEVEL=info")
 	a := &arena{t: t, rdb: server.Client(), environ: []string{"REDIS_URL=" + server.URL()}, nodes: []*processNode{n}}
 	p := a.scriptPublisher(slices.Repeat(names, burst)) // one call of the script takes many of a symbol
 	publishing, stop := context.WithCancel(t.Context())
@@ -107,22 +107,18 @@ func TestOverload(t *testing.T) {
 	defer running.Wait()
 	defer cancel()
 	// The kernel keeps little for who reads slowly; else it is long before it asks for more.
-	narrow := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+	narrow := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 		if err == nil {
 			err = conn.(*net.TCPConn).SetReadBuffer(4 << 10)
 		}
 		return conn, err
-	}}}
+	}}
 	for i := range readers {
 		cfg := faulttest.ClientConfig{Name: fmt.Sprint("reader-", i), Mode: faulttest.Latest, Symbols: names,
-			Header: bearer(user.Token), Stream: i%4 == 3, Address: func() string { return addressOf(n, i%4 == 3) }}
+			Token: user.Token, Stream: i%4 == 3, Address: func() string { return n.public }}
 		if i < slow {
-			cfg.HTTP = narrow
-			cfg.Tamper = func(f faulttest.Frame) []faulttest.Frame {
-				time.Sleep(5 * time.Millisecond)
-				return []faulttest.Frame{f}
-			}
+			cfg.Transport, cfg.Slow = narrow, 5*time.Millisecond
 		}
 		c := faulttest.NewClient(cfg)
 		a.clients = append(a.clients, c)

@@ -1,75 +1,74 @@
 package e2e
 
 import (
-	"bytes"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/fxcast/fxcast/cmd/broadcaster/internal/programtest"
 	"github.com/fxcast/fxcast/internal/faulttest"
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
-// planted are bugs put between a real server and one client of the checker.
+// planted are bugs put between a real server and the record of one client of the checker.
 var planted = []struct {
 	name, want string
-	tamper     func() func(faulttest.Frame) []faulttest.Frame
+	tamper     func() func(faulttest.Event) []faulttest.Event
 }{
-	{"a lost tick", faulttest.Gap, func() func(faulttest.Frame) []faulttest.Frame {
-		return onUpdate(func(n int, f faulttest.Frame) []faulttest.Frame {
-			if n == 20 {
+	{"a lost tick", faulttest.Gap, func() func(faulttest.Event) []faulttest.Event {
+		return onUpdate(func(n int, e faulttest.Event) []faulttest.Event {
+			if n == 100 {
 				return nil
 			}
-			return []faulttest.Frame{f}
+			return []faulttest.Event{e}
 		})
 	}},
-	{"a double", faulttest.Double, func() func(faulttest.Frame) []faulttest.Frame {
-		return onUpdate(func(n int, f faulttest.Frame) []faulttest.Frame {
-			if n == 20 {
-				return []faulttest.Frame{f, f}
+	{"a double", faulttest.Double, func() func(faulttest.Event) []faulttest.Event {
+		return onUpdate(func(n int, e faulttest.Event) []faulttest.Event {
+			if n == 100 {
+				return []faulttest.Event{e, e}
 			}
-			return []faulttest.Frame{f}
+			return []faulttest.Event{e}
 		})
 	}},
-	{"a reorder", faulttest.Order, func() func(faulttest.Frame) []faulttest.Frame {
-		var held []faulttest.Frame
-		return onUpdate(func(n int, f faulttest.Frame) []faulttest.Frame {
-			if n%20 < 3 { // several, so that two hold the same symbol
-				held = append(held, f)
+	{"a reorder", faulttest.Order, func() func(faulttest.Event) []faulttest.Event {
+		var held []faulttest.Event
+		return onUpdate(func(n int, e faulttest.Event) []faulttest.Event {
+			if n%100 < 15 { // several, so that two hold the same symbol
+				held = append(held, e)
 				return nil
 			}
-			out := append([]faulttest.Frame{f}, held...)
+			out := append([]faulttest.Event{e}, held...)
 			held = nil
 			return out
 		})
 	}},
-	{"a stale last value", faulttest.Final, func() func(faulttest.Frame) []faulttest.Frame {
-		return onUpdate(func(n int, f faulttest.Frame) []faulttest.Frame {
-			if n > 20 {
+	{"a stale last value", faulttest.Final, func() func(faulttest.Event) []faulttest.Event {
+		return onUpdate(func(n int, e faulttest.Event) []faulttest.Event {
+			if n > 100 {
 				return nil
 			}
-			return []faulttest.Frame{f}
+			return []faulttest.Event{e}
 		})
 	}},
-	{"a missed revocation", faulttest.Revocation, func() func(faulttest.Frame) []faulttest.Frame {
-		return func(f faulttest.Frame) []faulttest.Frame {
-			if f.Text == nil {
+	{"a missed revocation", faulttest.Revocation, func() func(faulttest.Event) []faulttest.Event {
+		return func(e faulttest.Event) []faulttest.Event {
+			if e.Kind == faulttest.Closed {
 				return nil
 			}
-			return []faulttest.Frame{f}
+			return []faulttest.Event{e}
 		}
 	}},
 }
 
-// onUpdate counts the messages that are updates, and leaves the others alone.
-func onUpdate(tamper func(n int, f faulttest.Frame) []faulttest.Frame) func(faulttest.Frame) []faulttest.Frame {
+// onUpdate counts the updates, and leaves other events alone.
+func onUpdate(tamper func(n int, e faulttest.Event) []faulttest.Event) func(faulttest.Event) []faulttest.Event {
 	n := 0
-	return func(f faulttest.Frame) []faulttest.Frame {
-		if !bytes.HasPrefix(f.Text, []byte(`{"type":"update"`)) {
-			return []faulttest.Frame{f}
+	return func(e faulttest.Event) []faulttest.Event {
+		if e.Kind != faulttest.Update {
+			return []faulttest.Event{e}
 		}
 		n++
-		return tamper(n, f)
+		return tamper(n, e)
 	}
 }
 
@@ -82,15 +81,13 @@ func TestPlantedBugs(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t)
 			a := newArena(t, server.Client(), []string{"REDIS_URL=" + server.URL()},
-				map[string]func(faulttest.Frame) []faulttest.Frame{faulttest.Latest: bug.tamper(), faulttest.All: bug.tamper()})
-			for deadline := time.Now().Add(patience); len(a.clients[1].Record().Events) < 300 && time.Now().Before(deadline); {
-				time.Sleep(10 * time.Millisecond) // until much has passed the bug
-			}
+				map[string]func(faulttest.Event) []faulttest.Event{faulttest.Latest: bug.tamper(), faulttest.All: bug.tamper()})
 			tampered := map[string]bool{}
 			honest := a.clients[0]
 			for _, c := range a.clients {
 				if strings.HasSuffix(c.Name(), "-0-0") {
 					tampered[c.Name()] = false
+					programtest.Eventually(t, "much has passed the bug", func() bool { return len(c.Record().Deliveries) > 300 })
 				} else {
 					honest = c
 				}

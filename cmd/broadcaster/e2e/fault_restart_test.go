@@ -1,9 +1,7 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -21,35 +19,6 @@ const (
 	restartDrain = 4 * time.Second // half of DRAIN_TIMEOUT is the pace of a drain
 	window       = 100 * time.Millisecond
 )
-
-// comings are the times at which clients come back.
-type comings struct {
-	mu        sync.Mutex // guards what follows
-	counting  bool
-	told, did []time.Time // when they were told to, when they did
-}
-
-// tamper sees what one client is told, and changes nothing.
-func (c *comings) tamper(f faulttest.Frame) []faulttest.Frame {
-	if bytes.HasPrefix(f.Text, []byte(`{"type":"closing"`)) {
-		var m struct {
-			ReconnectAfterMS int `json:"reconnect_after_ms"`
-		}
-		_ = json.Unmarshal(f.Text, &m)
-		c.mu.Lock()
-		c.told = append(c.told, time.Now().Add(time.Duration(m.ReconnectAfterMS)*time.Millisecond))
-		c.mu.Unlock()
-	}
-	return []faulttest.Frame{f}
-}
-
-func (c *comings) came() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.counting {
-		c.did = append(c.did, time.Now())
-	}
-}
 
 // peak is the most of times within any window.
 func peak(times []time.Time) (most int) {
@@ -74,7 +43,7 @@ func TestRollingRestart(t *testing.T) {
 	}
 	server := redistest.Start(t)
 	environ := []string{"REDIS_URL=" + server.URL(), fmt.Sprint("HISTORY_TICKS=", arenaHistory),
-		"WS_MAX_CONNECTIONS_PER_USER=10000", fmt.Sprint("DRAIN_TIMEOUT=", 2*restartDrain)}
+		"WS_MAX_CONNECTIONS_PER_USER=10000", "WS_HEARTBEAT=20s", fmt.Sprint("DRAIN_TIMEOUT=", 2*restartDrain)}
 	a := &arena{t: t, rdb: server.Client(), environ: environ, tokens: map[string]madeSession{}}
 	for range restartNodes {
 		a.nodes = append(a.nodes, startProcess(t, environ...))
@@ -95,7 +64,6 @@ func TestRollingRestart(t *testing.T) {
 	defer sending.Wait()
 	defer stop()
 
-	back := &comings{}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -107,8 +75,8 @@ func TestRollingRestart(t *testing.T) {
 		}
 		turn := i - 1
 		cfg := faulttest.ClientConfig{Name: fmt.Sprint("client-", i), Mode: faulttest.All, Symbols: arenaSymbols[:2],
-			Header: bearer(user.Token), Tamper: back.tamper, Stream: i%10 == 9, Binary: i%2 == 0, Silence: time.Minute}
-		cfg.Address = func() string { turn++; back.came(); return addressOf(choose(turn), cfg.Stream) }
+			Token: user.Token, Stream: i%10 == 9, Binary: i%2 == 0, Silence: time.Minute}
+		cfg.Address = func() string { turn++; return choose(turn).public }
 		c := faulttest.NewClient(cfg)
 		a.clients = append(a.clients, c)
 		running.Go(func() { c.Run(ctx) })
@@ -122,9 +90,6 @@ func TestRollingRestart(t *testing.T) {
 	if err := field.AwaitRight(right); err != nil {
 		t.Fatal(err)
 	}
-	back.mu.Lock()
-	back.counting = true
-	back.mu.Unlock()
 	began := time.Now()
 	for i := range restartNodes {
 		a.mu.Lock()
@@ -159,12 +124,18 @@ func TestRollingRestart(t *testing.T) {
 		t.Error(v)
 	}
 	closings, others, resets, refused := 0, map[int]int{}, 0, 0
+	var advised, came []time.Time
 	for _, r := range a.records() {
 		connected := false
 		for _, e := range r.Events {
 			switch {
 			case e.Kind == faulttest.Connected:
 				connected = true
+				if e.At.After(began) {
+					came = append(came, e.At)
+				}
+			case e.Kind == faulttest.Closing:
+				advised = append(advised, e.At.Add(e.Advice))
 			case e.Kind == faulttest.Reset:
 				resets++
 			case e.Kind != faulttest.Closed:
@@ -180,16 +151,16 @@ func TestRollingRestart(t *testing.T) {
 		}
 	}
 	// The last node to restart has most of the clients. It closes them evenly over the pace,
-	// and each is told a moment within two seconds. What a window holds is then random.
+	// and advises each a moment within two seconds. What a window holds is then random.
 	rate := max(200, float64(clients)/restartDrain.Seconds())
 	bound := int(2 * rate * window.Seconds())
-	told, did := peak(back.told), peak(back.did)
-	t.Logf("%d clients, three restarts in %v: %d closed with 1012, %d came back, %d dials refused; within %v at most %d were told to, %d did", clients,
-		took.Round(time.Millisecond), closings, len(back.did), refused, window, told, did)
+	most := peak(advised)
+	t.Logf("%d clients, three restarts in %v: %d closed with 1012, %d came back, %d dials refused; within %v at most %d were advised to, %d did", clients,
+		took.Round(time.Millisecond), closings, len(came), refused, window, most, peak(came))
 	if closings < clients || len(others) > 0 || resets > 0 {
 		t.Errorf("%d closed with 1012, want at least as many as there are clients; otherwise %v; %d resets", closings, others, resets)
 	}
-	if told > bound {
-		t.Errorf("within %v %d clients were told to come back, want at most %d", window, told, bound)
+	if most > bound {
+		t.Errorf("within %v %d clients were advised to come back, want at most %d", window, most, bound)
 	}
 }
