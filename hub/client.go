@@ -26,9 +26,10 @@ type Settings struct {
 // A Client is one joined connection. Its methods are safe for concurrent use.
 //
 // Commands (Subscribe, Unsubscribe, WatchCandles, UnwatchCandles, WatchDay, UnwatchDay,
-// SubscribeChannels, UnsubscribeChannels, Send) run on the client's shard, in the order of one goroutine's calls. Each returns once it has been carried out.
-// While more than 32 KiB of replies are unwritten, it waits for them to be written. So a caller
-// that reads commands from a connection stops reading from a client that does not read its replies.
+// SubscribeChannels, UnsubscribeChannels, Send) run on the client's shard, in the order of one
+// goroutine's calls. Each returns once it has been carried out. While more than 32 KiB of replies
+// are unwritten, it waits for them to be written. So a caller that reads commands from a connection
+// stops reading from a client that does not read its replies.
 type Client struct {
 	// Owned by shard.run; shard and conn are static. The fields that each tick touches come first.
 	shard    *shard

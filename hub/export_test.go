@@ -48,8 +48,8 @@ func (h *Hub) Disconnects() (lost, stalled, silent, panicked uint64) {
 	return lost, stalled, silent, panicked
 }
 
-// MaxFinals bounds the closed candles that wait for a client.
-const MaxFinals = maxFinals
+// MinFinals is the number of closed candles that may wait for a client with few series.
+const MinFinals = minFinals
 
 // A Wheel is a wheel whose entries have names.
 type Wheel struct {

@@ -54,8 +54,8 @@ type Config struct {
 	Ping         time.Duration // time between pings; a peer silent for three of them is closed; default 20 s
 	WriteTimeout time.Duration // a connection that takes nothing for this long is closed with 1013; default 10 s
 	// Interest is called with a topic when the answer of Wanted, WantsCandles or WantsDay for it may
-	// have changed. Shards call it, so it must not block. With Interest set, quotes of a topic come only between
-	// Follow(true) and Follow(false). nil means that quotes of every topic always come.
+	// have changed. Shards call it, so it must not block. With Interest set, quotes of a topic come
+	// only between Follow(true) and Follow(false). nil means that quotes of every topic always come.
 	Interest func(topic string)
 	// Ordered means that quotes of all topics are published in the order of their acceptance, as they
 	// come from one Redis server. Then a quote shows that all before it have been published.

@@ -7,8 +7,12 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// maxFinals bounds the final notices that wait for a client.
-const maxFinals = 1024
+// Final notices that may wait for a client: so many, or finalsEach for each of its series if that is
+// more. Candles of many topics close at one moment.
+const (
+	minFinals  = 1024
+	finalsEach = 4
+)
 
 // daySeries is the series of day figures; the others are named by the interval of their candles.
 const daySeries = "day"
@@ -61,6 +65,7 @@ type watcher struct {
 	grants int     // of the client's watches, those that match
 	newest *notice // waits to be written; nil: none
 	place  int     // in series.watchers
+	turn   int     // in watching.due, if newest waits
 }
 
 // A watch is one pattern of a client for a series.
@@ -69,8 +74,8 @@ type watch struct{ series, pattern string }
 // watching holds what a client needs for its series.
 type watching struct {
 	watches  []watch
-	watchers []*watcher
-	due      []*watcher // those with a notice
+	watchers map[*shardSeries]*watcher
+	due      []*watcher // those with a newest notice
 	finals   []finalNotice
 }
 
@@ -146,17 +151,21 @@ func (r *series) publish(m protocol.Message, final bool) {
 	for _, p := range r.inShard {
 		p.post(n, final)
 	}
-	if r.listeners.Load() == 0 { // the last watcher left meanwhile
-		r.forget()
-	}
+	r.forget() // the last watcher may have left meanwhile
 }
 
-// forget forgets the newest notice of a series that nobody watches, since it gets old.
+// forget forgets the newest notice of a series if nobody watches it, since it gets old. With the
+// mailbox locked no notice is lost of which a new watcher is the reason.
 func (r *series) forget() {
+	if r.listeners.Load() > 0 {
+		return
+	}
 	for _, p := range r.inShard {
 		s := p.topic.shard
 		s.mail.mu.Lock()
-		p.newest, p.fresh, p.finals = nil, false, nil
+		if r.listeners.Load() == 0 {
+			p.newest, p.fresh, p.finals = nil, false, nil
+		}
 		s.mail.mu.Unlock()
 	}
 }
@@ -206,29 +215,47 @@ func (s *shard) deliver(p *shardSeries) {
 func (w *watcher) notify(finals []*notice, newest *notice) bool {
 	c := w.client
 	g := c.extras.watching
-	switch {
-	case w.newest == nil && newest != nil:
-		g.due = append(g.due, w)
-	case w.newest != nil && newest == nil && len(finals) > 0:
-		g.due = without(g.due, w)
-		fallthrough
-	case w.newest != nil && newest != nil:
+	if w.newest != nil && (newest != nil || len(finals) > 0) {
 		c.shard.stats.noticesReplaced.Add(1)
-	default:
-		newest = w.newest
 	}
-	w.newest = newest
+	switch {
+	case newest == nil && len(finals) > 0:
+		g.drop(w)
+	case newest != nil && w.newest == nil:
+		w.turn = len(g.due)
+		g.due = append(g.due, w)
+		fallthrough
+	case newest != nil:
+		w.newest = newest
+	}
 	for _, n := range finals {
 		g.finals = append(g.finals, finalNotice{n, w.series})
 	}
 	if g.pending() {
 		c.shard.wantWrite(c)
 	}
-	return len(g.finals) <= maxFinals
+	return len(g.finals) <= max(minFinals, finalsEach*len(g.watchers))
+}
+
+// drop drops the newest notice of a watcher, if one waits.
+func (g *watching) drop(w *watcher) {
+	if w.newest == nil {
+		return
+	}
+	last := len(g.due) - 1
+	g.due[w.turn] = g.due[last]
+	g.due[w.turn].turn = w.turn
+	g.due[last] = nil
+	g.due, w.newest = g.due[:last], nil
 }
 
 // pending reports whether anything waits to be written.
 func (g *watching) pending() bool { return len(g.due)+len(g.finals) > 0 }
+
+// dropFinals drops the final notices of series that the client does not watch any more.
+func (g *watching) dropFinals() {
+	g.finals = slices.DeleteFunc(g.finals, func(n finalNotice) bool { return g.watchers[n.series] == nil })
+}
 
 // WatchCandles adds patterns of topics whose candles of an interval the client receives from now on,
 // and answers with ack. Then the running candle of each topic comes, if there is one.
@@ -256,7 +283,7 @@ func (c *Client) watch(name string, patterns []string, ack []byte) {
 	c.command(ack, func(s *shard) {
 		x := c.extra()
 		if x.watching == nil {
-			x.watching = new(watching)
+			x.watching = &watching{watchers: make(map[*shardSeries]*watcher)}
 		}
 		for _, pattern := range patterns {
 			w := watch{name, pattern}
@@ -284,6 +311,7 @@ func (c *Client) unwatch(name string, patterns []string, ack []byte) {
 		for _, pattern := range patterns {
 			s.dropWatch(c, watch{name, pattern})
 		}
+		c.extras.watching.dropFinals()
 		if len(c.extras.watching.watches) == 0 {
 			c.extras.watching = nil
 		}
@@ -305,10 +333,10 @@ func (s *shard) addWatcher(c *Client, p *shardTopic, name string, known bool) {
 		return
 	}
 	g := c.extras.watching
-	w := g.find(q)
+	w := g.watchers[q]
 	if w == nil {
 		w = &watcher{client: c, series: q, place: len(q.watchers)}
-		q.watchers, g.watchers = append(q.watchers, w), append(g.watchers, w)
+		q.watchers, g.watchers[q] = append(q.watchers, w), w
 		if w.place == 0 {
 			s.listen(p)
 			if r.listeners.Add(1) == 1 && s.hub.cfg.Interest != nil {
@@ -343,7 +371,7 @@ func (s *shard) dropWatch(c *Client, w watch) {
 
 // releaseWatcher undoes one addWatcher.
 func (s *shard) releaseWatcher(c *Client, p *shardTopic, name string) {
-	w := c.extras.watching.find(s.hub.series(p, name).inShard[s.index])
+	w := c.extras.watching.watchers[s.hub.series(p, name).inShard[s.index]]
 	if w == nil {
 		return
 	}
@@ -352,12 +380,11 @@ func (s *shard) releaseWatcher(c *Client, p *shardTopic, name string) {
 	}
 }
 
-// endWatcher ends a watcher and drops what waits for it.
+// endWatcher ends a watcher and drops its newest notice. The caller drops those that are final.
 func (s *shard) endWatcher(w *watcher) {
 	g, q := w.client.extras.watching, w.series
-	g.watchers = without(g.watchers, w)
-	g.due = without(g.due, w)
-	g.finals = slices.DeleteFunc(g.finals, func(n finalNotice) bool { return n.series == q })
+	delete(g.watchers, q)
+	g.drop(w)
 	last := len(q.watchers) - 1
 	q.watchers[w.place] = q.watchers[last]
 	q.watchers[w.place].place = w.place
@@ -386,18 +413,10 @@ func (s *shard) endWatches(c *Client) {
 			s.wildWatches[w.pattern] = without(s.wildWatches[w.pattern], clientWatch{c, w})
 		}
 	}
-	for len(g.watchers) > 0 {
-		s.endWatcher(g.watchers[len(g.watchers)-1])
-	}
-}
-
-func (g *watching) find(q *shardSeries) *watcher {
+	g.finals = nil
 	for _, w := range g.watchers {
-		if w.series == q {
-			return w
-		}
+		s.endWatcher(w)
 	}
-	return nil
 }
 
 // watchNew lets the watches with wildcards match a topic.
@@ -418,6 +437,7 @@ func (s *shard) unwatchOld(p *shardTopic) {
 	for _, family := range append(families[:], "*") {
 		for _, w := range s.wildWatches[family] {
 			s.releaseWatcher(w.client, p, w.series)
+			w.client.extras.watching.dropFinals()
 		}
 	}
 }

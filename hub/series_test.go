@@ -176,7 +176,7 @@ func TestTooManyClosedCandles(t *testing.T) {
 			c.client.WatchCandles("1m", []string{"EUR/USD", "*"}, nil)
 			c.client.WatchCandles("5m", []string{"*"}, nil)
 		}
-		for n := range hub.MaxFinals + 1 {
+		for n := range hub.MinFinals + 1 {
 			if p.closed() != 0 {
 				t.Fatalf("closed with %d after %d candles", p.closed(), n)
 			}
@@ -189,8 +189,42 @@ func TestTooManyClosedCandles(t *testing.T) {
 		p.client.Leave()
 		h.Candle("EUR/USD", "1m", candle(9999, 1, false))
 		synctest.Wait()
-		if n := len(q.notices()); n != hub.MaxFinals+2 {
+		if n := len(q.notices()); n != hub.MinFinals+2 {
 			t.Errorf("the other client has %d candles", n)
+		}
+	})
+}
+
+// Candles of many topics close at one moment: that does not make a client slow.
+func TestManyCandlesCloseTogether(t *testing.T) {
+	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
+		const topics = hub.MinFinals/2 + 1
+		p := newPeer()
+		join(t, h, p)
+		for _, interval := range []string{"1m", "5m"} {
+			p.client.WatchCandles(interval, []string{"*"}, nil)
+		}
+		name := func(n int) string { return fmt.Sprintf("A%d/USD", n) }
+		for n := range topics {
+			h.List(name(n), true)
+		}
+		synctest.Wait()
+		p.block()
+		p.client.Send([]byte(`{"type":"pong"}`)) // blocks the connection
+		synctest.Wait()
+		for _, interval := range []string{"1m", "5m"} {
+			for n := range topics {
+				h.Candle(name(n), interval, candle(7, 1, false))
+			}
+		}
+		synctest.Wait()
+		if p.closed() != 0 {
+			t.Fatalf("closed with %d", p.closed())
+		}
+		p.unblock()
+		synctest.Wait()
+		if n := len(p.notices()); n != 2*topics {
+			t.Errorf("%d candles, want %d", n, 2*topics)
 		}
 	})
 }
