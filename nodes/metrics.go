@@ -20,7 +20,7 @@ func newMetrics(reg prometheus.Registerer, n *Nodes) *metrics {
 			func() float64 { return float64(len(n.Others())) }))
 	}
 	return &metrics{
-		asked:      counter("fx_nodes_asked_total", "Questions that this node sent to all others."),
+		asked:      counter("fx_nodes_asked_total", "Questions that this node sent to all others, or to one."),
 		silent:     counter("fx_nodes_silent_total", "Answers that did not arrive within a second. Growing: a node is overloaded or cut off from Redis."),
 		dropped:    counter("fx_nodes_dropped_total", "Questions not answered because 8 were being answered already. Not 0: a client of the admin API asks far too often."),
 		invalid:    counter("fx_nodes_invalid_messages_total", "Messages that no node sends: malformed or too long. Above 0: another program publishes under the prefix."),

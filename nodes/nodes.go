@@ -4,13 +4,14 @@
 // Messages travel by Pub/Sub and nothing is stored in Redis. So the package works
 // with a full Redis, on a cluster, and on the embedded server. Each node publishes
 // a heartbeat on the channel <prefix>nodes once a second. A node that sends nothing
-// for 5 s, or that sends "bye", is gone. A question goes out on the same channel;
-// its answers go to the channel <prefix>nodes:to:<node> of the node that asked.
+// for 5 s, or that sends "bye", is gone. A question goes out on the same channel,
+// or, for one node, on the channel <prefix>nodes:to:<node> of that node; its answers
+// go to that channel of the node that asked.
 //
 //	{"type":"here","node":"a"}    the heartbeat
 //	{"type":"hello","node":"a"}   a new node; every other node replies "here" at once
 //	{"type":"bye","node":"a"}     a node that stops
-//	{"type":"ask","node":"a","id":"…","kind":"connections","body":…}
+//	{"type":"ask","node":"a","id":"…","kind":"connections","body":…}   to all, or to one node
 //	{"type":"answer","node":"b","id":"…","body":…}   or "fault":"…" instead of a body
 //
 // Any program that may publish on these channels can ask, too: Redis is their only
@@ -39,10 +40,17 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/fxcast/fxcast/internal/redislink"
+	"github.com/fxcast/fxcast/protocol"
 )
 
 // ErrRunning means that Run was called a second time.
 var ErrRunning = errors.New("nodes: already running")
+
+// Errors of AskOne, beside redislink.ErrUnavailable.
+var (
+	ErrUnknown = errors.New("no living node has this name")
+	ErrSilent  = errors.New("the node does not answer")
+)
 
 const (
 	beatEvery = time.Second
@@ -124,10 +132,6 @@ func (n *Nodes) Handle(kind string, h Handler) {
 func (n *Nodes) Others() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.othersLocked()
-}
-
-func (n *Nodes) othersLocked() []string {
 	names := []string{}
 	for name, at := range n.lastSeen {
 		if time.Since(at) > goneAfter {
@@ -159,12 +163,40 @@ type Answers struct {
 // is not an error. If the question cannot be published, the error is
 // redislink.ErrUnavailable and every node is in Silent.
 func (n *Nodes) Ask(ctx context.Context, kind string, body any, enough func(Answer) bool) (Answers, error) {
+	return n.ask(ctx, n.channel(), n.Others(), kind, body, enough)
+}
+
+// AskOne sends a question to one other node, as Ask does to all. The error is ErrUnknown if no
+// living node has this name, ErrSilent if the node does not answer within a second, and
+// redislink.ErrUnavailable if the question cannot be published.
+func (n *Nodes) AskOne(ctx context.Context, node, kind string, body any) (Answer, error) {
+	if !slices.Contains(n.Others(), node) {
+		return Answer{}, fmt.Errorf("nodes: ask %s: %w", protocol.Clip(node, maxName), ErrUnknown)
+	}
+	all, err := n.ask(ctx, n.channelOf(node), []string{node}, kind, body, nil)
+	if err != nil {
+		return Answer{}, err
+	}
+	for _, a := range all.Answers {
+		if a.Node == node {
+			return a, nil
+		}
+	}
+	return Answer{}, fmt.Errorf("nodes: ask %s: %w", node, ErrSilent)
+}
+
+// ask publishes a question on a channel and waits for the answers of these nodes.
+func (n *Nodes) ask(ctx context.Context, channel string, waiting []string, kind string, body any, enough func(Answer) bool) (Answers, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	all := Answers{Silent: waiting}
+	if len(waiting) == 0 {
+		n.metrics.asked.Inc()
+		return all, nil
+	}
 	id := newID()
 	answers := make(chan Answer, maxNodes)
 	n.mu.Lock()
-	waiting := n.othersLocked()
 	n.asked[id] = answers
 	n.mu.Unlock()
 	defer func() {
@@ -173,15 +205,11 @@ func (n *Nodes) Ask(ctx context.Context, kind string, body any, enough func(Answ
 		n.mu.Unlock()
 	}()
 	n.metrics.asked.Inc()
-	all := Answers{Silent: waiting}
-	if len(waiting) == 0 {
-		return all, nil
-	}
 	question, err := json.Marshal(body)
 	if err != nil {
 		return all, fmt.Errorf("nodes: ask %s: %w", kind, err)
 	}
-	if err := n.publish(ctx, n.channel(), notice{Type: "ask", ID: id, Kind: kind, Body: question}); err != nil {
+	if err := n.publish(ctx, channel, notice{Type: "ask", ID: id, Kind: kind, Body: question}); err != nil {
 		n.metrics.silent.Add(float64(len(waiting)))
 		return all, redislink.Unavailable("ask "+kind, err)
 	}

@@ -125,6 +125,42 @@ func TestAsk(t *testing.T) {
 	}
 }
 
+// TestAskOne asks one node of several: only that one is asked.
+func TestAskOne(t *testing.T) {
+	t.Parallel()
+	rdb := client(t, redistest.Start(t))
+	a, _ := member(t, rdb, "a")
+	b, _ := member(t, rdb, "b")
+	c, stop := member(t, rdb, "c")
+	eventually(t, "a knows b and c", knows(a, "b", "c"))
+	c.Handle("who", func(context.Context, json.RawMessage) (any, error) {
+		t.Error("c was asked")
+		return nil, nil
+	})
+	b.Handle("who", func(_ context.Context, body json.RawMessage) (any, error) { return body, nil })
+	eventually(t, "b answers", func() bool {
+		one, err := a.AskOne(t.Context(), "b", "who", 7)
+		return err == nil && one.Node == "b" && string(one.Body) == "7"
+	})
+	hold := make(chan struct{})
+	defer close(hold)
+	b.Handle("who", func(context.Context, json.RawMessage) (any, error) { <-hold; return nil, nil })
+	asked := time.Now()
+	if _, err := a.AskOne(t.Context(), "b", "who", 7); !errors.Is(err, nodes.ErrSilent) || time.Since(asked) > 5*time.Second {
+		t.Errorf("b is silent: %v after %v", err, time.Since(asked))
+	}
+	for _, name := range []string{"a", "z", ""} {
+		if _, err := a.AskOne(t.Context(), name, "who", 7); !errors.Is(err, nodes.ErrUnknown) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	stop()
+	eventually(t, "c is gone", knows(a, "b"))
+	if _, err := a.AskOne(t.Context(), "c", "who", 7); !errors.Is(err, nodes.ErrUnknown) {
+		t.Errorf("c is gone: %v", err)
+	}
+}
+
 // TestGarbage publishes on the channels what no node sends: it does no harm.
 func TestGarbage(t *testing.T) {
 	t.Parallel()

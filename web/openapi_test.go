@@ -193,6 +193,8 @@ func TestOpenAPI(t *testing.T) {
 	call(404, "DELETE", "/api/v1/symbols/EUR/USD", "", webtest.AdminToken)
 	call(404, "DELETE", "/api/v1/symbols/FOO/USD", "", webtest.AdminToken)
 	webtest.Eventually(t, "the rejected quote is listed", func() bool { return call(200, "GET", "/api/v1/feed/rejected", "", webtest.AdminToken).Body != "[]\n" })
+	call(200, "GET", "/api/v1/metrics/history?range=24h", "", webtest.AdminToken)
+	call(404, "GET", "/api/v1/metrics/history?node=none", "", webtest.AdminToken)
 	call(200, "GET", "/api/v1/connections", "", webtest.AdminToken)
 	call(404, "DELETE", "/api/v1/connections/none", "", webtest.AdminToken)
 	call(200, "DELETE", "/api/v1/connections/"+welcome.ConnID, "", webtest.AdminToken)

@@ -65,7 +65,8 @@ type Config struct {
 	Cache     *cache.Cache
 	Admin     *redisadmin.Admin
 	Nodes     *nodes.Nodes
-	Ready     func() []Check // must not wait
+	Recorder  *admin.Recorder // the caller runs it
+	Ready     func() []Check  // must not wait
 
 	// PubSub publishes a message on a channel, without a prefix. It returns the number of
 	// subscribers that received it, on one server only if Redis is a cluster.
@@ -138,7 +139,7 @@ func New(cfg Config) (*Server, error) {
 		Channels: cfg.Channels, CommandsPerSecond: cfg.CommandsPerSecond, Compression: cfg.Compression, Heartbeat: cfg.Heartbeat, Simulated: cfg.Simulated,
 		Panics: s.stats.panics, Registry: cfg.Registry, Log: cfg.Log})
 	s.admin, err = admin.New(admin.Config{Access: s.access, Sessions: cfg.Sessions, Limiter: cfg.Limiter, Cache: cfg.Cache, Redis: cfg.Admin,
-		Nodes: cfg.Nodes, Live: s.live, Rejected: cfg.Rejected, Lasts: cfg.Lasts, Publisher: cfg.Publisher, Instruments: cfg.Instruments, PubSub: cfg.PubSub, Prefix: cfg.Prefix, Channels: cfg.Channels,
+		Nodes: cfg.Nodes, Live: s.live, Recorder: cfg.Recorder, Rejected: cfg.Rejected, Lasts: cfg.Lasts, Publisher: cfg.Publisher, Instruments: cfg.Instruments, PubSub: cfg.PubSub, Prefix: cfg.Prefix, Channels: cfg.Channels,
 		Tokens: cfg.AdminTokens, Log: cfg.Log})
 	if err != nil {
 		return nil, err

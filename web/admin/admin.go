@@ -5,6 +5,7 @@
 //	redis.go        Redis itself, through redisadmin
 //	cache.go        the cache; limit.go the limiter; pubsub.go publishing on a channel
 //	connections.go  the clients of all nodes
+//	past.go         the history of each node's metrics; recorder.go, reading.go and ring.go make it
 //	rejected.go     rejected quotes; reference.go the reference price of the gate
 //	symbols.go      the removal of symbols
 //	profile.go      profiles of the process
@@ -40,6 +41,7 @@ type Config struct {
 	Redis    *redisadmin.Admin
 	Nodes    *nodes.Nodes
 	Live     *live.Server // of this node
+	Recorder *Recorder    // of this node; the caller runs it
 	Rejected *accept.RejectedLog
 	Lasts    *receive.LastQuotes // of this node
 
@@ -82,6 +84,7 @@ func (s *Server) Gates() endpoint.Gates { return endpoint.Gates{endpoint.Admin: 
 func Schemas() endpoint.Schemas {
 	return endpoint.Schemas{
 		reflect.TypeFor[flexibleID]():        {"type": []string{"string", "integer"}},
+		reflect.TypeFor[pastValues]():        {"type": "array", "items": endpoint.Object{"type": []string{"number", "null"}}, "description": "null: not known"},
 		reflect.TypeFor[redisadmin.Number](): {"type": []string{"integer", "null"}, "description": "null: the server does not report it"},
 		reflect.TypeFor[redisadmin.Text]():   {"type": []string{"string", "null"}, "description": "null: the server does not report it"},
 		reflect.TypeFor[redisadmin.Status](): {"type": "string", "enum": []string{"healthy", "degraded", "unhealthy"}},
@@ -151,6 +154,9 @@ func (s *Server) Endpoints() []endpoint.Endpoint {
 		{Pattern: "DELETE /api/v1/connections/{conn_id}", Handler: s.deleteConnection, Audit: "connection closed",
 			Tag: "connections", Summary: "Close a connection with 1008, on the node that has it", Path: map[string]string{"conn_id": "the conn_id of the client's welcome message"},
 			Answers: map[int]any{200: kickAnswer{}}, Errors: []int{404}},
+		{Pattern: "GET /api/v1/metrics/history", Handler: s.getPast,
+			Tag: "health", Summary: "The last hour or day of one node's own metrics; null where they are not known", Query: pastParameters,
+			Answers: map[int]any{200: pastAnswer{}}, Errors: []int{404}},
 		{Pattern: "GET /api/v1/feed/rejected", Handler: s.getRejected,
 			Tag: "redis", Summary: "The newest 200 rejected quotes of all nodes and producers, filtered by the query", Query: rejectedParameters,
 			Answers: map[int]any{200: []accept.RejectedQuote{}}},

@@ -149,6 +149,7 @@ func (s *Server) answerNodes() {
 		q.Limit = min(max(q.Limit, 0), maxConnections)
 		return s.connectionsHere(ctx, q), nil
 	})
+	s.cfg.Nodes.Handle("past", s.answerPast)
 	s.cfg.Nodes.Handle("kick", func(_ context.Context, body json.RawMessage) (any, error) {
 		var k kickRequest
 		if err := json.Unmarshal(body, &k); err != nil {

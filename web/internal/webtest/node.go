@@ -31,6 +31,7 @@ import (
 	"github.com/fxcast/fxcast/redisadmin"
 	"github.com/fxcast/fxcast/session"
 	"github.com/fxcast/fxcast/web"
+	"github.com/fxcast/fxcast/web/admin"
 	"github.com/fxcast/fxcast/web/live"
 )
 
@@ -85,6 +86,7 @@ type Node struct {
 	lost      *redislink.Health
 	Cache     *cache.Cache
 	Nodes     *nodes.Nodes
+	Recorder  *admin.Recorder
 	Web       *web.Server
 	Registry  *prometheus.Registry
 	Public    *httptest.Server
@@ -143,6 +145,7 @@ func Start(t testing.TB, change func(*Config)) *Node {
 		t.Fatal(err)
 	}
 	n.Nodes = nodes.New(nodes.Config{Redis: n.RDB, Node: name, Registerer: n.Registry, Logger: logger})
+	n.Recorder = admin.NewRecorder(admin.RecorderConfig{Metrics: n.Registry, Ping: func(ctx context.Context) error { return n.RDB.Ping(ctx).Err() }, Log: logger})
 	roles, err := session.LoadRoles(cfg.Roles, session.RolesConfig{ParsePattern: cfg.Instruments.ParsePattern,
 		Defaults: session.Grants{MaxSymbols: cfg.Symbols, MaxConnections: cfg.Conns, Rate: cfg.Rate}})
 	if err != nil {
@@ -150,7 +153,7 @@ func Start(t testing.TB, change func(*Config)) *Node {
 	}
 	wc := web.Config{
 		Hub: n.Hub, Sessions: n.Sessions, Limiter: limits, Lasts: n.Lasts, Publisher: n.Publisher, Rejected: rejected,
-		Ready: n.ready, History: receive.NewHistory(n.RDB, keys), Candles: candles, Cache: n.Cache, Nodes: n.Nodes, Prefix: "fx:",
+		Ready: n.ready, History: receive.NewHistory(n.RDB, keys), Candles: candles, Cache: n.Cache, Nodes: n.Nodes, Recorder: n.Recorder, Prefix: "fx:",
 		Admin: redisadmin.New(redisadmin.Config{Redis: n.RDB, ConfPath: cfg.RedisConf, Logger: logger}),
 		PubSub: func(ctx context.Context, channel string, message []byte) (int64, error) {
 			return n.RDB.Publish(ctx, channel, message).Result()
@@ -181,7 +184,7 @@ func Start(t testing.TB, change func(*Config)) *Node {
 	ctx, cancel := context.WithCancel(context.Background())
 	n.cancel = cancel
 	lostRun := func(ctx context.Context) error { return n.lost.Run(ctx, n.Hub.Degraded) }
-	for _, run := range []func(context.Context) error{lostRun, n.board.Run, n.Publisher.Run, rejected.Run, n.inbox.Run, n.receiver.Run, n.candles.Run, n.Sessions.Run, limits.Run, n.Nodes.Run} {
+	for _, run := range []func(context.Context) error{lostRun, n.board.Run, n.Publisher.Run, rejected.Run, n.inbox.Run, n.receiver.Run, n.candles.Run, n.Sessions.Run, limits.Run, n.Nodes.Run, n.Recorder.Run} {
 		n.parts.Go(func() {
 			if err := run(ctx); err != nil {
 				t.Errorf("a part of the node ended: %v", err)

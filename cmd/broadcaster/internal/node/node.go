@@ -55,6 +55,7 @@ type Node struct {
 	limiter   *limiter.Limiter
 	cache     *cache.Cache
 	nodes     *nodes.Nodes
+	recorder  *admin.Recorder
 	cert      *certificate // nil without TLS
 	web       *web.Server
 }
@@ -113,6 +114,7 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 		return nil, err
 	}
 	n.nodes = nodes.New(nodes.Config{Redis: client, Prefix: cfg.Redis.Prefix, Node: name, Registerer: registry, Logger: logger})
+	n.recorder = admin.NewRecorder(admin.RecorderConfig{Metrics: registry, Ping: func(ctx context.Context) error { return client.Ping(ctx).Err() }, Log: logger})
 	tokens := make([]web.PublishToken, 0, len(cfg.HTTP.PublishTokens))
 	for _, t := range cfg.HTTP.PublishTokens {
 		tokens = append(tokens, web.PublishToken{Source: t.Name, Token: t.Token})
@@ -129,10 +131,10 @@ func New(cfg config.Config, client redis.UniversalClient, logger *slog.Logger) (
 		History: receive.NewHistory(client, keys),
 		Candles: candles,
 		Cache:   n.cache,
-		Nodes:   n.nodes,
-		Admin:   redisadmin.New(adminConfig),
-		Ready:   n.ready,
-		Prefix:  cfg.Redis.Prefix,
+		Nodes:   n.nodes, Recorder: n.recorder,
+		Admin:  redisadmin.New(adminConfig),
+		Ready:  n.ready,
+		Prefix: cfg.Redis.Prefix,
 		PubSub: func(ctx context.Context, channel string, message []byte) (int64, error) {
 			receivers, err := client.Publish(ctx, channel, message).Result()
 			if redis.IsPermissionError(err) {

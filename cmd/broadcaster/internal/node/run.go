@@ -44,6 +44,7 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener, stdout io.Wr
 	parts.start("sessions", n.sessions.Run)
 	parts.start("limiter", n.limiter.Run)
 	parts.start("nodes", n.nodes.Run)
+	parts.start("history of metrics", n.recorder.Run)
 	if n.cfg.Embedded() {
 		producers.start("simulator", func(ctx context.Context) error {
 			return producer.Simulate(ctx, n.publisher, n.rejected, simulator.Config{Seed: uint64(time.Now().UnixNano()), Start: time.Now()}, n.log)
