@@ -231,6 +231,40 @@ func TestCandles(t *testing.T) {
 	})
 }
 
+// The day of a symbol is its own although the name of another symbol of the call ends with its name.
+func TestDayOfASimilarSymbol(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, c *redis.Client) {
+		table, err := feed.NewInstruments(feed.InstrumentsConfig{Listing: `{"WBTC/USD":{"hours":"always"},"BTC/USD":{}}`})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := args()
+		a.Instruments, a.Clock = table, time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+		if a.Candles, err = feed.ParseKeptCandles("1m:72h,1d:5y"); err != nil {
+			t.Fatal(err)
+		}
+		symbols := []feed.Symbol{"EUR/USD", "WBTC/USD", "BTC/USD"}
+		var batch [][]feed.Quote
+		for _, s := range symbols {
+			batch = append(batch, []feed.Quote{{Symbol: s, Bid: "1", Ask: "2"}})
+		}
+		outcomes, errs := accept.AcceptSymbols(t.Context(), c, batch, a)
+		for i, s := range symbols {
+			if errs[i] != nil {
+				t.Fatal(errs[i])
+			}
+			part, err := feed.ParsePart(c.HGet(t.Context(), keys.Seq(s), "1d").Val())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if start, end := feed.Day.Around(table.Hours(s), time.UnixMicro(outcomes[i][0].At)); !part.Candle.Start.Equal(start) || !part.End.Equal(end) {
+				t.Errorf("%s: the day is %s to %s, want %s to %s", s, part.Candle.Start, part.End, start, end)
+			}
+		}
+	})
+}
+
 // firstOfLost begins incomplete candles after the counter was lost with the running ones.
 func firstOfLost(t testing.TB, m *candleModel, q feed.Quote, at time.Time) {
 	fresh := &candleModel{hours: m.hours, candles: map[feed.Interval][]protocol.Candle{}}

@@ -54,8 +54,8 @@ local function candle()
       local start = when - when % one.length
       return start, start + one.length
     end
-    local BOUNDS, b = ' (%d+) (%d+) (%d+) (%d+)', nil
-    b = {string.match(days, symbol .. BOUNDS)}
+    local BOUNDS = ' (%d+) (%d+) (%d+) (%d+)'
+    local b = {string.match(days, ' ' .. symbol .. BOUNDS)} -- not of a symbol whose name ends so
     if #b == 0 then b = {string.match(days, '%*' .. BOUNDS)} end
     for i = 1, 4 do b[i] = tonumber(b[i]) end
     for i = 1, 3 do
@@ -199,7 +199,7 @@ local function candle()
     end
     if back then drop(intervals[1], minute) else close(intervals[1], m) end
     local stored = redis.call('HMGET', s.counter, unpack(longer))
-    for i, name in ipairs(longer) do
+    for i, field in ipairs(longer) do
       local one, x = intervals[i + 1], longer_of(stored[i])
       local from, to = around(one, symbol, minute)
       if not x or x.start > minute then x = {start = from, stop = to, before = '-', quotes = 0, complete = false} end
@@ -209,7 +209,7 @@ local function candle()
         x = {start = math.max(from, x.stop), stop = to, before = x.quotes > 0 and x.prices[4] or x.before, quotes = 0, complete = true}
       end
       if back then drop(one, x.start) end
-      s.fields[2 * i - 1], s.fields[2 * i] = name, text_of(x)
+      s.fields[2 * i - 1], s.fields[2 * i] = field, text_of(x)
     end
     for _, list in ipairs({s.closed, s.dropped}) do
       for _, one in ipairs(list) do
