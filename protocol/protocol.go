@@ -5,7 +5,6 @@
 // The server appends messages; clients and checkers decode them:
 //
 //	quote.go      Quote and Position; a quote's body, which is encoded once for all clients
-//	candle.go     Candle, and the figures of a day
 //	raw.go        quotes as text, for programs that read too many to decode each message
 //	message.go    the server's messages and Append
 //	decode.go     Decode decodes a server's message
