@@ -38,8 +38,8 @@ func testCandles(t *testing.T, browser context.Context, url string) {
 	p := openPage(t, browser, url)
 	webtest.Eval[bool](p, manyCandles)
 	p.Do(chromedp.Click(chromedp.CSS(`#interval input[value="1m"]`)))
-	const up = `(() => {
-		const [r, g, b] = getComputedStyle(document.documentElement).getPropertyValue('--up').match(/[0-9a-f]{2}/gi).map((x) => parseInt(x, 16));
+	up := `(() => {
+		const [r, g, b] = ` + rgbOf("--up") + `;
 		const { width, height } = document.querySelector('#chart canvas');
 		const { data } = document.querySelector('#chart canvas').getContext('2d').getImageData(0, 0, Math.floor(width / 4), height);
 		let n = 0;

@@ -89,9 +89,20 @@ func testPricesMove(t *testing.T, browser context.Context, url string) {
 	p.CheckClean(nil)
 }
 
+// rgbOf is the expression of a color of the style sheet in the present theme.
+func rgbOf(variable string) string {
+	return `(() => {
+		const probe = document.body.appendChild(document.createElement('i'));
+		probe.style.color = 'var(` + variable + `)';
+		const { color } = getComputedStyle(probe);
+		probe.remove();
+		return color.match(/\d+/g).map(Number);
+	})()`
+}
+
 // A canvas counts as drawn when it has pixels in the color of the bid line.
-const drawn = `(() => {
-	const [r, g, b] = getComputedStyle(document.documentElement).getPropertyValue('--bid').match(/[0-9a-f]{2}/gi).map((x) => parseInt(x, 16));
+var drawn = `(() => {
+	const [r, g, b] = ` + rgbOf("--bid") + `;
 	let n = 0;
 	for (const c of document.querySelectorAll('#chart canvas')) {
 		if (c.width * c.height === 0) continue;

@@ -47,8 +47,11 @@ export class PriceChart {
 
   /** Reads the colors of the style sheet again. */
   retheme() {
-    const style = getComputedStyle(document.documentElement);
-    const color = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
+    const probe = document.body.appendChild(document.createElement('i')); // the value of a variable still has both themes
+    const color = (/** @type {string} */ name) => {
+      probe.style.color = `var(${name})`;
+      return getComputedStyle(probe).color;
+    };
     const { fontFamily } = getComputedStyle(document.body);
     this.colors = { up: color('--up'), down: color('--down'), bid: color('--bid'), ask: color('--ask') };
     this.#bands.colors = { ground: color('--panel'), line: color('--line'), text: color('--dim'), font: fontFamily };
@@ -62,6 +65,7 @@ export class PriceChart {
         horzLine: { color: color('--dim'), labelBackgroundColor: color('--chip') },
       },
     });
+    probe.remove();
     this.#rebuild();
   }
 
