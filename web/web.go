@@ -140,7 +140,7 @@ func New(cfg Config) (*Server, error) {
 		Panics: s.stats.panics, Registry: cfg.Registry, Log: cfg.Log})
 	s.admin, err = admin.New(admin.Config{Access: s.access, Sessions: cfg.Sessions, Limiter: cfg.Limiter, Cache: cfg.Cache, Redis: cfg.Admin,
 		Nodes: cfg.Nodes, Live: s.live, Recorder: cfg.Recorder, Rejected: cfg.Rejected, Lasts: cfg.Lasts, Publisher: cfg.Publisher, Instruments: cfg.Instruments, PubSub: cfg.PubSub, Prefix: cfg.Prefix, Channels: cfg.Channels,
-		Tokens: cfg.AdminTokens, Log: cfg.Log})
+		Colors: endpoint.Folder{Files: static, Name: "static/colors.css", At: "/"}, Tokens: cfg.AdminTokens, Log: cfg.Log})
 	if err != nil {
 		return nil, err
 	}

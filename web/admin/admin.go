@@ -55,7 +55,8 @@ type Config struct {
 	Prefix   string   // of the program's own channels
 	Channels []string // optional: relayed channels
 
-	Tokens []string // optional: without a token, the admin API answers 403
+	Colors endpoint.Folder // the style sheet of colors, at /static/colors.css
+	Tokens []string        // optional: without a token, the admin API answers 403
 	Log    *slog.Logger
 }
 
@@ -68,7 +69,7 @@ type Server struct {
 // New returns a Server. It registers handlers with Config.Nodes, which answer the questions of
 // other nodes about this one. It starts no goroutine.
 func New(cfg Config) (*Server, error) {
-	page, err := operatorHandler()
+	page, err := operatorHandler(cfg.Colors)
 	if err != nil {
 		return nil, err
 	}

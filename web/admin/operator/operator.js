@@ -11,6 +11,7 @@ import { showMemory, showOffenders, showSlow, withoutRedis } from '/lists.js';
 import { parse } from '/metrics.js';
 import { Beat, call, Refusal, Silence } from '/node.js';
 import { showNodes } from '/nodes.js';
+import { Plots } from '/plots.js';
 import { Rejects, showReasons } from '/rejects.js';
 import { Sessions } from '/sessions.js';
 import { Vitals } from '/vitals.js';
@@ -30,6 +31,7 @@ const health = new Health();
 const rejects = new Rejects();
 const notOffered = new Set(); // calls that this Redis does not support
 const get = (path, signal, timeout) => call(token, path, { signal, timeout });
+const plots = new Plots((path, signal) => get(path, signal, livePatience), () => beats.at(-1).hurry());
 const id = encodeURIComponent;
 
 /** Makes a call that this Redis may not support, or that fails while Redis is lost. */
@@ -64,7 +66,7 @@ const beats = [
     { every: 2 * second, run: async (signal) => {
       const answer = await get('/api/v1/connections?limit=200', signal, livePatience);
       connections.show(answer, health.reachable);
-      showNodes(answer, ratio?.node ?? '', health.reachable);
+      plots.nodes(showNodes(answer, ratio?.node ?? '', health.reachable), ratio?.node ?? '');
     } },
   ], failed),
   new Beat([
@@ -88,6 +90,7 @@ const beats = [
     { every: 60 * second, run: (signal) => (health.reachable ? ask('/api/v1/redis/config', signal, showAdvice) : undefined) },
     { every: 30 * second, run: (signal) => (health.reachable ? ask('/api/v1/redis/memory', signal, showMemory) : withoutRedis()) },
   ], failed),
+  new Beat([{ every: 5 * second, run: (signal) => plots.load(signal) }], failed), // at most once a step
 ];
 
 /* The link to the node */
