@@ -47,8 +47,14 @@ func serveProgram(t *testing.T, environ ...string) *processNode {
 // listeners are open.
 func launchProcess(t *testing.T, environ ...string) *processNode {
 	t.Helper()
+	return launchProcessBy(t, environ)
+}
+
+// launchProcessBy starts a node like launchProcess, by a command as launch does.
+func launchProcessBy(t *testing.T, environ []string, by ...string) *processNode {
+	t.Helper()
 	return launch(t, append([]string{"ADMIN_TOKEN=" + adminToken, "PUBLISH_TOKEN=" + pubToken + "," + namedSource + ":" + otherPub, "LOG_LEVEL=debug",
-		"RATE_PER_MINUTE=1000000", "RATE_PER_HOUR=1000000", "RATE_PER_DAY=1000000", "WS_MAX_CONNECTIONS_PER_USER=1000", "MAX_CONNECTIONS_PER_ADDRESS=100000", "DRAIN_TIMEOUT=2s"}, environ...))
+		"RATE_PER_MINUTE=1000000", "RATE_PER_HOUR=1000000", "RATE_PER_DAY=1000000", "WS_MAX_CONNECTIONS_PER_USER=1000", "MAX_CONNECTIONS_PER_ADDRESS=100000", "DRAIN_TIMEOUT=2s"}, environ...), by...)
 }
 
 // launch starts a node on free ports, by a command that gets its path if there is one, and waits
@@ -79,6 +85,9 @@ func launch(t *testing.T, environ []string, by ...string) *processNode {
 		}
 		p.public = p.stdout.Find(`fxcast is at (https?://\S+?)/\s`)
 		p.admin = p.stdout.Find(`The operator's page is at (http://\S+?)/\s`)
+		if addr := p.stderr.Find(`msg="admin listener" addr=(\S+)`); addr != "" { // of version 0.1
+			p.admin = "http://" + addr
+		}
 		return p.public != "" && p.admin != ""
 	})
 	return p
