@@ -3,7 +3,6 @@ package producer
 import (
 	"context"
 	"log/slog"
-	"time"
 
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/accept"
@@ -17,8 +16,8 @@ func Simulate(ctx context.Context, p *accept.Publisher, rejected *accept.Rejecte
 	var failed error
 	box := newOutbox(p, newTally(), outboxEvents{
 		lost: func(err error) { logger.Warn("simulated quotes cannot be published, buffering them", "err", err) },
-		back: func(away time.Duration, dropped uint64) {
-			logger.Info("simulated quotes are published again", "after", away, "dropped", dropped)
+		back: func(o outage) {
+			logger.Info("simulated quotes are published again", "after", o.away, "dropped", o.dropped, "unknown", o.unknown)
 		},
 		rejected: func(q feed.Quote, r *feed.Rejection) {
 			logger.Warn("a simulated quote was rejected; others with this reason are only counted",

@@ -26,8 +26,8 @@ func newJob(word string, call cli.Call) *job {
 func (r *job) events() outboxEvents {
 	return outboxEvents{
 		lost: func(err error) { r.console.say("Redis does not accept quotes, retrying until it does: %v", err) },
-		back: func(away time.Duration, dropped uint64) {
-			r.console.say("Redis accepts quotes again after %v, %d were dropped", away, dropped)
+		back: func(o outage) {
+			r.console.say("Redis accepts quotes again after %v, %d were dropped, unknown whether accepted %d", o.away, o.dropped, o.unknown)
 		},
 		rejected: func(q feed.Quote, rejection *feed.Rejection) {
 			r.console.say("rejected: %s: %s (others with this reason are only counted)", q.Symbol, rejection)

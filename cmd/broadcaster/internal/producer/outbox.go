@@ -35,8 +35,25 @@ type addFunc func(ctx context.Context, quotes []feed.Quote) error
 // outboxEvents are callbacks of the publishing goroutine, one at a time.
 type outboxEvents struct {
 	lost     func(err error)                               // Redis stopped accepting some quotes
-	back     func(away time.Duration, dropped uint64)      // Redis accepts all quotes again
+	back     func(outage)                                  // Redis accepts all quotes again
 	rejected func(q feed.Quote, rejection *feed.Rejection) // the first rejection of each reason
+}
+
+// outage is a time in which Redis did not accept some quotes, and what became of them.
+type outage struct {
+	away    time.Duration
+	dropped uint64 // by a full outbox, or overtaken by a later quote of their symbol
+	unknown uint64 // may have been accepted, and are not sent again
+}
+
+// since counts what has become of quotes since the outbox had these counts.
+func (o *outbox) since(before tallyCounts, began time.Time) outage {
+	now := o.tally.snapshot()
+	return outage{
+		away:    time.Since(began).Round(time.Millisecond),
+		dropped: now.dropped + now.unsent - before.dropped - before.unsent,
+		unknown: now.unknown - before.unknown,
+	}
 }
 
 // outbox queues quotes between their producer and a publisher. A full outbox makes the producer
@@ -103,10 +120,13 @@ func (o *outbox) run(ctx context.Context, produce func(ctx context.Context, add 
 // takes as long as the publisher's patience.
 func (o *outbox) send(ctx context.Context) {
 	var since time.Time // start of the outage; zero without one
-	var droppedBefore uint64
+	var before tallyCounts
 	retry := retryFirst
 	seen := map[feed.Reason]bool{}
 	took := func(p published) {
+		if since.IsZero() && p.err != nil {
+			before = o.tally.snapshot()
+		}
 		o.putBack(o.settle(p.batch, p.outcomes, p.err, seen))
 		if ctx.Err() != nil {
 			return
@@ -114,14 +134,14 @@ func (o *outbox) send(ctx context.Context) {
 		o.hold(p.batch, p.outcomes, p.err, retry)
 		switch {
 		case p.err != nil && since.IsZero():
-			since, droppedBefore = time.Now(), o.tally.snapshot().dropped
+			since = time.Now()
 			o.setAway(true)
 			o.events.lost(p.err)
 		case p.err != nil:
 			retry = min(2*retry, retryMost)
 		case len(o.held) == 0 && !since.IsZero():
 			o.setAway(false)
-			o.events.back(time.Since(since).Round(time.Millisecond), o.tally.snapshot().dropped-droppedBefore)
+			o.events.back(o.since(before, since))
 			since, retry = time.Time{}, retryFirst
 		}
 	}

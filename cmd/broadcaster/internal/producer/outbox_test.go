@@ -33,11 +33,11 @@ func (s *said) events() outboxEvents {
 			defer s.mu.Unlock()
 			s.lost = append(s.lost, err)
 		},
-		back: func(_ time.Duration, dropped uint64) {
+		back: func(o outage) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.back++
-			s.dropped += dropped
+			s.dropped += o.dropped
 		},
 	}
 }
@@ -200,12 +200,16 @@ func TestOutboxGivesUpWhatWasOvertaken(t *testing.T) {
 			first = first && q.Bid != "3"
 			return no
 		}}
-		box := newOutbox(g, newTally(), outboxEvents{lost: func(error) {}, back: func(time.Duration, uint64) {}})
+		var reported outage
+		box := newOutbox(g, newTally(), outboxEvents{lost: func(error) {}, back: func(o outage) { reported = o }})
 		box.run(t.Context(), func(ctx context.Context, add addFunc) {
 			_ = add(ctx, []feed.Quote{numbered("EUR/USD", 1), numbered("EUR/USD", 2), numbered("EUR/USD", 3)})
 		})
 		if c := box.tally.snapshot(); len(g.taken) != 2 || g.taken[0].Bid != "2" || g.taken[1].Bid != "3" || c.unsent != 1 || c.accepted != 2 {
 			t.Errorf("taken %v, counted %+v: want 2 and 3, and 1 not sent", g.taken, c)
+		}
+		if reported.dropped != 1 || reported.unknown != 0 {
+			t.Errorf("reported %+v, want one quote dropped", reported)
 		}
 	})
 }
@@ -250,7 +254,7 @@ func (p *slowPart) Publish(_ context.Context, quotes []feed.Quote) ([]accept.Out
 func TestOutboxTriesApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &slowPart{symbol: "GBP/USD", late: map[feed.Symbol]int{}, gone: true}
-		box := newOutbox(p, newTally(), outboxEvents{lost: func(error) {}, back: func(time.Duration, uint64) {}})
+		box := newOutbox(p, newTally(), outboxEvents{lost: func(error) {}, back: func(outage) {}})
 		const each = 3000
 		box.run(t.Context(), func(ctx context.Context, add addFunc) {
 			for i := range each {

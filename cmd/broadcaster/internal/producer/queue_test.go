@@ -52,7 +52,7 @@ func TestOutboxDropsOldestOfEachSymbol(t *testing.T) {
 		var said []string
 		box := newOutbox(g, newTally(), outboxEvents{
 			lost: func(error) { said = append(said, "lost") },
-			back: func(_ time.Duration, dropped uint64) { said = append(said, fmt.Sprint("back ", dropped)) },
+			back: func(o outage) { said = append(said, fmt.Sprint("back ", o.dropped)) },
 		})
 		box.drops = true
 		const n = 50_000
@@ -102,7 +102,7 @@ func TestOutboxDropsOldestOfEachSymbol(t *testing.T) {
 func TestOutboxWaitsAtFullSpeed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &goneRedis{gone: redislink.ErrUnavailable}
-		box := newOutbox(g, newTally(), outboxEvents{lost: func(error) {}, back: func(time.Duration, uint64) {}})
+		box := newOutbox(g, newTally(), outboxEvents{lost: func(error) {}, back: func(outage) {}})
 		time.AfterFunc(time.Minute, func() { g.set(nil) })
 		const n = 3 * outboxSize
 		box.run(t.Context(), func(ctx context.Context, add addFunc) {
@@ -126,7 +126,8 @@ func TestOutboxWaitsAtFullSpeed(t *testing.T) {
 func TestOutboxDoesNotDouble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &goneRedis{gone: fmt.Errorf("%w: %w", redislink.ErrUnavailable, accept.ErrOutcomeUnknown)}
-		box := newOutbox(g, newTally(), outboxEvents{lost: func(error) {}, back: func(time.Duration, uint64) {}})
+		var reported outage
+		box := newOutbox(g, newTally(), outboxEvents{lost: func(error) {}, back: func(o outage) { reported = o }})
 		box.run(t.Context(), func(ctx context.Context, add addFunc) {
 			_ = add(ctx, []feed.Quote{numbered("EUR/USD", 1)})
 			time.Sleep(time.Second)
@@ -135,6 +136,9 @@ func TestOutboxDoesNotDouble(t *testing.T) {
 		})
 		if c := box.tally.snapshot(); c.unknown != 1 || c.accepted != 1 || len(g.taken) != 1 {
 			t.Errorf("counted %+v, %d were taken: want the unknown one counted and not repeated", c, len(g.taken))
+		}
+		if reported.unknown != 1 || reported.dropped != 0 {
+			t.Errorf("reported %+v, want one quote of unknown outcome", reported)
 		}
 	})
 }
