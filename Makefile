@@ -1,6 +1,6 @@
 # The targets, explained: make help
 .DEFAULT_GOAL := help
-.PHONY: help run test soak soak-clients soak-stream hostile bench bench-compare fuzz lint cover deps
+.PHONY: help run test soak soak-clients soak-stream soak-connect hostile bench bench-compare fuzz lint cover deps
 
 FUZZTIME ?= 30s
 SOAK ?= 10m
@@ -29,6 +29,9 @@ soak-clients: deps ## cut 100 clients of each language 1,000 times at random mom
 
 soak-stream: deps ## kill KILLS (200) nodes, servers and producers for each kind of Redis while quotes come in the stream
 	FXCAST_KILLS=$(KILLS) go test -count 1 -timeout 0 -v -run '^TestStreamKills$$' ./cmd/broadcaster/e2e
+
+soak-connect: deps ## kill processes connected to a vendor, nodes and Redis in turn for SOAK (10m), account for every price
+	FXCAST_KILL_TIME=$(SOAK) go test -count 1 -timeout 0 -v -run '^TestConnectKills$$' ./cmd/broadcaster/e2e
 
 hostile: deps ## attack a node beside 500 good clients for HOSTILE (10m), print what each attack cost
 	HOSTILE=$(HOSTILE) go test -count 1 -timeout 0 -v -run '^TestHostileClients$$' ./cmd/broadcaster/e2e

@@ -4,6 +4,7 @@ package vendortest
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -66,6 +67,16 @@ type Server struct {
 	changed  chan struct{} // closed when a switch changes
 	connects []time.Time   // when connections were asked for
 	days     int           // of the files of the ECB
+	every    time.Duration // between two prices
+	numbered bool          // see Number
+	plays    int           // connections that were sent prices
+	sent     []Sent
+}
+
+// Sent is a price that was sent while prices were numbered.
+type Sent struct {
+	Connection int // 1 is the first one that was sent prices
+	Message    string
 }
 
 // Start starts a server that ends with the test. Its vendor is oanda, kraken, massive or ecb.
@@ -91,7 +102,7 @@ func Start(t testing.TB, vendor string) *Server {
 
 // New returns a server for a program of its own; see Serve.
 func New(vendor string, raw net.Listener) *Server {
-	s := &Server{vendor: vendor, messages: load(vendor), switches: map[Switch]bool{}, changed: make(chan struct{})}
+	s := &Server{vendor: vendor, messages: load(vendor), switches: map[Switch]bool{}, changed: make(chan struct{}), every: Every}
 	s.listener = &listener{Listener: raw, server: s, conns: map[*conn]bool{}}
 	scheme := "http://"
 	if vendor == "kraken" || vendor == "massive" {
@@ -138,6 +149,33 @@ func (s *Server) on(sw Switch) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.switches[sw]
+}
+
+// Number sends a price every interval from now on and gives each a number, which it appends to the
+// digits of the bid.
+func (s *Server) Number(every time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.every, s.numbered = every, true
+}
+
+// Sent returns the numbered prices in the order in which they were sent. The last ones of a
+// connection may not have arrived.
+func (s *Server) Sent() []Sent {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.sent)
+}
+
+// number returns a message with the next number, and notes that it is sent.
+func (s *Server) number(connection int, message string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.numbered {
+		message = withPrice(message, func(p string) string { return fmt.Sprintf("%s%09d", p, len(s.sent)+1) })
+		s.sent = append(s.sent, Sent{connection, message})
+	}
+	return message
 }
 
 // Connects returns when connections were asked for.
@@ -213,6 +251,10 @@ func (s *Server) wait(ctx context.Context, d time.Duration) bool {
 
 // play sends the recorded prices that wanted accepts, again and again, with the present time.
 func (s *Server) play(ctx context.Context, wanted func(message string) bool, send func(message string) error) {
+	s.mu.Lock()
+	s.plays++
+	connection, every := s.plays, s.every
+	s.mu.Unlock()
 	closed := false
 	var late []string // sent after the next one
 	for n := 0; ; {
@@ -233,7 +275,7 @@ func (s *Server) play(ctx context.Context, wanted func(message string) bool, sen
 			if !wanted(message) {
 				continue
 			}
-			now := []string{s.spoiled(message, time.Now())}
+			now := []string{s.number(connection, s.spoiled(message, time.Now()))}
 			switch {
 			case s.on(Duplicate):
 				now = append(now, now[0])
@@ -253,7 +295,7 @@ func (s *Server) play(ctx context.Context, wanted func(message string) bool, sen
 					return
 				}
 			}
-			if n++; n >= closeAfter && s.on(CloseAfter) || !s.wait(ctx, Every) {
+			if n++; n >= closeAfter && s.on(CloseAfter) || !s.wait(ctx, every) {
 				return
 			}
 		}

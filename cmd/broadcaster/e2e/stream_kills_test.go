@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -15,8 +14,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/programtest"
 	"github.com/fxcast/fxcast/feed"
@@ -38,19 +35,14 @@ func TestStreamKills(t *testing.T) {
 			t.Fatalf("%s: %v", killsVariable, err)
 		}
 	}
-	durable := func(fsync string) redistest.Options {
-		return redistest.Options{Args: []string{"--appendonly", "yes", "--appendfsync", fsync}}
-	}
 	t.Run("standalone", func(t *testing.T) {
 		t.Parallel()
-		s := durable("everysec").Start(t)
-		killAll(t, kills, streamRedis{settings: []string{"REDIS_URL=" + s.URL()}, client: s.Client(), addr: s.Addr,
-			kill: func(func(int) int) { s.Restart() }})
+		killStream(t, kills, killedServer(t))
 	})
 	t.Run("sentinel", func(t *testing.T) {
 		t.Parallel()
 		s := redistest.StartSentinel(t)
-		killAll(t, kills, streamRedis{settings: append(sentinelSettings(s, plain), "PUBLISH_ACK=replicated"), client: s.Client(), addr: s.MasterAddr,
+		killStream(t, kills, killedRedis{settings: append(sentinelSettings(s, plain), "PUBLISH_ACK=replicated"), client: s.Client(), addr: s.MasterAddr,
 			kill: func(func(int) int) {
 				killed := s.KillMaster()
 				s.AwaitFailover(killed)
@@ -61,7 +53,7 @@ func TestStreamKills(t *testing.T) {
 	t.Run("cluster", func(t *testing.T) {
 		t.Parallel()
 		c := durable("always").StartCluster(t) // the stream and the counters are on different servers
-		killAll(t, kills, streamRedis{settings: clusterSettings(c, plain), client: c.Client(), addr: func() string { return c.Addrs()[0] }, cluster: true,
+		killStream(t, kills, killedRedis{settings: clusterSettings(c, plain), client: c.Client(), addr: func() string { return c.Addrs()[0] }, cluster: true,
 			kill: func(random func(int) int) {
 				c.Server(random(len(c.Addrs()))).Restart()
 				c.AwaitWhole()
@@ -69,97 +61,29 @@ func TestStreamKills(t *testing.T) {
 	})
 }
 
-// streamRedis is a Redis with which killAll runs.
-type streamRedis struct {
-	settings []string // of nodes
-	client   redis.UniversalClient
-	addr     func() string // where producers connect
-	cluster  bool
-	kill     func(random func(int) int) // kills a server and makes all whole again
-}
-
-func killAll(t *testing.T, kills int, r streamRedis) {
-	seed := uint64(time.Now().UnixNano())
-	if text := os.Getenv("FXCAST_FAULT_SEED"); text != "" {
-		seed, _ = strconv.ParseUint(text, 10, 64)
-	}
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 1)).IntN
-	settings := append(r.settings, "HISTORY_TICKS=1000000", "FEED_MAX_LAG=0s", "LOG_LEVEL=info")
-	nodes := []*processNode{launchProcess(t, settings...), launchProcess(t, settings...)}
-
-	ctx, stop := context.WithCancel(t.Context())
-	p := &streamProducer{t: t, redis: r, numbers: map[string]int{}, random: rand.New(rand.NewPCG(seed, 2)).IntN}
-	var producing sync.WaitGroup
-	defer producing.Wait()
-	defer stop()
-	producing.Go(func() { p.run(ctx) })
-
-	t.Cleanup(func() {
-		for _, n := range nodes {
-			if log := n.stderr.String(); t.Failed() {
-				t.Logf("the log of a node:\n%s", log[max(0, len(log)-4000):])
-			}
-		}
-	})
-	var killed struct{ leaders, others, servers, producers int }
-	for range kills {
-		want := r.accepted(t) + int64(10+random(200))
-		for deadline := time.Now().Add(recovery); r.accepted(t) < want; time.Sleep(20 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("no quotes are accepted for %v", recovery)
-			}
-		}
-		switch what := random(10); {
-		case what < 5:
-			at := 0
-			if leads(nodes[1]) {
-				at = 1
-			}
-			if what == 4 {
-				at = 1 - at
-			}
-			if leads(nodes[at]) {
-				killed.leaders++
-			} else {
-				killed.others++
-			}
-			nodes[at].kill()
-			nodes[at] = launchProcess(t, settings...)
+// killStream kills while producers add to the stream.
+func killStream(t *testing.T, kills int, r killedRedis) {
+	k := newKilling(t, r)
+	p := &streamProducer{t: t, redis: r, numbers: map[string]int{}, random: k.numbers(2)}
+	killed := k.run(exotic, p, func(n int) (victim, bool) {
+		switch what := k.random(10); {
+		case what < 4:
+			return theLeader, n < kills
+		case what == 4:
+			return anotherNode, n < kills
 		case what < 8:
-			killed.servers++
-			r.kill(random)
-		default:
-			killed.producers++
-			p.kill()
+			return theServer, n < kills
 		}
-	}
-	stop()
-	producing.Wait()
+		return theProducer, n < kills
+	})
 	added, accepted := r.verify(t)
-	t.Logf("killed %d leaders, %d other nodes, %d servers, %d producers; %d quotes in %d entries, %d accepted",
-		killed.leaders, killed.others, killed.servers, killed.producers, added.quotes, added.entries, accepted)
-}
-
-// leads reports whether a node reads the stream.
-func leads(n *processNode) bool {
-	return strings.Contains(n.do("GET", n.admin+"/metrics", "", nil).body, "\nfx_feed_inbox_held 1\n")
-}
-
-// accepted returns how many quotes were accepted, as far as Redis answers.
-func (r streamRedis) accepted(t *testing.T) (n int64) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-	defer cancel()
-	for _, s := range exotic {
-		n += r.client.XLen(ctx, "fx:{"+s+"}:ticks").Val()
-	}
-	return n
+	t.Logf("seed %d: %s; %d quotes in %d entries, %d accepted", k.seed, killed, added.quotes, added.entries, accepted)
 }
 
 type addedQuotes struct{ quotes, entries int }
 
 // verify compares what is in the stream with what was accepted.
-func (r streamRedis) verify(t *testing.T) (added addedQuotes, accepted int) {
+func (r killedRedis) verify(t *testing.T) (added addedQuotes, accepted int) {
 	t.Helper()
 	var want map[string][]string
 	last := ""
@@ -221,7 +145,7 @@ func (r streamRedis) verify(t *testing.T) (added addedQuotes, accepted int) {
 // streamProducer adds quotes by redis-cli, which is killed with what it has not sent yet.
 type streamProducer struct {
 	t       *testing.T
-	redis   streamRedis
+	redis   killedRedis
 	random  func(int) int
 	numbers map[string]int // of quotes by symbol
 
@@ -229,11 +153,9 @@ type streamProducer struct {
 	cmd *exec.Cmd
 }
 
-// recovery is more than a busy machine needs until quotes are accepted after a kill.
-const recovery = time.Minute
-
 const producerPace = 10 * time.Millisecond // between two entries
 
+// run implements killedSource.
 func (p *streamProducer) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := p.produce(ctx); err != nil {
@@ -306,7 +228,7 @@ func (p *streamProducer) command() string {
 	return `XADD forex_stream * data "[` + strings.Join(items, ",") + `]"` + "\n"
 }
 
-// kill ends the process that adds.
+// kill implements killedSource: it ends the process that adds.
 func (p *streamProducer) kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
