@@ -13,32 +13,24 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fxcast/fxcast/internal/pagetest"
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// The tables of docs/protocol.md are those of this package, row by row. A row that
-// is wrong, missing or too many fails; the test prints the table as it should be.
+// TestDocumentedCodes checks that the tables of docs/protocol.md have the codes of this package.
 func TestDocumentedCodes(t *testing.T) {
-	page := readFile(t, "../docs/protocol.md")
-	table := func(title, head string, rows []string) {
-		t.Helper()
-		want := strings.Join(append([]string{head}, rows...), "\n")
-		_, section, _ := strings.Cut(page, "\n### "+title+"\n")
-		section, _, _ = strings.Cut(section, "\n\n")
-		if strings.TrimSpace(section) != want {
-			t.Errorf("docs/protocol.md, %s: want\n%s", title, want)
-		}
-	}
-	var rows []string
+	var b strings.Builder
+	b.WriteString("| code | meaning |\n|---|---|\n")
 	for _, c := range protocol.ErrorCodes() {
-		rows = append(rows, fmt.Sprintf("| `%s` | %s |", c.Code, c.Meaning))
+		fmt.Fprintf(&b, "| `%s` | %s |\n", c.Code, c.Meaning)
 	}
-	table("Error codes", "| code | meaning |\n|---|---|", rows)
-	rows = nil
+	pagetest.Check(t, "docs/protocol.md", "error codes", b.String())
+	b.Reset()
+	b.WriteString("| code | meaning | reconnect? |\n|---|---|---|\n")
 	for _, c := range protocol.CloseCodes() {
-		rows = append(rows, fmt.Sprintf("| %d | %s | %s |", c.Code, c.Meaning, c.Reconnect))
+		fmt.Fprintf(&b, "| %d | %s | %s |\n", c.Code, c.Meaning, c.Reconnect)
 	}
-	table("Close codes", "| code | meaning | reconnect? |\n|---|---|---|", rows)
+	pagetest.Check(t, "docs/protocol.md", "close codes", b.String())
 }
 
 // An asyncAPI is what this test reads of asyncapi.json.

@@ -9,8 +9,8 @@ import (
 )
 
 // The settings are in the order of their documentation. A setting is one field, and its tags
-// define everything about it: how it is read and checked, its row in README.md and in
-// `broadcaster config`, and the hints for misspelled names.
+// define everything about it: how it is read and checked, its row in docs/reference/settings.md and
+// in `broadcaster config`, and the hints for misspelled names.
 //
 //	env       the name of the variable
 //	default   the value if the variable is empty or not set
