@@ -25,7 +25,7 @@ soak: deps ## inject faults for SOAK (10m) over every kind of Redis, print what 
 	SOAK=$(SOAK) FXCAST_PUBLISH_ACK=$(ACK) go test -race -count 1 -timeout 0 -v -run '^TestSoak$$' ./cmd/broadcaster/e2e
 
 soak-clients: deps ## cut 100 clients of each language 1,000 times at random moments
-	FXCAST_LONG=1 go test -race -count 1 -v -run '^Test(Python|JavaScript)?Cuts$$' ./client ./cmd/broadcaster/e2e
+	FXCAST_LONG=1 go test -race -count 1 -timeout 30m -v -run '^Test(Python|JavaScript|Go)Cuts$$' ./cmd/broadcaster/e2e
 
 soak-stream: deps ## kill KILLS (200) nodes, servers and producers for each kind of Redis while quotes come in the stream
 	FXCAST_KILLS=$(KILLS) go test -count 1 -timeout 0 -v -run '^TestStreamKills$$' ./cmd/broadcaster/e2e

@@ -2,6 +2,7 @@ package redistest
 
 import (
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ type Proxy struct {
 	rate    int           // bytes per second and direction; 0 = no limit
 	delay   time.Duration // of each byte
 	links   map[*link]struct{}
+	opened  []time.Time // when each connection was
 	closed  bool
 }
 
@@ -40,6 +42,7 @@ type link struct {
 	// Guarded by Proxy.mu.
 	server net.Conn // nil until it is open
 	cut    bool     // all its data is lost
+	sent   int      // bytes of the server that were delivered
 }
 
 // StartProxy listens on a free port of 127.0.0.1 and forwards to addr until the test ends.
@@ -98,6 +101,26 @@ func (p *Proxy) Connections() int {
 	return len(p.links)
 }
 
+// Opened returns the times at which connections were opened.
+func (p *Proxy) Opened() []time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.opened)
+}
+
+// Delivered returns how many bytes of the server reached the other side over one connection: the
+// most over any that is open and was not cut.
+func (p *Proxy) Delivered() (most int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		if !l.cut {
+			most = max(most, l.sent)
+		}
+	}
+	return most
+}
+
 func (p *Proxy) set(change func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -130,6 +153,7 @@ func (p *Proxy) accept() {
 		p.mu.Lock()
 		l.cut = p.mode == modeCut
 		closed := p.closed
+		p.opened = append(p.opened, time.Now())
 		p.links[l] = struct{}{}
 		p.mu.Unlock()
 		if closed {
@@ -223,6 +247,11 @@ func (p *Proxy) forward(l *link, to, from net.Conn) {
 		}
 		if _, err := to.Write(c.bytes); err != nil {
 			break
+		}
+		if to == l.client {
+			p.mu.Lock()
+			l.sent += len(c.bytes)
+			p.mu.Unlock()
 		}
 	}
 	if p.pass(l) { // a cut stops the end of a connection too

@@ -86,6 +86,23 @@ func TestProxyCut(t *testing.T) {
 	eventually(t, "the connections are gone", func() bool { return p.Connections() == 0 })
 }
 
+func TestProxyCounts(t *testing.T) {
+	p := redistest.StartProxy(t, redistest.Start(t).Addr())
+	before := time.Now()
+	c := dial(t, p)
+	if err := ask(t, c, patience); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the answer is counted", func() bool { return p.Delivered() == len("+PONG\r\n") })
+	p.Cut()
+	if n := p.Delivered(); n != 0 {
+		t.Errorf("%d bytes were delivered over no connection", n)
+	}
+	if opened := p.Opened(); len(opened) != 1 || opened[0].Before(before) || opened[0].After(time.Now()) {
+		t.Errorf("opened at %v, want once after %v", opened, before)
+	}
+}
+
 func TestProxyHold(t *testing.T) {
 	p := redistest.StartProxy(t, redistest.Start(t).Addr())
 	c := dial(t, p)

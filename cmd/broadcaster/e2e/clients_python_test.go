@@ -32,10 +32,10 @@ func python(t *testing.T, modules []string, script string, args ...string) *exec
 	return cmd
 }
 
-// publishTicks publishes one quote of each symbol every interval until ctx ends, and returns the
-// last seq of each.
+// publishTicks publishes one quote of each symbol, and again every interval until ctx ends. It returns
+// the last seq of each.
 func (n *testNode) publishTicks(ctx context.Context, interval time.Duration, symbols ...string) map[string]uint64 {
-	for i := 0; ctx.Err() == nil; i++ {
+	for i, ended := 0, false; !ended; i++ {
 		var quotes []string
 		for _, symbol := range symbols {
 			quotes = append(quotes, fmt.Sprintf(`{"symbol":%q,"bid":"1.%05d","ask":"1.%[2]d5"}`, symbol, 10000+i%1000))
@@ -46,6 +46,7 @@ func (n *testNode) publishTicks(ctx context.Context, interval time.Duration, sym
 		}
 		select {
 		case <-ctx.Done():
+			ended = true
 		case <-time.After(interval):
 		}
 	}
