@@ -1,6 +1,6 @@
 # The targets, explained: make help
 .DEFAULT_GOAL := help
-.PHONY: help run test soak soak-clients soak-stream soak-connect hostile bench bench-compare fuzz lint cover deps
+.PHONY: help run test check-deploy soak soak-clients soak-stream soak-connect hostile bench bench-compare fuzz lint cover deps
 
 FUZZTIME ?= 30s
 SOAK ?= 10m
@@ -20,6 +20,9 @@ run: ## run the server; with nothing configured it brings its own Redis and pric
 
 test: deps ## run every test with the race detector, list the slowest; installs what is missing
 	go run ./internal/testrun -race -parallel 3 -timeout 20m $(LONGEST) ./...
+
+check-deploy: ## check deploy and docker-compose.yml against the code of Prometheus, Helm, Kubernetes and Compose
+	cd deploy/check && go vet ./... && go test -count=1 ./...
 
 soak: deps ## inject faults for SOAK (10m) over every kind of Redis, print what each cost (ACK=replicated: PUBLISH_ACK)
 	SOAK=$(SOAK) FXCAST_PUBLISH_ACK=$(ACK) go test -race -count 1 -timeout 0 -v -run '^TestSoak$$' ./cmd/broadcaster/e2e

@@ -22,6 +22,9 @@ var leaves = []string{"hub", "feed", "limiter", "session", "cache", "redisadmin"
 // files of the JavaScript client, which are served with the page.
 var ground = []string{"protocol", "internal/redislink", "clients/js"}
 
+// apart are directories whose packages are modules of their own.
+var apart = []string{"bench", "deploy/check"}
+
 // webtest runs a node for the tests of web and its rooms. It is no package of its own
 // but code of tests that has one home: it may import what they may, and only they it.
 const webtest = "web/internal/webtest"

@@ -60,7 +60,7 @@ func scanRepository() (*repository, error) {
 			return err
 		}
 		r.addFile(path.Dir(file), parsed)
-		if dir := path.Dir(file); !strings.HasSuffix(file, "_test.go") && !isTool(dir) && !within(dir, []string{"bench", "cmd/loadgen"}) {
+		if dir := path.Dir(file); !strings.HasSuffix(file, "_test.go") && !isTool(dir) && !within(dir, apart) && dir != "cmd/loadgen" {
 			r.addLocks(path.Base(dir), parsed)
 		}
 		return nil

@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -277,7 +275,6 @@ func TestConnectMetrics(t *testing.T) {
 	<-opened
 	programtest.Eventually(t, "the address", func() bool { return log.Find(`addr=(\S+)`) != "" })
 	busy = log.Find(`addr=(\S+)`)
-	var metrics string
 	programtest.Eventually(t, "the vendor is up", func() bool {
 		resp, err := http.Get("http://" + busy + "/metrics")
 		if err != nil {
@@ -285,24 +282,8 @@ func TestConnectMetrics(t *testing.T) {
 		}
 		defer resp.Body.Close()
 		body, _ := io.ReadAll(resp.Body)
-		metrics = string(body)
-		return strings.Contains(metrics, `fx_connect_up{vendor="oanda"} 1`) && strings.Contains(metrics, `fx_connect_leader{vendor="oanda"} 1`)
+		return strings.Contains(string(body), `fx_connect_up{vendor="oanda"} 1`) && strings.Contains(string(body), `fx_connect_leader{vendor="oanda"} 1`)
 	})
-	alerts, err := os.ReadFile("../../../../deploy/alerts.yml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	used := regexp.MustCompile(`(fx_connect_\w+)(?:\{(\w+)=~?"([^"]+)"\})?`).FindAllStringSubmatch(string(alerts), -1)
-	if len(used) < 8 {
-		t.Errorf("the alerts use %d metrics of feed connect", len(used))
-	}
-	for _, m := range used {
-		for value := range strings.SplitSeq(m[3], "|") {
-			if label := fmt.Sprintf("%s=%q", m[2], value); value != "" && !regexp.MustCompile(`(?m)^`+m[1]+`\{.*`+label).MatchString(metrics) || !strings.Contains(metrics, "\n"+m[1]+"{") {
-				t.Errorf("an alert uses %s, which is never served", m[0])
-			}
-		}
-	}
 	var stderr bytes.Buffer
 	if code := feedCommand(t.Context(), keyed(t, "oanda", server, "--metrics", busy), openOn(t, client), io.Discard, &stderr); code != cli.Failed || !strings.Contains(stderr.String(), "--metrics") {
 		t.Errorf("an address in use: exit code %d: %s", code, &stderr)
