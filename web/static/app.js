@@ -77,6 +77,10 @@ function readMessage(m) {
 
 // Drawing.
 
+let second = 0; // of the server's clock, the last one that was shown
+let late = 0; // the timer that shows the next one if no frame comes
+const lateness = 300; // ms
+
 function draw() {
   const { changed } = board;
   board.changed = new Set();
@@ -88,10 +92,15 @@ function draw() {
   }
   if (board.instruments.size > 0) at('waiting').hidden = true;
   if (focus.chosen && changed.has(focus.chosen)) focus.draw();
+  if (Math.floor(feed.serverNow() / 1000) !== second) eachSecond();
 }
 
+/** Shows what changes with time, together with the first prices of a second. */
 function eachSecond() {
   const now = feed.serverNow();
+  second = Math.floor(now / 1000);
+  clearTimeout(late);
+  late = setTimeout(eachSecond, (second + 1) * 1000 + lateness - now);
   setText('clock', `${new Date(now).toISOString().slice(11, 19)} UTC`);
   grid.drawAges(now);
   focus.drawAge();
@@ -158,7 +167,6 @@ at('sign-out').addEventListener('click', async () => {
   status.show();
 });
 
-setInterval(eachSecond, 1000);
 feed.subscribe(Number(rate));
 feed.start();
 eachSecond();

@@ -10,6 +10,7 @@ const words = new Map([[1, ', up'], [-1, ', down']]);
 export class PriceCell {
   #text = '';
   #move = 0;
+  #whole = false; // no digit after those of the pip
   #lit = false;
   #litAt = 0;
 
@@ -18,7 +19,6 @@ export class PriceCell {
     this.cell = cell;
     cell.setAttribute('role', 'gridcell');
     cell.className = 'c-price';
-    // The box has a fixed size and CSS containment, so that new text does not lay out the table.
     this.box = cell.appendChild(document.createElement('div'));
     this.box.className = 'price';
     this.parts = ['figure', 'pips', 'fraction'].map((name) => {
@@ -42,9 +42,11 @@ export class PriceCell {
       for (let i = 0; i < 3; i++) if (this.parts[i].data !== parts[i]) this.parts[i].data = parts[i];
     }
     light &&= this.#text !== '' && move !== 0;
-    const changed = move !== this.#move || text.length > long !== this.#text.length > long;
+    const whole = this.parts[2].data === '';
+    const changed = move !== this.#move || whole !== this.#whole || text.length > long !== this.#text.length > long;
     this.#text = text;
     this.#move = move;
+    this.#whole = whole;
     this.cell.setAttribute('aria-label', text === '' ? 'no price' : text + (words.get(move) ?? ''));
     if (changed || light !== this.#lit) this.#show(light);
     if (light) this.#litAt = performance.now();
@@ -66,6 +68,6 @@ export class PriceCell {
   #show(lit) {
     this.#lit = lit;
     const direction = this.#move > 0 ? ' up' : this.#move < 0 ? ' down' : '';
-    this.box.className = `price${direction}${this.#text.length > long ? ' long' : ''}${lit ? ' lit' : ''}`;
+    this.box.className = `price${direction}${this.#whole ? ' whole' : ''}${this.#text.length > long ? ' long' : ''}${lit ? ' lit' : ''}`;
   }
 }

@@ -11,7 +11,8 @@ import { Ticket } from './ticket.js';
  * @typedef {import('./feed.js').Feed} Feed
  */
 
-const chartEvery = 500; // ms: drawing a chart costs as much as drawing all prices
+const chartEvery = 450; // ms at least from one drawing of the chart to the next
+const chartLate = 250; // ms that it waits for prices to share their frame
 const looked = 250; // ms on a symbol, so that rows which the arrow keys pass cause no request
 
 export class Focus {
@@ -21,7 +22,8 @@ export class Focus {
   /** @type {Series|undefined} */
   #series;
   #timer = 0;
-  #charting = 0; // the timer of the chart's next frame
+  #charting = 0; // the timer of a frame of its own
+  #charted = -Infinity;
   /** Symbols whose earlier ticks were asked for. @type {Set<string>} */
   #seeded = new Set();
   #looking = new AbortController();
@@ -111,10 +113,16 @@ export class Focus {
     if (!chosen) return;
     this.ticket.draw(chosen);
     this.drawAge();
-    this.#charting ||= setTimeout(() => {
-      this.#charting = 0;
-      if (!document.hidden) this.chart.draw();
-    }, chartEvery);
+    clearTimeout(this.#charting);
+    const wait = this.#charted + chartEvery - performance.now();
+    if (wait > 0) this.#charting = setTimeout(() => this.#drawChart(), wait + chartLate);
+    else this.#drawChart();
+  }
+
+  #drawChart() {
+    if (document.hidden) return;
+    this.#charted = performance.now();
+    this.chart.draw();
   }
 
   drawAge() {

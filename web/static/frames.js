@@ -1,7 +1,8 @@
-// When the page draws: with the browser's frames, but at most ten times a second. What changes in
-// between is drawn by the next one. A hidden page has no frames.
+// When the page draws: at most ten times a second, and not while it is hidden. What changes in between
+// is drawn the next time. A frame of the browser costs much however little changes, so all parts of the
+// page share one. They change it before the frame, not within: the chart asks for its frame then too.
 
-const least = 100; // ms from one frame to the next
+const least = 100; // ms from one time to the next
 
 export class Frames {
   #wanted = false;
@@ -10,20 +11,22 @@ export class Frames {
   /** @param {() => void} draw */
   constructor(draw) {
     this.draw = draw;
+    document.addEventListener('visibilitychange', () => this.#wanted && this.#wait());
   }
 
   /** Has everything drawn soon. */
   request() {
     if (this.#wanted) return;
     this.#wanted = true;
-    const wait = this.#last + least - performance.now();
-    if (wait > 4) setTimeout(() => requestAnimationFrame(() => this.#run()), wait);
-    else requestAnimationFrame(() => this.#run());
+    this.#wait();
   }
 
-  #run() {
-    this.#wanted = false;
-    this.#last = performance.now();
-    this.draw();
+  #wait() {
+    setTimeout(() => {
+      if (!this.#wanted || document.hidden) return;
+      this.#wanted = false;
+      this.#last = performance.now();
+      this.draw();
+    }, Math.max(0, this.#last + least - performance.now()));
   }
 }

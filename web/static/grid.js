@@ -6,6 +6,7 @@ import { load, save } from './settings.js';
 
 const majors = ['EUR/USD', 'USD/JPY', 'GBP/USD', 'USD/CHF', 'AUD/USD', 'USD/CAD', 'NZD/USD'];
 const metals = new Set(['XAU', 'XAG', 'XPT', 'XPD']);
+const behindFor = 10; // seconds
 const putOutAfter = 400; // ms without a frame that would put the lights out
 
 /**
@@ -60,6 +61,8 @@ export class Grid {
   /** @type {Set<PriceCell>} */
   #lit = new Set();
   #sweep = 0;
+  #now = 0; // the server's clock, of the last second
+  #seconds = 0;
   /** The list that is shown instead of the groups. @type {string[]|undefined} */
   #list;
   /** The column by which the rows are sorted, and the direction; '' = as they are. */
@@ -79,15 +82,17 @@ export class Grid {
     this.scroller = scroller;
     this.empty = empty;
     this.onSelect = onSelect;
-    // Rows out of view are drawn once a second and are not lit.
+    // Rows out of view are drawn every ten seconds, for those who search the page or have it read to
+    // them, and on paper. They are not lit.
     this.#seen = new IntersectionObserver((entries) => {
       for (const e of entries) {
         const row = this.#byElement.get(e.target);
         if (!row) continue;
-        if (e.isIntersecting && row.behind) row.draw(this.#lit); // while out of view it is not lit
+        if (e.isIntersecting && !row.inView) this.#catchUp(row);
         row.inView = e.isIntersecting;
       }
     });
+    addEventListener('beforeprint', () => this.#rows.forEach((row) => this.#catchUp(row)));
     table.addEventListener('click', (e) => {
       const target = /** @type {Element} */ (e.target);
       const row = this.#byElement.get(/** @type {Element} */ (target.closest('tr[data-symbol]')));
@@ -110,6 +115,7 @@ export class Grid {
    * @param {number} now the server's clock
    */
   draw(changed, now) {
+    this.#now = now;
     for (const instrument of changed) {
       let row = this.#rows.get(instrument.symbol);
       if (!row) {
@@ -137,12 +143,23 @@ export class Grid {
     if (this.#lit.size > 0) this.#sweep = setTimeout(() => this.#putOut(), putOutAfter);
   }
 
-  /** @param {number} now the server's clock */
+  /**
+   * Draws the ages of prices. Called each second.
+   *
+   * @param {number} now the server's clock
+   */
   drawAges(now) {
+    this.#now = now;
+    this.#seconds++;
     for (const row of this.#rows.values()) {
-      if (row.behind) row.draw(this.#lit);
-      row.drawAge(now);
+      if (row.inView || this.#seconds % behindFor === 0) this.#catchUp(row);
     }
+  }
+
+  /** @param {Row} row */
+  #catchUp(row) {
+    if (row.behind) row.draw(this.#lit);
+    row.drawAge(this.#now);
   }
 
   /** @param {string} text */

@@ -37,8 +37,8 @@ export class StatusLine {
     const connected = state.name === 'live' || state.name === 'degraded';
     const name = state.name === 'live' ? this.board.state : state.name;
     const seconds = state.retryAt === undefined ? 0 : Math.max(0, Math.ceil((state.retryAt - performance.now()) / 1000));
-    root.dataset.state = name;
-    root.dataset.frozen = String(!connected);
+    if (root.dataset.state !== name) root.dataset.state = name;
+    if (root.dataset.frozen !== String(!connected)) root.dataset.frozen = String(!connected);
     setText('state-name', names[name]);
     setText('state-more', seconds > 0 ? `in ${seconds} s` : '');
     at('retry').hidden = name !== 'waiting' && name !== 'offline' || state.why === 'too-often';
