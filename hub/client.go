@@ -52,6 +52,8 @@ type Client struct {
 	seat  int32 // index in audience.clients
 	turn  int32 // the pending subscription that is written first
 
+	interval time.Duration // the least time between two of its running candles of one series
+
 	skipped uint64        // quotes reported to it as skipped
 	written time.Duration // when it was last written to
 	pinged  time.Duration
@@ -79,9 +81,17 @@ type relayed struct {
 }
 
 func newClient(s *shard, conn Conn, o JoinOptions) *Client {
-	c := &Client{shard: s, conn: conn, framing: uint8(o.Framing), positions: o.Positions, place: -1}
+	c := &Client{shard: s, conn: conn, framing: uint8(o.Framing), positions: o.Positions, interval: interval(o.MaxRate), place: -1}
 	c.alive.Store(int64(s.now()))
 	return c
+}
+
+// interval returns the time between two quotes at a rate, 0 for every quote.
+func interval(maxRate float64) time.Duration {
+	if maxRate <= 0 {
+		return 0
+	}
+	return time.Duration(min(math.Ceil(float64(time.Second)/maxRate), math.MaxInt64/4))
 }
 
 // Subscribe adds patterns (a topic, "*", "EUR/*" or "*/USD") with the settings and answers with
@@ -91,10 +101,7 @@ func newClient(s *shard, conn Conn, o JoinOptions) *Client {
 // If several patterns match a topic, the exact one applies, else the narrower wildcard, else the
 // one added last. Subscribing to a pattern again replaces its settings and sends a snapshot.
 func (c *Client) Subscribe(patterns []string, settings Settings, ack []byte) {
-	interval := time.Duration(0)
-	if settings.MaxRate > 0 {
-		interval = time.Duration(min(math.Ceil(float64(time.Second)/settings.MaxRate), math.MaxInt64/4))
-	}
+	interval := interval(settings.MaxRate)
 	h := c.shard.hub
 	for _, p := range patterns {
 		if !IsWildcard(p) {

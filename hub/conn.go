@@ -63,5 +63,6 @@ type JoinOptions struct {
 	Welcome   []byte        // the first message sent to it
 	Framing   int           // index in Config.Framings
 	Positions bool          // its batches carry positions
+	MaxRate   float64       // running candles per second, topic and interval, and days per topic; 0 = all
 	Joined    func(*Client) // called before the first Write; may be nil
 }

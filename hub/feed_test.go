@@ -241,7 +241,7 @@ func startStop(t failer, cfg hub.Config) (h *hub.Hub, stop func()) {
 
 func join(t failer, h *hub.Hub, p *peer) *peer {
 	t.Helper()
-	o := hub.JoinOptions{Welcome: []byte(`{"type":"welcome"}`), Positions: p.positions, Joined: p.joined}
+	o := hub.JoinOptions{Welcome: []byte(`{"type":"welcome"}`), Positions: p.positions, MaxRate: p.rate, Joined: p.joined}
 	switch {
 	case p.packed:
 		o.Framing = 1

@@ -143,6 +143,7 @@ type peer struct {
 	packed    bool              // accepts compressed messages
 	binary    *protocol.Decoder // not nil: it gets snapshots and updates in binary; guarded by mu
 	positions bool              // joins with JoinOptions.Positions
+	rate      float64           // joins with JoinOptions.MaxRate
 
 	inflated int   // compressed messages; guarded by mu
 	asked    wants // as requested by the test

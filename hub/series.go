@@ -3,6 +3,7 @@ package hub
 import (
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/fxcast/fxcast/protocol"
 )
@@ -75,7 +76,8 @@ type watch struct{ series, pattern string }
 type watching struct {
 	watches  []watch
 	watchers map[*shardSeries]*watcher
-	due      []*watcher // those with a newest notice
+	due      []*watcher    // those with a newest notice
+	from     time.Duration // due is not written before; see Client.interval
 	finals   []finalNotice
 }
 
@@ -231,7 +233,7 @@ func (w *watcher) notify(finals []*notice, newest *notice) bool {
 	for _, n := range finals {
 		g.finals = append(g.finals, finalNotice{n, w.series})
 	}
-	if g.pending() {
+	if c.hasNotices() {
 		c.shard.wantWrite(c)
 	}
 	return len(g.finals) <= max(minFinals, finalsEach*len(g.watchers))
@@ -249,8 +251,11 @@ func (g *watching) drop(w *watcher) {
 	g.due, w.newest = g.due[:last], nil
 }
 
-// pending reports whether anything waits to be written.
-func (g *watching) pending() bool { return len(g.due)+len(g.finals) > 0 }
+// hasNotices reports whether any notice may be written.
+func (c *Client) hasNotices() bool {
+	g := c.extras.watching
+	return g != nil && (len(g.finals) > 0 || len(g.due) > 0 && (c.interval == 0 || c.shard.now() >= g.from))
+}
 
 // dropFinals drops the final notices of series that the client does not watch any more.
 func (g *watching) dropFinals() {
@@ -350,6 +355,10 @@ func (s *shard) addWatcher(c *Client, p *shardTopic, name string, known bool) {
 	s.mail.mu.Lock()
 	newest := q.newest
 	s.mail.mu.Unlock()
+	if c.interval > 0 && newest != nil { // a snapshot does not wait, nor does the next notice come sooner
+		g.finals = append(g.finals, finalNotice{newest, q})
+		newest = nil
+	}
 	w.notify(nil, newest)
 }
 
@@ -442,17 +451,26 @@ func (s *shard) unwatchOld(p *shardTopic) {
 	}
 }
 
-// fillNotices appends what waits of a client's series: first what is final.
-func (s *shard) fillNotices(g *watching) {
+// fillNotices appends the notices of a client's series: first those that are final.
+func (s *shard) fillNotices(c *Client) {
+	g := c.extras.watching
 	framings := s.hub.cfg.Framings
 	for _, n := range g.finals {
 		s.out = append(s.out, n.frame(framings, s.framing)...)
+	}
+	clear(g.finals)
+	g.finals = g.finals[:0]
+	if c.interval > 0 && len(g.due) > 0 {
+		now := s.now()
+		if now < g.from {
+			return
+		}
+		g.from = now + c.interval
 	}
 	for _, w := range g.due {
 		s.out = append(s.out, w.newest.frame(framings, s.framing)...)
 		w.newest = nil
 	}
-	clear(g.finals)
 	clear(g.due)
-	g.finals, g.due = g.finals[:0], g.due[:0]
+	g.due = g.due[:0]
 }

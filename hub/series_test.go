@@ -195,6 +195,50 @@ func TestTooManyClosedCandles(t *testing.T) {
 	})
 }
 
+// Running candles and day figures come to a client no faster than its rate. But the first after the
+// ack and those that close come at once, and the last one always comes.
+func TestCandlesAtARate(t *testing.T) {
+	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
+		p := newPeer()
+		p.rate = 0.5
+		join(t, h, p)
+		other := join(t, h, newPeer())
+		other.client.WatchCandles("1m", []string{"EUR/USD"}, watchAck)
+		h.Candle("EUR/USD", "1m", candle(0, 1, true))
+		synctest.Wait()
+		p.client.WatchCandles("1m", []string{"EUR/USD"}, watchAck)
+		p.client.WatchDay([]string{"EUR/USD"}, nil)
+		wantNotices(t, p, "1m EUR/USD 0:1+")
+		for n := 2; n <= 42; n++ {
+			h.Candle("EUR/USD", "1m", candle(0, n, true))
+			h.Day("EUR/USD", day(n))
+			time.Sleep(quarter)
+		}
+		time.Sleep(3 * time.Second)
+		last := map[string]time.Time{}
+		for i, m := range p.messages("notice")[1:] {
+			series := strings.Fields(p.notices()[i+1])[0]
+			if at, ok := last[series]; ok && m.at.Sub(at) < 2*time.Second {
+				t.Errorf("%s: %v after the one before", p.notices()[i+1], m.at.Sub(at))
+			}
+			last[series] = m.at
+		}
+		if got := p.notices(); len(got) < 11 || !slices.Contains(got, "1m EUR/USD 0:42+") || !slices.Contains(got, "day EUR/USD 42") {
+			t.Errorf("got %q", got)
+		}
+		if n := len(other.notices()); n != 42 {
+			t.Errorf("a client without a rate received %d candles", n)
+		}
+		h.Candle("EUR/USD", "1m", candle(1, 1, true))
+		synctest.Wait()
+		p.forget()
+		h.Candle("EUR/USD", "1m", candle(1, 2, true))
+		wantNotices(t, p)
+		h.Candle("EUR/USD", "1m", candle(1, 3, false))
+		wantNotices(t, p, "1m EUR/USD 1:3")
+	})
+}
+
 // Candles of many topics close at one moment: that does not make a client slow.
 func TestManyCandlesCloseTogether(t *testing.T) {
 	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {

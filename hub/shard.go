@@ -303,6 +303,9 @@ func (s *shard) inspect(c *Client, now time.Duration) {
 			c.beat = true
 			s.wantWrite(c)
 		}
+		if c.interval > 0 && c.extras != nil && c.hasNotices() {
+			s.wantWrite(c)
+		}
 	}
 }
 

@@ -102,7 +102,7 @@ func (s *shard) fillMessages(c *Client) {
 		}
 		x.relays = x.relays[:0]
 		if x.watching != nil {
-			s.fillNotices(x.watching)
+			s.fillNotices(c)
 		} else if len(x.channels)+len(x.missed) == 0 {
 			c.extras = nil
 		}
@@ -119,12 +119,8 @@ func (s *shard) fillMessages(c *Client) {
 
 // hasMessages reports whether any message other than a quote is due.
 func (c *Client) hasMessages() bool {
-	return c.linkDue || c.statusDue || c.beat || c.ping || c.extras != nil && c.extras.waiting()
-}
-
-// waiting reports whether any of these messages is due.
-func (x *extras) waiting() bool {
-	return len(x.replies)+len(x.relays) > 0 || x.watching != nil && x.watching.pending()
+	return c.linkDue || c.statusDue || c.beat || c.ping ||
+		c.extras != nil && (len(c.extras.replies)+len(c.extras.relays) > 0 || c.hasNotices())
 }
 
 func (c *Client) hasPending() bool { return !c.pending.empty() || c.hasMessages() }

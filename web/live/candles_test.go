@@ -114,12 +114,37 @@ func TestCandleEntries(t *testing.T) {
 	}
 	ask(c, `{"op":"list"}`, `{"type":"list","symbols":["EUR/CHF"],"channels":[],"candles":[{"symbol":"EUR/*","interval":"5m"}]}`)
 
-	// A pace does not hold candles back, nor max_rate.
+	// A pace does not hold candles back, nor does max_rate those that have closed.
 	ask(c, `{"op":"pace","every_ms":60000}`, `{"type":"ack","op":"pace","every_ms":60000,"align":false}`)
 	n.Publish([3]string{"EUR/CHF", "0.9", "0.91"})
 	c.Want("status")
 	for range 3 {
 		n.Hub.Candle("EUR/CHF", "5m", candle)
 		receive(c, `{"type":"candle","symbol":"EUR/CHF","interval":"5m","data":`+closed+`}`)
+	}
+
+	// The rate of the role bounds running ones, of which the last one comes.
+	ask(c, `{"op":"subscribe","symbols":["EUR/SEK"],"candles":"1m"}`, `{"type":"ack","op":"subscribe","ok":["EUR/SEK"],"failed":[],"candles":"1m"}`)
+	webtest.Eventually(t, "the candles are wanted", func() bool { return n.Hub.WantsCandles("EUR/SEK", "1m") })
+	received, last := 0, ""
+	next := func() string {
+		m := c.Next()
+		if m.Symbol == "EUR/SEK" {
+			received, last = received+1, m.Raw
+		}
+		return m.Type
+	}
+	began := time.Now()
+	for running.Ticks = 1; running.Ticks <= 20; running.Ticks++ {
+		n.Hub.Candle("EUR/SEK", "1m", running)
+		c.Say(`{"op":"ping"}`)
+		for next() != "pong" {
+		}
+	}
+	for !strings.Contains(last, `"ticks":20,`) {
+		next()
+	}
+	if most := 1 + int(time.Since(began)/time.Second); received > most {
+		t.Errorf("%d candles in %v, want at most %d", received, time.Since(began), most)
 	}
 }

@@ -60,7 +60,7 @@ func (c *Client) open(conn hub.Conn, sess session.Session, framing int) (refused
 	if framing == framingBinary {
 		subprotocol = protocol.NameBinary
 	}
-	options := hub.JoinOptions{Welcome: c.welcome(subprotocol), Framing: framing, Positions: c.events, Joined: func(client *hub.Client) {
+	options := hub.JoinOptions{Welcome: c.welcome(subprotocol), Framing: framing, Positions: c.events, MaxRate: c.grants.MaxRate, Joined: func(client *hub.Client) {
 		c.hub = client
 		c.server.clients.add(c) // before the welcome message, which has the client's id
 	}}
