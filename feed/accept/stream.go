@@ -50,7 +50,8 @@ type stream struct {
 	log     *slog.Logger
 	metrics *streamMetrics
 	leader  *leader
-	first   string // generation of a stream of which nothing is stored
+	first   string        // generation of a stream of which nothing is stored
+	behind  time.Duration // see clusterBehind
 
 	// Owned by run.
 	client   redis.UniversalClient // for steps
@@ -62,7 +63,11 @@ type stream struct {
 func newStream(cfg InboxConfig, l *leader, logger *slog.Logger) *stream {
 	name := fnv.New32a()
 	name.Write([]byte(cfg.Stream))
-	return &stream{cfg: cfg, log: logger, leader: l, metrics: newStreamMetrics(cfg.Registerer), first: strconv.FormatUint(uint64(name.Sum32()), 16) + "g0"}
+	var behind time.Duration
+	if redislink.TopologyOf(cfg.Redis).Kind() == redislink.Cluster {
+		behind = clusterBehind
+	}
+	return &stream{behind: behind, cfg: cfg, log: logger, leader: l, metrics: newStreamMetrics(cfg.Registerer), first: strconv.FormatUint(uint64(name.Sum32()), 16) + "g0"}
 }
 
 // place is how far a stream was read.
@@ -77,6 +82,7 @@ type reading struct {
 	stored  place // as this node has last seen it in Redis
 	read    place // the last entry that was settled
 	settled bool  // read is to be stored
+	trail   trail // of places to store
 
 	// An entry after stored is not known to be replicated.
 	unreplicated bool
@@ -135,7 +141,7 @@ func (s *stream) run(ctx context.Context) error {
 // follow reads on from the stored place until ctx ends, when it returns nil, or something fails. It
 // reports whether it has stored a place.
 func (s *stream) follow(ctx context.Context) (stored bool, err error) {
-	r := &reading{before: map[feed.Symbol]string{}}
+	r := &reading{before: map[feed.Symbol]string{}, trail: trail{behind: s.behind}}
 	s.verify = max(s.verify, streamWait)
 	for {
 		entries, moved, err := s.step(ctx, r)
@@ -174,12 +180,17 @@ func (s *stream) await(ctx context.Context, id entryID) {
 	}
 }
 
-// step stores how far r has come, if all up to there is settled, and returns the entries that
-// follow. After ctx has ended it only stores.
+// step stores how far r had come some time ago, if all up to there is settled, and returns the
+// entries that follow. After ctx has ended it only stores.
 func (s *stream) step(ctx context.Context, r *reading) (entries []entry, stored bool, err error) {
 	most := streamEntries
+	if r.settled {
+		r.settled = false
+		r.trail.add(r.read)
+	}
+	store, due := r.trail.due(time.Now())
 	if ctx.Err() != nil {
-		if most = 0; !r.settled {
+		if most = 0; !due {
 			return nil, false, nil
 		}
 	}
@@ -187,13 +198,13 @@ func (s *stream) step(ctx context.Context, r *reading) (entries []entry, stored 
 	if r.stored.generation != "" {
 		known, from = r.stored.id.String(), r.read.id.String()
 	}
-	if r.settled {
-		settled = r.read.id.String()
+	if due {
+		settled = store.id.String()
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), redislink.OpTimeout)
 	defer cancel()
 	reply, err := streamScript.Run(ctx, s.client, []string{s.cfg.Stream, s.cfg.Keys.StreamPlace(s.cfg.Stream)},
-		known, r.stored.generation, s.first, settled, r.read.added, from, most, streamBytes, largestEntry).Slice()
+		known, r.stored.generation, s.first, settled, store.added, from, most, streamBytes, largestEntry).Slice()
 	if err != nil {
 		return nil, false, redislink.Unavailable("read the stream", err)
 	}
@@ -204,9 +215,8 @@ func (s *stream) step(ctx context.Context, r *reading) (entries []entry, stored 
 	case state == nil:
 		return nil, false, errPlaceMoved
 	}
-	if r.settled {
-		r.settled, s.verify = false, streamWait
-		stored = true
+	if due {
+		s.verify, stored = streamWait, true
 	}
 	if r.stored.generation == "" {
 		r.read = at

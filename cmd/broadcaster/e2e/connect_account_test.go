@@ -63,7 +63,8 @@ func (c *connectors) verify(killed toll, stopClients func()) {
 		t.Error(v)
 	}
 
-	tail, holes, refused := 0, 0, 0
+	shown := shownIn(records)
+	tail, holes, refused, forgotten := 0, 0, 0, 0
 	ends := map[string]int{} // by connection and symbol: index of the last accepted price
 	for i, one := range sent {
 		if published[i].State == faulttest.Accepted {
@@ -76,6 +77,8 @@ func (c *connectors) verify(killed toll, stopClients func()) {
 		case published[i].State == faulttest.Accepted:
 		case published[i].State == faulttest.Rejected:
 			refused++
+		case shown[one.bid]: // its epoch is over, else Verify has found a gap
+			forgotten++
 		case !some || i > end:
 			tail++
 		default:
@@ -85,8 +88,22 @@ func (c *connectors) verify(killed toll, stopClients func()) {
 	if reported := c.reported(); holes > reported {
 		t.Errorf("%d prices are missing within connections, and the logs report %d", holes, reported)
 	}
-	t.Logf("seed %d: %s; %d prices on %d connections: %d accepted, %d refused and listed, %d at the end of a connection, %d of an outage (%d reported)",
-		c.seed, killed, len(sent), connections, len(kept), refused, tail, holes, c.reported())
+	t.Logf("seed %d: %s; %d prices on %d connections: %d accepted, %d refused and listed, %d at the end of a connection, %d of an outage (%d reported), %d shown and forgotten by Redis, under an epoch that ended",
+		c.seed, killed, len(sent), connections, len(kept), refused, tail, holes, c.reported(), forgotten)
+}
+
+// shownIn returns the bids that a client of mode all received. One that Redis has no more was accepted
+// and forgotten: a server that is killed may lose up to two seconds (appendfsync everysec).
+func shownIn(records []faulttest.Record) map[string]bool {
+	shown := map[string]bool{}
+	for _, r := range records {
+		for _, e := range r.Events {
+			if r.Mode == faulttest.All && e.Bid != "" {
+				shown[e.Bid] = true
+			}
+		}
+	}
+	return shown
 }
 
 // sentPrice is a price that the vendor has sent.

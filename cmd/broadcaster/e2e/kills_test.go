@@ -21,6 +21,7 @@ type killedRedis struct {
 	client   redis.UniversalClient
 	addr     func() string // where producers connect
 	cluster  bool
+	forgets  bool                       // the stream's server may forget entries that are accepted on others
 	kill     func(random func(int) int) // kills a server and makes all whole again
 }
 
