@@ -187,6 +187,11 @@ func TestOpenAPI(t *testing.T) {
 		call(200, "POST", "/api/v1/redis/rate-limit/check", body, webtest.AdminToken)
 	}
 	call(400, "POST", "/api/v1/redis/rate-limit/check", `{}`, webtest.AdminToken)
+	call(200, "GET", "/api/v1/feed/symbols", "", webtest.AdminToken)
+	call(200, "GET", "/api/v1/feed/symbols/EUR/USD", "", webtest.AdminToken)
+	call(404, "GET", "/api/v1/feed/symbols/FOO/USD", "", webtest.AdminToken)
+	call(200, "GET", "/api/v1/feed/sources/inbox", "", webtest.AdminToken)
+	call(404, "GET", "/api/v1/feed/sources/none", "", webtest.AdminToken)
 	call(200, "POST", "/api/v1/feed/reference", `{"symbol":"EUR/USD"}`, webtest.AdminToken)
 	call(400, "POST", "/api/v1/feed/reference", `{"symbol":"FOO"}`, webtest.AdminToken)
 	call(200, "DELETE", "/api/v1/symbols/EUR/USD", "", webtest.AdminToken)

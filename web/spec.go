@@ -74,7 +74,7 @@ func (s *Server) adminDocument() ([]byte, error) {
 	d.Admin = s.tables.admin
 	maps.Copy(d.Schemas, admin.Schemas())
 	d.Tags = append(d.Tags, []endpoint.Object{{"name": "sessions", "description": "sessions of all users; on ADMIN_ADDR"},
-		{"name": "redis", "description": "on ADMIN_ADDR"}, {"name": "connections", "description": "on ADMIN_ADDR"}}...)
+		{"name": "redis", "description": "on ADMIN_ADDR"}, {"name": "feed", "description": "symbols, sources and rejected quotes; on ADMIN_ADDR"}, {"name": "connections", "description": "on ADMIN_ADDR"}}...)
 	return d.JSON()
 }
 

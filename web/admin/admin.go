@@ -6,6 +6,7 @@
 //	cache.go        the cache; limit.go the limiter; pubsub.go publishing on a channel
 //	connections.go  the clients of all nodes
 //	past.go         the history of each node's metrics; recorder.go, reading.go and ring.go make it
+//	feed.go         symbols and sources
 //	rejected.go     rejected quotes; reference.go the reference price of the gate
 //	symbols.go      the removal of symbols
 //	profile.go      profiles of the process
@@ -99,6 +100,7 @@ func Schemas() endpoint.Schemas {
 func (s *Server) Endpoints() []endpoint.Endpoint {
 	text := endpoint.Object{"type": "string"}
 	user := []endpoint.Parameter{{Name: "user_id", About: "the user", Schema: text, Required: true}}
+	currencyPath := map[string]string{"base": "base currency, or another code", "quote": "quote currency, or another code"}
 	sessionPath := map[string]string{"session_id": "the public id, not the token"}
 	table := []endpoint.Endpoint{
 		{Pattern: "POST /api/v1/sessions", Handler: s.postAdminSession, Audit: "session made",
@@ -158,15 +160,24 @@ func (s *Server) Endpoints() []endpoint.Endpoint {
 		{Pattern: "GET /api/v1/metrics/history", Handler: s.getPast,
 			Tag: "health", Summary: "The last hour or day of one node's own metrics; null where they are not known", Query: pastParameters,
 			Answers: map[int]any{200: pastAnswer{}}, Errors: []int{404}},
+		{Pattern: "GET /api/v1/feed/symbols", Handler: s.getFeedSymbols,
+			Tag: "feed", Summary: "The last quote of each symbol, its status and source",
+			Answers: map[int]any{200: []feedQuote{}}},
+		{Pattern: "GET /api/v1/feed/symbols/{base}/{quote}", Handler: s.getFeedSymbol,
+			Tag: "feed", Summary: "A symbol: its last quote, the reference of the gate, its sources with their outliers, and why quotes were rejected", Path: currencyPath,
+			Answers: map[int]any{200: feedSymbol{}}, Errors: []int{404}},
+		{Pattern: "GET /api/v1/feed/sources/{source}", Handler: s.getFeedSource, Time: endpoint.SweepTime,
+			Tag: "feed", Summary: "A source: its symbols, and why quotes of it were rejected", Path: map[string]string{"source": "the name of the source"},
+			Answers: map[int]any{200: feedSource{}}, Errors: []int{404}},
 		{Pattern: "GET /api/v1/feed/rejected", Handler: s.getRejected,
-			Tag: "redis", Summary: "The newest 200 rejected quotes of all nodes and producers, filtered by the query", Query: rejectedParameters,
+			Tag: "feed", Summary: "The newest 200 rejected quotes of all nodes and producers, filtered by the query", Query: rejectedParameters,
 			Answers: map[int]any{200: []accept.RejectedQuote{}}},
 		{Pattern: "POST /api/v1/feed/reference", Handler: s.postReference, Audit: "reference forgotten",
-			Tag: "redis", Summary: "Forget the price that the gate compares a symbol's quotes with; the next quote is accepted without it", Body: referenceRequest{},
+			Tag: "feed", Summary: "Forget the price that the gate compares a symbol's quotes with; the next quote is accepted without it", Body: referenceRequest{},
 			Answers: map[int]any{200: forgottenAnswer{}}},
 		{Pattern: "DELETE /api/v1/symbols/{base}/{quote}", Handler: s.deleteSymbol, Audit: "symbol removed",
-			Tag: "redis", Summary: "Remove a symbol with its last known price, history, counter and list entry; its next quote begins a new epoch",
-			Path:    map[string]string{"base": "base currency, or another code", "quote": "quote currency, or another code"},
+			Tag: "feed", Summary: "Remove a symbol with its last known price, history, counter and list entry; its next quote begins a new epoch",
+			Path:    currencyPath,
 			Answers: map[int]any{200: removedSymbol{}}, Errors: []int{404}},
 
 		{Pattern: "/debug/pprof/", Handler: anyProfile, Time: endpoint.Endless}, // the caller decides how long a profile takes

@@ -137,8 +137,7 @@ func (r *Recorder) history(name string) (h pastAnswer, ok bool) {
 			h.Series[p.name] = s.points.read(i)
 		}
 		if n := s.points.last; n >= s.points.first {
-			until := protocol.FormatTime(time.Unix(n*int64(h.Step), 0))
-			h.Until = &until
+			h.Until = new(protocol.FormatTime(time.Unix(n*int64(h.Step), 0)))
 		}
 		return h, true
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/fxcast/fxcast/web/endpoint"
 )
 
+const newestRejected = 200 // rejected quotes that are looked at
+
 // rejectedParameters filter the rejected quotes.
 var rejectedParameters = []endpoint.Parameter{
 	{Name: "reason", About: "only quotes rejected for this reason", Schema: endpoint.Object{"type": "string", "enum": feed.Reasons()}},
@@ -32,7 +34,7 @@ func (s *Server) getRejected(w http.ResponseWriter, r *http.Request) error {
 			return endpoint.BadRequest("symbol: %v", err)
 		}
 	}
-	entries, err := s.cfg.Rejected.Last(r.Context(), 200)
+	entries, err := s.cfg.Rejected.Last(r.Context(), newestRejected)
 	if err != nil && len(entries) == 0 {
 		return err
 	}
