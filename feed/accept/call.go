@@ -13,7 +13,7 @@ type part struct {
 	pending []pending
 	quotes  []feed.Quote
 	sources []string // the distinct sources of quotes
-	names   *symbolNames
+	keys    *symbolKeys
 
 	// Where the slices begin: many symbols have one quote each.
 	one struct {
@@ -71,17 +71,11 @@ func parts(quotes []pending) []*part {
 
 // call is one run of the publish script, with at most maxCallQuotes.
 type call struct {
-	parts  []*part // of different symbols
-	size   int     // quotes of all parts
+	parts  []*part
+	size   int // quotes of all parts
 	answer *redis.Cmd
 
 	askedAt string // where the keys are, by the answer; "" = there was another answer
-}
-
-// holds reports whether t fits in the call.
-func (c *call) holds(t *part) bool {
-	return c.size+len(t.quotes) <= maxCallQuotes &&
-		!slices.ContainsFunc(c.parts, func(other *part) bool { return other.symbol() == t.symbol() })
 }
 
 // calls puts quotes into calls: of many symbols, or of one symbol each if the symbols are spread over
@@ -90,7 +84,7 @@ func (c *call) holds(t *part) bool {
 func calls(quotes []pending, spread bool) []*call {
 	var all []*call
 	for _, t := range parts(quotes) {
-		if len(all) == 0 || spread || !all[len(all)-1].holds(t) {
+		if len(all) == 0 || spread || all[len(all)-1].size+len(t.quotes) > maxCallQuotes {
 			all = append(all, &call{})
 		}
 		last := all[len(all)-1]

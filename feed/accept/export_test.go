@@ -52,7 +52,7 @@ func AcceptSymbols(ctx context.Context, c redis.UniversalClient, symbols [][]fee
 	rules := newRules(a.Priorities, a.Gate, a.Instruments, a.Candles)
 	var of []symbolQuotes
 	for _, quotes := range symbols {
-		of = append(of, symbolQuotes{newSymbolNames(a.Keys, quotes[0].Symbol), quotes, lastSeen{epoch: a.KnownEpoch, seq: a.KnownSeq}})
+		of = append(of, symbolQuotes{newSymbolKeys(a.Keys, quotes[0].Symbol), quotes, lastSeen{epoch: a.KnownEpoch, seq: a.KnownSeq}})
 	}
 	accept := acceptance{quoteTTL: a.QuoteTTL, history: a.History, candidate: a.Candidate, run: a.Run, sharded: isCluster(c), rules: rules, now: cmp.Or(a.Clock, time.Now()), asking: a.Asking}
 	names, args := accept.args(accept.header(), of)
@@ -93,9 +93,13 @@ func Accept(ctx context.Context, c redis.UniversalClient, q feed.Quote, a Accept
 	return o[0], nil
 }
 
-// PublishScript runs the script with raw arguments.
-func PublishScript(ctx context.Context, c redis.UniversalClient, keys []string, args ...any) (any, error) {
-	return publishScript.Run(ctx, c, keys, args...).Result()
+// PublishScript runs the script with raw arguments and returns the reply of each symbol.
+func PublishScript(ctx context.Context, c redis.UniversalClient, keys []string, args ...any) ([]any, error) {
+	reply, err := publishScript.Run(ctx, c, keys, args...).Slice()
+	if err != nil {
+		return nil, err
+	}
+	return reply[1:], nil
 }
 
 // AbandonLead makes Run end like a killed process.

@@ -26,7 +26,7 @@ type lane struct {
 
 	// Owned by run.
 	masters *masters
-	names   map[feed.Symbol]*symbolNames // at most maxNames
+	keys    map[feed.Symbol]*symbolKeys // at most maxKeys
 
 	// Owned by run, and used with Replicated only.
 	waited       chan *written // WAITs that have ended
@@ -40,13 +40,13 @@ func newLane(p *Publisher) *lane {
 		room:      semaphore.NewWeighted(maxPublishQueue),
 		queue:     make(chan *publishJob, maxPublishQueue),
 		stopped:   make(chan struct{}),
-		names:     map[feed.Symbol]*symbolNames{},
+		keys:      map[feed.Symbol]*symbolKeys{},
 		waited:    make(chan *written),
 	}
 }
 
-// maxNames bounds the symbols whose keys a lane remembers.
-const maxNames = 4096
+// maxKeys bounds the symbols whose keys a lane remembers.
+const maxKeys = 4096
 
 // run sends quotes until ctx ends.
 func (l *lane) run(ctx context.Context, cluster redis.UniversalClient) {

@@ -93,7 +93,7 @@ func (l *lane) trips(ctx context.Context, quotes []pending) []*trip {
 	to := map[*master]*trip{} // the key nil: the master is not known
 	for _, c := range calls(quotes, l.masters.cluster != nil) {
 		for _, one := range c.parts {
-			one.names = l.namesOf(one.symbol())
+			one.keys = l.keysOf(one.symbol())
 		}
 		m, err := l.masters.of(ctx, l.cfg.Keys.Seq(c.parts[0].symbol()))
 		t := to[m]
@@ -107,17 +107,17 @@ func (l *lane) trips(ctx context.Context, quotes []pending) []*trip {
 	return all
 }
 
-// namesOf returns the keys and the channel of a symbol.
-func (l *lane) namesOf(s feed.Symbol) *symbolNames {
-	names := l.names[s]
-	if names == nil {
-		if len(l.names) >= maxNames {
-			clear(l.names)
+// keysOf returns the keys of a symbol.
+func (l *lane) keysOf(s feed.Symbol) *symbolKeys {
+	keys := l.keys[s]
+	if keys == nil {
+		if len(l.keys) >= maxKeys {
+			clear(l.keys)
 		}
-		names = newSymbolNames(l.cfg.Keys, s)
-		l.names[s] = names
+		keys = newSymbolKeys(l.cfg.Keys, s)
+		l.keys[s] = keys
 	}
-	return names
+	return keys
 }
 
 // carryOut runs all calls of a trip in one pipeline. Several trips may run concurrently.
@@ -139,7 +139,7 @@ func (l *lane) carryOut(ctx context.Context, t *trip) {
 	for _, c := range t.calls {
 		symbols = symbols[:0]
 		for _, one := range c.parts {
-			symbols = append(symbols, symbolQuotes{one.names, one.quotes, l.lastSeen(one.symbol())})
+			symbols = append(symbols, symbolQuotes{one.keys, one.quotes, l.lastSeen(one.symbol())})
 		}
 		keys, args := accept.args(header, symbols)
 		if t.asking {

@@ -257,7 +257,7 @@ func (p *Publisher) count(outcomes []Outcome) {
 //	  * take         gathers up to maxPipeline quotes without waiting
 //	  * execute      runs until each quote has an outcome or the time is over
 //	    * send       for all masters at once: finds out which process it is,
-//	                 then runs one pipeline of EVALSHA, each for quotes of one symbol
+//	                 then runs one pipeline of EVALSHA, each for up to 64 quotes
 //	    * settle     reads the answers and decides which quotes may be sent again
 //	* keepListing    lists symbols, in a cluster             (1 goroutine)
 func (p *Publisher) Run(ctx context.Context) error {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/accept"
-	"github.com/fxcast/fxcast/internal/redislink"
 	"github.com/fxcast/fxcast/internal/redistest"
 )
 
@@ -212,8 +211,8 @@ func TestScriptRefusesBadArguments(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, c *redis.Client) {
 		ctx := t.Context()
-		header := []string{"EUR/USD", "0", "-", "0", "1", "fx:{EUR/USD}"}
-		record := []string{"1.1", "1.2", "-", "-", "0", "inbox", "23", "1"}
+		header := []string{"EUR/USD", "0", "-", "0", "1"}
+		record := []string{"1.1", "1.2", "-", "0-0-0T0:0:0.0Z", "0", "inbox", "23", "1"}
 		const noGate = "0 0 0 0 604800000000"
 		good := []any{60000, 10, "aaaa", "run", "main 5000", "PUBLISH", noGate, "", "", strings.Join(header, " "), strings.Join(record, " ")}
 		names := []string{keys.Quote("EUR/USD"), keys.Seq("EUR/USD"), keys.Ticks("EUR/USD")}
@@ -236,7 +235,7 @@ func TestScriptRefusesBadArguments(t *testing.T) {
 		}
 		replace(9, header, map[int][]string{
 			0: {"", "EURUSD", `EU"/USD`, "EUR/USD/X", strings.Repeat("A", 21) + "/B"}, 1: {"", "2%", "-1", "1.5"}, 2: {"", `a"`, strings.Repeat("a", 33)},
-			3: {"", "x", "-1", "nan", "99999999999999999"}, 4: {"", "0", "2", "-1", "x", "1.5"}, 5: {"", "a b"},
+			3: {"", "x", "-1", "nan", "99999999999999999"}, 4: {"", "0", "2", "-1", "x", "1.5"},
 		})
 		replace(10, record, map[int][]string{
 			0: {"", "1.", ".1", "-1", "1e5", `1"`, "1.2.3", strings.Repeat("1", 65)}, 1: {"x", "1,2", "-", "1."},
@@ -244,66 +243,73 @@ func TestScriptRefusesBadArguments(t *testing.T) {
 			3: {"", "2026-11-22T10:15:00Z", "2026-11-22T10:15:00.123456+00:00"}, 4: {"", "x", "-1", "1.5", "1e300", strings.Repeat("9", 300)},
 			5: {"", "A", `a"b`, strings.Repeat("a", 33)}, 6: {"", "--1", "1.5", "x", strings.Repeat("1", 80)}, 7: {"", "x", "100", "-1"},
 		})
+		// refused reports whether the arguments of the last symbol, or all, were refused.
+		refused := func(keys []string, list []any) bool {
+			replies, err := accept.PublishScript(ctx, c, keys, list...)
+			if err != nil {
+				return strings.Contains(err.Error(), "FXARGS")
+			}
+			text, _ := replies[len(replies)-1].(string)
+			return strings.HasPrefix(text, "FXARGS")
+		}
 		for i, values := range bad {
 			for _, v := range values {
 				list := append([]any(nil), good...)
 				list[i] = v
-				if reply, err := accept.PublishScript(ctx, c, names, list...); err == nil || !strings.Contains(err.Error(), "FXARGS") {
-					t.Errorf("argument %d = %q: %v, %v, want a refusal", i+1, v, reply, err)
+				if !refused(names, list) {
+					t.Errorf("argument %d = %q was taken", i+1, v)
 				}
 			}
 		}
 		for n := range len(good) {
-			if _, err := accept.PublishScript(ctx, c, names, good[:n]...); err == nil {
+			if !refused(names, good[:n]) {
 				t.Errorf("%d arguments were taken", n)
 			}
-		}
-		// The last quote of the last symbol is looked at before the first is accepted.
-		two := append(append([]any(nil), good...), "GBP/USD 0 - 0 2 fx:{GBP/USD}", good[10], "1.1 x - - 0 inbox 23 1")
-		more := append(slices.Clone(names), keys.Quote("GBP/USD"), keys.Seq("GBP/USD"), keys.Ticks("GBP/USD"))
-		for _, list := range [][]any{two, two[:len(two)-1], append(slices.Clone(two[:len(two)-1]), good[10], good[10])} {
-			if reply, err := accept.PublishScript(ctx, c, more, list...); err == nil || !strings.Contains(err.Error(), "FXARGS") {
-				t.Errorf("a bad second symbol: %v, %v, want a refusal", reply, err)
-			}
-		}
-		// A symbol that is named twice would give its numbers twice.
-		if reply, err := accept.PublishScript(ctx, c, append(slices.Clone(names), names...), append(slices.Clone(good), good[9:]...)...); err == nil || !strings.Contains(err.Error(), "twice") {
-			t.Errorf("a symbol twice: %v, %v, want a refusal", reply, err)
 		}
 		if n := c.Exists(ctx, names...).Val(); n != 0 {
 			t.Errorf("refused calls left %d keys", n)
 		}
-		if _, err := accept.PublishScript(ctx, c, names, good...); err != nil {
-			t.Errorf("good arguments: %v", err)
+		if replies, err := accept.PublishScript(ctx, c, names, good...); err != nil || len(replies) != 1 || refused(names, good) {
+			t.Errorf("good arguments: %v, %v", replies, err)
 		}
-	})
-}
 
-// TestScriptManySymbols accepts symbols side by side; one with a wrong key is refused, with
-// its name, and leaves the others alone.
-func TestScriptManySymbols(t *testing.T) {
-	t.Parallel()
-	onBoth(t, func(t *testing.T, c *redis.Client) {
-		ctx := t.Context()
-		c.SAdd(ctx, keys.Ticks("GBP/USD"), "x")
-		var symbols [][]feed.Quote
-		for i, s := range []feed.Symbol{"EUR/USD", "GBP/USD", "USD/JPY"} {
-			symbols = append(symbols, slices.Repeat([]feed.Quote{{Symbol: s, Bid: "1", Ask: "2"}}, i+1))
+		// What is wrong with the second of three symbols does not concern the others, unless it is
+		// not known where its arguments end. A symbol may be named twice.
+		symbol := func(s string, records ...any) []any { return append([]any{s}, records...) }
+		record1, other := good[10], []string{keys.Quote("GBP/USD"), keys.Seq("GBP/USD"), keys.Ticks("GBP/USD")}
+		for _, tc := range []struct {
+			name   string
+			second []any
+			taken  string // of the three
+		}{
+			{"good", symbol("GBP/USD 0 - 0 2", record1, record1), "yyy"},
+			{"bad quote", symbol("GBP/USD 0 - 0 2", record1, "1.1 x - 0-0-0T0:0:0.0Z 0 inbox 23 1"), "yny"},
+			{"bad number", symbol("GBP/USD 0 - x 1", record1), "ynn"},
+			{"no quotes", symbol("GBP/USD 0 - 0 0"), "ynn"},
+			{"too few quotes", symbol("GBP/USD 0 - 0 2", record1), "ynn"},
+			{"too many quotes", symbol("GBP/USD 0 - 0 1", record1, record1), "yyn"},
+		} {
+			c.Del(ctx, other...)
+			list := append(append(slices.Clone(good), tc.second...), good[9:]...)
+			replies, err := accept.PublishScript(ctx, c, slices.Concat(names, other, names), list...)
+			got := ""
+			for _, reply := range replies {
+				if text, ok := reply.(string); ok && strings.HasPrefix(text, "FXARGS") {
+					got += "n"
+				} else {
+					got += "y"
+				}
+			}
+			if err != nil || got != tc.taken {
+				t.Errorf("%s in the middle: %s, %v, want %s", tc.name, got, err, tc.taken)
+			}
+			if n := c.Exists(ctx, other...).Val(); n != 0 && tc.taken[1] == 'n' {
+				t.Errorf("%s: the refused symbol left %d keys", tc.name, n)
+			}
 		}
-		for round := range uint64(2) {
-			outcomes, errs := accept.AcceptSymbols(ctx, c, symbols, args())
-			if errs[0] != nil || outcomes[0][0].Seq != round+1 {
-				t.Errorf("EUR/USD: %+v, %v", outcomes[0], errs[0])
-			}
-			if redislink.Code(errs[1]) != "WRONGTYPE" || !strings.Contains(errs[1].Error(), keys.Ticks("GBP/USD")) {
-				t.Errorf("GBP/USD: %v, want WRONGTYPE with the key", errs[1])
-			}
-			if errs[2] != nil || len(outcomes[2]) != 3 || outcomes[2][2].Seq != 3*round+3 {
-				t.Errorf("USD/JPY: %+v, %v", outcomes[2], errs[2])
-			}
-		}
-		if n := c.Exists(ctx, keys.Seq("GBP/USD"), keys.Quote("GBP/USD")).Val(); n != 0 {
-			t.Errorf("the refused symbol left %d keys", n)
+		seq := c.HGet(ctx, keys.Seq("EUR/USD"), "seq").Val()
+		if n := c.XLen(ctx, keys.Ticks("EUR/USD")).Val(); seq != fmt.Sprint(n) {
+			t.Errorf("number %s after %d quotes", seq, n)
 		}
 	})
 }

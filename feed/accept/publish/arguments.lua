@@ -1,13 +1,13 @@
--- Accepts quotes of several symbols. Those of one symbol are accepted together and
--- in their order: for each a number, an entry of the history and a message; for the
--- newest of them the last value. Nobody sees the state between.
+-- Accepts quotes of one or more symbols. Those of one symbol are accepted together and in their
+-- order: for each a number, an entry of the history and a message; for the newest of them the
+-- last value. Nobody sees the state between.
 --
--- Redis does not undo what a failed script wrote. So the script first judges the quotes
--- of all symbols, which writes nothing: a bad argument ends it there. Of each symbol
--- everything that can fail is checked before its first write, with the rights of the user
--- at this moment; and that first write, XADD, is the one that a full server, a replica or
--- a wrong kind of key refuses, having changed nothing. A symbol that is refused leaves the
--- others alone.
+-- One symbol follows the other, and each is accepted or refused by itself: a symbol that is
+-- refused, for whatever reason, leaves the others alone. Redis does not undo what a failed script
+-- wrote. So of each symbol everything that can fail is checked before its first write, with the
+-- rights of the user at this moment; and that first write, XADD, is the one that a full server, a
+-- replica or a wrong kind of key refuses, having changed nothing. What refuses a symbol is raised
+-- as an error. It ends accept below, which then goes on with the next symbol.
 --
 -- KEYS three for each symbol: last quote (string), counter (hash), history (stream). Or the
 --      counter of one symbol alone, if its slot is on its way to this server: that
@@ -28,17 +28,19 @@
 --        first, 1d the last; '' = none
 --      9 when days begin, in Unix minutes: '* 29401380 29402820 29404260 29405700', the day of
 --        this moment from the second to the third; then the same for symbols of other days
---     10… for each symbol 'symbol jump epoch seen quotes channel': its jump limit in
---        parts per million, 0 = none; the epoch and the highest number that the
---        caller has seen, '-' and 0 = none; how many quotes follow. Then each quote:
+--     10… for each symbol 'symbol jump epoch seen quotes': its jump limit in parts per
+--        million, 0 = none; the epoch and the highest number that the caller has seen,
+--        '-' and 0 = none; how many quotes follow. Then each quote:
 --        'bid ask extra text time source sum digits'. Extra is what the message has
 --        between the ask and '","ts"', '-' = nothing; before it, of a quote that came in a
---        stream, ':generation:place:before:', see entry. Text is the time as text, '-' = that
---        of acceptance; time is the same in microseconds. Sum is bid + ask in units of
---        10^-digits, twice the mid, with a minus where the spread is wider than its limit
+--        stream, ':generation:place:before:', see entry. Text is the time as text; time is
+--        the same in microseconds, 0 = that of acceptance, whatever the text. Sum is
+--        bid + ask in units of 10^-digits, twice the mid, with a minus where the spread is
+--        wider than its limit
 --
 -- Returns {acceptance in microseconds, a reply for each symbol}. A reply is the text
 -- of the error by which the symbol was refused, or {epoch, an answer for each quote}.
+-- If the first nine arguments are bad, the call returns that error, and nothing was accepted.
 -- An answer is the number, negative where the quote confirmed a gap; or
 -- {'future', 'old' or 'late', the microseconds that the time was compared with},
 -- {'outranked', 'source microseconds since it was heard'}, {'wide', ''},
@@ -63,26 +65,36 @@
 -- conversions between numbers and text out of the usual way. Numbers that may pass 10^14
 -- are printed by %.0f: tostring would round them, and %d, which costs half, may be of 32
 -- bits. Long whole numbers are read with '.0' after them: the embedded Lua reads no others
--- above 2^63.
+-- above 2^63. Text of few digits is read by + 0, which costs less than tonumber.
+
+local replies = {} -- empty until the arguments of all symbols were checked
+local following, argument = 1, 10 -- key and argument of the next symbol; no argument: that cannot be known
+local clock -- read once a call
+
+-- Accepts the symbols from following on, until one is refused.
+local function accept()
 
 local MAX_SOURCES = 16
 local MAX_AHEAD = 5000000 -- microseconds
 local MAX_COUNT = 9007199254740991 -- 2^53-1, the last number counted exactly
-local FIRST = 10 -- argument of the first symbol
 local OWN = 4 -- fields of the counter that belong to no source, at least
 local FIRM, FIRM_TEXT = 1000, '1000' -- the gate counts accepted quotes up to this: no confirm is higher
 local TRIM = 16 -- a history longer than the square of this is cut only once in so many quotes
 local REFRESH = 60000000 -- microseconds: the life of the history is set again as often
-local POINT, COLON, T, Z = 46, 58, 84, 90 -- bytes
-local SYMBOL = '^([%u%d]+/[%u%d]+) (%d+) ([%w_-]+) (%d+) (%d+) (%S+)$'
-local QUOTE = '^(%d+%.?%d*) (%d+%.?%d*) ([-,":%l_%d.]+) ([%dT:.Z-]+) (%d+) ([%l%d_.-]+) (%-?%d+) (%d+)$'
+local POINT, COLON = 46, 58 -- bytes
+local SYMBOL = '^([%u%d]+/[%u%d]+) (%d+) ([%w_-]+) (%d+) (%d+)$'
+local QUOTE = '^(%d+%.?%d*) (%d+%.?%d*) ([-,":%l_%d.]+) (%d+%-%d+%-%d+T%d+:%d+:%d+%.%d+Z) (%d+) ([%l%d_.-]+) (%-?%d+) (%d+)$'
+local REFERENCE = '^(%d+) (%d+) (%d+) (%d+) (%d+)$'
 
-local call, try, format, find, match, byte = redis.call, redis.pcall, string.format, string.find, string.match, string.byte
+local call, try, format, find, match, byte, sub = redis.call, redis.pcall, string.format, string.find, string.match, string.byte, string.sub
 local abs, min, max, floor = math.abs, math.min, math.max, math.floor
 local may = rawget(redis, 'acl_check_cmd')
 
+local function refuse(text)
+  error({err = text})
+end
 local function bad(what)
-  return redis.error_reply('FXARGS publish script: bad ' .. what)
+  refuse('FXARGS publish script: bad ' .. what)
 end
 local function whole(text, low, high)
   local n = #text <= 16 and not find(text, '%D') and tonumber(text)
@@ -100,25 +112,25 @@ end
 local keys, size = KEYS, #ARGV
 if #KEYS == 1 then
   local name = match(KEYS[1], '^(.*:)seq$')
-  if not name then return bad('key') end
+  if not name then bad('key') end
   keys = {name .. 'quote', KEYS[1], name .. 'ticks'}
 end
-if #keys == 0 or #keys % 3 ~= 0 or size <= FIRST then return bad('number of arguments') end
+if #keys == 0 or #keys % 3 ~= 0 or size <= 10 then bad('number of arguments') end
 local ttl, history = whole(ARGV[1], 1, 1e12), whole(ARGV[2], 1, 1e9)
 local candidate, run, ranked, publish = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-if not ttl then return bad('life of the last quote') end
-if not history then return bad('length of the history') end
-if #candidate > 32 or not find(candidate, '^[a-z0-9]+$') then return bad('new epoch') end
-if run == '' or #run > 64 then return bad('run id') end
-if publish ~= 'PUBLISH' and publish ~= 'SPUBLISH' then return bad('command to publish') end
+if not ttl then bad('life of the last quote') end
+if not history then bad('length of the history') end
+if #candidate > 32 or not find(candidate, '^[a-z0-9]+$') then bad('new epoch') end
+if run == '' or #run > 64 then bad('run id') end
+if publish ~= 'PUBLISH' and publish ~= 'SPUBLISH' then bad('command to publish') end
 local gap, confirm, stale, lag, known = match(ARGV[7], '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
-if not gap then return bad('gate') end
+if not gap then bad('gate') end
 lag, known = tonumber(lag), tonumber(known)
 local candles, days = ARGV[8], ARGV[9]
 
-local clock = call('TIME')
+clock = clock or call('TIME')
 local at = clock[1] * 1000000 + clock[2]
-local accepted = clock[1] .. ('00000' .. clock[2]):sub(-6)
+local accepted = clock[1] .. sub('00000' .. clock[2], -6)
 local minute = floor(at / 60000000)
 local minute_text = format('%d', minute)
 -- The life of the history is set by the first quote after refreshed, not by each quote: so

@@ -159,9 +159,8 @@ local function candle()
 
   -- Ends the running minute if it is over, and begins the one of this moment; or goes on with it
   -- although quotes are missing. text is the field 1m. follows: the next quote of the symbol is
-  -- the one after its last one. Returns the text of the error that forbids it, or nil and the
-  -- start, highs and lows of bid and ask, and 'base complete' of the minute; and its first
-  -- prices, nil = it begins. The values to write are left for write.
+  -- the one after its last one. Returns the start, highs and lows of bid and ask, and 'base
+  -- complete' of the minute; and its first prices, nil = it begins. What to write is left in s.
   --
   -- A clock that went back a little, over the last boundary, leaves the quotes to the running
   -- minute. If it went back further it was wrong before: later candles are dropped.
@@ -169,7 +168,7 @@ local function candle()
     local _, seq, bid, ask, start, high, low, ask_high, ask_low, base, complete, first, ask_first =
       string.match(text or '', '^(%S+) (%d+) (%S+) (%S+) (%d+) (%S+) (%S+) (%S+) (%S+) (%-?%d+) ([01]) (%S+) (%S+)$')
     local name = string.match(s.counter, '^(.*:)seq$')
-    if not name or #intervals < 2 or not string.find(days, '^%* %d+ %d+ %d+ %d+') then return 'FXARGS publish script: bad candles' end
+    if not name or #intervals < 2 or not string.find(days, '^%* %d+ %d+ %d+ %d+') then bad('candles') end
     local m
     if start then
       m = {start = tonumber(start), quotes = tonumber(seq) - tonumber(base), complete = complete == '1' and follows}
@@ -178,7 +177,7 @@ local function candle()
     end
     if m then
       if m.start == minute or m.start == minute + 1 then
-        return nil, start, high, low, ask_high, ask_low, count(s.seq - m.quotes) .. (m.complete and m.start == minute and ' 1' or ' 0'), first, ask_first
+        return start, high, low, ask_high, ask_low, count(s.seq - m.quotes) .. (m.complete and m.start == minute and ' 1' or ' 0'), first, ask_first
       end
     end
     local back = not m or m.start > minute
@@ -216,17 +215,17 @@ local function candle()
         local reply = redis.pcall('LLEN', one.key)
         if type(reply) == 'table' then
           if string.find(reply.err, 'WRONGTYPE', 1, true) then
-            return 'WRONGTYPE ' .. one.key .. ' is a ' .. redis.call('TYPE', one.key).ok .. ', it must be a list'
+            refuse('WRONGTYPE ' .. one.key .. ' is a ' .. redis.call('TYPE', one.key).ok .. ', it must be a list')
           elseif string.find(reply.err, 'non local key', 1, true) then
-            return 'TRYAGAIN the slot of ' .. one.key .. ' is on its way'
+            refuse('TRYAGAIN the slot of ' .. one.key .. ' is on its way')
           end
-          return reply.err
+          refuse(reply.err)
         elseif reply == 0 and #KEYS == 1 then
-          return 'TRYAGAIN the slot of ' .. one.key .. ' is on its way' -- perhaps so is the list
+          refuse('TRYAGAIN the slot of ' .. one.key .. ' is on its way') -- perhaps so is the list
         end
       end
     end
-    return nil, minute_text, nil, nil, nil, nil, count(s.seq) .. (not back and follows and ' 1' or ' 0')
+    return minute_text, nil, nil, nil, nil, count(s.seq) .. (not back and follows and ' 1' or ' 0')
   end
 
   -- The command and the key that the user may not use of those that store runs.

@@ -7,13 +7,6 @@ local function further(x, y, limit)
   return abs(a - b) * 1000000 > b * limit
 end
 
--- The last outlier of a source, and how many it had in a row.
-local function outlier(text)
-  local n, sum, digits, at = match(text, '^(%d+) (%d+) (%d+) (%d+)$')
-  return n and #sum <= 72 and #digits <= 2
-    and {n = tonumber(n), sum = sum, mid = large(sum), digits = digits, at = tonumber(at)} or nil
-end
-
 local names, outranked = {}, nil -- of named sources; nil = all sources are equal
 if ranked ~= '' then
   local fields, limits, rank = {}, {}, {}
@@ -21,7 +14,7 @@ if ranked ~= '' then
     local n = #names + 1
     names[n], fields[n], limits[n], rank[name] = name, 'h:' .. name, tonumber(limit) * 1000, n
   end
-  if #names == 0 or #names > MAX_SOURCES then return bad('named sources') end
+  if #names == 0 or #names > MAX_SOURCES then bad('named sources') end
 
   -- Judges the rank of a source; returns an answer, nil if the quote may be accepted. A source
   -- that has been silent for longer than its limit does not count; one that was heard in
@@ -51,17 +44,17 @@ local function rare()
   if made then return made end
   local r = {}
 
-  -- The text of an error of Redis, which names no key and no command.
+  -- Refuses a symbol by an error of Redis, which names no key and no command.
   local KINDS = {'string', 'hash', 'stream'}
-  function r.refused(s, reply)
-    if may and not may('XADD', s.history, '*', 'q', '') then return 'NOPERM the publish script may not XADD ' .. s.history end
+  function r.refuse(s, reply)
+    if may and not may('XADD', s.history, '*', 'q', '') then refuse('NOPERM the publish script may not XADD ' .. s.history) end
     for i, key in ipairs({s.last, s.counter, s.history}) do
       local kind = redis.pcall('TYPE', key).ok
       if kind and kind ~= 'none' and kind ~= KINDS[i] then
-        return 'WRONGTYPE ' .. key .. ' is a ' .. kind .. ', it must be a ' .. KINDS[i]
+        refuse('WRONGTYPE ' .. key .. ' is a ' .. kind .. ', it must be a ' .. KINDS[i])
       end
     end
-    return reply.err
+    refuse(reply.err)
   end
 
   -- When an epoch began, in ms; 0 if that is not known. The first nine characters of an
@@ -96,6 +89,20 @@ local function rare()
       n = (n - d) / 36
     end
     return table.concat(digits) .. candidate:sub(10)
+  end
+
+  -- The last outlier of a source, and how many it had in a row.
+  local function outlier(text)
+    local n, sum, digits, when = string.match(text, '^(%d+) (%d+) (%d+) (%d+)$')
+    return n and #sum <= 72 and #digits <= 2
+      and {n = tonumber(n), sum = sum, mid = large(sum), digits = digits, at = tonumber(when)} or nil
+  end
+
+  -- Adds the last outlier of a source of these quotes, unless a gap has cleared all.
+  function r.learn(s, name, text)
+    if s.cleared then return end
+    s.outliers = s.outliers or {}
+    s.outliers[name] = outlier(text)
   end
 
   -- Reads the rest of the counter, about sources that these quotes are not from: when the
@@ -196,50 +203,60 @@ local function rare()
     return false, {'outlier', ref.sum .. ' ' .. ref.digits .. ' ' .. one.n .. ' ' .. missing}
   end
 
+  local function forget(s, field)
+    s.forget = s.forget or {}
+    s.forget[#s.forget + 1] = field
+  end
+
   -- Forgets the least recent of too many sources; ages has when each was last used.
-  local function make_room(forget, kind, ages)
+  local function make_room(s, kind, ages)
     local list = {}
     for source, used in pairs(ages) do list[#list + 1] = {source = source, used = used} end
     table.sort(list, function(a, b) return a.used < b.used or a.used == b.used and a.source < b.source end)
-    for i = 1, #list - MAX_SOURCES do forget[#forget + 1] = kind .. list[i].source end
+    for i = 1, #list - MAX_SOURCES do forget(s, kind .. list[i].source) end
   end
 
   -- Adds what few quotes change in the counter: the settled entry, named sources that were
-  -- heard, outliers (a gap cleared those of all sources).
-  function r.changes(s, set, forget)
-    if s.generation then set[#set + 1], set[#set + 2] = 'entry', s.place .. ' ' .. s.generation end
+  -- heard, outliers (a gap cleared those of all sources). The list set is filled up to filled;
+  -- returns up to where it then is.
+  function r.changes(s, set, filled)
+    local function add(field, value)
+      set[filled + 1], set[filled + 2], filled = field, value, filled + 2
+    end
+    if s.generation then add('entry', s.place .. ' ' .. s.generation) end
     for i, name in ipairs(s.touched and names or {}) do
-      if s.heard[i] == at then set[#set + 1], set[#set + 2] = 'h:' .. name, accepted end
+      if s.heard[i] == at then add('h:' .. name, accepted) end
     end
     for i = 1, s.cleared and #s.whole or 0, 2 do
       local name = string.match(s.whole[i], '^o:(.*)$')
-      if name and not s.changed[name] then forget[#forget + 1] = s.whole[i] end
+      if name and not s.changed[name] then forget(s, s.whole[i]) end
     end
     local ages
     for name in pairs(s.changed or {}) do
       local o = s.outliers[name]
       if o then
-        set[#set + 1], set[#set + 2] = 'o:' .. name, o.n .. ' ' .. o.sum .. ' ' .. o.digits .. ' ' .. accepted
+        add('o:' .. name, o.n .. ' ' .. o.sum .. ' ' .. o.digits .. ' ' .. accepted)
         ages = {}
       elseif s.sources[name].outlier then
-        forget[#forget + 1] = 'o:' .. name
+        forget(s, 'o:' .. name)
       end
     end
     if ages then
       for name, o in pairs(s.outliers) do ages[name] = o.at end
-      make_room(forget, 'o:', ages)
+      make_room(s, 'o:', ages)
     end
+    return filled
   end
 
   -- Makes room for new sources.
-  function r.remember(s, new, forget)
+  function r.remember(s, new)
     if redis.call('HLEN', s.counter) + new <= OWN + MAX_SOURCES then return end
     everything(s)
     local ages = {}
     for _, sources in ipairs({s.sources, s.others}) do
       for name, source in pairs(sources) do ages[name] = taken(source) end
     end
-    make_room(forget, 's:', ages)
+    make_room(s, 's:', ages)
   end
 
   made = r
