@@ -63,7 +63,7 @@ func readReplies(reply any, symbols int) (at int64, replies []any, err error) {
 
 // readAnswers decodes the reply for quotes of one symbol. It returns one answer per quote, in the
 // same order. The error is a refusal if Redis refused them all.
-func (r rules) readAnswers(quotes []feed.Quote, at int64, reply any) ([]answer, error) {
+func (r rules) readAnswers(quotes []*feed.Quote, at int64, reply any) ([]answer, error) {
 	if text, ok := reply.(string); ok {
 		return nil, refusal(text)
 	}
@@ -92,7 +92,7 @@ func isRepeated(why any) bool {
 }
 
 // readRejection decodes why a quote was not accepted. Exactly one of its results is not nil.
-func (r rules) readRejection(q feed.Quote, why any) (*feed.Rejection, error) {
+func (r rules) readRejection(q *feed.Quote, why any) (*feed.Rejection, error) {
 	pair, _ := why.([]any)
 	if len(pair) != 2 {
 		return nil, errBadReply

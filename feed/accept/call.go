@@ -11,14 +11,14 @@ import (
 // part is the quotes of one symbol in one call, in order.
 type part struct {
 	pending []pending
-	quotes  []feed.Quote
-	sources []string // the distinct sources of quotes
+	quotes  []*feed.Quote // in pending
+	sources []string      // the distinct sources of quotes
 	keys    *symbolKeys
 
 	// Where the slices begin: many symbols have one quote each.
 	one struct {
 		pending [1]pending
-		quotes  [1]feed.Quote
+		quotes  [1]*feed.Quote
 		sources [1]string
 	}
 }
@@ -30,7 +30,7 @@ func newPart() *part {
 }
 
 // add adds a quote if there is room and reports whether there was.
-func (t *part) add(e pending, q feed.Quote) bool {
+func (t *part) add(e pending, q *feed.Quote) bool {
 	source := q.SourceOrDefault()
 	known := slices.Contains(t.sources, source)
 	if len(t.quotes) == maxCallQuotes || !known && len(t.sources) == maxCallSources {

@@ -51,8 +51,12 @@ func AcceptSymbols(ctx context.Context, c redis.UniversalClient, symbols [][]fee
 	outcomes, errs := make([][]Outcome, len(symbols)), make([]error, len(symbols))
 	rules := newRules(a.Priorities, a.Gate, a.Instruments, a.Candles)
 	var of []symbolQuotes
-	for _, quotes := range symbols {
-		of = append(of, symbolQuotes{newSymbolKeys(a.Keys, quotes[0].Symbol), quotes, lastSeen{epoch: a.KnownEpoch, seq: a.KnownSeq}})
+	pointers := make([][]*feed.Quote, len(symbols))
+	for i, quotes := range symbols {
+		for k := range quotes {
+			pointers[i] = append(pointers[i], &quotes[k])
+		}
+		of = append(of, symbolQuotes{newSymbolKeys(a.Keys, quotes[0].Symbol), pointers[i], lastSeen{epoch: a.KnownEpoch, seq: a.KnownSeq}})
 	}
 	accept := acceptance{quoteTTL: a.QuoteTTL, history: a.History, candidate: a.Candidate, run: a.Run, sharded: isCluster(c), rules: rules, now: cmp.Or(a.Clock, time.Now()), asking: a.Asking}
 	names, args := accept.args(accept.header(), of)
@@ -71,7 +75,7 @@ func AcceptSymbols(ctx context.Context, c redis.UniversalClient, symbols [][]fee
 	if err == nil {
 		at, replies, err = readReplies(reply, len(symbols))
 	}
-	for n, quotes := range symbols {
+	for n, quotes := range pointers {
 		var answers []answer
 		if errs[n] = err; err == nil {
 			answers, errs[n] = rules.readAnswers(quotes, at, replies[n])

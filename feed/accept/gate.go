@@ -59,7 +59,7 @@ func (p *Publisher) ForgetReference(ctx context.Context, s feed.Symbol) (forgott
 
 // readOutlier explains the answer of the publish script to an outlier. text holds the reference as sum and
 // digits, how many outliers in a row the source had, and what would confirm them.
-func (r rules) readOutlier(q feed.Quote, text string) (*feed.Rejection, error) {
+func (r rules) readOutlier(q *feed.Quote, text string) (*feed.Rejection, error) {
 	f := strings.Fields(text)
 	if len(f) != 4 {
 		return nil, errBadReply

@@ -20,14 +20,18 @@ type pending struct {
 	i   int
 }
 
-func (e pending) quote() feed.Quote { return e.job.quotes[e.i] }
+func (e pending) quote() *feed.Quote { return &e.job.quotes[e.i] }
 
 // execute gives every quote an outcome or its job an error, within Timeout, and then wakes the
 // callers.
 func (l *lane) execute(ctx context.Context, jobs []*publishJob) {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
 	defer cancel()
-	var left []pending
+	n := 0
+	for _, j := range jobs {
+		n += len(j.quotes)
+	}
+	left := make([]pending, 0, n)
 	for _, j := range jobs {
 		j.outcomes = make([]Outcome, len(j.quotes))
 		for i := range j.quotes {
@@ -135,9 +139,8 @@ func (l *lane) carryOut(ctx context.Context, t *trip) {
 	}
 	header, hash := accept.header(), any(publishScript.Hash())
 	pipe := t.over.client.Pipeline()
-	var symbols []symbolQuotes
 	for _, c := range t.calls {
-		symbols = symbols[:0]
+		symbols := make([]symbolQuotes, 0, len(c.parts))
 		for _, one := range c.parts {
 			symbols = append(symbols, symbolQuotes{one.keys, one.quotes, l.lastSeen(one.symbol())})
 		}

@@ -90,7 +90,7 @@ func newSymbolKeys(k feed.Keys, s feed.Symbol) *symbolKeys {
 // number known of the symbol.
 type symbolQuotes struct {
 	keys   *symbolKeys
-	quotes []feed.Quote
+	quotes []*feed.Quote
 	seen   lastSeen
 }
 
@@ -106,27 +106,24 @@ func (a acceptance) header() []any {
 // args returns the keys and arguments of publishScript. The symbols have at most maxCallQuotes
 // together, and each quote must pass Check. With asking there is one symbol.
 func (a acceptance) args(header []any, symbols []symbolQuotes) (keys, args []any) {
-	records := len(symbols)
+	n := len(symbols)
 	for _, one := range symbols {
-		records += len(one.quotes)
+		n += len(one.quotes)
 	}
 	keys = make([]any, 0, 3*len(symbols))
-	args = append(append(make([]any, 0, len(header)+1+records), header...), a.rules.candles.days(symbols, a.now))
-	text, ends := make([]byte, 0, 160*records), make([]int, 0, records)
-	for _, one := range symbols {
+	args = append(append(make([]any, 0, len(header)+1+n), header...), a.rules.candles.days(symbols, a.now))
+	records, text := make([]record, 0, n), new([]byte)
+	for i := range symbols {
+		one := &symbols[i]
 		limits := a.rules.limits(one.quotes[0].Symbol)
 		keys = append(keys, one.keys.quote, one.keys.seq, one.keys.ticks)
-		text = appendSymbol(text, limits.Jump, one)
-		ends = append(ends, len(text))
+		records = append(records, record{symbol: one, limits: limits, text: text})
 		for _, q := range one.quotes {
-			text = appendRecord(text, q, limits)
-			ends = append(ends, len(text))
+			records = append(records, record{quote: q, limits: limits, text: text})
 		}
 	}
-	joined, begin, cut := string(text), 0, make([]string, records)
-	for i, end := range ends {
-		cut[i], begin = joined[begin:end], end
-		args = append(args, &cut[i]) // a pointer is no allocation
+	for i := range records {
+		args = append(args, &records[i])
 	}
 	if a.asking {
 		keys = keys[1:2] // a server that lacks one of several keys refuses them all
@@ -134,8 +131,28 @@ func (a acceptance) args(header []any, symbols []symbolQuotes) (keys, args []any
 	return keys, args
 }
 
-// appendSymbol appends a symbol, before its quotes, in the form that the publish script reads.
-func appendSymbol(dst []byte, jump feed.Limit, one symbolQuotes) []byte {
+// record is an argument of publishScript: a symbol, or one of its quotes after it. It is encoded only
+// when it is sent: that needs no memory for the text.
+type record struct {
+	symbol *symbolQuotes
+	quote  *feed.Quote // nil: the symbol itself
+	limits feed.Limits
+	text   *[]byte // buffer of all records of a call
+}
+
+// MarshalBinary implements encoding.BinaryMarshaler. The result is valid until the next call for a
+// record of the same call of the script.
+func (r *record) MarshalBinary() ([]byte, error) {
+	if dst := (*r.text)[:0]; r.quote == nil {
+		*r.text = appendSymbol(dst, r.limits.Jump, r.symbol)
+	} else {
+		*r.text = appendQuote(dst, r.quote, r.limits)
+	}
+	return *r.text, nil
+}
+
+// appendSymbol appends a symbol in the form that the publish script reads.
+func appendSymbol(dst []byte, jump feed.Limit, one *symbolQuotes) []byte {
 	dst = append(append(dst, one.quotes[0].Symbol...), ' ')
 	dst = append(strconv.AppendInt(dst, int64(jump), 10), ' ')
 	dst = append(append(dst, cmp.Or(one.seen.epoch, "-")...), ' ')
@@ -143,8 +160,8 @@ func appendSymbol(dst []byte, jump feed.Limit, one symbolQuotes) []byte {
 	return strconv.AppendInt(dst, int64(len(one.quotes)), 10)
 }
 
-// appendRecord appends a quote in the form that the publish script reads.
-func appendRecord(dst []byte, q feed.Quote, limits feed.Limits) []byte {
+// appendQuote appends a quote in the form that the publish script reads.
+func appendQuote(dst []byte, q *feed.Quote, limits feed.Limits) []byte {
 	dst = append(append(dst, q.Bid...), ' ')
 	dst = append(append(dst, q.Ask...), ' ')
 	if q.Entry != "" {
