@@ -19,7 +19,7 @@
 //	Client.Ready       the connection has room again: the client is served again
 //
 // Beside its quotes a topic has candles and day figures. They are rare and take a path of their own:
-// series.go.
+// series.go has what is published, watcher.go what each client receives, and watch.go what it asks for.
 //
 // The log of a topic is one queue for all clients of a shard, and a client's mark says what it has
 // of it. A client that wants the newest quote takes the end of the log: a slow one receives fewer
