@@ -6,58 +6,68 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/coder/websocket"
 )
 
-// requests accepts a WebSocket and passes on what arrives, until the connection ends.
-func requests(w http.ResponseWriter, r *http.Request) (*websocket.Conn, context.Context, <-chan string, func()) {
+// A dialog is one WebSocket of a client.
+type dialog struct {
+	conn    *websocket.Conn
+	ctx     context.Context // ends with the connection
+	arrived chan string
+}
+
+// dialog accepts a WebSocket, sends the greeting, and has talk answer the requests.
+func (s *Server) dialog(w http.ResponseWriter, r *http.Request, talk func(*dialog)) {
 	c, err := websocket.Accept(w, r, nil)
 	if err != nil {
-		return nil, nil, nil, nil
+		return
 	}
 	ctx, cancel := context.WithCancel(r.Context())
-	arrived, done := make(chan string), make(chan struct{})
-	go func() {
-		defer close(done)
-		defer cancel()
-		for {
-			_, data, err := c.Read(ctx)
-			if err != nil {
-				return
-			}
-			select {
-			case arrived <- string(data):
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return c, ctx, arrived, func() {
-		cancel()
-		_ = c.CloseNow()
-		<-done
+	d := &dialog{conn: c, ctx: ctx, arrived: make(chan string)}
+	var reading sync.WaitGroup
+	reading.Go(func() { defer cancel(); d.read() })
+	defer reading.Wait()
+	defer func() { cancel(); _ = c.CloseNow() }()
+	if !s.frozen(ctx) && d.send(s.messages.one("greeting")) == nil {
+		talk(d)
 	}
 }
 
-// kraken serves the ticker and the instrument channel.
-func (s *Server) kraken(w http.ResponseWriter, r *http.Request) {
-	c, ctx, arrived, end := requests(w, r)
-	if c == nil {
-		return
-	}
-	defer end()
-	send := func(m string) error { return c.Write(ctx, websocket.MessageText, []byte(m)) }
-	if s.frozen(ctx) || send(s.messages.one("greeting")) != nil {
-		return
-	}
+// read passes on what arrives, until the connection ends.
+func (d *dialog) read() {
 	for {
-		var request string
-		select {
-		case request = <-arrived:
-		case <-ctx.Done():
+		_, data, err := d.conn.Read(d.ctx)
+		if err != nil {
 			return
 		}
+		select {
+		case d.arrived <- string(data):
+		case <-d.ctx.Done():
+			return
+		}
+	}
+}
+
+// next decodes the next request. It returns false when the connection has ended.
+func (d *dialog) next(request any) bool {
+	select {
+	case data := <-d.arrived:
+		_ = json.Unmarshal([]byte(data), request) // what is no request gets no answer
+		return true
+	case <-d.ctx.Done():
+		return false
+	}
+}
+
+func (d *dialog) send(message string) error {
+	return d.conn.Write(d.ctx, websocket.MessageText, []byte(message))
+}
+
+// kraken serves the ticker and the instrument channel.
+func (s *Server) kraken(d *dialog) {
+	for {
 		var m struct {
 			Method string `json:"method"`
 			Params struct {
@@ -65,11 +75,14 @@ func (s *Server) kraken(w http.ResponseWriter, r *http.Request) {
 				Symbol  []string `json:"symbol"`
 			} `json:"params"`
 		}
-		if json.Unmarshal([]byte(request), &m) != nil || m.Method != "subscribe" {
+		if !d.next(&m) {
+			return
+		}
+		if m.Method != "subscribe" {
 			continue
 		}
 		if m.Params.Channel == "instrument" {
-			_ = send(s.messages.one("instruments"))
+			_ = d.send(s.messages.one("instruments"))
 			continue
 		}
 		known := 0
@@ -80,51 +93,38 @@ func (s *Server) kraken(w http.ResponseWriter, r *http.Request) {
 			} else {
 				answer = strings.ReplaceAll(s.messages.one("bad_symbol"), "%s", symbol)
 			}
-			_ = send(answer)
+			_ = d.send(answer)
 		}
 		if known > 0 {
-			s.play(ctx, func(p string) bool { return contains(p, m.Params.Symbol) }, send)
+			s.play(d.ctx, func(p string) bool { return contains(p, m.Params.Symbol) }, d.send)
 			return
 		}
 	}
 }
 
 // massive serves the quotes of forex.
-func (s *Server) massive(w http.ResponseWriter, r *http.Request) {
-	c, ctx, arrived, end := requests(w, r)
-	if c == nil {
-		return
-	}
-	defer end()
-	send := func(m string) error { return c.Write(ctx, websocket.MessageText, []byte(m)) }
-	if s.frozen(ctx) || send(s.messages.one("greeting")) != nil {
-		return
-	}
+func (s *Server) massive(d *dialog) {
 	for {
-		var request string
-		select {
-		case request = <-arrived:
-		case <-ctx.Done():
+		var m struct{ Action, Params string }
+		if !d.next(&m) {
 			return
 		}
-		var m struct{ Action, Params string }
-		_ = json.Unmarshal([]byte(request), &m)
 		switch {
 		case m.Action == "auth" && (m.Params != Key || s.on(Unauthorized)):
-			_ = send(s.messages.one("bad_key"))
+			_ = d.send(s.messages.one("bad_key"))
 			return
 		case m.Action == "auth" && s.on(UsedTwice):
-			_ = send(s.messages.one("max_connections"))
+			_ = d.send(s.messages.one("max_connections"))
 			return
 		case m.Action == "auth":
-			_ = send(s.messages.one("signed_in"))
+			_ = d.send(s.messages.one("signed_in"))
 		case m.Action == "subscribe":
 			var pairs []string
 			for topic := range strings.SplitSeq(m.Params, ",") {
 				pairs = append(pairs, strings.ReplaceAll(strings.TrimPrefix(topic, "C."), "-", "/"))
-				_ = send(fmt.Sprintf(s.messages.one("ack"), topic))
+				_ = d.send(fmt.Sprintf(s.messages.one("ack"), topic))
 			}
-			s.play(ctx, func(p string) bool { return pairs[0] == "*" || contains(p, pairs) }, send)
+			s.play(d.ctx, func(p string) bool { return pairs[0] == "*" || contains(p, pairs) }, d.send)
 			return
 		}
 	}

@@ -211,9 +211,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	case "oanda":
 		s.oanda(w, r)
 	case "kraken":
-		s.kraken(w, r)
+		s.dialog(w, r, s.kraken)
 	case "massive":
-		s.massive(w, r)
+		s.dialog(w, r, s.massive)
 	case "ecb":
 		s.ecb(w, r)
 	}

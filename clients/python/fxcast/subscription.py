@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import deque
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, Mapping, TypeVar
 
 from .errors import CommandError, FxcastError, GapError, ProtocolError
 from .pattern import canonical
@@ -15,6 +15,7 @@ from .sequence import Gap, Sequence
 if TYPE_CHECKING:
     from .connection import Connection
 
+S = TypeVar("S", bound="Closing")
 OnGap = Callable[[Gap], "Awaitable[None] | None"]
 
 MAX_PENDING = 8192  # quotes that wait for the program in mode "all", unless the caller sets another
@@ -164,15 +165,36 @@ class Feed:
         self._arrived.set()
 
 
-class Subscription:
+class Closing:
+    """What all subscriptions have: their end."""
+
+    def __init__(self, connection: Connection, feed: Feed) -> None:
+        self._connection = connection
+        self._feed = feed
+
+    def close(self) -> None:
+        """Ends the subscription; the iterator then stops."""
+        self._connection._unsubscribe(self._feed)
+
+    async def __aenter__(self: S) -> S:
+        return self
+
+    async def __aexit__(self, *exc: Any) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not self._feed.finished:
+            self._connection._unsubscribe_later(self._feed)
+
+
+class Subscription(Closing):
     """An asynchronous iterator of quotes; made by ``subscribe`` of a connection.
 
     It is closed by ``close()``, at the end of ``async with``, or when nothing refers to it.
     """
 
     def __init__(self, connection: Connection, feed: Feed, on_gap: OnGap | None) -> None:
-        self._connection = connection
-        self._feed = feed
+        super().__init__(connection, feed)
         self._on_gap = on_gap
         self._positions: dict[str, Position] = {}
 
@@ -209,31 +231,12 @@ class Subscription:
         self._positions[q.symbol] = q.position
         return q
 
-    def close(self) -> None:
-        """Ends the subscription; the iterator then stops."""
-        self._connection._unsubscribe(self._feed)
 
-    async def __aenter__(self) -> Subscription:
-        return self
-
-    async def __aexit__(self, *exc: Any) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        feed = getattr(self, "_feed", None)
-        if feed is not None and not feed.finished:
-            self._connection._unsubscribe_later(feed)
-
-
-class CandleSubscription:
+class CandleSubscription(Closing):
     """An asynchronous iterator of candles; made by ``candles`` of a connection.
 
     It is closed by ``close()``, at the end of ``async with``, or when nothing refers to it.
     """
-
-    def __init__(self, connection: Connection, feed: Feed) -> None:
-        self._connection = connection
-        self._feed = feed
 
     def __aiter__(self) -> CandleSubscription:
         return self
@@ -241,18 +244,3 @@ class CandleSubscription:
     async def __anext__(self) -> Candle:
         candle: Candle = await self._feed.next()
         return candle
-
-    def close(self) -> None:
-        """Ends the subscription; the iterator then stops."""
-        self._connection._unsubscribe(self._feed)
-
-    async def __aenter__(self) -> CandleSubscription:
-        return self
-
-    async def __aexit__(self, *exc: Any) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        feed = getattr(self, "_feed", None)
-        if feed is not None and not feed.finished:
-            self._connection._unsubscribe_later(feed)
