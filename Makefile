@@ -1,6 +1,6 @@
 # The targets, explained: make help
 .DEFAULT_GOAL := help
-.PHONY: help run test check-deploy soak soak-clients soak-stream soak-connect hostile bench bench-compare fuzz lint cover deps
+.PHONY: help run test check-deploy soak soak-clients soak-stream soak-connect hostile bench bench-compare fuzz lint cover site deps
 
 FUZZTIME ?= 30s
 SOAK ?= 10m
@@ -63,5 +63,8 @@ cover: deps ## test coverage, in coverage.html
 	go tool cover -func cover.out | tail -n 1
 	go tool cover -html cover.out -o coverage.html
 
-deps: ## install redis-server, chromium, promtool, and modules of Python and Node, which some tests need
+site: deps ## build the documents as static HTML, in site/index.html
+	/usr/bin/python3 docs/site/build.py site
+
+deps: ## install redis-server, chromium, promtool, mkdocs, and modules of Python and Node, which some tests need
 	@.ci/deps
