@@ -11,9 +11,10 @@ var versions = map[string]string{
 	"clients/js/package.json":       `(?m)^  "version": "(.+)",$`,
 	"clients/js/package-lock.json":  `(?s)^\{\n  "name": "@fxcast/client",\n  "version": "([^"]+)",.*?\n    "": \{\n      "name": "@fxcast/client",\n      "version": "([^"]+)"`,
 	"clients/python/pyproject.toml": `(?m)^version = "(.+)"$`,
+	"deploy/helm/fxcast/Chart.yaml": `(?m)^version: (\S+)\nappVersion: "(.+)"$`,
 }
 
-// TestVersion checks that the packages of all languages have the version in VERSION, which is that of
+// TestVersion checks that the packages of all languages and the Helm chart have the version in VERSION, which is that of
 // the newest release in CHANGELOG.md.
 func TestVersion(t *testing.T) {
 	want := strings.TrimSpace(document(t, "VERSION"))
