@@ -1,6 +1,6 @@
 # The targets, explained: make help
 .DEFAULT_GOAL := help
-.PHONY: help run test check-deploy soak soak-clients soak-stream soak-connect hostile bench bench-compare fuzz lint cover site deps
+.PHONY: help run test check-deploy soak soak-clients soak-stream soak-connect hostile bench bench-compare fuzz lint cover site release deps
 
 FUZZTIME ?= 30s
 SOAK ?= 10m
@@ -65,6 +65,10 @@ cover: deps ## test coverage, in coverage.html
 
 site: deps ## build the documents as static HTML, in site/index.html
 	/usr/bin/python3 docs/site/build.py site
+
+release: deps ## build the files of a release into dist: binaries, archives, bills of materials, packages, checksums
+	rm -rf dist
+	go run ./internal/release -out dist
 
 deps: ## install redis-server, chromium, promtool, mkdocs, and modules of Python and Node, which some tests need
 	@.ci/deps

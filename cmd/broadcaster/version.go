@@ -6,14 +6,15 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"github.com/fxcast/fxcast"
 	"github.com/fxcast/fxcast/cmd/broadcaster/internal/cli"
 )
 
 var versionCommand = command{
-	name: "version", form: "version", summary: "show version, commit and Go version", run: showVersion,
+	name: "version", form: "version", summary: "show version, commit, date and Go version", run: showVersion,
 	usage: `Usage: broadcaster version
 
-Shows version, commit and Go version, as "broadcaster --version" does.
+Shows version, commit, its date and Go version, as "broadcaster --version" does.
 `,
 }
 
@@ -27,25 +28,25 @@ func showVersion(_ context.Context, call cli.Call) int {
 
 // A build is the version of the program, as recorded when it was built.
 type build struct {
-	Version string // module version, "(devel)" for a build from a working tree
+	Version string // of the source
 	Commit  string // "unknown" if it was not built in a repository
+	Date    string // of the commit
 	Dirty   bool   // there were uncommitted changes
 	Go      string
 }
 
 func readBuild() build {
-	b := build{Version: "(devel)", Commit: "unknown", Go: runtime.Version()}
+	b := build{Version: fxcast.Version(), Commit: "unknown", Go: runtime.Version()}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return b
-	}
-	if info.Main.Version != "" {
-		b.Version = info.Main.Version
 	}
 	for _, s := range info.Settings {
 		switch s.Key {
 		case "vcs.revision":
 			b.Commit = s.Value
+		case "vcs.time":
+			b.Date = s.Value
 		case "vcs.modified":
 			b.Dirty = s.Value == "true"
 		}
@@ -55,6 +56,9 @@ func readBuild() build {
 
 func (b build) String() string {
 	commit := b.Commit
+	if b.Date != "" {
+		commit += " of " + b.Date
+	}
 	if b.Dirty {
 		commit += " (modified)"
 	}
