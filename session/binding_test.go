@@ -241,13 +241,16 @@ func bindMany(t *testing.T, a, b *session.Manager, door string, rdb *redis.Clien
 func TestRevokedBetweenLoadAndBind(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Start(t)
-	a := run(t, manager(srv.Client()))
+	reg := prometheus.NewRegistry()
+	a := run(t, manager(srv.Client(), func(c *session.Config) { c.Registerer = reg }))
 	running(t, a)
 	s, _ := create(t, a, session.Draft{})
 	if err := a.Revoke(t.Context(), s.ID); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(50 * time.Millisecond) // the notice is through and found nobody
+	within(t, 10*time.Second, "the notice is through and found nobody", func() bool {
+		return counter(t, reg, "fx_session_notices_received_total", "") >= 1
+	})
 	k := bind(a, s)
 	slowest(t, []*socket{k}, time.Now(), time.Second, session.Revoked)
 }
@@ -405,7 +408,6 @@ func TestRedisGone(t *testing.T) {
 			running(t, m)
 			s, token := create(t, m, session.Draft{})
 			k := bind(m, s)
-			time.Sleep(time.Second)
 			if how == "paused" {
 				srv.Pause()
 			} else {
