@@ -5,11 +5,9 @@ import (
 	"context"
 	_ "embed"
 	"errors"
-	"fmt"
 	"hash/fnv"
 	"log/slog"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -68,13 +66,6 @@ func newStream(cfg InboxConfig, l *leader, logger *slog.Logger) *stream {
 		behind = clusterBehind
 	}
 	return &stream{behind: behind, cfg: cfg, log: logger, leader: l, metrics: newStreamMetrics(cfg.Registerer), first: strconv.FormatUint(uint64(name.Sum32()), 16) + "g0"}
-}
-
-// place is how far a stream was read.
-type place struct {
-	generation string // of the stream, which may have been deleted and made again
-	id         entryID
-	added      int64 // entries ever added up to it, -1 = unknown
 }
 
 // reading is a way through a stream, from the stored place on.
@@ -226,25 +217,6 @@ func (s *stream) step(ctx context.Context, r *reading) (entries []entry, stored 
 	return entries, stored, nil
 }
 
-// streamState is what there is in a stream.
-type streamState struct {
-	now         time.Time // by the clock of its server
-	added       int64     // entries ever, -1 = unknown
-	length      int64
-	first, last entryID
-}
-
-// unread returns how many entries are after id, -1 if that is not known.
-func (st *streamState) unread(id entryID) int64 {
-	switch {
-	case st.length == 0 || !st.last.after(id):
-		return 0
-	case st.first.after(id):
-		return st.length
-	}
-	return -1
-}
-
 // lag counts the entries that were removed before they were read, and notes how many wait and since
 // when.
 func (s *stream) lag(r *reading, st *streamState, entries []entry) {
@@ -365,72 +337,4 @@ func (s *stream) report(entries []entry, items []entryItem, generation string) (
 		}
 	}
 	return refused
-}
-
-// readStep decodes the reply of streamScript. state is nil if another place is stored than the
-// caller took to be.
-func readStep(reply []any) (at place, state *streamState, entries []entry, err error) {
-	bad := fmt.Errorf("the stream script returned an answer of unknown form")
-	if len(reply) != 3 && len(reply) != 9 {
-		return at, nil, nil, bad
-	}
-	id, _ := reply[0].(string)
-	at.generation, _ = reply[1].(string)
-	at.added, _ = reply[2].(int64)
-	var ok bool
-	if at.id, ok = parseEntryID(id); !ok || at.generation == "" {
-		return at, nil, nil, bad
-	}
-	if len(reply) == 3 {
-		return at, nil, nil, nil
-	}
-	state = &streamState{}
-	micros, _ := reply[3].(int64)
-	state.now = time.UnixMicro(micros).UTC()
-	state.added, _ = reply[4].(int64)
-	state.length, _ = reply[5].(int64)
-	first, _ := reply[6].(string)
-	last, _ := reply[7].(string)
-	state.first, _ = parseEntryID(first)
-	state.last, _ = parseEntryID(last)
-	list, _ := reply[8].([]any)
-	for _, one := range list {
-		e, ok := readEntry(one)
-		if !ok {
-			return at, nil, nil, bad
-		}
-		e.now = state.now
-		entries = append(entries, e)
-	}
-	return at, state, entries, nil
-}
-
-// entryID is the id of an entry.
-type entryID struct{ ms, seq uint64 }
-
-func parseEntryID(text string) (id entryID, ok bool) {
-	ms, seq, _ := strings.Cut(text, "-")
-	var err, err2 error
-	id.ms, err = strconv.ParseUint(ms, 10, 64)
-	id.seq, err2 = strconv.ParseUint(seq, 10, 64)
-	return id, err == nil && err2 == nil
-}
-
-func (id entryID) String() string {
-	return strconv.FormatUint(id.ms, 10) + "-" + strconv.FormatUint(id.seq, 10)
-}
-
-func (id entryID) after(other entryID) bool {
-	return id.ms > other.ms || id.ms == other.ms && id.seq > other.seq
-}
-
-// time returns when the entry was added, zero if a producer has made up its id.
-func (id entryID) time() time.Time {
-	if id.ms > 1<<53 {
-		return time.Time{}
-	}
-	if t := time.UnixMilli(int64(id.ms)).UTC(); feed.QuoteTimeInRange(t) {
-		return t
-	}
-	return time.Time{}
 }
