@@ -19,6 +19,7 @@ func TestPublishExamples(t *testing.T) {
 		"Node": func(t *testing.T) *exec.Cmd {
 			return nodetest.Command(t, filepath.Join(root, "clients/js"), filepath.Join(root, "examples/node/publish.mjs"))
 		},
+		"Java": func(t *testing.T) *exec.Cmd { return java(t, "Publish.java", nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
