@@ -2,6 +2,7 @@ package live_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -124,4 +125,78 @@ func TestCandlesOnTwoNodes(t *testing.T) {
 	if err := json.Unmarshal([]byte(pages[0]), &candles); err != nil || pages[0] != pages[1] || len(candles) != 1 || candles[0].Open || candles[0].Ticks != ticks {
 		t.Errorf("the nodes serve %s and %s", pages[0], pages[1])
 	}
+}
+
+// TestDayOnTwoNodes publishes rising prices much faster than once a second, through both nodes, and
+// then none. Every client of both gets day figures at most once a second, and those of the last price.
+func TestDayOnTwoNodes(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	use := func(c *webtest.Config) { c.Redis = redis }
+	one, two := webtest.Start(t, use), webtest.Start(t, use)
+	clients := []*webtest.Client{one.User(), two.User(), two.BinaryUser()}
+	for _, c := range clients {
+		c.Say(`{"op":"subscribe","symbols":["EUR/*"],"day":true}`)
+		c.Want("ack")
+	}
+	began := time.Now()
+	high := ""
+	rise := func(n *webtest.Node, by int) {
+		t.Helper()
+		high = fmt.Sprintf("1.%05d", 10_000+by)
+		for _, o := range n.Publish([3]string{"EUR/USD", high, "1.2"}) {
+			if o.Rejection != nil {
+				t.Fatal(o.Rejection)
+			}
+		}
+	}
+	changes := 0
+	read := func(publishing func()) {
+		t.Helper()
+		var readers sync.WaitGroup
+		ready := make(chan struct{}) // closed once the last price is published
+		counts := make([]int, len(clients))
+		for i, c := range clients {
+			readers.Go(func() {
+				for newest := ""; ; {
+					select {
+					case <-ready:
+						if newest == high {
+							return
+						}
+					default:
+					}
+					m, err := c.Receive() // a heartbeat, if nothing else
+					if err != nil || time.Since(began) > 30*time.Second {
+						t.Errorf("client %d has the high %q, want the last one: %v", i, newest, err)
+						return
+					}
+					if decoded, _ := protocol.Decode([]byte(m.Raw)); decoded != nil {
+						if d, ok := decoded.(protocol.DayUpdate); ok {
+							counts[i], newest = counts[i]+1, d.Day.High
+						}
+					}
+				}
+			})
+		}
+		publishing()
+		close(ready)
+		readers.Wait()
+		for i, n := range counts {
+			if most := 2 + int(time.Since(began)/time.Second); n < 1 || n > most {
+				t.Errorf("client %d received day figures %d times for %d changes in %v, want at most %d", i, n, changes, time.Since(began), most)
+			}
+		}
+	}
+	// For longer than two seconds, so that some changes must wait; the last one waits too.
+	read(func() {
+		for changes < 10 || time.Since(began) < 2100*time.Millisecond {
+			changes++
+			rise([]*webtest.Node{one, two}[changes%2], changes)
+			time.Sleep(20 * time.Millisecond) // the pace of the market that the test plays
+		}
+	})
+	// One change alone, through one node, after the figures have come.
+	began = time.Now()
+	read(func() { changes++; rise(one, changes) })
 }
