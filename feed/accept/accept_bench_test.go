@@ -20,16 +20,18 @@ import (
 // of the same text in pipelines of the same length, which give no number, keep
 // no history and check nothing. The two take turns on one server or one cluster
 // with one receiver of everything, so that a busy machine slows both. The gate
-// judges with its default limits. ratio is the median of the rounds' quotients
-// of accepted quotes per second.
+// judges with its default limits, and candles are kept or not. ratio is the
+// median of the rounds' quotients of accepted quotes per second.
 func BenchmarkAccept(b *testing.B) {
-	for _, n := range []int{1, 28, 256} {
-		symbols := someSymbols(n)
-		b.Run(fmt.Sprintf("symbols=%d", n), func(b *testing.B) {
-			s := redistest.Start(b)
-			receiveAll(b, s.Addr(), "PSUBSCRIBE", keys.ChannelPattern())
-			benchmarkAccept(b, s.Client(), symbols, redis.Pipeliner.Publish)
-		})
+	for _, candles := range []bool{false, true} {
+		for _, n := range []int{1, 28, 256} {
+			symbols := someSymbols(n)
+			b.Run(fmt.Sprintf("candles=%v/symbols=%d", candles, n), func(b *testing.B) {
+				s := redistest.Start(b)
+				receiveAll(b, s.Addr(), "PSUBSCRIBE", keys.ChannelPattern())
+				benchmarkAccept(b, s.Client(), symbols, candles, redis.Pipeliner.Publish)
+			})
+		}
 	}
 	for _, n := range []int{28, 256} {
 		symbols := someSymbols(n)
@@ -43,15 +45,19 @@ func BenchmarkAccept(b *testing.B) {
 			for master, of := range channels {
 				receiveAll(b, c.Addrs()[master], "SSUBSCRIBE", of...)
 			}
-			benchmarkAccept(b, c.Client(), symbols, redis.Pipeliner.SPublish)
+			benchmarkAccept(b, c.Client(), symbols, false, redis.Pipeliner.SPublish)
 		})
 	}
 }
 
-func benchmarkAccept(b *testing.B, c redis.UniversalClient, symbols []feed.Symbol, publish func(redis.Pipeliner, context.Context, string, any) *redis.IntCmd) {
+func benchmarkAccept(b *testing.B, c redis.UniversalClient, symbols []feed.Symbol, candles bool, publish func(redis.Pipeliner, context.Context, string, any) *redis.IntCmd) {
 	const pipeline = 256
 	ctx := context.Background()
-	p := startPublisher(b, c, func(cfg *accept.PublisherConfig) { cfg.Gate = accept.DefaultGate })
+	p := startPublisher(b, c, func(cfg *accept.PublisherConfig) {
+		if cfg.Gate = accept.DefaultGate; candles {
+			cfg.Candles = candleArgs(b, "1m:72h,1h:60d,1d:5y", time.Time{}).Candles
+		}
+	})
 	quotes := make([]feed.Quote, pipeline)
 	texts := make([]string, pipeline)
 	for i := range quotes {

@@ -33,7 +33,7 @@ type AcceptArgs struct {
 }
 
 // clockedScript is the publish script with the time that it is given instead of Redis's.
-var clockedScript = redis.NewScript(strings.Replace(publishSource, "call('TIME')", "{match(ARGV[#ARGV], '^(%d+) (%d+)$')}; size = size - 1", 1))
+var clockedScript = redis.NewScript(strings.Replace(publishSource, "call('TIME')", "{match(ARGV[11], '^(%d+) (%d+)$')}", 1))
 
 func isCluster(c redis.UniversalClient) bool {
 	_, ok := c.(*redis.ClusterClient)

@@ -110,49 +110,23 @@ func (a acceptance) args(header []any, symbols []symbolQuotes) (keys, args []any
 	for _, one := range symbols {
 		n += len(one.quotes)
 	}
-	keys = make([]any, 0, 3*len(symbols))
-	args = append(append(make([]any, 0, len(header)+1+n), header...), a.rules.candles.days(symbols, a.now))
-	records, text := make([]record, 0, n), new([]byte)
-	for i := range symbols {
-		one := &symbols[i]
+	keys, text := make([]any, 0, 3*len(symbols)), make([]byte, 0, 128*n)
+	for _, one := range symbols {
 		limits := a.rules.limits(one.quotes[0].Symbol)
 		keys = append(keys, one.keys.quote, one.keys.seq, one.keys.ticks)
-		records = append(records, record{symbol: one, limits: limits, text: text})
+		text = append(appendSymbol(text, limits.Jump, one), '\n')
 		for _, q := range one.quotes {
-			records = append(records, record{quote: q, limits: limits, text: text})
+			text = append(appendQuote(text, q, limits), '\n')
 		}
-	}
-	for i := range records {
-		args = append(args, &records[i])
 	}
 	if a.asking {
 		keys = keys[1:2] // a server that lacks one of several keys refuses them all
 	}
-	return keys, args
-}
-
-// record is an argument of publishScript: a symbol, or one of its quotes after it. It is encoded only
-// when it is sent: that needs no memory for the text.
-type record struct {
-	symbol *symbolQuotes
-	quote  *feed.Quote // nil: the symbol itself
-	limits feed.Limits
-	text   *[]byte // buffer of all records of a call
-}
-
-// MarshalBinary implements encoding.BinaryMarshaler. The result is valid until the next call for a
-// record of the same call of the script.
-func (r *record) MarshalBinary() ([]byte, error) {
-	if dst := (*r.text)[:0]; r.quote == nil {
-		*r.text = appendSymbol(dst, r.limits.Jump, r.symbol)
-	} else {
-		*r.text = appendQuote(dst, r.quote, r.limits)
-	}
-	return *r.text, nil
+	return keys, append(header[:len(header):len(header)], a.rules.candles.days(symbols, a.now), text)
 }
 
 // appendSymbol appends a symbol in the form that the publish script reads.
-func appendSymbol(dst []byte, jump feed.Limit, one *symbolQuotes) []byte {
+func appendSymbol(dst []byte, jump feed.Limit, one symbolQuotes) []byte {
 	dst = append(append(dst, one.quotes[0].Symbol...), ' ')
 	dst = append(strconv.AppendInt(dst, int64(jump), 10), ' ')
 	dst = append(append(dst, cmp.Or(one.seen.epoch, "-")...), ' ')

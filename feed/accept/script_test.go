@@ -214,30 +214,39 @@ func TestScriptRefusesBadArguments(t *testing.T) {
 		header := []string{"EUR/USD", "0", "-", "0", "1"}
 		record := []string{"1.1", "1.2", "-", "0-0-0T0:0:0.0Z", "0", "inbox", "23", "1"}
 		const noGate = "0 0 0 0 604800000000"
-		good := []any{60000, 10, "aaaa", "run", "main 5000", "PUBLISH", noGate, "", "", strings.Join(header, " "), strings.Join(record, " ")}
+		symbol, quote := strings.Join(header, " "), strings.Join(record, " ")
+		lines := func(all ...string) string { return strings.Join(all, "\n") + "\n" }
+		good := []any{60000, 1000, "aaaa", "run", "main 5000", "PUBLISH", noGate, "", "", lines(symbol, quote)}
 		names := []string{keys.Quote("EUR/USD"), keys.Seq("EUR/USD"), keys.Ticks("EUR/USD")}
 		bad := map[int][]any{
 			0: {"", 0, -1, "nan", "inf", "0x10", "1e3"}, 1: {"", 0, -1, "1.5", "0x10"}, 2: {"", `a"`}, 3: {"", strings.Repeat("r", 65)},
-			4:  {"main", "main x", strings.Repeat("a 1 ", 17)},
-			5:  {"", "publish", "DEL"},
-			6:  {"", "1 2 3", "2% 0 0 0 1", noGate + " 1", "-1 0 0 0 1"},
-			9:  {"", "EUR/USD", strings.Join(header, " ") + " 1", " " + strings.Join(header, " ")},
-			10: {"", "1.1 1.2", strings.Join(record, " ") + " 1", " " + strings.Join(record, " ")},
+			4: {"main", "main x", strings.Repeat("a 1 ", 17)},
+			5: {"", "publish", "DEL"},
+			6: {"", "1 2 3", "2% 0 0 0 1", noGate + " 1", "-1 0 0 0 1"},
+			9: {
+				"", "\n", symbol, symbol + "\n", symbol + "\n" + quote, lines(symbol, quote) + "\n", lines(symbol, quote, quote), lines(quote, symbol),
+				lines("EUR/USD", quote), lines(symbol+" 1", quote), lines(" "+symbol, quote),
+				lines(symbol, ""), lines(symbol, "1.1 1.2"), lines(symbol, quote+" 1"), lines(symbol, " "+quote), lines("", symbol, quote),
+			},
 		}
-		replace := func(argument int, fields []string, by map[int][]string) {
+		replace := func(fields []string, by map[int][]string) {
 			for i, values := range by {
 				for _, v := range values {
 					one := slices.Clone(fields)
 					one[i] = v
-					bad[argument] = append(bad[argument], strings.Join(one, " "))
+					if text := strings.Join(one, " "); len(fields) == len(header) {
+						bad[9] = append(bad[9], lines(text, quote))
+					} else {
+						bad[9] = append(bad[9], lines(symbol, text))
+					}
 				}
 			}
 		}
-		replace(9, header, map[int][]string{
+		replace(header, map[int][]string{
 			0: {"", "EURUSD", `EU"/USD`, "EUR/USD/X", strings.Repeat("A", 21) + "/B"}, 1: {"", "2%", "-1", "1.5"}, 2: {"", `a"`, strings.Repeat("a", 33)},
 			3: {"", "x", "-1", "nan", "99999999999999999"}, 4: {"", "0", "2", "-1", "x", "1.5"},
 		})
-		replace(10, record, map[int][]string{
+		replace(record, map[int][]string{
 			0: {"", "1.", ".1", "-1", "1e5", `1"`, "1.2.3", strings.Repeat("1", 65)}, 1: {"x", "1,2", "-", "1."},
 			2: {"", "x", "1.", "-1", "--", `,"a":"1`, `","a":"`, `","a":1`, `","A":"1`, `","a":"1","b":"-`, `","a":"` + strings.Repeat("1", 512)},
 			3: {"", "2026-11-22T10:15:00Z", "2026-11-22T10:15:00.123456+00:00"}, 4: {"", "x", "-1", "1.5", "1e300", strings.Repeat("9", 300)},
@@ -275,22 +284,23 @@ func TestScriptRefusesBadArguments(t *testing.T) {
 
 		// What is wrong with the second of three symbols does not concern the others, unless it is
 		// not known where its arguments end. A symbol may be named twice.
-		symbol := func(s string, records ...any) []any { return append([]any{s}, records...) }
-		record1, other := good[10], []string{keys.Quote("GBP/USD"), keys.Seq("GBP/USD"), keys.Ticks("GBP/USD")}
+		other := []string{keys.Quote("GBP/USD"), keys.Seq("GBP/USD"), keys.Ticks("GBP/USD")}
 		for _, tc := range []struct {
 			name   string
-			second []any
+			second string
 			taken  string // of the three
 		}{
-			{"good", symbol("GBP/USD 0 - 0 2", record1, record1), "yyy"},
-			{"bad quote", symbol("GBP/USD 0 - 0 2", record1, "1.1 x - 0-0-0T0:0:0.0Z 0 inbox 23 1"), "yny"},
-			{"bad number", symbol("GBP/USD 0 - x 1", record1), "ynn"},
-			{"no quotes", symbol("GBP/USD 0 - 0 0"), "ynn"},
-			{"too few quotes", symbol("GBP/USD 0 - 0 2", record1), "ynn"},
-			{"too many quotes", symbol("GBP/USD 0 - 0 1", record1, record1), "yyn"},
+			{"good", lines("GBP/USD 0 - 0 2", quote, quote), "yyy"},
+			{"bad quote", lines("GBP/USD 0 - 0 3", quote, "1.1 x - 0-0-0T0:0:0.0Z 0 inbox 23 1", quote), "yny"},
+			{"bad number", lines("GBP/USD 0 - 99999999999999999 1", quote), "yny"},
+			{"no quotes", lines("GBP/USD 0 - 0 0"), "yny"},
+			{"not to be read", lines("GBP/USD 0 - x 1", quote), "ynn"},
+			{"too few quotes", lines("GBP/USD 0 - 0 2", quote), "ynn"},
+			{"far too few quotes", lines("GBP/USD 0 - 0 9", quote), "ynn"},
+			{"too many quotes", lines("GBP/USD 0 - 0 1", quote, quote), "yyn"},
 		} {
 			c.Del(ctx, other...)
-			list := append(append(slices.Clone(good), tc.second...), good[9:]...)
+			list := append(slices.Clone(good[:9]), lines(symbol, quote)+tc.second+lines(symbol, quote))
 			replies, err := accept.PublishScript(ctx, c, slices.Concat(names, other, names), list...)
 			got := ""
 			for _, reply := range replies {

@@ -28,9 +28,9 @@
 --        first, 1d the last; '' = none
 --      9 when days begin, in Unix minutes: '* 29401380 29402820 29404260 29405700', the day of
 --        this moment from the second to the third; then the same for symbols of other days
---     10… for each symbol 'symbol jump epoch seen quotes': its jump limit in parts per
---        million, 0 = none; the epoch and the highest number that the caller has seen,
---        '-' and 0 = none; how many quotes follow. Then each quote:
+--     10 lines, each with its end: for each symbol 'symbol jump epoch seen quotes', which is its
+--        jump limit in parts per million, 0 = none; the epoch and the highest number that the
+--        caller has seen, '-' and 0 = none; how many quotes follow. Then each quote:
 --        'bid ask extra text time source sum digits'. Extra is what the message has
 --        between the ask and '","ts"', '-' = nothing; before it, of a quote that came in a
 --        stream, ':generation:place:before:', see entry. Text is the time as text; time is
@@ -62,13 +62,14 @@
 -- must wait until its reader has sent that one again.
 --
 -- Of a call little is spent in the commands and most in Lua: keep tables, functions and
--- conversions between numbers and text out of the usual way. Numbers that may pass 10^14
+-- conversions between numbers and text out of the usual way. One argument of many lines costs less
+-- than an argument for each. Numbers that may pass 10^14
 -- are printed by %.0f: tostring would round them, and %d, which costs half, may be of 32
 -- bits. Long whole numbers are read with '.0' after them: the embedded Lua reads no others
 -- above 2^63. Text of few digits is read by + 0, which costs less than tonumber.
 
 local replies = {} -- empty until the arguments of all symbols were checked
-local following, argument = 1, 10 -- key and argument of the next symbol; no argument: that cannot be known
+local following, place, skipped = 1, 1, 0 -- key and place of the next symbol, but for so many lines
 local clock -- read once a call
 
 -- Accepts the symbols from following on, until one is refused.
@@ -82,8 +83,8 @@ local FIRM, FIRM_TEXT = 1000, '1000' -- the gate counts accepted quotes up to th
 local TRIM = 16 -- a history longer than the square of this is cut only once in so many quotes
 local REFRESH = 60000000 -- microseconds: the life of the history is set again as often
 local POINT, COLON = 46, 58 -- bytes
-local SYMBOL = '^([%u%d]+/[%u%d]+) (%d+) ([%w_-]+) (%d+) (%d+)$'
-local QUOTE = '^(%d+%.?%d*) (%d+%.?%d*) ([-,":%l_%d.]+) (%d+%-%d+%-%d+T%d+:%d+:%d+%.%d+Z) (%d+) ([%l%d_.-]+) (%-?%d+) (%d+)$'
+local SYMBOL = '^([%u%d]+/[%u%d]+) (%d+) ([%w_-]+) (%d+) (%d+)\n()'
+local QUOTE = '^(%d+%.?%d*) (%d+%.?%d*) ([-,":%l_%d.]+) (%d+%-%d+%-%d+T%d+:%d+:%d+%.%d+Z) (%d+) ([%l%d_.-]+) (%-?%d+) (%d+)\n()'
 local REFERENCE = '^(%d+) (%d+) (%d+) (%d+) (%d+)$'
 
 local call, try, format, find, match, byte, sub = redis.call, redis.pcall, string.format, string.find, string.match, string.byte, string.sub
@@ -109,13 +110,13 @@ local function count(n)
   return n < 2147483648 and format('%d', n) or format('%.0f', n)
 end
 
-local keys, size = KEYS, #ARGV
+local keys, lines = KEYS, ARGV[10]
 if #KEYS == 1 then
   local name = match(KEYS[1], '^(.*:)seq$')
   if not name then bad('key') end
   keys = {name .. 'quote', KEYS[1], name .. 'ticks'}
 end
-if #keys == 0 or #keys % 3 ~= 0 or size <= 10 then bad('number of arguments') end
+if #keys == 0 or #keys % 3 ~= 0 or not lines then bad('number of arguments') end
 local ttl, history = whole(ARGV[1], 1, 1e12), whole(ARGV[2], 1, 1e9)
 local candidate, run, ranked, publish = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 if not ttl then bad('life of the last quote') end

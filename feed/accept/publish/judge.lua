@@ -3,15 +3,15 @@
 
 replies[1] = at
 local replies, texts, set = replies, {}, {} -- used again by each symbol: those quotes that are accepted, what HSET sets
+local line = place
+for _ = 1, skipped do line = (find(lines, '\n', line, true) or #lines) + 1 end
 for k = following, #keys, 3 do
-  local first = argument
-  following, argument = k + 3, nil
-  local symbol, jump, seen_epoch, seen, quotes = match(first and ARGV[first] or '', SYMBOL)
+  local symbol, jump, seen_epoch, seen, quotes, first = match(lines, SYMBOL, line)
+  following, place, skipped = k + 3, first or #lines + 1, 0
   if not symbol or #symbol > 21 or #jump > 15 or #seen_epoch > 32 then bad('symbol') end
-  jump, seen, quotes = jump + 0, #seen <= 16 and seen + 0, #quotes < 10 and quotes + 0
-  if not quotes or quotes == 0 or first + quotes > size then bad('number of quotes') end
-  argument = first + quotes + 1
-  if following > #keys and argument <= size then bad('number of arguments') end
+  jump, seen, quotes, line = jump + 0, #seen <= 16 and seen + 0, #quotes < 10 and quotes + 0, first
+  if not quotes or quotes == 0 then bad('number of quotes') end
+  skipped = quotes
   if not seen or seen > MAX_COUNT then bad('highest number seen') end
 
   local counter, sources = keys[k + 1], {}
@@ -28,8 +28,9 @@ for k = following, #keys, 3 do
   local running, stored_seq, start, high, low, ask_high, ask_low, rest -- the minute
   local high_n, low_n, ask_high_n, ask_low_n, last_bid, last_ask
   for i = 1, quotes do
-    local bid, ask, extra, text, time, name, own_sum, own_digits = match(ARGV[first + i], QUOTE)
-    if not own_digits then bad('quote') end
+    local bid, ask, extra, text, time, name, own_sum, own_digits, next_line = match(lines, QUOTE, line)
+    if not bid then bad('quote') end
+    line = next_line
     if #bid > 64 or byte(bid, -1) == POINT then bad('bid') end
     if #ask > 64 or byte(ask, -1) == POINT then bad('ask') end
     local entry

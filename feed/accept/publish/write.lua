@@ -1,3 +1,4 @@
+  if following > #keys and line <= #lines then bad('number of lines') end
 
   -- What changes in the counter.
   local filled = 0
