@@ -109,7 +109,9 @@ class QueueTest(unittest.IsolatedAsyncioTestCase):
         """A program that takes nothing holds at most its queue and a message; then nothing is lost."""
         async with Fake(endless) as server, connection_to(server.url) as fx:
             sub = fx.subscribe(["EUR/USD"], mode="all", max_pending=100)
-            await asyncio.sleep(0.5)
+            while not sub._feed.full:
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.2)  # in which a client that does not wait would take more
             self.assertLessEqual(len(sub._feed._queue), 101)
             self.assertEqual([(await sub.__anext__()).seq for _ in range(3000)], list(range(1, 3001)))
 
@@ -118,7 +120,8 @@ class QueueTest(unittest.IsolatedAsyncioTestCase):
         async with Fake(endless) as server, connection_to(server.url) as fx:
             sub = fx.subscribe(["EUR/USD"])
             first = await sub.__anext__()
-            await asyncio.sleep(0.3)
+            while (waiting := sub._feed._latest.get("EUR/USD")) is None or waiting.skipped <= 100:
+                await asyncio.sleep(0.001)
             q = await sub.__anext__()
             self.assertGreater(q.skipped, 100)
             self.assertEqual(q.seq, first.seq + q.skipped + 1)
