@@ -16,7 +16,7 @@ import (
 	"github.com/fxcast/fxcast/protocol"
 )
 
-// candleModel folds the accepted quotes of one symbol as the contract says, over decimals.
+// candleModel folds the accepted quotes of one symbol as docs/protocol.md defines, over decimals.
 type candleModel struct {
 	hours   *feed.Hours
 	candles map[feed.Interval][]protocol.Candle // the last one is running

@@ -45,7 +45,7 @@ func (l *Lease) Hold(ctx context.Context, work func(ctx context.Context) error) 
 		lose(nil)
 		renewing.Wait()
 		if err := l.leader.resign(context.WithoutCancel(ctx)); err != nil {
-			l.log.Warn("the lease was not given back; it expires by itself", "err", err)
+			l.log.Warn("the lease was not given back; it expires after a while", "err", err)
 		}
 		switch {
 		case ctx.Err() != nil:

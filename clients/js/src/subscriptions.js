@@ -45,7 +45,7 @@ export class Subscription {
     this.callback = callback;
     const { mode, maxRate, channels = [], candles, day } = options;
     const strength = candles ? candle : (mode === 'all' ? all : maxRate || everyTick) * (day ? -1 : 1);
-    /** By name; that of a channel begins with #, and of candles with #1m/. @type {Map<string, Strength>} */
+    /** By name; that of a channel begins with #, and of candles with # and the interval. @type {Map<string, Strength>} */
     this.names = new Map([...symbols.map((name) => /** @type {const} */ ([candles ? `#${candles} ${name}` : name, strength])), ...channels.map((name) => /** @type {const} */ ([`#${name}`, channel]))]);
   }
 

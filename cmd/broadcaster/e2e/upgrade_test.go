@@ -96,6 +96,6 @@ func TestUpgrade(t *testing.T) {
 		}
 	}
 	if resets > 0 {
-		t.Errorf("%d times a client of mode all had to begin anew", resets)
+		t.Errorf("%d times a client of mode all had to start again", resets)
 	}
 }

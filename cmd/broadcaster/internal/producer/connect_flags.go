@@ -25,7 +25,7 @@ Publishes the quotes of a vendor of prices until it is interrupted. VENDOR is:
   massive  Massive, formerly Polygon, the forex WebSocket; needs a key
   ecb      the daily reference rates of the European Central Bank
 
-It reconnects by itself. It ends only if the vendor refuses the key, the account
+It reconnects automatically. It ends only if the vendor refuses the key, the account
 or all symbols. Run it twice for safety: while one process is connected, others
 for the same vendor, account and symbols stand by, and take over within 5 s.
 A vendor's licence may not allow showing its prices to others: docs/vendors.md.
