@@ -99,6 +99,40 @@ func TestCandlesOfAWrongClock(t *testing.T) {
 	})
 }
 
+// TestCandlesAfterAFailover continues on a server that is behind: the minute whose end may be forgotten is
+// not complete, though the first quote of the new epoch comes in another minute. Nor is that one.
+func TestCandlesAfterAFailover(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, c *redis.Client) {
+		for n, later := range []time.Duration{20 * time.Second, time.Minute, 7 * time.Minute} {
+			symbol := []feed.Symbol{"EUR/USD", "GBP/USD", "USD/JPY"}[n]
+			a := candleArgs(t, "1m:72h,1h:60d,1d:5y", candleNoon)
+			accepts := func(after time.Duration) {
+				t.Helper()
+				a.Clock = candleNoon.Add(after)
+				mustAccept(t, c, feed.Quote{Symbol: symbol, Bid: "1", Ask: "3"}, a)
+			}
+			accepts(-time.Minute) // begins an epoch
+			accepts(0)
+			accepts(time.Minute) // the last one that the server knows
+			a.Candidate, a.Run, a.KnownEpoch, a.KnownSeq = "bbbb3333", "run2", "aaaa2222", 9
+			accepts(time.Minute + later)
+			a.KnownEpoch, a.KnownSeq = "bbbb3333", 1
+			last := time.Minute + later.Truncate(time.Minute) + time.Minute
+			accepts(last)
+			all := keptCandles(t, c, symbol, feed.Minute)
+			for i, one := range all {
+				if want := i == 1 || i == len(all)-1; one.Complete != want {
+					t.Errorf("%v later, minute %v: complete %t, want %t", later, one.Start, one.Complete, want)
+				}
+			}
+			if hours := keptCandles(t, c, symbol, feed.Hour); len(all) != 4+min(1, int(later/time.Minute)) || hours[0].Complete {
+				t.Errorf("%v later: minutes %+v, hours %+v", later, all, hours)
+			}
+		}
+	})
+}
+
 // TestCandlesInTrouble refuses a quote that would close a candle and cannot: it leaves no trace, is
 // accepted later, and nothing is counted twice. Other symbols of the call are accepted.
 func TestCandlesInTrouble(t *testing.T) {
