@@ -1,12 +1,13 @@
 # The targets, explained: make help
 .DEFAULT_GOAL := help
-.PHONY: help run test check-deploy soak soak-clients soak-stream soak-connect hostile bench bench-compare fuzz lint cover site release deps
+.PHONY: help run test check-deploy soak soak-clients soak-stream soak-connect hostile scale bench bench-compare fuzz lint cover site release deps
 
 FUZZTIME ?= 30s
 SOAK ?= 10m
 HOSTILE ?= 10m
 ACK ?= accepted
 KILLS ?= 200
+CLIENTS ?= 20000
 
 # Packages whose tests take longest: they start first. Tests mostly wait, so that more run at
 # once than there are processors.
@@ -38,6 +39,9 @@ soak-connect: deps ## kill processes connected to a vendor, nodes and Redis in t
 
 hostile: deps ## attack a node beside 500 good clients for HOSTILE (10m), print what each attack cost
 	HOSTILE=$(HOSTILE) go test -count 1 -timeout 0 -v -run '^TestHostileClients$$' ./cmd/broadcaster/e2e
+
+scale: deps ## measure three nodes with CLIENTS (20000) clients on a cluster, for docs/scaling.md (3 minutes)
+	FXCAST_SCALE=$(CLIENTS) go test -count 1 -timeout 15m -v -run '^TestThreeNodes$$' ./cmd/broadcaster/e2e
 
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
