@@ -36,6 +36,8 @@ type candleLine struct {
 	interval feed.Interval // Day for the day figures
 	day      bool
 
+	left time.Time // since when nobody wants it; zero: somebody does
+
 	sure     bool // candle has all ticks up to candle.Last
 	begun    bool // candle was read at least once
 	candle   feed.Candle
@@ -64,18 +66,32 @@ func newCandleLine(i feed.Interval) *candleLine {
 	return &candleLine{interval: i}
 }
 
-// follow begins and ends lines, by the places of those that are wanted.
-func (f *symbolCandles) follow(wants [feed.Day + 1]bool) {
+// follow begins lines, and notes which nobody wants any more, by the places of those that are wanted.
+func (f *symbolCandles) follow(wants [feed.Day + 1]bool, now time.Time) {
 	for i, wanted := range wants {
+		l := f.lines[i]
 		switch {
-		case !wanted:
-			f.lines[i] = nil
-		case f.lines[i] == nil:
+		case wanted && l == nil:
 			f.lines[i] = newCandleLine(feed.Interval(i))
-		default:
-			f.lines[i].again()
+		case wanted:
+			l.left = time.Time{}
+			l.again()
+		case l != nil && l.left.IsZero():
+			l.left = now
 		}
 	}
+}
+
+// end ends the lines that nobody has wanted for a time, and reports whether none is left.
+func (f *symbolCandles) end(now time.Time, linger time.Duration) (empty bool) {
+	empty = true
+	for i, l := range f.lines {
+		if l != nil && !l.left.IsZero() && now.Sub(l.left) >= linger {
+			f.lines[i] = nil
+		}
+		empty = empty && f.lines[i] == nil
+	}
+	return empty
 }
 
 // add folds a tick into each line, and holds it while any line is read: the read may not have it.
@@ -156,7 +172,7 @@ type candleAsk struct {
 // while ago.
 func (f *symbolCandles) asks(asks []candleAsk, now time.Time) []candleAsk {
 	for _, l := range f.lines {
-		if l == nil || l.asking || now.Before(l.askAfter) {
+		if l == nil || l.asking || !l.left.IsZero() || now.Before(l.askAfter) {
 			continue
 		}
 		ended := l.candle.Open && !l.day && now.Add(f.ahead).Sub(l.end) >= candleWait
@@ -266,6 +282,10 @@ type candleOut struct {
 func (f *symbolCandles) due(out []candleOut, now time.Time) []candleOut {
 	for _, l := range f.lines {
 		if l == nil {
+			continue
+		}
+		if !l.left.IsZero() {
+			l.closed = nil
 			continue
 		}
 		for _, c := range l.closed {

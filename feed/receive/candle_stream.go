@@ -48,12 +48,16 @@ type CandleStreamConfig struct {
 // went back it is read again, with what was closed meanwhile: only the accept script knows what
 // belongs to it. So is a candle that has ended without a later tick, since a tick may be on its way.
 //
+// A running candle is kept for half a minute after the last client has left it. Otherwise clients
+// that come and go would have all candles read each time.
+//
 // While no client wants candles a tick costs one atomic load.
 type CandleStream struct {
 	cfg     CandleStreamConfig
 	log     *slog.Logger
 	metrics *candleMetrics
 	started atomic.Bool
+	linger  time.Duration
 	wake    chan struct{}                                  // holds a token after a symbol was added to changed
 	asks    chan []candleAsk                               // reads that are due; at most one batch waits
 	symbols atomic.Pointer[map[feed.Symbol]*symbolCandles] // never changed, but replaced by Run; nil if empty
@@ -66,7 +70,7 @@ type CandleStream struct {
 func NewCandleStream(cfg CandleStreamConfig) *CandleStream {
 	return &CandleStream{
 		cfg: cfg, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), metrics: newCandleMetrics(cfg.Registerer),
-		wake: make(chan struct{}, 1), asks: make(chan []candleAsk, 1), changed: map[feed.Symbol]bool{},
+		linger: candleLinger, wake: make(chan struct{}, 1), asks: make(chan []candleAsk, 1), changed: map[feed.Symbol]bool{},
 	}
 }
 
@@ -76,6 +80,7 @@ const (
 	dayEvery       = time.Second
 	candleWait     = 400 * time.Millisecond // from the end of a candle until it is read, if no tick follows
 	candleDeadline = 2 * time.Second        // of a read
+	candleLinger   = 30 * time.Second       // of candles that nobody wants any more
 )
 
 // InterestChanged reports that the Sink's answer to WantsCandles or WantsDay may have changed. It
@@ -114,9 +119,10 @@ func (c *CandleStream) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-c.wake:
-			c.follow()
+			now := time.Now()
+			c.follow(now)
 			beat.Reset(candleBeat)
-			c.beat(time.Now())
+			c.beat(now)
 		case <-due:
 			c.beat(time.Now())
 		}
@@ -140,8 +146,8 @@ func (c *CandleStream) add(t *feed.Tick) {
 	}
 }
 
-// follow begins and ends candles by what the Sink now wants.
-func (c *CandleStream) follow() {
+// follow begins candles by what the Sink now wants, and notes which it does not want any more.
+func (c *CandleStream) follow(now time.Time) {
 	c.mu.Lock()
 	changed := c.changed
 	c.changed = map[feed.Symbol]bool{}
@@ -160,12 +166,18 @@ func (c *CandleStream) follow() {
 			wants[i] = len(c.cfg.Candles.kept) > 0 && c.wants(s, feed.Interval(i))
 		}
 		f.mu.Lock()
-		f.follow(wants)
+		f.follow(wants, now)
+		empty := f.end(now, c.linger)
 		f.mu.Unlock()
-		if symbols[s] = f; !slices.Contains(wants[:], true) {
+		if symbols[s] = f; empty {
 			delete(symbols, s)
 		}
 	}
+	c.keep(symbols)
+}
+
+// keep replaces the symbols.
+func (c *CandleStream) keep(symbols map[feed.Symbol]*symbolCandles) {
 	c.metrics.followed.Set(float64(len(symbols)))
 	if len(symbols) == 0 {
 		c.symbols.Store(nil)
@@ -190,9 +202,13 @@ func (c *CandleStream) beat(now time.Time) {
 	}
 	var out []candleOut
 	var asks []candleAsk
+	var ended []feed.Symbol
 	mayAsk := len(c.asks) == 0 // only Run sends
-	for _, f := range *symbols {
+	for s, f := range *symbols {
 		f.mu.Lock()
+		if f.end(now, c.linger) {
+			ended = append(ended, s)
+		}
 		out = f.due(out, now)
 		if mayAsk {
 			asks = f.asks(asks, now)
@@ -201,6 +217,13 @@ func (c *CandleStream) beat(now time.Time) {
 	}
 	if len(asks) > 0 {
 		c.asks <- asks
+	}
+	if len(ended) > 0 {
+		left := maps.Clone(*symbols)
+		for _, s := range ended {
+			delete(left, s)
+		}
+		c.keep(left)
 	}
 	for _, o := range out {
 		o.deliver(c.cfg.Sink)

@@ -100,10 +100,13 @@ func (k *candleSink) spaced(name string, least time.Duration) {
 	}
 }
 
-func startCandles(t testing.TB, client redis.UniversalClient, setting string) (*receive.CandleStream, *candleSink) {
+func startCandles(t testing.TB, client redis.UniversalClient, setting string, change ...func(*receive.CandleStream)) (*receive.CandleStream, *candleSink) {
 	t.Helper()
 	sink := newCandleSink(t)
 	c := receive.NewCandleStream(receive.CandleStreamConfig{Candles: receive.NewCandles(client, keys, nil, keptCandles(t, setting)), Sink: sink})
+	for _, f := range change {
+		f(c)
+	}
 	start(t, c.Run)
 	return c, sink
 }
@@ -359,7 +362,7 @@ func TestCandlesEndWhileTheyAreRead(t *testing.T) {
 	ticks := []feed.Tick{{Symbol: "EUR/USD", Bid: "1.1", Ask: "1.2", Epoch: "e", Seq: 1, At: time.Now().Add(24 * time.Hour).UnixMicro()}}
 	storeCandles(t, client, "EUR/USD", ticks, kept, h)
 	client.AddHook(hook)
-	c, sink := startCandles(t, client, setting)
+	c, sink := startCandles(t, client, setting, func(c *receive.CandleStream) { c.SetLinger(0) })
 	sink.want(c, true, "EUR/USD", "1m")
 	<-hook.began
 	for range 3 { // which the read under way has not
@@ -377,6 +380,35 @@ func TestCandlesEndWhileTheyAreRead(t *testing.T) {
 	storeCandles(t, client, "EUR/USD", ticks, kept, h)
 	sink.want(c, true, "EUR/USD", "5m")
 	shownCandle(t, sink, "EUR/USD 5m", foldTicks(ticks, feed.FiveMinutes, h)[0].Candle)
+}
+
+// Clients that come and go have candles read once.
+func TestCandlesAreKeptForAWhile(t *testing.T) {
+	server := miniredis.RunT(t)
+	client := redis.NewClient(&redis.Options{Addr: server.Addr(), DisableIdentity: true})
+	t.Cleanup(func() { client.Close() })
+	const setting = "1m:72h,1h:60d,1d:5y"
+	kept, h := keptCandles(t, setting), (*feed.Instruments)(nil).Hours("EUR/USD")
+	tick := feed.Tick{Symbol: "EUR/USD", Bid: "1.1", Ask: "1.2", Epoch: "e", Seq: 1, At: time.Now().Add(24 * time.Hour).UnixMicro()}
+	ticks := []feed.Tick{tick}
+	storeCandles(t, client, "EUR/USD", ticks, kept, h)
+	c, sink := startCandles(t, client, setting)
+	var reads int
+	for n := range 10 {
+		sink.want(c, true, "EUR/USD", "1m")
+		shownCandle(t, sink, "EUR/USD 1m", foldTicks(ticks, feed.Minute, h)[0].Candle)
+		if n == 0 {
+			reads = server.CommandCount()
+		}
+		sink.want(c, false, "EUR/USD", "1m")
+		eventually(t, 10*time.Second, "its end", func() bool { return !c.Wanted("EUR/USD", feed.Minute) })
+		tick.Seq++
+		ticks = append(ticks, tick)
+		c.Add(tick)
+	}
+	if more := server.CommandCount() - reads; more != 0 {
+		t.Errorf("%d commands after the first read", more)
+	}
 }
 
 // Without clients that want candles a tick allocates nothing for them, and with some it does not

@@ -80,13 +80,29 @@ func (c *CandleStream) Add(t feed.Tick) { c.add(&t) }
 func (c *CandleStream) Asked() bool { return len(c.asks) > 0 }
 
 // Follows reports whether the candles of an interval are followed.
-func (c *CandleStream) Follows(s feed.Symbol, i feed.Interval) bool {
+func (c *CandleStream) Follows(s feed.Symbol, i feed.Interval) bool { return c.line(s, i) != nil }
+
+// Wanted reports whether they are followed because somebody wants them.
+func (c *CandleStream) Wanted(s feed.Symbol, i feed.Interval) bool {
+	l := c.line(s, i)
+	return l != nil && l.left.IsZero()
+}
+
+// line returns a copy of the state of a running candle, or nil.
+func (c *CandleStream) line(s feed.Symbol, i feed.Interval) *candleLine {
 	symbols := c.symbols.Load()
 	if symbols == nil || (*symbols)[s] == nil {
-		return false
+		return nil
 	}
 	f := (*symbols)[s]
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.lines[i] != nil
+	if f.lines[i] == nil {
+		return nil
+	}
+	l := *f.lines[i]
+	return &l
 }
+
+// SetLinger sets how long candles are kept that nobody wants any more.
+func (c *CandleStream) SetLinger(d time.Duration) { c.linger = d }
