@@ -21,7 +21,7 @@ func Check(t *testing.T, page, name, want string) {
 		return
 	}
 	if !*update {
-		t.Fatalf("%s, %s: the page is not what the code says; run this test again with -update", page, name)
+		t.Fatalf("%s, %s: the page differs from the code; run this test again with -update", page, name)
 	}
 	if err := os.WriteFile(path, []byte(text[:start]+want+text[end:]), 0o644); err != nil {
 		t.Fatal(err)
