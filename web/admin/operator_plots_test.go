@@ -3,6 +3,7 @@ package admin_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"math"
 	"regexp"
 	"testing"
@@ -79,8 +80,9 @@ func testOperatorPlots(t *testing.T, browser context.Context) {
 	p.Wait("the day", `location.hash === '#range=24h' && document.querySelector('[data-range="24h"]').getAttribute('aria-pressed') === 'true' && `+plotted)
 	p.Do(chromedp.Click(chromedp.CSS(`#ranges [data-range="1h"]`)))
 	b.Nodes.Handle("past", func(ctx context.Context, _ json.RawMessage) (any, error) { <-ctx.Done(); return nil, ctx.Err() })
-	p.Wait("the other node", `document.querySelectorAll('#nodes a').length === 2`)
-	webtest.Eval[bool](p, `(document.querySelectorAll('#nodes a')[1].click(), true)`)
+	other := fmt.Sprintf(`[...document.querySelectorAll('#nodes a')].find((a) => a.textContent === %q)`, b.Nodes.Name())
+	p.Wait("the other node", other)
+	webtest.Eval[bool](p, `(`+other+`.click(), true)`)
 	p.Wait("that it is unknown, not zero", `/does not answer|cannot answer/.test(document.getElementById('plots-note').textContent) && !document.querySelector('.plot .line')
 		&& [...document.querySelectorAll('.plot .readout')].every((r) => r.textContent === 'unknown')`)
 	webtest.Eval[bool](p, `(history.back(), true)`)
@@ -89,7 +91,7 @@ func testOperatorPlots(t *testing.T, browser context.Context) {
 }
 
 // testOperatorAccessible looks for findings of axe-core in both themes, with a past, a rejected quote,
-// and the table of the plots open.
+// the table of the plots open, and a symbol in full.
 func testOperatorAccessible(t *testing.T, browser context.Context) {
 	n := webtest.Start(t, nil)
 	lived(t, n)
@@ -98,7 +100,8 @@ func testOperatorAccessible(t *testing.T, browser context.Context) {
 	public.Do("POST", "/api/v1/quotes", `{"symbol":"EUR/USD","bid":"2","ask":"1"}`, webtest.Bearer(webtest.PublishToken))
 	p := operate(t, browser, n.Admin.URL)
 	p.Wait("plots and lists", plotted+` && document.querySelectorAll('#reasons button').length > 1 && document.querySelectorAll('#connections button').length > 1`)
-	webtest.Eval[bool](p, `(document.querySelectorAll('details').forEach((d) => (d.open = true)), true)`)
+	webtest.Eval[bool](p, `(document.querySelectorAll('details').forEach((d) => (d.open = true)), location.hash = '#symbol=EUR/USD', true)`)
+	p.Wait("a symbol in full", `document.querySelectorAll('#drill-rows td').length > 1`)
 	for _, scheme := range []string{"light", "dark"} {
 		p.Do(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
 			return chromedp.Void{}, target.Call(ctx, emulation.CommandSetEmulatedMedia, emulation.SetEmulatedMediaParams{

@@ -34,6 +34,7 @@ func TestOperatorPage(t *testing.T) {
 		"other nodes": testOperatorOtherNodes,
 		"plots":       testOperatorPlots,
 		"accessible":  testOperatorAccessible,
+		"drill":       testOperatorDrill,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

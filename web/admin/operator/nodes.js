@@ -1,8 +1,8 @@
 // The nodes of the deployment: which of them answer, and how many clients each has.
 
-import { byId, cell, fill, make, say } from '/dom.js';
+import { link } from '/address.js';
+import { byId, cell, fill, say } from '/dom.js';
 import { count, missing } from '/format.js';
-import { plotsOf } from '/plots.js';
 
 /**
  * @param {any} answer The answer of /api/v1/connections.
@@ -14,7 +14,7 @@ export function showNodes({ nodes, silent }, here, reachable) {
   const names = [...new Set([...Object.keys(nodes), ...silent])].sort((a, b) => (b === here) - (a === here) || (a < b ? -1 : 1));
   const total = Object.values(nodes).reduce((sum, n) => sum + n, 0);
   fill(byId('nodes'), names.map((name) => [
-    cell(make('a', { href: plotsOf(name === here ? '' : name) }, name), { head: true, kind: 'cut', full: `Plots of ${name}` }),
+    cell(link(name, { node: name === here ? '' : name }), { head: true, kind: 'cut', full: `Plots of ${name}` }),
     cell(silent.includes(name) ? 'does not answer' : name === here ? 'this node' : 'answers', { kind: silent.includes(name) ? 'bad' : '' }),
     cell(silent.includes(name) ? missing : count(nodes[name]), { kind: 'n' }),
     cell(silent.includes(name) || total === 0 ? '–' : `${Math.round((100 * nodes[name]) / total)} %`, { kind: 'n' }),

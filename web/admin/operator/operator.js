@@ -2,9 +2,11 @@
 // is visible. It asks for confirmation before each change.
 
 import { showAdvice } from '/advice.js';
+import { choose, chosen, onChoice } from '/address.js';
 import { attempt, confirm } from '/confirm.js';
 import { Connections } from '/connections.js';
 import { byId, say } from '/dom.js';
+import { Drill } from '/drill.js';
 import { moment } from '/format.js';
 import { Health } from '/health.js';
 import { showMemory, showOffenders, showSlow, withoutRedis } from '/lists.js';
@@ -14,6 +16,7 @@ import { showNodes } from '/nodes.js';
 import { Plots } from '/plots.js';
 import { Rejects, showReasons } from '/rejects.js';
 import { Sessions } from '/sessions.js';
+import { showSymbols } from '/symbols.js';
 import { Vitals } from '/vitals.js';
 
 const tokenKey = 'fxcast.operator.token';
@@ -31,7 +34,9 @@ const health = new Health();
 const rejects = new Rejects();
 const notOffered = new Set(); // calls that this Redis does not support
 const get = (path, signal, timeout) => call(token, path, { signal, timeout });
-const plots = new Plots((path, signal) => get(path, signal, livePatience), () => beats.at(-1).hurry());
+const quick = (path, signal) => get(path, signal, livePatience);
+const plots = new Plots(quick, () => beats.at(-1).hurry());
+const drill = new Drill(quick, () => beats.at(-2).hurry());
 const id = encodeURIComponent;
 
 /** Makes a call that this Redis may not support, or that fails while Redis is lost. */
@@ -89,6 +94,10 @@ const beats = [
     { every: 10 * second, run: (signal) => (health.reachable ? ask('/api/v1/redis/slowlog?limit=50', signal, showSlow) : withoutRedis()) },
     { every: 60 * second, run: (signal) => (health.reachable ? ask('/api/v1/redis/config', signal, showAdvice) : undefined) },
     { every: 30 * second, run: (signal) => (health.reachable ? ask('/api/v1/redis/memory', signal, showMemory) : withoutRedis()) },
+  ], failed),
+  new Beat([
+    { every: 3 * second, run: (signal) => drill.load(signal) },
+    { every: 5 * second, run: (signal) => ask('/api/v1/feed/symbols', signal, showSymbols) },
   ], failed),
   new Beat([{ every: 5 * second, run: (signal) => plots.load(signal) }], failed), // at most once a step
 ];
@@ -158,7 +167,7 @@ const hurry = () => beats[1].hurry(); // the beat of the connections
 const about = (c) => [['User', c.user_id], ['Role', c.role], ['Connection', c.conn_id], ['Node', c.node], ['Address', c.address], ['Since', moment(c.since)]];
 
 const connections = new Connections({
-  look: (user) => sessions.look(user).then(() => byId('lookup').scrollIntoView({ block: 'nearest' })),
+  look: (user) => choose({ symbol: '', source: '', user }),
   kick: async (c) => {
     if (!await confirm({ title: `Kick ${c.user_id}?`, text: 'This closes the connection with code 1008. The session stays valid, so the client may connect again.', about: about(c), yes: 'Kick' })) return;
     await attempt(async () => {
@@ -195,6 +204,19 @@ const sessions = new Sessions((path) => get(path), {
   },
 });
 
+/** Looks up the sessions of the user in the address. */
+function lookUp() {
+  const user = chosen('user');
+  if (token && user && user !== sessions.user) sessions.look(user);
+}
+
+byId('lookup').onsubmit = (e) => {
+  e.preventDefault();
+  choose({ symbol: '', source: '', user: byId('user').value });
+  sessions.look(byId('user').value);
+};
+onChoice(lookUp);
+
 /* Signing in and out */
 
 function showGate() {
@@ -211,6 +233,7 @@ function showDesk() {
   state('connecting', 'Connecting');
   byId('gate').hidden = true;
   byId('desk').hidden = byId('sign-out').hidden = false;
+  lookUp();
   resume();
 }
 

@@ -1,6 +1,6 @@
 // The plots of one node's history, which share the time that is pointed at, and their table.
 
-import { addressOf, choose, chosen, onChoice } from '/address.js';
+import { choose, chosen, onChoice } from '/address.js';
 import { byId, cell, fill, make, say } from '/dom.js';
 import { bytes, count, decimal, moment, seconds } from '/format.js';
 import { Refusal } from '/node.js';
@@ -129,6 +129,3 @@ export class Plots {
     fill(byId('history'), shown, '');
   }
 }
-
-/** Returns the address of the plots of a node. @param {string} node '' = this one. */
-export const plotsOf = (node) => addressOf({ node });

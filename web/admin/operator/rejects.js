@@ -1,6 +1,7 @@
 // The rejected quotes: grouped by reason, and one by one.
 
 import { byId, cell, fill, make, say } from '/dom.js';
+import { drillInto } from '/drill.js';
 import { count, missing, moment } from '/format.js';
 import { value } from '/metrics.js';
 
@@ -37,7 +38,8 @@ export class Rejects {
       cell(moment(e.ts), { head: true }),
       cell(plain(e.reason), { kind: 'reason' }),
       cell(e.message, { kind: 'cut', full: e.message }),
-      cell([e.source, e.via].filter(Boolean).join(', ')),
+      cell(drillInto('symbol', e.symbol)),
+      cell(drillInto('source', e.source), { full: `via ${e.via}` }),
       cell(e.input, { kind: 'code cut', full: e.input }),
     ]), 'No quote was rejected.');
   }

@@ -13,10 +13,6 @@ export class Sessions {
     this.act = act;
     this.user = '';
     this.list = [];
-    byId('lookup').onsubmit = (e) => {
-      e.preventDefault();
-      this.look(byId('user').value);
-    };
     byId('revoke-all').onclick = () => act.revokeAll(this.user, this.list.length);
   }
 
