@@ -102,7 +102,7 @@ func TestErrorFailsItsSymbolOnly(t *testing.T) {
 	for _, i := range []int{0, 4, 8} {
 		quotes[i] = []feed.Quote{at(symbols[i], "1.1", "a"), at(symbols[i], "3", "a")}
 	}
-	outcomes, errs = accept.AcceptSymbols(ctx, c, quotes, a)
+	_, errs = accept.AcceptSymbols(ctx, c, quotes, a)
 	want := map[feed.Symbol]string{symbols[0]: "NOPERM", symbols[4]: "NOPERM", symbols[8]: "NOPERM"}
 	for i, one := range symbols {
 		if code := redislink.Code(errs[i]); want[one] == "" && code != "" || want[one] != "" && code == "" {
