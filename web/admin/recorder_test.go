@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -86,10 +87,13 @@ func near(got []float64, want ...float64) bool {
 func TestRecorder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source, unknown := newSource(), math.NaN()
-		var fault error
+		var lost atomic.Bool
 		rec := admin.NewRecorder(admin.RecorderConfig{Metrics: source, Log: slog.New(slog.DiscardHandler), Ping: func(context.Context) error {
 			time.Sleep(2 * time.Millisecond)
-			return fault
+			if lost.Load() {
+				return context.DeadlineExceeded
+			}
+			return nil
 		}})
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
@@ -109,7 +113,7 @@ func TestRecorder(t *testing.T) {
 			source.clients.Set(float64(10 - i))
 			source.delay.Observe(0.003)
 			if i == 3 {
-				fault = context.DeadlineExceeded
+				lost.Store(true)
 			}
 			time.Sleep(10 * time.Second)
 		}
