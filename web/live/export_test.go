@@ -16,6 +16,7 @@ import (
 // Bounds that the tests wait for.
 const (
 	LingerTime      = lingerTime
+	RefusedDelay    = refusedDelay
 	MessageTime     = messageTime
 	MaxMessageBytes = protocol.MaxMessageBytes
 )

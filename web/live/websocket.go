@@ -24,6 +24,10 @@ const (
 	messageTime  = 10 * time.Second
 	leaseTime    = 3 * time.Second
 	closingDelay = time.Second // the least delay that a client closed for its rate is advised to wait
+	// refusedDelay is the time after a refused long message in which no more is read from its client.
+	// Otherwise clients that send many without waiting for answers are read all at once, and the hub
+	// waits behind all of them for a processor.
+	refusedDelay = 10 * time.Millisecond
 )
 
 // A wsConn is a client over WebSocket. Its reader executes the commands. A node has many of them,
@@ -125,6 +129,7 @@ func (c *wsConn) handle(message []byte) (why *protocol.Close) {
 	if cost > 1 { // charged before the work; the id is cheap
 		if ok, wait := c.commands.Take(cost); !ok {
 			c.limit(protocol.Command{ID: protocol.CommandID(message)}, wait, fmt.Sprintf("too many commands per second on this connection; one of %d bytes counts as %d", len(message), cost))
+			time.Sleep(refusedDelay)
 			return nil
 		}
 	}

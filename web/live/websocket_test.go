@@ -138,6 +138,27 @@ func TestLongCommands(t *testing.T) {
 	}
 }
 
+// TestRefusedLongCommandsTakeTime checks that a client which sends long commands without waiting for
+// answers is not read as fast as it sends: many such clients would keep the hub from the processors.
+func TestRefusedLongCommandsTakeTime(t *testing.T) {
+	t.Parallel()
+	n := webtest.Start(t, func(c *webtest.Config) { c.Commands = 4 })
+	c := n.User()
+	began, refused := time.Now(), 0
+	const sent = 14
+	for range sent {
+		c.Say(`{"op":"list","x":"` + strings.Repeat("x", 5<<10) + `"}`)
+	}
+	for range sent {
+		if c.Next().Type == "error" {
+			refused++
+		}
+	}
+	if took, least := time.Since(began), time.Duration(refused-1)*live.RefusedDelay; refused < 5 || took < least {
+		t.Errorf("%d long commands were refused within %v, want at least %v", refused, took, least)
+	}
+}
+
 // TestEndings ends connections in every way that a client can cause. The client must receive the
 // code although it goes on sending.
 func TestEndings(t *testing.T) {
