@@ -91,6 +91,8 @@ func TestConnect(t *testing.T) {
 			if q.Bid != tt.bid || q.BidSize != tt.bidSize || q.Source != tt.vendor || !regexp.MustCompile(tt.time).MatchString(q.TS) {
 				t.Errorf("quote %s, want bid %s, size %q, time like %s", message, tt.bid, tt.bidSize, tt.time)
 			}
+			// The list of symbols is on another server of a cluster, so a symbol is added after its quote.
+			programtest.Eventually(t, "the symbol in the list", func() bool { return client.SIsMember(t.Context(), keys.Symbols(), string(symbol)).Val() })
 			if all := client.SMembers(t.Context(), keys.Symbols()).Val(); strings.Contains(tt.symbols, "JPY") && !strings.Contains(tt.symbols, "EUR/USD") && len(all) != 1 {
 				t.Errorf("published %v, want %s only", all, symbol)
 			}
