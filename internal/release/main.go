@@ -111,9 +111,10 @@ func (r *release) platform(platform string, completions []file) error {
 	return writeArchive(filepath.Join(r.out, name+".tar.gz"), name, r.date, files)
 }
 
-// build builds the program without anything of this machine: neither paths nor a C library.
+// build builds the program with its commit, and without anything of this machine: neither paths nor
+// a C library.
 func (r *release) build(path string, environ ...string) error {
-	return command(append(environ, "CGO_ENABLED=0"), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "./cmd/broadcaster")
+	return command(append(environ, "CGO_ENABLED=0"), "go", "build", "-trimpath", "-buildvcs=true", "-ldflags=-s -w", "-o", path, "./cmd/broadcaster")
 }
 
 // completions returns the completions of the program for each shell.
