@@ -282,8 +282,8 @@ func TestScriptRefusesBadArguments(t *testing.T) {
 			t.Errorf("good arguments: %v, %v", replies, err)
 		}
 
-		// What is wrong with the second of three symbols does not concern the others, unless it is
-		// not known where its arguments end. A symbol may be named twice.
+		// A fault of the second of three symbols does not concern the others, unless the end of its
+		// arguments is unknown. A symbol may be named twice.
 		other := []string{keys.Quote("GBP/USD"), keys.Seq("GBP/USD"), keys.Ticks("GBP/USD")}
 		for _, tc := range []struct {
 			name   string

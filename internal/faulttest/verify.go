@@ -87,9 +87,8 @@ type Entry struct {
 // kept is the history at the end, which must have been long enough for all accepted ticks. If it
 // has the tick of a client's position, a reset was needless.
 //
-// What package client delivered is compared with what it received: in mode all it is the same
-// without what came twice, and a gap was reported where there is one; in mode latest it is part of
-// that.
+// The quotes that package client delivered are compared with those that it received. In mode all
+// they are the same, each once, with a report of every gap; in mode latest they are a part of them.
 //
 // On a new connection of mode latest the snapshot may be older than the last quote of the previous
 // connection: another node may be a moment behind.

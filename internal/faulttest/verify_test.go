@@ -162,7 +162,8 @@ func TestVerifyReset(t *testing.T) {
 	}
 }
 
-// What package client delivers is what it received, once, with every gap reported.
+// TestVerifyDelivered checks that package client must deliver each quote that it received once, and
+// report every gap.
 func TestVerifyDelivered(t *testing.T) {
 	day := accepted("a", 1, 6)
 	whole := stream(nil).connect().snapshot("a", 1).updates(2, 4).closed(0).connect().quote(faulttest.Update, "a", 5, 0).updates(6, 6)

@@ -1,6 +1,6 @@
   if following > #keys and line <= #lines then bad('number of lines') end
 
-  -- What changes in the counter.
+  -- The fields of the counter that change.
   local filled = 0
   local expires = n > 0 and (not before or before < refreshed)
   if n > 0 then
