@@ -86,7 +86,7 @@ func startCluster(t *testing.T) (*redis.ClusterClient, []*redistest.Server) {
 	var nodes []*redis.Client
 	for range 3 {
 		s := redistest.Start(t, "--cluster-enabled", "yes", "--cluster-require-full-coverage", "no",
-			"--cluster-allow-reads-when-down", "yes", "--cluster-node-timeout", "60000", "--cluster-port", freePort(t))
+			"--cluster-allow-reads-when-down", "yes", "--cluster-node-timeout", "60000", "--cluster-port", redistest.FreePort(t))
 		servers, nodes = append(servers, s), append(nodes, s.Client())
 	}
 	ctx := t.Context()
@@ -117,17 +117,6 @@ func startCluster(t *testing.T) (*redis.ClusterClient, []*redistest.Server) {
 	})
 	t.Cleanup(func() { client.Close() })
 	return client, servers
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
 }
 
 // quick returns a client whose calls end with their context.

@@ -25,7 +25,7 @@ func startCluster(t *testing.T) (*redis.ClusterClient, []*redistest.Server) {
 	var servers []*redistest.Server
 	var nodes []*redis.Client
 	for range 3 {
-		s := redistest.Start(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port", freePort(t))
+		s := redistest.Start(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port", redistest.FreePort(t))
 		servers, nodes = append(servers, s), append(nodes, s.Client())
 	}
 	ctx := t.Context()
@@ -50,15 +50,6 @@ func startCluster(t *testing.T) (*redis.ClusterClient, []*redistest.Server) {
 	})
 	t.Cleanup(func() { client.Close() })
 	return client, servers
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
 }
 
 // find returns the check with a name; node is its server in a cluster.

@@ -19,7 +19,7 @@ import (
 // the address, and a function that ends the sentinel.
 func startSentinel(t *testing.T, master *redistest.Server, quorum int) (*redis.SentinelClient, string, func()) {
 	t.Helper()
-	dir, port := t.TempDir(), freePort(t)
+	dir, port := t.TempDir(), redistest.FreePort(t)
 	host, masterPort, _ := strings.Cut(master.Addr(), ":")
 	conf := filepath.Join(dir, "sentinel.conf")
 	must(t, os.WriteFile(conf, fmt.Appendf(nil, "port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor fx %s %s %d\n", port, dir, host, masterPort, quorum), 0o600))

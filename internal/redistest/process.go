@@ -3,9 +3,11 @@ package redistest
 import (
 	"bufio"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -103,15 +105,20 @@ func findServer(t testing.TB) string {
 	return bin
 }
 
-func freePort(t testing.TB) string {
+// FreePort returns a port of 127.0.0.1 that no process listens on. It is below those that systems
+// give to outgoing connections and to listeners without a port of their own, so that it usually
+// stays free until the test uses it, and while a server restarts.
+func FreePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("redistest: %v", err)
+	for range 100 {
+		port := strconv.Itoa(10_000 + rand.IntN(22_000))
+		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port)); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	t.Fatal("redistest: 100 ports of 127.0.0.1 from 10000 to 31999 are taken")
+	return ""
 }
 
 // poll waits until ok returns true. what names the condition in the failure.

@@ -75,9 +75,9 @@ func (s *Server) start(args ...string) {
 	// Another process may take a port before the server binds it.
 	var out string
 	for range 5 {
-		s.port = freePort(s.t)
+		s.port = FreePort(s.t)
 		if i := slices.Index(s.args, "--cluster-port"); i >= 0 {
-			s.args[i+1] = freePort(s.t)
+			s.args[i+1] = FreePort(s.t)
 		}
 		if out = s.launch(); s.proc != nil {
 			return

@@ -117,7 +117,7 @@ func (s *Sentinel) startSentinel(bin string) {
 	s.t.Helper()
 	var out string
 	for range 5 {
-		port, dir := freePort(s.t), s.t.TempDir()
+		port, dir := FreePort(s.t), s.t.TempDir()
 		_, master, _ := net.SplitHostPort(s.servers[0].Addr())
 		conf := fmt.Sprintf("sentinel monitor %[1]s 127.0.0.1 %[2]s 2\nsentinel down-after-milliseconds %[1]s %[3]d\n"+
 			"sentinel failover-timeout %[1]s %[4]d\nsentinel parallel-syncs %[1]s 1\n", masterName, master,

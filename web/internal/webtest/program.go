@@ -1,7 +1,6 @@
 package webtest
 
 import (
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -9,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fxcast/fxcast/internal/redistest"
 	"github.com/fxcast/fxcast/internal/testprogram"
 )
 
@@ -40,17 +40,7 @@ func StartProgram(t *testing.T, environ ...string) Program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	free := func() net.Listener {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return l
-	}
-	forPublic, forAdmin := free(), free()
-	addr, admin := forPublic.Addr().String(), forAdmin.Addr().String()
-	forPublic.Close()
-	forAdmin.Close()
+	addr, admin := "127.0.0.1:"+redistest.FreePort(t), "127.0.0.1:"+redistest.FreePort(t)
 	var process *exec.Cmd
 	start := func() {
 		process = exec.Command(binary)

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -42,7 +41,7 @@ const Usage = "Usage: broadcaster COMMAND\n"
 // Run runs a command with arguments and environment, for at most 20 s.
 func Run(t testing.TB, command func(context.Context, cli.Call) int, environ []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var out, errs bytes.Buffer
 	code = command(ctx, cli.Call{Usage: Usage, Args: args, Environ: environ, Stdout: &out, Stderr: &errs})
@@ -51,6 +50,9 @@ func Run(t testing.TB, command func(context.Context, cli.Call) int, environ []st
 
 // Eventually is redistest.Eventually.
 var Eventually = redistest.Eventually
+
+// FreePort is redistest.FreePort.
+var FreePort = redistest.FreePort
 
 // A Buffer is output that is read while it is written. It is safe for concurrent use.
 type Buffer struct {
@@ -118,16 +120,4 @@ func Last(t testing.TB, client redis.UniversalClient, symbol feed.Symbol) feed.T
 		t.Fatal(err)
 	}
 	return a
-}
-
-// FreePort returns a port of 127.0.0.1 that nobody listens on.
-func FreePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
 }
