@@ -10,9 +10,9 @@ import (
 
 // patience is how long Eventually waits: far longer than what it waits for takes, even on a
 // machine that is busy with something else.
-const patience = 20 * time.Second
+const patience = time.Minute
 
-// Eventually polls ok until it returns true, and ends the test after 20 s without. what names the
+// Eventually polls ok until it returns true, and ends the test after a minute without. what names the
 // event in the failure.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()

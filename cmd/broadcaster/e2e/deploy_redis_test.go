@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -34,10 +33,17 @@ func startDeployed(t *testing.T, environ ...string) *deployedRedis {
 	d.acl = filepath.Join(t.TempDir(), "users.acl")
 	cmd, log := d.start(environ...)
 	d.log = log
-	var ended sync.WaitGroup
-	ended.Go(func() { cmd.Wait() })
-	t.Cleanup(func() { cmd.Process.Kill(); ended.Wait() })
-	programtest.Eventually(t, "redis is ready", func() bool { return strings.Contains(log.String(), "Ready to accept connections") })
+	ended := make(chan struct{})
+	go func() { cmd.Wait(); close(ended) }()
+	t.Cleanup(func() { cmd.Process.Kill(); <-ended })
+	programtest.Eventually(t, "redis is ready", func() bool {
+		select {
+		case <-ended:
+			t.Fatalf("redis-start.sh ended:\n%s", log)
+		default:
+		}
+		return strings.Contains(log.String(), "Ready to accept connections")
+	})
 	return d
 }
 

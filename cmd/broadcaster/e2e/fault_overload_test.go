@@ -66,10 +66,13 @@ func (p *processNode) metric(name string) (value float64, took time.Duration) {
 	return value, took
 }
 
+// measures is how many measures of memory show whether it grows.
+const measures = 8
+
 // levelsOff reports whether measures of memory have grown little in their second half. A busy machine
 // only delays that; a leak never ends.
 func levelsOff(used []int) bool {
-	if len(used) < 8 {
+	if len(used) < measures {
 		return false
 	}
 	early, late := slices.Max(used[:len(used)/2]), slices.Max(used[len(used)/2:])
@@ -128,13 +131,13 @@ func TestOverload(t *testing.T) {
 		n.stuckClient(user.Token, []string{faulttest.Latest, faulttest.All}[i%2], names)
 	}
 	field := faulttest.Field{Publishers: []*faulttest.Publisher{p}, Clients: a.clients, Log: t.Logf}
-	right, done := context.WithTimeout(t.Context(), 2*time.Minute)
+	right, done := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer done()
 	var used []int // memory, again and again
 	var slowest, newest time.Duration
 	quick := &http.Client{Timeout: 10 * time.Second}
 	var flat bool
-	for began := time.Now(); time.Since(began) < run || !flat && time.Since(began) < 5*run; {
+	for began := time.Now(); time.Since(began) < run || len(used) < measures || !flat && time.Since(began) < 5*run; {
 		asked := time.Now()
 		if err := field.AwaitRight(right); err != nil {
 			t.Fatal(err)
@@ -197,10 +200,10 @@ func TestOverload(t *testing.T) {
 	if !flat {
 		t.Errorf("memory grows on and on: %d KiB", used)
 	}
-	if slowest > 3*time.Second {
+	if slowest > 5*time.Second {
 		t.Errorf("an answer took %v", slowest)
 	}
-	if newest > 10*time.Second || last > 10*time.Second {
+	if newest > 20*time.Second || last > 20*time.Second {
 		t.Errorf("the newest came after %v, the last after %v", newest, last)
 	}
 }

@@ -29,7 +29,7 @@ import (
 
 const (
 	// patience bounds every wait for what a busy machine may be slow to do.
-	patience    = 30 * time.Second
+	patience    = time.Minute
 	adminToken  = "admin-token-0123456789-abcdef"
 	otherAdmin  = "other-admin-token-0123456789"
 	pubToken    = "publish-token-0123456789-abc"

@@ -28,7 +28,7 @@ const (
 )
 
 // Patience bounds every wait of a test on a busy machine.
-const Patience = 20 * time.Second
+const Patience = time.Minute
 
 // A Peer is a WebSocket client that believes nothing: it checks every rule of
 // RFC 6455 about frames of a server, and sends whatever a test wants.
