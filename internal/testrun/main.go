@@ -1,5 +1,6 @@
 // Testrun runs go test with the arguments it gets, prints what go test prints without -v, and
-// then lists the slowest tests. It exits with go test's code.
+// then lists the slowest tests. Up to three tests that failed run again, each by itself; see again.
+// It exits with go test's code, or with 0 if these pass.
 package main
 
 import (
@@ -36,6 +37,9 @@ func main() {
 	err = cmd.Wait()
 	r.conclude(err == nil)
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		if r.again(os.Args[1:]) {
+			return
+		}
 		os.Exit(max(exit.ExitCode(), 1))
 	} else if err != nil {
 		fmt.Fprintln(os.Stderr, "testrun:", err)
@@ -57,6 +61,9 @@ type report struct {
 	out     io.Writer
 	pending map[string]*pending // by package
 	took    []timing
+
+	failures []failure
+	fatal    bool // something failed that does not run again
 }
 
 // pending is what a package has printed so far: the output of tests that have neither passed
@@ -93,6 +100,9 @@ func (r *report) add(e event) {
 	if p == nil {
 		p = &pending{text: map[string][]string{}}
 		r.pending[e.Package] = p
+	}
+	if e.Action == "fail" {
+		r.failed(e, p.text[e.Test])
 	}
 	switch e.Action {
 	case "build-output":

@@ -31,6 +31,24 @@ func TestGood(t *testing.T) { t.Log("quiet") }
 		"broken/broken_test.go": "package broken\nvar x int = \"\"\n",
 		"dies/dies_test.go":     "package dies\nimport \"testing\"\nfunc TestDies(t *testing.T) { panic(\"the cause\") }\n",
 		"empty/empty.go":        "package empty\n",
+		"once/once_test.go": `package once
+import ("os"; "testing")
+func TestOnce(t *testing.T) {
+	if _, err := os.Stat("seen"); err != nil {
+		os.WriteFile("seen", nil, 0o600)
+		t.Run("first", func(t *testing.T) { t.Error("the first time") })
+	}
+}
+`,
+		"racy/racy_test.go": `package racy
+import ("os"; "testing")
+func TestRacy(t *testing.T) {
+	if _, err := os.Stat("seen"); err != nil {
+		os.WriteFile("seen", nil, 0o600)
+		t.Error("WARNING: DATA RACE")
+	}
+}
+`,
 	} {
 		file := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -57,6 +75,16 @@ func TestGood(t *testing.T) { t.Log("quiet") }
 	}
 	if !regexp.MustCompile(`(?m)\Aok  \tm/good\t[\d.]+s\n\nthe slowest of 3 tests:\n +0\.\d\d s  m/good TestSlow\n`).MatchString(out) {
 		t.Errorf("a package that passes:\n%s", out)
+	}
+
+	out, code = run("./once")
+	if code != 0 || !strings.Contains(out, "the first time") || !strings.Contains(out, "\nUNSTEADY: m/once TestOnce failed beside other tests and passed alone; mend it.\n") {
+		t.Errorf("a test that fails once: exit %d and\n%s", code, out)
+	}
+	for _, pattern := range []string{"./bad", "./racy", "./dies", "./broken"} {
+		if out, code = run(pattern); code != 1 || strings.Contains(out, "UNSTEADY") {
+			t.Errorf("%s: exit %d and\n%s", pattern, code, out)
+		}
 	}
 
 	out, code = run("./...")
