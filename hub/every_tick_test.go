@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -185,27 +184,40 @@ func TestEveryTickOverflow(t *testing.T) {
 		p.first = true
 		f.every(p, "EUR/USD")
 		synctest.Wait()
-		busy := newPeer()
-		release := make(chan struct{})
-		var armed atomic.Bool
-		busy.onWrite = func() error {
-			if armed.Load() {
-				<-release
-			}
-			return nil
-		}
-		join(t, h, busy)
-		synctest.Wait()
-		armed.Store(true)
-		go busy.client.Send([]byte(`{"type":"pong"}`))
-		synctest.Wait()
+		release := hold(t, h)
 		f.publish("EUR/USD", 8192+1)
-		close(release)
+		release()
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if code := p.closed(); code != 4008 {
 			t.Errorf("closed with %d, want 4008", code)
 		}
+	})
+}
+
+// A client that is closed while wildcards begin to match a topic takes no other client's place: all
+// others with a wildcard receive the topic.
+func TestOverflowWhenWildcardsBeginToMatch(t *testing.T) {
+	bubble(t, oneShard, func(t *testing.T, h *hub.Hub, f *feed) {
+		f.acceptNow()
+		slow, paced, limited := join(t, h, newPeer()), join(t, h, newPeer()), join(t, h, newPeer())
+		slow.first = true
+		f.every(slow, "EUR/USD")
+		f.subscribe(slow, 0, "EUR/*")
+		pace(paced, quarter, true)
+		f.subscribe(paced, 0, "EUR/*")
+		f.subscribe(limited, 100, "EUR/*")
+		synctest.Wait()
+		release := hold(t, h)
+		f.publish("EUR/USD", 8192+1)
+		release()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if code := slow.closed(); code != 4008 {
+			t.Errorf("the slow client was closed with %d, want 4008", code)
+		}
+		f.settled(t, paced)
+		f.settled(t, limited)
 	})
 }
 

@@ -29,7 +29,7 @@ func (s *shard) expand(p *shardTopic) {
 	families := p.families()
 	for _, family := range append(families[:], "*") {
 		s.families[family] = append(s.families[family], p)
-		for _, a := range s.watchers[family] {
+		for _, a := range slices.Clone(s.watchers[family]) { // a client that is too slow is closed, and its audience ends
 			f := a.filters.match(p)
 			if a.round == s.rounds || f.pattern == p.name {
 				continue
