@@ -74,7 +74,9 @@ func (f *symbolCandles) follow(wants [feed.Day + 1]bool, now time.Time) {
 		case wanted && l == nil:
 			f.lines[i] = newCandleLine(feed.Interval(i))
 		case wanted:
-			l.left = time.Time{}
+			if !l.left.IsZero() {
+				l.comeBack(now.Add(f.ahead))
+			}
 			l.again()
 		case l != nil && l.left.IsZero():
 			l.left = now
@@ -143,6 +145,16 @@ func (l *candleLine) add(t *feed.Tick, h *feed.Hours) {
 		l.candle = feed.CandleOf(start, *t)
 	}
 	l.minute, l.changed = minute, true
+}
+
+// comeBack goes on with a line that nobody has wanted for a while, at a time by Redis's clock. What
+// closed meanwhile is no concern of the clients that have come back: a line that is in doubt, or
+// whose candle has ended, begins again with what is read.
+func (l *candleLine) comeBack(now time.Time) {
+	l.left, l.closed = time.Time{}, nil
+	if !l.sure || l.candle.Open && !l.day && !now.Before(l.end) {
+		l.sure, l.begun, l.short = false, false, false
+	}
 }
 
 // again passes the running candle on again, to clients that have just subscribed.

@@ -411,6 +411,49 @@ func TestCandlesAreKeptForAWhile(t *testing.T) {
 	}
 }
 
+// A client that comes back receives nothing of a candle that ended while nobody wanted it, whether
+// or not this node has received all ticks meanwhile.
+func TestCandleEndsWhileNobodyWantsIt(t *testing.T) {
+	for name, missed := range map[string]uint64{"all ticks": 0, "a tick is missed": 1} {
+		t.Run(name, func(t *testing.T) {
+			const setting = "1m:72h,1h:60d,1d:5y"
+			kept, h := keptCandles(t, setting), (*feed.Instruments)(nil).Hours("EUR/USD")
+			server := miniredis.RunT(t)
+			client := redis.NewClient(&redis.Options{Addr: server.Addr(), DisableIdentity: true})
+			t.Cleanup(func() { client.Close() })
+			end := time.Date(2026, 11, 25, 10, 16, 0, 0, time.UTC)
+			server.SetTime(end.Add(-time.Millisecond))
+			ticks := []feed.Tick{{Symbol: "EUR/USD", Bid: "1.1", Ask: "2", Epoch: "e", Seq: 1, At: end.Add(-time.Second).UnixMicro()}}
+			storeCandles(t, client, "EUR/USD", ticks, kept, h)
+			c, sink := startCandles(t, client, setting)
+			sink.want(c, true, "EUR/USD", "1m")
+			shownCandle(t, sink, "EUR/USD 1m", foldTicks(ticks, feed.Minute, h)[0].Candle)
+			sink.want(c, false, "EUR/USD", "1m")
+			eventually(t, 10*time.Second, "its end", func() bool { return !c.Wanted("EUR/USD", feed.Minute) })
+			server.SetTime(end.Add(20 * time.Second))
+			for range missed {
+				ticks = append(ticks, feed.Tick{Symbol: "EUR/USD", Bid: "1.2", Ask: "2", Epoch: "e", Seq: 2, At: end.Add(-time.Second).UnixMicro()})
+				c.Add(feed.Tick{Symbol: "EUR/USD", Bid: "1.3", Ask: "2", Epoch: "e", Seq: 3, At: end.Add(time.Second).UnixMicro()})
+				ticks = append(ticks, feed.Tick{Symbol: "EUR/USD", Bid: "1.3", Ask: "2", Epoch: "e", Seq: 3, At: end.Add(time.Second).UnixMicro()})
+			}
+			storeCandles(t, client, "EUR/USD", ticks, kept, h)
+			before := len(sink.of("EUR/USD 1m"))
+			sink.want(c, true, "EUR/USD", "1m")
+			eventually(t, 10*time.Second, "its return", func() bool { return c.Wanted("EUR/USD", feed.Minute) })
+			next := feed.Tick{Symbol: "EUR/USD", Bid: "1.4", Ask: "2", Epoch: "e", Seq: ticks[len(ticks)-1].Seq + 1, At: end.Add(2 * time.Second).UnixMicro()}
+			ticks = append(ticks, next)
+			storeCandles(t, client, "EUR/USD", ticks, kept, h)
+			c.Add(next)
+			shownCandle(t, sink, "EUR/USD 1m", foldTicks(ticks, feed.Minute, h)[1].Candle)
+			for _, got := range sink.of("EUR/USD 1m")[before:] {
+				if got.Start.Before(end) {
+					t.Errorf("after the client came back it received %+v", got)
+				}
+			}
+		})
+	}
+}
+
 // Without clients that want candles a tick allocates nothing for them, and with some it does not
 // either.
 func TestCandleStreamAllocations(t *testing.T) {
