@@ -14,15 +14,23 @@ import { load, save } from './settings.js';
 const most = 100;
 
 /** @param {any} a */
-const isAlert = (a) => typeof a?.symbol === 'string' && /^\d+(\.\d+)?$/.test(a.level) && (a.side === 1 || a.side === -1);
+const isAlert = (a) => typeof a?.symbol === 'string' && typeof a.level === 'string' && /^\d+(\.\d+)?$/.test(a.level) && (a.side === 1 || a.side === -1);
+
+/** Returns the alerts that the browser keeps. */
+const stored = () => load('alerts', /** @type {Alert[]} */ ([])).filter(isAlert).slice(0, most);
 
 export class Alerts {
   /** @type {Alert[]} */
-  all = load('alerts', /** @type {Alert[]} */ ([])).filter(isAlert).slice(0, most);
+  all = stored();
 
   /** @param {(text: string) => void} say shows words on the page */
   constructor(say) {
     this.say = say;
+  }
+
+  /** Takes the alerts that the browser keeps, which another tab may have changed. */
+  reload() {
+    this.all = stored();
   }
 
   /**

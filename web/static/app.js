@@ -142,7 +142,10 @@ choice('rate', rate, (value) => {
 });
 choice('interval', focus.interval, (value) => focus.setInterval(value));
 bindFilter(grid);
-bindLists(lists, grid);
+bindLists(lists, grid, (symbol) => {
+  wanted = symbol;
+  grid.select(symbol);
+});
 bindAlerts(alerts, () => focus.chosen);
 bindSheet(() => grid.visible().flatMap((tr) => board.instruments.get(tr.dataset.symbol ?? '') ?? []));
 bindColors(() => focus.chart.retheme());

@@ -9,6 +9,8 @@ import { compare, decimals } from './price.js';
  * @typedef {'live'|'stale'|'closed'|'unknown'} Status
  */
 
+const mostDigits = 64; // after the point of a price
+
 export class Instrument {
   /** @param {string} symbol */
   constructor(symbol) {
@@ -92,8 +94,8 @@ export class Board {
   /** @param {Instrument} i */
   #describe(i) {
     const { digits, pip } = this.#described.get(i.symbol) ?? {};
-    if (Number.isInteger(digits) && !i.priced) i.digits = digits; // else the prices have shown them
-    if (/^\d*\.?\d+$/.test(pip)) {
+    if (Number.isInteger(digits) && digits >= 0 && digits <= mostDigits && !i.priced) i.digits = digits; // else the prices have shown them
+    if (typeof pip === 'string' && /^\d*\.?\d+$/.test(pip)) {
       i.pip = pip;
       i.pipDecimals = decimals(pip);
     }

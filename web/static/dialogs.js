@@ -1,5 +1,7 @@
 // The dialogs and buttons of the lists and alerts.
 
+import { watch } from './settings.js';
+
 /** @param {string} id */
 const at = (id) => /** @type {any} */ (document.getElementById(id));
 
@@ -34,8 +36,9 @@ function bind(name, opener, field, onOpen, take) {
 /**
  * @param {import('./lists.js').Lists} lists
  * @param {import('./grid.js').Grid} grid
+ * @param {(symbol: string) => void} onOpen called with the symbol of another address
  */
-export function bindLists(lists, grid) {
+export function bindLists(lists, grid, onOpen) {
   const show = () => {
     at('list').replaceChildren(...['', ...lists.names].map((name) => new Option(name || 'All symbols', name, false, name === lists.current)));
     at('list-names').replaceChildren(...lists.names.map((name) => new Option(name)));
@@ -67,6 +70,15 @@ export function bindLists(lists, grid) {
     show();
     return true;
   });
+  watch('lists', () => {
+    lists.reload();
+    show();
+  });
+  addEventListener('hashchange', () => {
+    lists.open();
+    show();
+    if (lists.symbol) onOpen(lists.symbol);
+  });
   show();
 }
 
@@ -97,7 +109,11 @@ export function bindAlerts(alerts, chosen) {
     show();
   }, (level) => {
     const i = chosen();
-    return i !== undefined && alerts.add(i.symbol, i.bid, level);
+    return i !== undefined && alerts.add(i.symbol, i.bid, level.replace(',', '.'));
+  });
+  watch('alerts', () => {
+    alerts.reload();
+    show();
   });
   at('alerted-close').addEventListener('click', () => (at('alerted').hidden = true));
 }

@@ -6,6 +6,7 @@ import { load, save } from './settings.js';
 
 const longest = 40; // characters of a name
 const most = 500; // symbols of a list
+const unnamed = 'My list'; // the name of a list in an address without one
 
 /** @typedef {Record<string, string[]>} Named */
 
@@ -19,22 +20,68 @@ function symbolsOf(list) {
   return [...new Set(list.filter((s) => typeof s === 'string' && /^[A-Z0-9]{2,10}\/[A-Z0-9]{2,10}$/.test(s)))].slice(0, most);
 }
 
+/**
+ * Cuts a name to its longest form, and leaves room for an ending.
+ *
+ * @param {string} name
+ * @param {string} [ending]
+ */
+function cut(name, ending = '') {
+  return [...name.toWellFormed().trim()].slice(0, longest - ending.length).join('') + ending;
+}
+
 export class Lists {
   /** @type {Map<string, string[]>} */
   #named = new Map();
   /** The name of the list that is shown; '' = all symbols. */
   current = '';
+  /** The symbol that the address names, or ''. */
+  symbol = '';
 
   constructor() {
-    const stored = load('lists', /** @type {Named} */ ({}));
-    for (const [name, list] of Object.entries(stored)) this.#named.set(name.slice(0, longest), symbolsOf(list));
+    this.#read();
+    this.open();
+  }
+
+  /** Takes the lists that another tab has changed. */
+  reload() {
+    this.#read();
+    if (!this.#named.has(this.current)) this.current = '';
+    this.#address();
+  }
+
+  #read() {
+    this.#named.clear();
+    for (const [name, list] of Object.entries(load('lists', /** @type {Named} */ ({})))) this.#put(name, symbolsOf(list));
+  }
+
+  /** Keeps and shows what the address names. */
+  open() {
     const address = new URLSearchParams(location.hash.slice(1));
-    const name = (address.get('list') ?? '').slice(0, longest);
-    const symbols = symbolsOf(address.get('symbols')?.split(','));
-    if (name && symbols.length > 0) this.#named.set(name, symbols);
-    if (this.#named.has(name)) this.current = name;
-    /** The symbol that the address names, or ''. */
-    this.symbol = symbolsOf([address.get('symbol')])[0] ?? '';
+    const upper = (/** @type {string} */ name) => address.get(name)?.toUpperCase().split(',');
+    const symbols = symbolsOf(upper('symbols'));
+    const name = cut(address.get('list') ?? '');
+    this.symbol = symbolsOf(upper('symbol'))[0] ?? '';
+    this.current = symbols.length > 0 ? this.#put(name || unnamed, symbols) : this.#named.has(name) ? name : '';
+    if (symbols.length > 0) this.#note();
+  }
+
+  /**
+   * Keeps a list. Another list of that name stays: the new one is numbered.
+   *
+   * @param {string} name
+   * @param {string[]} symbols
+   * @returns {string} its name; '' for a list without symbols, or without a name
+   */
+  #put(name, symbols) {
+    if (!cut(name) || symbols.length === 0) return '';
+    for (let n = 1; ; n++) {
+      const own = cut(name, n > 1 ? ` (${n})` : '');
+      const before = this.#named.get(own);
+      if (before && before.join() !== symbols.join()) continue;
+      this.#named.set(own, symbols);
+      return own;
+    }
   }
 
   get names() {
@@ -49,7 +96,7 @@ export class Lists {
   /** @param {string} name */
   show(name) {
     this.current = this.#named.has(name) ? name : '';
-    this.#note();
+    this.#address();
   }
 
   /**
@@ -59,9 +106,10 @@ export class Lists {
    * @param {string} symbol
    */
   add(name, symbol) {
+    name = cut(name);
     const list = this.#named.get(name) ?? [];
     if (!list.includes(symbol) && list.length < most) list.push(symbol);
-    this.#named.set(name.slice(0, longest), list);
+    this.#named.set(name, list);
     this.#note();
   }
 
@@ -99,12 +147,16 @@ export class Lists {
   /** @param {string} symbol the chosen one */
   choose(symbol) {
     this.symbol = symbol;
-    this.#note();
+    this.#address();
   }
 
-  /** Stores the lists, and puts the one that is shown into the address. */
   #note() {
     save('lists', Object.fromEntries(this.#named));
+    this.#address();
+  }
+
+  /** Puts the list that is shown into the address. */
+  #address() {
     const parts = [];
     if (this.current) parts.push(`list=${encodeURIComponent(this.current)}`, `symbols=${(this.symbols ?? []).join()}`);
     if (this.symbol) parts.push(`symbol=${this.symbol}`);

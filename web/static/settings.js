@@ -14,11 +14,21 @@ export function load(name, fallback) {
     const text = localStorage.getItem(prefix + name);
     if (text === null) return fallback;
     const value = name === 'theme' ? text : JSON.parse(text);
-    const same = typeof value === typeof fallback && Array.isArray(value) === Array.isArray(fallback);
+    const same = value !== null && typeof value === typeof fallback && Array.isArray(value) === Array.isArray(fallback);
     return same ? value : fallback;
   } catch {
     return fallback;
   }
+}
+
+/**
+ * Calls back when another tab has changed a choice.
+ *
+ * @param {string} name
+ * @param {() => void} changed
+ */
+export function watch(name, changed) {
+  addEventListener('storage', (e) => e.key === prefix + name && changed());
 }
 
 /**
