@@ -31,6 +31,7 @@ type connection struct {
 	ws     *websocket.Conn
 	wire   map[string]Position // the last quote of each symbol on this connection; only for the reader
 	advice time.Duration       // of the closing message; only for the reader
+	ending protocol.Closing    // the closing message; only for the reader
 	beat   time.Duration       // between heartbeats; only for the reader
 	binary protocol.Decoder    // of snapshots and updates; only for the reader
 
@@ -73,6 +74,8 @@ func (c *Client) serve(connecting context.Context, ws *websocket.Conn, p *pacer)
 				p.welcomed()
 				x.welcome(w)
 				helpers.Go(func() { x.send(c.ctx, over) })
+			} else if closing, ok := message.(protocol.Closing); ok { // also instead of a welcome
+				x.closing(closing)
 			} else if welcomed {
 				err = x.take(message)
 			}
@@ -133,9 +136,12 @@ func (x *connection) welcome(w protocol.Welcome) {
 // ended returns the outcome for an error of a read.
 func (x *connection) ended(err error, welcomed bool) outcome {
 	if closed, ok := errors.AsType[websocket.CloseError](err); ok {
-		code := int(closed.Code)
-		if protocol.ReconnectAfter(code) == protocol.ReconnectNo || code == protocol.CodeTooMany && x.advice == 0 {
-			return outcome{refused: &RefusedError{Code: code, Reason: strings.ToValidUTF8(closed.Reason, "")}}
+		code, reason := int(closed.Code), strings.ToValidUTF8(closed.Reason, "")
+		if closed.Code == websocket.StatusNoStatusRcvd {
+			code, reason = x.ending.Code, x.ending.Reason
+		}
+		if out, refused := x.refused(code, reason); refused {
+			return out
 		}
 		return outcome{advice: x.advice, err: fmt.Errorf("client: closed by the server: %w", closed)}
 	}
@@ -146,9 +152,29 @@ func (x *connection) ended(err error, welcomed bool) outcome {
 	case errors.Is(err, context.DeadlineExceeded):
 		return outcome{err: fmt.Errorf("client: no message for %v", silences*x.beat)}
 	case errors.Is(err, context.Canceled), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), isNet:
+		if out, refused := x.refused(x.ending.Code, x.ending.Reason); refused {
+			return out
+		}
 		return outcome{advice: x.advice, err: fmt.Errorf("client: connection lost: %w", err)}
 	}
 	return outcome{err: &ProtocolError{What: err.Error()}} // too big, or frames that break RFC 6455
+}
+
+// closing takes the announcement of a close. The close frame may be lost, and a client that is over
+// the limit of connections gets no welcome before it.
+func (x *connection) closing(m protocol.Closing) {
+	x.ending = m
+	if m.ReconnectAfterMS > 0 {
+		x.advice = time.Duration(min(m.ReconnectAfterMS, maxAdvice.Milliseconds())) * time.Millisecond
+	}
+}
+
+// refused returns the outcome for a close code that forbids the client to reconnect.
+func (x *connection) refused(code int, reason string) (out outcome, refused bool) {
+	if protocol.ReconnectAfter(code) != protocol.ReconnectNo && (code != protocol.CodeTooMany || x.advice > 0) {
+		return outcome{}, false
+	}
+	return outcome{refused: &RefusedError{Code: code, Reason: reason}}, true
 }
 
 // decode decodes a message. It returns nil for a type of a later version.
@@ -208,10 +234,6 @@ func (x *connection) take(message protocol.Message) error {
 		return x.candle(m)
 	case protocol.DayUpdate:
 		c.reportDay(m)
-	case protocol.Closing:
-		if m.ReconnectAfterMS > 0 {
-			x.advice = time.Duration(min(m.ReconnectAfterMS, maxAdvice.Milliseconds())) * time.Millisecond
-		}
 	}
 	return nil
 }

@@ -472,7 +472,7 @@ export class Client extends EventTarget {
     const closing = fault ? undefined : this.#closing;
     const code = fault ? undefined : end.code && end.code !== 1006 && end.code !== 1005 ? end.code : closing?.code;
     this.#drop(dead);
-    let advice = Number(end.retryAfterMs ?? closing?.reconnect_after_ms) || undefined;
+    const advice = Number(end.retryAfterMs ?? closing?.reconnect_after_ms) || undefined;
     /** @type {Fault} */
     const reason = { kind: fault ? 'protocol' : 'connection', code: status ?? code, message: end.message || closing?.reason || 'connection lost' };
     const expired = status === 401 && this.#ticketed && ++this.#unticketed < 2; // a new ticket may do
@@ -484,7 +484,6 @@ export class Client extends EventTarget {
       if (this.state !== 'closed') this.#set({ state: 'closed', reason });
       return;
     }
-    if (code === 4029) advice ??= 30_000;
     this.#advised = advice !== undefined;
     const delay = this.#backoff.delay(this.#clock.now(), advice);
     this.#plan(delay);

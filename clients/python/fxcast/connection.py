@@ -191,13 +191,13 @@ class Connection:
             lost: FxcastError = e
             final, advice = e.final, e.retry_after
         except ConnectionLost as e:
-            if e.code == 1006 and self._closing is not None:  # the close frame was lost
+            if e.code in (1005, 1006) and self._closing is not None:  # the close frame was lost, or has no code
                 e = ConnectionLost(*self._closing)
             lost, advice = e, self._advice
             final = e.code in LASTING_CODES and not (e.code == 4009 and advice is not None)
             e.final = final = final and not (e.code == 4001 and self._target.renew())
         except ProtocolError as e:
-            lost, final, advice = e, False, self._advice
+            lost, final, advice = e, False, None
         self._report(lost)
         if final:
             return lost
@@ -365,7 +365,7 @@ class Connection:
             self._changed.set()
         elif kind == "closing":
             advice = message.get("reconnect_after_ms")
-            if isinstance(advice, (int, float)) and not isinstance(advice, bool) and advice >= 0:
+            if isinstance(advice, (int, float)) and not isinstance(advice, bool) and advice > 0:
                 self._advice = advice / 1000
             code, reason = message.get("code"), message.get("reason")
             if type(code) is int:

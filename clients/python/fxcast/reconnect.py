@@ -18,7 +18,7 @@ LASTING_CODES = frozenset({1002, 1003, 1007, 1008, 1009, 4001, 4009})
 class Backoff:
     """Decides when the next connect may begin. No call waits: the caller sleeps.
 
-    A wait that the server advises is kept to, and lengthened by up to a tenth, so that the clients
+    A wait that the server advises, unless it is 0, is kept to, and lengthened by up to a tenth, so that the clients
     of one server do not return together. Without advice the wait doubles while connects fail.
     Within any 60 seconds there are at most 10 connects, whatever a server does.
     """
@@ -40,8 +40,8 @@ class Backoff:
 
     def delay(self, advice: float | None) -> float:
         """Returns the seconds until the next connect, after one that failed or ended."""
-        if advice is not None:
-            wait = min(max(advice, 0.0), MAX_ADVICE)
+        if advice is not None and advice > 0:
+            wait = min(advice, MAX_ADVICE)
             wait += self._uniform(0.0, wait / 10)
         else:
             least, most = (bound * 2.0 ** self._failures for bound in FIRST_DELAY)

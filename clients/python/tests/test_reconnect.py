@@ -20,7 +20,7 @@ class BackoffTest(unittest.TestCase):
 
     def test_advice(self) -> None:
         backoff = Backoff(lambda: 0.0)
-        for advice in (0.0, 1.73, 60.0, 3600.0):
+        for advice in (1.73, 60.0, 3600.0):
             for _ in range(50):
                 self.assertTrue(advice <= backoff.delay(advice) <= advice * 1.25)
         self.assertLess(backoff.delay(1e300), 200_000)
