@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"maps"
+	"slices"
 	"sync/atomic"
 
 	"github.com/fxcast/fxcast/protocol"
@@ -64,6 +66,23 @@ func (h *Hub) Candle(topic, interval string, c protocol.Candle) {
 func (h *Hub) Day(topic string, d protocol.Day) {
 	if r := h.wantedSeries(topic, daySeries); r != nil {
 		r.publish(protocol.DayUpdate{Symbol: topic, Day: d}, false)
+	}
+}
+
+// DropCandles forgets the running candles and day figures of a topic: clients that subscribe afterwards
+// receive none before the next ones.
+func (h *Hub) DropCandles(topic string) {
+	h.mu.RLock()
+	t := h.topics[topic]
+	var all []*series
+	if t != nil {
+		all = slices.Collect(maps.Values(t.series))
+	}
+	h.mu.RUnlock()
+	for _, r := range all {
+		for _, p := range r.inShard {
+			p.drop()
+		}
 	}
 }
 
@@ -132,6 +151,14 @@ func (r *series) forget() {
 		}
 		s.mail.mu.Unlock()
 	}
+}
+
+// drop forgets the newest notice.
+func (p *shardSeries) drop() {
+	s := p.topic.shard
+	s.mail.mu.Lock()
+	defer s.mail.mu.Unlock()
+	p.newest, p.fresh = nil, false
 }
 
 // post queues a notice for a shard. At most one final notice a minute comes from a series, so few

@@ -115,6 +115,27 @@ func TestCandles(t *testing.T) {
 	})
 }
 
+// What a removed symbol had is sent to nobody who subscribes afterwards.
+func TestDropCandles(t *testing.T) {
+	bubble(t, hub.Config{Shards: 2}, func(t *testing.T, h *hub.Hub, f *feed) {
+		p, q := join(t, h, newPeer()), join(t, h, newPeer())
+		h.DropCandles("EUR/USD") // which the hub does not know
+		p.client.WatchCandles("1m", []string{"EUR/USD"}, watchAck)
+		p.client.WatchDay([]string{"EUR/USD"}, watchAck)
+		synctest.Wait()
+		h.Candle("EUR/USD", "1m", candle(7, 2, true))
+		h.Day("EUR/USD", day(1))
+		wantNotices(t, p, "1m EUR/USD 7:2+", "day EUR/USD 1")
+		h.DropCandles("EUR/USD")
+		q.client.WatchCandles("1m", []string{"EUR/USD"}, watchAck)
+		q.client.WatchDay([]string{"EUR/USD"}, watchAck)
+		wantNotices(t, q)
+		h.Candle("EUR/USD", "1m", candle(7, 1, true))
+		wantNotices(t, q, "1m EUR/USD 7:1+")
+		wantNotices(t, p, "1m EUR/USD 7:2+", "day EUR/USD 1", "1m EUR/USD 7:1+")
+	})
+}
+
 // A topic with quotes and candles is followed until both have ended.
 func TestCandlesKeepTheTopic(t *testing.T) {
 	bubble(t, hub.Config{Interest: func(string) {}}, func(t *testing.T, h *hub.Hub, f *feed) {

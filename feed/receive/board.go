@@ -243,11 +243,12 @@ func (b *Board) withoutValue(symbols []feed.Symbol) []feed.Symbol {
 	})
 }
 
-// Remove forgets the name of a symbol that an operator has removed, and its last value unless that
-// is newer than the removal. epoch is the epoch that the symbol had then, and at is the time of the
+// Remove forgets the name of a symbol that an operator has removed, its running candles, and its last
+// value unless that is newer than the removal. epoch is the epoch that the symbol had then, and at is the time of the
 // removal by Redis's clock, in Unix microseconds. known reports whether anything was forgotten. See
 // accept.Publisher.Remove.
 func (b *Board) Remove(s feed.Symbol, epoch string, at int64) (known bool) {
+	defer b.cfg.Candles.forget(s) // without the lock
 	now := time.Now()
 	b.mu.Lock()
 	e := b.entries[s]

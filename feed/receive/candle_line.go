@@ -29,6 +29,8 @@ type symbolCandles struct {
 	held  []feed.Tick   // the ticks since the oldest read under way was asked for
 	ahead time.Duration // of Redis's clock against this machine's, by the newest read
 	at    int64         // of the newest tick
+
+	forgotten bool // the Sink must drop what it has
 }
 
 // candleLine is the running candle of an interval, and what the Sink has not received yet.
@@ -180,6 +182,18 @@ type candleAsk struct {
 	query candleQuery
 }
 
+// forget begins all lines again. What was read of the old ones, and a read of them that is under way,
+// is of no use.
+func (f *symbolCandles) forget() {
+	f.forgotten = true
+	for i, l := range f.lines {
+		if l != nil {
+			f.lines[i] = newCandleLine(feed.Interval(i))
+			f.lines[i].left = l.left
+		}
+	}
+}
+
 // asks appends the lines that must be read now: those in doubt, and those whose candle has ended a
 // while ago.
 func (f *symbolCandles) asks(asks []candleAsk, now time.Time) []candleAsk {
@@ -285,6 +299,7 @@ func (l *candleLine) replace(a candleAnswer, h *feed.Hours) {
 // candleOut is a candle or the figures of a day on the way to the Sink.
 type candleOut struct {
 	symbol   feed.Symbol
+	drop     bool          // neither: what the Sink has is not known any more
 	interval feed.Interval // dayFigures for the figures of the day
 	candle   protocol.Candle
 	day      protocol.Day
@@ -292,6 +307,10 @@ type candleOut struct {
 
 // due appends what the Sink must receive now.
 func (f *symbolCandles) due(out []candleOut, now time.Time) []candleOut {
+	if f.forgotten {
+		f.forgotten = false
+		out = append(out, candleOut{symbol: f.symbol, drop: true})
+	}
 	for _, l := range f.lines {
 		if l == nil {
 			continue
@@ -326,9 +345,12 @@ func (f *symbolCandles) due(out []candleOut, now time.Time) []candleOut {
 }
 
 func (o candleOut) deliver(sink CandleSink) {
-	if o.interval == dayFigures {
+	switch {
+	case o.drop:
+		sink.DropCandles(string(o.symbol))
+	case o.interval == dayFigures:
 		sink.Day(string(o.symbol), o.day)
-		return
+	default:
+		sink.Candle(string(o.symbol), o.interval.String(), o.candle)
 	}
-	sink.Candle(string(o.symbol), o.interval.String(), o.candle)
 }

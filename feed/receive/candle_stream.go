@@ -25,6 +25,8 @@ type CandleSink interface {
 	Candle(symbol, interval string, c protocol.Candle)
 	// Day receives the figures of a symbol's day.
 	Day(symbol string, d protocol.Day)
+	// DropCandles reports that the running candles and day figures of a symbol are not known any more.
+	DropCandles(symbol string)
 	// WantsCandles reports whether any client of this node wants candles of an interval.
 	WantsCandles(symbol, interval string) bool
 	// WantsDay reports whether any client of this node wants figures of the day.
@@ -143,6 +145,24 @@ func (c *CandleStream) add(t *feed.Tick) {
 		f.mu.Lock()
 		f.add(t)
 		f.mu.Unlock()
+	}
+}
+
+// forget forgets the running candles of a symbol whose keys an operator has removed. Those that are
+// wanted are read again.
+func (c *CandleStream) forget(s feed.Symbol) {
+	if c == nil {
+		return
+	}
+	symbols := c.symbols.Load()
+	if symbols == nil {
+		return
+	}
+	if f := (*symbols)[s]; f != nil {
+		f.mu.Lock()
+		f.forget()
+		f.mu.Unlock()
+		c.InterestChanged(string(s)) // so that Run looks at once
 	}
 }
 

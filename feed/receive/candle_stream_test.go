@@ -27,6 +27,7 @@ type candleSink struct {
 	candles map[string][]protocol.Candle
 	days    map[string][]protocol.Day
 	times   map[string][]time.Time
+	dropped []string // symbols
 }
 
 func newCandleSink(t testing.TB) *candleSink {
@@ -46,6 +47,12 @@ func (k *candleSink) Day(symbol string, d protocol.Day) {
 	defer k.mu.Unlock()
 	k.days[symbol] = append(k.days[symbol], d)
 	k.times[symbol+" day"] = append(k.times[symbol+" day"], time.Now())
+}
+
+func (k *candleSink) DropCandles(symbol string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.dropped = append(k.dropped, symbol)
 }
 
 func (k *candleSink) WantsCandles(symbol, interval string) bool {
@@ -200,6 +207,52 @@ func TestCandleStreamFollows(t *testing.T) {
 		}
 		sink.spaced("EUR/USD 1m", 250*time.Millisecond)
 		sink.spaced("EUR/USD day", time.Second)
+	})
+}
+
+// A symbol that an operator has removed has no candle, neither from what is kept here nor from a read
+// that began before, until its next tick.
+func TestRemovedSymbolHasNoCandle(t *testing.T) {
+	onBoth(t, func(t *testing.T, client *redis.Client) {
+		const setting = "1m:72h,1h:60d,1d:5y"
+		kept, h := keptCandles(t, setting), (*feed.Instruments)(nil).Hours("EUR/USD")
+		now, err := client.Time(t.Context()).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := now.Add(12 * time.Hour).Truncate(4 * time.Hour) // no candle ends here
+		tick := func(epoch, bid string) []feed.Tick {
+			return []feed.Tick{{Symbol: "EUR/USD", Bid: bid, Ask: "2", Epoch: epoch, Seq: 1, At: at.UnixMicro()}}
+		}
+		storeCandles(t, client, "EUR/USD", tick("e", "1.1"), kept, h)
+		sink := newCandleSink(t)
+		c := receive.NewCandleStream(receive.CandleStreamConfig{Candles: receive.NewCandles(client, keys, nil, kept), Sink: sink})
+		b := receive.NewBoard(receive.BoardConfig{Sink: newSink(), Candles: c})
+		b.Remove("EUR/USD", "e", 1) // which nobody follows
+		start(t, c.Run)
+		sink.want(c, true, "EUR/USD", "1m", "day")
+		old := foldTicks(tick("e", "1.1"), feed.Minute, h)[0].Candle
+		shownCandle(t, sink, "EUR/USD 1m", old)
+		eventually(t, 5*time.Second, "day figures", func() bool { return sink.dayOf("EUR/USD").Open == "1.1" })
+		if err := client.Del(t.Context(), keys.OfSymbol("EUR/USD")...).Err(); err != nil {
+			t.Fatal(err)
+		}
+		b.Remove("EUR/USD", "e", at.UnixMicro()+1)
+		eventually(t, 5*time.Second, "a drop", func() bool {
+			sink.mu.Lock()
+			defer sink.mu.Unlock()
+			return slices.Equal(sink.dropped, []string{"EUR/USD"})
+		})
+		n := len(sink.of("EUR/USD 1m"))
+		sink.want(c, true, "EUR/USD", "1m", "1h", "day") // another client
+		eventually(t, 5*time.Second, "a read", func() bool { return c.Sure("EUR/USD", feed.Minute) && c.Sure("EUR/USD", feed.Hour) })
+		if all := sink.of("EUR/USD 1m"); len(all) != n || len(sink.of("EUR/USD 1h")) > 0 {
+			t.Errorf("after the removal came %+v and %+v", all[n:], sink.of("EUR/USD 1h"))
+		}
+		storeCandles(t, client, "EUR/USD", tick("f", "1.5"), kept, h)
+		c.Add(tick("f", "1.5")[0])
+		shownCandle(t, sink, "EUR/USD 1m", foldTicks(tick("f", "1.5"), feed.Minute, h)[0].Candle)
+		eventually(t, 5*time.Second, "day figures", func() bool { return sink.dayOf("EUR/USD").Low == "1.5" })
 	})
 }
 

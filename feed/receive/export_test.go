@@ -88,6 +88,12 @@ func (c *CandleStream) Wanted(s feed.Symbol, i feed.Interval) bool {
 	return l != nil && l.left.IsZero()
 }
 
+// Sure reports whether the candle of an interval has been read, or that there is none.
+func (c *CandleStream) Sure(s feed.Symbol, i feed.Interval) bool {
+	l := c.line(s, i)
+	return l != nil && l.sure
+}
+
 // line returns a copy of the state of a running candle, or nil.
 func (c *CandleStream) line(s feed.Symbol, i feed.Interval) *candleLine {
 	symbols := c.symbols.Load()
