@@ -59,7 +59,7 @@ func openCaches(c *cache.Cache) (opened caches, err error) {
 // symbolList returns the JSON of all symbols, at most symbolsAge old. An empty list is not
 // cached, so that the first symbol appears at once.
 func (s *Server) symbolList(ctx context.Context) (json.RawMessage, error) {
-	e, err := s.caches.symbols.Fetch(ctx, s.cfg.Prefix+"all", func(ctx context.Context) (any, error) {
+	e, err := s.caches.symbols.Fetch(ctx, s.listKey(), func(ctx context.Context) (any, error) {
 		symbols, err := s.describeSymbols(ctx)
 		if err == nil && len(symbols) == 0 {
 			err = cache.ErrMiss
@@ -74,6 +74,17 @@ func (s *Server) symbolList(ctx context.Context) (json.RawMessage, error) {
 	}
 	return e.Value, err
 }
+
+// dropSymbolList forgets the list of symbols and the day figures, after a symbol was removed. If that
+// fails they expire soon.
+func (s *Server) dropSymbolList(ctx context.Context) {
+	if _, err := s.caches.symbols.DeleteMany(ctx, s.listKey(), s.daysKey()); err != nil {
+		s.log.Debug("the list of symbols stays cached for a second", "err", err)
+	}
+}
+
+func (s *Server) listKey() string { return s.cfg.Prefix + "all" }
+func (s *Server) daysKey() string { return s.cfg.Prefix + "days" }
 
 // A historyPage has the newest quotes of a symbol, oldest first, in the JSON that clients
 // receive.

@@ -81,7 +81,7 @@ func (s *Server) symbolsWithDay(ctx context.Context, grants *session.Grants) ([]
 	if err := errors.Join(json.Unmarshal(list, &names), json.Unmarshal(list, &symbols)); err != nil {
 		return nil, err
 	}
-	days, err := s.caches.days.Fetch(ctx, s.cfg.Prefix+"days", func(ctx context.Context) (map[feed.Symbol]protocol.Day, error) {
+	days, err := s.caches.days.Fetch(ctx, s.daysKey(), func(ctx context.Context) (map[feed.Symbol]protocol.Day, error) {
 		all := make([]feed.Symbol, 0, len(names))
 		for _, n := range names {
 			all = append(all, n.Symbol)

@@ -1,6 +1,8 @@
 package web_test
 
 import (
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +44,34 @@ func TestCandleRequests(t *testing.T) {
 	a := h.Do("GET", "/api/v1/quotes/eur/usd/candles?interval=1d&limit=1000&before=2026-11-22T10:15:00Z", "", webtest.Bearer(token))
 	if a.Status != 200 || strings.TrimSpace(a.Body) != "[]" || a.Header.Get("RateLimit") == "" {
 		t.Errorf("without a candle: %d %q %v", a.Status, a.Body, a.Header)
+	}
+}
+
+// A removed symbol is at once neither listed nor in the day figures, although both are cached.
+func TestRemovedSymbolIsNotListed(t *testing.T) {
+	t.Parallel()
+	n := webtest.Start(t, nil)
+	public, admin := webtest.NewHTTPClient(t, n.Public), webtest.NewHTTPClient(t, n.Admin)
+	token, _ := n.SignIn("dan", "basic")
+	n.Publish([3]string{"EUR/USD", "1.1000", "1.1060"}, [3]string{"GBP/USD", "1.25", "1.26"})
+	list := func(header http.Header) (names []string) {
+		t.Helper()
+		var symbols []struct{ Symbol string }
+		public.Do("GET", "/api/v1/symbols", "", header).Into(t, 200, &symbols)
+		for _, s := range symbols {
+			names = append(names, s.Symbol)
+		}
+		return names
+	}
+	webtest.Eventually(t, "both symbols", func() bool { return len(list(nil)) == 2 })
+	list(webtest.Bearer(token)) // now all is cached
+	if a := admin.Do("DELETE", "/api/v1/symbols/GBP/USD", "", webtest.Bearer(webtest.AdminToken)); a.Status != 200 {
+		t.Fatalf("DELETE: %d %s", a.Status, a.Body)
+	}
+	for _, header := range []http.Header{nil, webtest.Bearer(token)} {
+		if names := list(header); !slices.Equal(names, []string{"EUR/USD"}) {
+			t.Errorf("after the removal of GBP/USD: %q", names)
+		}
 	}
 }
 

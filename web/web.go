@@ -139,7 +139,7 @@ func New(cfg Config) (*Server, error) {
 		Channels: cfg.Channels, CommandsPerSecond: cfg.CommandsPerSecond, Compression: cfg.Compression, Heartbeat: cfg.Heartbeat, Simulated: cfg.Simulated,
 		Panics: s.stats.panics, Registry: cfg.Registry, Log: cfg.Log})
 	s.admin, err = admin.New(admin.Config{Access: s.access, Sessions: cfg.Sessions, Limiter: cfg.Limiter, Cache: cfg.Cache, Redis: cfg.Admin,
-		Nodes: cfg.Nodes, Live: s.live, Recorder: cfg.Recorder, Rejected: cfg.Rejected, Lasts: cfg.Lasts, Publisher: cfg.Publisher, Instruments: cfg.Instruments, PubSub: cfg.PubSub, Prefix: cfg.Prefix, Channels: cfg.Channels,
+		Nodes: cfg.Nodes, Live: s.live, Recorder: cfg.Recorder, Rejected: cfg.Rejected, Lasts: cfg.Lasts, Removed: s.dropSymbolList, Publisher: cfg.Publisher, Instruments: cfg.Instruments, PubSub: cfg.PubSub, Prefix: cfg.Prefix, Channels: cfg.Channels,
 		Colors: endpoint.Folder{Files: static, Name: "static/colors.css", At: "/"}, Tokens: cfg.AdminTokens, Log: cfg.Log})
 	if err != nil {
 		return nil, err

@@ -46,6 +46,10 @@ type Config struct {
 	Rejected *accept.RejectedLog
 	Lasts    *receive.LastQuotes // of this node
 
+	// Removed forgets what the caller has cached of the list of symbols. It is called after this node
+	// has forgotten a symbol.
+	Removed func(ctx context.Context)
+
 	Publisher   *accept.Publisher
 	Instruments *feed.Instruments // optional: the known symbols; nil = the built-in table
 

@@ -157,12 +157,12 @@ func (s *Server) answerNodes() {
 		}
 		return s.kickHere(k), nil
 	})
-	s.cfg.Nodes.Handle("remove symbol", func(_ context.Context, body json.RawMessage) (any, error) {
+	s.cfg.Nodes.Handle("remove symbol", func(ctx context.Context, body json.RawMessage) (any, error) {
 		var r symbolRemoval
 		if err := json.Unmarshal(body, &r); err != nil {
 			return nil, errors.New("not a symbol to remove")
 		}
-		return s.removeHere(r), nil
+		return s.removeHere(ctx, r), nil
 	})
 }
 

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -26,8 +27,10 @@ type (
 	}
 )
 
-func (s *Server) removeHere(r symbolRemoval) forgottenSymbol {
-	return forgottenSymbol{s.cfg.Lasts.Remove(r.Symbol, r.Epoch, r.At)}
+func (s *Server) removeHere(ctx context.Context, r symbolRemoval) forgottenSymbol {
+	known := s.cfg.Lasts.Remove(r.Symbol, r.Epoch, r.At)
+	s.cfg.Removed(ctx)
+	return forgottenSymbol{known}
 }
 
 // deleteSymbol removes a symbol from Redis and then from all nodes. The nodes send the status
@@ -45,7 +48,7 @@ func (s *Server) deleteSymbol(w http.ResponseWriter, r *http.Request) error {
 	}
 	question := symbolRemoval{symbol, removal.Epoch, removal.At}
 	known := removal.Known
-	known = s.removeHere(question).Known || known
+	known = s.removeHere(r.Context(), question).Known || known
 	others, err := s.cfg.Nodes.Ask(r.Context(), "remove symbol", question, nil)
 	if err != nil {
 		s.cfg.Log.Warn("other nodes could not be asked to remove a symbol", "request", endpoint.RequestID(r), "err", err)
