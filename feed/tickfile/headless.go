@@ -2,6 +2,7 @@ package tickfile
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -264,6 +265,34 @@ func unknownTime(line string) string {
 		}
 	}
 	return ""
+}
+
+// notTicks returns an error if a line without a readable time, such as one with hours and minutes
+// only, holds a bar or a trade.
+func notTicks(line string) error {
+	f := split(line, separatorOf(line))
+	if len(f) < 2 {
+		return nil
+	}
+	at := 1 + slices.IndexFunc(f[1:], func(text string) bool {
+		n, ok := decimalOf(text)
+		return ok && n > 0 && fractionDigits(text) > 0
+	})
+	if at == 0 || !strings.ContainsAny(f[0], "0123456789") {
+		return nil
+	}
+	numbers := f[at:]
+	if areBars(numbers) {
+		return errBars
+	}
+	if len(numbers) != 2 {
+		return nil
+	}
+	price, _ := decimalOf(numbers[0])
+	if volume, ok := decimalOf(numbers[1]); ok && farApart(price, volume) {
+		return errTrades
+	}
+	return nil
 }
 
 // areBars reports whether numbers begin with open, high, low and close.

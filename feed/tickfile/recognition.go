@@ -77,6 +77,9 @@ func (r *Reader) recognizeText(text *bufio.Reader, head []byte, whole bool, o op
 		if len(lines) > 0 {
 			first = lines[0]
 		}
+		if err := notTicks(first); err != nil {
+			return err
+		}
 		if text := unknownTime(first); text != "" {
 			return unknownLayout(text)
 		}
