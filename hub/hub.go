@@ -261,7 +261,13 @@ func (h *Hub) Drain(ctx context.Context, pace time.Duration) error {
 	var clients []*Client
 	for _, s := range h.shards {
 		found := make(chan []*Client, 1)
-		s.do(func() { found <- append([]*Client(nil), s.clients...) })
+		s.do(func() {
+			all := make([]*Client, len(s.clients))
+			for i, m := range s.clients {
+				all[i] = m.client
+			}
+			found <- all
+		})
 		select {
 		case cs := <-found:
 			clients = append(clients, cs...)

@@ -109,6 +109,37 @@ func TestPingAndSilentPeers(t *testing.T) {
 	})
 }
 
+// However rare heartbeats are, pings, stalls and silence are not late.
+func TestSweepsWithRareHeartbeats(t *testing.T) {
+	cfg := hub.Config{Heartbeat: time.Hour, Ping: 20 * time.Second, WriteTimeout: 10 * time.Second}
+	bubble(t, cfg, func(t *testing.T, h *hub.Hub, f *feed) {
+		silent, stuck := join(t, h, newPeer()), newPeer()
+		stuck.onWrite = func() error { stuck.client.Alive(); return nil }
+		join(t, h, stuck)
+		f.subscribe(stuck, 0, "EUR/USD")
+		time.Sleep(22 * time.Second)
+		if silent.pinged() != 1 || stuck.pinged() != 1 {
+			t.Errorf("%d and %d pings in 22 s, want 1", silent.pinged(), stuck.pinged())
+		}
+		stuck.block()
+		f.publish("EUR/USD", 1) // fills its connection
+		time.Sleep(9 * time.Second)
+		if stuck.closed() != 0 || silent.closed() != 0 {
+			t.Errorf("closed with %d after 9 s without room, and with %d after 31 s of silence", stuck.closed(), silent.closed())
+		}
+		time.Sleep(2 * time.Second)
+		if stuck.closed() != 1013 {
+			t.Errorf("closed with %d after 11 s without room, want 1013", stuck.closed())
+		}
+		time.Sleep(29 * time.Second)
+		if silent.closed() != 1001 {
+			t.Errorf("closed with %d after 62 s of silence, want 1001", silent.closed())
+		}
+		stuck.check(t)
+		silent.check(t)
+	})
+}
+
 func TestStalledPeers(t *testing.T) {
 	bubble(t, hub.Config{Heartbeat: time.Second, WriteTimeout: 10 * time.Second}, func(t *testing.T, h *hub.Hub, f *feed) {
 		stuck, slow := newPeer(), join(t, h, newPeer())

@@ -13,7 +13,7 @@ func (s *shard) join(c *Client, welcome []byte) {
 		return
 	}
 	c.place = int32(len(s.clients))
-	s.clients = append(s.clients, c)
+	s.clients = append(s.clients, member{client: c})
 	s.enter(c, s.audience(nil, rhythm{}, nil), nil, nil)
 	c.written, c.pinged = s.now(), s.now()
 	c.linkDue = s.degraded
@@ -61,8 +61,8 @@ func (s *shard) remove(c *Client) {
 	c.extras = nil
 	if c.place >= 0 {
 		moved := s.clients[len(s.clients)-1]
-		s.clients[c.place], moved.place = moved, c.place
-		s.clients[len(s.clients)-1] = nil
+		s.clients[c.place], moved.client.place = moved, c.place
+		s.clients[len(s.clients)-1] = member{}
 		s.clients = s.clients[:len(s.clients)-1]
 		c.place = -1
 	}

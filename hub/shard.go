@@ -43,6 +43,13 @@ const (
 	relayTasks = 1024
 )
 
+// A member is a client in shard.clients. A sweep does not touch the memory of a client before look,
+// since it has to be fetched: between two sweeps, writes drive it out of the caches.
+type member struct {
+	client *Client
+	look   time.Duration // inspect has nothing to do before
+}
+
 // A shard is one goroutine that owns some of the clients: only it changes their state. Other
 // goroutines leave work in its mailbox.
 type shard struct {
@@ -53,7 +60,7 @@ type shard struct {
 	rests atomic.Bool  // between rounds
 
 	// Owned by run.
-	clients   []*Client
+	clients   []member
 	topics    map[string]*shardTopic
 	families  map[string][]*shardTopic // topics by the wildcard that matches them
 	audiences map[audienceKey]*audience
@@ -261,7 +268,7 @@ func (s *shard) sweepInterval() time.Duration {
 	return min(max(s.hub.cfg.Heartbeat/8, 10*time.Millisecond), 250*time.Millisecond)
 }
 
-// sweep inspects every client a few times per heartbeat: for heartbeats, pings and stalls.
+// sweep looks after every client a few times per heartbeat: for heartbeats, pings and stalls.
 func (s *shard) sweep(now time.Duration) {
 	if now-s.swept < s.sweepInterval() {
 		return
@@ -271,7 +278,9 @@ func (s *shard) sweep(now time.Duration) {
 	s.heart = protocol.Heartbeat{Time: protocol.At(time.Now())}.Append(s.heart[:0])
 	s.waiting, s.stuck = 0, 0
 	for i := len(s.clients) - 1; i >= 0; i-- { // a closed client's slot is taken by the last one, already inspected
-		s.inspect(s.clients[i], now)
+		if s.clients[i].look <= now {
+			s.inspect(s.clients[i].client, now)
+		}
 	}
 	s.stats.waiting.Store(int64(s.waiting))
 	s.stats.stuck.Store(int64(s.stuck))
@@ -289,10 +298,11 @@ func (s *shard) inspect(c *Client, now time.Duration) {
 	if stalled > stuckAfter {
 		s.stuck++
 	}
+	alive := time.Duration(c.alive.Load())
 	switch {
 	case stalled > cfg.WriteTimeout:
 		s.end(c, protocol.CloseStalled)
-	case now-time.Duration(c.alive.Load()) > 3*cfg.Ping:
+	case now-alive > 3*cfg.Ping:
 		s.end(c, protocol.CloseSilent)
 	default:
 		if now-c.pinged >= cfg.Ping {
@@ -306,6 +316,9 @@ func (s *shard) inspect(c *Client, now time.Duration) {
 		if c.interval > 0 && c.extras != nil && c.hasNotices() {
 			s.wantWrite(c)
 		}
+		if !c.blocked && c.interval == 0 {
+			s.clients[c.place].look = min(c.written+cfg.Heartbeat, c.pinged+cfg.Ping, alive+3*cfg.Ping)
+		}
 	}
 }
 
@@ -314,9 +327,9 @@ func (s *shard) setDegraded(degraded bool) {
 		return
 	}
 	s.degraded = degraded
-	for _, c := range s.clients {
-		c.linkDue = true
-		s.wantWrite(c)
+	for _, m := range s.clients {
+		m.client.linkDue = true
+		s.wantWrite(m.client)
 	}
 }
 

@@ -40,11 +40,13 @@ func (s *shard) serve(c *Client) {
 		return
 	}
 	c.written = s.wall.Sub(s.hub.start)
-	if ready {
-		c.blocked = false
-		if c.hasPending() {
-			s.wantWrite(c)
-		}
+	if !ready {
+		s.clients[c.place].look = 0 // until it is ready again
+		return
+	}
+	c.blocked = false
+	if c.hasPending() {
+		s.wantWrite(c)
 	}
 }
 
