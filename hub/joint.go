@@ -19,14 +19,14 @@ type joint struct {
 	skipped   uint64
 	positions []Reached
 	sent      []sent
+	served    int // clients that were sent it since the clock was last read
 }
 
 // A want is what a client waits for.
 type want struct {
-	topic *shardTopic
-	view  *view
-	all   bool
-	mark  mark
+	sub  *subscription // of the client for which the joint was built
+	view *view
+	mark mark
 }
 
 // sent is an update whose latency is observed.
@@ -53,7 +53,7 @@ func (s *shard) single(c *Client) *tick {
 	}
 	m.at(t)
 	c.pending.remove(i)
-	s.observe(t, sub.allowed())
+	s.observe(t, sub.allowed(), 1)
 	if c.positions {
 		s.positions = append(s.positions, Reached{0, sub.topic.name, protocol.Position{Epoch: *t.epoch, Seq: t.seq}})
 	}
@@ -71,9 +71,7 @@ func (s *shard) share(c *Client) (frames []byte, quotes int) {
 		c.marks[i] = j.after[n]
 		c.pending.remove(i)
 	}
-	for _, q := range j.sent {
-		s.observe(q.tick, q.due)
-	}
+	j.served++
 	c.skipped += j.skipped
 	s.positions = append(s.positions, j.positions...)
 	return j.frames, j.quotes
@@ -86,21 +84,46 @@ func (j *joint) serves(c *Client, indexes []int) bool {
 	}
 	for n, i := range indexes {
 		w, sub := &j.wants[n], c.audience.subs[i]
-		if w.mark != c.marks[i] || w.topic != sub.topic || w.view != sub.visible(&w.mark) || w.all != sub.all {
+		if w.mark != c.marks[i] || w.sub != sub && !w.serves(sub) {
 			return false
 		}
 	}
 	return true
 }
 
+// serves reports whether a client with another subscription and the same mark waits for the same.
+func (w *want) serves(sub *subscription) bool {
+	return w.sub.topic == sub.topic && w.view == sub.visible(&w.mark) && w.sub.all == sub.all
+}
+
+// account records the latencies of the updates in a joint for the clients that were sent it since the
+// clock was last read: they are the same for all of them.
+func (s *shard) account(j *joint) {
+	if j.served > 0 {
+		for _, q := range j.sent {
+			s.observe(q.tick, q.due, j.served)
+		}
+		j.served = 0
+	}
+}
+
+// readClock updates s.wall.
+func (s *shard) readClock() {
+	for i := range s.joints {
+		s.account(&s.joints[i])
+	}
+	s.wall = time.Now()
+}
+
 // build fills j for a client. Ticks of its own queue make it serve this client only.
 func (s *shard) build(j *joint, c *Client) (frames []byte, quotes int) {
+	s.account(j)
 	j.generation = s.generation
 	j.wants, j.after = j.wants[:0], j.after[:0]
 	own := c.extras != nil && len(c.extras.missed) > 0
 	for _, i := range s.indexes {
 		sub := c.audience.subs[i]
-		j.wants = append(j.wants, want{sub.topic, sub.visible(&c.marks[i]), sub.all, c.marks[i]})
+		j.wants = append(j.wants, want{sub, sub.visible(&c.marks[i]), c.marks[i]})
 	}
 	skipped := c.skipped
 	j.quotes = s.fillQuotes(c)

@@ -2,7 +2,6 @@ package hub
 
 import (
 	"sync"
-	"time"
 
 	"github.com/fxcast/fxcast/protocol"
 )
@@ -132,7 +131,7 @@ func (s *shard) takeTasks() {
 	s.ready, s.mail.ready = s.mail.ready, s.ready[:0]
 	s.mail.relays = 0
 	s.mail.mu.Unlock()
-	s.wall = time.Now()
+	s.readClock()
 	for i, task := range s.tasks {
 		task()
 		s.tasks[i] = nil

@@ -81,13 +81,13 @@ const (
 // fraction.
 var steps = [4]float64{0.5, 0.5946035575013605, 0.7071067811865475, 0.8408964152537144}
 
-func (d *distribution) observe(v float64) {
+func (d *distribution) observe(v float64, times int) {
 	if v <= 0 {
-		d.zero++
+		d.zero += uint64(times)
 		return
 	}
-	d.sum += v
-	d.count[bucket(v)-firstBucket]++
+	d.sum += v * float64(times)
+	d.count[bucket(v)-firstBucket] += uint64(times)
 }
 
 // bucket returns the index i of the bucket (2^((i-1)/4), 2^(i/4)] that holds v.

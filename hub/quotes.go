@@ -149,7 +149,7 @@ func (s *shard) quote(c *Client, sub *subscription, t *tick, due time.Duration) 
 	m.stage = live
 	s.positions = append(s.positions, Reached{len(s.out), sub.topic.name, protocol.Position{Epoch: *t.epoch, Seq: t.seq}})
 	if head == protocol.UpdateHead && extra.Status == protocol.StatusLive { // else the quote is as old as its client made it
-		s.observe(t, due)
+		s.observe(t, due, 1)
 		s.sent = append(s.sent, sent{t, due})
 	}
 }

@@ -145,7 +145,7 @@ func (s *shard) run(ctx context.Context) {
 		}
 		for n := 0; n < serveSlice && s.served < len(s.dirty); n++ {
 			if n%8 == 0 {
-				s.wall = time.Now()
+				s.readClock()
 			}
 			c := s.dirty[s.served]
 			s.dirty[s.served] = nil
@@ -241,7 +241,7 @@ func (s *shard) take(p *shardTopic, now time.Duration) {
 		for _, v := range p.views {
 			s.set(v.pace, v.later[0].at)
 		}
-		s.stats.fanOut.observe(float64(clients))
+		s.stats.fanOut.observe(float64(clients), 1)
 	}
 	if n.overflowed || len(p.log) > p.trimAt {
 		s.trim(p, n.overflowed)

@@ -33,7 +33,7 @@ func (s *shard) serve(c *Client) {
 	s.stats.quotes.n += uint64(quotes)
 	s.stats.bytes.n += uint64(len(frames))
 	if quotes > 0 {
-		s.stats.joined.observe(float64(quotes))
+		s.stats.joined.observe(float64(quotes), 1)
 	}
 	if err != nil {
 		s.end(c, protocol.CloseLost)
@@ -71,15 +71,15 @@ func (s *shard) fill(c *Client) (frames []byte, quotes int) {
 	return s.share(c)
 }
 
-// observe records the latency of a tick that is sent now, from its acceptance, or from due, a time
-// of the hub's clock, if that is later: no client may get it before. Snapshots have no latency,
-// since they answer a command and may be old.
-func (s *shard) observe(t *tick, due time.Duration) {
+// observe records the latency of a tick that is sent to some clients now, from its acceptance, or from
+// due, a time of the hub's clock, if that is later: no client may get it before. Snapshots have no
+// latency, since they answer a command and may be old.
+func (s *shard) observe(t *tick, due time.Duration, clients int) {
 	took := float64(s.wall.UnixMicro()-t.at) / 1e6
 	if due > 0 {
 		took = min(took, (s.wall.Sub(s.hub.start) - due).Seconds())
 	}
-	s.stats.latency.observe(took)
+	s.stats.latency.observe(took, clients)
 }
 
 // fillMessages appends everything but quotes: replies, the link's status, relayed messages, candles
