@@ -175,7 +175,7 @@ func (s *shard) detach(sub *subscription) {
 
 // enter adds a client with its marks to an audience.
 func (s *shard) enter(c *Client, a *audience, marks []mark, pending bitset) {
-	c.audience, c.marks, c.pending = a, marks, pending
+	c.audience, c.marks, c.pending = a, marks, append(c.words[:0], pending...)
 	c.seat, c.turn = int32(len(a.clients)), 0
 	a.clients = append(a.clients, c)
 	s.stats.subscriptions.Add(int64(len(a.subs)))

@@ -31,13 +31,14 @@ type Settings struct {
 // are unwritten, it waits for them to be written. So a caller that reads commands from a connection
 // stops reading from a client that does not read its replies.
 type Client struct {
-	// Owned by shard.run; shard and conn are static. The fields that each tick touches come first.
+	// Owned by shard.run; shard and conn are static. The fields that each tick touches come first: they
+	// are the first two of three cache lines.
 	shard    *shard
 	conn     Conn
 	audience *audience // nil before it has joined and after it has left
 	marks    []mark    // by index in audience.subs
-	pending  bitset    // indexes of the subscriptions that may have quotes to write
 	extras   *extras   // nil for a client with nothing but quotes
+	pending  bitset    // indexes of the subscriptions that may have quotes to write
 
 	dirty      bool // is in shard.dirty
 	blocked    bool // its connection takes nothing until Ready
@@ -52,11 +53,12 @@ type Client struct {
 	seat  int32 // index in audience.clients
 	turn  int32 // the pending subscription that is written first
 
-	interval time.Duration // the least time between two of its running candles of one series
-
-	skipped uint64        // quotes reported to it as skipped
 	written time.Duration // when it was last written to
-	pinged  time.Duration
+	words   [4]uint64     // memory of pending for up to 256 subscriptions
+
+	interval time.Duration // the least time between two of its running candles of one series
+	skipped  uint64        // quotes reported to it as skipped
+	pinged   time.Duration
 
 	left  atomic.Bool
 	alive atomic.Int64 // when the peer last answered, ns of the hub's clock
