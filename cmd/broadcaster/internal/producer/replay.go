@@ -47,7 +47,7 @@ func replayCommand(ctx context.Context, call cli.Call, open openFunc) int {
 	// reached.
 	r.openInputs(ctx, false)
 	if r.unread == len(f.files) {
-		return cli.Misuse
+		return r.nothingRead()
 	}
 	if r.out, err = open(ctx); err != nil && ctx.Err() == nil {
 		return call.Fail("feed replay", err)
@@ -56,7 +56,7 @@ func replayCommand(ctx context.Context, call cli.Call, open openFunc) int {
 		defer r.out.close()
 		r.openInputs(ctx, true)
 		if r.unread == len(f.files) {
-			return cli.Misuse
+			return r.nothingRead()
 		}
 	}
 	r.cut = ctx.Err() != nil
@@ -174,6 +174,12 @@ func (r *replay) badLine(name string, err *tickfile.LineError) {
 	}
 	r.out.rejected.Add(feed.NewRejection(err.Kind, "%s", cli.Printable(fmt.Sprintf("%s, line %d: %s", name, err.Line, err.Reason))),
 		feed.Quote{Symbol: r.symbol, Source: r.source}, accept.ViaReplay, []byte(err.Text))
+}
+
+// nothingRead prints the outcome of a replay whose inputs could not be opened or recognized.
+func (r *replay) nothingRead() int {
+	r.job.total(r.job.tally.snapshot())
+	return cli.Misuse
 }
 
 // end prints the outcome of the replay and returns the exit code.
