@@ -132,7 +132,11 @@ func (r *replay) play(ctx context.Context, add addFunc) {
 		}
 		q, ok := m.next(ctx)
 		if !ok {
-			r.cut = len(m.waiting) > 0
+			if ctx.Err() != nil && !m.streams && !r.last.IsZero() { // a file says at once what would come next
+				q, ok = m.next(context.WithoutCancel(ctx))
+				r.next = q.Time
+			}
+			r.cut = ok || len(m.waiting) > 0
 			if !r.cut {
 				r.position.finish()
 			}

@@ -2,6 +2,7 @@ package producer
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"os"
 	"path/filepath"
@@ -133,6 +134,38 @@ func TestReplayReportsBadLines(t *testing.T) {
 	}
 	if !strings.Contains(stderr.String(), "only counted") {
 		t.Errorf("nothing says that more are only counted:\n%s", &stderr)
+	}
+}
+
+// TestReplayInterruptedBetweenQuotes interrupts a replay of a file when a quote is published and the
+// next one is not read yet. The time to continue with is that of the next quote.
+func TestReplayInterruptedBetweenQuotes(t *testing.T) {
+	file := write(t, "EURUSD.csv", twoTicks+"20200101 170003065,1.5,1.6,0\n")
+	for published, want := range []string{1: "T22:00:01.065Z", 2: "T22:00:03.065Z", 3: ""} {
+		if published == 0 {
+			continue
+		}
+		flags, err := parseReplay([]string{"--speed=max", file}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stderr bytes.Buffer
+		r := &replay{replayFlags: flags, job: newJob("read", cli.Call{Stderr: &stderr})}
+		ctx, interrupt := context.WithCancel(t.Context())
+		r.openInputs(ctx, false)
+		left := published
+		r.play(ctx, func(context.Context, []feed.Quote) error {
+			if left--; left == 0 {
+				interrupt()
+			}
+			return nil
+		})
+		if r.cut {
+			r.sayWhere(time.Time{})
+		}
+		if r.cut != (want != "") || want != "" && !strings.HasSuffix(stderr.String(), "continue with --from 2020-01-01"+want+"\n") {
+			t.Errorf("after %d quotes: cut %v, %q, want it to continue with %q", published, r.cut, &stderr, want)
+		}
 	}
 }
 
