@@ -102,7 +102,7 @@ func TestRedisPaused(t *testing.T) {
 			t.Fatalf("Set of a paused Redis: %v", err)
 		}
 	}
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > time.Minute { // 160 s, if each waited
 		t.Errorf("400 calls took %v, want little more than a timeout", took)
 	}
 	server.Resume()

@@ -206,7 +206,7 @@ func TestGateRemembers(t *testing.T) {
 			}
 		}
 		a.Gate.LastKnown = time.Microsecond
-		eventually(t, 5*time.Second, "the reference is too old", func() bool {
+		eventually(t, "the reference is too old", func() bool {
 			return mustAccept(t, c, at("EUR/USD", "11", "b"), a).Seq > 0
 		})
 		a.Gate.LastKnown = time.Hour

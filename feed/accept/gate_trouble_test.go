@@ -128,7 +128,7 @@ func TestGateFlood(t *testing.T) {
 				}
 			}
 		})
-		eventually(t, 10*time.Second, "the flood is under way", func() bool { return outliers.Load() >= 1000 })
+		eventually(t, "the flood is under way", func() bool { return outliers.Load() >= 1000 })
 		beside := rate()
 		stop()
 		flood.Wait()

@@ -43,7 +43,7 @@ func next(t *testing.T, what string, c chan string, want string) {
 		if got != want {
 			t.Fatalf("%s: %s, want %s", what, got, want)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("%s: none, want %s", what, want)
 	}
 }

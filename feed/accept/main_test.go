@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 var (
 	keys        = feedtest.Keys
 	start       = feedtest.Start
-	eventually  = feedtest.Eventually
+	eventually  = redistest.Eventually
 	metric      = feedtest.Metric
 	eurusd      = feedtest.EURUSD
 	onBoth      = redistest.OnBoth

@@ -206,7 +206,7 @@ func TestBackupTakesOver(t *testing.T) {
 	last := publishOne(t, first, from("main"))
 	var took accept.Outcome
 	outranked := 0
-	eventually(t, 10*time.Second, "the backup is taken", func() bool {
+	eventually(t, "the backup is taken", func() bool {
 		took = publishOne(t, second, from("backup"))
 		if took.Rejection != nil && took.Rejection.Reason == feed.ReasonOutranked {
 			outranked++
@@ -228,7 +228,7 @@ func TestBackupTakesOver(t *testing.T) {
 	}
 	want := []string{"1 main", "2 main", "3 backup", "4 backup", "5 main"}
 	for _, r := range []*recorder{one, two} {
-		eventually(t, 5*time.Second, "all quotes arrive", func() bool { return len(r.all()) >= len(want) })
+		eventually(t, "all quotes arrive", func() bool { return len(r.all()) >= len(want) })
 		if got := r.all(); !slices.Equal(got[:len(want)], want) {
 			t.Errorf("received %q, want %q", got, want)
 		}
@@ -261,7 +261,7 @@ func TestProducersInterleaveInOneOrder(t *testing.T) {
 		total += 2 * (1 + n%19)
 	}
 	for _, r := range []*recorder{one, two} {
-		eventually(t, 10*time.Second, "all quotes arrive", func() bool { return len(r.all()) == total })
+		eventually(t, "all quotes arrive", func() bool { return len(r.all()) == total })
 	}
 	got := one.all()
 	changes := 0

@@ -36,7 +36,7 @@ func TestRejectedLog(t *testing.T) {
 		if !slices.ContainsFunc(e, func(e accept.RejectedQuote) bool { return e.Input == "second" && e.Source == feed.DefaultSource }) {
 			t.Errorf("an entry without a source should have %s: %+v", feed.DefaultSource, e)
 		}
-		eventually(t, 5*time.Second, "both nodes see both", func() bool {
+		eventually(t, "both nodes see both", func() bool {
 			a, _ := one.Last(t.Context(), 10)
 			b, _ := two.Last(t.Context(), 10)
 			return len(a) == 2 && len(b) == 2
@@ -82,7 +82,7 @@ func TestRejectedLogWithoutRedis(t *testing.T) {
 		t.Errorf("%v counted at the inbox, want 250", n)
 	}
 	s.Restart()
-	eventually(t, 10*time.Second, "written when Redis is back", func() bool {
+	eventually(t, "written when Redis is back", func() bool {
 		e, err := l.Last(t.Context(), 500)
 		return err == nil && len(e) == 200 && s.Client().LLen(t.Context(), keys.Rejected()).Val() == 200
 	})

@@ -30,7 +30,7 @@ func startReplica(t testing.TB) (master, replica *redistest.Server) {
 		t.Fatal(err)
 	}
 	c := master.Client()
-	eventually(t, 10*time.Second, "the replica is online", func() bool {
+	eventually(t, "the replica is online", func() bool {
 		return strings.Contains(c.Info(t.Context(), "replication").Val(), "state=online")
 	})
 	return master, replica
@@ -87,12 +87,12 @@ func TestFrozenReplicaDelaysAnswersOnly(t *testing.T) {
 			if err != nil || out[0].Seq == 0 || !out[0].Unreplicated {
 				t.Errorf("%+v, %v, want accepted and unreplicated", out, err)
 			}
-			if took := time.Since(began); took < 200*time.Millisecond || took > 4*time.Second {
+			if took := time.Since(began); took < 200*time.Millisecond || took > 20*time.Second {
 				t.Errorf("answered after %v, want about a second", took)
 			}
 		})
 		// One call after the other, so that each is a round trip of its own.
-		eventually(t, 5*time.Second, "the quote is accepted although no earlier one is answered", func() bool {
+		eventually(t, "the quote is accepted although no earlier one is answered", func() bool {
 			return c.XLen(t.Context(), keys.Ticks("EUR/USD")).Val() == int64(i+2)
 		})
 	}
@@ -101,7 +101,7 @@ func TestFrozenReplicaDelaysAnswersOnly(t *testing.T) {
 		t.Errorf("%d WAITs for %d calls, want them shared", n, callers)
 	}
 	replica.Resume()
-	eventually(t, 10*time.Second, "quotes are replicated again", func() bool {
+	eventually(t, "quotes are replicated again", func() bool {
 		return !publishOne(t, p, eurusd("1", "2")).Unreplicated
 	})
 }
@@ -114,7 +114,7 @@ func TestMasterWithoutReplica(t *testing.T) {
 	p := startPublisher(t, master.Client(), replicated, func(cfg *accept.PublisherConfig) {
 		cfg.Registerer, cfg.Logger = reg, slog.New(slog.NewTextHandler(&log, nil))
 	})
-	eventually(t, 5*time.Second, "a warning at the start", func() bool { return strings.Contains(log.String(), "this master has no replica") })
+	eventually(t, "a warning at the start", func() bool { return strings.Contains(log.String(), "this master has no replica") })
 	for range 20 {
 		if o := publishOne(t, p, eurusd("1", "2")); o.Seq == 0 || !o.Unreplicated {
 			t.Fatalf("%+v, want accepted and unreplicated", o)
@@ -130,7 +130,7 @@ func TestMasterWithoutReplica(t *testing.T) {
 	replica := redistest.Start(t)
 	host, port, _ := net.SplitHostPort(master.Addr())
 	replica.Client().ReplicaOf(t.Context(), host, port)
-	eventually(t, 20*time.Second, "quotes are replicated once there is a replica", func() bool {
+	eventually(t, "quotes are replicated once there is a replica", func() bool {
 		return !publishOne(t, p, eurusd("1", "2")).Unreplicated
 	})
 	if !strings.Contains(log.String(), "replicated again") {

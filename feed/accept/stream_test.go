@@ -63,7 +63,7 @@ func bids(ticks []feed.Tick) (all []string) {
 
 func awaitBids(t testing.TB, c redis.UniversalClient, s feed.Symbol, want ...string) {
 	t.Helper()
-	eventually(t, 10*time.Second, fmt.Sprintf("%s is accepted at %v", s, want), func() bool {
+	eventually(t, fmt.Sprintf("%s is accepted at %v", s, want), func() bool {
 		return len(ticksOf(t, c, s)) >= len(want)
 	})
 	if got := bids(ticksOf(t, c, s)); !slices.Equal(got, want) {
@@ -78,7 +78,7 @@ func storedPlace(c redis.UniversalClient) string {
 
 func awaitPlace(t testing.TB, c redis.UniversalClient, id string) {
 	t.Helper()
-	eventually(t, 10*time.Second, "all entries are settled up to "+id, func() bool { return storedPlace(c) == id })
+	eventually(t, "all entries are settled up to "+id, func() bool { return storedPlace(c) == id })
 }
 
 // TestStream adds entries of every form, before and while a node runs.
@@ -109,7 +109,7 @@ func TestStream(t *testing.T) {
 		if n := metric(t, in.reg, "fx_feed_stream_entries_total"); n != 4 {
 			t.Errorf("%v entries counted, want 4", n)
 		}
-		eventually(t, 5*time.Second, "nothing waits", func() bool {
+		eventually(t, "nothing waits", func() bool {
 			return metric(t, in.reg, "fx_feed_stream_lag_entries") == 0 && metric(t, in.reg, "fx_feed_stream_lag_seconds") == 0
 		})
 		if n := metric(t, in.reg, "fx_feed_untimed_total"); n != 6 {
@@ -155,7 +155,7 @@ func TestPoisonedEntries(t *testing.T) {
 			want = append(want, fmt.Sprintf("1.%06d", i+1))
 		}
 		awaitBids(t, c, "EUR/USD", want...)
-		eventually(t, 5*time.Second, "every poisoned entry is refused", func() bool { return metric(t, in.reg, "fx_feed_rejected_total") == float64(good) })
+		eventually(t, "every poisoned entry is refused", func() bool { return metric(t, in.reg, "fx_feed_rejected_total") == float64(good) })
 		entries, err := in.rejected.Last(t.Context(), 100)
 		if err != nil || len(entries) != good {
 			t.Fatalf("%d rejected, %v; want %d", len(entries), err, good)
@@ -214,14 +214,14 @@ func TestStreamOfTheWrongKind(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *redis.Client) {
 		c.Set(t.Context(), streamName, "x", 0)
 		in := startInbox(t, c, "n1", withStream)
-		in.awaitLead(t, 5*time.Second)
-		eventually(t, 10*time.Second, "the lag grows", func() bool { return metric(t, in.reg, "fx_feed_stream_lag_seconds") > 0.2 })
+		in.awaitLead(t)
+		eventually(t, "the lag grows", func() bool { return metric(t, in.reg, "fx_feed_stream_lag_seconds") > 0.2 })
 		send(t, c, tick("EUR/USD", 1))
 		awaitBids(t, c, "EUR/USD", "1.000001")
 		c.Del(t.Context(), streamName)
 		addEntry(t, c, "*", "data", tick("EUR/USD", 2))
 		awaitBids(t, c, "EUR/USD", "1.000001", "1.000002")
-		eventually(t, 10*time.Second, "no lag is left", func() bool { return metric(t, in.reg, "fx_feed_stream_lag_seconds") == 0 })
+		eventually(t, "no lag is left", func() bool { return metric(t, in.reg, "fx_feed_stream_lag_seconds") == 0 })
 		if n := metric(t, in.reg, "fx_feed_inbox_lost_lease_total"); n != 0 {
 			t.Error("it cost the lead")
 		}
@@ -236,10 +236,10 @@ func TestStreamTrimmed(t *testing.T) {
 	for i := range 5 {
 		addEntry(t, c, "*", "data", tick("EUR/USD", i))
 	}
-	eventually(t, 10*time.Second, "all are accepted", func() bool { return len(ticksOf(t, c, "EUR/USD")) == 5 })
+	eventually(t, "all are accepted", func() bool { return len(ticksOf(t, c, "EUR/USD")) == 5 })
 	c.XTrimMaxLen(t.Context(), streamName, 1)
 	addEntry(t, c, "*", "data", tick("EUR/USD", 5))
-	eventually(t, 10*time.Second, "it is accepted", func() bool { return len(ticksOf(t, c, "EUR/USD")) == 6 })
+	eventually(t, "it is accepted", func() bool { return len(ticksOf(t, c, "EUR/USD")) == 6 })
 	if n := metric(t, in.reg, "fx_feed_stream_trimmed_total"); n != 0 {
 		t.Errorf("%v counted as trimmed although they were read", n)
 	}
@@ -249,8 +249,8 @@ func TestStreamTrimmed(t *testing.T) {
 	}
 	c.XTrimMaxLen(t.Context(), streamName, 10)
 	in = startInbox(t, c, "n2", withStream)
-	eventually(t, 10*time.Second, "the rest is accepted", func() bool { return len(ticksOf(t, c, "EUR/USD")) == 16 })
-	eventually(t, 10*time.Second, "the others are counted", func() bool { return metric(t, in.reg, "fx_feed_stream_trimmed_total") == 90 })
+	eventually(t, "the rest is accepted", func() bool { return len(ticksOf(t, c, "EUR/USD")) == 16 })
+	eventually(t, "the others are counted", func() bool { return metric(t, in.reg, "fx_feed_stream_trimmed_total") == 90 })
 }
 
 // TestStreamReplicated pauses the only replica: entries are accepted, but the stored place stays
@@ -332,7 +332,7 @@ func TestStreamInTrouble(t *testing.T) {
 		}
 		for n := range leaders {
 			in := startInbox(t, c, fmt.Sprintf("n%d", n), withStream, func(cfg *accept.InboxConfig) { cfg.Publisher = &shaky{publisher, random} })
-			in.awaitLead(t, 10*time.Second)
+			in.awaitLead(t)
 			for range 60 {
 				var items []string
 				for range 1 + random(8) {
@@ -350,7 +350,7 @@ func TestStreamInTrouble(t *testing.T) {
 				return n
 			}
 			before := total()
-			eventually(t, 20*time.Second, "something is accepted", func() bool { return total() > before })
+			eventually(t, "something is accepted", func() bool { return total() > before })
 			in.AbandonLead()
 			in.stop()
 			c.Del(t.Context(), keys.InboxLeader()) // as its expiry does

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/internal/redistest"
@@ -30,7 +29,7 @@ func TestStreamAfterMasterForgot(t *testing.T) {
 	add := func() (id string) {
 		want = append(want, fmt.Sprintf("1.%06d", len(want)+1))
 		id = addEntry(t, c, "*", "data", tick(string(symbol), len(want)))
-		eventually(t, 20*time.Second, "it is accepted", func() bool {
+		eventually(t, "it is accepted", func() bool {
 			got := bids(ticksOf(t, c, symbol))
 			return len(got) > 0 && got[len(got)-1] == want[len(want)-1]
 		})

@@ -126,10 +126,10 @@ func survive(t *testing.T, rdb redis.UniversalClient, failovers int, failover fu
 	now := func() string { return strconv.FormatInt(time.Now().Add(-10*time.Second).UnixMilli(), 10) }
 	from := now()
 	for n := range failovers {
-		eventually(t, time.Minute, "ticks are acknowledged", func() bool { return count() > survivorTicks })
+		eventually(t, "ticks are acknowledged", func() bool { return count() > survivorTicks })
 		failover()
 		before := count()
-		eventually(t, time.Minute, "ticks are acknowledged after the failover", func() bool { return count() > before })
+		eventually(t, "ticks are acknowledged after the failover", func() bool { return count() > before })
 		mu.Lock()
 		rounds = append(rounds, round{ticks, from})
 		total += len(ticks)
@@ -167,7 +167,7 @@ func history(t *testing.T, rdb redis.UniversalClient, from string) map[acknowled
 	has := map[acknowledged]string{}
 	for _, s := range survivors {
 		var entries []redis.XMessage
-		eventually(t, 20*time.Second, "the history can be read", func() (ok bool) {
+		eventually(t, "the history can be read", func() (ok bool) {
 			var err error
 			entries, err = rdb.XRange(t.Context(), keys.Ticks(s), from, "+").Result()
 			return err == nil

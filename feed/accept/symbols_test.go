@@ -196,7 +196,7 @@ func TestUnknownOutcomeOfManySymbols(t *testing.T) {
 	}
 	s.Resume()
 	tries := int64(3)
-	eventually(t, 10*time.Second, "publishing works again", func() bool {
+	eventually(t, "publishing works again", func() bool {
 		outcomes, err = p.Publish(ctx, quotes)
 		if errors.Is(err, accept.ErrOutcomeUnknown) {
 			tries++

@@ -221,7 +221,7 @@ func TestBoardOrder(t *testing.T) {
 	}
 	wg.Wait()
 	for _, symbol := range symbols {
-		eventually(t, 5*time.Second, "the value is dropped", func() bool {
+		eventually(t, "the value is dropped", func() bool {
 			last := ""
 			for _, e := range s.all() {
 				if slices.Contains([]string{"drop " + string(symbol), fmt.Sprintf("publish %s a 2000", symbol)}, e) {

@@ -128,7 +128,7 @@ func lastCandle(candles []protocol.Candle) (c protocol.Candle) {
 // shownCandle waits until the newest candle is the wanted one.
 func shownCandle(t *testing.T, k *candleSink, name string, want protocol.Candle) {
 	t.Helper()
-	eventually(t, 10*time.Second, fmt.Sprintf("%s: %+v", name, want), func() bool { return lastCandle(k.of(name)) == want })
+	eventually(t, fmt.Sprintf("%s: %+v", name, want), func() bool { return lastCandle(k.of(name)) == want })
 }
 
 // A candle is read when it is first wanted, follows the ticks, and is read again after a jump and a
@@ -187,7 +187,7 @@ func TestCandleStreamFollows(t *testing.T) {
 		if n := slices.Index(sink.of("EUR/USD 1m"), closed); n < 0 {
 			t.Errorf("the minute that closed meanwhile did not come: %+v", sink.of("EUR/USD 1m"))
 		}
-		eventually(t, 5*time.Second, "day figures", func() bool { return sink.dayOf("EUR/USD").High == "1.32" })
+		eventually(t, "day figures", func() bool { return sink.dayOf("EUR/USD").High == "1.32" })
 		ticks = nil // Redis lost the counter
 		tick(200*time.Second, "1.40")
 		ticks[0].Epoch = "f"
@@ -233,26 +233,26 @@ func TestRemovedSymbolHasNoCandle(t *testing.T) {
 		sink.want(c, true, "EUR/USD", "1m", "day")
 		old := foldTicks(tick("e", "1.1"), feed.Minute, h)[0].Candle
 		shownCandle(t, sink, "EUR/USD 1m", old)
-		eventually(t, 5*time.Second, "day figures", func() bool { return sink.dayOf("EUR/USD").Open == "1.1" })
+		eventually(t, "day figures", func() bool { return sink.dayOf("EUR/USD").Open == "1.1" })
 		if err := client.Del(t.Context(), keys.OfSymbol("EUR/USD")...).Err(); err != nil {
 			t.Fatal(err)
 		}
 		b.Remove("EUR/USD", "e", at.UnixMicro()+1)
-		eventually(t, 5*time.Second, "a drop", func() bool {
+		eventually(t, "a drop", func() bool {
 			sink.mu.Lock()
 			defer sink.mu.Unlock()
 			return slices.Equal(sink.dropped, []string{"EUR/USD"})
 		})
 		n := len(sink.of("EUR/USD 1m"))
 		sink.want(c, true, "EUR/USD", "1m", "1h", "day") // another client
-		eventually(t, 5*time.Second, "a read", func() bool { return c.Sure("EUR/USD", feed.Minute) && c.Sure("EUR/USD", feed.Hour) })
+		eventually(t, "a read", func() bool { return c.Sure("EUR/USD", feed.Minute) && c.Sure("EUR/USD", feed.Hour) })
 		if all := sink.of("EUR/USD 1m"); len(all) != n || len(sink.of("EUR/USD 1h")) > 0 {
 			t.Errorf("after the removal came %+v and %+v", all[n:], sink.of("EUR/USD 1h"))
 		}
 		storeCandles(t, client, "EUR/USD", tick("f", "1.5"), kept, h)
 		c.Add(tick("f", "1.5")[0])
 		shownCandle(t, sink, "EUR/USD 1m", foldTicks(tick("f", "1.5"), feed.Minute, h)[0].Candle)
-		eventually(t, 5*time.Second, "day figures", func() bool { return sink.dayOf("EUR/USD").Low == "1.5" })
+		eventually(t, "day figures", func() bool { return sink.dayOf("EUR/USD").Low == "1.5" })
 	})
 }
 
@@ -279,7 +279,7 @@ func TestCandleClosesWithoutTick(t *testing.T) {
 	storeCandles(t, client, "EUR/USD", ticks, kept, h) // this node does not receive the last tick
 	reads := func() int { return server.CommandCount() }
 	before := reads()
-	eventually(t, 10*time.Second, "a read after the end by this machine's clock", func() bool { return reads() > before })
+	eventually(t, "a read after the end by this machine's clock", func() bool { return reads() > before })
 	for _, c := range sink.of("EUR/USD 1m") {
 		if !c.Open {
 			t.Fatalf("closed before its end: %+v", c)
@@ -321,7 +321,7 @@ func TestCandleStreamProperty(t *testing.T) {
 				storeCandles(t, client, "EUR/USD", ticks, kept, h)
 				if n == 10 {
 					sink.want(c, true, "EUR/USD", "1m", "15m", "day")
-					eventually(t, 5*time.Second, "the first candle", func() bool { return sink.dayOf("EUR/USD").Open != "" })
+					eventually(t, "the first candle", func() bool { return sink.dayOf("EUR/USD").Open != "" })
 				}
 				if random.IntN(20) == 0 && n < 299 {
 					continue // the node misses it
@@ -356,7 +356,7 @@ func TestCandleStreamProperty(t *testing.T) {
 			}
 			today := foldTicks(ticks, feed.Day, h)
 			want := today[len(today)-1].Bid
-			eventually(t, 5*time.Second, "the figures of the day", func() bool {
+			eventually(t, "the figures of the day", func() bool {
 				d := sink.dayOf("EUR/USD")
 				return d.Open == want.Open && d.High == want.High && d.Low == want.Low && d.Since.Equal(today[len(today)-1].Start)
 			})
@@ -425,9 +425,9 @@ func TestCandlesEndWhileTheyAreRead(t *testing.T) {
 		c.Add(next)
 	}
 	sink.want(c, true, "EUR/USD", "5m")
-	eventually(t, 10*time.Second, "a read of the other interval", c.Asked)
+	eventually(t, "a read of the other interval", c.Asked)
 	sink.want(c, false, "EUR/USD", "5m")
-	eventually(t, 10*time.Second, "its end", func() bool { return !c.Follows("EUR/USD", feed.FiveMinutes) })
+	eventually(t, "its end", func() bool { return !c.Follows("EUR/USD", feed.FiveMinutes) })
 	close(hook.release)
 	shownCandle(t, sink, "EUR/USD 1m", foldTicks(ticks, feed.Minute, h)[0].Candle)
 	storeCandles(t, client, "EUR/USD", ticks, kept, h)
@@ -454,7 +454,7 @@ func TestCandlesAreKeptForAWhile(t *testing.T) {
 			reads = server.CommandCount()
 		}
 		sink.want(c, false, "EUR/USD", "1m")
-		eventually(t, 10*time.Second, "its end", func() bool { return !c.Wanted("EUR/USD", feed.Minute) })
+		eventually(t, "its end", func() bool { return !c.Wanted("EUR/USD", feed.Minute) })
 		tick.Seq++
 		ticks = append(ticks, tick)
 		c.Add(tick)
@@ -482,7 +482,7 @@ func TestCandleEndsWhileNobodyWantsIt(t *testing.T) {
 			sink.want(c, true, "EUR/USD", "1m")
 			shownCandle(t, sink, "EUR/USD 1m", foldTicks(ticks, feed.Minute, h)[0].Candle)
 			sink.want(c, false, "EUR/USD", "1m")
-			eventually(t, 10*time.Second, "its end", func() bool { return !c.Wanted("EUR/USD", feed.Minute) })
+			eventually(t, "its end", func() bool { return !c.Wanted("EUR/USD", feed.Minute) })
 			server.SetTime(end.Add(20 * time.Second))
 			for range missed {
 				ticks = append(ticks, feed.Tick{Symbol: "EUR/USD", Bid: "1.2", Ask: "2", Epoch: "e", Seq: 2, At: end.Add(-time.Second).UnixMicro()})
@@ -492,7 +492,7 @@ func TestCandleEndsWhileNobodyWantsIt(t *testing.T) {
 			storeCandles(t, client, "EUR/USD", ticks, kept, h)
 			before := len(sink.of("EUR/USD 1m"))
 			sink.want(c, true, "EUR/USD", "1m")
-			eventually(t, 10*time.Second, "its return", func() bool { return c.Wanted("EUR/USD", feed.Minute) })
+			eventually(t, "its return", func() bool { return c.Wanted("EUR/USD", feed.Minute) })
 			next := feed.Tick{Symbol: "EUR/USD", Bid: "1.4", Ask: "2", Epoch: "e", Seq: ticks[len(ticks)-1].Seq + 1, At: end.Add(2 * time.Second).UnixMicro()}
 			ticks = append(ticks, next)
 			storeCandles(t, client, "EUR/USD", ticks, kept, h)
@@ -520,7 +520,7 @@ func TestCandleStreamAllocations(t *testing.T) {
 	}
 	storeCandles(t, client, "EUR/USD", []feed.Tick{tick}, kept, h)
 	sink.want(c, true, "EUR/USD", "1m", "1h", "day")
-	eventually(t, 5*time.Second, "day figures", func() bool { return sink.dayOf("EUR/USD").Open != "" })
+	eventually(t, "day figures", func() bool { return sink.dayOf("EUR/USD").Open != "" })
 	n := testing.AllocsPerRun(1000, func() {
 		tick.Seq++
 		c.Add(tick)
@@ -528,5 +528,5 @@ func TestCandleStreamAllocations(t *testing.T) {
 	if n > 0 {
 		t.Errorf("%v allocations for a tick that is folded", n)
 	}
-	eventually(t, 5*time.Second, "all ticks", func() bool { return lastCandle(sink.of("EUR/USD 1m")).Ticks == tick.Seq })
+	eventually(t, "all ticks", func() bool { return lastCandle(sink.of("EUR/USD 1m")).Ticks == tick.Seq })
 }

@@ -62,12 +62,12 @@ func TestClusterConnections(t *testing.T) {
 	for _, s := range symbols {
 		w.want(string(s), true)
 	}
-	eventually(t, 20*time.Second, "all are followed", func() bool {
+	eventually(t, "all are followed", func() bool {
 		return !slices.ContainsFunc(symbols, func(s feed.Symbol) bool { return !n.has(fmt.Sprintf("follow %s true", s)) })
 	})
 	check := func(when string) {
 		t.Helper()
-		eventually(t, 20*time.Second, when+": one connection to each master", func() bool {
+		eventually(t, when+": one connection to each master", func() bool {
 			connections, channels := shardedConnections(t, cluster)
 			return slices.Equal(connections, []int{1, 1, 1}) && channels == len(symbols)+3
 		})
@@ -104,7 +104,7 @@ func TestClusterConnections(t *testing.T) {
 	cluster.MoveSlot(probes[0], 0, 2) // the connection needs another slot for its probes
 	made.more(t, 20, moves, stays)
 	check("after the slot of the probes has moved")
-	eventually(t, 10*time.Second, "probes come back", func() bool { return n.receiver.ProbeAge() < 2*time.Second })
+	eventually(t, "probes come back", func() bool { return n.receiver.ProbeAge() < 2*time.Second })
 	if probes := probeSlots(t, cluster); cluster.Owner(probes[0]) != 0 {
 		t.Errorf("the probes use the slot %d, which is of another master", probes[0])
 	}
@@ -116,7 +116,7 @@ func TestClusterConnections(t *testing.T) {
 	for _, s := range symbols {
 		w.want(string(s), s == stays)
 	}
-	eventually(t, 10*time.Second, "one connection is left", func() bool {
+	eventually(t, "one connection is left", func() bool {
 		connections, channels := shardedConnections(t, cluster)
 		return slices.Equal(connections, []int{1, 0, 0}) && channels == 2
 	})
@@ -158,9 +158,9 @@ func TestCluster(t *testing.T) {
 		w.want(string(s), true)
 	}
 	for s := range made {
-		eventually(t, 10*time.Second, "all are followed", func() bool { return n.follows(s) && n.follows("AUD/KES") })
+		eventually(t, "all are followed", func() bool { return n.follows(s) && n.follows("AUD/KES") })
 	}
-	eventually(t, 5*time.Second, "probes come back", func() bool { return n.receiver.ProbeAge() < 2*time.Second })
+	eventually(t, "probes come back", func() bool { return n.receiver.ProbeAge() < 2*time.Second })
 	more(t)
 
 	moved := bySlot[0]
@@ -195,9 +195,9 @@ func TestCluster(t *testing.T) {
 	}
 	more(t)
 	cluster.Server(2).Pause()
-	eventually(t, 6*time.Second, "it is noticed", func() bool { return n.receiver.ProbeAge() > 2*time.Second })
+	eventually(t, "it is noticed", func() bool { return n.receiver.ProbeAge() > 2*time.Second })
 	made[other].more(t, 200, other)
-	eventually(t, 15*time.Second, "all probes come back", func() bool { return n.receiver.ProbeAge() < 2*time.Second })
+	eventually(t, "all probes come back", func() bool { return n.receiver.ProbeAge() < 2*time.Second })
 	more(t)
 	cluster.Server(2).Resume()
 	made[paused].stop()
@@ -205,14 +205,14 @@ func TestCluster(t *testing.T) {
 	n.complete(t, made[other], other)
 	n.stretches(t, other)
 	last := made[paused].accepted[paused][made[paused].count(paused)-1]
-	eventually(t, 5*time.Second, "the newest quote", func() bool { return n.has(fmt.Sprintf("publish %s %s %d", paused, last.Epoch, last.Seq)) })
+	eventually(t, "the newest quote", func() bool { return n.has(fmt.Sprintf("publish %s %s %d", paused, last.Epoch, last.Seq)) })
 
 	// Dropped and wanted again: the connection ends and a new one begins.
 	for range 3 {
 		w.want(string(other), false)
-		eventually(t, 5*time.Second, "given up", func() bool { return !n.follows(other) })
+		eventually(t, "given up", func() bool { return !n.follows(other) })
 		w.want(string(other), true)
-		eventually(t, 5*time.Second, "followed again", func() bool { return n.follows(other) })
+		eventually(t, "followed again", func() bool { return n.follows(other) })
 	}
 	quotes, err := receive.NewLastQuotes(n.board, c, keys).Quotes(t.Context(), []string{"*"})
 	if err != nil || len(quotes) != 3 {
@@ -239,7 +239,7 @@ func TestSlotOnItsWay(t *testing.T) {
 	})
 	follow := func() *node {
 		n := startNodeOn(t, c, receive.BoardConfig{Instruments: table}, func(*receive.ReceiverConfig) {})
-		eventually(t, 10*time.Second, "all are followed", func() bool {
+		eventually(t, "all are followed", func() bool {
 			return !slices.ContainsFunc(symbols, func(s feed.Symbol) bool { return !n.follows(s) })
 		})
 		return n

@@ -58,22 +58,22 @@ func TestHaltReachesNodes(t *testing.T) {
 			}
 			publish()
 			n := startNode(t, client)
-			eventually(t, 10*time.Second, "live", func() bool { return n.has("status EUR/USD live") })
+			eventually(t, "live", func() bool { return n.has("status EUR/USD live") })
 			if halted, err := p.Halt(t.Context(), "EUR/USD", "oanda"); err != nil || !halted {
 				t.Fatalf("Halt = %v, %v", halted, err)
 			}
 			notLive := func(n *node) func() bool {
 				return func() bool { return n.has("status EUR/USD stale") || n.has("status EUR/USD closed") }
 			}
-			eventually(t, 5*time.Second, "halted", notLive(n)) // STALE_AFTER is 10 s
+			eventually(t, "halted", notLive(n)) // STALE_AFTER is 10 s
 			late := startNode(t, client)
-			eventually(t, 5*time.Second, "halted on a new node", notLive(late))
+			eventually(t, "halted on a new node", notLive(late))
 			if late.has("status EUR/USD live") {
 				t.Error("live on a node that came later")
 			}
 			n.forget("status ")
 			publish()
-			eventually(t, 10*time.Second, "live again", func() bool { return n.has("status EUR/USD live") })
+			eventually(t, "live again", func() bool { return n.has("status EUR/USD live") })
 		})
 	}
 }

@@ -61,7 +61,7 @@ func BenchmarkInterest(b *testing.B) {
 			start(b, board.Run)
 			start(b, receiver.Run)
 			<-sink.got // followed
-			eventually(b, 10*time.Second, "every symbol is subscribed to", func() bool { return len(quoteChannels(b, client)) == c.wanted })
+			eventually(b, "every symbol is subscribed to", func() bool { return len(quoteChannels(b, client)) == c.wanted })
 			seq := uint64(0)
 			before, sent := cpu(), sentBytes(b, client)
 			for b.Loop() {

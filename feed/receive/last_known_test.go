@@ -38,7 +38,7 @@ func TestLastKnownOutlivesQuote(t *testing.T) {
 		publishOne(t, p, eurusd("1", "2"))
 		o := publishOne(t, p, eurusd("1.1", "1.2"))
 		n.at(t, o)
-		eventually(t, 10*time.Second, "the quote expires", func() bool { return c.Exists(t.Context(), keys.Quote("EUR/USD")).Val() == 0 })
+		eventually(t, "the quote expires", func() bool { return c.Exists(t.Context(), keys.Quote("EUR/USD")).Val() == 0 })
 		if length := c.XLen(t.Context(), keys.Ticks("EUR/USD")).Val(); length != 1 {
 			t.Errorf("%d entries of history, want the newest", length)
 		}
@@ -51,7 +51,7 @@ func TestLastKnownOutlivesQuote(t *testing.T) {
 		for name, lasts := range map[string]*receive.LastQuotes{
 			"early": receive.NewLastQuotes(n.board, c, keys), "late": receive.NewLastQuotes(late.board, c, keys), "unfollowed": unfollowed,
 		} {
-			eventually(t, 10*time.Second, name+" has the price, not live", func() bool {
+			eventually(t, name+" has the price, not live", func() bool {
 				q, err := lasts.Quotes(t.Context(), []string{"EUR/USD"})
 				return err == nil && len(q) == 1 && q[0].Seq == 2 && (q[0].Status == feed.StatusStale || q[0].Status == feed.StatusClosed)
 			})
@@ -78,7 +78,7 @@ func TestSymbolLeavesTheList(t *testing.T) {
 			}
 			return nil
 		})
-		eventually(t, 20*time.Second, "it leaves", func() bool {
+		eventually(t, "it leaves", func() bool {
 			return n.has("drop EUR/USD") && n.has("status EUR/USD unknown") && n.has("list EUR/USD false") && !c.SIsMember(t.Context(), keys.Symbols(), "EUR/USD").Val()
 		})
 		lasts := receive.NewLastQuotes(n.board, c, keys)
@@ -94,7 +94,7 @@ func TestSymbolLeavesTheList(t *testing.T) {
 			t.Errorf("the next quote is %+v, want the number after %+v", next, o)
 		}
 		n.at(t, next)
-		eventually(t, 10*time.Second, "it is listed again", func() bool { return c.SIsMember(t.Context(), keys.Symbols(), "EUR/USD").Val() })
+		eventually(t, "it is listed again", func() bool { return c.SIsMember(t.Context(), keys.Symbols(), "EUR/USD").Val() })
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"pgregory.net/rapid"
@@ -235,7 +234,7 @@ func TestBoardTellsSource(t *testing.T) {
 	apply("first")
 	apply("backup")
 	apply("first") // too soon after the last change: reported once it lasts
-	eventually(t, 5*time.Second, "the change back", func() bool { apply("first"); return s.has("status EUR/USD live from first") })
+	eventually(t, "the change back", func() bool { apply("first"); return s.has("status EUR/USD live from first") })
 	var told []string
 	for _, e := range s.all() {
 		if len(e) > 6 && e[:6] == "status" {

@@ -31,7 +31,7 @@ func TestOlderEpochIsEnded(t *testing.T) {
 		}
 		n.at(t, newer)
 		var third accept.Outcome
-		eventually(t, 10*time.Second, "another epoch begins", func() bool {
+		eventually(t, "another epoch begins", func() bool {
 			third = publishOne(t, p, eurusd("1", "2"))
 			return third.Epoch != first.Epoch
 		})

@@ -88,7 +88,7 @@ func readOnce(t *testing.T, handler http.HandlerFunc, symbols ...string) (vendor
 	t.Helper()
 	server := httptest.NewServer(handler)
 	defer server.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	stream, err := vendor.Named("ecb").Connect(ctx, vendor.Target{URL: server.URL, Symbols: symbols, Source: "ecb", Heartbeat: 20 * time.Second})
 	if err != nil {

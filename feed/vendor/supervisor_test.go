@@ -136,7 +136,7 @@ func (c *connection) metric(name string) float64 { return feedtest.Metric(c.t, c
 
 func (c *connection) eventually(what string, ok func() bool) {
 	c.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
@@ -168,7 +168,7 @@ func (c *connection) end() error {
 	select {
 	case err := <-c.done:
 		return err
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		c.t.Fatalf("Run goes on; log:\n%s", c.log)
 		return nil
 	}

@@ -81,7 +81,7 @@ func listen(t *testing.T, cfg faulttest.ClientConfig, n int) faulttest.Record {
 	wg.Go(func() { c.Run(ctx) })
 	defer wg.Wait()
 	defer cancel()
-	for deadline := time.Now().Add(10 * time.Second); len(c.Record().Events)+len(c.Record().Deliveries) < n; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); len(c.Record().Events)+len(c.Record().Deliveries) < n; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not %d events and deliveries: %+v", n, c.Record())
 		}

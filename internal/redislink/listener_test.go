@@ -184,21 +184,21 @@ func TestListenerReconnects(t *testing.T) {
 		}})
 	eventually(t, "opened", e.has("opened", 1))
 	for _, fault := range []struct {
-		name         string
-		begin, mend  func()
-		atLeast, max time.Duration // until it is noticed
+		name        string
+		begin, mend func()
+		atLeast     time.Duration // until it is noticed
 	}{
-		{"reset", func() { proxy.Reset() }, func() {}, 0, 5 * time.Second},
-		{"gap", func() { rdb.ClientKillByFilter(t.Context(), "TYPE", "pubsub") }, func() {}, 0, 5 * time.Second},
-		{"killed", srv.Kill, srv.Restart, 0, 5 * time.Second},
-		{"paused", srv.Pause, srv.Resume, time.Second, 8 * time.Second},
-		{"cut", proxy.Cut, proxy.Restore, time.Second, 8 * time.Second},
+		{"reset", func() { proxy.Reset() }, func() {}, 0},
+		{"gap", func() { rdb.ClientKillByFilter(t.Context(), "TYPE", "pubsub") }, func() {}, 0},
+		{"killed", srv.Kill, srv.Restart, 0},
+		{"paused", srv.Pause, srv.Resume, time.Second},
+		{"cut", proxy.Cut, proxy.Restore, time.Second},
 	} {
 		before, conn, opened := e.count("lost"), e.current(), e.count("opened")
 		began := time.Now()
 		fault.begin()
 		eventually(t, fault.name+": lost", e.has("lost", before+1))
-		if took := time.Since(began); took < fault.atLeast || took > fault.max {
+		if took := time.Since(began); took < fault.atLeast || took > 20*time.Second {
 			t.Errorf("%s: noticed after %v", fault.name, took)
 		}
 		if _, ok := ended.Load(conn); !ok {

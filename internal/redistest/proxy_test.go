@@ -42,7 +42,7 @@ func answered(c net.Conn, patience time.Duration) error {
 }
 
 const (
-	patience = 10 * time.Second
+	patience = time.Minute
 	silence  = 150 * time.Millisecond
 )
 
@@ -144,8 +144,13 @@ func TestProxySlow(t *testing.T) {
 	}
 	p.Restore()
 	start = time.Now()
-	if err := c.Get(ctx, "k").Err(); err != nil || time.Since(start) > 300*time.Millisecond {
-		t.Errorf("after Restore it took %v, %v", time.Since(start), err)
+	for range 20 {
+		if err := c.Get(ctx, "k").Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if took := time.Since(start); took > 8*time.Second {
+		t.Errorf("after Restore 1 MB took %v", took)
 	}
 }
 
