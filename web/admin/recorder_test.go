@@ -211,7 +211,7 @@ func TestPast(t *testing.T) {
 	b.Nodes.Handle("past", func(context.Context, json.RawMessage) (any, error) { <-release; return nil, nil })
 	asked := time.Now()
 	o.Ask("GET", path, "").Problem(t, 503)
-	if took := time.Since(asked); took > 5*time.Second {
+	if took := time.Since(asked); took > 20*time.Second { // a second, but for a busy machine
 		t.Errorf("a silent node takes %v", took)
 	}
 	close(release)

@@ -84,7 +84,7 @@ func TestStuckReaders(t *testing.T) {
 				}
 				worst = max(worst, time.Since(start))
 			}
-			if worst > 2*time.Second {
+			if worst > 5*time.Second { // far less, but for a busy machine
 				t.Errorf("with stuck clients connected, a quote took %v", worst)
 			}
 			// When a stuck client reads at last, its frames are whole up to the end of the connection.
@@ -108,6 +108,9 @@ func TestStuckReaders(t *testing.T) {
 		})
 	}
 }
+
+// busy is what a busy machine adds to a limit.
+const busy = 20 * time.Second
 
 // untilEnd reads until the connection ends.
 func untilEnd(c *webtest.Client) error {
@@ -165,7 +168,7 @@ func TestUnfinishedMessages(t *testing.T) {
 					var sending sync.WaitGroup
 					start := time.Now()
 					sending.Go(func() { tc.send(c.Peer) })
-					c.SetReadDeadline(start.Add(tc.most))
+					c.SetReadDeadline(start.Add(tc.most + busy))
 					var err error
 					for err == nil {
 						_, err = c.ReadFrame()

@@ -158,7 +158,8 @@ func Eval[T any](p *Tab, expression string) T {
 	return v
 }
 
-const pageDeadline = 30 * time.Second
+// pageDeadline is longer than a page waits after a 429 for the next minute.
+const pageDeadline = 2 * time.Minute
 
 // Wait polls a JavaScript condition until it holds.
 func (p *Tab) Wait(what, condition string) {
