@@ -240,7 +240,7 @@ func (r *runner) report(report map[string]any) {
 
 // wait waits for a report with these fields, after that of the last wait.
 func (r *runner) wait(fields map[string]any) error {
-	limit := time.After(10 * time.Second)
+	limit := time.After(time.Minute)
 	for {
 		r.mu.Lock()
 		for r.waited < len(r.reports) {

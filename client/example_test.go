@@ -14,7 +14,7 @@ import (
 func Example() {
 	server, token, done := exampleServer("gap-planted")
 	defer done()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 
 	fx, err := client.Dial(ctx, client.Options{URL: server, Token: token})
@@ -54,7 +54,7 @@ func Example() {
 func ExampleClient_Subscribe() {
 	server, token, done := exampleServer("first-connect")
 	defer done()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 
 	fx, err := client.Dial(ctx, client.Options{URL: server, Token: token,
@@ -93,7 +93,7 @@ func ExampleClient_Subscribe() {
 func ExampleClient_Candles() {
 	server, token, done := exampleServer("candles")
 	defer done()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 
 	fx, err := client.Dial(ctx, client.Options{URL: server, Token: token})

@@ -60,7 +60,7 @@ func (w *wsClient) send(opcode byte, payload []byte) error {
 // next returns the next text message; pings are answered. A close frame is a
 // closeCode error.
 func (w *wsClient) next() ([]byte, error) {
-	w.SetReadDeadline(time.Now().Add(30 * time.Second))
+	w.SetReadDeadline(time.Now().Add(patience))
 	for {
 		var h [10]byte
 		if _, err := io.ReadFull(w.br, h[:2]); err != nil {

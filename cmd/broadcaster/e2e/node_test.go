@@ -121,7 +121,7 @@ func startNode(t *testing.T, r *redistest.Server, settings ...string) *testNode 
 
 // readyStatus is the status of /readyz, 0 if there is no answer.
 func (n *testNode) readyStatus() int {
-	c := &http.Client{Timeout: 2 * time.Second, Transport: n.http.Transport}
+	c := &http.Client{Timeout: 10 * time.Second, Transport: n.http.Transport}
 	r, err := c.Get(n.public + "/readyz")
 	if err != nil {
 		return 0

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"testing"
@@ -20,6 +21,8 @@ func TestWatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +30,7 @@ func TestWatch(t *testing.T) {
 	for range 3 {
 		var q protocol.Quote
 		if !lines.Scan() {
-			t.Fatal("the command ended")
+			t.Fatalf("the command ended: %v: %s", cmd.Wait(), &errs)
 		}
 		if err := json.Unmarshal(lines.Bytes(), &q); err != nil || q.Bid == "" || q.Epoch == "" || q.Symbol[:4] != "EUR/" {
 			t.Errorf("%s: %v", lines.Text(), err)
