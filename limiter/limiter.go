@@ -276,7 +276,7 @@ func (l *Limiter) gone(err error) {
 
 // warn logs the begin of an outage, and each new reason for which a Redis that answers refuses.
 func (l *Limiter) warn(err error, began bool) {
-	refusal := redislink.Refusal(err)
+	refusal := redislink.Trouble(err)
 	switch {
 	case refusal == "" && began:
 		l.log.Warn("limiter: Redis is lost", "policy", string(l.policy), "err", err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 // Load returns the session that a token opens. The error is ErrNotFound, ErrCorrupt or
@@ -81,6 +83,9 @@ func (m *Manager) load(ctx context.Context, id string) (Session, error) {
 // notices when Redis is back.
 func (m *Manager) answers() error {
 	if m.silent.Load() {
+		if refused := m.control.Refused(); refused != nil {
+			return redislink.Unavailable("it answered last", refused)
+		}
 		return fmt.Errorf("%w: it does not answer", ErrUnavailable)
 	}
 	return nil

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 // ErrRunning means that Run was called a second time.
@@ -80,11 +82,11 @@ func (m *Manager) monitor(ctx context.Context) {
 		m.silent.Store(!reachable)
 		lost := !reachable || m.ProbeAge() > lostAfter
 		if m.degraded.Swap(lost) != lost {
-			switch refusal := m.control.Refusal(); {
+			switch trouble := redislink.Trouble(m.control.Refused()); {
 			case !lost:
 				m.log.Info("session: redis is back")
-			case refusal != "":
-				m.log.Warn("session: redis refuses, so sessions cannot be checked", "reason", refusal, "grace", m.cfg.Grace)
+			case trouble != "":
+				m.log.Warn("session: redis refuses, so sessions cannot be checked", "reason", trouble, "grace", m.cfg.Grace)
 			default:
 				m.log.Warn("session: redis is lost, so sessions cannot be checked", "grace", m.cfg.Grace)
 			}

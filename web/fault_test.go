@@ -124,6 +124,10 @@ func TestRedisRefuses(t *testing.T) {
 					log := n.Log.String()
 					return strings.Contains(log, "session: redis refuses") && strings.Contains(log, "connection for quotes refused")
 				})
+				webtest.Eventually(t, "a session names it without asking Redis", func() bool {
+					d := n.Operator().Ask("POST", "/api/v1/sessions", `{"user_id":"7","role":"user"}`).Problem(t, 503).Detail
+					return strings.Contains(d, tc.words) && strings.Contains(n.Log.String(), "it answered last: BUSY")
+				})
 			}
 			// A limiter that has no answer within 50 ms may be right on a busy machine.
 			if lost := regexp.MustCompile(`.*("(session|cache): [Rr]edis is lost|quotes lost, opening|sessions lost, opening|reachable|does not answer).*`).FindString(n.Log.String()); lost != "" {
@@ -131,6 +135,42 @@ func TestRedisRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFirstQuoteRefused: a node that has published nothing yet calls a refusal by its name too.
+func TestFirstQuoteRefused(t *testing.T) {
+	t.Parallel()
+	n := webtest.Start(t, func(c *webtest.Config) {
+		c.Redis = redistest.Start(t, "--save", "900 1", "--enable-protected-configs", "yes")
+	})
+	n.Redis.BreakSnapshots()
+	a := webtest.NewHTTPClient(t, n.Public).Do("POST", "/api/v1/quotes", `{"symbol":"EUR/USD","bid":"1.11","ask":"1.12"}`, webtest.Bearer(webtest.PublishToken))
+	if d := a.Problem(t, 503).Detail; !strings.Contains(d, "its disk") || !strings.Contains(d, "MISCONF") {
+		t.Errorf("publishing: %s", d)
+	}
+}
+
+// TestRedisWantsAnotherPassword: answers and log say that the password is the fault.
+func TestRedisWantsAnotherPassword(t *testing.T) {
+	t.Parallel()
+	n := webtest.Start(t, nil)
+	n.Publish([3]string{"EUR/USD", "1.1", "1.2"})
+	operator := n.Redis.Client()
+	must(t, operator.ConfigSet(t.Context(), "requirepass", "another").Err())
+	for _, kind := range []string{"normal", "pubsub"} {
+		must(t, operator.ClientKillByFilter(t.Context(), "TYPE", kind, "SKIPME", "yes").Err())
+	}
+	const words = "Redis wants a password (NOAUTH)"
+	h := webtest.NewHTTPClient(t, n.Public)
+	webtest.Eventually(t, "publishing and sessions name it", func() bool {
+		quote := h.Do("POST", "/api/v1/quotes", `{"symbol":"EUR/USD","bid":"1.11","ask":"1.12"}`, webtest.Bearer(webtest.PublishToken)).Problem(t, 503).Detail
+		made := n.Operator().Ask("POST", "/api/v1/sessions", `{"user_id":"7","role":"user"}`).Problem(t, 503).Detail
+		return strings.Contains(quote, words) && strings.Contains(made, words)
+	})
+	webtest.Eventually(t, "each connection names it", func() bool {
+		named := regexp.MustCompile(`connection for [a-z ]+ refused, opening it again".* reason="Redis wants a password`)
+		return len(named.FindAllString(n.Log.String(), -1)) >= 3
+	})
 }
 
 func must(t *testing.T, err error) {

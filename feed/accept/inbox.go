@@ -127,7 +127,7 @@ func (in *Inbox) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		refusal := redislink.Refusal(err)
+		refusal := redislink.Trouble(err)
 		if refusal != "" {
 			err = redislink.Unavailable("", err)
 		}

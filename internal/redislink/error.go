@@ -23,9 +23,9 @@ type ErrRefused struct {
 	Err  error  // the answer
 }
 
-// Error begins with the words of Refusal, if there are any.
+// Error begins with the words of Trouble, if there are any.
 func (e *ErrRefused) Error() string {
-	return fmt.Sprintf("%s: %v", cmp.Or(Refusal(e), ErrUnavailable.Error()), e.Err)
+	return fmt.Sprintf("%s: %v", cmp.Or(Trouble(e), ErrUnavailable.Error()), e.Err)
 }
 func (e *ErrRefused) Unwrap() []error { return []error{ErrUnavailable, e.Err} }
 
@@ -60,15 +60,30 @@ var refusals = map[string]string{
 	"READONLY":   "Redis is a replica and refuses to write (READONLY)",
 }
 
+// denials says what is wrong with a Redis that answers and does nothing for this process.
+var denials = map[string]string{
+	"LOADING":    "Redis is loading its data (LOADING)",
+	"MAXCLIENTS": "Redis has as many connections as its maxclients allows (MAXCLIENTS)",
+	"NOAUTH":     "Redis wants a password (NOAUTH)",
+	"WRONGPASS":  "Redis does not accept the user or the password (WRONGPASS)",
+}
+
 // Refusal returns in words why a Redis that answers refuses to write, with the code of its answer. It
 // is "" for every other error.
 func Refusal(err error) string { return refusals[Code(err)] }
+
+// Trouble returns Refusal, or in words why a Redis that answers does nothing for this process. It is
+// "" for every other error.
+func Trouble(err error) string { return cmp.Or(Refusal(err), denials[Code(err)]) }
 
 // Code returns the code of an answer by which Redis refused: the upper-case word it begins with, or
 // ERR. It is "" for every other error, such as a missing key or a lost connection.
 func Code(err error) string {
 	if refused, ok := errors.AsType[*ErrRefused](err); ok {
 		return refused.Code
+	}
+	if before, ok := errors.AsType[*notSentError](err); ok {
+		return Code(before.cause)
 	}
 	answer, ok := errors.AsType[redis.Error](err)
 	if !ok || errors.Is(answer, redis.Nil) {
@@ -97,7 +112,10 @@ func AskedOf(err error) (addr string, ok bool) {
 	if Code(err) != "ASK" {
 		return "", false
 	}
-	answer, _ := errors.AsType[redis.Error](err)
+	answer, ok := errors.AsType[redis.Error](err)
+	if !ok {
+		return "", false
+	}
 	fields := strings.Fields(answer.Error())
 	if len(fields) != 3 {
 		return "", false
@@ -158,8 +176,9 @@ func MayRetry(err error) bool {
 	return ok && op.Op == "dial" || errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrClosed)
 }
 
-// NotSent marks an error from before a connection could carry a command: MayRetry is true of it. It
-// does not unwrap, since go-redis strips one layer off the errors of its OnConnect hook.
+// NotSent marks an error from before a connection could carry a command: MayRetry is true of it, and
+// Code reads the marked error. It does not unwrap, since go-redis strips one layer off the errors of
+// its OnConnect hook.
 func NotSent(err error) error { return &notSentError{err} }
 
 type notSentError struct{ cause error }

@@ -57,6 +57,9 @@ func TestErrors(t *testing.T) {
 		{dial, "", redislink.FailConnection, true},
 		{&net.OpError{Op: "read", Err: errors.New("reset")}, "", redislink.FailConnection, false},
 		{redislink.NotSent(errors.New("another process")), "", redislink.FailConnection, true},
+		{redislink.NotSent(answer("MISCONF Redis is configured to save RDB snapshots")), "MISCONF", redislink.FailRefused, true},
+		{redislink.NotSent(fmt.Errorf("ping: %w", answer("WRONGPASS invalid username-password pair"))), "WRONGPASS", redislink.FailRefused, true},
+		{redislink.NotSent(answer("ASK 12 127.0.0.1:1")), "ASK", redislink.FailRefused, true},
 	} {
 		for _, err := range []error{tc.err, fmt.Errorf("wrapped: %w", tc.err), redislink.Unavailable("try it", tc.err),
 			redislink.Unavailable("", redislink.Unavailable("twice", tc.err))} {
@@ -72,7 +75,7 @@ func TestErrors(t *testing.T) {
 		if !errors.Is(err, redislink.ErrUnavailable) || !errors.Is(err, tc.err) || is != (tc.code != "") || is && refused.Code != tc.code {
 			t.Errorf("%v wraps too little, or is refused: %v", err, is)
 		}
-		if want := cmp.Or(redislink.Refusal(tc.err), "Redis is not available") + ": try it: " + tc.err.Error(); err.Error() != want {
+		if want := cmp.Or(redislink.Trouble(tc.err), "Redis is not available") + ": try it: " + tc.err.Error(); err.Error() != want {
 			t.Errorf("%q, want %q", err, want)
 		}
 	}

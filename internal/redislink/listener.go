@@ -95,11 +95,13 @@ func (l *Listener) Replied() time.Time {
 	return l.probe.base.Add(time.Duration(l.probe.replied.Load()))
 }
 
-// Refusal returns why Redis, which answers, refused the last test message, in the words of the
-// function Refusal. It is "" if Redis took the message or did not answer.
-func (l *Listener) Refusal() string {
-	refusal, _ := l.probe.refusal.Load().(string)
-	return refusal
+// Refused returns the answer by which Redis refused the last test message. It is nil if Redis took
+// the message or did not answer.
+func (l *Listener) Refused() error {
+	if refused := l.probe.refused.Load(); refused != nil {
+		return *refused
+	}
+	return nil
 }
 
 // Silent returns for how long there was no sign of life, on any connection.
@@ -131,7 +133,7 @@ func (l *Listener) Run(ctx context.Context) error {
 		if l.cfg.Optional && Code(err) == "NOPERM" {
 			return err
 		}
-		fresh, refusal := pause == 0 || open >= lasted, cmp.Or(Refusal(err), l.Refusal())
+		fresh, refusal := pause == 0 || open >= lasted, cmp.Or(Trouble(err), Trouble(l.Refused()))
 		if fresh {
 			pause = reopenFirst
 		}

@@ -24,9 +24,9 @@ type probe struct {
 	sharded bool      // by SPUBLISH
 	base    time.Time // messages are nanoseconds since base
 
-	back    atomic.Int64 // when the newest that came back was sent, since base; 0 = none came
-	replied atomic.Int64 // when Redis last took one, since base
-	refusal atomic.Value // string: why Redis refused the last one
+	back    atomic.Int64          // when the newest that came back was sent, since base; 0 = none came
+	replied atomic.Int64          // when Redis last took one, since base
+	refused atomic.Pointer[error] // the answer by which Redis refused the last one; nil: it did not
 }
 
 // run publishes until ctx ends. An error needs no report: the message will not come back.
@@ -55,7 +55,11 @@ func (p *probe) send(ctx context.Context, payload string) error {
 		publish = p.client.SPublish
 	}
 	err := publish(ctx, p.channel, payload).Err()
-	p.refusal.Store(Refusal(err))
+	if Code(err) == "" {
+		p.refused.Store(nil)
+	} else {
+		p.refused.Store(&err)
+	}
 	if err == nil {
 		p.replied.Store(int64(time.Since(p.base)))
 	}

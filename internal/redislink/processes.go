@@ -66,7 +66,7 @@ func identity(ctx context.Context, c *redis.Client) string {
 	server, replication := pipe.Info(ctx, "server"), pipe.Info(ctx, "replication")
 	_, err := pipe.Exec(ctx)
 	err = errors.Join(err, server.Err(), replication.Err())
-	if err != nil && (Code(err) == "" || MayRetry(err) || Refusal(err) != "") {
+	if code := Code(err); err != nil && code != "NOPERM" && code != "ERR" {
 		return ""
 	}
 	name := c.Options().Addr

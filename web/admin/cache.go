@@ -91,7 +91,7 @@ func (s *Server) postInvalidate(w http.ResponseWriter, r *http.Request) error {
 	case err == nil:
 		return endpoint.WriteJSON(w, http.StatusOK, deletedAnswer{deleted})
 	case errors.Is(err, cache.ErrUnavailable), r.Context().Err() != nil:
-		lost := cmp.Or(redislink.Refusal(err), "Redis was lost or too slow")
+		lost := cmp.Or(redislink.Trouble(err), "Redis was lost or too slow")
 		return endpoint.Unavailable(fmt.Sprintf("%s; %d keys were deleted before that; try again", lost, deleted), err)
 	}
 	return endpoint.BadRequestOf(err)

@@ -64,7 +64,7 @@ func (s *Server) postPubSub(w http.ResponseWriter, r *http.Request) error {
 		return &endpoint.Problem{Status: http.StatusForbidden, Title: "Forbidden", Cause: err,
 			Detail: fmt.Sprintf("channel: Redis does not allow this server to publish on %q; its ACL user needs a rule for that channel", in.Channel)}
 	case err != nil:
-		return endpoint.Unavailable(cmp.Or(redislink.Refusal(err), "Redis did not accept the message, or its answer was lost"), err)
+		return endpoint.Unavailable(cmp.Or(redislink.Trouble(err), "Redis did not accept the message, or its answer was lost"), err)
 	}
 	note(r, "receivers", receivers)
 	return endpoint.WriteJSON(w, http.StatusOK, receiversAnswer{receivers})

@@ -119,9 +119,9 @@ func AsProblem(err error) *Problem {
 
 // LostRedis returns a text for the client that describes the fault of Redis.
 func LostRedis(err error) string {
-	switch code, refusal := redislink.Code(err), redislink.Refusal(err); {
-	case refusal != "":
-		return refusal
+	switch code, trouble := redislink.Code(err), redislink.Trouble(err); {
+	case trouble != "":
+		return trouble
 	case code != "":
 		return "Redis answers, and does not do what it is asked (" + code + ")"
 	}
