@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/fxcast/fxcast/web/internal/webtest"
 )
@@ -25,6 +26,13 @@ func testAccessible(t *testing.T, browser context.Context, url string) {
 			const { ariaLabel } = price.closest('[role="gridcell"]');
 			return ariaLabel === price.textContent + ', up' || ariaLabel === price.textContent + ', down';
 		})`)
+		p.Do(chromedp.Click(chromedp.ID("alert")))
+		findings := webtest.Axe(p)
+		p.Do(chromedp.KeyEvent(kb.Escape), chromedp.Click(chromedp.ID("sign-out")))
+		p.Wait("the notice instead of the prices", `!document.getElementById('gate').hidden`)
+		for _, finding := range append(findings, webtest.Axe(p)...) {
+			t.Errorf("%s, the dialog or the notice: %s", scheme, finding)
+		}
 		p.CheckClean(nil)
 	}
 }

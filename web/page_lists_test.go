@@ -26,6 +26,16 @@ func testLists(t *testing.T, chromium context.Context, url string) {
 		p.Wait("the dialog closed", `!document.getElementById('list-dialog').open`)
 	}
 	add("USD/JPY")
+	webtest.Eval[string](p, `document.getElementById('list').focus() ?? ''`)
+	p.Do(chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.Enter))
+	p.Wait("the dialog, by the keyboard", `document.activeElement.id === 'list-name'`)
+	p.Do(chromedp.KeyEvent(kb.Escape))
+	p.Wait("the dialog closed by Escape", `document.activeElement.id === 'to-list'`)
+	p.Do(chromedp.KeyEvent(kb.Enter), chromedp.KeyEvent("Second"), chromedp.KeyEvent(kb.Enter))
+	p.Wait("the second list", `document.querySelector('#list option[value="Second"]')`)
+	if webtest.Eval[bool](p, `document.getElementById('list-dialog').open`) {
+		t.Error("Enter has opened the dialog again")
+	}
 	add("EUR/USD")
 	webtest.Eval[bool](p, `Boolean((() => { const list = document.getElementById('list'); list.value = 'Mine & more'; return list.dispatchEvent(new Event('change')); })())`)
 	p.Wait("the list alone, in its order", shownSymbols+`.join() === 'USD/JPY,EUR/USD'`)

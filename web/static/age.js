@@ -8,13 +8,13 @@
  *
  * @param {Instrument} i
  * @param {number} now the server's clock
- * @returns {[word: string, age: string]}
+ * @returns {[word: string, age: string, ago: string]} ago ends the age of a price that is not live
  */
 export function ageOf(i, now) {
-  if (!i.hasPrice) return ['', i.status === 'unknown' ? 'no price' : ''];
+  if (!i.hasPrice) return ['', i.status === 'unknown' ? 'no price' : '', ''];
   const [n, unit] = inUnits(now - i.time);
-  if (i.status === 'live') return ['', `${n}${unit}`];
-  return [i.status, `${n} ${unit} ago`];
+  if (i.status === 'live') return ['', `${n}${unit}`, ''];
+  return [i.status, `${n} ${unit}`, ' ago'];
 }
 
 /**

@@ -1,16 +1,16 @@
 // One price in the table: arrow, big figure, pip digits, fraction. A screen reader gets the whole
 // price and its direction in words.
 
-import { split } from './price.js';
+import { lengthOf, split } from './price.js';
 
 const litFor = 200; // ms; the next frame after that puts the light out, so that it costs no frame of its own
-const long = 8; // characters of a price that gets smaller digits
 const words = new Map([[1, ', up'], [-1, ', down']]);
 
 export class PriceCell {
   #text = '';
   #move = 0;
   #whole = false; // no digit after those of the pip
+  #long = '';
   #lit = false;
   #litAt = 0;
 
@@ -43,10 +43,12 @@ export class PriceCell {
     }
     light &&= this.#text !== '' && move !== 0;
     const whole = this.parts[2].data === '';
-    const changed = move !== this.#move || whole !== this.#whole || text.length > long !== this.#text.length > long;
+    const long = lengthOf(text);
+    const changed = move !== this.#move || whole !== this.#whole || long !== this.#long;
     this.#text = text;
     this.#move = move;
     this.#whole = whole;
+    this.#long = long;
     this.cell.setAttribute('aria-label', text === '' ? 'no price' : text + (words.get(move) ?? ''));
     if (changed || light !== this.#lit) this.#show(light);
     if (light) this.#litAt = performance.now();
@@ -68,6 +70,6 @@ export class PriceCell {
   #show(lit) {
     this.#lit = lit;
     const direction = this.#move > 0 ? ' up' : this.#move < 0 ? ' down' : '';
-    this.box.className = `price${direction}${this.#whole ? ' whole' : ''}${this.#text.length > long ? ' long' : ''}${lit ? ' lit' : ''}`;
+    this.box.className = `price${direction}${this.#whole ? ' whole' : ''}${this.#long}${lit ? ' lit' : ''}`;
   }
 }

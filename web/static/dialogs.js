@@ -6,7 +6,7 @@ import { watch } from './settings.js';
 const at = (id) => /** @type {any} */ (document.getElementById(id));
 
 /**
- * Binds a dialog to the button that opens it, its field, and the button that takes the field in.
+ * Binds a dialog to the button that opens it, and to its form, which has one field.
  *
  * @param {string} name list or alert
  * @param {string} opener
@@ -17,19 +17,18 @@ const at = (id) => /** @type {any} */ (document.getElementById(id));
 function bind(name, opener, field, onOpen, take) {
   const dialog = /** @type {HTMLDialogElement} */ (at(`${name}-dialog`));
   const input = /** @type {HTMLInputElement} */ (at(field));
-  const save = () => {
+  dialog.querySelector('form')?.addEventListener('submit', (e) => {
+    e.preventDefault();
     const done = take(input.value.trim());
     input.setAttribute('aria-invalid', String(!done));
     if (done) dialog.close();
-  };
+  });
   at(opener).addEventListener('click', () => {
     onOpen();
     input.removeAttribute('aria-invalid');
     dialog.showModal();
     input.select();
   });
-  at(`${name}-save`).addEventListener('click', save);
-  input.addEventListener('keydown', (e) => e.key === 'Enter' && save());
   dialog.querySelector('[data-close]')?.addEventListener('click', () => dialog.close());
 }
 

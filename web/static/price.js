@@ -108,3 +108,13 @@ export function split(text, pipDecimals) {
   if (end > text.length) return [text.slice(0, dot + 1), text.slice(dot + 1), ''];
   return [text.slice(0, end - 2), text.slice(end - 2, end), text.slice(end)];
 }
+
+/**
+ * The class of a price by its length: a long one gets smaller digits, the longest is cut with dots.
+ *
+ * @param {string} text
+ * @returns {''|' long'|' longer'|' longest'}
+ */
+export function lengthOf({ length }) {
+  return length <= 8 ? '' : length <= 11 ? ' long' : length <= 15 ? ' longer' : ' longest';
+}

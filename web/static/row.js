@@ -6,9 +6,13 @@ import { changeInPercent, spreadInPips } from './price.js';
 
 /** @typedef {import('./board.js').Instrument} Instrument */
 
+const longName = 8; // characters of a symbol that gets two smaller lines
+const longText = 6; // characters of a figure that gets smaller digits
+
 /** A cell of plain text, in a box of fixed size. */
 class TextCell {
   #text = '';
+  #long = false;
 
   /**
    * @param {HTMLTableRowElement} tr
@@ -25,13 +29,17 @@ class TextCell {
 
   /** @param {string} text */
   set(text) {
-    if (text !== this.#text) this.data.data = this.#text = text;
+    if (text === this.#text) return;
+    this.data.data = this.#text = text;
+    const long = text.length > longText;
+    if (long !== this.#long) this.box.classList.toggle('long', this.#long = long);
   }
 }
 
 export class Row {
   #word = '';
   #age = '';
+  #ago = '';
   #state = '';
 
   /**
@@ -59,7 +67,8 @@ export class Row {
     const name = tr.appendChild(document.createElement('th'));
     name.scope = 'row';
     name.setAttribute('role', 'rowheader');
-    name.className = 'c-symbol';
+    name.className = instrument.symbol.length > longName ? 'c-symbol long' : 'c-symbol';
+    name.title = instrument.symbol;
     const [base, quote] = instrument.symbol.split('/');
     const slash = document.createElement('i');
     slash.textContent = '/';
@@ -75,6 +84,7 @@ export class Row {
     age.className = 'c-age age';
     this.word = age.appendChild(document.createElement('span'));
     this.age = age.appendChild(document.createTextNode(''));
+    this.ago = age.appendChild(document.createElement('span'));
     this.setPinned(pinned);
   }
 
@@ -102,9 +112,10 @@ export class Row {
 
   /** @param {number} now the server's clock */
   drawAge(now) {
-    const [word, age] = ageOf(this.instrument, now);
+    const [word, age, ago] = ageOf(this.instrument, now);
     const before = word === '' ? '' : `${word} · `;
     if (before !== this.#word) this.word.textContent = this.#word = before;
     if (age !== this.#age) this.age.data = this.#age = age;
+    if (ago !== this.#ago) this.ago.textContent = this.#ago = ago;
   }
 }

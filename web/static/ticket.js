@@ -1,7 +1,7 @@
 // The chosen symbol, large.
 
 import { ageOf } from './age.js';
-import { changeInPercent, spreadInPips, split } from './price.js';
+import { changeInPercent, lengthOf, spreadInPips, split } from './price.js';
 
 /** @typedef {import('./board.js').Instrument} Instrument */
 
@@ -35,7 +35,9 @@ export class Ticket {
     this.#text('name', names && quote ? `${nameOf(base)} / ${nameOf(quote)}` : '');
     this.#price('bid', i.bid, i.bidMove, i.pipDecimals);
     this.#price('ask', i.ask, i.askMove, i.pipDecimals);
-    this.#text('spread', i.hasPrice ? spreadInPips(i.bid, i.ask, i.pip) : '–');
+    const spread = i.hasPrice ? spreadInPips(i.bid, i.ask, i.pip) : '–';
+    this.#text('spread', spread);
+    this.#class('spread', lengthOf(spread).trim());
     this.#size('bid-size', i.bidSize);
     this.#size('ask-size', i.askSize);
     const from = i.day?.previous_close ?? i.day?.open;
@@ -56,8 +58,8 @@ export class Ticket {
    * @param {number} now the server's clock
    */
   drawAge(i, now) {
-    const [word, age] = ageOf(i, now);
-    this.#text('age', word === '' ? '' : `${word} · ${age}`);
+    const [word, age, ago] = ageOf(i, now);
+    this.#text('age', word === '' ? '' : `${word} · ${age}${ago}`);
   }
 
   /**
@@ -67,6 +69,15 @@ export class Ticket {
   #text(name, text) {
     const e = this.#parts.get(name);
     if (e && e.textContent !== text) e.textContent = text;
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} classes
+   */
+  #class(name, classes) {
+    const e = this.#parts.get(name);
+    if (e && e.className !== classes) e.className = classes;
   }
 
   /**
@@ -94,8 +105,7 @@ export class Ticket {
     for (const [n, span] of [...e.children].entries()) {
       if (span.textContent !== parts[n]) span.textContent = parts[n];
     }
-    const direction = move > 0 ? 'up' : move < 0 ? 'down' : '';
-    if (e.className !== direction) e.className = direction;
+    this.#class(side, `${move > 0 ? 'up' : move < 0 ? 'down' : ''}${lengthOf(text)}`);
   }
 }
 
