@@ -7,7 +7,7 @@ import { bytes, count, missing, moment, percent, seconds } from '/format.js';
 export function showMemory(m) {
   const { used_bytes: used, max_bytes: max } = m;
   const part = used !== null && max > 0 ? used / max : null;
-  say(byId('memory-used'), used === null ? missing : max === null ? `${bytes(used)}, the limit is ${missing}`
+  say(byId('memory-used'), used === null && m.kinds === null ? '' : used === null ? missing : max === null ? `${bytes(used)}, the limit is ${missing}`
     : max === 0 ? `${bytes(used)}, no limit is set` : `${bytes(used)} of ${bytes(max)}, ${percent(part)}`);
   byId('memory-bar').querySelector('.part').setAttribute('width', String(Math.min(100, 100 * (part ?? 0))));
   byId('memory-bar').classList.toggle('none', part === null);
@@ -20,7 +20,7 @@ export function showMemory(m) {
     cell(bytes(k.bytes), { kind: 'n' }),
     cell(k.error_bytes === 0 ? 'exact' : bytes(k.error_bytes), { kind: 'n', full: `${count(k.sampled)} of these keys were measured` }),
   ]), m.kinds === null ? `By kind of key: ${m.missing || missing}.` : 'There are no keys.');
-  say(byId('memory-note'), `as of ${moment(new Date())}` + (m.silent?.length ? `, without ${m.silent.join(', ')}` : ''));
+  say(byId('memory-note'), used === null && m.kinds === null ? missing : `as of ${moment(new Date())}` + (m.silent?.length ? `, without ${m.silent.join(', ')}` : ''));
 }
 
 /** @param {any[] | null} entries The answer of /api/v1/redis/slowlog; null if the server has none. */
