@@ -104,12 +104,12 @@ func (w *feedWatch) look(ctx context.Context) {
 		if at := time.UnixMicro(q.At); at.After(w.newest) {
 			w.newest = at
 		}
-		switch was := before[q.Symbol]; {
-		case was.Epoch != q.Epoch: // the sequence began since the last look
+		switch was, seen := before[q.Symbol]; {
+		case was.Epoch == q.Epoch:
+			accepted += max(q.Seq, was.Seq) - was.Seq
+		case seen, feed.EpochBegan(q.Epoch) >= w.looked.UnixMilli(): // the sequence began since the last look
 			accepted += q.Seq
-		case q.Seq > was.Seq:
-			accepted += q.Seq - was.Seq
-		}
+		} // else this node has just learned of the symbol, and its earlier quotes do not count
 	}
 	if w.looked.IsZero() {
 		w.rate = math.NaN()

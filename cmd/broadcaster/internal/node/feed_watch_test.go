@@ -78,3 +78,26 @@ func TestFeedWatchWithoutClients(t *testing.T) {
 		t.Errorf("lint: %v %v", problems, err)
 	}
 }
+
+// TestFeedWatchBeforeTheListIsKnown looks once before the node knows the symbols, as a node that has
+// just started does: quotes from before that look do not count.
+func TestFeedWatchBeforeTheListIsKnown(t *testing.T) {
+	logger, _ := programtest.Log()
+	var quotes []receive.LastQuote
+	w := newFeedWatch(func(context.Context, []string) ([]receive.LastQuote, error) { return quotes, nil }, prometheus.NewRegistry(), logger)
+	last := func(s feed.Symbol, epoch string, seq uint64) receive.LastQuote {
+		return receive.LastQuote{Tick: feed.Tick{Symbol: s, Epoch: epoch, Seq: seq, At: time.Now().UnixMicro()}}
+	}
+	w.look(t.Context())
+	w.looked = w.looked.Add(-time.Minute)
+	old := feed.NewEpoch(time.Now().Add(-time.Hour))
+	quotes = []receive.LastQuote{last("EUR/USD", old, 1_000_000), last("GBP/USD", "oldepoch", 1_000_000), last("USD/JPY", feed.NewEpoch(time.Now()), 60)}
+	if w.look(t.Context()); math.Abs(w.rate-1) > 0.1 {
+		t.Errorf("%g ticks a second, want 1, from the symbol that has begun since", w.rate)
+	}
+	w.looked = w.looked.Add(-time.Minute)
+	quotes[0].Seq += 120
+	if w.look(t.Context()); math.Abs(w.rate-2) > 0.1 {
+		t.Errorf("%g ticks a second at the next look, want 2", w.rate)
+	}
+}
