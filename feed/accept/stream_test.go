@@ -333,6 +333,13 @@ func TestStreamInTrouble(t *testing.T) {
 		for n := range leaders {
 			in := startInbox(t, c, fmt.Sprintf("n%d", n), withStream, func(cfg *accept.InboxConfig) { cfg.Publisher = &shaky{publisher, random} })
 			in.awaitLead(t)
+			total := func() (n int) {
+				for _, s := range symbols {
+					n += int(c.XLen(t.Context(), keys.Ticks(s)).Val())
+				}
+				return n
+			}
+			before := total()
 			for range 60 {
 				var items []string
 				for range 1 + random(8) {
@@ -343,13 +350,6 @@ func TestStreamInTrouble(t *testing.T) {
 				}
 				addEntry(t, c, "*", "data", "["+strings.Join(items, ",")+"]")
 			}
-			total := func() (n int) {
-				for _, s := range symbols {
-					n += int(c.XLen(t.Context(), keys.Ticks(s)).Val())
-				}
-				return n
-			}
-			before := total()
 			eventually(t, "something is accepted", func() bool { return total() > before })
 			in.AbandonLead()
 			in.stop()
