@@ -37,7 +37,8 @@ func (c *Cache) send(ctx context.Context, keys int, queue func(redis.Pipeliner))
 	defer cancel()
 	p := c.cfg.Redis.Pipeline()
 	queue(p)
-	cmds, err := p.Exec(bounded)
+	cmds := p.Cmds()
+	_ = redislink.Exec(bounded, p) // each command has its own error
 	var first error
 	answers := 0
 	for _, cmd := range cmds {
@@ -46,13 +47,6 @@ func (c *Cache) send(ctx context.Context, keys int, queue func(redis.Pipeliner))
 		} else if first == nil {
 			first = e
 		}
-	}
-	if first == nil && !isAnswer(err) {
-		// No command was sent, but their errors are nil.
-		for _, cmd := range cmds {
-			cmd.SetErr(err)
-		}
-		first, answers = err, 0
 	}
 	return c.judge(ctx, first, answers > 0)
 }

@@ -72,7 +72,7 @@ func (s *redisStore) warm(ctx context.Context) {
 			loads.Go(func() {
 				pipe := master.Pipeline()
 				pipe.ScriptLoad(ctx, windowSource)
-				_, _ = pipe.Exec(ctx)
+				_ = redislink.Exec(ctx, pipe)
 			})
 		}
 	}
@@ -87,7 +87,7 @@ func (s *redisStore) exec(ctx context.Context, calls []*call) {
 		for _, c := range calls {
 			c.cmd = windowScript.EvalSha(ctx, pipe, c.keys, c.args...)
 		}
-		pipe.Exec(ctx) // each command has its own error
+		_ = redislink.Exec(ctx, pipe) // each command has its own error
 		for _, c := range calls {
 			if err := c.cmd.Err(); err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
 				unknown = append(unknown, c)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 // survey is a sample of the keys of one server.
@@ -85,12 +87,11 @@ func (s *survey) measure(ctx context.Context, srv server) error {
 	for _, t := range s.kinds {
 		for page := range slices.Chunk(t.chosen, usagePage) {
 			cmds := make([]*redis.IntCmd, len(page))
-			_, err := srv.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-				for i, key := range page {
-					cmds[i] = p.MemoryUsage(ctx, key)
-				}
-				return nil
-			})
+			pipe := srv.client.Pipeline()
+			for i, key := range page {
+				cmds[i] = pipe.MemoryUsage(ctx, key)
+			}
+			err := redislink.Exec(ctx, pipe)
 			for _, cmd := range cmds {
 				switch size, one := cmd.Result(); {
 				case one == nil:

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/fxcast/fxcast/internal/redislink"
 )
 
 const (
@@ -77,7 +79,7 @@ func (m *Manager) checkThese(ctx context.Context, ids []string) {
 		for i, id := range batch {
 			ttls[i] = pipe.PTTL(ctx, sessionKey(id))
 		}
-		_, _ = pipe.Exec(ctx) // each command has its own answer
+		_ = redislink.Exec(ctx, pipe) // each command has its own answer
 		read = append(read, m.checked(batch, ttls)...)
 	}
 	m.reread(ctx, read)

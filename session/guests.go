@@ -68,7 +68,7 @@ func (m *Manager) extendGuests(ctx context.Context, g guestMoves) {
 			pipe.HIncrBy(ctx, guestsKey, strconv.FormatInt(minute, 10), n)
 		}
 	}
-	if _, err := pipe.Exec(ctx); err != nil && pipe.Len() > 0 {
+	if err := redislink.Exec(ctx, pipe); err != nil {
 		m.log.Warn("session: count of guests not updated", "err", err)
 	}
 	users := make([]string, len(g.sessions))

@@ -81,7 +81,7 @@ func (m *Manager) prune(ctx context.Context, user string, ids []string) {
 		for i, id := range batch {
 			blocks[i] = pipe.SetArgs(ctx, sessionKey(id), blockedTombstone, redis.SetArgs{Mode: "NX", TTL: blockFor})
 		}
-		_, _ = pipe.Exec(ctx) // each command has its own answer
+		_ = redislink.Exec(ctx, pipe) // each command has its own answer
 		var blocked []any
 		for i, b := range blocks {
 			if b.Err() == nil {
@@ -109,6 +109,6 @@ func (m *Manager) unindex(ctx context.Context, deleted map[string]string) {
 		}
 	}
 	if pipe.Len() > 0 {
-		_, _ = pipe.Exec(ctx)
+		_ = redislink.Exec(ctx, pipe)
 	}
 }

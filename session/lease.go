@@ -128,7 +128,7 @@ func (l *Leases) refresh(ctx context.Context) {
 			pipe.ZAdd(ctx, connectionsKey(user), members...)
 			pipe.PExpire(ctx, connectionsKey(user), leaseTTL)
 		}
-		if _, err := pipe.Exec(ctx); err != nil {
+		if err := redislink.Exec(ctx, pipe); err != nil {
 			l.metrics.leasesFailed.Inc()
 			l.log.Warn("session: connection leases not refreshed", "err", err)
 		}
@@ -147,7 +147,7 @@ func (l *Leases) removeReleased(ctx context.Context, batch []lease) {
 	}
 	l.mu.Unlock()
 	if pipe.Len() > 0 {
-		_, _ = pipe.Exec(ctx) // if this fails, the leases expire
+		_ = redislink.Exec(ctx, pipe) // if this fails, the leases expire
 	}
 }
 

@@ -70,3 +70,51 @@ func TestChangedInPlace(t *testing.T) {
 		t.Error("a session nobody changed has ended")
 	}
 }
+
+// A Redis that refuses new connections ends no session and signs nobody out: it has said nothing
+// about the sessions.
+func TestRefusedConnectionEndsNoSession(t *testing.T) {
+	t.Parallel()
+	do := func(t *testing.T, rdb *redis.Client, args ...any) {
+		t.Helper()
+		if err := rdb.Do(t.Context(), args...).Err(); err != nil {
+			t.Fatalf("%v: %v", args, err)
+		}
+	}
+	for name, refuse := range map[string]func(t *testing.T, srv *redistest.Server, admin *redis.Client){
+		"another password": func(t *testing.T, _ *redistest.Server, admin *redis.Client) {
+			do(t, admin, "ACL", "SETUSER", "node", "resetpass", ">new")
+		},
+		"a long script": func(t *testing.T, srv *redistest.Server, admin *redis.Client) {
+			do(t, admin, "CONFIG", "SET", "lua-time-limit", 1)
+			script := redis.NewClient(&redis.Options{Addr: srv.Addr(), ReadTimeout: -1, MaxRetries: -1})
+			t.Cleanup(func() { script.Close() })
+			go script.Eval(context.Background(), "while true do end", nil)
+			eventually(t, "the script keeps Redis busy", func() bool { return redis.HasErrorPrefix(admin.Ping(t.Context()).Err(), "BUSY") })
+			t.Cleanup(func() { admin.ScriptKill(context.Background()) })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := redistest.Start(t)
+			admin := srv.Client()
+			do(t, admin, "ACL", "SETUSER", "node", "on", ">old", "~*", "&*", "+@all")
+			rdb := redis.NewClient(&redis.Options{Addr: srv.Addr(), Username: "node", Password: "old", ClientName: "node", MaxRetries: -1, DisableIdentity: true})
+			t.Cleanup(func() { rdb.Close() })
+			m := manager(rdb)
+			s, token := create(t, m, session.Draft{})
+			k := bind(m, s)
+			defer k.binding.Close()
+			do(t, admin, "CLIENT", "KILL", "USER", "node")
+			refuse(t, srv, admin)
+			m.CheckOnce(t.Context())
+			m.ReadOnce(t.Context())
+			if m.Bound() != 1 {
+				t.Error("the session has ended")
+			}
+			if _, err := m.Load(t.Context(), token); !errors.Is(err, session.ErrUnavailable) {
+				t.Errorf("load: %v, want that Redis is not available", err)
+			}
+		})
+	}
+}

@@ -75,7 +75,7 @@ func (m *Manager) scriptEachKey(ctx context.Context, script *redis.Script, keys 
 				out[i] = script.EvalSha(ctx, pipe, []string{key}, args(i)...)
 			}
 		}
-		_, err := pipe.Exec(ctx)
+		err := redislink.Exec(ctx, pipe)
 		if attempt == 0 && slices.ContainsFunc(out, func(c *redis.Cmd) bool { return redislink.Code(c.Err()) == "NOSCRIPT" }) {
 			if err := script.Load(ctx, m.rdb).Err(); err != nil {
 				return nil, err

@@ -124,7 +124,7 @@ func (m *Manager) readAll(ctx context.Context, ids []string) ([]reading, error) 
 		values[i] = pipe.Get(ctx, sessionKey(id))
 		ttls[i] = pipe.PTTL(ctx, sessionKey(id))
 	}
-	_, _ = pipe.Exec(ctx) // each command has its own answer
+	_ = redislink.Exec(ctx, pipe) // each command has its own answer
 	if clock.Err() != nil {
 		return nil, redislink.Unavailable("read", clock.Err())
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fxcast/fxcast/feed"
 	"github.com/fxcast/fxcast/feed/accept"
+	"github.com/fxcast/fxcast/internal/redislink"
 	"github.com/fxcast/fxcast/protocol"
 )
 
@@ -113,6 +114,5 @@ func (p *publisher) publish(ctx context.Context, quotes []feed.Quote) error {
 		}
 		pipe.Publish(ctx, p.o.channel, message)
 	}
-	_, err := pipe.Exec(ctx)
-	return err
+	return redislink.Exec(ctx, pipe)
 }

@@ -155,7 +155,7 @@ func (l *lane) carryOut(ctx context.Context, t *trip) {
 	if t.to.replicas.due() {
 		info = pipe.Info(ctx, "replication")
 	}
-	pipe.Exec(ctx) // each command has its own error
+	_ = redislink.Exec(ctx, pipe) // each command has its own error
 	if info != nil {
 		t.to.replicas.look(info)
 	}

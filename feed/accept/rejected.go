@@ -183,7 +183,7 @@ func (l *RejectedLog) flush(ctx context.Context) error {
 	pipe := l.cfg.Redis.Pipeline()
 	pipe.LPush(ctx, l.cfg.Keys.Rejected(), values...)
 	pipe.LTrim(ctx, l.cfg.Keys.Rejected(), 0, maxRejected-1)
-	if _, err := pipe.Exec(ctx); err != nil {
+	if err := redislink.Exec(ctx, pipe); err != nil {
 		return err
 	}
 	l.mu.Lock()

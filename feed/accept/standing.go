@@ -64,7 +64,7 @@ func (p *Publisher) readStandings(ctx context.Context, batch []feed.Symbol, into
 	for i, s := range batch {
 		counters[i] = pipe.HGetAll(ctx, p.cfg.Keys.Seq(s))
 	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
+	_ = redislink.Exec(ctx, pipe) // each command has its own error
 	for i, s := range batch {
 		fields, err := counters[i].Result()
 		if err != nil && !errors.Is(err, redis.Nil) {

@@ -105,7 +105,7 @@ func (c *Candles) read(ctx context.Context, queries []candleQuery) []candleAnswe
 			}
 		}
 		if pipe.Len() > 0 {
-			pipe.Exec(ctx) // each command has its own error
+			_ = redislink.Exec(ctx, pipe) // each command has its own error
 		}
 		for _, r := range reads {
 			answers = append(answers, r.answer())

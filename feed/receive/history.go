@@ -73,7 +73,7 @@ func (h *History) inVain(ctx context.Context, from position, limit int) (bool, e
 	key := h.keys.Ticks(from.symbol)
 	pipe := h.redis.Pipeline()
 	last, first := pipe.XRevRangeN(ctx, key, "+", "-", 1), pipe.XRangeN(ctx, key, "-", "+", 1)
-	_, err := pipe.Exec(ctx)
+	err := redislink.Exec(ctx, pipe)
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return false, redislink.Unavailable("history of "+string(from.symbol), err)
 	}
@@ -132,7 +132,7 @@ func (h *History) after(ctx context.Context, from []position, limit int, pause f
 		for k, i := range open {
 			reads[k] = pipe.XRevRangeN(ctx, h.keys.Ticks(from[i].symbol), searches[i].below, "-", searches[i].chunk)
 		}
-		pipe.Exec(ctx) // each command has its own error
+		_ = redislink.Exec(ctx, pipe) // each command has its own error
 		var still []int
 		for k, i := range open {
 			entries, err := reads[k].Result()

@@ -2,6 +2,8 @@ package receive_test
 
 import (
 	"context"
+	"errors"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/fxcast/fxcast/feed/accept"
 	"github.com/fxcast/fxcast/feed/receive"
 	"github.com/fxcast/fxcast/internal/redislink"
+	"github.com/fxcast/fxcast/internal/redistest"
 )
 
 // startShortLived starts a node and a publisher whose quotes are current for 400 ms and known for
@@ -202,5 +205,49 @@ func TestStoredAge(t *testing.T) {
 		if age, left := receive.StoredAge(quoteTTL, known, c.life, c.current); age != c.age || left != c.left {
 			t.Errorf("life %v, current %v: age %v, %v left; want %v and %v", c.life, c.current, age, left, c.age, c.left)
 		}
+	}
+}
+
+// brokenPipelines lets a connection break before the last answer of a pipeline.
+type brokenPipelines struct{ redis.Hook }
+
+func (brokenPipelines) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (brokenPipelines) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (brokenPipelines) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, commands []redis.Cmder) error {
+		err := next(ctx, commands)
+		if err == nil {
+			err = io.ErrUnexpectedEOF
+			commands[len(commands)-1].SetErr(err)
+		}
+		return err
+	}
+}
+
+// A connection that breaks between the answers about a symbol is an error, and does not mean that
+// the symbol has no last price.
+func TestHalfAnAnswerIsNoLastValue(t *testing.T) {
+	t.Parallel()
+	client := redistest.Start(t).Client()
+	publishOne(t, startPublisher(t, client), eurusd("1", "2"))
+	board := receive.NewBoard(receive.BoardConfig{Sink: newSink()})
+	client.AddHook(brokenPipelines{})
+	quotes, err := receive.NewLastQuotes(board, client, keys).Quotes(t.Context(), []string{"EUR/USD"})
+	if !errors.Is(err, redislink.ErrUnavailable) || len(quotes) > 0 {
+		t.Errorf("%v, %v; want that Redis is not available", quotes, err)
+	}
+}
+
+// A Redis that refuses the password of this node has the last prices all the same.
+func TestWrongPasswordIsNoLastValue(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	publishOne(t, startPublisher(t, server.Client()), eurusd("1", "2"))
+	client := redis.NewClient(&redis.Options{Addr: server.Addr(), Username: "fxcast", Password: "outdated"})
+	t.Cleanup(func() { client.Close() })
+	board := receive.NewBoard(receive.BoardConfig{Sink: newSink()})
+	quotes, err := receive.NewLastQuotes(board, client, keys).Quotes(t.Context(), []string{"EUR/USD"})
+	if !errors.Is(err, redislink.ErrUnavailable) || len(quotes) > 0 {
+		t.Errorf("%v, %v; want that Redis is not available", quotes, err)
 	}
 }

@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -44,25 +45,26 @@ func (l lastValues) read(ctx context.Context, symbols []feed.Symbol) (found map[
 			lives[i] = pipe.PTTL(ctx, l.keys.Ticks(s))
 			current[i] = pipe.PTTL(ctx, l.keys.Quote(s))
 		}
-		pipe.Exec(ctx) // each command has its own error
+		_ = redislink.Exec(ctx, pipe) // each command has its own error
 		for i, s := range batch {
 			entries, err := newest[i].Result()
-			switch {
-			case err == nil && len(entries) == 0, errors.Is(err, redis.Nil):
-				continue
-			case redislink.Code(err) != "" && !redislink.MayRetry(err): // a key of another type
+			if errors.Is(err, redis.Nil) {
+				err = nil
+			}
+			life, lifeErr := lives[i].Result()
+			err = cmp.Or(err, lifeErr, current[i].Err()) // a connection may break between two answers
+			switch code := redislink.Code(err); {
+			case code == "WRONGTYPE", code == "NOPERM": // only this key is meant
 				bad++
 				continue
 			case err != nil:
 				return nil, bad, redislink.Unavailable("read the last values", err)
+			case len(entries) == 0, life == -2: // it expired in between
+				continue
 			}
 			t, ok := historyTick(s, entries[0])
 			if !ok {
 				bad++
-				continue
-			}
-			life, err := lives[i].Result()
-			if errors.Join(err, current[i].Err()) != nil || life == -2 { // it expired in between
 				continue
 			}
 			if v := l.stored(t, life, current[i].Val()); v.life > 0 {

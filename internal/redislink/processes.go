@@ -64,8 +64,7 @@ func (p *Processes) Look(ctx context.Context) (changed, sure bool) {
 func identity(ctx context.Context, c *redis.Client) string {
 	pipe := c.Pipeline()
 	server, replication := pipe.Info(ctx, "server"), pipe.Info(ctx, "replication")
-	_, err := pipe.Exec(ctx)
-	err = errors.Join(err, server.Err(), replication.Err())
+	err := errors.Join(Exec(ctx, pipe), server.Err(), replication.Err())
 	if code := Code(err); err != nil && code != "NOPERM" && code != "ERR" {
 		return ""
 	}

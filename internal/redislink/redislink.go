@@ -16,6 +16,11 @@
 // FailureOf sorts errors for metrics. MayRetry reports whether a command was certainly not executed
 // and may succeed at the next try.
 //
+// # Pipelines
+//
+// Exec sends a pipeline so that each of its commands has its own error. It replaces the method Exec
+// of a pipeline, which leaves commands without an error if Redis refuses the connection.
+//
 // # Breaker
 //
 // A Breaker spares calls the wait for a Redis that is known to be lost:
