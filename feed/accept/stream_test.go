@@ -63,9 +63,14 @@ func bids(ticks []feed.Tick) (all []string) {
 
 func awaitBids(t testing.TB, c redis.UniversalClient, s feed.Symbol, want ...string) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%s is accepted at %v", s, want), func() bool {
-		return len(ticksOf(t, c, s)) >= len(want)
-	})
+	for have := -1; have < len(want); { // a minute for each further one
+		eventually(t, fmt.Sprintf("%s is accepted at %v, %d so far", s, want, have), func() bool {
+			now := len(ticksOf(t, c, s))
+			more := now > have
+			have = now
+			return more || now >= len(want)
+		})
+	}
 	if got := bids(ticksOf(t, c, s)); !slices.Equal(got, want) {
 		t.Errorf("%s: accepted %v, want %v", s, got, want)
 	}
