@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	stepTime  = 15 * time.Second // for the client to do what a step waits for
-	writeTime = 10 * time.Second
+	stepTime  = 45 * time.Second // for the client to do what a step waits for
+	writeTime = 45 * time.Second
 	maxQueued = 10_000 // messages of a client that no step has taken
 )
 

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	runTime     = time.Minute     // after which a run is given up
-	verdictTime = 5 * time.Second // for the client to end its connections
+	runTime     = 3 * time.Minute  // after which a run is given up
+	verdictTime = 10 * time.Second // for the client to end its connections
 )
 
 // A Server is the scripted server.

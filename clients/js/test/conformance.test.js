@@ -62,7 +62,7 @@ class Run {
   }
 
   async #wait(fields) {
-    const end = Date.now() + 10_000;
+    const end = Date.now() + 60_000;
     for (;;) {
       for (; this.#read < this.reports.length; this.#read++) {
         if (has(this.reports[this.#read], fields)) return void this.#read++;

@@ -18,7 +18,7 @@ from fxcast.subscription import CandleSubscription, Subscription
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 KIT = pathlib.Path(os.environ.get("FXCAST_CONFORMANCE", ROOT / "clients" / "conformance"))
 ABILITIES = {"tickets"}
-STEP_TIMEOUT = 10.0
+STEP_TIMEOUT = 60.0
 
 
 class Server:
