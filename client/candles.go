@@ -51,16 +51,10 @@ func (s *CandleSubscription) All(ctx context.Context) iter.Seq2[Candle, error] {
 }
 
 // candle delivers a candle. It waits while its subscriber has not read enough of its queue.
-func (x *connection) candle(m Candle) error {
-	for _, p := range []protocol.OHLC{m.Data.Bid, m.Data.Ask} {
-		if !isPrice(p.Open) || !isPrice(p.High) || !isPrice(p.Low) || !isPrice(p.Close) {
-			return &ProtocolError{What: m.Symbol + ": a candle with a price that is not decimal"}
-		}
-	}
+func (x *connection) candle(m Candle) {
 	if s := x.subscriber(m.Symbol, m.Interval); s != nil {
 		s.queue.pushCandle(x.client.ctx, m)
 	}
-	return nil
 }
 
 func (c *Client) reportDay(d Day) {

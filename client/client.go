@@ -23,6 +23,7 @@
 //	commands.go      commands, at the pace that the server allows
 //	subscription.go  Subscribe, and the quotes of a subscriber
 //	candles.go       Candles, and day figures
+//	fault.go         what is wrong with a message
 //	sequence.go      the numbers of quotes, and gaps
 //	queue.go         the queue of a subscriber
 //	errors.go        the errors

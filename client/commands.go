@@ -147,19 +147,16 @@ func (x *connection) next() []byte {
 
 // acked routes quotes of the granted names to their subscription.
 func (x *connection) acked(m protocol.Ack) error {
-	if m.Op != protocol.OpSubscribe {
-		return nil
-	}
 	c := x.client
 	c.mu.Lock()
 	s := x.inFlight[string(m.ID)]
-	if s == nil { // closed meanwhile
+	if s == nil { // of an unsubscribe, or closed meanwhile
 		c.mu.Unlock()
 		return nil
 	}
-	if len(m.OK)+len(m.Failed) > len(s.names) {
+	if answered := len(m.OK) + len(m.Failed); answered == 0 || answered > len(s.names) { // aliases may be fewer
 		c.mu.Unlock()
-		return &ProtocolError{What: "an ack with more names than were subscribed"}
+		return &ProtocolError{What: "an ack with no names, or with more than were subscribed"}
 	}
 	delete(x.inFlight, string(m.ID))
 	x.acks++

@@ -116,7 +116,7 @@ func (x *connection) welcome(w protocol.Welcome) {
 	c := x.client
 	x.beat = defaultBeat
 	if w.HeartbeatMS > 0 {
-		x.beat = min(time.Duration(w.HeartbeatMS), time.Duration(maxAdvice.Milliseconds())) * time.Millisecond
+		x.beat = time.Duration(min(max(w.HeartbeatMS, 20), 60_000)) * time.Millisecond
 	}
 	c.mu.Lock()
 	x.outbox.limits = w.Limits
@@ -183,22 +183,25 @@ func (x *connection) decode(kind websocket.MessageType, data []byte) (protocol.M
 	case kind != websocket.MessageText && x.ws.Subprotocol() != protocol.NameBinary:
 		return nil, &ProtocolError{What: "a binary message that was not agreed"}
 	case kind != websocket.MessageText:
-		message, err := x.binary.Decode(data)
-		if err != nil {
-			return nil, &ProtocolError{What: err.Error()}
-		}
-		return message, nil
+		return x.decoded(x.binary.Decode(data))
 	case !utf8.Valid(data):
 		return nil, &ProtocolError{What: "a text message that is not UTF-8"}
 	case !bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")):
 		return nil, &ProtocolError{What: "a message that is not a JSON object"}
 	}
-	message, err := protocol.Decode(data)
+	return x.decoded(protocol.Decode(data))
+}
+
+// decoded checks the result of decoding a message.
+func (x *connection) decoded(message protocol.Message, err error) (protocol.Message, error) {
 	switch {
 	case errors.Is(err, protocol.ErrUnknownType):
 		return nil, nil
 	case err != nil:
 		return nil, &ProtocolError{What: err.Error()}
+	}
+	if fault := faultOf(message); fault != "" {
+		return nil, &ProtocolError{What: fault}
 	}
 	return message, nil
 }
@@ -207,6 +210,8 @@ func (x *connection) decode(kind websocket.MessageType, data []byte) (protocol.M
 func (x *connection) take(message protocol.Message) error {
 	c := x.client
 	switch m := message.(type) {
+	case protocol.Welcome:
+		return &ProtocolError{What: "a second welcome"}
 	case protocol.Update:
 		return x.quotes(m.Data, false, false)
 	case protocol.Snapshot:
@@ -231,7 +236,7 @@ func (x *connection) take(message protocol.Message) error {
 			c.setState(Live)
 		}
 	case protocol.CandleUpdate:
-		return x.candle(m)
+		x.candle(m)
 	case protocol.DayUpdate:
 		c.reportDay(m)
 	}
@@ -241,9 +246,6 @@ func (x *connection) take(message protocol.Message) error {
 // quotes delivers quotes. It waits while a subscriber with All has not read enough of its queue.
 func (x *connection) quotes(quotes []Quote, snapshot, reset bool) error {
 	for _, q := range quotes {
-		if fault := faultOf(q); fault != "" {
-			return &ProtocolError{What: fault}
-		}
 		s := x.subscriber(q.Symbol, "")
 		if s == nil {
 			continue // in flight when it was unsubscribed

@@ -1,43 +1,6 @@
 package client
 
-import (
-	"fmt"
-	"strings"
-)
-
-const (
-	maxPrice  = 80 // bytes; the server keeps 64
-	maxSymbol = 64
-	maxEpoch  = 64
-)
-
-// faultOf returns what is wrong with a quote, or "".
-func faultOf(q Quote) string {
-	switch {
-	case q.Symbol == "" || len(q.Symbol) > maxSymbol || len(q.Epoch) > maxEpoch:
-		return fmt.Sprintf("a quote with the symbol %.64q and the epoch %.64q", q.Symbol, q.Epoch)
-	case !isPrice(q.Bid) || !isPrice(q.Ask):
-		return fmt.Sprintf("%s: a price that is not decimal: %.80q, %.80q", q.Symbol, q.Bid, q.Ask)
-	case q.Seq == 0:
-		return q.Symbol + ": a quote without a number"
-	}
-	return ""
-}
-
-// isPrice reports whether a text is a plain decimal number.
-func isPrice(text string) bool {
-	whole, fraction, point := strings.Cut(text, ".")
-	return len(text) <= maxPrice && isDigits(whole) && (!point || isDigits(fraction))
-}
-
-func isDigits(text string) bool {
-	for _, c := range []byte(text) {
-		if c < '0' || c > '9' {
-			return false
-		}
-	}
-	return text != ""
-}
+import "fmt"
 
 // follow compares a quote with those before it, and sets its epoch. It reports whether the quote is
 // to be delivered, and the gap before it, if there is one. wire has the last quotes of the

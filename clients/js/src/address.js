@@ -24,7 +24,7 @@ export function baseOf(url) {
  */
 export function checkToken(token) {
   if (token === undefined) return;
-  if (typeof token !== 'string' || !/^[!-~]+$/.test(token)) throw new TypeError('token: want visible ASCII, no space or line break');
+  if (typeof token !== 'string' || !/^[!-~]+$/.test(token)) throw new TypeError('token: want visible ASCII, no line break');
 }
 
 /**

@@ -19,11 +19,11 @@ export class Backoff {
    * to a tenth more, so that clients with the same advice do not all come back at once.
    *
    * @param {number} now
-   * @param {number} [advised] ms
+   * @param {number} advised ms; 0 = no advice
    */
   delay(now, advised) {
-    const first = advised ?? 200 * 2 ** Math.min(this.#failures++, 6);
-    const last = advised === undefined ? Math.min(5 * first, 30_000) : 1.1 * first;
+    const first = advised || 200 * 2 ** Math.min(this.#failures++, 6);
+    const last = advised ? 1.1 * first : Math.min(5 * first, 30_000);
     return Math.max(first + (last - first) * Math.random(), this.blocked(now));
   }
 
@@ -33,8 +33,7 @@ export class Backoff {
    * @param {number} now
    */
   blocked(now) {
-    const first = this.#connects[this.#connects.length - perMinute];
-    return first === undefined ? 0 : Math.max(0, first + minute - now);
+    return Math.max(0, (this.#connects.at(-perMinute) ?? -minute) + minute - now);
   }
 
   /**
@@ -43,7 +42,6 @@ export class Backoff {
    * @param {number} now
    */
   count(now) {
-    this.#connects.push(now);
-    if (this.#connects.length > perMinute) this.#connects.shift();
+    this.#connects = [...this.#connects.slice(1 - perMinute), now];
   }
 }

@@ -10,7 +10,7 @@ import { binaryProtocol, Decoder } from './binary.js';
 import { Clock } from './clock.js';
 import { Commands } from './commands.js';
 import { watchPage } from './life.js';
-import { parse } from './message.js';
+import { bad, parse } from './message.js';
 import { Positions } from './positions.js';
 import { openSocket, takesHeaders } from './socket.js';
 import { openStream } from './stream.js';
@@ -59,9 +59,9 @@ import { all, Subscriptions } from './subscriptions.js';
 
 const openTimeout = 10_000;
 /** Close codes after which a client must not come back. */
-const final = [1002, 1003, 1007, 1008, 1009, 4001];
-/** Answers to an upgrade that may come from something between client and server. */
-const blocked = [undefined, 400, 404, 405, 426, 501, 502];
+const final = /** @type {any[]} */ ([1002, 1003, 1007, 1008, 1009, 4001]);
+/** Answers to an upgrade that come from the server. Any other may come from something on the way to it. */
+const answers = /** @type {any[]} */ ([401, 403, 429, 503]);
 /** How long the event stream is used before a WebSocket is tried again. */
 const streamFor = 600_000;
 
@@ -287,7 +287,7 @@ export class Client extends EventTarget {
     const { token, ticket, signIn } = this.#options;
     if (signIn && !this.#signedIn) await signIn();
     const got = ticket ? await ticket() : token !== undefined && !this.#viaStream && !takesHeaders(this.#Socket) ? await ticketFor(this.#base, token, signal) : undefined;
-    if (got !== undefined && typeof got !== 'string') throw new Error('ticket: want text');
+    if (got !== undefined && typeof got !== 'string') bad('ticket: want text');
     this.#ticketed = got !== undefined;
     return got;
   }
@@ -341,7 +341,7 @@ export class Client extends EventTarget {
   #receive(m) {
     if (m.type === 'welcome') return this.#greet(m);
     if (m.type === 'closing') this.#closing = m;
-    else if (!this.#welcomed && m.type !== 'error') throw new Error(`${m.type} before welcome`);
+    else if (!this.#welcomed && m.type !== 'error') return;
     switch (m.type) {
       case 'snapshot':
       case 'update':
@@ -373,7 +373,7 @@ export class Client extends EventTarget {
 
   /** @param {Message} m */
   #greet(m) {
-    if (this.#welcomed) throw new Error('a second welcome');
+    if (this.#welcomed) bad('a second welcome');
     this.#welcomed = this.#signedIn = true;
     this.#cancel[0]?.();
     this.#backoff.reset();
@@ -395,7 +395,6 @@ export class Client extends EventTarget {
    * @param {number} heartbeat ms
    */
   #listen(heartbeat) {
-    this.#heard = 0;
     let silent = 0;
     const check = () => {
       silent = this.#heard ? 0 : silent + 1;
@@ -403,7 +402,7 @@ export class Client extends EventTarget {
       if (silent >= 6) return this.#end({ message: 'the server is silent' }, true);
       this.#cancel[1] = this.#clock.after(heartbeat / 2, check);
     };
-    this.#cancel[1] = this.#clock.after(heartbeat / 2, check);
+    check();
   }
 
   /**
@@ -415,7 +414,8 @@ export class Client extends EventTarget {
     if (strength === undefined) return; // it was in flight when the subscription ended
     const { fresh, gap, last } = this.#positions.take(quote, { all: strength === all, snapshot: m.type === 'snapshot', reset: m.reset === true });
     if (!fresh) {
-      const { symbol, status = 'live' } = quote;
+      const { symbol } = quote;
+      const status = quote.status ?? 'live';
       if (last.seq === quote.seq && status !== (last.status ?? 'live')) this.#status({ type: 'status', symbol, status });
       return;
     }
@@ -428,7 +428,7 @@ export class Client extends EventTarget {
   /** @param {Message} m */
   #status(m) {
     const { symbol, status } = m;
-    if (symbol === undefined) {
+    if (symbol == null) {
       const state = status === 'degraded' ? 'degraded' : 'live';
       if (state !== this.state) this.#set({ state });
       return;
@@ -472,19 +472,19 @@ export class Client extends EventTarget {
     const closing = fault ? undefined : this.#closing;
     const code = fault ? undefined : end.code && end.code !== 1006 && end.code !== 1005 ? end.code : closing?.code;
     this.#drop(dead);
-    const advice = Number(end.retryAfterMs ?? closing?.reconnect_after_ms) || undefined;
+    const advice = Number(end.retryAfterMs ?? closing?.reconnect_after_ms) || 0;
     /** @type {Fault} */
     const reason = { kind: fault ? 'protocol' : 'connection', code: status ?? code, message: end.message || closing?.reason || 'connection lost' };
     const expired = status === 401 && this.#ticketed && ++this.#unticketed < 2; // a new ticket may do
-    if (opened && !welcomed && !fault && (this.#viaStream ? this.#stopped > 0 : blocked.includes(status))) this.#stopped++;
+    if (opened && !welcomed && !fault && (this.#viaStream ? this.#stopped > 0 : !answers.includes(status))) this.#stopped++;
     this.#signedIn = welcomed && code !== 4001;
-    if (!expired && (status === 401 || status === 403) || code !== undefined && (final.includes(code) || code === 4009 && advice === undefined)) {
+    if (!expired && (status === 401 || status === 403) || final.includes(code) || code === 4009 && !advice) {
       reason.kind = 'refused';
       this.#emit('error', reason);
       if (this.state !== 'closed') this.#set({ state: 'closed', reason });
       return;
     }
-    this.#advised = advice !== undefined;
+    this.#advised = advice > 0;
     const delay = this.#backoff.delay(this.#clock.now(), advice);
     this.#plan(delay);
     this.#emit('error', reason);

@@ -44,57 +44,58 @@ export const maxMessage = 1 << 20;
 /** @type {Check} */
 const text = (v) => typeof v === 'string' && v.length <= 1024;
 /** @type {Check} */
+const short = (v) => text(v) && v.length <= 64;
+/** @type {Check} */
+const name = (v) => short(v) && v;
+/** @type {Check} */
 const count = (v) => Number.isSafeInteger(v) && v >= 0;
 /** @type {Check} */
-const price = (v) => text(v) && v.length <= 80 && /^\d+(\.\d+)?$/.test(v);
+const positive = (v) => count(v) && v > 0;
 /** @type {Check} */
-const object = (v) => typeof v === 'object' && v !== null && !Array.isArray(v);
+const price = (v) => short(v) && /^\d+(\.\d+)?$/.test(v);
+/** @type {Check} */
+const time = (v) => short(v) && /^\d{4}-\d\d-\d\dT/.test(v) && Date.parse(v) > 0;
 /** @type {Check} */
 const list = Array.isArray;
+/** @type {Check} */
+const object = (v) => v instanceof Object && !list(v);
 /** @type {(check: Check) => Check} */
 const each = (check) => (v) => list(v) && v.every(check);
-/** @type {(check: Check) => Check} */
-const maybe = (check) => (v) => v === undefined || check(v);
+/** The field may be absent or null. @type {(check: Check) => Check} */
+const maybe = (check) => (v) => v == null || check(v);
 /** @type {Check} */
-const flag = (v) => typeof v === 'boolean';
+const flag = maybe((v) => typeof v === 'boolean');
+/**
+ * Returns a check of an object's fields, which throws an Error that names the wrong one.
+ *
+ * @type {(what: string, checks: Record<string, Check>) => Check}
+ */
+const fields = (what, checks) => (v) => object(v) && Object.keys(checks).every((name) => checks[name](v[name]) || bad(`${what}: ${name} is ${excerpt(v[name])}`));
+/** Open, high, low and close. @type {Check} */
+const ohlc = (v) => each(price)(v) && v.length === 4;
 
-/** The fields of a quote. @type {Record<string, Check>} */
-const quoteFields = {
-  symbol: (v) => text(v) && v.length <= 64, bid: price, ask: price, ts: text, seq: (v) => count(v) && v > 0,
-  skipped: maybe(count), epoch: maybe(text), bid_size: maybe(price), ask_size: maybe(price), status: maybe(text), gap: maybe(flag),
-};
+const quotes = each(fields('quote', {
+  symbol: name, bid: price, ask: price, ts: time, seq: positive,
+  skipped: maybe(count), epoch: maybe(short), bid_size: maybe(price), ask_size: maybe(price), status: maybe(short), gap: flag,
+}));
 
 /** The fields of each known message that this client reads. @type {Record<string, Record<string, Check>>} */
 const messageFields = {
   // @ts-expect-error without a prototype, so that a type such as "constructor" is unknown
   __proto__: null,
-  welcome: { heartbeat_ms: maybe(count), limits: maybe(object), session: maybe(object), server_time: maybe(text) },
+  welcome: { heartbeat_ms: maybe(count), limits: maybe(object), session: maybe(object) },
   session: { session: object },
   ack: { ok: maybe(each(text)), failed: maybe(each(object)), mode: maybe(text) },
-  snapshot: { data: list, reset: maybe(flag) },
-  update: { data: list },
-  status: { status: text, symbol: maybe(text) },
-  resumed: { symbol: text },
-  candle: { symbol: text, interval: text, data: (v) => object(v) && [v.bid, v.ask].every(each(price)) },
-  day: { symbol: text, open: price, high: price, low: price },
+  snapshot: { data: quotes, reset: flag },
+  update: { data: quotes },
+  status: { status: short, symbol: maybe(name), since: maybe(time) },
+  resumed: { symbol: name },
+  candle: { symbol: name, interval: name, data: fields('candle', { t: time, bid: ohlc, ask: ohlc, ticks: positive, complete: flag, open: flag }) },
+  day: { symbol: name, since: time, open: price, high: price, low: price, previous_close: maybe(price) },
   message: { channel: text },
   error: { code: text, message: maybe(text), retry_after_ms: maybe(count) },
-  closing: { code: count, reason: maybe(text), reconnect_after_ms: maybe(count) },
+  closing: { code: positive, reason: maybe(text), reconnect_after_ms: maybe(count) },
 };
-
-/**
- * @param {string} what
- * @param {any} value
- * @param {Record<string, Check>} fields
- */
-function check(what, value, fields) {
-  for (const [name, right] of Object.entries(fields)) {
-    if (!right(value[name])) throw new Error(`${what}: ${name} is ${excerpt(value[name])}`);
-  }
-}
-
-/** @param {Message} m */
-const isPrices = (m) => m.type === 'snapshot' || m.type === 'update';
 
 /**
  * Throws an Error that names the fault of a message, if it has one. Unknown types and fields
@@ -104,9 +105,8 @@ const isPrices = (m) => m.type === 'snapshot' || m.type === 'update';
  * @returns {Message}
  */
 function checked(m) {
-  check('message', m ?? {}, { type: text });
-  check(m.type, m, messageFields[m.type] ?? {});
-  if (isPrices(m)) m.data.forEach((/** @type {any} */ quote) => check('quote', quote ?? {}, quoteFields));
+  if (!fields('message', { type: text })(m)) bad(`message: ${excerpt(m)}`);
+  fields(m.type, messageFields[m.type] ?? {})(m);
   return m;
 }
 
@@ -118,18 +118,25 @@ function checked(m) {
  */
 export function parse(data, decode) {
   const length = data.byteLength ?? data.length;
-  if (length > maxMessage) throw new Error(`a message of ${length} bytes`);
-  if (typeof data !== 'string') {
-    if (!decode) throw new Error('a binary message');
-    return checked(decode(data));
-  }
+  if (length > maxMessage) bad(`a message of ${length} bytes`);
+  if (typeof data !== 'string') return checked(decode ? decode(data) : bad('a binary message'));
   let m;
   try {
     m = JSON.parse(data);
   } catch {
-    throw new Error(`a message that is not JSON: ${excerpt(data)}`);
+    bad(`a message that is not JSON: ${excerpt(data)}`);
   }
   return checked(m);
+}
+
+/**
+ * Throws an Error: the server broke the protocol.
+ *
+ * @param {string} fault
+ * @returns {never}
+ */
+export function bad(fault) {
+  throw new Error(fault);
 }
 
 /** @param {unknown} value */

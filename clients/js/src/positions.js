@@ -1,5 +1,7 @@
 // The position of the client in each symbol, and the check that no tick was lost.
 
+import { bad } from './message.js';
+
 /**
  * @typedef {import('./message.js').Quote} Quote
  *
@@ -44,14 +46,14 @@ export class Positions {
     const { symbol, seq } = quote;
     const entry = this.#entries.get(symbol);
     if (!entry) {
-      if (this.#entries.size >= maxSymbols) throw new Error(`more than ${maxSymbols} symbols`);
+      if (this.#entries.size >= maxSymbols) bad('too many symbols');
       this.#entries.set(symbol, { last: quote, seen: seq });
       return { fresh: true, last: quote, gap: all && reset ? { symbol, reason: 'reset', missing: 0 } : undefined };
     }
     const { last, seen } = entry;
-    const same = quote.epoch === undefined || last.epoch === undefined || quote.epoch === last.epoch;
-    quote.epoch ??= last.epoch;
-    if (same && !snapshot && seq <= seen) throw new Error(`${symbol}: seq ${seq} after ${seen}`);
+    const same = !quote.epoch || !last.epoch || quote.epoch === last.epoch;
+    quote.epoch ||= last.epoch;
+    if (same && !snapshot && seq <= seen) bad(`${symbol}: seq ${seq} after ${seen}`);
     entry.seen = seq;
     if (same && seq <= last.seq) return { fresh: false, last };
     entry.last = quote;

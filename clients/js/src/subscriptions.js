@@ -224,7 +224,7 @@ export class Subscriptions {
     const since = {};
     const of = new Map(names.map((name) => [name, all]));
     for (const { last: { symbol, epoch, seq } } of positions.entries()) {
-      if (epoch === undefined || !matching(of, symbol).length || resumable.left-- <= 0) continue;
+      if (!epoch || !matching(of, symbol).length || resumable.left-- <= 0) continue;
       since[symbol] = { epoch, seq };
     }
     return since;
@@ -251,7 +251,7 @@ export class Subscriptions {
     /** @type {import('./commands.js').Failure[]} */
     const failed = (m.failed ?? []).map((/** @type {any} */ f) => ({ ...f, symbol: f.symbol ?? f.channel }));
     const names = stream ? [...this.wanted().keys()] : command?.op === 'subscribe' && command.strength < channel ? command.names : [];
-    const { ok = [] } = m;
+    const ok = m.ok ?? [];
     const renamed = ok.filter((/** @type {string} */ name) => !names.includes(name)); // aliases, in order
     for (const name of names) {
       if (failed.some((f) => f.symbol === name) || [...this.#pending].some(([id, later]) => id > m.id && later.names.includes(name))) continue;

@@ -205,17 +205,14 @@ class Commands:
         command = self._answered(message)
         if command is None:
             return []
-        ok, failed = message.get("ok", []), message.get("failed", [])
-        if not isinstance(ok, list) or not isinstance(failed, list):
-            raise ProtocolError("an ack without lists of names")
+        granted, failed = message.get("ok") or [], message.get("failed") or []
         self._owners.clear()
         if command.op == "unsubscribe":
             self._left(command)
         refusals: list[tuple[Feed | None, CommandError]] = []
         if command.op != "subscribe":
             return refusals
-        granted = [name for name in ok if isinstance(name, str)]
-        refused = {f["symbol"]: f for f in failed if isinstance(f, dict) and isinstance(f.get("symbol"), str)}
+        refused = {f["symbol"]: f for f in failed if isinstance(f.get("symbol"), str)}
         for entry in command.entries:
             if entry.name in granted:
                 entry.acked = True

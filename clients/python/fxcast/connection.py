@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import math
 import ssl
@@ -13,7 +12,8 @@ from .binary import Reader
 from .clock import Clock
 from .commands import Commands
 from .errors import CommandError, ConnectError, ConnectionLost, FxcastError, ProtocolError
-from .quote import Day, Position, Quote, Status, clip, parse_candle, parse_day, parse_quote, parse_status
+from .message import read_message
+from .quote import Day, Position, Quote, Status, parse_candle, parse_day, parse_quote, parse_status
 from .reconnect import LASTING_CODES, Backoff
 from .socket import CLOSE_TIMEOUT, Socket
 from .subscription import MAX_PENDING, MAX_SYMBOLS, CandleSubscription, Feed, OnGap, Subscription
@@ -232,12 +232,9 @@ class Connection:
         self._reader = Reader() if socket.subprotocol == BINARY else None
         self._epochs = {}
         self._stray_errors = 0
-        first = await self._first(socket, until)
-        if first["type"] == "closing":  # refused after the upgrade, with the reason in the close frame
-            self._take(first)
-            first = await self._first(socket, until)
-        if first["type"] != "welcome":
-            raise ProtocolError(f"the first message is {clip(first['type'])}, not welcome")
+        while (first := await self._first(socket, until))["type"] != "welcome":
+            if first["type"] == "closing":  # refused after the upgrade, with the reason in the close frame
+                self._take(first)
         silence = self._welcome(first)
         writer = asyncio.create_task(self._write(socket), name="fxcast-writer")
         watch = asyncio.create_task(self._watch(socket, silence), name="fxcast-watch")
@@ -273,9 +270,7 @@ class Connection:
 
     def _welcome(self, message: Mapping[str, Any]) -> float:
         """Begins a connection. Returns the seconds of silence after which it counts as dead."""
-        session, limits, beat = message.get("session"), message.get("limits"), message.get("heartbeat_ms")
-        self.session = session if isinstance(session, dict) else {}
-        self.limits = limits if isinstance(limits, dict) else {}
+        self.session, self.limits = message.get("session") or {}, message.get("limits") or {}
         self._commands.begin(self.limits)
         for feed in self._feeds:
             feed.connected()
@@ -284,8 +279,8 @@ class Connection:
         self._target.welcomed()
         self._set_state("live")
         self._settled.set()
-        seconds = beat / 1000 if isinstance(beat, (int, float)) and 0 < beat <= 60_000 else 1.0
-        return max(3 * seconds, MIN_SILENCE)
+        beat = min(message.get("heartbeat_ms") or 1000, 60_000) / 1000
+        return max(3 * beat, MIN_SILENCE)
 
     async def _watch(self, socket: Socket, silence: float) -> None:
         """Drops a connection on which nothing comes, or on which a command is not answered."""
@@ -330,22 +325,15 @@ class Connection:
             if self._reader is None:
                 raise ProtocolError("a binary message")
             return self._reader.read(message)
-        try:
-            decoded = json.loads(message)
-        except (ValueError, RecursionError):
-            raise ProtocolError(f"a message that is not JSON: {clip(message)}") from None
-        if not isinstance(decoded, dict) or not isinstance(decoded.get("type"), str):
-            raise ProtocolError(f"a message without a type: {clip(message)}")
-        return decoded
+        return read_message(message)
 
     def _take(self, message: Mapping[str, Any]) -> bool:
         """Takes a message. Reports whether it has quotes."""
         kind = message["type"]
+        if kind == "welcome":
+            raise ProtocolError("a second welcome")
         if kind in ("update", "snapshot"):
-            quotes = message.get("data")
-            if not isinstance(quotes, list):
-                raise ProtocolError(f"{kind} without a list of quotes")
-            for data in quotes:
+            for data in message["data"]:
                 self._quote(data, kind == "snapshot", message.get("reset") is True)
             return True
         if kind == "status":
@@ -364,13 +352,10 @@ class Connection:
             self._refused(self._commands.error(message))
             self._changed.set()
         elif kind == "closing":
-            advice = message.get("reconnect_after_ms")
-            if isinstance(advice, (int, float)) and not isinstance(advice, bool) and advice > 0:
-                self._advice = advice / 1000
-            code, reason = message.get("code"), message.get("reason")
-            if type(code) is int:
-                self._closing = code, reason[:123] if isinstance(reason, str) else ""
-        elif kind == "session" and isinstance(message.get("session"), dict):
+            if message.get("reconnect_after_ms"):
+                self._advice = message["reconnect_after_ms"] / 1000
+            self._closing = message["code"], (message.get("reason") or "")[:123]
+        elif kind == "session":
             self.session = message["session"]
         return False
 
@@ -386,8 +371,6 @@ class Connection:
         else:
             high = entry.feed.sequences[q.symbol].high if q.symbol in entry.feed.sequences else None
             q = q._replace(epoch=self._epochs.get(q.symbol) or (high.epoch if high else ""))
-            if not q.epoch:
-                raise ProtocolError(f"{q.symbol}: the first quote has no epoch")
         if entry.acked and not entry.leaving and entry.feed in self._feeds:
             entry.feed.take(q, snapshot, reset)
 

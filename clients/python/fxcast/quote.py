@@ -109,7 +109,7 @@ def parse_quote(data: object) -> Quote:
     """Reads a quote of a snapshot or an update. ``epoch`` is empty if the message has none."""
     if not isinstance(data, dict):
         raise ProtocolError(f"a quote is not an object: {clip(data)}")
-    symbol, epoch, status = data.get("symbol"), data.get("epoch", ""), data.get("status", "live")
+    symbol, epoch, status = data.get("symbol"), data.get("epoch") or "", data.get("status") or "live"
     if not isinstance(symbol, str) or not 0 < len(symbol) <= 64:
         raise ProtocolError(f"bad symbol {clip(symbol)}")
     if not isinstance(epoch, str) or len(epoch) > 64:
@@ -122,26 +122,30 @@ def parse_quote(data: object) -> Quote:
         skipped=_count(data, "skipped", symbol, 0, 0),
         bid_size=parse_price(data["bid_size"], "bid_size", symbol) if data.get("bid_size") is not None else None,
         ask_size=parse_price(data["ask_size"], "ask_size", symbol) if data.get("ask_size") is not None else None,
-        gap=data.get("gap") is True, status=status)
+        gap=_flag(data, "gap", symbol), status=status)
 
 
 def parse_status(message: Mapping[str, Any]) -> Status:
     """Reads the status of a symbol."""
-    symbol, status, source = message.get("symbol"), message.get("status"), message.get("source")
-    if not isinstance(symbol, str) or len(symbol) > 64 or not isinstance(status, str) or len(status) > 64:
-        raise ProtocolError(f"bad status {clip(message)}")
-    since = message.get("since")
-    return Status(symbol, status, None if since is None else parse_time(since),
+    source, since = message.get("source"), message.get("since")
+    return Status(message["symbol"], message["status"], None if since is None else parse_time(since),
                   source if isinstance(source, str) else None)
 
 
 def parse_candle(message: Mapping[str, Any]) -> Candle:
     """Reads a candle."""
     symbol, interval, data = message.get("symbol"), message.get("interval"), message.get("data")
-    if not isinstance(symbol, str) or len(symbol) > 64 or not isinstance(interval, str) or not isinstance(data, dict):
+    if not isinstance(symbol, str) or not 0 < len(symbol) <= 64 or not isinstance(interval, str) or not interval or not isinstance(data, dict):
         raise ProtocolError(f"bad candle {clip(message)}")
     return Candle(symbol, interval, parse_time(data.get("t")), _prices(data.get("bid"), "bid", symbol), _prices(data.get("ask"), "ask", symbol),
-                  _count(data, "ticks", symbol, 0, None), data.get("complete") is True, data.get("open") is True)
+                  _count(data, "ticks", symbol, 1, None), _flag(data, "complete", symbol), _flag(data, "open", symbol))
+
+
+def _flag(data: dict[str, Any], field: str, symbol: str) -> bool:
+    value = data.get(field)
+    if value is not None and not isinstance(value, bool):
+        raise ProtocolError(f"{symbol}: bad {field} {clip(value)}")
+    return value is True
 
 
 def _prices(data: object, field: str, symbol: str) -> Prices:
@@ -153,7 +157,7 @@ def _prices(data: object, field: str, symbol: str) -> Prices:
 def parse_day(message: Mapping[str, Any]) -> Day:
     """Reads day figures."""
     symbol, close = message.get("symbol"), message.get("previous_close")
-    if not isinstance(symbol, str) or len(symbol) > 64:
+    if not isinstance(symbol, str) or not 0 < len(symbol) <= 64:
         raise ProtocolError(f"bad symbol {clip(symbol)}")
     first, high, low = (parse_price(message.get(field), field, symbol) for field in ("open", "high", "low"))
     return Day(symbol, parse_time(message.get("since")), first, high, low,
@@ -176,7 +180,9 @@ def parse_price(text: object, field: str, symbol: str) -> Decimal:
 
 
 def _count(data: dict[str, Any], field: str, symbol: str, least: int, default: int | None) -> int:
-    value = data.get(field, default)
+    value = data.get(field)
+    if value is None:
+        value = default
     if type(value) is not int or not least <= value <= MAX_SEQ:
         raise ProtocolError(f"{symbol}: bad {field} {clip(value)}")
     return value
