@@ -132,7 +132,7 @@ func TestManySymbols(t *testing.T) {
 	server := welcoming(t, func(ctx context.Context, ws *websocket.Conn) {
 		_, _, _ = ws.Read(ctx)
 		_ = ws.Write(ctx, websocket.MessageText, []byte(`{"type":"ack","id":1,"op":"subscribe","ok":["*"],"failed":[]}`))
-		for n := range 20_000 {
+		for n := range 30_000 {
 			if ws.Write(ctx, websocket.MessageText, []byte(strings.Replace(update(1, 1), "EUR", strconv.Itoa(n), 1))) != nil {
 				return
 			}
@@ -151,7 +151,7 @@ func TestManySymbols(t *testing.T) {
 	if _, err := fx.Subscribe([]string{"*"}, client.Latest); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-broken; !strings.Contains(err.Error(), "more than 10000 symbols") {
+	if err := <-broken; !strings.Contains(err.Error(), "more than 20000 symbols") {
 		t.Errorf("reported %v, want that there are too many symbols", err)
 	}
 }

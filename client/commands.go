@@ -15,16 +15,17 @@ import (
 )
 
 const (
-	commandsPerSecond = 10 // if the welcome does not say
-	maxNames          = 500
+	commandsPerSecond = 10  // if the welcome does not say
+	maxNames          = 200 // of a command, so that it stays below the server's bound
 	writeTime         = 10 * time.Second
 )
 
-// A command is waiting to be sent: it subscribes sub, or unsubscribes names.
+// A command is waiting to be sent: it subscribes sub to names, or unsubscribes them.
 type command struct {
-	sub      *Subscription
+	sub      *Subscription // nil: unsubscribe
 	names    []string
-	interval string // of the candles of names; empty: quotes
+	since    map[string]Position // with All: what was received of sub before
+	interval string              // of the candles of names; empty: quotes
 }
 
 // An entry is what a server has granted: quotes of a name, or its candles of an interval.
@@ -41,16 +42,16 @@ type route struct {
 type outbox struct {
 	limits   protocol.Limits
 	waiting  []command
-	inFlight map[string]*Subscription // subscribes without an answer, by id
-	routes   map[entry]route          // granted
-	resend   time.Time                // not before
+	inFlight map[string]command // subscribes without an answer, by id
+	routes   map[entry]route    // granted
+	resend   time.Time          // not before
 	ids      int
 	acks     int
 	wake     chan struct{} // has room for one
 }
 
 func newOutbox() outbox {
-	return outbox{inFlight: map[string]*Subscription{}, routes: map[entry]route{}, wake: make(chan struct{}, 1)}
+	return outbox{inFlight: map[string]command{}, routes: map[entry]route{}, wake: make(chan struct{}, 1)}
 }
 
 // push adds a command. The caller holds Client.mu.
@@ -66,18 +67,47 @@ func (o *outbox) push(c command) {
 	}
 }
 
-// drop forgets a subscription that was closed, and unsubscribes it if that is necessary. The caller
+// subscribe adds the commands of a subscription, of which nothing is received yet on this connection.
+// The caller holds Client.mu.
+func (o *outbox) subscribe(s *Subscription) {
+	var since map[string]Position
+	if s.mode.all {
+		since = maps.Clone(s.last) // which changes when the first command is answered
+	}
+	for names := range slices.Chunk(slices.Clone(s.names), maxNames) {
+		o.push(command{sub: s, names: names, since: since})
+	}
+}
+
+// drop forgets a subscription that was closed, and unsubscribes what was sent of it. The caller
 // holds Client.mu.
 func (o *outbox) drop(s *Subscription) {
 	maps.DeleteFunc(o.routes, func(_ entry, r route) bool { return r.sub == s })
-	if i := slices.IndexFunc(o.waiting, func(c command) bool { return c.sub == s }); i >= 0 {
-		o.waiting = slices.Delete(o.waiting, i, i+1)
-		return
+	maps.DeleteFunc(o.inFlight, func(_ string, c command) bool { return c.sub == s })
+	sent := s.names
+	o.waiting = slices.DeleteFunc(o.waiting, func(c command) bool {
+		if c.sub == s {
+			sent = without(sent, c.names)
+		}
+		return c.sub == s
+	})
+	for names := range slices.Chunk(slices.Clone(sent), maxNames) {
+		o.push(command{names: names, interval: s.interval})
 	}
-	maps.DeleteFunc(o.inFlight, func(_ string, f *Subscription) bool { return f == s })
-	if len(s.names) > 0 {
-		o.push(command{names: slices.Clone(s.names), interval: s.interval})
+}
+
+// without returns the names that are not among others.
+func without(names, others []string) []string {
+	found := setOf(others)
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return found[name] })
+}
+
+func setOf(names []string) map[string]bool {
+	set := make(map[string]bool, len(names))
+	for _, name := range names {
+		set[name] = true
 	}
+	return set
 }
 
 // send sends commands at the pace that the server allows, until the connection ends.
@@ -141,26 +171,27 @@ func (x *connection) next() []byte {
 	if next.sub == nil {
 		return protocol.Command{Op: protocol.OpUnsubscribe, ID: json.RawMessage(id), Symbols: next.names, Candles: next.interval}.Append(nil)
 	}
-	x.inFlight[id] = next.sub
-	return next.sub.command(id, x.limits)
+	x.inFlight[id] = next
+	return next.sub.command(id, next, x.limits)
 }
 
 // acked routes quotes of the granted names to their subscription.
 func (x *connection) acked(m protocol.Ack) error {
 	c := x.client
 	c.mu.Lock()
-	s := x.inFlight[string(m.ID)]
+	sent := x.inFlight[string(m.ID)]
+	s := sent.sub
 	if s == nil { // of an unsubscribe, or closed meanwhile
 		c.mu.Unlock()
 		return nil
 	}
-	if answered := len(m.OK) + len(m.Failed); answered == 0 || answered > len(s.names) { // aliases may be fewer
+	if answered := len(m.OK) + len(m.Failed); answered == 0 || answered > len(sent.names) { // aliases may be fewer
 		c.mu.Unlock()
 		return &ProtocolError{What: "an ack with no names, or with more than were subscribed"}
 	}
 	delete(x.inFlight, string(m.ID))
 	x.acks++
-	s.names = m.OK
+	s.names = append(without(s.names, sent.names), m.OK...)
 	taken := map[*Subscription][]string{}
 	for _, name := range m.OK {
 		at := entry{name, s.interval}
@@ -170,7 +201,8 @@ func (x *connection) acked(m protocol.Ack) error {
 		}
 		x.routes[at] = route{s, x.acks}
 	}
-	if len(m.OK) == 0 {
+	ended := len(s.names) == 0
+	if ended {
 		c.remove(s)
 	}
 	c.mu.Unlock()
@@ -182,7 +214,7 @@ func (x *connection) acked(m protocol.Ack) error {
 	for _, f := range m.Failed {
 		s.queue.fail(&CommandError{Code: f.Code, Symbol: f.Symbol, Message: f.Message})
 	}
-	if len(m.OK) == 0 {
+	if ended {
 		s.queue.finish(fmt.Errorf("%w: all symbols were refused", ErrClosed))
 	}
 	return nil
@@ -192,19 +224,21 @@ func (x *connection) acked(m protocol.Ack) error {
 func (x *connection) failed(m protocol.Error) {
 	c := x.client
 	c.mu.Lock()
-	s := x.inFlight[string(m.ID)]
+	sent := x.inFlight[string(m.ID)]
+	s := sent.sub
 	delete(x.inFlight, string(m.ID))
 	again := s != nil && m.Code == protocol.ErrorRateLimited
 	if again {
 		after := time.Duration(min(max(m.RetryAfterMS, 1), maxAdvice.Milliseconds())) * time.Millisecond
 		x.resend = time.Now().Add(c.clock.scaled(after))
-		x.waiting = slices.Insert(x.waiting, 0, command{sub: s})
+		x.waiting = slices.Insert(x.waiting, 0, sent)
 		select {
 		case x.wake <- struct{}{}:
 		default:
 		}
-	} else if s != nil {
-		c.remove(s)
+	} else if s != nil && c.remove(s) {
+		s.names = without(s.names, sent.names)
+		x.drop(s)
 	}
 	c.mu.Unlock()
 	err := &CommandError{Code: m.Code, Message: m.Message}

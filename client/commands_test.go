@@ -3,6 +3,7 @@ package client
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"testing"
 
@@ -34,7 +35,7 @@ func TestSinceFits(t *testing.T) {
 		{protocol.Limits{MaxSymbols: 200, MaxMessageBytes: 2000}, 2000, 20, 40},
 		{protocol.Limits{MaxMessageBytes: 80}, 80, 0, 0},
 	} {
-		text := s.command("1", tc.limits)
+		text := s.command("1", command{names: s.names, since: s.last}, tc.limits)
 		c := parsed(t, text)
 		if len(text) > tc.bytes || len(c.Since) < tc.least || len(c.Since) > tc.most {
 			t.Errorf("%+v: %d bytes with %d positions, want at most %d with %d to %d", tc.limits, len(text), len(c.Since), tc.bytes, tc.least, tc.most)
@@ -44,7 +45,7 @@ func TestSinceFits(t *testing.T) {
 		}
 	}
 	s.mode = MaxRate(4)
-	if c := parsed(t, s.command("1", protocol.Limits{})); c.Since != nil || c.Mode != protocol.ModeLatest || c.MaxRate != 4 {
+	if c := parsed(t, s.command("1", command{names: s.names, since: s.last}, protocol.Limits{})); c.Since != nil || c.Mode != protocol.ModeLatest || c.MaxRate != 4 {
 		t.Errorf("latest: %+v", c)
 	}
 }
@@ -57,7 +58,7 @@ func TestOutboxIsBounded(t *testing.T) {
 	var sent []*Subscription
 	for i := range 1000 {
 		s := &Subscription{names: []string{"A" + strconv.Itoa(i) + "/USD"}}
-		x.push(command{sub: s})
+		x.subscribe(s)
 		if i < 10 {
 			x.next()
 			sent = append(sent, s)
@@ -77,5 +78,51 @@ func TestOutboxIsBounded(t *testing.T) {
 	}
 	if len(names) != 10 {
 		t.Errorf("unsubscribed %d names, want the 10 that were sent", len(names))
+	}
+}
+
+// TestManyNames checks that a subscription of more names than a command takes is sent in several, and
+// counts as one.
+func TestManyNames(t *testing.T) {
+	fx := &Client{state: Live, ctx: t.Context()}
+	x := &connection{client: fx, outbox: newOutbox()}
+	fx.conn = x
+	var names []string
+	for i := range 1000 {
+		names = append(names, "A"+strconv.Itoa(i)+"/USD")
+	}
+	s, err := fx.Subscribe(names, All)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want := 1000; want > 0; want -= maxNames {
+		if len(x.waiting) != want/maxNames {
+			t.Fatalf("%d commands wait, want %d", len(x.waiting), want/maxNames)
+		}
+		c := parsed(t, x.next())
+		if want == 1000 { // one name is refused
+			err = x.acked(protocol.Ack{ID: c.ID, OK: c.Symbols[1:], Failed: []protocol.Refusal{{Symbol: c.Symbols[0], Code: "unknown_symbol"}}})
+		} else {
+			err = x.acked(protocol.Ack{ID: c.ID, OK: c.Symbols})
+		}
+		if err != nil || len(c.Symbols) != maxNames {
+			t.Fatalf("%d names, %v", len(c.Symbols), err)
+		}
+	}
+	if len(x.routes) != 999 || len(s.names) != 999 {
+		t.Errorf("%d routes, %d names, want 999", len(x.routes), len(s.names))
+	}
+	s.Close()
+	left := 0
+	for len(x.waiting) > 0 {
+		left += len(parsed(t, x.next()).Symbols)
+	}
+	if left != 999 || len(x.routes) > 0 {
+		t.Errorf("unsubscribed %d names, want 999; %d routes are left", left, len(x.routes))
+	}
+	for _, rate := range []float64{-1, math.NaN(), math.Inf(1)} {
+		if _, err := fx.Subscribe([]string{"EUR/USD"}, MaxRate(rate)); err == nil {
+			t.Errorf("took a rate of %v", rate)
+		}
 	}
 }

@@ -20,7 +20,7 @@ import (
 
 const (
 	maxMessage  = 1 << 20 // bytes of a message of the server
-	maxSymbols  = 10_000  // of one subscription
+	maxSymbols  = 20_000  // of one subscription
 	maxReason   = 123     // bytes of the reason of a close frame
 	defaultBeat = time.Second
 )
@@ -122,7 +122,7 @@ func (x *connection) welcome(w protocol.Welcome) {
 	x.outbox.limits = w.Limits
 	c.conn = x
 	for _, s := range c.subs {
-		x.push(command{sub: s})
+		x.subscribe(s)
 	}
 	c.mu.Unlock()
 	c.setState(Live)
@@ -217,11 +217,7 @@ func (x *connection) take(message protocol.Message) error {
 	case protocol.Snapshot:
 		return x.quotes(m.Data, true, m.Reset)
 	case protocol.Resumed:
-		if s := x.subscriber(m.Symbol, ""); s != nil {
-			if last, ok := s.last[m.Symbol]; ok {
-				x.wire[m.Symbol] = last
-			}
-		}
+		delete(x.wire, m.Symbol) // what follows may repeat what was received
 	case protocol.Ack:
 		return x.acked(m)
 	case protocol.Error:
@@ -229,7 +225,12 @@ func (x *connection) take(message protocol.Message) error {
 	case protocol.Status:
 		switch {
 		case m.Symbol != "":
-			c.reportStatus(m)
+			if s := x.subscriber(m.Symbol, ""); s != nil {
+				if _, known := s.last[m.Symbol]; known {
+					s.status[m.Symbol] = m.Status
+				}
+				c.reportStatus(m)
+			}
 		case m.Status == protocol.StatusDegraded:
 			c.setState(Degraded)
 		case m.Status == protocol.StatusOK:
@@ -257,11 +258,29 @@ func (x *connection) quotes(quotes []Quote, snapshot, reset bool) error {
 		if err != nil {
 			return err
 		}
+		x.status(s, q, deliver)
 		if deliver && !s.queue.push(x.client.ctx, q, gap) {
 			return nil // closed
 		}
 	}
 	return nil
+}
+
+// status notes the status of a quote, and reports it if a snapshot repeats the last quote with
+// another status: that quote is not delivered.
+func (x *connection) status(s *Subscription, q Quote, deliver bool) {
+	status := q.Status
+	if status == "" {
+		status = protocol.StatusLive
+	}
+	before, known := s.status[q.Symbol]
+	if !deliver && s.last[q.Symbol] != (Position{Epoch: q.Epoch, Seq: q.Seq}) {
+		return // older than the last one
+	}
+	s.status[q.Symbol] = status
+	if !deliver && known && before != status {
+		x.client.reportStatus(Status{Symbol: q.Symbol, Status: status})
+	}
 }
 
 // subscriber returns the subscription to which quotes of a symbol belong, or its candles of an

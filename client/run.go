@@ -65,6 +65,9 @@ func (c *Client) connect(p *pacer, badTickets *int) outcome {
 	}
 	if c.opts.Ticket != nil {
 		ticket, err := c.opts.Ticket(ctx)
+		if err == nil && ticket == "" {
+			err = errors.New("it is empty")
+		}
 		if err != nil {
 			return refusal(fmt.Errorf("client: ticket: %w", err))
 		}

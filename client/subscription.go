@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"strings"
 
@@ -48,9 +49,11 @@ type Subscription struct {
 	mode     Mode
 	interval string // of candles; empty: quotes
 
-	names []string            // as granted, or as named until then; guarded by Client.mu
-	last  map[string]Position // the last quote of each symbol; owned by the reader after the ack
+	names []string // as granted, or as named until then; guarded by Client.mu
 	queue *queue
+
+	last   map[string]Position // the last quote of each symbol; owned by the reader
+	status map[string]string   // the last status of each symbol; owned by the reader
 }
 
 // Subscribe subscribes to symbols and wildcards: "EUR/USD", "EUR/*", "*/JPY", "*". It returns at
@@ -62,13 +65,16 @@ func (c *Client) Subscribe(symbols []string, mode Mode) (*Subscription, error) {
 
 // newSubscription subscribes to quotes, or to candles of an interval.
 func (c *Client) newSubscription(symbols []string, interval string, mode Mode) (*Subscription, error) {
-	if len(symbols) == 0 || len(symbols) > maxNames {
-		return nil, fmt.Errorf("client: want 1 to %d symbols, got %d", maxNames, len(symbols))
+	if len(symbols) == 0 || len(symbols) > maxSymbols {
+		return nil, fmt.Errorf("client: want 1 to %d symbols, got %d", maxSymbols, len(symbols))
+	}
+	if r := mode.maxRate; !(r >= 0 && r <= math.MaxInt32) {
+		return nil, fmt.Errorf("client: a rate of %v per second", r)
 	}
 	if slices.Contains(symbols, "") {
 		return nil, errors.New("client: a symbol is empty")
 	}
-	s := &Subscription{client: c, mode: mode, interval: interval, names: slices.Compact(slices.Sorted(slices.Values(symbols))), last: map[string]Position{}, queue: newQueue(mode)}
+	s := &Subscription{client: c, mode: mode, interval: interval, names: slices.Compact(slices.Sorted(slices.Values(symbols))), last: map[string]Position{}, status: map[string]string{}, queue: newQueue(mode)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
@@ -77,16 +83,17 @@ func (c *Client) newSubscription(symbols []string, interval string, mode Mode) (
 	if c.ctx.Err() != nil {
 		return nil, ErrClosed
 	}
+	own := setOf(s.names)
 	for _, other := range c.subs {
 		for _, name := range other.names {
-			if other.interval == interval && slices.Contains(s.names, name) {
+			if other.interval == interval && own[name] {
 				return nil, fmt.Errorf("client: %s is subscribed already", name)
 			}
 		}
 	}
 	c.subs = append(c.subs, s)
 	if c.conn != nil {
-		c.conn.push(command{sub: s})
+		c.conn.subscribe(s)
 	}
 	return s, nil
 }
@@ -135,9 +142,9 @@ func goesOn(err error) bool {
 	return gap || refused
 }
 
-// command returns the text of the command that subscribes, or resumes. The caller holds Client.mu.
-func (s *Subscription) command(id string, limits protocol.Limits) []byte {
-	c := protocol.Command{Op: protocol.OpSubscribe, ID: json.RawMessage(id), Symbols: s.names, Mode: protocol.ModeLatest, MaxRate: s.mode.maxRate, Day: s.mode.day, Candles: s.interval}
+// command returns the text of a command that subscribes, or resumes.
+func (s *Subscription) command(id string, sent command, limits protocol.Limits) []byte {
+	c := protocol.Command{Op: protocol.OpSubscribe, ID: json.RawMessage(id), Symbols: sent.names, Mode: protocol.ModeLatest, MaxRate: s.mode.maxRate, Day: s.mode.day, Candles: s.interval}
 	if s.interval != "" {
 		c.Mode = ""
 	}
@@ -151,28 +158,27 @@ func (s *Subscription) command(id string, limits protocol.Limits) []byte {
 	}
 	text := c.Append(nil)
 	room -= len(text) + len(`,"since":{}`)
-	for symbol, at := range s.last {
+	own := setOf(sent.names)
+	for symbol, at := range sent.since {
+		if at.Epoch == "" || !includes(own, symbol) {
+			continue
+		}
 		// What the server has no room for is sent without its position. It then begins with a
 		// snapshot, which shows what is missing.
 		room -= len(symbol) + len(at.Epoch) + len(`"":{"epoch":"","seq":},`) + 20
 		if room < 0 || limits.MaxSymbols > 0 && len(c.Since) >= limits.MaxSymbols {
 			break
 		}
-		if s.includes(symbol) {
-			if c.Since == nil {
-				c.Since = map[string]Position{}
-			}
-			c.Since[symbol] = at
+		if c.Since == nil {
+			c.Since = map[string]Position{}
 		}
+		c.Since[symbol] = at
 	}
 	return c.Append(nil)
 }
 
-// includes reports whether a name of the subscription stands for a symbol. The caller holds
-// Client.mu.
-func (s *Subscription) includes(symbol string) bool {
+// includes reports whether one of the names stands for a symbol.
+func includes(names map[string]bool, symbol string) bool {
 	base, quote, _ := strings.Cut(symbol, "/")
-	return slices.ContainsFunc(s.names, func(name string) bool {
-		return name == symbol || name == "*" || name == base+"/*" || name == "*/"+quote
-	})
+	return names[symbol] || names["*"] || names[base+"/*"] || names["*/"+quote]
 }

@@ -287,7 +287,7 @@ export class Client extends EventTarget {
     const { token, ticket, signIn } = this.#options;
     if (signIn && !this.#signedIn) await signIn();
     const got = ticket ? await ticket() : token !== undefined && !this.#viaStream && !takesHeaders(this.#Socket) ? await ticketFor(this.#base, token, signal) : undefined;
-    if (got !== undefined && typeof got !== 'string') bad('ticket: want text');
+    if (got !== undefined && !got?.length) bad('ticket: want text');
     this.#ticketed = got !== undefined;
     return got;
   }

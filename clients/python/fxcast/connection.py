@@ -372,14 +372,21 @@ class Connection:
             high = entry.feed.sequences[q.symbol].high if q.symbol in entry.feed.sequences else None
             q = q._replace(epoch=self._epochs.get(q.symbol) or (high.epoch if high else ""))
         if entry.acked and not entry.leaving and entry.feed in self._feeds:
-            entry.feed.take(q, snapshot, reset)
+            status = entry.feed.take(q, snapshot, reset)
+            if status is not None:
+                self._call(self._on_status, status)
 
     def _take_status(self, message: Mapping[str, Any]) -> None:
         if message.get("symbol") is None:
-            if message.get("status") in ("degraded", "ok"):
+            if message["status"] in ("degraded", "ok"):
                 self._set_state("degraded" if message["status"] == "degraded" else "live")
         else:
-            self._call(self._on_status, parse_status(message))
+            status = parse_status(message)
+            entry = self._commands.owner(status.symbol)
+            if entry is not None and entry.acked and not entry.leaving:
+                if status.symbol in entry.feed.sequences:
+                    entry.feed.statuses[status.symbol] = status.status
+                self._call(self._on_status, status)
 
     def _refused(self, refusals: list[tuple[Feed | None, CommandError]]) -> None:
         for feed, error in refusals:

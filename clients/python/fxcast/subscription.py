@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, Mapping, T
 
 from .errors import CommandError, FxcastError, GapError, ProtocolError
 from .pattern import canonical
-from .quote import Candle, Position, Quote
+from .quote import Candle, Position, Quote, Status
 from .sequence import Gap, Sequence
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Feed:
         self.failed: list[CommandError] = []
         self.sequences: dict[str, Sequence] = {
             canonical(symbol): Sequence(every, Position(*at)) for symbol, at in since.items()}
+        self.statuses: dict[str, str] = {}  # the last of each symbol
         self.finished = False
         self._error: FxcastError | None = None
         self._queue: deque[Any] = deque()  # quotes and gaps of mode "all"; of mode "latest" gaps only; closed candles
@@ -78,8 +79,11 @@ class Feed:
         for sequence in self.sequences.values():
             sequence.last = None
 
-    def take(self, q: Quote, snapshot: bool, reset: bool) -> None:
-        """Checks a quote and queues it. Raises ProtocolError if it cannot be right."""
+    def take(self, q: Quote, snapshot: bool, reset: bool) -> Status | None:
+        """Checks a quote and queues it. Raises ProtocolError if it cannot be right.
+
+        Returns the status of a quote that repeats the last one with another status.
+        """
         sequence = self.sequences.get(q.symbol)
         if sequence is None:
             if len(self.sequences) >= MAX_SYMBOLS:
@@ -88,8 +92,14 @@ class Feed:
         verdict = sequence.snapshot(q, reset) if snapshot else sequence.update(q)
         if verdict.gap is not None:
             self._put_gap(verdict.gap)
+        if not verdict.deliver and sequence.high != q.position:
+            return None  # older than the last one
+        before, self.statuses[q.symbol] = self.statuses.get(q.symbol), q.status
         if verdict.deliver:
             self._put(q)
+        elif before not in (None, q.status):
+            return Status(q.symbol, q.status)
+        return None
 
     def _put(self, q: Quote) -> None:
         if self.every:
