@@ -112,7 +112,7 @@ export class Client extends EventTarget {
     this.#base = baseOf(url);
     this.#Socket = options.WebSocket ?? globalThis.WebSocket;
     if (!this.#Socket && options.transport !== 'stream') {
-      throw new TypeError('WebSocket: want that of the package ws');
+      throw new TypeError('WebSocket: want that of ws');
     }
     this.#options = options;
     this.#pace = options.pace;

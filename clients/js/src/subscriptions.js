@@ -58,13 +58,14 @@ export class Subscription {
 }
 
 /**
- * Returns a symbol in the server's writing: EUR/USD for eurusd, EUR_USD and eur-usd.
+ * Returns a symbol in the server's writing: EUR/USD for eurusd, EUR_USD and eur-usd. Any other name
+ * may be an alias, which counts as written; the server's answer has its symbol.
  *
  * @param {unknown} name
  */
 export function canonical(name) {
   if (typeof name !== 'string' || !/^[^#]{1,64}$/.test(name)) throw new TypeError(`symbols: want text, not ${name}`);
-  return name.trim().toUpperCase().replace(/[-_]/, '/').replace(/^([A-Z]{3})([A-Z]{3})$/, '$1/$2');
+  return name.trim().replace(/^([a-z]{3}|\*)[-_/.]?([a-z]{3}|\*)$/i, (_, base, quote) => `${base}/${quote}`.toUpperCase());
 }
 
 /**

@@ -189,7 +189,7 @@ test('an alias is served under the name that the server gives it', { timeout: 60
     send(socket, welcome);
     socket.on('message', (text) => {
       const { id, op, symbols } = JSON.parse(text);
-      send(socket, { type: 'ack', id, op, ok: symbols.map((s) => (s === 'GOLD' ? 'XAU/USD' : s)), failed: [] });
+      send(socket, { type: 'ack', id, op, ok: symbols.map((s) => (s === 'Gold.r' ? 'XAU/USD' : s)), failed: [] });
       if (op === 'subscribe') send(socket, { type: 'snapshot', data: [quote(1, { symbol: 'XAU/USD' })] });
       else socket.emit('unsubscribed', symbols);
     });
@@ -198,7 +198,7 @@ test('an alias is served under the name that the server gives it', { timeout: 60
   const fx = connect({ url, WebSocket, clockScale: scale });
   t.after(() => fx.close());
   let sub;
-  const { symbol } = await new Promise((resolve) => { sub = fx.subscribe('gold', resolve); });
+  const { symbol } = await new Promise((resolve) => { sub = fx.subscribe('Gold.r', resolve); });
   assert.equal(symbol, 'XAU/USD');
   sub.close();
   assert.deepEqual((await event(fx, 'message', (m) => m.type === 'message')).data, ['XAU/USD']);
@@ -231,7 +231,7 @@ test('options that cannot work', () => {
   ]) {
     assert.throws(() => connect({ WebSocket, ...options }), want);
   }
-  if (!globalThis.WebSocket) assert.throws(() => connect({ url: 'ws://h' }), /WebSocket: want that of the package ws/);
+  if (!globalThis.WebSocket) assert.throws(() => connect({ url: 'ws://h' }), /WebSocket: want that of ws/);
   const fx = connect({ url: 'ws://127.0.0.1:9', WebSocket });
   for (const [symbols, options, want] of [
     [[], {}, /symbols/], ['EUR/USD', { mode: 'some' }, /mode/], ['EUR/USD', { maxRate: -1 }, /maxRate/], [[5], {}, /symbols/],

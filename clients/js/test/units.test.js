@@ -125,7 +125,8 @@ test('a token that fits into no header', () => {
 });
 
 test('symbols', () => {
-  for (const [name, want] of [['eurusd', 'EUR/USD'], ['EUR_USD', 'EUR/USD'], ['eur-usd', 'EUR/USD'], ['*', '*'], ['eur/*', 'EUR/*'], ['GOLD', 'GOLD']]) {
+  for (const [name, want] of [['eurusd', 'EUR/USD'], ['EUR_USD', 'EUR/USD'], ['eur-usd', 'EUR/USD'], ['*', '*'], ['eur/*', 'EUR/*'], ['*/jpy', '*/JPY'],
+    ['GOLD', 'GOLD'], ['EURUSD.r', 'EURUSD.r'], ['EURUSD.raw', 'EURUSD.raw'], ['C:EURUSD', 'C:EURUSD']]) {
     assert.equal(canonical(name), want);
   }
   for (const name of ['', '#news', null, 5, 'x'.repeat(65)]) assert.throws(() => canonical(name), /^TypeError: symbols/);

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 
-_PAIR = re.compile(r"([A-Z0-9]{2,10})[/_.-]([A-Z0-9]{2,10})|([A-Z]{3})([A-Z]{3})")
+_PAIR = re.compile(r"([A-Z0-9]{2,10})/([A-Z0-9]{2,10})|([A-Z]{3})[_.-]?([A-Z]{3})")
 _WILDCARD = re.compile(r"\*[/_.-]?([A-Z0-9]{2,10})|([A-Z0-9]{2,10})[/_.-]?\*")
 
 
 def canonical(name: object) -> str:
     """Returns the server's form of a symbol or wildcard: EUR/USD for EURUSD, eur-usd and so on.
 
-    Another name, such as an alias that only the server knows, is returned unchanged.
+    Any other name may be an alias, such as EURUSD.raw, which counts as written. It is returned
+    unchanged, and the server's answer has its symbol.
     """
     if not isinstance(name, str):
         raise TypeError(f"a symbol is a str, not {type(name).__name__}")

@@ -50,7 +50,7 @@ class QuoteTest(unittest.TestCase):
     def test_names(self) -> None:
         for name, want in {"EURUSD": "EUR/USD", "eur-usd": "EUR/USD", "EUR_USD": "EUR/USD", "btc/usdt": "BTC/USDT",
                            "*": "*", "*/*": "*", "eur/*": "EUR/*", "EUR*": "EUR/*", "*JPY": "*/JPY", "eur_*": "EUR/*",
-                           "GOLD": "GOLD"}.items():
+                           "GOLD": "GOLD", "EURUSD.r": "EURUSD.r", "EURUSD.raw": "EURUSD.raw", "C:EURUSD": "C:EURUSD"}.items():
             self.assertEqual(canonical(name), want)
         for bad in ("", "a\nb", "x" * 65):
             self.assertRaises(ValueError, canonical, bad)
