@@ -67,6 +67,21 @@ func testSorting(t *testing.T, chromium context.Context, url string) {
 	p.CheckClean(nil)
 }
 
+// TestPageSortsAgain: rows that are sorted by a figure follow its changes.
+func TestPageSortsAgain(t *testing.T) {
+	t.Parallel()
+	chromium := webtest.Browser(t)
+	n := webtest.Start(t, nil)
+	n.Publish([3]string{"EUR/USD", "1.10001", "1.10002"}, [3]string{"GBP/USD", "1.30001", "1.30003"})
+	p := openPage(t, chromium, n.Public.URL)
+	p.Wait("both symbols", shownSymbols+".length === 2")
+	webtest.Eval[bool](p, `Boolean(document.querySelector('button[data-sort="spread"]').click() || true)`)
+	p.Wait("the lower spread first", shownSymbols+".join() === 'EUR/USD,GBP/USD'")
+	n.Publish([3]string{"EUR/USD", "1.10001", "1.10009"})
+	p.Wait("the other order", shownSymbols+".join() === 'GBP/USD,EUR/USD'")
+	p.CheckClean(nil)
+}
+
 // TestPageAlerts sets an alert, reloads the page, and has the price reach it: words, a notification and
 // a sound, once.
 func TestPageAlerts(t *testing.T) {

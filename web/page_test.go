@@ -296,6 +296,7 @@ func TestPageRecoversFromKilledServer(t *testing.T) {
 	p := openPage(t, browser, server.URL)
 	server.Stop()
 	p.Wait("the loss noticed", `document.documentElement.dataset.frozen === 'true' && !document.getElementById('strip').hidden`)
+	p.Wait("the chosen price dimmed", `getComputedStyle(document.querySelector('#t-bid .pips')).color.match(/\d+/g).join() === `+rgbOf("--dim")+`.join()`)
 	p.Wait("another attempt announced", `['waiting', 'offline', 'connecting'].includes(document.documentElement.dataset.state)`)
 	if title := webtest.Eval[string](p, "document.title"); regexp.MustCompile(`^\d`).MatchString(title) {
 		t.Errorf("the title %q shows a price that is not live", title)

@@ -7,6 +7,7 @@ import { load, save } from './settings.js';
 const majors = ['EUR/USD', 'USD/JPY', 'GBP/USD', 'USD/CHF', 'AUD/USD', 'USD/CAD', 'NZD/USD'];
 const metals = new Set(['XAU', 'XAG', 'XPT', 'XPD']);
 const behindFor = 10; // seconds
+const sortEvery = 5; // seconds; not while the pointer or the focus is on a row
 const putOutAfter = 400; // ms without a frame that would put the lights out
 
 /**
@@ -151,6 +152,7 @@ export class Grid {
   drawAges(now) {
     this.#now = now;
     this.#seconds++;
+    if (this.#sort && this.#seconds % sortEvery === 0 && !this.table.querySelector('tbody:hover, tbody :focus')) this.#place();
     for (const row of this.#rows.values()) {
       if (row.inView || this.#seconds % behindFor === 0) this.#catchUp(row);
     }
