@@ -1,10 +1,7 @@
 package receive
 
 import (
-	"context"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -190,85 +187,6 @@ func (b *Board) entry(s feed.Symbol) *entry {
 	return e
 }
 
-// list sets which symbols have a last known price in Redis. justBegan means that the first quote of
-// the new ones was accepted just now. The Sink receives the names that come and go, since wildcards
-// match listed symbols. list returns the new ones.
-func (b *Board) list(symbols []feed.Symbol, justBegan bool) (added []feed.Symbol) {
-	now := time.Now()
-	listed := make(map[feed.Symbol]bool, len(symbols))
-	changed := map[feed.Symbol]*entry{}
-	b.mu.Lock()
-	for _, s := range symbols {
-		listed[s] = true
-		e := b.entry(s)
-		if e.listed {
-			continue
-		}
-		if justBegan {
-			e.order.began = now
-		}
-		e.listed, changed[s] = true, e
-		e.out.add(event{kind: eventList})
-		added = append(added, s)
-	}
-	for s, e := range b.entries {
-		if e.listed && !listed[s] {
-			e.listed, changed[s] = false, e
-			e.settleName()
-		}
-	}
-	b.mu.Unlock()
-	for s, e := range changed {
-		b.mu.Lock()
-		b.handOver(s, e) // unlocks
-	}
-	return added
-}
-
-// settleName takes the symbol out of what wildcards match, once its last value is
-// known neither in Redis nor here.
-func (e *entry) settleName() {
-	if !e.listed && !e.value.has {
-		e.out.add(event{kind: eventUnlist})
-	}
-}
-
-// withoutValue returns those of symbols whose last value this node does not have.
-func (b *Board) withoutValue(symbols []feed.Symbol) []feed.Symbol {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(symbols), func(s feed.Symbol) bool {
-		e := b.entries[s]
-		return e != nil && e.value.has
-	})
-}
-
-// Remove forgets the name of a symbol that an operator has removed, its running candles, and its last
-// value unless that is newer than the removal. epoch is the epoch that the symbol had then, and at is the time of the
-// removal by Redis's clock, in Unix microseconds. known reports whether anything was forgotten. See
-// accept.Publisher.Remove.
-func (b *Board) Remove(s feed.Symbol, epoch string, at int64) (known bool) {
-	defer b.cfg.Candles.forget(s) // without the lock
-	now := time.Now()
-	b.mu.Lock()
-	e := b.entries[s]
-	if e == nil {
-		b.mu.Unlock()
-		return false
-	}
-	b.take(e, now)
-	known = e.listed
-	e.listed = false
-	if e.order.Remove(epoch, at) && e.value.has {
-		known = true
-		e.value.drop(now, &e.out)
-	}
-	e.settleName()
-	b.show(s, e, change{}, now)
-	b.handOver(s, e) // unlocks
-	return known
-}
-
 // open notes that a subscription to s was just confirmed: ticks applied from now on were published
 // after it. It must be called by the goroutine that applies the ticks of s.
 func (b *Board) open(s feed.Symbol) {
@@ -318,70 +236,6 @@ func (b *Board) leave(s feed.Symbol) {
 	e.value.clear(now)
 	b.show(s, e, change{}, now)
 	b.handOver(s, e) // unlocks
-}
-
-// names returns all known symbols.
-func (b *Board) names() []feed.Symbol {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return slices.Collect(maps.Keys(b.entries))
-}
-
-// Run updates the statuses as time passes. It returns nil when ctx ends.
-func (b *Board) Run(ctx context.Context) error {
-	tick := time.NewTicker(min(max(b.cfg.StaleAfter/8, 10*time.Millisecond), time.Second))
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			b.age()
-		}
-	}
-}
-
-func (b *Board) aging() aging { return aging{b.cfg.StaleAfter, b.cfg.Instruments} }
-
-func (b *Board) age() {
-	now := time.Now()
-	changed := map[feed.Symbol]*entry{}
-	counts := map[feed.Status]int{}
-	followed := 0
-	b.mu.Lock()
-	for s, e := range b.entries {
-		if e.order.followed() {
-			followed++
-			had := e.value.has
-			e.value.age(now, b.aging(), &e.out)
-			if had {
-				e.settleName()
-			}
-			if len(e.out.events) > 0 {
-				changed[s] = e
-			}
-		} else if e.forgettable(now) {
-			delete(b.entries, s)
-			continue
-		}
-		counts[e.value.status]++
-	}
-	b.mu.Unlock()
-	for s, e := range changed {
-		b.mu.Lock()
-		b.handOver(s, e) // unlocks
-	}
-	for status, g := range b.metrics.symbols {
-		g.Set(float64(counts[status]))
-	}
-	b.metrics.followed.Set(float64(followed))
-}
-
-// forgettable reports whether an entry holds no information: its symbol was never published, or is
-// not known any more. An entry stays for a while after its symbol was left, since ticks may still
-// be on their way.
-func (e *entry) forgettable(now time.Time) bool {
-	return e.order.state == idle && !e.listed && e.out.idle() && now.Sub(e.value.since) > goesBack
 }
 
 // Last returns the newest sequence number received for s and its acceptance in Unix microseconds.

@@ -25,27 +25,6 @@ type value struct {
 	shown  time.Time // when a change of source was last reported
 }
 
-// aging holds what decides when a symbol without quotes becomes stale or closed.
-type aging struct {
-	staleAfter  time.Duration
-	instruments *feed.Instruments
-}
-
-// statusAt is the status of a symbol whose last tick arrived at a time.
-func (a aging) statusAt(s feed.Symbol, arrived, now time.Time, has bool) feed.Status {
-	return a.instruments.StatusAt(s, arrived, now, a.staleAfter, has)
-}
-
-// since is when a status began that is seen now: when the last tick grew old, if the
-// market was then open or closed as it is now.
-func (a aging) since(status feed.Status, s feed.Symbol, arrived, now time.Time) time.Time {
-	grewOld := arrived.Add(a.staleAfter)
-	if grewOld.Before(now) && a.statusAt(s, arrived, grewOld, true) == status {
-		return grewOld
-	}
-	return now
-}
-
 // set makes a the last tick.
 func (v *value) set(a arrival, now time.Time, by aging, out *handover) {
 	v.last, v.has, v.arrived, v.expires = a.tick, true, a.arrived, a.expires
