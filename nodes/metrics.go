@@ -16,7 +16,7 @@ func newMetrics(reg prometheus.Registerer, n *Nodes) *metrics {
 	}
 	if reg != nil {
 		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "fx_nodes_others",
-			Help: "Other nodes that sent a message within 5 s. Fewer than are running: they or this node cannot reach Redis."},
+			Help: "Other nodes that sent a message within 5 s (with more than 32 nodes, 5 s per 32). Fewer than are running: they or this node cannot reach Redis."},
 			func() float64 { return float64(len(n.Others())) }))
 	}
 	return &metrics{

@@ -4,12 +4,13 @@
 // Messages travel by Pub/Sub and nothing is stored in Redis. So the package works
 // with a full Redis, on a cluster, and on the embedded server. Each node publishes
 // a heartbeat on the channel <prefix>nodes once a second. A node that sends nothing
-// for 5 s, or that sends "bye", is gone. A question goes out on the same channel,
-// or, for one node, on the channel <prefix>nodes:to:<node> of that node; its answers
-// go to that channel of the node that asked.
+// for 5 s, or that sends "bye", is gone. Among more than 32 nodes both times grow with
+// their number, so that a node receives at most 32 heartbeats a second. A question goes
+// out on the same channel, or, for one node, on the channel <prefix>nodes:to:<node> of
+// that node; its answers go to that channel of the node that asked.
 //
 //	{"type":"here","node":"a"}    the heartbeat
-//	{"type":"hello","node":"a"}   a new node; every other node replies "here" at once
+//	{"type":"hello","node":"a"}   a new node; every other node replies "here" to it at once
 //	{"type":"bye","node":"a"}     a node that stops
 //	{"type":"ask","node":"a","id":"…","kind":"connections","body":…}   to all, or to one node
 //	{"type":"answer","node":"b","id":"…","body":…}   or "fault":"…" instead of a body
@@ -20,8 +21,9 @@
 // # Without Redis
 //
 // Ask returns redislink.ErrUnavailable if it cannot publish, and lists the nodes that
-// were last known as silent. A node that does not receive its own heartbeat for 3 s
-// subscribes again. Until then, the other nodes see it as silent.
+// were last known as silent. A node sends a message to all or to itself each second. If
+// none comes back for 3 s, it subscribes again. Until then, the other nodes see it as
+// silent.
 package nodes
 
 import (
@@ -54,10 +56,11 @@ var (
 
 const (
 	beatEvery = time.Second
-	goneAfter = 5 * time.Second // since the last message of a node
-	patience  = time.Second     // how long Ask waits, and how long a handler may take
+	mostBeats = 32          // heartbeats a second that a node receives; with more nodes each sends fewer
+	goneBeats = 5           // a node that misses as many is gone
+	patience  = time.Second // how long Ask waits, and how long a handler may take
 
-	maxNodes   = 256     // known at a time; further nodes are neither listed nor awaited
+	maxNodes   = 1024    // known at a time; further nodes are neither listed nor awaited
 	maxName    = 128     // bytes of a node's name
 	maxMessage = 2 << 20 // bytes; a longer message is discarded
 	maxAnswer  = 1 << 20 // bytes of an answer's body
@@ -132,7 +135,7 @@ func (n *Nodes) Handle(kind string, h Handler) {
 func (n *Nodes) Others() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	names := []string{}
+	names, goneAfter := []string{}, goneBeats*n.interval()
 	for name, at := range n.lastSeen {
 		if time.Since(at) > goneAfter {
 			delete(n.lastSeen, name)
@@ -142,6 +145,12 @@ func (n *Nodes) Others() []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// interval returns the time between two heartbeats of a node. All nodes know about as many others,
+// so they agree on it. Called with n.mu held.
+func (n *Nodes) interval() time.Duration {
+	return max(beatEvery, beatEvery*time.Duration(1+len(n.lastSeen))/mostBeats)
 }
 
 // An Answer is the reply of one node.

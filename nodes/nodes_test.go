@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -239,5 +240,55 @@ func TestEmbedded(t *testing.T) {
 	all, err := a.Ask(t.Context(), "echo", "hello", nil)
 	if err != nil || len(all.Answers) != 1 || string(all.Answers[0].Body) != `"hello"` {
 		t.Errorf("b answers %+v, %v", all, err)
+	}
+}
+
+// TestManyNodes: heartbeats do not grow with the square of the nodes. Among 320 others a node sends
+// one in 10 s, goes on to see them meanwhile, and knows that its own connection is alive.
+func TestManyNodes(t *testing.T) {
+	t.Parallel()
+	rdb := client(t, redistest.Start(t))
+	beats := rdb.Subscribe(t.Context(), "fx:nodes")
+	t.Cleanup(func() { beats.Close() })
+	if _, err := beats.Receive(t.Context()); err != nil { // the confirmation
+		t.Fatal(err)
+	}
+	n, _ := member(t, rdb, "one")
+	for {
+		m, err := beats.ReceiveMessage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Payload == `{"type":"hello","node":"one"}` {
+			break // it has subscribed
+		}
+	}
+	const others = 320
+	for i := range others {
+		if err := rdb.Publish(t.Context(), "fx:nodes", fmt.Sprintf(`{"type":"here","node":"other-%d"}`, i)).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	redistest.Eventually(t, "the others are known", func() bool { return len(n.Others()) == others })
+	known, sent, again := time.Now(), 0, 0
+	for time.Since(known) < 6*time.Second {
+		ctx, cancel := context.WithDeadline(t.Context(), known.Add(6*time.Second))
+		m, err := beats.ReceiveMessage(ctx)
+		cancel()
+		if err == nil && m.Payload == `{"type":"here","node":"one"}` {
+			sent++
+		}
+		if err == nil && m.Payload == `{"type":"hello","node":"one"}` {
+			again++
+		}
+	}
+	if sent > 2 { // one may have been sent before the others were known
+		t.Errorf("%d heartbeats to all within 6 s, want at most 2", sent)
+	}
+	if again > 0 {
+		t.Errorf("it subscribed again %d times, since it saw no message of its own", again)
+	}
+	if got := len(n.Others()); got != others && time.Since(known) < 20*time.Second {
+		t.Errorf("%d of %d others are known after 6 s", got, others)
 	}
 }

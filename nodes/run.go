@@ -41,11 +41,11 @@ func (n *Nodes) Run(ctx context.Context) error {
 	parts.Wait()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	_ = n.publish(last, n.channel(), notice{Type: "bye"}) // if it is lost, goneAfter has the same effect
+	_ = n.publish(last, n.channel(), notice{Type: "bye"}) // if it is lost, the missing heartbeats have the same effect
 	return nil
 }
 
-// listener returns the listener that reads the channels. This node's own heartbeat is the
+// listener returns the listener that reads the channels. This node's own messages are the
 // probe: if none comes back for 3 s, the listener opens a new connection.
 func (n *Nodes) listener(ctx context.Context, parts *sync.WaitGroup) *redislink.Listener {
 	return redislink.NewListener(redislink.ListenerConfig{
@@ -62,11 +62,18 @@ func (n *Nodes) listener(ctx context.Context, parts *sync.WaitGroup) *redislink.
 	})
 }
 
-// beat publishes the heartbeat every second until ctx ends. The listener notices when the
-// heartbeat does not come back.
+// beat publishes the heartbeat until ctx ends. In a second without one it sends a message to this
+// node alone. The listener notices when neither comes back.
 func (n *Nodes) beat(ctx context.Context) {
-	for redislink.Sleep(ctx, beatEvery) {
-		n.send(ctx, n.channel(), notice{Type: "here"})
+	for last := time.Now(); redislink.Sleep(ctx, beatEvery); {
+		n.mu.Lock()
+		interval := n.interval()
+		n.mu.Unlock()
+		channel := n.channelOf(n.cfg.Node)
+		if time.Since(last) >= interval {
+			channel, last = n.channel(), time.Now()
+		}
+		n.send(ctx, channel, notice{Type: "here"})
 	}
 }
 
@@ -94,7 +101,7 @@ func (n *Nodes) receive(ctx context.Context, payload string, parts *sync.WaitGro
 		n.seen(m.Node)
 	case "hello":
 		n.seen(m.Node)
-		n.busy(parts, func() { n.send(ctx, n.channel(), notice{Type: "here"}) })
+		n.busy(parts, func() { n.send(ctx, n.channelOf(m.Node), notice{Type: "here"}) })
 	case "bye":
 		n.mu.Lock()
 		delete(n.lastSeen, m.Node)
