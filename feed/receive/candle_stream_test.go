@@ -313,11 +313,17 @@ func TestCandleStreamProperty(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			at := now.Add(48 * time.Hour) // no candle ends while the test runs, but by a tick
+			// No candle ends while the test runs, but by a tick. Since all ticks may come before the
+			// stream reads once, no more may end than it passes on together (maxClosedCandles).
+			at := now.Add(48 * time.Hour)
 			var ticks, delayed []feed.Tick
 			for n := range 300 {
 				ticks = append(ticks, feed.Tick{Symbol: "EUR/USD", Bid: fmt.Sprintf("1.%02d", random.IntN(99)), Ask: "2.0", Epoch: "e", Seq: uint64(n + 1), At: at.UnixMicro()})
-				at = at.Add(time.Duration(random.Int64N(int64(2 * time.Minute))))
+				pause := 20 * time.Second
+				if random.IntN(10) == 0 { // so that some minutes have no tick
+					pause = 3 * time.Minute
+				}
+				at = at.Add(time.Duration(random.Int64N(int64(pause))))
 				storeCandles(t, client, "EUR/USD", ticks, kept, h)
 				if n == 10 {
 					sink.want(c, true, "EUR/USD", "1m", "15m", "day")
