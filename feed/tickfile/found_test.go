@@ -105,6 +105,7 @@ func TestTwoReadings(t *testing.T) {
 		{"the same with as many columns as the heading", "time,bid,ask,bidVolume,askVolume\n2024-02-26T00:00:00Z,1,18450,1,18460\n", tickfile.ErrAmbiguous},
 		{"quoted decimal commas", "2022.11.10 15:00:00.017,\"1,18450\",\"1,18460\"\n", tickfile.ErrAmbiguous},
 		{"a date with the month or the day first", "time,bid,ask\n01/02/2018 22:00:00,1.1,1.2\n", tickfile.ErrAmbiguous},
+		{"dates of both kinds with the heading of FXCM", "DateTime,Bid,Ask\n13/02/2018 22:00:00,1.1,1.2\n02/14/2018 22:00:00,1.1,1.2\n", tickfile.ErrAmbiguous},
 		{"dates of both kinds", "time,bid,ask\n13/02/2018 22:00:00,1.1,1.2\n02/14/2018 22:00:00,1.1,1.2\n", tickfile.ErrAmbiguous},
 		{"bid and ask change places", "2022.11.10 15:00:00,1.1,1.2\n2022.11.10 15:00:01,1.2,1.1\n", tickfile.ErrAmbiguous},
 		{"bid, ask and last", "2022.11.10 15:00:00,1.10000,1.10010,1.10005\n", tickfile.ErrAmbiguous},
@@ -174,6 +175,10 @@ func TestHeadings(t *testing.T) {
 		"pair,datetime,bid,ask,bid_size\neur_usd,20240226-00:00:00.123,1.08190,1.08201,5\n",
 		"Date,Time,Bid,Ask\n2024.02.26,00:00:00.123,1.08190,1.08201\n",
 		"time,bid,ask\n26.02.2024 00:00:00.123,1.08190,1.08201\n",
+		"datetime,bid,ask\n2024-02-26T00:00:00.123Z,1.08190,1.08201\n", // the heading of FXCM
+		"DateTime,Bid,Ask\n20240226-00:00:00.123,1.08190,1.08201\n",
+		"DateTime,Bid,Ask\n26/02/2024 00:00:00.123,1.08190,1.08201\n",
+		"DateTime,Bid,Ask\n02/26/2024 00:00:00.123,1.08190,1.08201\n",
 		"time,bid,ask\n26/02/2024 00:00:00.123,1.08190,1.08201\n",
 		`{"symbol":"EURUSD","bid":"1.08190","ask":1.08201,"ts":"2024-02-26T00:00:00.123Z"}` + "\n",
 		"1708905600123,1.08201,1.08190,0.75,0.9\n",

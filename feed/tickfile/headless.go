@@ -154,7 +154,7 @@ func (l *layout) judgeDecimals(samples [][]string) error {
 // judgeTimes finds the layout of the times of a file with a heading, and whether dates with slashes
 // have the month or the day first.
 func (l *layout) judgeTimes(samples [][]string) error {
-	known := l.heading != "" && l.clock.layout != "" // the layout is the vendor's
+	vendors := l.heading != "" && l.clock.layout != "" // monthFirst, as the vendor of the heading writes
 	var seen string
 	month, day, found := true, true, false
 	for _, f := range samples {
@@ -166,25 +166,31 @@ func (l *layout) judgeTimes(samples [][]string) error {
 			_, m := parseTime(text, monthFirst)
 			_, d := parseTime(text, dayFirst)
 			month, day, found = month && m, day && d, true
-		} else if layout, ok := layoutOf(text); ok && !known && !found {
+		} else if layout, ok := layoutOf(text); ok && !found {
 			if l.heading != "" {
 				l.clock.layout = layout
+			}
+			if vendors { // other programs write the same heading
+				l.format = "csv"
 			}
 			return nil
 		}
 	}
 	switch {
-	case known || seen == "":
+	case seen == "":
 	case !found:
 		return unknownLayout(seen)
-	case month && day:
+	case month && day && !vendors:
 		return fmt.Errorf("%w: %s may have the month or the day first", ErrAmbiguous, quoted(seen))
 	case !month && !day:
 		return fmt.Errorf("%w: some dates have the month first and some the day", ErrAmbiguous)
-	case day:
-		l.clock.layout = dayFirst
-	default:
+	case month:
 		l.clock.layout = monthFirst
+	default:
+		l.clock.layout = dayFirst
+		if vendors {
+			l.format = "csv"
+		}
 	}
 	return nil
 }
