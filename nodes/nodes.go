@@ -33,6 +33,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -135,22 +136,22 @@ func (n *Nodes) Handle(kind string, h Handler) {
 func (n *Nodes) Others() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	names, goneAfter := []string{}, goneBeats*n.interval()
-	for name, at := range n.lastSeen {
-		if time.Since(at) > goneAfter {
-			delete(n.lastSeen, name)
-			continue
-		}
-		names = append(names, name)
-	}
+	n.forgetGone()
+	names := slices.AppendSeq(make([]string, 0, len(n.lastSeen)), maps.Keys(n.lastSeen))
 	slices.Sort(names)
 	return names
 }
 
-// interval returns the time between two heartbeats of a node. All nodes know about as many others,
-// so they agree on it. Called with n.mu held.
+// interval returns the time between two heartbeats of a node: whole seconds, one for each 32 nodes
+// or a part of them. All nodes know about as many others, so they agree on it. Called with n.mu held.
 func (n *Nodes) interval() time.Duration {
-	return max(beatEvery, beatEvery*time.Duration(1+len(n.lastSeen))/mostBeats)
+	return beatEvery * time.Duration((len(n.lastSeen)+mostBeats)/mostBeats)
+}
+
+// forgetGone forgets the nodes whose heartbeats are missing. Called with n.mu held.
+func (n *Nodes) forgetGone() {
+	goneAfter := goneBeats * n.interval()
+	maps.DeleteFunc(n.lastSeen, func(_ string, at time.Time) bool { return time.Since(at) > goneAfter })
 }
 
 // An Answer is the reply of one node.

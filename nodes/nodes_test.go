@@ -292,3 +292,40 @@ func TestManyNodes(t *testing.T) {
 		t.Errorf("%d of %d others are known after 6 s", got, others)
 	}
 }
+
+// TestKilledNodesAreForgotten: names of killed nodes slow the heartbeat only until they are gone, also of a
+// node that nobody asks for the others.
+func TestKilledNodesAreForgotten(t *testing.T) {
+	t.Parallel()
+	rdb := client(t, redistest.Start(t))
+	beats := rdb.Subscribe(t.Context(), "fx:nodes")
+	t.Cleanup(func() { beats.Close() })
+	if _, err := beats.Receive(t.Context()); err != nil { // the confirmation
+		t.Fatal(err)
+	}
+	member(t, rdb, "one")
+	var last time.Time
+	gap := func() time.Duration { // between two heartbeats
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for {
+			m, err := beats.ReceiveMessage(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.Payload == `{"type":"here","node":"one"}` {
+				before := last
+				last = time.Now()
+				return last.Sub(before)
+			}
+		}
+	}
+	gap()
+	for i := range 70 {
+		if err := rdb.Publish(t.Context(), "fx:nodes", fmt.Sprintf(`{"type":"here","node":"killed-%d"}`, i)).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	redistest.Eventually(t, "fewer heartbeats among 71 nodes", func() bool { return gap() > 2500*time.Millisecond })
+	redistest.Eventually(t, "a heartbeat a second again", func() bool { return gap() < 1500*time.Millisecond })
+}

@@ -67,23 +67,28 @@ func (n *Nodes) listener(ctx context.Context, parts *sync.WaitGroup) *redislink.
 func (n *Nodes) beat(ctx context.Context) {
 	for last := time.Now(); redislink.Sleep(ctx, beatEvery); {
 		n.mu.Lock()
+		n.forgetGone() // or the names of killed nodes would slow the heartbeat of the living
 		interval := n.interval()
 		n.mu.Unlock()
-		channel := n.channelOf(n.cfg.Node)
-		if time.Since(last) >= interval {
-			channel, last = n.channel(), time.Now()
+		now := time.Now()
+		if now.Sub(last) < interval {
+			n.send(ctx, n.channelOf(n.cfg.Node), notice{Type: "here"})
+		} else if n.send(ctx, n.channel(), notice{Type: "here"}) {
+			last = now
 		}
-		n.send(ctx, channel, notice{Type: "here"})
 	}
 }
 
-// send publishes a message. A failure is only logged: the receivers notice the silence.
-func (n *Nodes) send(ctx context.Context, channel string, m notice) {
+// send publishes a message and reports whether it did. A failure is only logged: the receivers
+// notice the silence.
+func (n *Nodes) send(ctx context.Context, channel string, m notice) bool {
 	ctx, cancel := context.WithTimeout(ctx, redislink.OpTimeout)
 	defer cancel()
-	if err := n.publish(ctx, channel, m); err != nil && ctx.Err() == nil {
+	err := n.publish(ctx, channel, m)
+	if err != nil && ctx.Err() == nil {
 		n.log.Debug("nodes: message not sent", "type", m.Type, "err", err)
 	}
+	return err == nil
 }
 
 // receive handles one message without blocking. It reports whether this node sent it.
