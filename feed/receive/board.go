@@ -167,6 +167,7 @@ func (b *Board) handOver(s feed.Symbol, e *entry) {
 			case eventTick:
 				b.cfg.Candles.add(&events[i].tick)
 			case eventDrop:
+				b.cfg.Candles.forget(s) // also where this node missed the removal
 				b.metrics.dropped.Inc()
 			}
 		}

@@ -104,7 +104,7 @@ func (h *redisHealth) check(ctx context.Context, was bool) bool {
 	if err != nil {
 		h.failures.Inc()
 		h.memory.Set(math.NaN())
-		if refusal := redislink.Refusal(err); was && refusal != "" {
+		if refusal := redislink.Trouble(err); was && refusal != "" {
 			h.logger.Error("redis refuses commands", "reason", refusal, "err", err)
 		} else if was {
 			h.logger.Error("redis does not answer", "err", err)
