@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/chromedp/cdproto/browser"
@@ -94,10 +95,12 @@ func TestPageAlerts(t *testing.T) {
 		return chromedp.Void{}, err
 	})
 	p.Do(chromedp.Click(chromedp.ID("alert")))
-	webtest.Eval[string](p, `document.getElementById('alert-level').value = 'soon'`)
-	p.Do(chromedp.Click(chromedp.ID("alert-save")))
-	p.Wait("a level that is no price refused", `document.getElementById('alert-dialog').open && document.getElementById('alert-level').ariaInvalid === 'true'`)
-	webtest.Eval[string](p, `document.getElementById('alert-level').value = '1.10010'`)
+	for _, level := range []string{"soon", "110,010", "1,100,100"} {
+		webtest.Eval[string](p, fmt.Sprintf(`(() => { const at = document.getElementById('alert-level'); at.ariaInvalid = null; return at.value = %q; })()`, level))
+		p.Do(chromedp.Click(chromedp.ID("alert-save")))
+		p.Wait("a level that is no price refused", `document.getElementById('alert-dialog').open && document.getElementById('alert-level').ariaInvalid === 'true'`)
+	}
+	webtest.Eval[string](p, `document.getElementById('alert-level').value = '1,10010'`)
 	p.Do(chromedp.Click(chromedp.ID("alert-save")))
 	p.Wait("the alert stored", `localStorage.getItem('fxcast.alerts')?.includes('1.10010')`)
 	p.Do(chromedp.Reload())

@@ -65,6 +65,7 @@ func testListNames(t *testing.T, browser context.Context, url string) {
 		{"{ Mine: ['EUR/USD'] }", "list=Other", "lists.current", ""},
 		{"{ '': ['EUR/USD'], ' ': ['EUR/USD'] }", "list=&symbol=x", "all() + lists.current + lists.symbol", ""},
 		{"{}", "", "(lists.add('x'.repeat(39) + '😀', 'EUR/USD'), lists.show(lists.names[0]), decodeURIComponent(location.hash).length)", "63"},
+		{"{}", "", "(lists.add('y'.repeat(39) + ' y', 'EUR/USD'), lists.show(lists.names[0]), lists.reload(), String(lists.current.length))", "39"},
 		{"{ '\\ud83d': ['EUR/USD'] }", "", "(lists.show(lists.names[0]), location.hash)", "#list=%EF%BF%BD&symbols=EUR/USD"},
 		{"{ ['__proto__']: ['EUR/USD'] }", "", "(lists.add('constructor', 'USD/JPY'), lists.reload(), all())", "__proto__=EUR/USD; constructor=USD/JPY"},
 	} {

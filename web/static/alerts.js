@@ -38,11 +38,14 @@ export class Alerts {
    *
    * @param {string} symbol
    * @param {string} bid the price now
-   * @param {string} level
+   * @param {string} text the level, with a decimal point or comma
    * @returns {boolean} false if the level is no price
    */
-  add(symbol, bid, level) {
+  add(symbol, bid, text) {
+    const level = text.replace(',', '.');
     if (!/^\d+(\.\d+)?$/.test(level) || bid === '' || this.all.length >= most) return false;
+    // The comma of 4,100 may stand between thousands. It is decimal only where that is near the price.
+    if (level !== text && Math.abs(Math.log10(Number(level) / Number(bid))) > 1) return false;
     this.all.push({ symbol, level, side: compare(level, bid) >= 0 ? 1 : -1 });
     save('alerts', this.all);
     if ('Notification' in window && Notification.permission === 'default') Notification.requestPermission().catch(() => {});

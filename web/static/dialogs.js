@@ -108,7 +108,7 @@ export function bindAlerts(alerts, chosen) {
     show();
   }, (level) => {
     const i = chosen();
-    return i !== undefined && alerts.add(i.symbol, i.bid, level.replace(',', '.'));
+    return i !== undefined && alerts.add(i.symbol, i.bid, level);
   });
   watch('alerts', () => {
     alerts.reload();

@@ -27,7 +27,7 @@ function symbolsOf(list) {
  * @param {string} [ending]
  */
 function cut(name, ending = '') {
-  return [...name.toWellFormed().trim()].slice(0, longest - ending.length).join('') + ending;
+  return [...name.toWellFormed().trim()].slice(0, longest - ending.length).join('').trim() + ending;
 }
 
 export class Lists {
