@@ -139,7 +139,7 @@ func (r *runner) do(s conformance.ClientStep, dialed <-chan struct{}, cancel fun
 			mode = mode.WithDay()
 		}
 		if r.subs[s.Name], err = r.fx.Subscribe(s.Symbols, mode); err == nil {
-			r.read(r.subs[s.Name])
+			r.read(s.Name, r.subs[s.Name])
 		}
 	case "candles":
 		<-dialed
@@ -177,12 +177,12 @@ func (r *runner) do(s conformance.ClientStep, dialed <-chan struct{}, cancel fun
 }
 
 // read reports what a subscription receives.
-func (r *runner) read(sub *client.Subscription) {
+func (r *runner) read(name string, sub *client.Subscription) {
 	r.readers.Go(func() {
 		for q, err := range sub.Quotes(context.Background()) {
 			switch {
 			case err == nil:
-				r.report(map[string]any{"report": "quote", "symbol": q.Symbol, "bid": q.Bid, "ask": q.Ask, "seq": q.Seq, "epoch": q.Epoch, "skipped": q.Skipped})
+				r.report(map[string]any{"report": "quote", "subscription": name, "symbol": q.Symbol, "bid": q.Bid, "ask": q.Ask, "seq": q.Seq, "epoch": q.Epoch, "skipped": q.Skipped})
 			default:
 				r.failed(err)
 			}

@@ -62,6 +62,8 @@ type Step struct {
 	Receive map[string]any    `json:"receive"`
 	Ack     map[string]any    `json:"ack"`
 	Serve   map[string]any    `json:"serve"`
+	Aliases map[string]string `json:"aliases"` // with Serve: the symbols of other names
+	Refused map[string]string `json:"refused"` // with Serve: the error codes of symbols
 	Send    map[string]any    `json:"send"`
 	Ticks   *Ticks            `json:"ticks"`
 	Text    string            `json:"text"`

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -179,7 +180,7 @@ func (p *player) do(s Step) error {
 	case s.Ack != nil:
 		return p.ack(s.Ack)
 	case s.Serve != nil:
-		return p.serve(s.Serve)
+		return p.serve(s)
 	case s.Send != nil:
 		m := maps.Clone(s.Send)
 		if m["id"] == "$id" {
@@ -243,21 +244,51 @@ func (p *player) wait(d time.Duration) error {
 	}
 }
 
-// serve acknowledges commands until one has these fields.
-func (p *player) serve(until map[string]any) error {
+// serve acknowledges commands until one has the fields of a step. If the step has aliases, it answers
+// as the server does: each symbol once, under its own name, and with a snapshot of those granted.
+func (p *player) serve(s Step) error {
 	for {
 		c, err := p.next()
 		if err != nil {
 			return err
 		}
 		p.last = c
-		if err := p.ack(nil); err != nil {
+		if s.Aliases == nil {
+			err = p.ack(nil)
+		} else {
+			err = p.resolve(s)
+		}
+		if err != nil {
 			return err
 		}
-		if differs(until, c) == "" {
+		if differs(s.Serve, c) == "" {
 			return nil
 		}
 	}
+}
+
+// resolve answers the last command with the aliases and refusals of a step.
+func (p *player) resolve(s Step) error {
+	ok, failed, quotes, decided := []any{}, []any{}, []any{}, map[string]bool{}
+	names, _ := p.last["symbols"].([]any)
+	for _, v := range names {
+		name, _ := v.(string)
+		symbol := cmp.Or(s.Aliases[name], name)
+		if decided[symbol] {
+			continue
+		}
+		decided[symbol] = true
+		if code := s.Refused[symbol]; code != "" {
+			failed = append(failed, map[string]any{"symbol": symbol, "code": code, "message": "refused by the script"})
+			continue
+		}
+		ok = append(ok, symbol)
+		quotes = append(quotes, quoteOf(symbol, 1, "k3f9"))
+	}
+	if err := p.ack(map[string]any{"ok": ok, "failed": failed}); err != nil || len(quotes) == 0 || p.last["op"] != protocol.OpSubscribe || p.last["candles"] != nil {
+		return err
+	}
+	return p.send(map[string]any{"type": protocol.TypeSnapshot, "data": quotes})
 }
 
 // ack acknowledges the last command.
@@ -335,11 +366,7 @@ func (p *player) ticks(t Ticks) error {
 	}
 	var data []any
 	for seq := t.From; seq <= max(t.From, t.To); seq++ {
-		q := map[string]any{"symbol": t.Symbol, "bid": bidOf(seq), "ask": askOf(seq), "ts": "2026-11-22T10:15:00.123456Z", "seq": seq}
-		if t.Epoch != "" {
-			q["epoch"] = t.Epoch
-		}
-		data = append(data, q)
+		data = append(data, quoteOf(t.Symbol, seq, t.Epoch))
 		if len(data) < max(1, t.PerMessage) && seq < t.To {
 			continue
 		}
@@ -353,6 +380,15 @@ func (p *player) ticks(t Ticks) error {
 		data = nil
 	}
 	return nil
+}
+
+// quoteOf returns the quote of a number. Its epoch may be empty.
+func quoteOf(symbol string, seq uint64, epoch string) map[string]any {
+	q := map[string]any{"symbol": symbol, "bid": bidOf(seq), "ask": askOf(seq), "ts": "2026-11-22T10:15:00.123456Z", "seq": seq}
+	if epoch != "" {
+		q["epoch"] = epoch
+	}
+	return q
 }
 
 func bidOf(seq uint64) string { return fmt.Sprintf("1.%05d", seq) }

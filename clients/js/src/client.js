@@ -359,7 +359,7 @@ export class Client extends EventTarget {
       case 'status':
         return this.#status(m);
       case 'candle':
-        for (const sub of this.#subscriptions.receivers(m.symbol, `#${m.interval} `)) this.#call(() => sub.closed || sub.callback({ symbol: m.symbol, interval: m.interval, ...m.data }));
+        for (const sub of this.#subscriptions.receivers(m.symbol, `${m.interval}#`)) this.#call(() => sub.closed || sub.callback({ symbol: m.symbol, interval: m.interval, ...m.data }));
         return;
       case 'day':
         return this.#emit('day', m);

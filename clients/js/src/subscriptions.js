@@ -23,8 +23,8 @@
 
 const everyTick = 1e9;
 export const all = 2e9;
-const channel = 3e9;
-const candle = 4e9;
+const beside = 3e9; // channels and candles
+const alone = 0; // to be asked for again, in a command that has no other name
 const maxPending = 1000; // commands that a server leaves unanswered
 const perCommand = 200; // names, so that a command stays well below the server's bound
 
@@ -35,7 +35,7 @@ export class Subscription {
 
   /**
    * @param {Subscriptions} owner
-   * @param {string[]} symbols in the server's writing
+   * @param {string[]} symbols as written
    * @param {SubscribeOptions} options
    * @param {(data: any) => void} callback
    */
@@ -44,9 +44,9 @@ export class Subscription {
     this.options = options;
     this.callback = callback;
     const { mode, maxRate, channels = [], candles, day } = options;
-    const strength = candles ? candle : (mode === 'all' ? all : maxRate || everyTick) * (day ? -1 : 1);
-    /** By name; that of a channel begins with #, and of candles with # and the interval. @type {Map<string, Strength>} */
-    this.names = new Map([...symbols.map((name) => /** @type {const} */ ([candles ? `#${candles} ${name}` : name, strength])), ...channels.map((name) => /** @type {const} */ ([`#${name}`, channel]))]);
+    const strength = candles ? beside : (mode === 'all' ? all : maxRate || everyTick) * (day ? -1 : 1);
+    /** By name; that of a channel begins with #, and of candles with the interval and #. @type {Map<string, Strength>} */
+    this.names = new Map([...symbols.map((name) => /** @type {const} */ ([candles ? `${candles}#${name}` : name, strength])), ...channels.map((name) => /** @type {const} */ ([`#${name}`, beside]))]);
   }
 
   /** Ends the subscription. The callback is not called again. */
@@ -58,15 +58,28 @@ export class Subscription {
 }
 
 /**
- * Returns a symbol in the server's writing: EUR/USD for eurusd, EUR_USD and eur-usd. Any other name
- * may be an alias, which counts as written; the server's answer has its symbol.
+ * Returns a name as the server takes it: in any form, or an alias. The server's answer has its symbol.
  *
  * @param {unknown} name
  */
-export function canonical(name) {
-  if (typeof name !== 'string' || !/^[^#]{1,64}$/.test(name)) throw new TypeError(`symbols: want text, not ${name}`);
-  return name.trim().replace(/^([a-z]{3}|\*)[-_/.]?([a-z]{3}|\*)$/i, (_, base, quote) => `${base}/${quote}`.toUpperCase());
+function nameOf(name) {
+  if (typeof name !== 'string' || !/^[^#]{1,64}$/.test(name)) throw new TypeError('symbols: want text');
+  return name.trim();
 }
+
+/**
+ * Returns what makes a name that of a channel or of candles.
+ *
+ * @param {string} name
+ */
+const prefixOf = (name) => name.slice(0, name.indexOf('#') + 1);
+
+/**
+ * Returns a name without its prefix.
+ *
+ * @param {string} name
+ */
+const bare = (name) => name.slice(name.indexOf('#') + 1);
 
 /**
  * Returns the values of all names in a map that match a symbol.
@@ -118,7 +131,7 @@ export class Subscriptions {
    */
   add(symbols, options, callback) {
     const { mode = 'latest', maxRate = 0 } = options;
-    const names = (typeof symbols === 'string' ? [symbols] : [...symbols]).map(canonical);
+    const names = (typeof symbols === 'string' ? [symbols] : [...symbols]).map(nameOf);
     if (mode !== 'latest' && mode !== 'all') throw new TypeError('mode: want latest or all');
     if (!(maxRate >= 0 && maxRate < everyTick)) throw new TypeError('maxRate: want a number');
     if (typeof callback !== 'function') throw new TypeError('callback: want a function');
@@ -151,9 +164,9 @@ export class Subscriptions {
     for (const sub of this.all) {
       for (const [name, strength] of sub.names) join(name, strength);
     }
-    for (const [other, strength] of [...wanted].filter(([name]) => name.includes('*') && name[0] !== '#')) {
+    for (const [other, strength] of [...wanted].filter(([name]) => name.includes('*') && !prefixOf(name))) {
       for (const name of wanted.keys()) {
-        if (name[0] !== '#' && hides(name, other)) join(name, strength);
+        if (!prefixOf(name) && hides(name, other)) join(name, strength);
       }
     }
     return wanted;
@@ -187,29 +200,30 @@ export class Subscriptions {
   next(id, positions, resumable) {
     const wanted = this.wanted();
     let op = 'unsubscribe';
-    let due = [...this.#asked].filter(([name]) => !wanted.has(name));
+    let due = [...this.#asked].filter(([name, s]) => s !== alone && !wanted.has(name));
     if (due.length === 0) {
       op = 'subscribe';
       due = [...wanted].filter(([name, strength]) => this.#asked.get(name) !== strength);
     }
     const first = due[0];
     if (!first || this.#pending.size >= maxPending) return undefined;
-    const group = (/** @type {Strength} */ s) => (op === 'subscribe' || s >= channel ? s : 0); // one command takes all quotes away
-    const strength = group(first[1]);
-    const prefix = strength === candle ? first[0].split(' ')[0] : '';
-    const names = due.filter(([name, s]) => group(s) === strength && name.startsWith(prefix)).slice(0, perCommand).map(([name]) => name);
+    const strength = first[1];
+    const group = (/** @type {[string, Strength]} */ [name, s]) => (this.#asked.get(name) === alone ? name : prefixOf(name) + s);
+    const prefix = prefixOf(first[0]);
+    const names = due.filter((entry) => group(entry) === group(first)).slice(0, perCommand).map(([name]) => name);
+    const symbols = names.map(bare);
     for (const name of names) {
       if (op === 'subscribe') this.#asked.set(name, strength);
       else this.#asked.delete(name) && this.#granted.delete(name);
     }
     this.#pending.set(id, { op, names, strength });
-    if (strength === channel) return { op, id, channels: names.map((name) => name.slice(1)) };
-    if (prefix) return { op, id, symbols: names.map((name) => name.split(' ')[1]), candles: prefix.slice(1) };
+    if (prefix === '#') return { op, id, channels: symbols };
+    if (prefix) return { op, id, symbols, candles: prefix.slice(0, -1) };
     if (op === 'unsubscribe') {
       this.forget(positions);
-      return { op, id, symbols: names };
+      return { op, id, symbols };
     }
-    const command = { op, id, symbols: names, day: strength < 0 || undefined };
+    const command = { op, id, symbols, day: strength < 0 || undefined };
     if (Math.abs(strength) !== all) return { ...command, mode: 'latest', max_rate: Math.abs(strength) % everyTick };
     const since = this.#since(names, positions, resumable);
     return { ...command, mode: 'all', ...(Object.keys(since).length && { since }) };
@@ -250,24 +264,33 @@ export class Subscriptions {
       return [];
     }
     /** @type {import('./commands.js').Failure[]} */
-    const failed = (m.failed ?? []).map((/** @type {any} */ f) => ({ ...f, symbol: f.symbol ?? f.channel }));
-    const names = stream ? [...this.wanted().keys()] : command?.op === 'subscribe' && command.strength < channel ? command.names : [];
+    const failed = m.failed ?? [];
+    for (const f of failed) f.symbol ??= /** @type {any} */ (f).channel;
+    const names = stream ? [...this.wanted().keys()].filter((name) => !prefixOf(name)) : command?.op === 'subscribe' && command.names[0][0] !== '#' ? command.names : [];
     const ok = m.ok ?? [];
-    const renamed = ok.filter((/** @type {string} */ name) => !names.includes(name)); // aliases, in order
-    for (const name of names) {
-      if (failed.some((f) => f.symbol === name) || [...this.#pending].some(([id, later]) => id > m.id && later.names.includes(name))) continue;
+    const sure = ok.length === names.length; // one for each, in order: none was refused, and no two are one symbol
+    const again = !sure && !stream && names.length > 1;
+    names.forEach((name, i) => {
+      const symbol = bare(name);
+      if (failed.some((f) => f.symbol === symbol) || [...this.#pending].some(([id, later]) => id > m.id && later.names.includes(name))) return;
       let own = name;
-      if (!ok.includes(name) && renamed.length) {
-        own = renamed.shift();
-        for (const map of [this.#asked, ...[...this.all].map((sub) => sub.names)]) {
-          const strength = map.get(name);
-          if (strength && map.delete(name)) map.set(own, strength);
+      if (!ok.includes(symbol)) {
+        if (again) this.#asked.set(name, alone);
+        if (!sure) return;
+        own = prefixOf(name) + ok[i];
+        const strength = this.#asked.get(name);
+        if (strength && this.#asked.delete(name)) this.#asked.set(own, strength);
+        for (const sub of this.all) {
+          const strength = sub.names.get(name);
+          if (!strength) continue;
+          sub.names.delete(name);
+          sub.names.set(own, strength);
         }
       }
       this.#granted.set(own, command?.strength ?? (m.mode === 'all' ? all : everyTick));
-    }
+    });
     this.#receivers.clear();
-    return failed;
+    return again ? failed.filter((f) => names.map(bare).includes(/** @type {string} */ (f.symbol))) : failed;
   }
 
   /**
@@ -277,7 +300,7 @@ export class Subscriptions {
    * @param {Positions} positions
    */
   stream(positions) {
-    const wanted = [...this.wanted()].filter(([name]) => name[0] !== '#');
+    const wanted = [...this.wanted()].filter(([name]) => !prefixOf(name));
     const names = wanted.map(([name]) => name);
     const strength = Math.max(...wanted.map(([, s]) => Math.abs(s)));
     const query = new URLSearchParams({ symbols: names.join(), ...(strength === all ? { mode: 'all' } : strength < everyTick && { max_rate: /** @type {any} */ (strength) }) });

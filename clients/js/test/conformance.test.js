@@ -73,10 +73,10 @@ class Run {
     }
   }
 
-  #subscribe({ symbols, mode, max_rate: maxRate, day, interval: candles }) {
+  #subscribe({ name, symbols, mode, max_rate: maxRate, day, interval: candles }) {
     if (candles) return this.fx.subscribe(symbols, { candles }, (candle) => this.#report({ report: 'candle', ...candle, open: candle.open === true }));
     return this.fx.subscribe(symbols, { ...(mode && { mode }), ...(maxRate !== undefined && { maxRate }), ...(day && { day }) },
-      (quote) => this.#report({ report: 'quote', ...quote, skipped: quote.skipped ?? 0 }));
+      (quote) => this.#report({ report: 'quote', subscription: name, ...quote, skipped: quote.skipped ?? 0 }));
   }
 
   async step(step) {

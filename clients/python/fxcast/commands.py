@@ -7,7 +7,7 @@ from collections import deque
 from typing import Any, Callable, Mapping
 
 from .errors import CommandError, ProtocolError
-from .pattern import candidates, is_canonical
+from .pattern import candidates
 from .quote import Position, clip
 from .subscription import Entry, Feed, key
 
@@ -15,6 +15,7 @@ ACK_TIMEOUT = 10.0  # seconds for the server to answer a command
 MAX_NAMES = 100  # in one command
 MAX_SINCE = 200
 MAX_COMMAND = 30_000  # bytes, below the server's 32,768
+REPLACED = {"code": "replaced", "message": "a later subscription of this connection has the same symbol"}
 
 
 class Command:
@@ -138,12 +139,12 @@ class Commands:
     def _batch(self, ready: list[Entry]) -> list[Entry]:
         """Returns the entries that the next subscribe may have, with equal settings and in order."""
         feed, batch = ready[0].feed, ready[:1]
-        if not is_canonical(batch[0].name):  # alone, so that its answer shows its canonical name
+        if batch[0].alone:
             return batch
         for entry in ready[1:MAX_NAMES]:
             if _settings(entry.feed) != _settings(feed):
                 break
-            if not is_canonical(entry.name) or len(self._since(batch + [entry])) > self._max_since:
+            if entry.alone or len(self._since(batch + [entry])) > self._max_since:
                 break
             batch.append(entry)
         return batch
@@ -182,12 +183,12 @@ class Commands:
             feed = entry.feed
             if not feed.every:
                 continue
-            names = feed.sequences if "*" in entry.name else (entry.name,)
+            names = feed.sequences if "*" in entry.key else (entry.key,)
             for symbol in names:
                 sequence = feed.sequences.get(symbol)
                 if sequence is None or sequence.high is None or not sequence.high.epoch:
                     continue
-                if symbol == entry.name or entry.name in candidates(symbol) and symbol not in self.wanted:
+                if symbol == entry.key or entry.key in candidates(symbol) and symbol not in self.wanted:
                     since[symbol] = sequence.high
                 if len(batch) == 1 and len(since) >= self._max_since:
                     return since
@@ -213,34 +214,53 @@ class Commands:
         if command.op != "subscribe":
             return refusals
         refused = {f["symbol"]: f for f in failed if isinstance(f.get("symbol"), str)}
-        for entry in command.entries:
+        # One name for each, in order: none was refused, and no two are the same symbol.
+        names = granted if len(granted) == len(command.entries) else [None] * len(command.entries)
+        for entry, name in zip(command.entries, names):
             if entry.name in granted:
-                entry.acked = True
+                self._grant(entry, entry.name, refusals)
             elif entry.name in refused:
                 refusals.append((entry.feed, self._refuse(entry, refused[entry.name])))
-            elif len(command.entries) == 1 and len(granted) == 1:
-                self._rename(entry, granted[0])
-            elif len(command.entries) == 1 and len(failed) == 1:
-                refusals.append((entry.feed, self._refuse(entry, next(iter(refused.values()), {}))))
+            elif name is not None:
+                self._grant(entry, name, refusals)
+            elif len(command.entries) > 1:  # again, alone, so that the answer surely is its own
+                entry.alone = True
+                if self.asked.get(entry.key) is entry:
+                    del self.asked[entry.key]
+            elif failed:
+                refusals.append((entry.feed, self._refuse(entry, failed[0])))
             else:
                 raise ProtocolError(f"an ack that does not answer {clip(entry.name)}")
         return refusals
 
-    def _rename(self, entry: Entry, name: str) -> None:
-        """Takes the canonical name of an alias."""
+    def _grant(self, entry: Entry, name: str, refusals: list[tuple[Feed | None, CommandError]]) -> None:
+        """Takes the server's name of an entry. Another entry that has it too, by another form, is replaced."""
+        own = key(name, entry.feed.interval)
+        wanted = self.wanted.get(entry.key) is entry
+        other = self.wanted.get(own)
+        if wanted and other is not None and other is not entry:
+            self._forget(other)
+            if other.feed is not entry.feed:
+                refusals.append((other.feed, self._refuse(other, REPLACED)))
+        if own != entry.key:
+            self._forget(entry, False)
+            if wanted:
+                self.wanted[own] = entry
+            if wanted or own not in self.asked:
+                self.asked[own] = entry
+        entry.name, entry.key, entry.acked, entry.alone = name, own, True, False
+
+    def _forget(self, entry: Entry, wholly: bool = True) -> None:
+        """Takes an entry out, and wholly out of its subscription too."""
         for entries in (self.wanted, self.asked):
             if entries.get(entry.key) is entry:
                 del entries[entry.key]
-                entries[key(name, entry.feed.interval)] = entry
-        entry.name, entry.acked = name, True
+        if wholly and entry in entry.feed.entries:
+            entry.feed.entries.remove(entry)
 
     def _refuse(self, entry: Entry, refusal: Mapping[str, Any]) -> CommandError:
-        for entries in (self.wanted, self.asked):
-            if entries.get(entry.key) is entry:
-                del entries[entry.key]
-        if entry in entry.feed.entries:
-            entry.feed.entries.remove(entry)
-        error = CommandError(_text(refusal.get("code")), _text(refusal.get("message")), entry.name)
+        self._forget(entry)
+        error = CommandError(_text(refusal.get("code")), _text(refusal.get("message")), _text(refusal.get("symbol")) or entry.name)
         entry.feed.failed.append(error)
         return error
 

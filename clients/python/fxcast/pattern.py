@@ -11,8 +11,8 @@ _WILDCARD = re.compile(r"\*[/_.-]?([A-Z0-9]{2,10})|([A-Z0-9]{2,10})[/_.-]?\*")
 def canonical(name: object) -> str:
     """Returns the server's form of a symbol or wildcard: EUR/USD for EURUSD, eur-usd and so on.
 
-    Any other name may be an alias, such as EURUSD.raw, which counts as written. It is returned
-    unchanged, and the server's answer has its symbol.
+    Any other name may be an alias, such as EURUSD.raw, which is returned unchanged. Names are sent
+    as written, and the server's answer has their symbols; until then this is what they count as.
     """
     if not isinstance(name, str):
         raise TypeError(f"a symbol is a str, not {type(name).__name__}")
@@ -26,11 +26,6 @@ def canonical(name: object) -> str:
     if match := _WILDCARD.fullmatch(upper):
         return f"*/{match[1]}" if match[1] else f"{match[2]}/*"
     return name
-
-
-def is_canonical(name: str) -> bool:
-    """Reports whether a name is one that every server calls so."""
-    return name == "*" or "/" in name and canonical(name) == name
 
 
 def candidates(symbol: str) -> tuple[str, str, str]:

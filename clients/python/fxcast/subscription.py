@@ -23,21 +23,18 @@ MAX_SYMBOLS = 20_000  # of one subscription; a server that invents more is not b
 
 
 class Entry:
-    """One symbol or wildcard of a subscription."""
+    """One symbol or wildcard of a subscription, as written until the server has called it by its name."""
 
-    __slots__ = ("name", "feed", "acked", "leaving", "retry_at")
+    __slots__ = ("name", "key", "feed", "alone", "acked", "leaving", "retry_at")
 
     def __init__(self, name: str, feed: Feed) -> None:
         self.name = name
+        self.key = key(canonical(name), feed.interval)
         self.feed = feed
+        self.alone = False  # asked for in a command of its own, so that the answer surely is its own
         self.acked = False  # on this connection; quotes count from then on
         self.leaving = False  # an unsubscribe is under way
         self.retry_at = 0.0  # time before which the server wants no other attempt
-
-    @property
-    def key(self) -> str:
-        """The name, after the interval if the entry is for candles."""
-        return key(self.name, self.feed.interval)
 
 
 def key(name: str, interval: str) -> str:
@@ -58,7 +55,7 @@ class Feed:
                  since: Mapping[str, Position], max_pending: int, day: bool = False, interval: str = "") -> None:
         self.day = day
         self.interval = interval  # of candles; empty: quotes
-        self.entries = [Entry(name, self) for name in dict.fromkeys(map(canonical, names))]
+        self.entries = [Entry(name, self) for name in {canonical(name): name for name in names}.values()]
         self.every = every
         self.max_rate = max_rate
         self.max_pending = max_pending
@@ -211,7 +208,7 @@ class Subscription(Closing):
     @property
     def symbols(self) -> list[str]:
         """The symbols and wildcards, as the server calls them, without refused ones."""
-        return [entry.name for entry in self._feed.entries]
+        return [canonical(entry.name) for entry in self._feed.entries]
 
     @property
     def failed(self) -> list[CommandError]:

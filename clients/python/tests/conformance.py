@@ -88,8 +88,8 @@ class Reports:
     def gap(self, gap: sequence.Gap) -> None:
         self.add("gap", symbol=gap.symbol, reason=gap.reason, missing=gap.missing or 0)
 
-    def quote(self, q: quote.Quote) -> None:
-        self.add("quote", symbol=q.symbol, bid=str(q.bid), ask=str(q.ask), seq=q.seq, epoch=q.epoch, skipped=q.skipped)
+    def quote(self, q: quote.Quote, subscription: str) -> None:
+        self.add("quote", subscription=subscription, symbol=q.symbol, bid=str(q.bid), ask=str(q.ask), seq=q.seq, epoch=q.epoch, skipped=q.skipped)
 
     def error(self, error: errors.FxcastError) -> None:
         if isinstance(error, errors.ProtocolError):
@@ -141,7 +141,7 @@ class AsyncPlayer:
             await self.reports.wait(step["for"])
         elif do == "subscribe":
             sub = self._subscriptions[step["name"]] = self._subscribe(step)
-            self._tasks.add(asyncio.create_task(self._consume(sub)))
+            self._tasks.add(asyncio.create_task(self._consume(sub, step["name"])))
         elif do == "candles":
             candles = self._subscriptions[step["name"]] = self._connection.candles(step["symbols"], step["interval"])
             self._tasks.add(asyncio.create_task(self._consume_candles(candles)))
@@ -168,10 +168,10 @@ class AsyncPlayer:
         except errors.FxcastError:
             pass
 
-    async def _consume(self, sub: Subscription) -> None:
+    async def _consume(self, sub: Subscription, name: str) -> None:
         try:
             async for q in sub:
-                self.reports.quote(q)
+                self.reports.quote(q, name)
         except errors.FxcastError:
             pass  # the connection is closed for good, which on_error has reported
 
@@ -212,7 +212,7 @@ class SyncPlayer(AsyncPlayer):
         if step["do"] == "subscribe":
             sub = await asyncio.to_thread(self._subscribe, step)
             self._subscriptions[step["name"]] = sub
-            self._threads.append(asyncio.ensure_future(asyncio.to_thread(self._iterate, sub)))
+            self._threads.append(asyncio.ensure_future(asyncio.to_thread(self._iterate, sub, step["name"])))
         elif step["do"] == "candles":
             candles = await asyncio.to_thread(self._sync.candles, step["symbols"], step["interval"])
             self._subscriptions[step["name"]] = candles
@@ -241,12 +241,12 @@ class SyncPlayer(AsyncPlayer):
         except errors.FxcastError:
             pass
 
-    def _iterate(self, sub: Any) -> None:
+    def _iterate(self, sub: Any, name: str) -> None:
         if sub is self._sync:
             return
         try:
             for q in sub:
-                self._loop.call_soon_threadsafe(self.reports.quote, q)
+                self._loop.call_soon_threadsafe(self.reports.quote, q, name)
         except errors.FxcastError:
             pass
 
