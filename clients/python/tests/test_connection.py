@@ -176,7 +176,7 @@ class SubscriptionTest(unittest.IsolatedAsyncioTestCase):
             await ws.wait_closed()
 
         async with Fake(serve) as server, connection_to(server.url) as fx:
-            async for _ in fx.subscribe(["EURUSD"], mode="all"):
+            async for _ in fx.subscribe(["EUR/USD"], mode="all"):
                 break
             gc.collect()
             await asyncio.wait_for(unsubscribed.wait(), 5)
