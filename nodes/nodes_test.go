@@ -243,16 +243,23 @@ func TestEmbedded(t *testing.T) {
 	}
 }
 
-// TestManyNodes: heartbeats do not grow with the square of the nodes. Among 320 others a node sends
-// one in 10 s, goes on to see them meanwhile, and knows that its own connection is alive.
-func TestManyNodes(t *testing.T) {
-	t.Parallel()
-	rdb := client(t, redistest.Start(t))
+// heartbeats subscribes to the channel of all nodes.
+func heartbeats(t *testing.T, rdb *redis.Client) *redis.PubSub {
+	t.Helper()
 	beats := rdb.Subscribe(t.Context(), "fx:nodes")
 	t.Cleanup(func() { beats.Close() })
 	if _, err := beats.Receive(t.Context()); err != nil { // the confirmation
 		t.Fatal(err)
 	}
+	return beats
+}
+
+// TestManyNodes: heartbeats do not grow with the square of the nodes. Among 320 others a node sends
+// one in 10 s, goes on to see them meanwhile, and knows that its own connection is alive.
+func TestManyNodes(t *testing.T) {
+	t.Parallel()
+	rdb := client(t, redistest.Start(t))
+	beats := heartbeats(t, rdb)
 	n, _ := member(t, rdb, "one")
 	for {
 		m, err := beats.ReceiveMessage(t.Context())
@@ -298,11 +305,7 @@ func TestManyNodes(t *testing.T) {
 func TestKilledNodesAreForgotten(t *testing.T) {
 	t.Parallel()
 	rdb := client(t, redistest.Start(t))
-	beats := rdb.Subscribe(t.Context(), "fx:nodes")
-	t.Cleanup(func() { beats.Close() })
-	if _, err := beats.Receive(t.Context()); err != nil { // the confirmation
-		t.Fatal(err)
-	}
+	beats := heartbeats(t, rdb)
 	member(t, rdb, "one")
 	var last time.Time
 	gap := func() time.Duration { // between two heartbeats
